@@ -1,0 +1,47 @@
+/* body: the bulk half of a sealed dataset (DESIGN §8, PROTOCOL.md "Sealed body").
+ * Plaintext chunks of exactly 1 MiB, the final one shorter and possibly empty, each sealed with AES-256-GCM (suite 1)
+ * or ChaCha20-Poly1305 (suite 2, machines without AES instructions). key | base nonce | commitment come from
+ * HKDF-Expand-SHA-512(data key, "perigee/body/v1" | suite | salt). nonce_i = base nonce xor be96(i).
+ * Leaves of the tree are the BLAKE3 digests of sealed chunks (the digest in the chunk's CID); inner nodes are BLAKE3
+ * derive-key "perigee 2026 body node v1" over left | right, RFC 6962 shape. Chunk functions are thread-safe. */
+#ifndef PERIGEE_CRYPTO_BODY_H
+#define PERIGEE_CRYPTO_BODY_H
+
+#include "proto/base/ids.h"
+
+enum {
+    BODY_CHUNK_BYTES = 1 << 20,
+    BODY_TAG_BYTES = 16,
+    BODY_SEALED_MAX = BODY_CHUNK_BYTES + BODY_TAG_BYTES,
+    BODY_SUITE_AES256GCM = 1,
+    BODY_SUITE_CHACHA20POLY1305 = 2,
+};
+
+struct body_key;  /* expanded keys, in secret memory */
+
+/* Everything public about a body; content_id is a hash over all of it. */
+struct body_summary {
+    uint16_t suite;
+    uint64_t plain_len;
+    struct hash32 salt;
+    struct hash32 commitment;
+    struct hash32 root;
+    uint32_t chunk_count; /* plain_len / BODY_CHUNK_BYTES + 1 */
+};
+
+MUST_USE enum err body_key_derive(struct body_key **out, const uint8_t data_key[32], uint16_t suite, struct hash32 salt);
+struct hash32 body_key_commitment(const struct body_key *key);
+void body_key_free(struct body_key *key);
+uint16_t body_suite_best(void); /* the suite this machine seals with */
+
+/* sealed: plain.len + BODY_TAG_BYTES bytes. */
+MUST_USE enum err body_seal_chunk(uint8_t *sealed, const struct body_key *key, uint32_t index, struct span plain);
+/* plain: sealed.len - BODY_TAG_BYTES bytes; wiped on ERR_DECRYPT. */
+MUST_USE enum err body_open_chunk(uint8_t *plain, const struct body_key *key, uint32_t index, struct span sealed);
+struct hash32 body_root(const struct hash32 *leaves, uint32_t count);
+struct content_id body_content_id(const struct body_summary *summary);
+/* Key derived from the data key for the manifest's encrypted metadata ("perigee/meta/v1"). */
+MUST_USE enum err body_seal_meta(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt, struct span plain);
+MUST_USE enum err body_open_meta(uint8_t *plain, const uint8_t data_key[32], struct hash32 salt, struct span sealed);
+
+#endif

@@ -1,0 +1,19 @@
+/* identity: one secp256k1 key per node, BIP-340 signatures with zero auxiliary randomness (re-execution after a crash
+ * gives the same bytes). What is signed is always a 32-byte tagged hash made by the caller (PROTOCOL.md "Signatures").
+ * Key files: 0600, optionally encrypted under Argon2id. Source: BIP-340. Thread-safe after crypto_init. */
+#ifndef PERIGEE_CRYPTO_IDENTITY_H
+#define PERIGEE_CRYPTO_IDENTITY_H
+
+#include "crypto/types.h"
+#include "proto/base/ids.h"
+
+struct identity_secret;
+
+void identity_generate(struct identity_secret *out, struct node_id *id);
+MUST_USE enum err identity_public(struct node_id *out, const struct identity_secret *secret); /* ERR_KEY */
+MUST_USE enum err identity_sign(struct signature *out, const struct identity_secret *secret, struct hash32 message);
+MUST_USE enum err identity_verify(struct node_id author, struct hash32 message, const struct signature *sig);
+/* BIP-340 over a message of any length (vectors only; the protocol always signs 32 bytes). */
+MUST_USE enum err identity_verify_bytes(struct node_id author, struct span message, const struct signature *sig);
+
+#endif
