@@ -1,0 +1,89 @@
+/* store: where records, blobs and durable promises are kept (DESIGN §6).
+ * One interface, two makers: LMDB (lmdb_store.c) for the daemon, memory (memory_store.c) for tests and the simulator,
+ * which loses un-synced writes on demand. Rules:
+ *  - one writer thread with group commit: many batches, one sync. A batch is all or nothing, batches apply in order.
+ *  - `done` is called once per batch, after its bytes are on disk (or with an error, and then nothing of it is kept).
+ *    It runs on the store's writer thread (LMDB) or inside memory_store_sync (memory).
+ *  - reads see everything whose `done` has run, never block and run on any thread.
+ *  - what was read is the reader's to check; blobs and records named by a hash are checked here: a mismatch is
+ *    ERR_CORRUPT, the item is quarantined (kept aside, no longer found) and counted.
+ *  - a full disk or map is ERR_FULL for that batch; the store stays usable.
+ * Chunks are at most BLOB_BYTES_MAX. Keys are at most STORE_KEY_MAX bytes. */
+#ifndef PERIGEE_STORAGE_STORE_H
+#define PERIGEE_STORAGE_STORE_H
+
+#include "proto/base/ids.h"
+#include "proto/base/span.h"
+
+enum { STORE_KEY_MAX = 200, BLOB_BYTES_MAX = (1 << 20) + 64, STORE_BATCH_MAX = 64, STORE_SCHEMA_VERSION = 1 };
+
+/* X(symbol, name, checked): checked spaces are keyed by what their value hashes to. */
+#define STORE_SPACE_TABLE(X)                                                                                 \
+    X(STORE_RECORD, "record", "sha256 of the first header_len bytes; value = u16 header_len | header | sig") \
+    X(STORE_BODY, "body", "record id -> body bytes")                                                         \
+    X(STORE_CHAIN, "chain", "author 32 | seq be64 | header id 32 -> empty")                                  \
+    X(STORE_BLOB, "blob", "binary CID 36 -> bytes")                                                          \
+    X(STORE_PIN, "pin", "binary CID 36 | owner of the pin -> empty")                                         \
+    X(STORE_PROMISE, "promise", "votes, slot votes, releases, commits: kind u8 | key -> signed statement")   \
+    X(STORE_LOCAL, "local", "this node's own state: name -> bytes")
+
+#define STORE_SPACE_ENUM(symbol, name, text) symbol,
+enum store_space { STORE_SPACE_TABLE(STORE_SPACE_ENUM) STORE_SPACE_COUNT };
+#undef STORE_SPACE_ENUM
+
+struct store;
+
+enum store_op { STORE_PUT, STORE_PUT_NEW, STORE_DELETE }; /* PUT_NEW: ERR_CONFLICT if present with other bytes */
+
+struct store_write {
+    enum store_op op;
+    enum store_space space;
+    struct span key;
+    struct span value;
+};
+
+typedef void (*store_done)(void *context, enum err err);
+
+/* Copies what it needs before it returns. Refuses at once (no callback): ERR_TOO_LARGE, ERR_FULL (queue), ERR_HASH. */
+MUST_USE enum err store_submit(struct store *s, const struct store_write *writes, uint32_t count, store_done done,
+                               void *context);
+/* Blocking form for command-line tools: returns when the batch is on disk. */
+MUST_USE enum err store_write_now(struct store *s, const struct store_write *writes, uint32_t count);
+
+/* Copy a value into `out` (appended). ERR_NOT_FOUND, ERR_CORRUPT, ERR_TOO_LARGE when out is too small. */
+MUST_USE enum err store_read(struct store *s, enum store_space space, struct span key, struct buffer *out);
+MUST_USE enum err store_has(struct store *s, enum store_space space, struct span key); /* OK or ERR_NOT_FOUND */
+
+/* Visit keys with a prefix in byte order. `visit` returns OK to go on, anything else stops the scan and is returned.
+ * key and value are valid only inside the call. */
+typedef enum err (*store_visit)(void *context, struct span key, struct span value);
+MUST_USE enum err store_scan(struct store *s, enum store_space space, struct span prefix, store_visit visit,
+                             void *context);
+
+struct store_status {
+    struct hash32 incarnation;   /* random, made with the store; changes on restore */
+    uint64_t entries[STORE_SPACE_COUNT];
+    uint64_t used_bytes, map_bytes;
+    uint64_t quarantined;
+    uint64_t batches, syncs;     /* group commit at work: batches / syncs */
+};
+MUST_USE enum err store_status(struct store *s, struct store_status *out);
+
+/* Waits for queued batches, then closes. */
+void store_close(struct store *s);
+
+struct lmdb_options {
+    const char *path;            /* a directory, created 0700 */
+    uint64_t map_bytes;          /* sparse reservation; 0 = 1 TiB */
+    bool read_only;
+};
+/* ERR_VERSION another schema, ERR_IO. Several processes may open one store (the daemon and `perigee seal`). */
+MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options *options);
+
+/* The in-memory twin. Batches wait until memory_store_sync; memory_store_crash throws away what was not synced. */
+MUST_USE enum err memory_store_open(struct store **out, uint64_t bytes_max);
+void memory_store_sync(struct store *s);
+void memory_store_sync_first(struct store *s, uint32_t batches); /* a torn moment: only the first n of the queue */
+void memory_store_crash(struct store *s);
+
+#endif
