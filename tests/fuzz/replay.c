@@ -127,7 +127,7 @@ static void erase_bytes(void)
 }
 
 /* Put the beginning of this input before the end of another. */
-static void splice(void)
+static void splice_inputs(void)
 {
     if (corpus_count == 0) return;
     const struct input *other = &corpus[random_below(corpus_count)];
@@ -147,7 +147,7 @@ static void mutate(void)
     else if (choice == 1)
         erase_bytes();
     else if (choice == 2)
-        splice();
+        splice_inputs();
     else if (choice == 3)
         current_len = random_below(current_len + 1);
     else if (choice == 4)
