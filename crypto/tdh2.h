@@ -31,6 +31,9 @@ struct label label_make(struct hash32 root_key_id, struct dt app_id, struct comp
 
 MUST_USE enum err envelope_seal(struct envelope *out, const struct point *y, const struct label *label,
                                 const uint8_t data_key[32]);
+/* The same from 64 uniform secret bytes of the caller's, used for nothing else: vectors and simulation. */
+MUST_USE enum err envelope_seal_from(struct envelope *out, const struct point *y, const struct label *label,
+                                     const uint8_t data_key[32], const uint8_t entropy64[64]);
 MUST_USE enum err envelope_check(const struct envelope *e, const struct point *y, const struct label *label); /* ERR_PROOF */
 /* Checks the envelope first: the secret never touches an unchecked one. */
 MUST_USE enum err envelope_share(struct dec_share *out, const struct envelope *e, const struct point *y,

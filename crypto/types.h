@@ -18,7 +18,7 @@ enum {
     COMMITTEE_MAX = 32,      /* custodians of one consortium */
     THRESHOLD_MAX = 32,
     KEM_OVERHEAD_BYTES = 48, /* ephemeral key 32 + tag 16: see "Sealed messages" in PROTOCOL.md */
-    ENVELOPE_BYTES = 32 * 5 + 48, /* TDH2 c, R, R', e, f, then AEAD-wrapped data key (32 + 16) */
+    ENVELOPE_BYTES = 32 * 4 + 48, /* TDH2 R, R', e, f, then the AEAD-wrapped data key (32 + 16), which is TDH2's c */
     LABEL_BYTES = 2 + 6 * 32,
 };
 
