@@ -1,22 +1,27 @@
 /* cocktail: distributed key generation, COCKTAIL-DKG v0.2.1 with (ristretto255, SHA-512), C2SP cocktail-dkg.md.
  * Three rounds, identifiable abort, no robustness. Every function is a pure computation over its arguments; the state
- * between rounds is one opaque secret blob the caller keeps (durably, before anything of it is sent).
- * Party ids are 1..n in charter order. All n parties must take part. */
+ * between rounds is one opaque blob the caller keeps (durably, before anything of it is sent).
+ * Party ids are 1..n in charter order. All n parties must take part.
+ * Rules: the transcript, and so the certificate, covers session context, n, t, static keys, commitments, proofs of
+ * possession, ephemeral keys and extension. It does not cover the encrypted shares: a changed one is seen by its
+ * recipient alone, as ERR_DECRYPT, and only the signature on the message that carried it tells who changed it.
+ * No key is used before all n certificate signatures are held. */
 #ifndef PERIGEE_CRYPTO_COCKTAIL_H
 #define PERIGEE_CRYPTO_COCKTAIL_H
 
 #include "crypto/tdh2.h"
 
 struct cocktail_session {
-    uint32_t n, t, own;                          /* own: 1..n */
+    uint32_t n, t, own;                          /* own: 1..n; 0 for a verifier, who takes no part */
     struct point party[COMMITTEE_MAX];           /* static public keys in order */
     struct hash32 tag;                           /* session tag: 32 bytes binding consortium, epoch and purpose */
-    struct span extension;                       /* transcript extension: charter hash | purpose */
+    struct span extension;                       /* transcript extension: charter hash | purpose; borrowed */
 };
 
-enum { COCKTAIL_STATE_BYTES = 4096, COCKTAIL_SHARE_BYTES = 48, COCKTAIL_SIGNATURE_BYTES = 64 };
+enum { COCKTAIL_STATE_BYTES = 4096, COCKTAIL_SHARE_BYTES = 48, COCKTAIL_SIGNATURE_BYTES = 64, COCKTAIL_EXTENSION_MAX = 256 };
 
-/* Round 1 message of one party. */
+/* Round 1 message of one party. A decoder refuses a message with other than t commitments and n shares, and zeroes the
+ * places behind them; anything else there is a bad message of its sender. */
 struct cocktail_round1 {
     struct point ephemeral;
     struct point commitment[THRESHOLD_MAX];      /* exactly t */
@@ -27,19 +32,29 @@ struct cocktail_round1 {
 struct cocktail_secret { uint8_t bytes[COCKTAIL_STATE_BYTES]; };
 
 void cocktail_keypair(struct scalar_secret *secret, struct point *out);
-/* `seed64` is fresh randomness; the vectors give their own through cocktail_round1_from (test hook in cocktail.c). */
+/* The dealt secrets are wiped before this returns: the state holds the session and the own message, nothing secret. */
 MUST_USE enum err cocktail_begin(struct cocktail_secret *state, struct cocktail_round1 *out,
                                  const struct cocktail_session *s, const struct scalar_secret *own_static);
+/* The same from 64 * (t+1) uniform secret bytes of the caller's, used for nothing else: vectors and simulation. */
+MUST_USE enum err cocktail_begin_from(struct cocktail_secret *state, struct cocktail_round1 *out,
+                                      const struct cocktail_session *s, const struct scalar_secret *own_static,
+                                      struct span entropy);
+/* The own round-1 message again, to repeat it after a restart. ERR_CONFLICT: the state is of another session. */
+MUST_USE enum err cocktail_resume(struct cocktail_round1 *out, const struct cocktail_secret *state,
+                                  const struct cocktail_session *s);
 /* All n round-1 messages in party order. On success: own share, the group key, the transcript hash and own signature
- * over it. On ERR_PROOF/ERR_DECRYPT `*culprit` (1..n) is who sent the bad part. */
+ * over the transcript. On ERR_PROOF/ERR_DECRYPT `*culprit` (1..n) is who sent the bad part; otherwise it is 0.
+ * ERR_CONFLICT: round1 does not hold the own message of `state`, or `state` is of another session. */
 MUST_USE enum err cocktail_finish(struct scalar_secret *share, struct group_key *key, uint8_t transcript[64],
                                   uint8_t sig[COCKTAIL_SIGNATURE_BYTES], uint32_t *culprit,
                                   const struct cocktail_secret *state, const struct cocktail_session *s,
                                   const struct scalar_secret *own_static, const struct cocktail_round1 *round1);
-/* Check one party's certificate signature over the transcript hash. */
-MUST_USE enum err cocktail_check(const struct point *party, const uint8_t transcript[64],
+/* Check the certificate signature of `party` (1..n). The specification signs the transcript, not its hash, so this takes
+ * the public messages it is made of. ERR_SIGNATURE. */
+MUST_USE enum err cocktail_check(const struct cocktail_session *s, const struct cocktail_round1 *round1, uint32_t party,
                                  const uint8_t sig[COCKTAIL_SIGNATURE_BYTES]);
-/* Recompute group key and transcript hash from public round-1 messages alone (verifiers of a receipt). */
+/* Recompute group key and transcript hash from public round-1 messages alone (verifiers of a receipt). The messages'
+ * encrypted shares may be missing (zero). ERR_PROOF. */
 MUST_USE enum err cocktail_public(struct group_key *key, uint8_t transcript[64], const struct cocktail_session *s,
                                   const struct cocktail_round1 *round1);
 
