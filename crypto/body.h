@@ -13,9 +13,12 @@ enum {
     BODY_CHUNK_BYTES = 1 << 20,
     BODY_TAG_BYTES = 16,
     BODY_SEALED_MAX = BODY_CHUNK_BYTES + BODY_TAG_BYTES,
+    BODY_META_OVERHEAD_BYTES = 24 + 16, /* nonce, tag */
     BODY_SUITE_AES256GCM = 1,
     BODY_SUITE_CHACHA20POLY1305 = 2,
 };
+
+#define BODY_PLAIN_MAX ((uint64_t)BODY_CHUNK_BYTES * UINT32_MAX) /* exclusive: the chunk count fits 32 bits */
 
 struct body_key;  /* expanded keys, in secret memory */
 
@@ -38,9 +41,16 @@ uint16_t body_suite_best(void); /* the suite this machine seals with */
 MUST_USE enum err body_seal_chunk(uint8_t *sealed, const struct body_key *key, uint32_t index, struct span plain);
 /* plain: sealed.len - BODY_TAG_BYTES bytes; wiped on ERR_DECRYPT. */
 MUST_USE enum err body_open_chunk(uint8_t *plain, const struct body_key *key, uint32_t index, struct span sealed);
+/* A body as somebody states it: ERR_VERSION unknown suite, ERR_TOO_LARGE, ERR_RANGE chunk_count does not follow from
+ * plain_len. Check before using chunk_count or asking for the id. */
+MUST_USE enum err body_summary_check(const struct body_summary *summary);
+/* Plaintext bytes of chunk `index`, an opener refuses any other length: BODY_CHUNK_BYTES, the final one always less. */
+uint32_t body_plain_bytes(const struct body_summary *summary, uint32_t index);
+/* count >= 1. */
 struct hash32 body_root(const struct hash32 *leaves, uint32_t count);
 struct content_id body_content_id(const struct body_summary *summary);
-/* Key derived from the data key for the manifest's encrypted metadata ("perigee/meta/v1"). */
+/* The manifest's encrypted metadata: XChaCha20-Poly1305 under a key from the data key ("perigee/meta/v1"), random
+ * nonce in front. sealed: plain.len + BODY_META_OVERHEAD_BYTES. ERR_TRUNCATED, ERR_DECRYPT (plain is wiped). */
 MUST_USE enum err body_seal_meta(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt, struct span plain);
 MUST_USE enum err body_open_meta(uint8_t *plain, const uint8_t data_key[32], struct hash32 salt, struct span sealed);
 

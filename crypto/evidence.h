@@ -31,8 +31,10 @@ struct evidence_result {
     char gpu_model[48];
 };
 
-/* Check `bytes` against the binding, the time and the policy. On refusal `*field` names what failed
- * ("signature", "report-data", "gpu-nonce", "measurement", "age", "kind", "canonical"). */
+/* Check `bytes` against the binding, the time and the policy. On refusal (always ERR_EVIDENCE) `*field` names what
+ * failed ("signature", "report-data", "gpu-nonce", "gpu", "measurement", "age", "kind", "canonical") and `out` is
+ * zero; on success it is NULL. `need_gpu` asks that a GPU is shown; whether it runs confidentially is in the result.
+ * Evidence may be at most 5 seconds ahead of `now_ms`. */
 MUST_USE enum err evidence_check(struct evidence_result *out, const char **field, struct span bytes,
                                  struct hash32 binding, uint64_t now_ms, const struct evidence_policy *policy);
 
@@ -43,7 +45,8 @@ struct evidence_facts {
     char gpu_model[48];
     uint64_t time_ms;
 };
-/* SIMULATED: made by the `process` driver, where no hardware root exists. */
+/* ERR_RANGE: facts that cannot be stated (a model without GPU, text that is not printable ASCII), ERR_TOO_LARGE.
+ * SIMULATED: made by the `process` driver, where no hardware root exists. */
 MUST_USE enum err evidence_simulate(struct buffer *out, const struct evidence_facts *facts, struct hash32 binding);
 
 #endif
