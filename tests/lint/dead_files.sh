@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Every source file is built, every header is included by something.
+# shellcheck source=tests/lint/common.sh
+source "$(dirname "$0")/common.sh"
+
+advice() { echo "Delete the file, or use it. (CMake picks up *.c of a folder by name; tests must end in _test.c or _fuzz.c.)"; }
+
+check() {
+    local commands=$lint_build/compile_commands.json path pattern='\.c$'
+    [[ -d tests/lint ]] || commands=compile_commands.json
+    grep -q '\.cu"' "$commands" && pattern='\.(c|cu)$' # without nvcc the CUDA files are rightly left out
+    files "$pattern" | while read -r path; do
+        grep -qF "/$path\"" "$commands" || echo "$path: nothing builds it"
+    done
+    files '\.(c|h|cu|cuh)$' | xargs -r grep -hoE '^[[:space:]]*#[[:space:]]*include "[^"]+"' |
+        sed -E 's/.*"([^"]+)"/\1/' | sort -u >"$lint_tmp/included"
+    files '\.(h|cuh)$' | while read -r path; do
+        grep -qxF "$path" "$lint_tmp/included" || echo "$path: nothing includes it"
+    done
+}
+
+bad_findings=2
+bad_fixture() {
+    fixture a.c <<<'#include "a/used.h"'
+    fixture b.c <<<''
+    fixture a/used.h <<<''
+    fixture a/unused.h <<<''
+    fixture compile_commands.json <<<'[{"file": "/x/a.c"}]'
+}
+good_fixture() {
+    fixture a.c <<<'#include "a/used.h"'
+    fixture a/used.h <<<''
+    fixture b.cu <<<''
+    fixture compile_commands.json <<<'[{"file": "/x/a.c"}]'
+}
+if [[ ! -e $lint_build/compile_commands.json ]]; then
+    echo "SKIPPED: $lint_build is not configured"
+    exit 77
+fi
+lint_run
