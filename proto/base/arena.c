@@ -36,7 +36,10 @@ enum err arena_copy(struct arena *a, struct span *out, struct span bytes)
     return OK;
 }
 
-size_t arena_mark(const struct arena *a) { return a->used; }
+size_t arena_mark(const struct arena *a)
+{
+    return a->used;
+}
 
 void arena_release(struct arena *a, size_t mark)
 {

@@ -10,14 +10,20 @@ struct span span_make(const void *data, size_t len)
     return (struct span){data, len};
 }
 
-struct span span_text(const char *text) { return (struct span){(const uint8_t *)text, strlen(text)}; }
+struct span span_text(const char *text)
+{
+    return (struct span){(const uint8_t *)text, strlen(text)};
+}
 
 bool span_equal(struct span a, struct span b)
 {
     return a.len == b.len && (a.len == 0 || memcmp(a.data, b.data, a.len) == 0);
 }
 
-bool span_equal_text(struct span a, const char *text) { return span_equal(a, span_text(text)); }
+bool span_equal_text(struct span a, const char *text)
+{
+    return span_equal(a, span_text(text));
+}
 
 int span_compare(struct span a, struct span b)
 {
@@ -35,7 +41,10 @@ struct cursor cursor_make(struct span input)
     return (struct cursor){at, at + input.len};
 }
 
-size_t cursor_left(const struct cursor *c) { return (size_t)(c->end - c->at); }
+size_t cursor_left(const struct cursor *c)
+{
+    return (size_t)(c->end - c->at);
+}
 
 enum err cursor_take(struct cursor *c, struct span *out, size_t len)
 {
@@ -53,7 +62,10 @@ enum err cursor_copy(struct cursor *c, void *out, size_t len)
     return OK;
 }
 
-enum err cursor_u8(struct cursor *c, uint8_t *out) { return cursor_copy(c, out, 1); }
+enum err cursor_u8(struct cursor *c, uint8_t *out)
+{
+    return cursor_copy(c, out, 1);
+}
 
 enum err cursor_u16(struct cursor *c, uint16_t *out)
 {
@@ -79,9 +91,15 @@ enum err cursor_u64(struct cursor *c, uint64_t *out)
     return OK;
 }
 
-enum err cursor_end(const struct cursor *c) { return cursor_left(c) == 0 ? OK : ERR_NOT_CANONICAL; }
+enum err cursor_end(const struct cursor *c)
+{
+    return cursor_left(c) == 0 ? OK : ERR_NOT_CANONICAL;
+}
 
-struct buffer buffer_make(void *data, size_t cap) { return (struct buffer){data, 0, cap, false}; }
+struct buffer buffer_make(void *data, size_t cap)
+{
+    return (struct buffer){data, 0, cap, false};
+}
 
 void buffer_put(struct buffer *b, struct span bytes)
 {
@@ -94,9 +112,15 @@ void buffer_put(struct buffer *b, struct span bytes)
     b->len += bytes.len;
 }
 
-void buffer_put_text(struct buffer *b, const char *text) { buffer_put(b, span_text(text)); }
+void buffer_put_text(struct buffer *b, const char *text)
+{
+    buffer_put(b, span_text(text));
+}
 
-void buffer_put_u8(struct buffer *b, uint8_t value) { buffer_put(b, (struct span){&value, 1}); }
+void buffer_put_u8(struct buffer *b, uint8_t value)
+{
+    buffer_put(b, (struct span){&value, 1});
+}
 
 void buffer_put_u16(struct buffer *b, uint16_t value)
 {
@@ -148,9 +172,15 @@ void buffer_put_zero(struct buffer *b)
     if (!b->overflow) b->len = len;
 }
 
-struct span buffer_span(const struct buffer *b) { return (struct span){b->data, b->len}; }
+struct span buffer_span(const struct buffer *b)
+{
+    return (struct span){b->data, b->len};
+}
 
-enum err buffer_done(const struct buffer *b) { return b->overflow ? ERR_TOO_LARGE : OK; }
+enum err buffer_done(const struct buffer *b)
+{
+    return b->overflow ? ERR_TOO_LARGE : OK;
+}
 
 static int hex_digit(uint8_t c)
 {
@@ -162,12 +192,12 @@ static int hex_digit(uint8_t c)
 enum err hex_decode(void *out, size_t len, struct span hex)
 {
     uint8_t *to = out;
-    if (hex.len != 2 * len) return ERR_SYNTAX;
+    if (hex.len % 2 != 0 || hex.len / 2 != len) return ERR_SYNTAX;
+    for (size_t i = 0; i < hex.len; i++) {
+        if (hex_digit(hex.data[i]) < 0) return ERR_SYNTAX;
+    }
     for (size_t i = 0; i < len; i++) {
-        int high = hex_digit(hex.data[2 * i]);
-        int low = hex_digit(hex.data[2 * i + 1]);
-        if (high < 0 || low < 0) return ERR_SYNTAX;
-        to[i] = (uint8_t)(high << 4 | low);
+        to[i] = (uint8_t)(hex_digit(hex.data[2 * i]) << 4 | hex_digit(hex.data[2 * i + 1]));
     }
     return OK;
 }
@@ -180,18 +210,30 @@ void hex_encode(char *out, const void *bytes, size_t len)
     ASSERT(!b.overflow);
 }
 
-uint16_t load_u16(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
+uint16_t load_u16(const uint8_t *at)
+{
+    return (uint16_t)(at[0] << 8 | at[1]);
+}
 
-uint32_t load_u32(const uint8_t *at) { return (uint32_t)load_u16(at) << 16 | load_u16(at + 2); }
+uint32_t load_u32(const uint8_t *at)
+{
+    return (uint32_t)load_u16(at) << 16 | load_u16(at + 2);
+}
 
-uint64_t load_u64(const uint8_t *at) { return (uint64_t)load_u32(at) << 32 | load_u32(at + 4); }
+uint64_t load_u64(const uint8_t *at)
+{
+    return (uint64_t)load_u32(at) << 32 | load_u32(at + 4);
+}
 
 uint32_t load_u32_le(const uint8_t *at)
 {
     return (uint32_t)at[3] << 24 | (uint32_t)at[2] << 16 | (uint32_t)at[1] << 8 | at[0];
 }
 
-uint64_t load_u64_le(const uint8_t *at) { return (uint64_t)load_u32_le(at + 4) << 32 | load_u32_le(at); }
+uint64_t load_u64_le(const uint8_t *at)
+{
+    return (uint64_t)load_u32_le(at + 4) << 32 | load_u32_le(at);
+}
 
 void store_u16(uint8_t *at, uint16_t value)
 {

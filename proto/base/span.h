@@ -62,7 +62,7 @@ void buffer_put_zero(struct buffer *b);                       /* terminate text 
 struct span buffer_span(const struct buffer *b);
 MUST_USE enum err buffer_done(const struct buffer *b);        /* ERR_TOO_LARGE if anything did not fit */
 
-/* Decode lower-case hex of exactly 2*len digits; anything else is ERR_SYNTAX. */
+/* Decode lower-case hex of exactly 2*len digits; anything else is ERR_SYNTAX and writes nothing. */
 MUST_USE enum err hex_decode(void *out, size_t len, struct span hex);
 /* Writes 2*len digits and a zero. */
 void hex_encode(char *out, const void *bytes, size_t len);

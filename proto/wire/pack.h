@@ -7,6 +7,7 @@
 
 #include "proto/base/span.h"
 
+/* Text that unpack_str would refuse puts the buffer into its overflow state. */
 void pack_array(struct buffer *b, uint32_t count);
 void pack_uint(struct buffer *b, uint64_t value);
 void pack_int(struct buffer *b, int64_t value);
@@ -16,7 +17,8 @@ void pack_bin(struct buffer *b, struct span bytes);
 void pack_str(struct buffer *b, struct span utf8);
 
 /* Each reader refuses another type (ERR_TYPE), a longer form than needed (ERR_NOT_CANONICAL), more than max
- * (ERR_TOO_LARGE) and an early end (ERR_TRUNCATED). On error the cursor's position is unspecified. */
+ * (ERR_TOO_LARGE) and an early end (ERR_TRUNCATED). Where the count or length is exact, another one is another type.
+ * On error the cursor's position is unspecified. */
 MUST_USE enum err unpack_array(struct cursor *c, uint32_t max, uint32_t *count);
 MUST_USE enum err unpack_array_of(struct cursor *c, uint32_t exactly);
 MUST_USE enum err unpack_uint(struct cursor *c, uint64_t max, uint64_t *out);
@@ -26,6 +28,6 @@ MUST_USE enum err unpack_nil(struct cursor *c);
 bool unpack_at_nil(const struct cursor *c);
 MUST_USE enum err unpack_bin(struct cursor *c, size_t max, struct span *out);
 MUST_USE enum err unpack_fixed(struct cursor *c, void *out, size_t len);      /* bin of exactly len */
-MUST_USE enum err unpack_str(struct cursor *c, size_t max, struct span *out); /* valid UTF-8, no control characters */
+MUST_USE enum err unpack_str(struct cursor *c, size_t max, struct span *out); /* text.h's text, else ERR_SYNTAX */
 
 #endif
