@@ -1,0 +1,45 @@
+#include "proto/base/index.h"
+
+#include "proto/base/panic.h"
+
+#include <string.h>
+
+enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt)
+{
+    uint32_t slots = 4;
+    while (slots < rows_max * 2) slots *= 2;
+    ASSERT(rows_max > 0 && rows_max < UINT32_MAX / 8);
+    *x = (struct index){ARENA_ARRAY(arena, struct index_slot, slots), slots - 1, 0, salt};
+    return x->slot != NULL ? OK : ERR_NO_MEMORY;
+}
+
+static uint32_t start(const struct index *x, const uint8_t key[32])
+{
+    uint64_t mixed = (load_u64(key) ^ x->salt) * UINT64_C(0x9e3779b97f4a7c15);
+    mixed ^= load_u64(key + 8);
+    mixed *= UINT64_C(0xbf58476d1ce4e5b9);
+    return (uint32_t)(mixed >> 32) & x->mask;
+}
+
+uint32_t index_find(const struct index *x, const uint8_t key[32])
+{
+    for (uint32_t at = start(x, key);; at = (at + 1) & x->mask) {
+        const struct index_slot *s = &x->slot[at];
+        if (s->row_plus_one == 0) return INDEX_NONE;
+        if (memcmp(s->key, key, 32) == 0) return s->row_plus_one - 1;
+    }
+}
+
+enum err index_add(struct index *x, const uint8_t key[32], uint32_t row)
+{
+    ASSERT(row < UINT32_MAX - 1);
+    if (x->count >= x->mask / 2 + 1) return ERR_FULL;
+    uint32_t at = start(x, key);
+    while (x->slot[at].row_plus_one != 0) {
+        ASSERT(memcmp(x->slot[at].key, key, 32) != 0);
+        at = (at + 1) & x->mask;
+    }
+    x->slot[at] = (struct index_slot){key, row + 1};
+    x->count++;
+    return OK;
+}

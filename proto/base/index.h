@@ -1,0 +1,27 @@
+/* index: an open-addressing map from a 32-byte id to a row number. Fixed capacity from an arena, no removal.
+ * Keys are copied by pointer, not by value: they must stay where they are. Probing starts at the id's own bytes mixed
+ * with a per-index salt, so that chosen ids do not collide in every node alike. Pure. */
+#ifndef PERIGEE_PROTO_BASE_INDEX_H
+#define PERIGEE_PROTO_BASE_INDEX_H
+
+#include "proto/base/arena.h"
+
+#include <stdint.h>
+
+struct index_slot { const uint8_t *key; uint32_t row_plus_one; };
+struct index {
+    struct index_slot *slot;
+    uint32_t mask;
+    uint32_t count;
+    uint64_t salt;
+};
+
+#define INDEX_NONE UINT32_MAX
+
+MUST_USE enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt);
+/* The row of the key, or INDEX_NONE. */
+uint32_t index_find(const struct index *x, const uint8_t key[32]);
+/* The key must not be present; ERR_FULL at capacity. */
+MUST_USE enum err index_add(struct index *x, const uint8_t key[32], uint32_t row);
+
+#endif

@@ -1,0 +1,46 @@
+#include "proto/base/pool.h"
+
+#include "proto/base/panic.h"
+
+#include <string.h>
+
+/* The header keeps the block's class and, while free, the next of its list. Sixteen bytes keep what follows aligned. */
+struct pool_block {
+    struct pool_block *next;
+    uint32_t class_index;
+    uint32_t taken;
+};
+
+static const size_t class_bytes[POOL_CLASSES] = {256, 2048, 16384, 73728, 1 << 20};
+
+void pool_init(struct pool *p, struct arena *arena) { *p = (struct pool){.arena = arena}; }
+
+void *pool_take(struct pool *p, size_t size)
+{
+    uint32_t i = 0;
+    while (i < POOL_CLASSES && class_bytes[i] < size) i++;
+    if (i == POOL_CLASSES) return NULL;
+    struct pool_block *block = p->free[i];
+    if (block != NULL)
+        p->free[i] = block->next;
+    else
+        block = arena_take(p->arena, 1, sizeof *block + class_bytes[i]);
+    if (block == NULL) return NULL;
+    block->next = NULL;
+    block->class_index = i;
+    block->taken = 1;
+    memset(block + 1, 0, size);
+    p->in_use++;
+    return block + 1;
+}
+
+void pool_give(struct pool *p, void *memory)
+{
+    if (memory == NULL) return;
+    struct pool_block *block = (struct pool_block *)memory - 1;
+    ASSERT(block->taken == 1 && block->class_index < POOL_CLASSES && p->in_use > 0);
+    block->taken = 0;
+    block->next = p->free[block->class_index];
+    p->free[block->class_index] = block;
+    p->in_use--;
+}

@@ -1,0 +1,20 @@
+/* pool: blocks of a few fixed sizes from an arena, with free lists, for work in flight.
+ * A block is zeroed when taken. NULL means full or larger than the largest class. Pure. */
+#ifndef PERIGEE_PROTO_BASE_POOL_H
+#define PERIGEE_PROTO_BASE_POOL_H
+
+#include "proto/base/arena.h"
+
+enum { POOL_CLASSES = 5 };
+struct pool_block;
+struct pool {
+    struct arena *arena;
+    struct pool_block *free[POOL_CLASSES];
+    uint32_t in_use;
+};
+
+void pool_init(struct pool *p, struct arena *arena);
+void *pool_take(struct pool *p, size_t size);
+void pool_give(struct pool *p, void *block); /* NULL is allowed */
+
+#endif

@@ -1,0 +1,51 @@
+/* chain: every chained record held, per author, and the order in which it may take effect (DESIGN §4).
+ * Rules: a record's turn comes when all earlier ones of its author are held and each names its predecessor; revocations
+ * do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
+ * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused.
+ * Ownership: records are copied into the arena and stay. Pure. */
+#ifndef PERIGEE_PROTO_CHAIN_H
+#define PERIGEE_PROTO_CHAIN_H
+
+#include "proto/base/index.h"
+#include "proto/record.h"
+
+struct author {
+    struct node_id node;
+    uint64_t applied;              /* all records up to here have had their turn */
+    struct record_id head;         /* of that record; zero when applied is 0 */
+    uint64_t seen;                 /* the highest seq held */
+    uint64_t frozen;               /* 0, or the lowest seq with two headers */
+    struct record rival;           /* the second header of that seq */
+};
+struct chain_entry {
+    uint8_t key[32];
+    struct record record;
+    bool applied;
+};
+struct chain {
+    struct arena *arena;
+    struct author *author;
+    struct chain_entry *entry;
+    uint32_t author_count, entry_count;
+    struct index authors, entries;
+};
+
+enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
+
+MUST_USE enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt);
+/* What would inserting it mean? Cheap; before any signature is checked. */
+enum chain_offer chain_offer(const struct chain *c, const struct record *r);
+/* Keep a record whose signature holds (offer was CHAIN_NEW, checked again). Returns the kept copy, NULL when full. */
+const struct record *chain_insert(struct chain *c, const struct record *r);
+/* Keep a rival header: the author is frozen at its seq. Returns the first header of the pair. */
+const struct record *chain_rival(struct chain *c, const struct record *r);
+/* The next record of this author whose turn has come, marked as applied; NULL when none is. */
+const struct record *chain_next(struct chain *c, struct node_id author);
+/* Mark a record that acts on receipt; false if it had acted before. */
+bool chain_act_early(struct chain *c, const struct record *kept);
+
+const struct author *chain_author(const struct chain *c, struct node_id author); /* NULL when nothing is held */
+const struct record *chain_get(const struct chain *c, struct node_id author, uint64_t seq);
+const struct record *chain_find(const struct chain *c, struct node_id author, struct record_id id);
+
+#endif

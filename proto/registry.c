@@ -1,0 +1,710 @@
+#include "proto/registry_state.h"
+
+#include "proto/base/panic.h"
+
+#include <string.h>
+
+enum { CAP_WORKER_SETS = 64, CAP_COMMITTEES = 16 };
+
+enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium)
+{
+    uint64_t salt = load_u64(consortium.bytes);
+    struct registry *r = ARENA_NEW(arena, struct registry);
+    if (r == NULL) return ERR_NO_MEMORY;
+    r->arena = arena;
+    r->consortium = consortium;
+    r->tally = ARENA_ARRAY(arena, struct tally, CAP_TALLIES);
+    r->member = ARENA_ARRAY(arena, struct member_row, CAP_MEMBERS);
+    r->asset = ARENA_ARRAY(arena, struct asset, CAP_ASSETS);
+    r->binding = ARENA_ARRAY(arena, struct binding, CAP_ASSETS);
+    r->workflow = ARENA_ARRAY(arena, struct published, CAP_JOBS);
+    r->op = ARENA_ARRAY(arena, struct op_row, CAP_OPS);
+    r->grant = ARENA_ARRAY(arena, struct grant, CAP_GRANTS);
+    r->approval = ARENA_ARRAY(arena, struct approval, CAP_APPROVALS);
+    r->job = ARENA_ARRAY(arena, struct job, CAP_JOBS);
+    r->run = ARENA_ARRAY(arena, struct run_entry, CAP_RUNS);
+    r->revocation = ARENA_ARRAY(arena, struct revocation, CAP_REVOCATIONS);
+    r->frozen = ARENA_ARRAY(arena, struct frozen, CAP_AUTHORS);
+    r->workers = ARENA_ARRAY(arena, struct workers_row, CAP_WORKER_SETS);
+    r->committee = ARENA_ARRAY(arena, struct committee, CAP_COMMITTEES);
+    if (r->committee == NULL || r->workers == NULL || r->frozen == NULL) return ERR_NO_MEMORY;
+    TRY(index_init(&r->tallies, arena, CAP_TALLIES, salt));
+    TRY(index_init(&r->members, arena, CAP_MEMBERS, salt));
+    TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
+    TRY(index_init(&r->workflows, arena, CAP_JOBS, salt));
+    TRY(index_init(&r->ops, arena, CAP_OPS, salt));
+    TRY(index_init(&r->jobs, arena, CAP_JOBS, salt));
+    TRY(index_init(&r->runs, arena, CAP_RUNS, salt));
+    *out = r;
+    return OK;
+}
+
+/* --- Who counts ------------------------------------------------------------------------------------------------------- */
+
+void registry_freeze(struct registry *r, struct node_id author, uint64_t seq)
+{
+    for (uint32_t i = 0; i < r->frozen_count; i++) {
+        if (!ID_EQUAL(r->frozen[i].author, author)) continue;
+        if (seq < r->frozen[i].seq) r->frozen[i].seq = seq;
+        return;
+    }
+    ASSERT(r->frozen_count < CAP_AUTHORS); /* an author must be a member, and there are no more members than that */
+    r->frozen[r->frozen_count++] = (struct frozen){author, seq};
+}
+
+bool registry_counts(const struct registry *r, const struct record *record)
+{
+    for (uint32_t i = 0; i < r->frozen_count; i++)
+        if (ID_EQUAL(r->frozen[i].author, record->header.author)) return record->header.seq < r->frozen[i].seq;
+    return true;
+}
+
+static bool tally_by_custodians(const struct tally *t) { return t->kind == KIND_COMMITTEE; }
+
+uint32_t tally_needed(const struct registry *r, const struct tally *t)
+{
+    if (r->charter == NULL) return UINT32_MAX;
+    return tally_by_custodians(t) ? r->charter->custodian_count : r->charter->s;
+}
+
+uint32_t tally_count(const struct registry *r, const struct tally *t)
+{
+    uint32_t count = 0;
+    if (r->charter == NULL) return 0;
+    for (uint32_t i = 0; i < t->author_count; i++) {
+        struct node_id author = t->vote[i]->header.author;
+        int place = tally_by_custodians(t) ? charter_custodian(r->charter, author) : charter_steward(r->charter, author);
+        if (place >= 0 && registry_counts(r, t->vote[i])) count++;
+    }
+    return count;
+}
+
+static bool tally_decided(const struct registry *r, const struct tally *t)
+{
+    return tally_count(r, t) >= tally_needed(r, t);
+}
+
+const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash)
+{
+    uint32_t row = index_find(&r->tallies, body_hash.bytes);
+    return row != INDEX_NONE && r->tally[row].kind == kind ? &r->tally[row] : NULL;
+}
+
+/* Add one author's voice. A repetition by the same author changes nothing. *row is the tally. */
+static struct verdict tally_add(struct registry *r, uint32_t *row, bool *fresh, const struct record *record)
+{
+    *row = index_find(&r->tallies, record->header.body_hash.bytes);
+    *fresh = *row == INDEX_NONE;
+    if (*fresh) {
+        if (r->tally_count == CAP_TALLIES) return verdict_refuse(REFUSAL_FULL, NULL);
+        *row = r->tally_count++;
+        r->tally[*row] = (struct tally){.kind = record->header.kind, .body_hash = record->header.body_hash};
+        if (index_add(&r->tallies, r->tally[*row].body_hash.bytes, *row) != OK) return verdict_refuse(REFUSAL_FULL, NULL);
+    }
+    struct tally *t = &r->tally[*row];
+    if (t->kind != record->header.kind) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    for (uint32_t i = 0; i < t->author_count; i++)
+        if (ID_EQUAL(t->vote[i]->header.author, record->header.author)) return VERDICT_OK;
+    if (t->author_count == CAP_STEWARDS) return verdict_refuse(REFUSAL_FULL, NULL);
+    t->vote[t->author_count++] = record;
+    return VERDICT_OK;
+}
+
+/* --- Members ---------------------------------------------------------------------------------------------------------- */
+
+static struct member member_of_charter(const struct charter_member *m)
+{
+    return (struct member){m->node, m->organisation, m->jurisdiction, m->roles, m->kem, m->dkg, m->approval, NULL};
+}
+
+static const struct charter_member *charter_find(const struct charter *c, struct node_id node)
+{
+    for (uint32_t i = 0; c != NULL && i < c->member_count; i++)
+        if (ID_EQUAL(c->member[i].node, node)) return &c->member[i];
+    return NULL;
+}
+
+/* Several decided bodies may name one node; the smallest body hash is in force, whatever arrived first. */
+const struct member *registry_member(struct registry *r, struct node_id node)
+{
+    const struct charter_member *named = charter_find(r->charter, node);
+    if (named != NULL) return &r->founder[named - r->charter->member];
+    const struct member *best = NULL;
+    uint32_t row = index_find(&r->members, node.bytes);
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0; next = r->member[next - 1].next_plus_one) {
+        const struct member *m = &r->member[next - 1].member;
+        if (!tally_decided(r, m->tally)) continue;
+        if (best == NULL || memcmp(m->tally->body_hash.bytes, best->tally->body_hash.bytes, 32) < 0) best = m;
+    }
+    return best;
+}
+
+bool registry_may_write(const struct registry *r, struct node_id author)
+{
+    return registry_member((struct registry *)r, author) != NULL;
+}
+
+const struct member *registry_member_at(struct registry *r, uint32_t index)
+{
+    uint32_t founders = r->charter != NULL ? r->charter->member_count : 0;
+    if (index < founders) return &r->founder[index];
+    index -= founders;
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct member *m = &r->member[i].member;
+        if (registry_member(r, m->node) == m && index-- == 0) return m;
+    }
+    return NULL;
+}
+
+/* --- Applying, kind by kind -------------------------------------------------------------------------------------------- */
+
+static struct verdict apply_charter(struct registry *r, const struct record *record, const struct body_CHARTER *b)
+{
+    struct hash32 hash = sha256(b->document);
+    if (!ids_equal(hash.bytes, r->consortium.bytes)) return verdict_refuse(REFUSAL_CHARTER, hash.bytes);
+    uint32_t row;
+    bool fresh;
+    struct verdict v = tally_add(r, &row, &fresh, record);
+    if (v.refusal != REFUSAL_NONE || r->charter != NULL) return v;
+    struct charter *charter;
+    if (charter_parse(&charter, r->arena, b->document, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    r->founder = ARENA_ARRAY(r->arena, struct member, charter->member_count);
+    if (r->founder == NULL) return verdict_refuse(REFUSAL_FULL, NULL);
+    for (uint32_t i = 0; i < charter->member_count; i++) r->founder[i] = member_of_charter(&charter->member[i]);
+    r->charter = charter;
+    r->charter_tally_plus_one = row + 1;
+    return VERDICT_OK;
+}
+
+static struct verdict apply_member(struct registry *r, const struct record *record, const struct body_MEMBER *b)
+{
+    uint32_t row;
+    bool fresh;
+    if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
+    struct verdict v = tally_add(r, &row, &fresh, record);
+    if (v.refusal != REFUSAL_NONE || !fresh) return v;
+    if (r->member_count == CAP_MEMBERS) return verdict_refuse(REFUSAL_FULL, NULL);
+    uint32_t at = r->member_count++;
+    uint32_t first = index_find(&r->members, b->node.bytes);
+    r->member[at].member = (struct member){b->node, b->organisation, b->jurisdiction, (uint32_t)b->roles,
+                                           b->kem, b->dkg, b->approval, &r->tally[row]};
+    if (first != INDEX_NONE) {
+        r->member[at].next_plus_one = r->member[first].next_plus_one;
+        r->member[first].next_plus_one = at + 1;
+        return VERDICT_OK;
+    }
+    enum err err = index_add(&r->members, r->member[at].member.node.bytes, at);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct verdict apply_committee(struct registry *r, const struct record *record, const struct body_COMMITTEE *b)
+{
+    uint32_t row;
+    bool fresh;
+    struct verdict v = tally_add(r, &row, &fresh, record);
+    if (v.refusal != REFUSAL_NONE || !fresh) return v;
+    if (r->committee_count == CAP_COMMITTEES) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->committee[r->committee_count++] = (struct committee){&r->tally[row], *b};
+    return VERDICT_OK;
+}
+
+static struct verdict apply_op(struct registry *r, const struct record *record, const struct body_OP *b)
+{
+    uint32_t row;
+    bool fresh;
+    struct op *op;
+    struct verdict v = tally_add(r, &row, &fresh, record);
+    if (v.refusal != REFUSAL_NONE || !fresh) return v;
+    if (op_parse(&op, r->arena, b->document, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (r->op_count == CAP_OPS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->op[r->op_count] = (struct op_row){op, row};
+    enum err err = index_add(&r->ops, op->hash.bytes, r->op_count++);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct verdict apply_workers(struct registry *r, const struct record *record, const struct body_WORKERS *b)
+{
+    uint32_t row;
+    bool fresh;
+    struct verdict v = tally_add(r, &row, &fresh, record);
+    if (v.refusal != REFUSAL_NONE || !fresh) return v;
+    if (r->workers_count == CAP_WORKER_SETS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->workers[r->workers_count++] = (struct workers_row){*b, row};
+    return VERDICT_OK;
+}
+
+static struct verdict apply_tally_only(struct registry *r, const struct record *record)
+{
+    uint32_t row;
+    bool fresh;
+    return tally_add(r, &row, &fresh, record);
+}
+
+static struct verdict asset_register(struct registry *r, const struct record *record, const struct body_ASSET *b,
+                                     const struct ddo *ddo)
+{
+    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(record->header.author), ID_SPAN(b->salt));
+    if (!ids_equal(dt.bytes, b->dt.bytes)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
+    if (b->version != 1) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (r->asset_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->asset[r->asset_count] = (struct asset){
+        .dt = b->dt, .owner = record->header.author, .ddo = ddo, .record = record, .first = record, .version = 1};
+    enum err err = index_add(&r->assets, r->asset[r->asset_count].dt.bytes, r->asset_count);
+    r->asset_count++;
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+/* A later version keeps what others rely on: type, and for a dataset schema, unit and budget. */
+static struct verdict asset_update(struct asset *a, const struct record *record, const struct body_ASSET *b,
+                                   const struct ddo *ddo)
+{
+    if (!ID_EQUAL(a->owner, record->header.author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
+    if (b->version != a->version + 1) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
+    if (ddo->type != a->ddo->type) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (ddo->type == ASSET_DATASET) {
+        bool same = ID_EQUAL(ddo->schema.hash, a->ddo->schema.hash) && ddo->budget == a->ddo->budget &&
+                    ddo->currency == a->ddo->currency && span_equal(ddo->unit_column, a->ddo->unit_column);
+        if (!same) return verdict_refuse(REFUSAL_SCHEMA, b->dt.bytes);
+    }
+    a->ddo = ddo;
+    a->record = record;
+    a->version = b->version;
+    return VERDICT_OK;
+}
+
+static struct verdict asset_bind(struct registry *r, struct asset *a, const struct record *record,
+                                 const struct body_ASSET *b)
+{
+    struct policy *policy;
+    if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (policy_parse(&policy, r->arena, b->policy, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (r->binding_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->binding[r->binding_count] =
+        (struct binding){record, b->compose, b->content, b->manifest, policy, a->bindings_plus_one};
+    a->bindings_plus_one = ++r->binding_count;
+    return VERDICT_OK;
+}
+
+static struct verdict asset_publish(struct registry *r, struct asset *a, const struct record *record,
+                                    const struct body_ASSET *b)
+{
+    struct workflow *w;
+    if (a->ddo->type != ASSET_ALGORITHM) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (workflow_parse(&w, r->arena, b->workflow, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (!ID_EQUAL(w->app_id, b->dt)) return verdict_refuse(REFUSAL_APP, b->dt.bytes);
+    if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return VERDICT_OK;
+    if (r->workflow_count == CAP_JOBS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->workflow[r->workflow_count] = (struct published){w, record, a->owner, 0};
+    enum err err = index_add(&r->workflows, w->hash.bytes, r->workflow_count++);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct asset *find_asset(const struct registry *r, struct dt dt)
+{
+    uint32_t row = index_find(&r->assets, dt.bytes);
+    return row != INDEX_NONE ? &r->asset[row] : NULL;
+}
+
+static struct verdict apply_asset(struct registry *r, const struct record *record, const struct body_ASSET *b)
+{
+    struct ddo *ddo;
+    if (ddo_parse(&ddo, r->arena, b->ddo, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (!ID_EQUAL(ddo->dt, b->dt)) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    struct asset *a = find_asset(r, b->dt);
+    struct verdict v = a == NULL ? asset_register(r, record, b, ddo) : asset_update(a, record, b, ddo);
+    if (v.refusal != REFUSAL_NONE) return v;
+    a = find_asset(r, b->dt);
+    if (!ID_IS_ZERO(b->content)) v = asset_bind(r, a, record, b);
+    if (v.refusal == REFUSAL_NONE && b->workflow.len > 0) v = asset_publish(r, a, record, b);
+    return v;
+}
+
+/* Follow grants upwards from `from`: would reaching `target` close a circle? Depth is bounded by the grants there are. */
+static bool grant_reaches(const struct registry *r, struct dt from, struct dt target, uint32_t depth)
+{
+    const struct asset *a = find_asset(r, from);
+    if (ID_EQUAL(from, target)) return true;
+    if (a == NULL || depth == 0) return false;
+    for (uint32_t next = a->grants_plus_one; next != 0; next = r->grant[next - 1].next_plus_one)
+        if (grant_reaches(r, r->grant[next - 1].body.higher, target, depth - 1)) return true;
+    return false;
+}
+
+enum { GRANT_DEPTH_MAX = 8 };
+
+static struct verdict apply_grant(struct registry *r, const struct record *record, const struct body_GRANT *b)
+{
+    struct asset *a = find_asset(r, b->lower);
+    if (a == NULL || !ID_EQUAL(a->owner, record->header.author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    if (ID_IS_ZERO(b->higher)) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
+    if (ID_EQUAL(b->lower, b->higher)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
+    if (b->service >= a->ddo->service_count) return verdict_refuse(REFUSAL_MALFORMED, b->lower.bytes);
+    if (r->grant_count == CAP_GRANTS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->grant[r->grant_count] = (struct grant){record, *b, a->grants_plus_one};
+    a->grants_plus_one = ++r->grant_count;
+    return VERDICT_OK;
+}
+
+static bool ranges_overlap(const struct body_APPROVAL *a, const struct body_APPROVAL *b)
+{
+    return a->slot_first <= b->slot_last && b->slot_first <= a->slot_last;
+}
+
+/* The budget fold: a pure function of this owner's own chain (DESIGN §9 "Budget by slots"). */
+static struct verdict check_approval(const struct registry *r, const struct asset *a, struct node_id author,
+                                     const struct body_APPROVAL *b, uint64_t *allotted)
+{
+    uint64_t slots, sum;
+    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dataset.bytes);
+    if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dataset.bytes);
+    if (b->slot_first == 0 || b->slot_last < b->slot_first) return verdict_refuse(REFUSAL_SLOT_RANGE, b->dataset.bytes);
+    if (a->ddo->currency == CURRENCY_EPSILON && b->delta != 0) return verdict_refuse(REFUSAL_COST, b->dataset.bytes);
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
+        const struct body_APPROVAL *other = &r->approval[next - 1].body;
+        if (ID_EQUAL(other->compose, b->compose) && ranges_overlap(other, b))
+            return verdict_refuse(REFUSAL_OVERLAP, b->dataset.bytes);
+    }
+    slots = b->slot_last - b->slot_first + 1;
+    if (__builtin_mul_overflow(slots, b->cost, &sum) || __builtin_add_overflow(sum, a->allotted, &sum) ||
+        sum > a->ddo->budget)
+        return verdict_refuse(REFUSAL_BUDGET, b->dataset.bytes);
+    *allotted = sum;
+    return VERDICT_OK;
+}
+
+static struct verdict apply_approval(struct registry *r, const struct record *record, const struct body_APPROVAL *b)
+{
+    struct asset *a = find_asset(r, b->dataset);
+    uint64_t allotted = 0;
+    struct verdict v = check_approval(r, a, record->header.author, b, &allotted);
+    if (v.refusal != REFUSAL_NONE) return v;
+    if (r->approval_count == CAP_APPROVALS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->approval[r->approval_count] = (struct approval){record, *b, a->approvals_plus_one};
+    a->approvals_plus_one = ++r->approval_count;
+    a->allotted = allotted;
+    return VERDICT_OK;
+}
+
+static struct verdict apply_revocation(struct registry *r, const struct record *record, const struct body_REVOCATION *b)
+{
+    if (r->revocation_count == CAP_REVOCATIONS) return verdict_refuse(REFUSAL_FULL, NULL);
+    for (uint32_t i = 0; i < r->revocation_count; i++)
+        if (ID_EQUAL(r->revocation[i].record->id, record->id)) return VERDICT_OK;
+    r->revocation[r->revocation_count++] = (struct revocation){record, *b};
+    return VERDICT_OK;
+}
+
+static struct verdict apply_job(struct registry *r, const struct record *record, const struct body_JOB *b)
+{
+    if (r->job_count == CAP_JOBS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->job[r->job_count] = (struct job){record, *b, 0};
+    enum err err = index_add(&r->jobs, record->id.bytes, r->job_count++);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct verdict apply_run(struct registry *r, const struct record *record, const struct body_RUN *b)
+{
+    if (b->slot == 0 || b->inputs.len == 0 || b->inputs.len % RUN_INPUT_BYTES != 0)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (r->run_count == CAP_RUNS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->run[r->run_count] = (struct run_entry){record, *b, NULL};
+    enum err err = index_add(&r->runs, record->id.bytes, r->run_count++);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct verdict apply_receipt(struct registry *r, const struct record *record, const struct body_RECEIPT *b)
+{
+    uint32_t row = index_find(&r->runs, b->run.bytes);
+    if (row == INDEX_NONE) return VERDICT_OK; /* kept in its chain; found again when asked for */
+    if (r->run[row].receipt == NULL) r->run[row].receipt = record;
+    return VERDICT_OK;
+}
+
+static struct verdict apply_body(struct registry *r, const struct record *record, const union body *b)
+{
+    switch (record->header.kind) {
+    case KIND_CHARTER: return apply_charter(r, record, &b->CHARTER);
+    case KIND_MEMBER: return apply_member(r, record, &b->MEMBER);
+    case KIND_COMMITTEE: return apply_committee(r, record, &b->COMMITTEE);
+    case KIND_ASSET: return apply_asset(r, record, &b->ASSET);
+    case KIND_OP: return apply_op(r, record, &b->OP);
+    case KIND_GRANT: return apply_grant(r, record, &b->GRANT);
+    case KIND_APPROVAL: return apply_approval(r, record, &b->APPROVAL);
+    case KIND_REVOCATION: return apply_revocation(r, record, &b->REVOCATION);
+    case KIND_JOB: return apply_job(r, record, &b->JOB);
+    case KIND_RUN: return apply_run(r, record, &b->RUN);
+    case KIND_WORKERS: return apply_workers(r, record, &b->WORKERS);
+    case KIND_RECEIPT: return apply_receipt(r, record, &b->RECEIPT);
+    case KIND_ENDORSEMENT:
+    case KIND_REMOVAL: return apply_tally_only(r, record);
+    case KIND_SLOT_RETURN: return VERDICT_OK; /* no effect yet: the slot stays allotted */
+    case KIND_ADVERT:
+    case KIND_PROGRESS:
+    case KIND_JOIN:
+    case KIND_KEYGEN_ROUND1:
+    case KIND_KEYGEN_SIGN:
+    case KIND_PREVOTE_ASK:
+    case KIND_PREVOTE:
+    case KIND_VOTE_ASK:
+    case KIND_VOTE:
+    case KIND_RELEASE:
+    case KIND_REFUSAL:
+    case KIND_COMMIT:
+    case KIND_SHARE_ASK:
+    case KIND_SHARE_ANSWER:
+    case KIND_COMMIT_ASK:
+    case KIND_ENDING: break;
+    }
+    return verdict_refuse(REFUSAL_MALFORMED, NULL);
+}
+
+struct verdict registry_apply(struct registry *r, const struct record *record)
+{
+    union body body;
+    ASSERT(record->body_known && kind_class(record->header.kind) == CLASS_CHAINED);
+    if (body_decode(&body, record->header.kind, record->body) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    return apply_body(r, record, &body);
+}
+
+/* --- Previews of own records ------------------------------------------------------------------------------------------- */
+
+static struct verdict preview_asset(struct registry *r, struct node_id author, const struct body_ASSET *b)
+{
+    size_t mark = arena_mark(r->arena);
+    struct record record = {.header = {.kind = KIND_ASSET, .author = author}};
+    struct asset *known = find_asset(r, b->dt);
+    struct asset copy = known != NULL ? *known : (struct asset){0};
+    struct ddo *ddo;
+    struct workflow *w;
+    struct verdict v = VERDICT_OK;
+    if (ddo_parse(&ddo, r->arena, b->ddo, NULL) != OK || !ID_EQUAL(ddo->dt, b->dt))
+        v = verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    else if (known != NULL)
+        v = asset_update(&copy, &record, b, ddo);
+    else if (b->version != 1)
+        v = verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (v.refusal == REFUSAL_NONE && b->workflow.len > 0 && workflow_parse(&w, r->arena, b->workflow, NULL) != OK)
+        v = verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    arena_release(r->arena, mark);
+    return v;
+}
+
+static struct verdict preview_grant(struct registry *r, struct node_id author, const struct body_GRANT *b)
+{
+    const struct asset *a = find_asset(r, b->lower);
+    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    if (find_asset(r, b->higher) == NULL) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
+    if (grant_reaches(r, b->higher, b->lower, GRANT_DEPTH_MAX)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
+    return VERDICT_OK;
+}
+
+static struct verdict preview_approval(struct registry *r, struct node_id author, const struct body_APPROVAL *b)
+{
+    const struct published *p = registry_workflow(r, b->compose);
+    uint64_t allotted;
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
+    if (!ID_EQUAL(p->workflow->app_id, b->app)) return verdict_refuse(REFUSAL_APP, b->app.bytes);
+    return check_approval(r, find_asset(r, b->dataset), author, b, &allotted);
+}
+
+static struct verdict preview_steward(const struct registry *r, struct node_id author)
+{
+    if (r->charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
+    return charter_steward(r->charter, author) >= 0 ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+}
+
+static struct verdict preview_job(const struct registry *r, struct node_id author, const struct body_JOB *b)
+{
+    const struct published *p = registry_workflow(r, b->compose);
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
+    return ID_EQUAL(p->provider, author) ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
+}
+
+struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind, const union body *body)
+{
+    bool steward = kind == KIND_MEMBER || kind == KIND_OP || kind == KIND_ENDORSEMENT || kind == KIND_REMOVAL ||
+                   kind == KIND_WORKERS;
+    if (steward) return preview_steward(r, author);
+    if (kind == KIND_ASSET) return preview_asset(r, author, &body->ASSET);
+    if (kind == KIND_GRANT) return preview_grant(r, author, &body->GRANT);
+    if (kind == KIND_APPROVAL) return preview_approval(r, author, &body->APPROVAL);
+    if (kind == KIND_JOB) return preview_job(r, author, &body->JOB);
+    return VERDICT_OK;
+}
+
+/* --- Lookups ------------------------------------------------------------------------------------------------------------ */
+
+const struct charter *registry_charter(const struct registry *r)
+{
+    if (r->charter == NULL || !tally_decided(r, &r->tally[r->charter_tally_plus_one - 1])) return NULL;
+    return r->charter;
+}
+
+const struct charter *registry_charter_bytes(const struct registry *r) { return r->charter; }
+
+static bool committee_shape(const struct charter *c, const struct body_COMMITTEE *b)
+{
+    uint32_t n = c->custodian_count;
+    return b->epoch == 1 && ID_EQUAL(b->charter, c->hash) && b->shares_a.len == 32 * n && b->shares_b.len == 32 * n &&
+           b->transcript_a.len == 64 && b->transcript_b.len == 64 && b->signatures_a.len == 64 * n &&
+           b->signatures_b.len == 64 * n;
+}
+
+const struct committee *registry_committee(const struct registry *r)
+{
+    const struct charter *charter = registry_charter(r);
+    for (uint32_t i = 0; charter != NULL && i < r->committee_count; i++) {
+        const struct committee *c = &r->committee[i];
+        if (committee_shape(charter, &c->body) && tally_decided(r, c->tally)) return c;
+    }
+    return NULL;
+}
+
+const struct asset *registry_asset(const struct registry *r, struct dt dt)
+{
+    const struct asset *a = find_asset(r, dt);
+    return a != NULL && registry_counts(r, a->first) ? a : NULL;
+}
+
+const struct binding *registry_binding(const struct registry *r, const struct asset *a, struct compose_hash compose)
+{
+    for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
+        const struct binding *b = &r->binding[next - 1];
+        if (ID_EQUAL(b->compose, compose) && registry_counts(r, b->record)) return b;
+    }
+    return NULL;
+}
+
+const struct published *registry_workflow(const struct registry *r, struct compose_hash compose)
+{
+    uint32_t row = index_find(&r->workflows, compose.bytes);
+    return row != INDEX_NONE && registry_counts(r, r->workflow[row].record) ? &r->workflow[row] : NULL;
+}
+
+const struct op *registry_op(const struct registry *r, struct hash32 op)
+{
+    uint32_t row = index_find(&r->ops, op.bytes);
+    return row != INDEX_NONE && tally_decided(r, &r->tally[r->op[row].tally]) ? r->op[row].op : NULL;
+}
+
+const struct run_entry *registry_run(const struct registry *r, struct run_id run)
+{
+    uint32_t row = index_find(&r->runs, run.bytes);
+    return row != INDEX_NONE ? &r->run[row] : NULL;
+}
+
+bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose, struct dt dataset)
+{
+    for (uint32_t i = 0; i < r->revocation_count; i++) {
+        const struct revocation *v = &r->revocation[i];
+        if (!ID_EQUAL(v->record->header.author, record->header.author)) continue;
+        if (v->record->header.seq < record->header.seq) continue;
+        bool covers = v->body.target == REVOKE_ALL;
+        covers |= v->body.target == REVOKE_APPROVAL && ids_equal(v->body.subject.bytes, record->id.bytes);
+        covers |= v->body.target == REVOKE_COMPOSE && ids_equal(v->body.subject.bytes, compose.bytes);
+        covers |= v->body.target == REVOKE_DATASET && ids_equal(v->body.subject.bytes, dataset.bytes);
+        if (covers) return true;
+    }
+    return false;
+}
+
+const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher, uint64_t now_ms)
+{
+    const struct asset *a = find_asset(r, lower);
+    const struct grant *expired = NULL;
+    struct compose_hash none = {{0}};
+    for (uint32_t next = a == NULL ? 0 : a->grants_plus_one; next != 0; next = r->grant[next - 1].next_plus_one) {
+        const struct grant *g = &r->grant[next - 1];
+        if (!ID_EQUAL(g->body.higher, higher) || !registry_counts(r, g->record)) continue;
+        if (registry_revoked(r, g->record, none, lower)) continue;
+        bool live = g->record->header.expires_ms == 0 || g->record->header.expires_ms > now_ms;
+        if (live) return g;
+        if (expired == NULL) expired = g;
+    }
+    return expired;
+}
+
+uint32_t registry_endorsements(const struct registry *r, const struct job *job)
+{
+    uint8_t bytes[64];
+    struct buffer b = BUFFER_OF(bytes);
+    struct body_ENDORSEMENT body = {job->record->id};
+    body_encode(&b, KIND_ENDORSEMENT, &body);
+    const struct tally *t = registry_tally(r, KIND_ENDORSEMENT, sha256(buffer_span(&b)));
+    return t != NULL ? tally_count(r, t) : 0;
+}
+
+const struct job *registry_job(const struct registry *r, struct compose_hash compose)
+{
+    const struct published *p = registry_workflow(r, compose);
+    const struct job *posted = NULL;
+    for (uint32_t i = 0; p != NULL && i < r->job_count; i++) {
+        const struct job *j = &r->job[i];
+        if (!ID_EQUAL(j->body.compose, compose) || !ID_EQUAL(j->record->header.author, p->provider)) continue;
+        if (!registry_counts(r, j->record)) continue;
+        if (r->charter != NULL && registry_endorsements(r, j) >= r->charter->s) return j;
+        posted = j;
+    }
+    return posted;
+}
+
+struct span registry_workers(const struct registry *r, struct span set)
+{
+    for (uint32_t i = 0; i < r->workers_count; i++) {
+        const struct workers_row *w = &r->workers[i];
+        if (span_equal(w->body.name, set) && tally_decided(r, &r->tally[w->tally])) return w->body.measurements;
+    }
+    return SPAN_NONE;
+}
+
+bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement)
+{
+    struct span all = registry_workers(r, set);
+    for (size_t at = 0; at + 32 <= all.len; at += 32)
+        if (ids_equal(all.data + at, measurement.bytes)) return true;
+    return false;
+}
+
+struct approval_view registry_approval(const struct registry *r, const struct asset *a, struct compose_hash compose,
+                                       uint64_t slot, uint64_t now_ms)
+{
+    struct approval_view none = {NULL, false, false};
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
+        const struct approval *p = &r->approval[next - 1];
+        if (!ID_EQUAL(p->body.compose, compose) || !registry_counts(r, p->record)) continue;
+        if (slot != 0 && (slot < p->body.slot_first || slot > p->body.slot_last)) continue;
+        uint64_t expires = p->record->header.expires_ms;
+        struct approval_view view = {p, registry_revoked(r, p->record, compose, a->dt), expires != 0 && expires <= now_ms};
+        if (!view.revoked && !view.expired) return view;
+        if (none.approval == NULL) none = view;
+    }
+    return none;
+}
+
+const struct asset *registry_asset_at(const struct registry *r, uint32_t i) { return i < r->asset_count ? &r->asset[i] : NULL; }
+
+const struct published *registry_workflow_at(const struct registry *r, uint32_t i)
+{
+    return i < r->workflow_count ? &r->workflow[i] : NULL;
+}
+
+const struct run_entry *registry_run_at(const struct registry *r, uint32_t i) { return i < r->run_count ? &r->run[i] : NULL; }
+
+const struct job *registry_job_at(const struct registry *r, uint32_t i) { return i < r->job_count ? &r->job[i] : NULL; }
+
+const struct tally *registry_tally_at(const struct registry *r, uint32_t i)
+{
+    return i < r->tally_count ? &r->tally[i] : NULL;
+}
+
+const struct grant *registry_grant_at(const struct registry *r, uint32_t i) { return i < r->grant_count ? &r->grant[i] : NULL; }
+
+const struct approval *registry_approval_at(const struct registry *r, uint32_t i)
+{
+    return i < r->approval_count ? &r->approval[i] : NULL;
+}
+
+const struct binding *registry_binding_at(const struct registry *r, uint32_t i)
+{
+    return i < r->binding_count ? &r->binding[i] : NULL;
+}

@@ -1,0 +1,245 @@
+/* What records alone say about a run: may it exist, who may compute it, and what a new one would look like. */
+#include "proto/registry_state.h"
+
+#include "proto/base/panic.h"
+
+#include <string.h>
+
+struct run_input run_input_at(const struct body_RUN *run, uint32_t index)
+{
+    struct run_input input;
+    ASSERT((index + 1) * (size_t)RUN_INPUT_BYTES <= run->inputs.len);
+    const uint8_t *at = run->inputs.data + (size_t)index * RUN_INPUT_BYTES;
+    memcpy(input.dt.bytes, at, 32);
+    memcpy(input.content.bytes, at + 32, 32);
+    memcpy(input.manifest.bytes, at + 64, 32);
+    memcpy(input.binding.bytes, at + 96, 32);
+    return input;
+}
+
+uint32_t run_input_count(const struct body_RUN *run) { return (uint32_t)(run->inputs.len / RUN_INPUT_BYTES); }
+
+static bool names_requester(const struct workflow *w, struct node_id node)
+{
+    for (uint32_t i = 0; i < w->requester_count; i++)
+        if (ID_EQUAL(w->requester[i], node)) return true;
+    return false;
+}
+
+static struct verdict check_recipe(const struct registry *r, const struct body_RUN *run, const struct published *p)
+{
+    const struct workflow *w = p->workflow;
+    const struct charter *charter = registry_charter(r);
+    const struct committee *committee = registry_committee(r);
+    if (!ID_EQUAL(w->app_id, run->app)) return verdict_refuse(REFUSAL_APP, run->app.bytes);
+    if (!ID_EQUAL(run->charter, charter->hash)) return verdict_refuse(REFUSAL_CHARTER, run->charter.bytes);
+    if (run->epoch != committee->body.epoch) return verdict_refuse(REFUSAL_CHARTER, run->charter.bytes);
+    if (!span_equal(run->engine, w->engine)) return verdict_refuse(REFUSAL_ENGINE, NULL);
+    const struct job *job = registry_job(r, run->compose);
+    if (job == NULL) return verdict_refuse(REFUSAL_NO_JOB, run->compose.bytes);
+    if (registry_endorsements(r, job) < charter->s) return verdict_refuse(REFUSAL_NOT_ENDORSED, job->record->id.bytes);
+    for (uint32_t i = 0; i < w->step_count; i++) {
+        const struct op *op = registry_op(r, w->step[i].op);
+        if (op == NULL) return verdict_refuse(REFUSAL_OP, w->step[i].op.bytes);
+        bool emits = span_equal_text(op->output, output_type_names[w->output]);
+        if (!emits || op->runtime != w->step[i].runtime) return verdict_refuse(REFUSAL_OUTPUT_TYPE, op->hash.bytes);
+    }
+    return VERDICT_OK;
+}
+
+static bool grant_names(const struct grant *g, struct hash32 op)
+{
+    for (size_t at = 0; at + 32 <= g->body.ops.len; at += 32)
+        if (ids_equal(g->body.ops.data + at, op.bytes)) return true;
+    return false;
+}
+
+static struct verdict check_grant(const struct registry *r, const struct workflow *w, const struct asset *a, uint64_t slot,
+                                  uint64_t now_ms)
+{
+    const struct grant *g = registry_grant(r, a->dt, w->app_id, now_ms);
+    if (g == NULL) return verdict_refuse(REFUSAL_NO_GRANT, a->owner.bytes);
+    uint64_t expires = g->record->header.expires_ms;
+    if (expires != 0 && expires <= now_ms) return verdict_refuse(REFUSAL_GRANT_EXPIRED, a->owner.bytes);
+    for (uint32_t i = 0; i < w->step_count; i++)
+        if (!grant_names(g, w->step[i].op)) return verdict_refuse(REFUSAL_GRANT_OP, a->owner.bytes);
+    if (slot > g->body.slots_max || w->epsilon_nano > g->body.epsilon_max)
+        return verdict_refuse(REFUSAL_GRANT_LIMIT, a->owner.bytes);
+    return VERDICT_OK;
+}
+
+static struct verdict check_approval(const struct registry *r, const struct workflow *w, const struct asset *a, uint64_t slot,
+                                     uint64_t now_ms)
+{
+    struct approval_view any = registry_approval(r, a, w->hash, 0, now_ms);
+    if (any.approval == NULL) return verdict_refuse(REFUSAL_NO_APPROVAL, a->owner.bytes);
+    struct approval_view view = registry_approval(r, a, w->hash, slot, now_ms);
+    if (view.approval == NULL) return verdict_refuse(any.revoked ? REFUSAL_REVOKED : REFUSAL_SLOT_RANGE, a->owner.bytes);
+    if (view.revoked) return verdict_refuse(REFUSAL_REVOKED, a->owner.bytes);
+    if (view.expired) return verdict_refuse(REFUSAL_APPROVAL_EXPIRED, a->owner.bytes);
+    if (!ID_EQUAL(view.approval->body.app, w->app_id)) return verdict_refuse(REFUSAL_APP, a->owner.bytes);
+    if (w->epsilon_nano > view.approval->body.cost) return verdict_refuse(REFUSAL_COST, a->owner.bytes);
+    return VERDICT_OK;
+}
+
+/* One input: the dataset, the content bound for this very recipe, the grant and the owner's own approval. */
+static struct verdict check_input(const struct registry *r, const struct workflow *w, const struct workflow_input *slot_input,
+                                  const struct run_input *input, uint64_t slot, uint64_t now_ms)
+{
+    const struct asset *a = registry_asset(r, input->dt);
+    const struct binding *b = NULL;
+    if (a == NULL || a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, input->dt.bytes);
+    if (!ID_EQUAL(a->owner, slot_input->owner)) return verdict_refuse(REFUSAL_NOT_OWNER, input->dt.bytes);
+    if (!ID_EQUAL(a->ddo->schema.hash, slot_input->schema)) return verdict_refuse(REFUSAL_SCHEMA, input->dt.bytes);
+    for (uint32_t next = a->bindings_plus_one; next != 0 && b == NULL; next = r->binding[next - 1].next_plus_one)
+        if (ID_EQUAL(r->binding[next - 1].record->id, input->binding)) b = &r->binding[next - 1];
+    if (b == NULL || !registry_counts(r, b->record) || !ID_EQUAL(b->compose, w->hash))
+        return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+    if (!ID_EQUAL(b->content, input->content) || !ID_EQUAL(b->manifest, input->manifest))
+        return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+    struct verdict v = check_grant(r, w, a, slot, now_ms);
+    return v.refusal == REFUSAL_NONE ? check_approval(r, w, a, slot, now_ms) : v;
+}
+
+static const struct workflow_input *find_input(const struct workflow *w, struct dt dt)
+{
+    for (uint32_t i = 0; i < w->input_count; i++)
+        if (ID_EQUAL(w->input[i].dt, dt)) return &w->input[i];
+    return NULL;
+}
+
+static uint32_t distinct_owners(const struct registry *r, const struct body_RUN *run)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run_input_count(run); i++) {
+        const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
+        bool seen = a == NULL;
+        for (uint32_t j = 0; j < i && !seen; j++) {
+            const struct asset *b = registry_asset(r, run_input_at(run, j).dt);
+            seen = b != NULL && ID_EQUAL(a->owner, b->owner);
+        }
+        if (!seen) count++;
+    }
+    return count;
+}
+
+/* Inputs come in the workflow's order, each once; enough distinct owners take part. */
+static struct verdict check_inputs(const struct registry *r, const struct workflow *w, const struct body_RUN *run,
+                                   uint64_t now_ms)
+{
+    const struct workflow_input *last = NULL;
+    uint32_t count = run_input_count(run);
+    if (count == 0 || count > w->input_count) return verdict_refuse(REFUSAL_INPUTS, NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        struct run_input input = run_input_at(run, i);
+        const struct workflow_input *named = find_input(w, input.dt);
+        if (named == NULL || (last != NULL && named <= last)) return verdict_refuse(REFUSAL_INPUTS, input.dt.bytes);
+        last = named;
+        struct verdict v = check_input(r, w, named, &input, run->slot, now_ms);
+        if (v.refusal != REFUSAL_NONE) return v;
+    }
+    uint32_t needed = w->owners_min > r->charter->k ? w->owners_min : r->charter->k;
+    if (distinct_owners(r, run) < needed) return verdict_refuse(REFUSAL_OWNERS, NULL);
+    return VERDICT_OK;
+}
+
+struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run, struct node_id requester,
+                                  uint64_t now_ms)
+{
+    if (registry_charter(r) == NULL || registry_committee(r) == NULL)
+        return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
+    const struct published *p = registry_workflow(r, run->compose);
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, run->compose.bytes);
+    if (!names_requester(p->workflow, requester)) return verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
+    if (!registry_may_write(r, requester)) return verdict_refuse(REFUSAL_NOT_MEMBER, requester.bytes);
+    struct verdict v = check_recipe(r, run, p);
+    return v.refusal == REFUSAL_NONE ? check_inputs(r, p->workflow, run, now_ms) : v;
+}
+
+static bool slot_taken(const struct registry *r, struct compose_hash compose, uint64_t slot)
+{
+    for (uint32_t i = 0; i < r->run_count; i++)
+        if (ID_EQUAL(r->run[i].body.compose, compose) && r->run[i].body.slot == slot) return true;
+    return false;
+}
+
+const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose, uint64_t slot)
+{
+    for (uint32_t i = 0; i < r->run_count; i++) {
+        const struct run_entry *e = &r->run[i];
+        if (ID_EQUAL(e->body.compose, compose) && e->body.slot == slot && e->receipt != NULL) return e;
+    }
+    return NULL;
+}
+
+/* The lowest slot that some approval allots and no run known here has named; 1 when nothing is allotted. */
+static uint64_t free_slot(const struct registry *r, const struct workflow *w)
+{
+    const struct asset *a = registry_asset(r, w->input[0].dt);
+    uint64_t best = 0;
+    for (uint32_t next = a == NULL ? 0 : a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
+        const struct body_APPROVAL *b = &r->approval[next - 1].body;
+        if (!ID_EQUAL(b->compose, w->hash)) continue;
+        uint64_t slot = b->slot_first;
+        while (slot <= b->slot_last && slot_taken(r, w->hash, slot)) slot++;
+        if (slot <= b->slot_last && (best == 0 || slot < best)) best = slot;
+    }
+    return best != 0 ? best : 1;
+}
+
+struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs, struct compose_hash compose,
+                                 uint64_t slot, struct node_id requester, uint64_t now_ms)
+{
+    const struct charter *charter = registry_charter(r);
+    const struct committee *committee = registry_committee(r);
+    const struct published *p = registry_workflow(r, compose);
+    if (charter == NULL || committee == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, compose.bytes);
+    const struct workflow *w = p->workflow;
+    struct buffer b = buffer_make(inputs, (size_t)RUN_INPUT_BYTES * CAP_INPUTS);
+    for (uint32_t i = 0; i < w->input_count; i++) {
+        const struct asset *a = registry_asset(r, w->input[i].dt);
+        if (a == NULL) return verdict_refuse(REFUSAL_ASSET, w->input[i].dt.bytes);
+        const struct binding *bound = registry_binding(r, a, compose);
+        if (bound == NULL) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+        buffer_put(&b, ID_SPAN(a->dt));
+        buffer_put(&b, ID_SPAN(bound->content));
+        buffer_put(&b, ID_SPAN(bound->manifest));
+        buffer_put(&b, ID_SPAN(bound->record->id));
+    }
+    ASSERT(!b.overflow);
+    *out = (struct body_RUN){compose, w->app_id, slot != 0 ? slot : free_slot(r, w), w->engine, SPAN_NONE,
+                             buffer_span(&b), charter->hash, committee->body.epoch};
+    struct verdict v = registry_check_run(r, out, requester, now_ms);
+    if (v.refusal != REFUSAL_NONE) return v;
+    const struct run_entry *holder = registry_slot_holder(r, compose, out->slot);
+    return holder == NULL ? VERDICT_OK : verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes);
+}
+
+static bool jurisdiction_allowed(const struct span *list, uint32_t count, struct span jurisdiction)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (span_equal(list[i], jurisdiction)) return true;
+    return count == 0;
+}
+
+struct verdict registry_check_node(struct registry *r, const struct body_RUN *run, struct node_id node)
+{
+    const struct member *m = registry_member(r, node);
+    const struct published *p = registry_workflow(r, run->compose);
+    if (m == NULL || (m->roles & ROLE_COMPUTE) == 0) return verdict_refuse(REFUSAL_NOT_COMPUTE, node.bytes);
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, run->compose.bytes);
+    const struct workflow *w = p->workflow;
+    if (!jurisdiction_allowed(w->jurisdiction, w->jurisdiction_count, m->jurisdiction))
+        return verdict_refuse(REFUSAL_RESIDENCY, node.bytes);
+    for (uint32_t i = 0; i < run_input_count(run); i++) {
+        struct run_input input = run_input_at(run, i);
+        const struct asset *a = registry_asset(r, input.dt);
+        const struct binding *b = a != NULL ? registry_binding(r, a, run->compose) : NULL;
+        if (b == NULL) return verdict_refuse(REFUSAL_CONTENT, input.dt.bytes);
+        if (b->policy->export == EXPORT_NONE) return verdict_refuse(REFUSAL_EXPORT, a->owner.bytes);
+        if (!jurisdiction_allowed(b->policy->jurisdiction, b->policy->jurisdiction_count, m->jurisdiction))
+            return verdict_refuse(REFUSAL_RESIDENCY, a->owner.bytes);
+    }
+    return VERDICT_OK;
+}

@@ -1,0 +1,42 @@
+/* registry_state: the tables behind registry.h, shared by registry.c (applying) and registry_run.c (asking). */
+#ifndef PERIGEE_PROTO_REGISTRY_STATE_H
+#define PERIGEE_PROTO_REGISTRY_STATE_H
+
+#include "proto/registry.h"
+
+struct frozen { struct node_id author; uint64_t seq; };
+struct member_row { struct member member; uint32_t next_plus_one; }; /* several bodies may name one node */
+struct op_row { const struct op *op; uint32_t tally; };
+struct workers_row { struct body_WORKERS body; uint32_t tally; };
+
+struct registry {
+    struct arena *arena;
+    struct consortium_id consortium;
+    const struct charter *charter;
+    uint32_t charter_tally_plus_one;
+
+    uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
+    uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, workers_count, committee_count;
+    struct tally *tally;
+    struct member_row *member;
+    struct member *founder;          /* one per charter member */
+    struct asset *asset;
+    struct binding *binding;
+    struct published *workflow;
+    struct op_row *op;
+    struct grant *grant;
+    struct approval *approval;
+    struct job *job;
+    struct run_entry *run;
+    struct revocation *revocation;
+    struct frozen *frozen;
+    struct workers_row *workers;
+    struct committee *committee;
+    struct index tallies, members, assets, workflows, ops, jobs, runs;
+};
+
+/* Does a live (unrevoked, counting) record of this author still have its effect? */
+bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
+                      struct dt dataset);
+
+#endif
