@@ -1,0 +1,79 @@
+/* core: one node's whole protocol state for one consortium, driven by events (DESIGN §2, §14).
+ * core_step consumes one event and appends effects; core_deadline says when it wants a TICK. The daemon and the
+ * simulator drive the same object through the same pump (pump.h). Nothing global, no I/O, no clock, no entropy, no secret.
+ * Memory: one arena, reserved once (zeroed, sparse). Single-threaded.
+ *
+ * What goes where: core_ingest.c (records and statements in), core_author.c (own records and statements out),
+ * core_sync.c (heads, catch-up), core_keygen.c, core_elect.c (votes, candidates), core_release.c (custodian: shares and
+ * commits), core_host.c (elected node: enclave, chunks, receipt). Decisions themselves are pure functions in
+ * registry_run.c, election.c and release.c. */
+#ifndef PERIGEE_PROTO_CORE_H
+#define PERIGEE_PROTO_CORE_H
+
+#include "proto/event.h"
+#include "proto/registry.h"
+
+struct core;
+
+struct core_options {
+    struct node_id self;
+    struct consortium_id consortium;
+    bool compute;                  /* offers an enclave */
+    struct hash32 platform;        /* compute: platform id of the advert */
+    struct span engine, gpu;       /* compute: engine id, GPU description for the advert */
+    uint32_t enclaves_max;         /* compute: runs at once */
+};
+
+/* The arena must be at least core_arena_bytes() of zeroed (sparse) memory and belongs to the core from now on. */
+MUST_USE enum err core_new(struct core **out, struct arena *arena, const struct core_options *options);
+size_t core_arena_bytes(void);
+
+void core_step(struct core *c, const struct event *event);
+/* The effects of the last step, in order. */
+const struct effect *core_effects(const struct core *c, uint32_t *count);
+struct instant core_deadline(const struct core *c);  /* when to send EVENT_TICK */
+void core_check(const struct core *c);               /* every invariant */
+
+/* --- Reading: for the API, on the same thread, between steps ------------------------------------------------------------- */
+struct registry *core_registry(struct core *c);
+const struct chain *core_chain(const struct core *c);
+struct node_id core_self(const struct core *c);
+bool core_isolated(const struct core *c);            /* a custodian that has not yet compared heads with q-1 others */
+
+#define RUN_STATE_TABLE(X)                                                                                   \
+    X(RUN_REQUESTED, "requested")                                                                            \
+    X(RUN_ELIGIBLE, "eligible")                                                                              \
+    X(RUN_ELECTED, "elected")                                                                                \
+    X(RUN_ATTESTED, "attested")                                                                              \
+    X(RUN_KEYED, "keyed")                                                                                    \
+    X(RUN_COMPUTING, "computing")                                                                            \
+    X(RUN_COMMITTED, "committed")                                                                            \
+    X(RUN_RELEASED, "released")                                                                              \
+    X(RUN_SETTLED, "settled")                                                                                \
+    X(RUN_REFUSED, "refused")                                                                                \
+    X(RUN_FAILED, "failed")                                                                                  \
+    X(RUN_REVOKED, "revoked")                                                                                \
+    X(RUN_EXPIRED, "expired")
+#define RUN_STATE_ENUM(symbol, name) symbol,
+enum run_state { RUN_STATE_TABLE(RUN_STATE_ENUM) RUN_STATE_COUNT };
+#undef RUN_STATE_ENUM
+const char *run_state_name(enum run_state s);
+
+struct run_view {
+    struct run_id run;
+    enum run_state state;
+    struct verdict verdict;        /* why it is refused or failed, or what it waits for */
+    uint64_t term;
+    struct node_id node;           /* elected, zero before */
+    uint64_t entered_ms[RUN_STATE_COUNT]; /* wall clock when each state was first seen here; 0: not yet */
+};
+bool core_run(const struct core *c, struct run_id run, struct run_view *out);
+
+struct join_request { struct body_MEMBER body; struct node_id author; };
+const struct join_request *core_join_at(const struct core *c, uint32_t index); /* the stewards' inbox */
+struct peer_view { struct node_id node; bool up; };
+const struct peer_view *core_peer_at(const struct core *c, uint32_t index);
+enum keygen_phase { KEYGEN_IDLE, KEYGEN_ROUND1_SENT, KEYGEN_SIGNED, KEYGEN_DONE, KEYGEN_FAILED };
+enum keygen_phase core_keygen(const struct core *c, uint32_t *missing); /* bit i: custodian i has not answered yet */
+
+#endif

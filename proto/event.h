@@ -1,0 +1,146 @@
+/* event: what the core is told and what it asks for. Values in, values out; no callbacks, no I/O.
+ * Every event carries the monotonic and the wall clock. Spans in an event are valid during the step; spans in an effect
+ * are valid until the next step of the same core, so an executor that needs them longer copies them. Effects are handed
+ * out in order (pump.h). A non-zero token asks for a completion event with the same token. */
+#ifndef PERIGEE_PROTO_EVENT_H
+#define PERIGEE_PROTO_EVENT_H
+
+#include "crypto/types.h"
+#include "proto/record.h"
+#include "proto/refusal.h"
+
+/* --- What a store keeps (mapped onto storage/store.h by the executor) -------------------------------------------------- */
+enum keep_space { KEEP_RECORD, KEEP_PROMISE, KEEP_LOCAL };
+struct keep {
+    enum keep_space space;
+    struct span key;               /* record: id; promise and local: the caller's name */
+    struct span value;             /* record: packed (record_pack); empty deletes a local value */
+};
+enum { KEEP_MAX = 4 };
+
+/* --- Keyed work -------------------------------------------------------------------------------------------------------- */
+enum crypto_op {
+    CRYPTO_SIGN,                   /* hash -> 64-byte BIP-340 signature by this node's identity */
+    CRYPTO_VERIFY,                 /* author, hash, signature -> ok or ERR_SIGNATURE */
+    CRYPTO_OPEN,                   /* box, context -> plaintext, with this node's X25519 key */
+    CRYPTO_SEAL,                   /* kem, plaintext (box), context -> box */
+    CRYPTO_EVIDENCE,               /* evidence (box), binding (hash), policy below -> evidence_out, or an error and detail */
+    CRYPTO_KEYGEN_BEGIN,           /* session -> round-1 message; the secret state is durable before this completes */
+    CRYPTO_KEYGEN_FINISH,          /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */
+    CRYPTO_KEYGEN_CHECK,           /* session, transcript, all signatures (parts) -> ok or ERR_PROOF */
+    CRYPTO_SHARES,                 /* epoch, label parts and envelopes, PRF input -> SHARE_BYTES per input, then the PRF's */
+};
+
+/* Packed label of one input for CRYPTO_SHARES: app 32 | compose 32 | owner 32 | content 32 | policy 32. */
+enum { LABEL_PART_BYTES = 5 * 32 };
+
+struct keygen_session {
+    uint32_t epoch, purpose;       /* 1: key A (envelopes), 2: key B (PRF) */
+    uint32_t n, t, own;            /* own: 1..n */
+    struct point party[CAP_CUSTODIANS];
+    struct hash32 tag, extension[2]; /* tag; charter hash | H(purpose) */
+};
+
+struct crypto_job {
+    enum crypto_op op;
+    struct node_id author;
+    struct hash32 hash;            /* signed or verified message; evidence binding; transcript; PRF input */
+    struct signature signature;
+    struct kem_public kem;
+    struct span box, context;
+    struct span parts;             /* concatenated fixed-size items, see the op */
+    uint32_t part_count;
+    uint32_t epoch, index;         /* CRYPTO_SHARES: own share index 1..n */
+    const struct keygen_session *session;
+    bool accept_simulated, need_gpu;
+    struct span measurements;      /* CRYPTO_EVIDENCE: accepted, 32 bytes each */
+    uint64_t age_max_ms;
+};
+/* Output of CRYPTO_EVIDENCE. */
+struct evidence_out { struct hash32 measurement, platform; uint64_t time_ms; bool simulated; };
+/* Output of CRYPTO_KEYGEN_FINISH: y 32 | n shares of 32 | transcript 64 | own signature 64. */
+
+/* --- Commands (from the API) -------------------------------------------------------------------------------------------- */
+enum command_type {
+    COMMAND_AUTHOR,                /* sign and publish one record of `kind` with `body` */
+    COMMAND_RUN,                   /* plan, check and publish a run */
+    COMMAND_KEYGEN,                /* start key generation for the charter in force (custodians) */
+    COMMAND_JOIN,                  /* send a join request (body JOIN) to the charter's members */
+    COMMAND_RECORD,                /* a packed record from outside (charter file, offline approval) */
+};
+struct command {
+    enum command_type type;
+    enum kind kind;
+    struct span body;              /* encoded body of `kind` */
+    uint64_t expires_ms;
+    struct compose_hash compose;   /* COMMAND_RUN */
+    uint64_t slot;                 /* COMMAND_RUN; 0: the lowest free one */
+};
+
+/* --- Frames between the host and its enclave worker (one byte of type, then a body; PROTOCOL.md "Enclave frames") -------- */
+enum enclave_frame {
+    FRAME_START = 1,               /* host: bundle, certificate, custodian keys are in the bundle; see enclave.h */
+    FRAME_BLOB = 2,                /* host: cid 36 | found u8 | bytes */
+    FRAME_ANSWER = 3,              /* host: custodian index u8 | box */
+    FRAME_WANT = 16,               /* enclave: cid 36 */
+    FRAME_ASK = 17,                /* enclave: custodian index u8 | box */
+    FRAME_STATE = 18,              /* enclave: run_state u8 */
+    FRAME_RESULT = 19,             /* enclave: body of a receipt record */
+    FRAME_FAILED = 20,             /* enclave: refusal u8 */
+};
+
+/* --- Events ------------------------------------------------------------------------------------------------------------- */
+enum event_type {
+    EVENT_TICK,
+    EVENT_RESTORE_RECORD,          /* at start: a packed record of the own store (signature was checked before) */
+    EVENT_RESTORE_PROMISE,         /* at start: key, value */
+    EVENT_READY,                   /* the store has been read: the core may act */
+    EVENT_PEER_UP,
+    EVENT_PEER_DOWN,
+    EVENT_MESSAGE,                 /* one link message from an authenticated peer */
+    EVENT_STORED,                  /* token, err */
+    EVENT_CRYPTO,                  /* token, err, output */
+    EVENT_COMMAND,                 /* token, command */
+    EVENT_ENCLAVE,                 /* run, frame from the local worker; an empty frame: the worker is gone */
+    EVENT_BLOB_MISSING,            /* run, cid: the local store lacks a blob the worker wants */
+};
+struct event {
+    enum event_type type;
+    struct instant now;
+    uint64_t wall_ms;
+    uint64_t token;
+    enum err err;
+    struct node_id peer;
+    struct run_id run;
+    struct span bytes;             /* message, frame, packed record, crypto output, cid */
+    struct span key;               /* EVENT_RESTORE_PROMISE */
+    const struct command *command;
+};
+
+/* --- Effects ------------------------------------------------------------------------------------------------------------- */
+enum effect_type {
+    EFFECT_SEND,                   /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
+    EFFECT_SEND_BLOB,              /* peer, bytes = cid: read the blob and send message BLOB (refused if absent) */
+    EFFECT_STORE,                  /* token, keep[]: durable before EVENT_STORED */
+    EFFECT_CRYPTO,                 /* token, crypto */
+    EFFECT_ENCLAVE_START,          /* run, bytes = FRAME_START */
+    EFFECT_ENCLAVE_SEND,           /* run, bytes = frame */
+    EFFECT_ENCLAVE_BLOB,           /* run, bytes = cid: from the store to the worker, else EVENT_BLOB_MISSING */
+    EFFECT_ENCLAVE_STOP,           /* run */
+    EFFECT_REPLY,                  /* token, verdict, id: the answer to a command */
+    EFFECT_NOTICE,                 /* bytes = one line for the log; no secrets, no data */
+};
+struct effect {
+    enum effect_type type;
+    uint64_t token;
+    struct node_id peer;
+    struct run_id run;
+    struct span bytes;
+    struct keep keep[KEEP_MAX];
+    uint32_t keep_count;
+    struct crypto_job crypto;
+    struct verdict verdict;
+    struct hash32 id;
+};
+
+#endif
