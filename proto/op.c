@@ -1,0 +1,64 @@
+#include "proto/op.h"
+
+#include "crypto/hash.h"
+#include "proto/base/caps.h"
+#include "proto/field.h"
+
+const char *const op_runtime_names[RUNTIME_NAME_COUNT] = {"select", "sql",    "model", "mpc",
+                                                          "fedavg", "python", "oci",   "federated"};
+const char *const output_type_names[2] = {"aggregate", "rows"};
+
+void op_read_runtime(struct json_reader *r, const char *key, enum op_runtime *out)
+{
+    uint32_t index = 0;
+    json_read_enum(r, key, op_runtime_names, RUNTIME_NAME_COUNT, &index);
+    if (index >= RUNTIME_COUNT) json_refuse(r, key, ERR_REFUSED, "select or sql: this name is reserved");
+    *out = index < RUNTIME_COUNT ? (enum op_runtime)index : RUNTIME_SELECT;
+}
+
+static enum err parse(struct op **out, struct arena *arena, struct span bytes, struct json_fault *fault)
+{
+    struct json_reader r;
+    uint32_t output = 0;
+    struct op *op = ARENA_NEW(arena, struct op);
+    if (op == NULL) return ERR_NO_MEMORY;
+    TRY(field_document(&r, &op->bytes, arena, bytes, "op/1", fault));
+    field_name(&r, "name", &op->name);
+    field_text(&r, "description", 0, CAP_TEXT, &op->description);
+    op_read_runtime(&r, "runtime", &op->runtime);
+    field_hash(&r, "code", &op->code);
+    json_read_enum(&r, "output", output_type_names, 2, &output);
+    op->output = (enum output_type)output;
+    if (op->runtime == RUNTIME_SQL && op->output != OUTPUT_ROWS) {
+        json_refuse(&r, "output", ERR_REFUSED, "rows: what sql emits cannot be checked to be an aggregate");
+    }
+    field_extra(&r, &op->extra);
+    TRY(json_reader_done(&r));
+    op->hash = sha256(op->bytes);
+    *out = op;
+    return OK;
+}
+
+enum err op_parse(struct op **out, struct arena *arena, struct span bytes, struct json_fault *fault)
+{
+    size_t mark = arena_mark(arena);
+    enum err err = parse(out, arena, bytes, fault);
+    if (err != OK) arena_release(arena, mark);
+    return err;
+}
+
+enum err op_write(struct buffer *out, const struct op *op)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_begin_object(&w);
+    field_put_hex(&w, "code", ID_SPAN(op->code));
+    field_put_text(&w, "description", op->description);
+    field_put_extra(&w, op->extra);
+    field_put_text(&w, "name", op->name);
+    field_put_word(&w, "output", output_type_names[op->output]);
+    field_put_word(&w, "perigee", "op/1");
+    field_put_word(&w, "runtime", op_runtime_names[op->runtime]);
+    json_end_object(&w);
+    return buffer_done(out);
+}

@@ -1,0 +1,36 @@
+/* op: a code template, op/1 (PROTOCOL.md "op/1"). The hash of the document is the op's name; `code` is the
+ * hash of the template's bytes, a blob. Rule: a row-wise op (`select`) can emit aggregates only through the
+ * gate, or rows; `sql` emits rows, because nobody can check that what it emits is an aggregate. Ownership:
+ * structures and spans live in the arena. Errors: the JSON reader's, with path and what was expected. Pure.
+ */
+#ifndef PERIGEE_PROTO_OP_H
+#define PERIGEE_PROTO_OP_H
+
+#include "proto/base/arena.h"
+#include "proto/base/ids.h"
+#include "proto/base/json.h"
+
+enum op_runtime { RUNTIME_SELECT, RUNTIME_SQL };
+/* "select", "sql", then the reserved names, which parsers refuse as reserved. */
+enum { RUNTIME_COUNT = 2, RUNTIME_NAME_COUNT = 8 };
+extern const char *const op_runtime_names[RUNTIME_NAME_COUNT];
+void op_read_runtime(struct json_reader *r, const char *key, enum op_runtime *out);
+
+enum output_type { OUTPUT_AGGREGATE, OUTPUT_ROWS };
+extern const char *const output_type_names[2]; /* "aggregate", "rows" */
+
+struct op {
+    struct hash32 hash; /* the op's name */
+    struct span bytes;
+    struct span name, description;
+    enum op_runtime runtime;
+    struct hash32 code;       /* of the template the runtime ships */
+    enum output_type output;  /* what it can emit */
+    const struct json *extra; /* NULL when absent */
+};
+
+MUST_USE enum err op_parse(struct op **out, struct arena *arena, struct span bytes, struct json_fault *fault);
+/* The canonical bytes of the fields; hash and bytes are not read. ERR_TOO_LARGE. */
+MUST_USE enum err op_write(struct buffer *out, const struct op *op);
+
+#endif
