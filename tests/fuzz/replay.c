@@ -2,8 +2,9 @@
  * First every file of the corpus folder, in name order; then mutations of them (or of nothing, when the
  * folder is absent) for two seconds. The order of mutations depends only on the seed, so a crash is found
  * again by PERIGEE_FUZZ_SEED=n PERIGEE_FUZZ_MS=m <target> <corpus folder> with the seed that was printed; the
- * input at hand when a target aborts is left in replay.crash. */
+ * input at hand when a target aborts is left in <target>.crash. */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
 #include <stdint.h>
@@ -28,6 +29,7 @@ static uint32_t corpus_count;
 static uint8_t current[INPUT_BYTES_MAX];
 static size_t current_len;
 static uint64_t random_state;
+static char crash_path[256];
 
 /* splitmix64: the whole state is the seed. */
 static uint64_t random_next(void)
@@ -45,10 +47,10 @@ static size_t random_below(size_t limit)
 
 static void keep_crash(int signal_number)
 {
-    int fd = open("replay.crash", O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    int fd = open(crash_path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
     if (fd >= 0) {
         ssize_t written = write(fd, current, current_len);
-        static const char said[] = "replay: the input is in replay.crash\n";
+        static const char said[] = "replay: the input is in a file named after the target, .crash\n";
         if (written >= 0) written = write(STDERR_FILENO, said, sizeof said - 1);
         (void)written;
         (void)close(fd);
@@ -188,6 +190,7 @@ static uint64_t run_mutations(uint64_t budget_ms)
 
 int main(int argc, char **argv)
 {
+    (void)snprintf(crash_path, sizeof crash_path, "%s.crash", program_invocation_short_name);
     uint64_t seed = number_from_environment("PERIGEE_FUZZ_SEED", 1);
 #ifdef __SANITIZE_ADDRESS__
     static const int fatal[] = {SIGABRT}; /* the sanitizer reports the others itself, then aborts */
