@@ -1,0 +1,116 @@
+/* enclave: the protocol side of the one-shot worker of a run, as a pure machine (DESIGN §9 "Enclave worker").
+ * The worker process (node/worker.c) feeds it frames from its untrusted host and the results of keyed work, and executes
+ * its effects. It holds no secret itself: keys, shares and plaintext live with the executor, named by small numbers.
+ *
+ * Life: START (bundle, certificate) -> replay the bundle against the consortium id, check every signature and the
+ * certificate -> KEYS -> EVIDENCE over S -> fetch manifests -> SHARE_ASK to every custodian (sealed to its key, signed) ->
+ * open answers, check release statements and share proofs -> with t: UNLOCK (data keys, noise seed) -> fetch leaf lists
+ * and chunks, OPEN_CHUNK each -> COMPUTE (op runtime and gate) -> commitment, core receipt -> COMMIT_ASK to every
+ * custodian -> with q checked signatures: seal the output to the readers, RESULT, ENDING -> WIPE -> gone.
+ * Asks are repeated on TICK until answered (idempotent by run, term, type, challenge). Any failure: FAILED with a reason
+ * from the fixed list that depends on no data, WIPE, gone.
+ *
+ * Binding S = H("perigee/enclave/v1", consortium, run, be64 term, compose, certificate hash, signing key, kem key).
+ * Commitment = H("perigee/output/v1", salt, output); salt = HKDF(PRF value, info "perigee/commit-salt/v1" | run).
+ * Core receipt: see core_receipt below and PROTOCOL.md "Receipt". */
+#ifndef PERIGEE_PROTO_ENCLAVE_H
+#define PERIGEE_PROTO_ENCLAVE_H
+
+#include "proto/bundle.h"
+#include "proto/certificate.h"
+#include "proto/core.h"
+
+/* What the enclave signs about a finished run. Packed array in this order; its hash is H("perigee/core-receipt/v1", bytes). */
+struct core_receipt {
+    struct consortium_id consortium;
+    struct run_id run;
+    uint64_t term;
+    struct compose_hash compose;
+    struct hash32 bundle;                        /* struct bundle.hash */
+    struct hash32 certificate;                   /* certificate_hash */
+    struct hash32 evidence;                      /* H("perigee/evidence/v1", evidence bytes) */
+    struct node_id enclave;                      /* signing key of this enclave */
+    struct kem_public kem;
+    struct hash32 challenge;
+    uint32_t release_count;
+    struct record_id release[CAP_CUSTODIANS];    /* header ids of the release statements used, charter order */
+    struct hash32 commitment;                    /* output 0 */
+    struct span engine;
+};
+void core_receipt_encode(struct buffer *out, const struct core_receipt *r);
+MUST_USE enum err core_receipt_decode(struct core_receipt *out, struct span bytes);
+struct hash32 core_receipt_hash(struct span bytes);
+struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run, uint64_t term, struct compose_hash compose,
+                              struct hash32 certificate, struct node_id signing, struct kem_public kem);
+/* Context of a sealed box on the relay: H("perigee/relay/v1", run, be64 term, be32 custodian, direction byte).
+ * direction 0: enclave to custodian, 1: custodian to enclave. */
+struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian, uint8_t direction);
+
+struct enclave;
+
+enum enclave_event_type {
+    ENCLAVE_EVENT_FRAME,           /* from the host */
+    ENCLAVE_EVENT_DONE,            /* an executed effect: err, bytes */
+    ENCLAVE_EVENT_TICK,
+};
+struct enclave_event {
+    enum enclave_event_type type;
+    struct instant now;
+    uint64_t wall_ms;
+    enum err err;
+    struct span bytes;
+    uint64_t token;
+};
+
+/* Effects are executed in order, each answered by ENCLAVE_EVENT_DONE with its token, except FRAME, WIPE and EXIT. */
+enum enclave_effect_type {
+    ENCLAVE_FRAME,                 /* bytes: a frame for the host */
+    ENCLAVE_KEYS,                  /* -> signing public 32 | kem public 32 | challenge 32 */
+    ENCLAVE_EVIDENCE,              /* hash = S -> evidence bytes (SIMULATED in this driver) */
+    ENCLAVE_VERIFY,                /* checks, check_count -> ok, or ERR_SIGNATURE and bytes = be32 index */
+    ENCLAVE_SIGN,                  /* hash -> signature by the enclave's key */
+    ENCLAVE_SEAL,                  /* kem, bytes, context -> box */
+    ENCLAVE_OPEN,                  /* bytes = box, context -> plaintext */
+    ENCLAVE_CONTENT_ID,            /* manifest -> content id 32 */
+    ENCLAVE_CHECK_SHARES,          /* custodian (share index - 1), bytes = shares; keys, labels, envelopes -> ok or ERR_PROOF; kept */
+    ENCLAVE_UNLOCK,                /* t kept shares -> data keys and PRF value kept by the executor; bytes: commit salt 32 */
+    ENCLAVE_INPUT_BEGIN,           /* input: expand its key, check the commitment of the manifest, make its memfd */
+    ENCLAVE_INPUT_CHUNK,           /* input, chunk, bytes = sealed: check against leaf (hash), decrypt into the memfd */
+    ENCLAVE_COMPUTE,               /* workflow, all inputs -> output document bytes (already through the gate) */
+    ENCLAVE_COMMITMENT,            /* bytes = output -> commitment 32 */
+    ENCLAVE_WIPE,                  /* all secrets and memfds */
+    ENCLAVE_EXIT,
+};
+struct enclave_effect {
+    enum enclave_effect_type type;
+    uint64_t token;
+    struct span bytes, context;
+    struct hash32 hash;
+    struct kem_public kem;
+    uint32_t input, chunk, custodian;
+    const struct signature_check *check;
+    uint32_t check_count;
+    const struct manifest *manifest;
+    const struct workflow *workflow;
+};
+
+MUST_USE enum err enclave_new(struct enclave **out, struct arena *arena);
+void enclave_step(struct enclave *e, const struct enclave_event *event);
+const struct enclave_effect *enclave_effects(const struct enclave *e, uint32_t *count);
+struct instant enclave_deadline(const struct enclave *e);
+void enclave_check(const struct enclave *e);
+
+/* What the executor needs to know for the shares of one run (valid after the bundle was replayed). */
+struct enclave_keys {
+    const struct committee *committee;
+    const struct charter *charter;
+    uint32_t input_count;
+    const struct manifest *manifest[CAP_INPUTS];
+    struct dt app;
+    struct compose_hash compose;
+    struct hash32 prf_input;       /* H("perigee/noise/v1", run id) */
+    struct run_id run;
+};
+const struct enclave_keys *enclave_keys(const struct enclave *e);
+
+#endif
