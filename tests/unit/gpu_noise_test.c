@@ -3,6 +3,7 @@
  * bars. Refusals. */
 #include "crypto/secret.h"
 #include "gpu/noise.h"
+#include "proto/base/span.h"
 
 #include <math.h>
 #include <setjmp.h>
@@ -294,6 +295,31 @@ static void lowest_terms_and_extremes(void **state)
     stream_close(&b);
 }
 
+/* One draw at scale 3 walked by hand through PROTOCOL.md "Noise streams", with the border of the rejection
+ * rule. */
+static void walked_by_hand(void **state)
+{
+    static const uint64_t words[] = {
+        UINT64_MAX,     /* uniform(3): 2^64 mod 3 = 1, so exactly this value is rejected */
+        UINT64_MAX - 1, /* accepted: u = 2 */
+        2,              /* exp_minus(2, 3): uniform(3) >= 2 at k = 1, odd: u stays */
+        1,              /* exp_minus(1, 1): k = 1 consumes nothing; k = 2: uniform(2) != 0, even: v = 0 */
+        1,              /* uniform(2): negative */
+        5,              /* next */
+    };
+    uint8_t key[32] = {0};
+    struct stream s;
+    int64_t out = 0;
+    (void)state;
+    stream_open(&s, key);
+    for (int i = 0; i < 6; i++) store_u64_le(s.buffer + 8 * i, words[i]);
+    s.used = 0;
+    assert_int_equal(noise_laplace(&s, &out, 3, 1), OK);
+    assert_true(out == -2);
+    assert_true(stream_u64(&s) == 5);
+    stream_close(&s);
+}
+
 /* Every coordinate of a cell matters. */
 static void cells_have_their_own_keys(void **state)
 {
@@ -319,6 +345,7 @@ int main(void)
         cmocka_unit_test(error_bars),
         cmocka_unit_test(refusals),
         cmocka_unit_test(lowest_terms_and_extremes),
+        cmocka_unit_test(walked_by_hand),
         cmocka_unit_test(cells_have_their_own_keys),
     };
     if (crypto_init() != OK) return 1;
