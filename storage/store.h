@@ -1,14 +1,23 @@
 /* store: where records, blobs and durable promises are kept (DESIGN §6).
- * One interface, two makers: LMDB (lmdb_store.c) for the daemon, memory (memory_store.c) for tests and the simulator,
- * which loses un-synced writes on demand. Rules:
- *  - one writer thread with group commit: many batches, one sync. A batch is all or nothing, batches apply in order.
- *  - `done` is called once per batch, after its bytes are on disk (or with an error, and then nothing of it is kept).
- *    It runs on the store's writer thread (LMDB) or inside memory_store_sync (memory).
- *  - reads see everything whose `done` has run, never block and run on any thread.
- *  - what was read is the reader's to check; blobs and records named by a hash are checked here: a mismatch is
- *    ERR_CORRUPT, the item is quarantined (kept aside, no longer found) and counted.
- *  - a full disk or map is ERR_FULL for that batch; the store stays usable.
- * Chunks are at most BLOB_BYTES_MAX. Keys are at most STORE_KEY_MAX bytes. */
+ * One interface, two makers: LMDB (lmdb_store.c) for the daemon, memory (memory_store.c) for tests and the
+ * simulator, which loses un-synced writes on demand.
+ *
+ * Rules:
+ * - One writer thread with group commit: many batches, one sync. A batch is all or nothing; batches apply in
+ *   order.
+ * - `done` is called once per batch, after its bytes are on disk, or with an error, and then nothing of it is
+ *   kept. It runs on the store's writer thread (LMDB) or inside memory_store_sync (memory).
+ * - Reads see everything whose `done` has run, never block and run on any thread.
+ * - What was read is the reader's to check; blobs and records named by a hash are checked here: a mismatch is
+ *   ERR_CORRUPT, the item is counted and quarantined (moved aside by the writer thread, then no longer
+ *   found). A scan passes such an item over. In a read-only store it stays where it is.
+ * - A full disk or map is ERR_FULL for that batch. The store stays usable and can still shrink: a part of the
+ *   map is kept back for deletes.
+ * - Chunks are at most BLOB_BYTES_MAX. Keys are 1 to STORE_KEY_MAX bytes.
+ *
+ * Threads: any, but inside `done` and inside a visit only submit, read, has, scan and status may be called.
+ * The memory twin belongs to one thread. Ownership: who opened a store closes it, once, when no other call is
+ * running. After fork a child must not touch its parent's store. */
 #ifndef PERIGEE_STORAGE_STORE_H
 #define PERIGEE_STORAGE_STORE_H
 
@@ -33,7 +42,8 @@ enum store_space { STORE_SPACE_TABLE(STORE_SPACE_ENUM) STORE_SPACE_COUNT };
 
 struct store;
 
-enum store_op { STORE_PUT, STORE_PUT_NEW, STORE_DELETE }; /* PUT_NEW: ERR_CONFLICT if present with other bytes */
+/* PUT_NEW: ERR_CONFLICT if present with other bytes. DELETE of what is not there is no error. */
+enum store_op { STORE_PUT, STORE_PUT_NEW, STORE_DELETE };
 
 struct store_write {
     enum store_op op;
@@ -44,46 +54,62 @@ struct store_write {
 
 typedef void (*store_done)(void *context, enum err err);
 
-/* Copies what it needs before it returns. Refuses at once (no callback): ERR_TOO_LARGE, ERR_FULL (queue), ERR_HASH. */
-MUST_USE enum err store_submit(struct store *s, const struct store_write *writes, uint32_t count, store_done done,
-                               void *context);
-/* Blocking form for command-line tools: returns when the batch is on disk. */
+/* Copies what it needs before it returns. Refuses at once (no callback): ERR_TOO_LARGE, ERR_RANGE (empty
+ * key), ERR_HASH, ERR_FULL (queue), ERR_NO_MEMORY, ERR_REFUSED (read-only store), ERR_CANCELLED (closing).
+ * Through `done`: ERR_CONFLICT, ERR_FULL, ERR_IO, ERR_CORRUPT. Every other batch is untouched by one that
+ * fails. `done` may be NULL. A batch of no writes is a barrier: it is done when everything before it is. */
+MUST_USE enum err store_submit(struct store *s, const struct store_write *writes, uint32_t count,
+                               store_done done, void *context);
+/* Blocking form for command-line tools: returns when the batch is on disk. Waits for room in the queue. */
 MUST_USE enum err store_write_now(struct store *s, const struct store_write *writes, uint32_t count);
 
 /* Copy a value into `out` (appended). ERR_NOT_FOUND, ERR_CORRUPT, ERR_TOO_LARGE when out is too small. */
 MUST_USE enum err store_read(struct store *s, enum store_space space, struct span key, struct buffer *out);
-MUST_USE enum err store_has(struct store *s, enum store_space space, struct span key); /* OK or ERR_NOT_FOUND */
+/* OK or ERR_NOT_FOUND. The value is not checked. */
+MUST_USE enum err store_has(struct store *s, enum store_space space, struct span key);
 
-/* Visit keys with a prefix in byte order. `visit` returns OK to go on, anything else stops the scan and is returned.
- * key and value are valid only inside the call. */
+/* Visit keys with a prefix in byte order. `visit` returns OK to go on, anything else stops the scan and is
+ * returned. key and value are valid only inside the call. */
 typedef enum err (*store_visit)(void *context, struct span key, struct span value);
 MUST_USE enum err store_scan(struct store *s, enum store_space space, struct span prefix, store_visit visit,
                              void *context);
+/* The same with empty values: nothing is read or hashed but keys. */
+MUST_USE enum err store_scan_keys(struct store *s, enum store_space space, struct span prefix,
+                                  store_visit visit, void *context);
 
 struct store_status {
-    struct hash32 incarnation;   /* random, made with the store; changes on restore */
+    struct hash32 incarnation; /* random, made with the store; changes on restore */
     uint64_t entries[STORE_SPACE_COUNT];
     uint64_t used_bytes, map_bytes;
     uint64_t quarantined;
-    uint64_t batches, syncs;     /* group commit at work: batches / syncs */
+    uint64_t batches, syncs; /* since open; group commit at work: batches / syncs */
 };
 MUST_USE enum err store_status(struct store *s, struct store_status *out);
 
-/* Waits for queued batches, then closes. */
+/* Waits for queued batches, then closes; what a `done` submits meanwhile is ERR_CANCELLED. NULL: nothing. */
 void store_close(struct store *s);
 
 struct lmdb_options {
-    const char *path;            /* a directory, created 0700 */
-    uint64_t map_bytes;          /* sparse reservation; 0 = 1 TiB */
-    bool read_only;
+    const char *path;   /* a directory, created 0700; its parent must exist */
+    uint64_t map_bytes; /* sparse reservation; 0 = 1 TiB. The same in every process that opens the store */
+    bool read_only;     /* writes are ERR_REFUSED */
 };
-/* ERR_VERSION another schema, ERR_IO. Several processes may open one store (the daemon and `perigee seal`). */
+/* ERR_VERSION another schema; ERR_REFUSED a directory that holds something else; ERR_NOT_FOUND no parent
+ * directory, or read-only and no store; ERR_BUSY this process has it open already; ERR_CORRUPT, ERR_FULL,
+ * ERR_NO_MEMORY, ERR_IO. What was there is not changed by a refusal. Several processes may open one store
+ * (the daemon and `perigee seal`). */
 MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options *options);
 
-/* The in-memory twin. Batches wait until memory_store_sync; memory_store_crash throws away what was not synced. */
+/* The in-memory twin, full (ERR_FULL) at bytes_max. Batches wait until memory_store_sync, which lands what is
+ * queued at that moment and calls each `done`. A crash throws away what was not synced and calls no `done`:
+ * whoever would have heard it is dead too. The store stays open and is what the restarted node finds. */
 MUST_USE enum err memory_store_open(struct store **out, uint64_t bytes_max);
 void memory_store_sync(struct store *s);
-void memory_store_sync_first(struct store *s, uint32_t batches); /* a torn moment: only the first n of the queue */
+void memory_store_sync_first(struct store *s, uint32_t batches); /* only the first n of the queue */
 void memory_store_crash(struct store *s);
+/* A torn moment: the first n of the queue reached the disk, but the power went before anyone was told. */
+void memory_store_crash_torn(struct store *s, uint32_t batches);
+/* Zero until set: the simulator chooses, so that a seed repeats. A lost or restored disk gets another one. */
+void memory_store_set_incarnation(struct store *s, struct hash32 incarnation);
 
 #endif

@@ -1,0 +1,371 @@
+#include "storage/lmdb_writer.h"
+
+#include "proto/base/panic.h"
+#include "storage/store_maker.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* One transaction takes at most this much: LMDB keeps every page it touches in memory until the commit. */
+enum { GROUP_BYTES_MAX = 32 << 20, GROUP_WRITES_MAX = 4096, READER_CHECK_EACH = 1024 };
+
+struct lmdb_batch {
+    struct lmdb_batch *next;
+    store_done done;
+    void *context;
+    enum err err;
+    bool quarantine; /* its one write names an item to move aside */
+    uint32_t count;
+    size_t bytes;
+    struct store_write writes[]; /* then the bytes they point to */
+};
+
+/* The group being written: its transaction and the bytes puts may still take. */
+struct group {
+    MDB_txn *txn;
+    uint64_t room;
+};
+
+/* --- batches
+ * ------------------------------------------------------------------------------------------------------ */
+
+static struct span batch_keep(uint8_t **at, struct span bytes)
+{
+    struct span kept = span_make(*at, bytes.len);
+    if (bytes.len > 0) memcpy(*at, bytes.data, bytes.len);
+    *at += bytes.len;
+    return kept;
+}
+
+static struct lmdb_batch *batch_make(const struct store_write *writes, uint32_t count)
+{
+    size_t bytes = sizeof(struct lmdb_batch) + count * sizeof *writes;
+    uint32_t i;
+    for (i = 0; i < count; i++)
+        bytes += writes[i].key.len + (writes[i].op == STORE_DELETE ? 0 : writes[i].value.len);
+    struct lmdb_batch *b = malloc(bytes);
+    if (!b) return NULL;
+    *b = (struct lmdb_batch){.count = count, .bytes = bytes};
+    uint8_t *at = (uint8_t *)(b->writes + count);
+    for (i = 0; i < count; i++) {
+        b->writes[i] = writes[i];
+        b->writes[i].key = batch_keep(&at, writes[i].key);
+        b->writes[i].value = writes[i].op == STORE_DELETE ? SPAN_NONE : batch_keep(&at, writes[i].value);
+    }
+    return b;
+}
+
+/* What the map may lose to this batch: its values on whole pages, and the tree pages it rewrites. */
+static uint64_t batch_cost(const struct lmdb_env *env, const struct lmdb_batch *b)
+{
+    uint64_t pages = 0;
+    for (uint32_t i = 0; i < b->count; i++) pages += 2 + (b->writes[i].value.len + 16) / env->page_bytes;
+    return pages * env->page_bytes;
+}
+
+static bool batch_puts(const struct lmdb_batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++)
+        if (b->writes[i].op != STORE_DELETE) return true;
+    return false;
+}
+
+/* --- inside the transaction
+ * --------------------------------------------------------------------------------------- */
+
+static enum err txn_get(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w,
+                        struct span *out)
+{
+    MDB_val key = lmdb_env_val(w->key), value = {0, NULL};
+    int rc = mdb_get(txn, env->spaces[w->space], &key, &value);
+    *out = lmdb_env_span(value);
+    return lmdb_env_err(rc);
+}
+
+/* What the key holds when write `index` has its turn: an earlier write of the batch decides, or the store. */
+static enum err batch_sees(const struct lmdb_env *env, MDB_txn *txn, const struct lmdb_batch *b,
+                           uint32_t index, struct span *out)
+{
+    const struct store_write *w = &b->writes[index];
+    while (index-- > 0) {
+        const struct store_write *earlier = &b->writes[index];
+        if (earlier->space != w->space || !span_equal(earlier->key, w->key)) continue;
+        *out = earlier->value;
+        return earlier->op == STORE_DELETE ? ERR_NOT_FOUND : OK;
+    }
+    return txn_get(env, txn, w, out);
+}
+
+/* ERR_CONFLICT, or an error of LMDB. A stored value that fails its own check stands in nobody's way. */
+static enum err batch_conflict(const struct lmdb_env *env, MDB_txn *txn, const struct lmdb_batch *b)
+{
+    for (uint32_t i = 0; i < b->count; i++) {
+        const struct store_write *w = &b->writes[i];
+        struct span have;
+        if (w->op != STORE_PUT_NEW) continue;
+        enum err err = batch_sees(env, txn, b, i, &have);
+        if (err == ERR_NOT_FOUND) continue;
+        TRY(err);
+        if (!span_equal(have, w->value) && store_value_check(w->space, w->key, have) == OK)
+            return ERR_CONFLICT;
+    }
+    return OK;
+}
+
+static enum err write_apply(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w)
+{
+    MDB_val key = lmdb_env_val(w->key), value = lmdb_env_val(w->value);
+    struct span have;
+    enum err err = txn_get(env, txn, w, &have);
+    if (err == ERR_NOT_FOUND && w->op == STORE_DELETE) return OK;
+    if (err != OK && err != ERR_NOT_FOUND) return err;
+    if (w->op == STORE_DELETE) return lmdb_env_err(mdb_del(txn, env->spaces[w->space], &key, NULL));
+    if (err == OK && span_equal(have, w->value)) return OK; /* the same bytes again cost no write */
+    return lmdb_env_err(mdb_put(txn, env->spaces[w->space], &key, &value, 0));
+}
+
+static enum err quarantine_put(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w,
+                               struct span bytes)
+{
+    uint8_t name[1 + STORE_KEY_MAX];
+    struct buffer named = BUFFER_OF(name);
+    buffer_put_u8(&named, (uint8_t)w->space);
+    buffer_put(&named, w->key);
+    MDB_val key = lmdb_env_val(buffer_span(&named)), value = lmdb_env_val(bytes);
+    return lmdb_env_err(mdb_put(txn, env->quarantine, &key, &value, 0));
+}
+
+/* Judged again here: a good copy may have been put since the read that complained. */
+static enum err quarantine_apply(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w)
+{
+    struct span have;
+    enum err err = txn_get(env, txn, w, &have);
+    if (err == ERR_NOT_FOUND) return OK;
+    TRY(err);
+    if (store_value_check(w->space, w->key, have) == OK) return OK;
+    void *copy = malloc(have.len + 1); /* LMDB may move the page while it writes the other database */
+    if (!copy) return ERR_NO_MEMORY;
+    if (have.len > 0) memcpy(copy, have.data, have.len);
+    MDB_val key = lmdb_env_val(w->key);
+    err = quarantine_put(env, txn, w, span_make(copy, have.len));
+    if (err == OK) err = lmdb_env_err(mdb_del(txn, env->spaces[w->space], &key, NULL));
+    free(copy);
+    return err;
+}
+
+/* b->err is the batch's own refusal; what is returned is a failure of the transaction, which sinks the group.
+ */
+static enum err batch_apply(const struct lmdb_env *env, struct group *g, struct lmdb_batch *b)
+{
+    if (b->quarantine) return quarantine_apply(env, g->txn, &b->writes[0]);
+    enum err err = batch_conflict(env, g->txn, b);
+    if (err == ERR_CONFLICT) {
+        b->err = err;
+        return OK;
+    }
+    TRY(err);
+    uint64_t cost = batch_cost(env, b);
+    if (cost > g->room && batch_puts(b)) {
+        b->err = ERR_FULL;
+        return OK;
+    }
+    g->room -= cost < g->room ? cost : g->room;
+    for (uint32_t i = 0; i < b->count; i++) TRY(write_apply(env, g->txn, &b->writes[i]));
+    return OK;
+}
+
+/* --- groups
+ * ------------------------------------------------------------------------------------------------------- */
+
+/* Write the batches from `first` up to `end` in one transaction. */
+static enum err group_write(struct lmdb_writer *w, struct lmdb_batch *first, const struct lmdb_batch *end)
+{
+    struct group g;
+    TRY(lmdb_env_err(mdb_txn_begin(w->env->env, NULL, 0, &g.txn)));
+    enum err err = lmdb_env_room(w->env, &g.room);
+    for (struct lmdb_batch *b = first; err == OK && b != end; b = b->next) {
+        b->err = OK;
+        err = batch_apply(w->env, &g, b);
+    }
+    if (err == OK) return lmdb_env_err(mdb_txn_commit(g.txn));
+    mdb_txn_abort(g.txn);
+    return err;
+}
+
+/* Returns the number of syncs spent. */
+static uint64_t group_run(struct lmdb_writer *w, struct lmdb_batch *first)
+{
+    int dead;
+    uint64_t tried = 0;
+    if (group_write(w, first, NULL) == OK) return 1;
+    mdb_reader_check(w->env->env, &dead); /* a dead reader may be what keeps the pages */
+    for (struct lmdb_batch *b = first; b; b = b->next, tried++) {
+        enum err err = group_write(w, b, b->next);
+        if (err != OK) b->err = err;
+    }
+    return tried;
+}
+
+/* Detach what one transaction may take; NULL when closing and nothing is left. */
+static struct lmdb_batch *writer_take(struct lmdb_writer *w)
+{
+    pthread_mutex_lock(&w->lock);
+    while (!w->head && !w->closing) pthread_cond_wait(&w->work, &w->lock);
+    struct lmdb_batch *first = w->head, **end = &w->head;
+    size_t bytes = 0;
+    uint32_t writes = 0;
+    while (*end && bytes < GROUP_BYTES_MAX && writes < GROUP_WRITES_MAX) {
+        bytes += (*end)->bytes;
+        writes += (*end)->count;
+        end = &(*end)->next;
+    }
+    struct lmdb_batch *rest = *end;
+    *end = NULL;
+    w->head = rest;
+    if (!rest) w->tail = &w->head;
+    pthread_mutex_unlock(&w->lock);
+    return first;
+}
+
+static void writer_settle(struct lmdb_writer *w, struct lmdb_batch *first, uint64_t syncs)
+{
+    pthread_mutex_lock(&w->lock);
+    for (const struct lmdb_batch *b = first; b; b = b->next) {
+        w->queued--;
+        w->queued_bytes -= b->bytes;
+        w->batches += !b->quarantine;
+    }
+    w->syncs += syncs;
+    pthread_cond_broadcast(&w->room);
+    pthread_mutex_unlock(&w->lock);
+    while (first) {
+        struct lmdb_batch *b = first;
+        first = b->next;
+        if (b->done) b->done(b->context, b->err);
+        free(b);
+    }
+}
+
+static void *writer_main(void *argument)
+{
+    struct lmdb_writer *w = argument;
+    uint64_t groups = 0;
+    int dead;
+    for (struct lmdb_batch *first; (first = writer_take(w));) {
+        writer_settle(w, first, group_run(w, first));
+        if (++groups % READER_CHECK_EACH == 0) mdb_reader_check(w->env->env, &dead);
+    }
+    return NULL;
+}
+
+/* --- outside the thread
+ * ------------------------------------------------------------------------------------------- */
+
+enum err lmdb_writer_start(struct lmdb_writer *w, struct lmdb_env *env)
+{
+    sigset_t all, before;
+    memset(w, 0, sizeof *w);
+    w->env = env;
+    w->tail = &w->head;
+    pthread_mutex_init(&w->lock, NULL);
+    pthread_cond_init(&w->work, NULL);
+    pthread_cond_init(&w->room, NULL);
+    sigfillset(&all); /* signals are the program's business, not this thread's */
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    int rc = pthread_create(&w->thread, NULL, writer_main, w);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return rc == 0 ? OK : ERR_NO_MEMORY;
+}
+
+void lmdb_writer_stop(struct lmdb_writer *w)
+{
+    ASSERT(!pthread_equal(pthread_self(), w->thread));
+    pthread_mutex_lock(&w->lock);
+    w->closing = true;
+    pthread_cond_signal(&w->work);
+    pthread_mutex_unlock(&w->lock);
+    pthread_join(w->thread, NULL);
+    pthread_cond_destroy(&w->room);
+    pthread_cond_destroy(&w->work);
+    pthread_mutex_destroy(&w->lock);
+}
+
+static bool writer_is_full(const struct lmdb_writer *w, const struct lmdb_batch *b)
+{
+    if (w->queued == 0) return false; /* even the largest batch fits an empty queue */
+    return w->queued >= WRITER_QUEUE_MAX || w->queued_bytes + b->bytes > WRITER_QUEUE_BYTES_MAX;
+}
+
+static enum err writer_append(struct lmdb_writer *w, struct lmdb_batch *b, bool wait)
+{
+    pthread_mutex_lock(&w->lock);
+    while (wait && !w->closing && writer_is_full(w, b)) pthread_cond_wait(&w->room, &w->lock);
+    enum err err = w->closing ? ERR_CANCELLED : writer_is_full(w, b) ? ERR_FULL : OK;
+    if (err == OK) {
+        *w->tail = b;
+        w->tail = &b->next;
+        w->queued++;
+        w->queued_bytes += b->bytes;
+        pthread_cond_signal(&w->work);
+    }
+    pthread_mutex_unlock(&w->lock);
+    if (err != OK) free(b);
+    return err;
+}
+
+enum err lmdb_writer_submit(struct lmdb_writer *w, const struct store_write *writes, uint32_t count,
+                            store_done done, void *context, bool wait)
+{
+    struct lmdb_batch *b = batch_make(writes, count);
+    if (!b) return ERR_NO_MEMORY;
+    b->done = done;
+    b->context = context;
+    return writer_append(w, b, wait);
+}
+
+struct writer_wait {
+    pthread_mutex_t lock;
+    pthread_cond_t told;
+    bool done;
+    enum err err;
+};
+
+static void writer_wake(void *context, enum err err)
+{
+    struct writer_wait *wait = context;
+    pthread_mutex_lock(&wait->lock);
+    wait->done = true;
+    wait->err = err;
+    pthread_cond_signal(&wait->told);
+    pthread_mutex_unlock(&wait->lock);
+}
+
+enum err lmdb_writer_now(struct lmdb_writer *w, const struct store_write *writes, uint32_t count)
+{
+    ASSERT(!pthread_equal(pthread_self(), w->thread)); /* would wait for itself */
+    struct writer_wait wait = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
+    TRY(lmdb_writer_submit(w, writes, count, writer_wake, &wait, true));
+    pthread_mutex_lock(&wait.lock);
+    while (!wait.done) pthread_cond_wait(&wait.told, &wait.lock);
+    pthread_mutex_unlock(&wait.lock);
+    return wait.err;
+}
+
+void lmdb_writer_quarantine(struct lmdb_writer *w, enum store_space space, struct span key)
+{
+    struct store_write item = {STORE_DELETE, space, key, SPAN_NONE};
+    struct lmdb_batch *b = batch_make(&item, 1);
+    if (!b) return;
+    b->quarantine = true;
+    enum err err = writer_append(w, b, false);
+    (void)err; /* a full queue: the next read of the item asks again */
+}
+
+void lmdb_writer_counts(struct lmdb_writer *w, uint64_t *batches, uint64_t *syncs)
+{
+    pthread_mutex_lock(&w->lock);
+    *batches = w->batches;
+    *syncs = w->syncs;
+    pthread_mutex_unlock(&w->lock);
+}
