@@ -18,6 +18,7 @@ struct core;
 struct core_options {
     struct node_id self;
     struct consortium_id consortium;
+    struct span charter;           /* version 1's bytes: they hash to the consortium id */
     bool compute;                  /* offers an enclave */
     struct hash32 platform;        /* compute: platform id of the advert */
     struct span engine, gpu;       /* compute: engine id, GPU description for the advert */

@@ -21,18 +21,21 @@ enum { KEEP_MAX = 4 };
 /* --- Keyed work -------------------------------------------------------------------------------------------------------- */
 enum crypto_op {
     CRYPTO_SIGN,                   /* hash -> 64-byte BIP-340 signature by this node's identity */
-    CRYPTO_VERIFY,                 /* author, hash, signature -> ok or ERR_SIGNATURE */
+    CRYPTO_VERIFY,                 /* parts of VERIFY_PART_BYTES -> ok, or ERR_SIGNATURE if any fails */
     CRYPTO_OPEN,                   /* box, context -> plaintext, with this node's X25519 key */
     CRYPTO_SEAL,                   /* kem, plaintext (box), context -> box */
     CRYPTO_EVIDENCE,               /* evidence (box), binding (hash), policy below -> evidence_out, or an error and detail */
     CRYPTO_KEYGEN_BEGIN,           /* session -> round-1 message; the secret state is durable before this completes */
     CRYPTO_KEYGEN_FINISH,          /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */
-    CRYPTO_KEYGEN_CHECK,           /* session, transcript, all signatures (parts) -> ok or ERR_PROOF */
-    CRYPTO_SHARES,                 /* epoch, label parts and envelopes, PRF input -> SHARE_BYTES per input, then the PRF's */
+    CRYPTO_KEYGEN_CHECK,           /* session, box = transcript, all n signatures (parts) -> ok or ERR_PROOF */
+    CRYPTO_SHARES,                 /* parts of SHARE_PART_BYTES, hash = PRF input, epoch -> SHARE_BYTES per part, then the
+                                    * PRF's; ERR_PROOF when an envelope is not under its label */
 };
 
-/* Packed label of one input for CRYPTO_SHARES: app 32 | compose 32 | owner 32 | content 32 | policy 32. */
-enum { LABEL_PART_BYTES = 5 * 32 };
+/* One signature to verify: author 32 | hash 32 | signature 64. */
+enum { VERIFY_PART_BYTES = 128 };
+/* One input for CRYPTO_SHARES: app 32 | compose 32 | owner 32 | content 32 | policy 32, then its envelope. */
+enum { LABEL_PART_BYTES = 5 * 32, SHARE_PART_BYTES = LABEL_PART_BYTES + ENVELOPE_BYTES };
 
 struct keygen_session {
     uint32_t epoch, purpose;       /* 1: key A (envelopes), 2: key B (PRF) */
@@ -43,14 +46,12 @@ struct keygen_session {
 
 struct crypto_job {
     enum crypto_op op;
-    struct node_id author;
-    struct hash32 hash;            /* signed or verified message; evidence binding; transcript; PRF input */
-    struct signature signature;
+    struct hash32 hash;            /* signed message; evidence binding; PRF input */
     struct kem_public kem;
     struct span box, context;
     struct span parts;             /* concatenated fixed-size items, see the op */
     uint32_t part_count;
-    uint32_t epoch, index;         /* CRYPTO_SHARES: own share index 1..n */
+    uint32_t epoch, index;         /* CRYPTO_SHARES: epoch of the share, its index 1..n */
     const struct keygen_session *session;
     bool accept_simulated, need_gpu;
     struct span measurements;      /* CRYPTO_EVIDENCE: accepted, 32 bytes each */

@@ -6,13 +6,40 @@
 
 enum { CAP_WORKER_SETS = 64, CAP_COMMITTEES = 16 };
 
-enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium)
+static struct member member_of_charter(const struct charter_member *m)
 {
-    uint64_t salt = load_u64(consortium.bytes);
+    return (struct member){m->node, m->organisation, m->jurisdiction, m->roles, m->kem, m->dkg, m->approval, NULL};
+}
+
+static enum err load_charter(struct registry *r, struct span bytes)
+{
+    struct charter *charter;
+    struct hash32 hash = sha256(bytes);
+    if (!ids_equal(hash.bytes, r->consortium.bytes)) return ERR_HASH;
+    TRY(charter_parse(&charter, r->arena, bytes, NULL));
+    r->founder = ARENA_ARRAY(r->arena, struct member, charter->member_count);
+    if (r->founder == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < charter->member_count; i++) r->founder[i] = member_of_charter(&charter->member[i]);
+    r->charter = charter;
+    return OK;
+}
+
+static enum err allocate(struct registry *r, struct arena *arena);
+
+enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium, struct span charter)
+{
     struct registry *r = ARENA_NEW(arena, struct registry);
     if (r == NULL) return ERR_NO_MEMORY;
     r->arena = arena;
     r->consortium = consortium;
+    TRY(allocate(r, arena));
+    *out = r;
+    return charter.len > 0 ? load_charter(r, charter) : OK;
+}
+
+static enum err allocate(struct registry *r, struct arena *arena)
+{
+    uint64_t salt = load_u64(r->consortium.bytes);
     r->tally = ARENA_ARRAY(arena, struct tally, CAP_TALLIES);
     r->member = ARENA_ARRAY(arena, struct member_row, CAP_MEMBERS);
     r->asset = ARENA_ARRAY(arena, struct asset, CAP_ASSETS);
@@ -34,9 +61,7 @@ enum err registry_new(struct registry **out, struct arena *arena, struct consort
     TRY(index_init(&r->workflows, arena, CAP_JOBS, salt));
     TRY(index_init(&r->ops, arena, CAP_OPS, salt));
     TRY(index_init(&r->jobs, arena, CAP_JOBS, salt));
-    TRY(index_init(&r->runs, arena, CAP_RUNS, salt));
-    *out = r;
-    return OK;
+    return index_init(&r->runs, arena, CAP_RUNS, salt);
 }
 
 /* --- Who counts ------------------------------------------------------------------------------------------------------- */
@@ -112,11 +137,6 @@ static struct verdict tally_add(struct registry *r, uint32_t *row, bool *fresh, 
 
 /* --- Members ---------------------------------------------------------------------------------------------------------- */
 
-static struct member member_of_charter(const struct charter_member *m)
-{
-    return (struct member){m->node, m->organisation, m->jurisdiction, m->roles, m->kem, m->dkg, m->approval, NULL};
-}
-
 static const struct charter_member *charter_find(const struct charter *c, struct node_id node)
 {
     for (uint32_t i = 0; c != NULL && i < c->member_count; i++)
@@ -160,20 +180,14 @@ const struct member *registry_member_at(struct registry *r, uint32_t index)
 
 static struct verdict apply_charter(struct registry *r, const struct record *record, const struct body_CHARTER *b)
 {
-    struct hash32 hash = sha256(b->document);
-    if (!ids_equal(hash.bytes, r->consortium.bytes)) return verdict_refuse(REFUSAL_CHARTER, hash.bytes);
     uint32_t row;
     bool fresh;
+    struct hash32 hash = sha256(b->document);
+    if (!ids_equal(hash.bytes, r->consortium.bytes)) return verdict_refuse(REFUSAL_CHARTER, hash.bytes);
+    if (r->charter == NULL && load_charter(r, b->document) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     struct verdict v = tally_add(r, &row, &fresh, record);
-    if (v.refusal != REFUSAL_NONE || r->charter != NULL) return v;
-    struct charter *charter;
-    if (charter_parse(&charter, r->arena, b->document, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
-    r->founder = ARENA_ARRAY(r->arena, struct member, charter->member_count);
-    if (r->founder == NULL) return verdict_refuse(REFUSAL_FULL, NULL);
-    for (uint32_t i = 0; i < charter->member_count; i++) r->founder[i] = member_of_charter(&charter->member[i]);
-    r->charter = charter;
-    r->charter_tally_plus_one = row + 1;
-    return VERDICT_OK;
+    if (v.refusal == REFUSAL_NONE) r->charter_tally_plus_one = row + 1;
+    return v;
 }
 
 static struct verdict apply_member(struct registry *r, const struct record *record, const struct body_MEMBER *b)
@@ -536,8 +550,8 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
 
 const struct charter *registry_charter(const struct registry *r)
 {
-    if (r->charter == NULL || !tally_decided(r, &r->tally[r->charter_tally_plus_one - 1])) return NULL;
-    return r->charter;
+    if (r->charter == NULL || r->charter_tally_plus_one == 0) return NULL;
+    return tally_decided(r, &r->tally[r->charter_tally_plus_one - 1]) ? r->charter : NULL;
 }
 
 const struct charter *registry_charter_bytes(const struct registry *r) { return r->charter; }

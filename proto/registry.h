@@ -93,7 +93,9 @@ struct committee {
 
 struct registry;                                 /* opaque; see registry_size */
 
-MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium);
+/* `charter`: the bytes of version 1, or none when they will come with its records (bundles). ERR_HASH, or its parse error. */
+MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
+                               struct span charter);
 
 /* Apply one record whose signature holds and whose turn it is. A refusal means the record stays without effect for ever
  * (it contradicts its own author's earlier records or its own schema). */
