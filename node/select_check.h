@@ -1,0 +1,59 @@
+/* select_check: is this SQL a row-wise SELECT, and the SQL that is run in its place.
+ *
+ * A privacy step's SELECT comes from outside and decides what each row contributes, so nothing that looks at
+ * more than one row, at a file, a setting, the time or chance may pass (DESIGN §9 "Privacy"). Rules:
+ * - Allow-list on DuckDB's own parse tree (json_serialize_sql): one SELECT node over the table `input`, no
+ * alias, with an optional WHERE; expressions from a fixed list of classes, operators, functions and types. A
+ * node with a member that is not known here is refused, so a new release cannot add meaning unnoticed.
+ * - What runs is not the text that came in. The tree is printed again by us: columns qualified by "input" (so
+ * that no alias or built-in name like current_date can stand for one), every CAST as TRY_CAST, every output
+ * and the condition inside TRY(...). An expression that fails on a row is NULL on that row; it never fails
+ * the query, which would tell one bit about that row.
+ * - Output columns have distinct names (ASCII case aside). `source` tells which input column an output is
+ * when it is nothing but that column: a unit column must be one, or the SELECT could split a person into many
+ * units.
+ * - Then the printed SELECT is bound against an empty table of the schema: types are known and public before
+ * any row. Threads: any. Ownership: the plan is freed with select_plan_free. Errors: ERR_SQL with what was
+ * found and what is allowed; ERR_TOO_LARGE; ERR_UNAVAILABLE without DuckDB. All depend on public things only.
+ */
+#ifndef PERIGEE_NODE_SELECT_CHECK_H
+#define PERIGEE_NODE_SELECT_CHECK_H
+
+#include "node/duckdb.h"
+#include "proto/document.h"
+
+enum {
+    SELECT_BYTES_MAX = 16384,  /* of the SELECT as given */
+    SELECT_PRINT_MAX = 131072, /* of the list and of the condition, printed */
+    SELECT_DEPTH_MAX = 40,
+    SELECT_NODE_COUNT_MAX = 4096,
+    SELECT_NAME_MAX = 128,
+};
+
+struct select_column {
+    char name[SELECT_NAME_MAX];
+    int source; /* index into the schema, or -1 for an expression */
+    enum duckdb_type type;
+};
+
+struct select_plan {
+    uint32_t column_count;
+    struct select_column column[CAP_COLUMNS];
+    char *list;      /* TRY(...) AS c0, TRY(...) AS c1, ... */
+    char *condition; /* WHERE TRY(...), or "" */
+};
+
+MUST_USE enum err select_check(struct select_plan *out, struct span sql, const struct schema *schema,
+                               char *why, size_t why_len);
+void select_plan_free(struct select_plan *plan); /* a zeroed plan is fine */
+/* Index of the output column, or -1. */
+int select_plan_find(const struct select_plan *plan, struct span name);
+/* Two names are one to DuckDB: equal but for ASCII case. */
+bool select_name_equal(struct span a, struct span b);
+/* Append name as a quoted SQL identifier, text as a string literal. */
+void select_put_identifier(struct buffer *out, struct span name);
+void select_put_literal(struct buffer *out, struct span text);
+/* CREATE TABLE's and read_csv's type of a schema column. */
+const char *select_column_sql_type(enum column_type type);
+
+#endif
