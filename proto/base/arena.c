@@ -17,13 +17,10 @@ void *arena_take(struct arena *a, size_t count, size_t size)
 {
     size_t bytes;
     ASSERT(a->used <= a->cap && a->used % ALIGNMENT == 0);
-    if (__builtin_mul_overflow(count, size, &bytes)) return NULL;
-    if (bytes > a->cap - a->used) return NULL;
+    size_t room = (a->cap - a->used) / ALIGNMENT * ALIGNMENT; /* an unaligned tail is never handed out */
+    if (__builtin_mul_overflow(count, size, &bytes) || bytes > room) return NULL;
     void *taken = a->data + a->used;
-    size_t end = a->used + bytes;
-    size_t padded = (end + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-    a->used = padded <= a->cap ? padded : a->cap / ALIGNMENT * ALIGNMENT;
-    if (a->used < end) return NULL; /* an unaligned tail is never handed out */
+    a->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; /* at most room: that is a multiple too */
     return taken;
 }
 

@@ -98,6 +98,7 @@ enum err cursor_end(const struct cursor *c)
 
 struct buffer buffer_make(void *data, size_t cap)
 {
+    ASSERT(data != NULL || cap == 0);
     return (struct buffer){data, 0, cap, false};
 }
 
@@ -167,9 +168,9 @@ void buffer_put_hex(struct buffer *b, struct span bytes)
 
 void buffer_put_zero(struct buffer *b)
 {
-    size_t len = b->len;
-    buffer_put_u8(b, 0);
-    if (!b->overflow) b->len = len;
+    ASSERT(b->len <= b->cap);
+    if (b->len == b->cap) b->overflow = true;
+    if (b->cap > 0) b->data[b->len < b->cap ? b->len : b->cap - 1] = 0;
 }
 
 struct span buffer_span(const struct buffer *b)

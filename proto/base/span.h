@@ -58,7 +58,7 @@ void buffer_put_u32(struct buffer *b, uint32_t value);
 void buffer_put_u64(struct buffer *b, uint64_t value);
 void buffer_put_decimal(struct buffer *b, int64_t value);     /* base ten, ASCII */
 void buffer_put_hex(struct buffer *b, struct span bytes);     /* lower-case */
-void buffer_put_zero(struct buffer *b);                       /* terminate text without counting the zero in len */
+void buffer_put_zero(struct buffer *b);                       /* terminate text without counting the zero in len; after overflow too */
 struct span buffer_span(const struct buffer *b);
 MUST_USE enum err buffer_done(const struct buffer *b);        /* ERR_TOO_LARGE if anything did not fit */
 
