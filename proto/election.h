@@ -1,0 +1,23 @@
+/* election: may this custodian vote for this node, and who asks first (DESIGN §9 "Election").
+ * Decisions only; asking, counting and signing are in core_elect.c. Uniqueness comes from the durable promises, never
+ * from rank or time: one node per (run, term), one run per (compose hash, slot). Pure. */
+#ifndef PERIGEE_PROTO_ELECTION_H
+#define PERIGEE_PROTO_ELECTION_H
+
+#include "proto/promise.h"
+#include "proto/registry.h"
+
+struct election_ask {
+    struct run_id run;
+    uint64_t term;
+    struct node_id node;           /* the candidate */
+    uint64_t now_ms;
+    bool isolated;                 /* this custodian has not compared heads since start */
+};
+/* Would this custodian vote? REFUSAL_NONE also when it already voted for exactly this. */
+struct verdict election_decide(struct registry *r, const struct promises *p, struct node_id self,
+                               const struct election_ask *ask);
+/* How many compute members come before `node` for this run and term: it waits that many rank delays. */
+uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term, struct node_id node);
+
+#endif

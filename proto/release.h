@@ -1,0 +1,44 @@
+/* release: may this custodian give its shares to this enclave, and sign its commit (DESIGN §8 "Release", §9 "Commit").
+ * One function, one table of refusals (refusal.h). Keyed results come in as facts already checked: the ask's signature,
+ * the certificate's votes, the evidence. Policy applied is the strictest of workflow, owners' minimum and charter. Pure. */
+#ifndef PERIGEE_PROTO_RELEASE_H
+#define PERIGEE_PROTO_RELEASE_H
+
+#include "proto/certificate.h"
+#include "proto/event.h"
+#include "proto/promise.h"
+#include "proto/registry.h"
+
+struct release_ask {
+    struct run_id run;
+    uint64_t term;
+    struct node_id enclave;            /* who signed the ask: the enclave's signing key */
+    struct kem_public kem;
+    const struct certificate *certificate; /* NULL: it did not decode or a vote's signature does not hold */
+    uint32_t envelope_count;
+    enum err evidence_err;             /* of the evidence check */
+    const char *evidence_field;        /* what failed, e.g. "report-data"; NULL when none */
+    struct evidence_out evidence;
+    bool platform_known;               /* an advert of the elected node names a platform */
+    struct hash32 platform;
+    uint64_t now_ms;
+    bool isolated;
+};
+struct verdict release_decide(struct registry *r, const struct promises *p, struct node_id self,
+                              const struct release_ask *ask);
+
+struct commit_ask {
+    struct run_id run;
+    uint64_t term;
+    struct node_id enclave;
+    uint64_t index;
+    struct hash32 commitment;
+    uint64_t now_ms;
+    bool isolated;
+};
+struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self, const struct commit_ask *ask);
+
+/* Does the strictest policy in force for this run demand GPU evidence, and may evidence be simulated? */
+void release_evidence_policy(struct registry *r, const struct body_RUN *run, bool *need_gpu, bool *accept_simulated);
+
+#endif
