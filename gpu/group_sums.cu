@@ -164,7 +164,7 @@ struct group_sums_cuda {
     cell *cells;
     cell *host_cells;
     size_t cell_count; // capacity of both
-    int blocks_max;
+    int processors;
     char why[256];
 };
 
@@ -177,13 +177,21 @@ bool failed(group_sums_cuda *device, cudaError_t error)
     return error != cudaSuccess;
 }
 
+// As many blocks as run at once: each takes an equal share of the rows, so a second wave would double the
+// time.
 cudaError_t launch(const group_sums_cuda *device, const pass &p)
 {
+    bool shared = p.group_count <= SLOTS;
+    size_t shared_bytes = shared ? 3 * sizeof(uint32_t) * p.group_count * p.replicas : 0;
+    int resident = 0;
+    cudaError_t error = cudaOccupancyMaxActiveBlocksPerMultiprocessor(
+        &resident, shared ? sum_shared : sum_global, THREADS, shared_bytes);
+    if (error != cudaSuccess) return error;
     uint64_t wanted = (p.row_count + THREADS - 1) / THREADS;
-    uint32_t blocks =
-        (uint32_t)(wanted < (uint64_t)device->blocks_max ? wanted : (uint64_t)device->blocks_max);
-    if (p.group_count <= SLOTS)
-        sum_shared<<<blocks, THREADS, 3 * sizeof(uint32_t) * p.group_count * p.replicas>>>(p);
+    uint64_t blocks_max = (uint64_t)device->processors * (resident > 0 ? resident : 1);
+    uint32_t blocks = (uint32_t)(wanted < blocks_max ? wanted : blocks_max);
+    if (shared)
+        sum_shared<<<blocks, THREADS, shared_bytes>>>(p);
     else
         sum_global<<<blocks, THREADS>>>(p);
     return cudaGetLastError();
@@ -295,7 +303,7 @@ cudaError_t timing_run(group_sums_timing *out, const group_sums_cuda *device, ti
     pass p = {b->cells, b->groups, b->values, NULL, row_count, group_count, replicas_for(group_count),
               -1900,    1900};
     float kernel = 1e30f, copy = 1e30f;
-    fill_rows<<<device->blocks_max, THREADS>>>(b->groups, b->values, row_count, group_count);
+    fill_rows<<<device->processors, THREADS>>>(b->groups, b->values, row_count, group_count);
     cudaError_t error = cudaGetLastError();
     for (int i = 0; i < REPEATS && error == cudaSuccess; i++) { // interleaved: both see the same clocks
         cudaEventRecord(b->begin);
@@ -346,10 +354,10 @@ enum err group_sums_cuda_describe(group_sums_device *out, char *why, size_t why_
 enum err group_sums_cuda_open(group_sums_cuda **out, char *why, size_t why_len)
 {
     group_sums_cuda *device = new (std::nothrow) group_sums_cuda();
-    int processors = 0;
     if (device == NULL) return ERR_NO_MEMORY;
     cudaError_t error = cudaSetDevice(0);
-    if (error == cudaSuccess) error = cudaDeviceGetAttribute(&processors, cudaDevAttrMultiProcessorCount, 0);
+    if (error == cudaSuccess)
+        error = cudaDeviceGetAttribute(&device->processors, cudaDevAttrMultiProcessorCount, 0);
     if (error == cudaSuccess) error = cudaMalloc(&device->groups, CHUNK_ROWS * sizeof(uint32_t));
     if (error == cudaSuccess) error = cudaMalloc(&device->values, CHUNK_ROWS * sizeof(int64_t));
     if (error == cudaSuccess) error = cudaMalloc(&device->valid, CHUNK_ROWS / 8);
@@ -358,7 +366,6 @@ enum err group_sums_cuda_open(group_sums_cuda **out, char *why, size_t why_len)
         group_sums_cuda_close(device);
         return ERR_UNAVAILABLE;
     }
-    device->blocks_max = processors * 4; // 4 x 512 threads fill a multiprocessor
     *out = device;
     return OK;
 }
