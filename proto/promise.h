@@ -5,6 +5,7 @@
 #ifndef PERIGEE_PROTO_PROMISE_H
 #define PERIGEE_PROTO_PROMISE_H
 
+#include "proto/base/ids.h"
 #include "proto/base/index.h"
 
 enum promise_kind {

@@ -1,0 +1,309 @@
+#include "proto/core_state.h"
+
+#include <string.h>
+
+#define STATE_NAME(symbol, name) name,
+static const char *const state_names[RUN_STATE_COUNT] = {RUN_STATE_TABLE(STATE_NAME)};
+
+const char *run_state_name(enum run_state s) { return (unsigned)s < RUN_STATE_COUNT ? state_names[s] : "unknown"; }
+
+/* Virtual, not resident: tables are touched only as far as they are used. */
+size_t core_arena_bytes(void) { return (size_t)1 << 30; }
+
+enum err core_new(struct core **out, struct arena *arena, const struct core_options *options)
+{
+    uint64_t salt = load_u64(options->self.bytes);
+    struct core *c = ARENA_NEW(arena, struct core);
+    if (c == NULL) return ERR_NO_MEMORY;
+    c->arena = arena;
+    c->options = *options;
+    c->token_next = 1;
+    TRY(arena_copy(arena, &c->options.engine, options->engine));
+    TRY(arena_copy(arena, &c->options.gpu, options->gpu));
+    TRY(arena_copy(arena, &c->options.charter, options->charter));
+    TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
+    TRY(chain_init(&c->chain, arena, salt));
+    TRY(promises_init(&c->promises, arena, CAP_RUNS * 4, salt));
+    c->effect = ARENA_ARRAY(arena, struct effect, EFFECTS_MAX);
+    c->pending = ARENA_ARRAY(arena, struct pending, CAP_PENDING);
+    c->track = ARENA_ARRAY(arena, struct run_track, CAP_RUNS);
+    uint8_t *scratch = arena_take(arena, SCRATCH_BYTES, 1);
+    if (c->effect == NULL || c->pending == NULL || c->track == NULL || scratch == NULL) return ERR_NO_MEMORY;
+    TRY(index_init(&c->tracks, arena, CAP_RUNS, salt));
+    c->scratch = arena_make(scratch, SCRATCH_BYTES);
+    pool_init(&c->pool, arena);
+    *out = c;
+    return OK;
+}
+
+/* --- Effects and work in flight ------------------------------------------------------------------------------------------ */
+
+struct effect *emit(struct core *c, enum effect_type type)
+{
+    ASSERT(c->effect_count < EFFECTS_MAX);
+    struct effect *e = &c->effect[c->effect_count++];
+    memset(e, 0, sizeof *e);
+    e->type = type;
+    return e;
+}
+
+const struct effect *core_effects(const struct core *c, uint32_t *count)
+{
+    *count = c->effect_count;
+    return c->effect;
+}
+
+struct buffer scratch_buffer(struct core *c, size_t cap)
+{
+    uint8_t *data = arena_take(&c->scratch, cap, 1);
+    ASSERT(data != NULL);
+    return buffer_make(data, cap);
+}
+
+struct span scratch_copy(struct core *c, struct span bytes)
+{
+    struct buffer b = scratch_buffer(c, bytes.len > 0 ? bytes.len : 1);
+    buffer_put(&b, bytes);
+    return buffer_span(&b);
+}
+
+struct pending *pending_new(struct core *c, pending_step then)
+{
+    for (uint32_t i = 0; i < CAP_PENDING; i++) {
+        uint32_t at = (c->pending_next + i) % CAP_PENDING;
+        struct pending *p = &c->pending[at];
+        if (p->token != 0) continue;
+        memset(p, 0, sizeof *p);
+        p->token = c->token_next++ * CAP_PENDING + at;
+        p->then = then;
+        c->pending_next = at + 1;
+        return p;
+    }
+    return NULL;
+}
+
+bool pending_keep(struct core *c, struct pending *p, struct span bytes)
+{
+    ASSERT(p->block == NULL);
+    p->block = pool_take(&c->pool, bytes.len > 0 ? bytes.len : 1);
+    if (p->block == NULL) return false;
+    if (bytes.len > 0) memcpy(p->block, bytes.data, bytes.len);
+    p->len = bytes.len;
+    return true;
+}
+
+void pending_end(struct core *c, struct pending *p)
+{
+    ASSERT(p->token != 0);
+    pool_give(&c->pool, p->block);
+    pool_give(&c->pool, p->side);
+    memset(p, 0, sizeof *p);
+}
+
+struct crypto_job *ask_crypto(struct core *c, struct pending *p, enum crypto_op op, pending_step then)
+{
+    struct effect *e = emit(c, EFFECT_CRYPTO);
+    p->then = then;
+    e->token = p->token;
+    e->crypto.op = op;
+    return &e->crypto;
+}
+
+void ask_store(struct core *c, struct pending *p, pending_step then, const struct keep *items, uint32_t count)
+{
+    struct effect *e = emit(c, EFFECT_STORE);
+    ASSERT(count <= KEEP_MAX);
+    p->then = then;
+    e->token = p->token;
+    memcpy(e->keep, items, count * sizeof *items);
+    e->keep_count = count;
+}
+
+void ask_verify(struct core *c, struct pending *p, pending_step then, struct node_id author, struct hash32 message,
+                const struct signature *signature)
+{
+    struct buffer b = scratch_buffer(c, VERIFY_PART_BYTES);
+    buffer_put(&b, ID_SPAN(author));
+    buffer_put(&b, ID_SPAN(message));
+    buffer_put(&b, SPAN_OF(signature->bytes));
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, then);
+    job->parts = buffer_span(&b);
+    job->part_count = 1;
+}
+
+void reply(struct core *c, uint64_t token, struct verdict verdict, const uint8_t id32[32])
+{
+    if (token == 0) return;
+    struct effect *e = emit(c, EFFECT_REPLY);
+    e->token = token;
+    e->verdict = verdict;
+    if (id32 != NULL) memcpy(e->id.bytes, id32, 32);
+}
+
+void notice(struct core *c, const char *text, struct span subject, const char *more)
+{
+    struct buffer b = scratch_buffer(c, 512);
+    buffer_put_text(&b, text);
+    if (subject.len > 0) {
+        buffer_put_u8(&b, ' ');
+        buffer_put_hex(&b, span_make(subject.data, subject.len < 8 ? subject.len : 8));
+    }
+    if (more != NULL) {
+        buffer_put_text(&b, ": ");
+        buffer_put_text(&b, more);
+    }
+    emit(c, EFFECT_NOTICE)->bytes = buffer_span(&b);
+}
+
+void send_message(struct core *c, struct node_id to, struct span message)
+{
+    struct effect *e = emit(c, EFFECT_SEND);
+    e->peer = to;
+    e->bytes = message;
+}
+
+struct peer *peer_find(struct core *c, struct node_id node)
+{
+    for (uint32_t i = 0; i < c->peer_count; i++)
+        if (ID_EQUAL(c->peer[i].view.node, node)) return &c->peer[i];
+    return NULL;
+}
+
+int own_custodian(const struct core *c)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    return charter != NULL ? charter_custodian(charter, c->options.self) : -1;
+}
+
+bool core_member(struct core *c, struct node_id node, uint32_t role)
+{
+    const struct member *m = registry_member(c->registry, node);
+    return m != NULL && (role == 0 || (m->roles & role) != 0);
+}
+
+/* --- Events --------------------------------------------------------------------------------------------------------------- */
+
+static void on_message(struct core *c, const struct event *event)
+{
+    union message_body *m = arena_take(&c->scratch, 1, sizeof *m);
+    enum message code;
+    ASSERT(m != NULL);
+    if (message_decode(&code, m, event->bytes) != OK) {
+        c->refused_messages++;
+        notice(c, "malformed message from", ID_SPAN(event->peer), NULL);
+        return;
+    }
+    switch (code) {
+    case MESSAGE_HEADS_CODE: sync_heads(c, event->peer, &m->HEADS); break;
+    case MESSAGE_GET_CODE: sync_get(c, event->peer, &m->GET); break;
+    case MESSAGE_RECORD_CODE: ingest_record(c, event->peer, &m->RECORD); break;
+    case MESSAGE_EQUIVOCATION_CODE: ingest_equivocation(c, event->peer, &m->EQUIVOCATION); break;
+    case MESSAGE_BLOB_GET_CODE: host_blob_get(c, event->peer, &m->BLOB_GET); break;
+    case MESSAGE_BLOB_CODE: host_blob(c, event->peer, &m->BLOB); break;
+    case MESSAGE_RELAY_CODE:
+        if (m->RELAY.answer == 0)
+            release_ask_box(c, event->peer, &m->RELAY);
+        else
+            host_answer(c, event->peer, &m->RELAY);
+        break;
+    }
+}
+
+static void on_done(struct core *c, const struct event *event)
+{
+    struct pending *p = &c->pending[event->token % CAP_PENDING];
+    ASSERT(p->token == event->token);
+    p->then(c, p, event);
+}
+
+static void on_tick(struct core *c)
+{
+    if (!c->ready) return;
+    sync_tick(c);
+    keygen_tick(c);
+    elect_tick(c);
+    host_tick(c);
+}
+
+static void on_restore_promise(struct core *c, const struct event *event)
+{
+    ASSERT(!c->ready);
+    if (event->key.len != PROMISE_KEY_BYTES || event->bytes.len != PROMISE_VALUE_BYTES) {
+        notice(c, "a stored promise has a wrong size", SPAN_NONE, NULL);
+        return;
+    }
+    if (promise_set(&c->promises, event->key.data, event->bytes.data) != OK)
+        notice(c, "a stored promise contradicts another", event->key, NULL);
+}
+
+void core_step(struct core *c, const struct event *event)
+{
+    c->effect_count = 0;
+    arena_release(&c->scratch, 0);
+    c->now = event->now;
+    c->wall_ms = event->wall_ms;
+    switch (event->type) {
+    case EVENT_TICK: on_tick(c); break;
+    case EVENT_RESTORE_RECORD: ingest_restore(c, event->bytes); break;
+    case EVENT_RESTORE_PROMISE: on_restore_promise(c, event); break;
+    case EVENT_READY: c->ready = true; break;
+    case EVENT_PEER_UP: sync_peer_up(c, event->peer); break;
+    case EVENT_PEER_DOWN: sync_peer_down(c, event->peer); break;
+    case EVENT_MESSAGE: on_message(c, event); break;
+    case EVENT_STORED:
+    case EVENT_CRYPTO: on_done(c, event); break;
+    case EVENT_COMMAND: author_command(c, event->token, event->command); break;
+    case EVENT_ENCLAVE: host_frame(c, event->run, event->bytes); break;
+    case EVENT_BLOB_MISSING: host_blob_missing(c, event->run, event->bytes); break;
+    }
+}
+
+struct instant core_deadline(const struct core *c)
+{
+    return (struct instant){c->now.ns + (int64_t)TICK_MS * 1000000};
+}
+
+void core_check(const struct core *c)
+{
+    ASSERT(c->effect_count <= EFFECTS_MAX && c->peer_count <= CAP_PEERS && c->track_count <= CAP_RUNS);
+    for (uint32_t i = 0; i < c->chain.author_count; i++) {
+        const struct author *a = &c->chain.author[i];
+        ASSERT(a->applied <= a->seen);
+        if (a->applied > 0) ASSERT(chain_get(&c->chain, a->node, a->applied) != NULL);
+    }
+    for (uint32_t i = 0; i < c->track_count; i++) ASSERT(c->track[i].view.state < RUN_STATE_COUNT);
+}
+
+/* --- Reading ---------------------------------------------------------------------------------------------------------------- */
+
+struct registry *core_registry(struct core *c) { return c->registry; }
+
+const struct chain *core_chain(const struct core *c) { return &c->chain; }
+
+struct node_id core_self(const struct core *c) { return c->options.self; }
+
+bool core_run(const struct core *c, struct run_id run, struct run_view *out)
+{
+    uint32_t row = index_find(&c->tracks, run.bytes);
+    if (row == INDEX_NONE) return false;
+    *out = c->track[row].view;
+    return true;
+}
+
+const struct join_request *core_join_at(const struct core *c, uint32_t i) { return i < c->join_count ? &c->join[i] : NULL; }
+
+const struct peer_view *core_peer_at(const struct core *c, uint32_t i)
+{
+    return i < c->peer_count ? &c->peer[i].view : NULL;
+}
+
+/* A custodian answers `try later` until q-1 others have shown their heads since it started. */
+bool core_isolated(const struct core *c)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    uint32_t compared = 0;
+    if (charter == NULL) return true;
+    for (uint32_t i = 0; i < c->peer_count; i++)
+        if (c->peer[i].compared && charter_custodian(charter, c->peer[i].view.node) >= 0) compared++;
+    return compared + 1 < charter->q;
+}

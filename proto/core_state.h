@@ -1,0 +1,210 @@
+/* core_state: what the core_*.c files share. Nobody else includes it. */
+#ifndef PERIGEE_PROTO_CORE_STATE_H
+#define PERIGEE_PROTO_CORE_STATE_H
+
+#include "proto/base/panic.h"
+#include "proto/base/pool.h"
+#include "proto/certificate.h"
+#include "proto/chain.h"
+#include "proto/core.h"
+#include "proto/promise.h"
+
+enum {
+    EFFECTS_MAX = 4096,
+    SCRATCH_BYTES = 16 << 20,
+    JOINS_MAX = 64,
+    TICK_MS = 250,
+    HEADS_MS = 1000,
+    RESEND_MS = 1000,
+    PREVOTE_WAIT_MS = 1500,
+    BLOB_WAIT_MS = 5000,
+};
+
+struct pending;
+/* What to do when a token's work is done. Owns `p` from here: ends with pending_end, or keeps it for the next step. */
+typedef void (*pending_step)(struct core *c, struct pending *p, const struct event *event);
+
+struct pending {
+    uint64_t token;                /* 0: free slot */
+    pending_step then;
+    struct node_id peer;
+    struct run_id run;
+    uint64_t term, reply, number;
+    enum kind kind;
+    uint8_t *block;                /* pool memory: a packed message, a body, an ask in progress */
+    size_t len, header_len;
+    uint8_t *side;                 /* second block */
+    size_t side_len;
+    uint8_t promise[PROMISE_KEY_BYTES];
+    uint8_t value[32];
+    struct signature signature;
+};
+
+struct peer {
+    struct peer_view view;
+    struct hash32 heads_sent;      /* hash of the heads last sent; unchanged ones are not repeated */
+    int64_t heads_at_ns;
+    bool compared;                 /* a custodian whose heads have been seen since start */
+};
+
+/* A custodian's cached answer: asks are idempotent. */
+struct answer { struct run_id run; uint64_t term; uint8_t kind; struct node_id enclave; struct span box; bool busy; };
+
+/* The platform of a compute member, from its newest advert. */
+struct advert { struct node_id node; uint64_t time_ms; struct hash32 platform; };
+
+enum candidate_phase { CANDIDATE_IDLE, CANDIDATE_WAITING, CANDIDATE_PREVOTE, CANDIDATE_VOTE, CANDIDATE_HOLDER, CANDIDATE_DONE };
+
+struct run_track {
+    struct run_view view;
+    enum candidate_phase phase;
+    int64_t next_ns;               /* when to ask (again) */
+    uint32_t answered;             /* bit per custodian: prevoted or voted */
+    struct certificate certificate;
+    struct span certificate_bytes;
+};
+
+struct keygen {
+    enum keygen_phase phase;
+    int64_t resend_ns;
+    struct keygen_session session[2];
+    uint8_t *round1[2][CAP_CUSTODIANS];
+    size_t round1_len[2][CAP_CUSTODIANS];
+    uint8_t *result[2];            /* output of CRYPTO_KEYGEN_FINISH */
+    bool signature_known[2][CAP_CUSTODIANS];
+    struct signature signature[2][CAP_CUSTODIANS];
+    bool begun[2], finishing[2], checking, authored;
+    uint32_t checked;
+};
+
+struct want { uint8_t cid[36]; struct run_id run; int64_t since_ns; uint32_t asked; bool active; };
+enum { WANTS_MAX = 64, ANSWERS_MAX = 256, ADVERTS_MAX = 256, OWN_QUEUE_MAX = 64 };
+
+struct core {
+    struct arena *arena;
+    struct arena scratch;
+    struct pool pool;
+    struct core_options options;
+    struct instant now;
+    uint64_t wall_ms;
+    bool ready;
+
+    struct registry *registry;
+    struct chain chain;
+    struct promises promises;
+
+    struct effect *effect;
+    uint32_t effect_count;
+
+    struct pending *pending;
+    uint32_t pending_next;
+    uint64_t token_next;
+
+    struct peer peer[CAP_PEERS];
+    uint32_t peer_count;
+
+    struct join_request join[JOINS_MAX];
+    uint32_t join_count;
+    struct span join_body;         /* own request, repeated until admitted */
+    int64_t join_next_ns;
+
+    struct pending *own_head;      /* own record being made; others wait in own_queue */
+    struct pending *own_queue[OWN_QUEUE_MAX];
+    uint32_t own_queue_count;
+
+    struct run_track *track;
+    uint32_t track_count;
+    struct index tracks;
+
+    struct answer answer[ANSWERS_MAX];
+    uint32_t answer_count;
+    struct advert advert[ADVERTS_MAX];
+    uint32_t advert_count;
+    int64_t advert_next_ns;
+    struct want want[WANTS_MAX];
+    uint32_t enclaves_running;
+
+    struct keygen keygen;
+    int64_t heads_next_ns;
+    uint32_t refused_messages;
+};
+
+/* --- core.c ---------------------------------------------------------------------------------------------------------- */
+struct effect *emit(struct core *c, enum effect_type type);
+/* A buffer in this step's scratch memory. */
+struct buffer scratch_buffer(struct core *c, size_t cap);
+struct span scratch_copy(struct core *c, struct span bytes);
+struct pending *pending_new(struct core *c, pending_step then); /* NULL when the table is full */
+bool pending_keep(struct core *c, struct pending *p, struct span bytes); /* copy into p->block */
+void pending_end(struct core *c, struct pending *p);
+struct crypto_job *ask_crypto(struct core *c, struct pending *p, enum crypto_op op, pending_step then);
+void ask_store(struct core *c, struct pending *p, pending_step then, const struct keep *items, uint32_t count);
+void ask_verify(struct core *c, struct pending *p, pending_step then, struct node_id author, struct hash32 message,
+                const struct signature *signature);
+void reply(struct core *c, uint64_t token, struct verdict verdict, const uint8_t id32[32]);
+void notice(struct core *c, const char *text, struct span subject, const char *more);
+void send_message(struct core *c, struct node_id to, struct span message);
+struct peer *peer_find(struct core *c, struct node_id node);
+int own_custodian(const struct core *c);         /* index among the custodians, or -1 */
+bool core_member(struct core *c, struct node_id node, uint32_t role);
+
+/* --- core_ingest.c ---------------------------------------------------------------------------------------------------- */
+void ingest_record(struct core *c, struct node_id from, const struct message_RECORD *m);
+void ingest_equivocation(struct core *c, struct node_id from, const struct message_EQUIVOCATION *m);
+void ingest_restore(struct core *c, struct span packed);
+/* Insert a record whose signature holds: keep, apply what has its turn, tell others. */
+const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored);
+void ingest_broadcast(struct core *c, const struct record *r, struct node_id except);
+
+/* --- core_author.c ---------------------------------------------------------------------------------------------------- */
+/* Queue an own chained record. `token` (may be 0) gets the reply. */
+void author_record(struct core *c, enum kind kind, struct span body, uint64_t expires_ms, uint64_t token);
+/* Sign a statement and send it; with a promise it is durable before it leaves. */
+void author_statement(struct core *c, struct node_id to, enum kind kind, const void *body,
+                      const uint8_t *promise_key, const uint8_t *promise_value);
+/* Sign an ephemeral record and send it to every peer. */
+void author_ephemeral(struct core *c, enum kind kind, const void *body, uint64_t expires_ms);
+/* Sign a statement into p->block as a packed record (p->len), then call `then`. */
+void author_sign_into(struct core *c, struct pending *p, enum kind kind, const void *body, pending_step then);
+void author_command(struct core *c, uint64_t token, const struct command *command);
+
+/* --- core_sync.c ------------------------------------------------------------------------------------------------------ */
+void sync_peer_up(struct core *c, struct node_id node);
+void sync_peer_down(struct core *c, struct node_id node);
+void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m);
+void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
+void sync_tick(struct core *c);
+
+/* --- core_keygen.c ---------------------------------------------------------------------------------------------------- */
+void keygen_start(struct core *c, uint64_t token);
+void keygen_round1(struct core *c, struct node_id from, const struct body_KEYGEN_ROUND1 *b);
+void keygen_sign(struct core *c, struct node_id from, const struct body_KEYGEN_SIGN *b);
+void keygen_tick(struct core *c);
+
+/* --- core_elect.c ----------------------------------------------------------------------------------------------------- */
+struct run_track *track_find(struct core *c, struct run_id run);
+struct run_track *track_new(struct core *c, const struct record *run);
+void track_state(struct core *c, struct run_track *t, enum run_state state);
+void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b);
+void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOTE *b);
+void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_ASK *b);
+void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b);
+void elect_tick(struct core *c);
+void elect_advert(struct core *c, const struct record *r, const struct body_ADVERT *b);
+const struct advert *advert_find(const struct core *c, struct node_id node);
+
+/* --- core_release.c --------------------------------------------------------------------------------------------------- */
+void release_ask_box(struct core *c, struct node_id host, const struct message_RELAY *m);
+
+/* --- core_host.c ------------------------------------------------------------------------------------------------------ */
+void host_start(struct core *c, struct run_track *t);
+void host_frame(struct core *c, struct run_id run, struct span frame);
+void host_answer(struct core *c, struct node_id custodian, const struct message_RELAY *m);
+void host_blob_missing(struct core *c, struct run_id run, struct span cid);
+void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m);
+void host_blob_get(struct core *c, struct node_id from, const struct message_BLOB_GET *m);
+void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b);
+void host_receipt(struct core *c, const struct record *r);
+void host_tick(struct core *c);
+
+#endif
