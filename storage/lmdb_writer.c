@@ -21,12 +21,6 @@ struct lmdb_batch {
     struct store_write writes[]; /* then the bytes they point to */
 };
 
-/* The group being written: its transaction and the bytes puts may still take. */
-struct group {
-    MDB_txn *txn;
-    uint64_t room;
-};
-
 /* --- batches
  * ------------------------------------------------------------------------------------------------------ */
 
@@ -154,57 +148,79 @@ static enum err quarantine_apply(const struct lmdb_env *env, MDB_txn *txn, const
     return err;
 }
 
-/* b->err is the batch's own refusal; what is returned is a failure of the transaction, which sinks the group.
- */
-static enum err batch_apply(const struct lmdb_env *env, struct group *g, struct lmdb_batch *b)
+/* b->err is the batch's own refusal; what is returned is a failure of the transaction, which sinks the group. */
+static enum err batch_apply(const struct lmdb_env *env, MDB_txn *txn, struct lmdb_batch *b)
 {
-    if (b->quarantine) return quarantine_apply(env, g->txn, &b->writes[0]);
-    enum err err = batch_conflict(env, g->txn, b);
-    if (err == ERR_CONFLICT) {
-        b->err = err;
-        return OK;
-    }
-    TRY(err);
-    uint64_t cost = batch_cost(env, b);
-    if (cost > g->room && batch_puts(b)) {
-        b->err = ERR_FULL;
-        return OK;
-    }
-    g->room -= cost < g->room ? cost : g->room;
-    for (uint32_t i = 0; i < b->count; i++) TRY(write_apply(env, g->txn, &b->writes[i]));
+    if (b->quarantine) return quarantine_apply(env, txn, &b->writes[0]);
+    b->err = batch_conflict(env, txn, b);
+    if (b->err == ERR_CONFLICT) return OK;
+    TRY(b->err);
+    for (uint32_t i = 0; i < b->count; i++) TRY(write_apply(env, txn, &b->writes[i]));
     return OK;
 }
 
-/* --- groups
- * ------------------------------------------------------------------------------------------------------- */
+/* --- groups --- */
 
-/* Write the batches from `first` up to `end` in one transaction. */
-static enum err group_write(struct lmdb_writer *w, struct lmdb_batch *first, const struct lmdb_batch *end)
+/* The batches from `first` up to `end`, in one transaction; `end` moves up to where it had to stop. */
+struct group {
+    struct lmdb_batch *first, *end;
+};
+
+/* Apply until the room is used up. Costs are guessed high, so a group that stops for lack of room is committed and the
+ * next one measures again; only a batch that has the whole room to itself is told that the store is full. */
+static enum err group_apply(const struct lmdb_env *env, MDB_txn *txn, struct group *g)
 {
-    struct group g;
-    TRY(lmdb_env_err(mdb_txn_begin(w->env->env, NULL, 0, &g.txn)));
-    enum err err = lmdb_env_room(w->env, &g.room);
-    for (struct lmdb_batch *b = first; err == OK && b != end; b = b->next) {
-        b->err = OK;
-        err = batch_apply(w->env, &g, b);
+    uint64_t room;
+    TRY(lmdb_env_room(env, &room));
+    for (struct lmdb_batch *b = g->first; b != g->end; b = b->next) {
+        uint64_t cost = batch_cost(env, b);
+        bool fits = cost <= room || !batch_puts(b);
+        if (!fits && b != g->first) {
+            g->end = b;
+            return OK;
+        }
+        b->err = ERR_FULL;
+        if (fits) TRY(batch_apply(env, txn, b));
+        room -= cost < room ? cost : room;
     }
-    if (err == OK) return lmdb_env_err(mdb_txn_commit(g.txn));
-    mdb_txn_abort(g.txn);
+    return OK;
+}
+
+static enum err group_write(const struct lmdb_env *env, struct group *g)
+{
+    MDB_txn *txn;
+    TRY(lmdb_env_err(mdb_txn_begin(env->env, NULL, 0, &txn)));
+    enum err err = group_apply(env, txn, g);
+    if (err == OK) return lmdb_env_err(mdb_txn_commit(txn));
+    mdb_txn_abort(txn);
     return err;
 }
 
-/* Returns the number of syncs spent. */
-static uint64_t group_run(struct lmdb_writer *w, struct lmdb_batch *first)
+/* After a failure: each batch by itself, so that only the one at fault fails. */
+static uint64_t group_write_singly(const struct lmdb_env *env, struct lmdb_batch *first)
 {
-    int dead;
     uint64_t tried = 0;
-    if (group_write(w, first, NULL) == OK) return 1;
-    mdb_reader_check(w->env->env, &dead); /* a dead reader may be what keeps the pages */
+    int dead;
+    mdb_reader_check(env->env, &dead); /* a dead reader may be what keeps the pages */
     for (struct lmdb_batch *b = first; b; b = b->next, tried++) {
-        enum err err = group_write(w, b, b->next);
+        struct group alone = {b, b->next};
+        enum err err = group_write(env, &alone);
         if (err != OK) b->err = err;
     }
     return tried;
+}
+
+/* Write a list of batches; returns the number of syncs spent. */
+static uint64_t group_run(const struct lmdb_env *env, struct lmdb_batch *first)
+{
+    uint64_t syncs = 0;
+    while (first) {
+        struct group g = {first, NULL};
+        if (group_write(env, &g) != OK) return syncs + group_write_singly(env, first);
+        first = g.end;
+        syncs++;
+    }
+    return syncs;
 }
 
 /* Detach what one transaction may take; NULL when closing and nothing is left. */
@@ -253,7 +269,7 @@ static void *writer_main(void *argument)
     uint64_t groups = 0;
     int dead;
     for (struct lmdb_batch *first; (first = writer_take(w));) {
-        writer_settle(w, first, group_run(w, first));
+        writer_settle(w, first, group_run(w->env, first));
         if (++groups % READER_CHECK_EACH == 0) mdb_reader_check(w->env->env, &dead);
     }
     return NULL;

@@ -1,0 +1,649 @@
+/* What only the LMDB maker promises: files, schema, quarantine, group commit, closing, other processes. */
+#include "crypto/hash.h"
+#include "storage/store.h"
+#include "tests/storage_place.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { MAP_BYTES = 16 << 20 };
+
+static int setup(void **state)
+{
+    struct storage_place *place = calloc(1, sizeof *place);
+    assert_non_null(place);
+    storage_place_make(place);
+    *state = place;
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    storage_place_remove(*state);
+    free(*state);
+    return 0;
+}
+
+static enum err try_open(const struct storage_place *place, bool read_only, struct store **out)
+{
+    return lmdb_store_open(out, &(struct lmdb_options){place->store, MAP_BYTES, read_only});
+}
+
+static void expect_refusal(const struct storage_place *place, enum err want)
+{
+    struct store *s;
+    assert_int_equal(try_open(place, false, &s), want);
+    assert_null(s);
+}
+
+static struct store_status status_of(struct store *s)
+{
+    struct store_status status;
+    assert_int_equal(store_status(s, &status), OK);
+    return status;
+}
+
+static unsigned mode_of(const char *path)
+{
+    struct stat is;
+    assert_int_equal(stat(path, &is), 0);
+    return is.st_mode & 0777;
+}
+
+static void write_file(const char *path, struct span bytes)
+{
+    int file = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+    assert_true(file >= 0);
+    assert_int_equal(write(file, bytes.data, bytes.len), bytes.len);
+    assert_int_equal(close(file), 0);
+}
+
+static struct hash32 file_hash(const char *path)
+{
+    struct stat is;
+    int file = open(path, O_RDONLY | O_CLOEXEC);
+    assert_true(file >= 0 && fstat(file, &is) == 0);
+    uint8_t *bytes = malloc((size_t)is.st_size);
+    assert_non_null(bytes);
+    assert_int_equal(read(file, bytes, (size_t)is.st_size), is.st_size);
+    assert_int_equal(close(file), 0);
+    struct hash32 hash = sha256(span_make(bytes, (size_t)is.st_size));
+    free(bytes);
+    return hash;
+}
+
+/* --- opening --- */
+
+static void test_reopen_keeps_everything(void **state)
+{
+    const struct storage_place *place = *state;
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    assert_int_equal(storage_put(s, STORE_PROMISE, SPAN_LITERAL("vote"), SPAN_LITERAL("A")), OK);
+    struct hash32 incarnation = status_of(s).incarnation;
+    assert_false(ID_IS_ZERO(incarnation));
+    store_close(s);
+    s = storage_place_open(place, 0); /* the default terabyte is only a reservation */
+    assert_int_equal(storage_expect(s, STORE_PROMISE, SPAN_LITERAL("vote"), SPAN_LITERAL("A")), OK);
+    assert_true(ID_EQUAL(status_of(s).incarnation, incarnation));
+    assert_int_equal(status_of(s).map_bytes, 1ULL << 40);
+    store_close(s);
+}
+
+static void test_incarnations_differ(void **state)
+{
+    struct storage_place other;
+    storage_place_make(&other);
+    struct store *a = storage_place_open(*state, MAP_BYTES), *b = storage_place_open(&other, MAP_BYTES);
+    assert_false(ID_EQUAL(status_of(a).incarnation, status_of(b).incarnation));
+    store_close(a);
+    store_close(b);
+    storage_place_remove(&other);
+}
+
+static void test_files_are_private(void **state)
+{
+    const struct storage_place *place = *state;
+    char lock[128];
+    (void)snprintf(lock, sizeof lock, "%s/lock.mdb", place->store);
+    mode_t before = umask(0);
+    assert_int_equal(mkdir(place->store, 0755), 0); /* an existing empty directory is taken, and closed */
+    store_close(storage_place_open(place, MAP_BYTES));
+    umask(before);
+    assert_int_equal(mode_of(place->store), 0700);
+    assert_int_equal(mode_of(place->data), 0600);
+    assert_int_equal(mode_of(lock), 0600);
+}
+
+static void test_second_open_in_one_process_is_busy(void **state)
+{
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    expect_refusal(*state, ERR_BUSY);
+    assert_int_equal(storage_put(s, STORE_LOCAL, SPAN_LITERAL("k"), SPAN_NONE), OK);
+    store_close(s);
+    store_close(storage_place_open(*state, MAP_BYTES));
+}
+
+static void test_other_schema_is_refused_unchanged(void **state)
+{
+    const struct storage_place *place = *state;
+    store_close(storage_place_open(place, MAP_BYTES));
+    assert_true(storage_place_patch(place, SPAN_LITERAL("schema\0\0\0\1"), SPAN_LITERAL("schema\0\0\0\2")) >
+                0);
+    struct hash32 before = file_hash(place->data);
+    expect_refusal(place, ERR_VERSION);
+    assert_true(ID_EQUAL(file_hash(place->data), before));
+    assert_true(storage_place_patch(place, SPAN_LITERAL("schema\0\0\0\2"), SPAN_LITERAL("schema\0\0\0\1")) >
+                0);
+    store_close(storage_place_open(place, MAP_BYTES));
+}
+
+static void test_foreign_environment_is_refused_unchanged(void **state)
+{
+    const struct storage_place *place = *state;
+    store_close(storage_place_open(place, MAP_BYTES));
+    assert_true(storage_place_patch(place, SPAN_LITERAL("perigee"), SPAN_LITERAL("somedb!")) > 0);
+    struct hash32 before = file_hash(place->data);
+    expect_refusal(place, ERR_REFUSED);
+    assert_true(ID_EQUAL(file_hash(place->data), before));
+}
+
+static void test_foreign_directory_is_refused_unchanged(void **state)
+{
+    const struct storage_place *place = *state;
+    char file[128];
+    (void)snprintf(file, sizeof file, "%s/thesis.txt", place->store);
+    assert_int_equal(mkdir(place->store, 0755), 0);
+    write_file(file, SPAN_LITERAL("not a store"));
+    expect_refusal(place, ERR_REFUSED);
+    assert_int_equal(mode_of(place->store), 0755);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(rmdir(place->store), 0); /* nothing was added */
+}
+
+static void test_garbage_is_corrupt(void **state)
+{
+    const struct storage_place *place = *state;
+    static const uint8_t garbage[16384] = {1, 2, 3};
+    assert_int_equal(mkdir(place->store, 0700), 0);
+    write_file(place->data, SPAN_OF(garbage));
+    struct hash32 before = file_hash(place->data);
+    expect_refusal(place, ERR_CORRUPT);
+    assert_true(ID_EQUAL(file_hash(place->data), before));
+}
+
+static void test_places_that_cannot_be(void **state)
+{
+    const struct storage_place *place = *state;
+    struct storage_place wrong = {.store = "/proc/self/stat/store"};
+    expect_refusal(&wrong, ERR_IO); /* the parent is a file */
+    (void)snprintf(wrong.store, sizeof wrong.store, "%s/no/store", place->root);
+    expect_refusal(&wrong, ERR_NOT_FOUND); /* no parent */
+    write_file(place->store, SPAN_LITERAL("a file"));
+    expect_refusal(place, ERR_IO);
+    assert_int_equal(unlink(place->store), 0);
+}
+
+static void test_read_only(void **state)
+{
+    const struct storage_place *place = *state;
+    struct store_write write = {STORE_PUT, STORE_LOCAL, SPAN_LITERAL("k"), SPAN_LITERAL("v")};
+    struct store *s;
+    assert_int_equal(try_open(place, true, &s), ERR_NOT_FOUND);
+    s = storage_place_open(place, MAP_BYTES);
+    assert_int_equal(store_write_now(s, &write, 1), OK);
+    store_close(s);
+    assert_int_equal(try_open(place, true, &s), OK);
+    assert_int_equal(storage_expect(s, STORE_LOCAL, write.key, write.value), OK);
+    assert_int_equal(store_write_now(s, &write, 1), ERR_REFUSED);
+    assert_int_equal(store_submit(s, &write, 1, NULL, NULL), ERR_REFUSED);
+    assert_int_equal(status_of(s).entries[STORE_LOCAL], 1);
+    store_close(s);
+}
+
+/* --- quarantine --- */
+
+static struct storage_blob damaged_blob(const struct storage_place *place)
+{
+    struct storage_blob blob = storage_blob_make(0x1e, SPAN_LITERAL("bytes that a disk will forget"));
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    assert_int_equal(storage_put(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK);
+    store_close(s);
+    assert_true(storage_place_patch(place, blob.value, SPAN_LITERAL("bytes that a disk will forgEt")) > 0);
+    return blob;
+}
+
+static void test_corrupt_blob_is_moved_aside(void **state)
+{
+    struct storage_blob blob = damaged_blob(*state);
+    uint8_t bytes[64];
+    struct buffer out = BUFFER_OF(bytes);
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    buffer_put_text(&out, "kept");
+    assert_int_equal(store_read(s, STORE_BLOB, SPAN_OF(blob.key), &out), ERR_CORRUPT);
+    assert_int_equal(out.len, 4);
+    assert_int_equal(store_write_now(s, NULL, 0), OK); /* the move happens on the writer thread */
+    assert_int_equal(store_read(s, STORE_BLOB, SPAN_OF(blob.key), &out), ERR_NOT_FOUND);
+    assert_int_equal(status_of(s).quarantined, 1);
+    assert_int_equal(status_of(s).entries[STORE_BLOB], 0);
+    store_close(s);
+    s = storage_place_open(*state, MAP_BYTES);
+    assert_int_equal(status_of(s).quarantined, 1);                                   /* durably so */
+    assert_int_equal(storage_put(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK); /* fetched again */
+    assert_int_equal(storage_expect(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK);
+    store_close(s);
+}
+
+static void test_corrupt_blob_does_not_block_a_good_copy(void **state)
+{
+    struct storage_blob blob = damaged_blob(*state);
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    struct store_write write = {STORE_PUT_NEW, STORE_BLOB, SPAN_OF(blob.key), blob.value};
+    assert_int_equal(store_write_now(s, &write, 1), OK);
+    assert_int_equal(storage_expect(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK);
+    assert_int_equal(status_of(s).quarantined, 0);
+    store_close(s);
+}
+
+static enum err count_visit(void *context, struct span key, struct span value)
+{
+    (void)key;
+    (void)value;
+    ++*(uint32_t *)context;
+    return OK;
+}
+
+static void test_scan_passes_over_corrupt_blob(void **state)
+{
+    struct storage_blob bad = damaged_blob(*state), good = storage_blob_make(0x12, SPAN_LITERAL("sound"));
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    uint32_t count = 0;
+    assert_int_equal(storage_put(s, STORE_BLOB, SPAN_OF(good.key), good.value), OK);
+    assert_int_equal(store_scan_keys(s, STORE_BLOB, SPAN_NONE, count_visit, &count), OK);
+    assert_int_equal(count, 2);
+    count = 0;
+    assert_int_equal(store_scan(s, STORE_BLOB, SPAN_NONE, count_visit, &count), OK);
+    assert_int_equal(count, 1);
+    assert_int_equal(store_write_now(s, NULL, 0), OK);
+    assert_int_equal(status_of(s).quarantined, 1);
+    assert_int_equal(store_has(s, STORE_BLOB, SPAN_OF(bad.key)), ERR_NOT_FOUND);
+    store_close(s);
+}
+
+static void test_corrupt_blob_stays_in_a_read_only_store(void **state)
+{
+    struct storage_blob blob = damaged_blob(*state);
+    struct store *s;
+    assert_int_equal(try_open(*state, true, &s), OK);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(storage_expect(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), ERR_CORRUPT);
+    store_close(s);
+}
+
+/* --- the writer --- */
+
+/* Holds the writer thread inside a `done`, so that what is submitted meanwhile waits and shares a group. */
+struct gate {
+    pthread_mutex_t lock;
+    pthread_cond_t moved;
+    bool entered, open;
+};
+
+static void gate_done(void *context, enum err err)
+{
+    struct gate *gate = context;
+    assert_int_equal(err, OK);
+    pthread_mutex_lock(&gate->lock);
+    gate->entered = true;
+    pthread_cond_signal(&gate->moved);
+    while (!gate->open) pthread_cond_wait(&gate->moved, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_shut(struct gate *gate, struct store *s)
+{
+    *gate = (struct gate){PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, false};
+    assert_int_equal(store_submit(s, NULL, 0, gate_done, gate), OK);
+    pthread_mutex_lock(&gate->lock);
+    while (!gate->entered) pthread_cond_wait(&gate->moved, &gate->lock);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+static void gate_release(struct gate *gate)
+{
+    pthread_mutex_lock(&gate->lock);
+    gate->open = true;
+    pthread_cond_signal(&gate->moved);
+    pthread_mutex_unlock(&gate->lock);
+}
+
+/* What the writer thread reports, in its order; read by the test after a barrier or a close. */
+struct report {
+    uint32_t count;
+    enum err errs[8];
+    uint32_t ok;
+};
+
+static void report_done(void *context, enum err err)
+{
+    struct report *report = context;
+    if (report->count < 8) report->errs[report->count] = err;
+    report->count++;
+    report->ok += err == OK;
+}
+
+static enum err submit_number(struct store *s, uint32_t number, struct report *report)
+{
+    uint8_t key[4];
+    store_u32(key, number);
+    struct store_write write = {STORE_PUT, STORE_CHAIN, SPAN_OF(key), SPAN_NONE};
+    return store_submit(s, &write, 1, report_done, report);
+}
+
+static void test_group_commit_shares_syncs(void **state)
+{
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    struct gate gate;
+    struct report report = {0};
+    gate_shut(&gate, s);
+    for (uint32_t i = 0; i < 500; i++) assert_int_equal(submit_number(s, i, &report), OK);
+    uint64_t before = status_of(s).syncs;
+    gate_release(&gate);
+    assert_int_equal(store_write_now(s, NULL, 0), OK);
+    assert_int_equal(report.ok, 500);
+    struct store_status status = status_of(s);
+    assert_int_equal(status.entries[STORE_CHAIN], 500);
+    assert_true(status.syncs - before <= 2); /* one for the 500, perhaps one for the barrier */
+    store_close(s);
+}
+
+static void test_queue_is_bounded(void **state)
+{
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    struct gate gate;
+    struct report report = {0};
+    gate_shut(&gate, s);
+    uint32_t taken = 0;
+    enum err err;
+    while ((err = submit_number(s, taken, &report)) == OK) taken++;
+    assert_int_equal(err, ERR_FULL);
+    assert_int_equal(taken, 4096);
+    gate_release(&gate);
+    assert_int_equal(store_write_now(s, NULL, 0), OK); /* the blocking form waits for room */
+    assert_int_equal(report.ok, taken);
+    store_close(s);
+}
+
+static void test_queue_is_bounded_in_bytes(void **state)
+{
+    struct store *s = storage_place_open(*state, 1 << 30);
+    static uint8_t value[BLOB_BYTES_MAX];
+    struct store_write write = {STORE_PUT, STORE_BODY, SPAN_LITERAL("k"), SPAN_OF(value)};
+    struct gate gate;
+    struct report report = {0};
+    gate_shut(&gate, s);
+    uint32_t taken = 0;
+    while (store_submit(s, &write, 1, report_done, &report) == OK) taken++;
+    assert_true(taken >= 100 && taken < 128);
+    gate_release(&gate);
+    store_close(s);
+    assert_int_equal(report.ok, taken);
+}
+
+static void submit_text(struct store *s, enum store_op op, const char *key, struct span value,
+                        struct report *report)
+{
+    struct store_write write = {op, STORE_LOCAL, span_text(key), value};
+    assert_int_equal(store_submit(s, &write, 1, report_done, report), OK);
+}
+
+static void test_one_failure_sinks_no_other_batch(void **state)
+{
+    struct store *s = storage_place_open(*state, 2 << 20);
+    static uint8_t large[BLOB_BYTES_MAX];
+    struct gate gate;
+    struct report report = {0};
+    gate_shut(&gate, s);
+    submit_text(s, STORE_PUT_NEW, "a", SPAN_LITERAL("1"), &report);
+    submit_text(s, STORE_PUT_NEW, "a", SPAN_LITERAL("2"), &report);
+    submit_text(s, STORE_PUT, "large", SPAN_OF(large), &report);
+    submit_text(s, STORE_PUT, "larger", SPAN_OF(large), &report);
+    submit_text(s, STORE_PUT, "b", SPAN_LITERAL("3"), &report);
+    gate_release(&gate);
+    assert_int_equal(store_write_now(s, NULL, 0), OK);
+    const enum err want[] = {OK, ERR_CONFLICT, OK, ERR_FULL, OK};
+    assert_int_equal(report.count, 5);
+    for (int i = 0; i < 5; i++) assert_int_equal(report.errs[i], want[i]);
+    assert_int_equal(storage_expect(s, STORE_LOCAL, SPAN_LITERAL("a"), SPAN_LITERAL("1")), OK);
+    assert_int_equal(storage_expect(s, STORE_LOCAL, SPAN_LITERAL("b"), SPAN_LITERAL("3")), OK);
+    assert_int_equal(store_has(s, STORE_LOCAL, SPAN_LITERAL("larger")), ERR_NOT_FOUND);
+    store_close(s);
+}
+
+struct late {
+    struct store *store;
+    enum err submitted;
+};
+
+static void late_done(void *context, enum err err)
+{
+    struct late *late = context;
+    assert_int_equal(err, OK);
+    late->submitted = store_submit(late->store, NULL, 0, NULL, NULL);
+}
+
+static void *close_main(void *argument)
+{
+    store_close(argument);
+    return NULL;
+}
+
+static void test_close_writes_what_is_queued(void **state)
+{
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    struct gate gate;
+    struct report report = {0};
+    struct late late = {s, OK};
+    pthread_t closer;
+    gate_shut(&gate, s);
+    for (uint32_t i = 0; i < 200; i++) assert_int_equal(submit_number(s, i, &report), OK);
+    assert_int_equal(store_submit(s, NULL, 0, late_done, &late), OK);
+    assert_int_equal(pthread_create(&closer, NULL, close_main, s), 0);
+    usleep(
+        20000); /* long enough for the close to begin: the outcome below depends on it only for late_done */
+    gate_release(&gate);
+    assert_int_equal(pthread_join(closer, NULL), 0);
+    assert_int_equal(report.ok, 200);
+    assert_true(late.submitted == ERR_CANCELLED || late.submitted == OK);
+    s = storage_place_open(*state, MAP_BYTES);
+    assert_int_equal(status_of(s).entries[STORE_CHAIN], 200);
+    store_close(s);
+}
+
+/* --- threads and processes --- */
+
+struct worker {
+    pthread_t thread;
+    struct store *store;
+    uint8_t index;
+    uint32_t failures;
+};
+
+/* Each batch puts one value under two keys; a reader must never see them differ beyond one later batch. */
+static void *write_main(void *argument)
+{
+    struct worker *w = argument;
+    for (uint32_t i = 0; i < 50; i++) {
+        uint8_t value[4], keys[2][2] = {{w->index, 0}, {w->index, 1}};
+        store_u32(value, i);
+        struct store_write writes[] = {{STORE_PUT, STORE_LOCAL, SPAN_OF(keys[0]), SPAN_OF(value)},
+                                       {STORE_PUT, STORE_LOCAL, SPAN_OF(keys[1]), SPAN_OF(value)}};
+        w->failures += store_write_now(w->store, writes, 2) != OK;
+        w->failures += storage_expect(w->store, STORE_LOCAL, SPAN_OF(keys[1]), SPAN_OF(value)) != OK;
+    }
+    return NULL;
+}
+
+struct pair {
+    uint32_t seen[2], count;
+};
+
+static enum err pair_visit(void *context, struct span key, struct span value)
+{
+    struct pair *pair = context;
+    if (key.len == 2 && value.len == 4) pair->seen[pair->count++ % 2] = load_u32(value.data);
+    return OK;
+}
+
+static void *scan_main(void *argument)
+{
+    struct worker *w = argument;
+    for (uint32_t i = 0; i < 2000; i++) {
+        struct pair pair = {{0}, 0};
+        w->failures += store_scan(w->store, STORE_LOCAL, span_make(&w->index, 1), pair_visit, &pair) != OK;
+        w->failures += pair.count % 2 != 0 || pair.seen[0] != pair.seen[1]; /* one snapshot, whole batches */
+    }
+    return NULL;
+}
+
+static void test_readers_and_writers_together(void **state)
+{
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    struct worker workers[6];
+    for (uint8_t i = 0; i < 6; i++) {
+        workers[i] = (struct worker){.store = s, .index = i % 3};
+        assert_int_equal(
+            pthread_create(&workers[i].thread, NULL, i < 3 ? write_main : scan_main, &workers[i]), 0);
+    }
+    for (uint8_t i = 0; i < 6; i++) {
+        assert_int_equal(pthread_join(workers[i].thread, NULL), 0);
+        assert_int_equal(workers[i].failures, 0);
+    }
+    store_close(s);
+}
+
+/* Runs `body` in a child that has no store of the parent's; returns the child's process id. */
+static pid_t child(const struct storage_place *place, void (*body)(struct store *s, int ready))
+{
+    int ends[2];
+    char byte;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct store *s = storage_place_open(place, MAP_BYTES);
+        body(s, ends[1]);
+        store_close(s);
+        _exit(0);
+    }
+    assert_int_equal(close(ends[1]), 0);
+    assert_int_equal(read(ends[0], &byte, 1), 1); /* the child is where it should be */
+    assert_int_equal(close(ends[0]), 0);
+    return pid;
+}
+
+static void wait_for(pid_t pid, int want_signal)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    if (want_signal)
+        assert_true(WIFSIGNALED(status) && WTERMSIG(status) == want_signal);
+    else
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static void other_body(struct store *s, int ready)
+{
+    struct span answer = SPAN_LITERAL("answer"), question = SPAN_LITERAL("question");
+    if (storage_put(s, STORE_LOCAL, question, SPAN_LITERAL("?")) != OK) _exit(1);
+    if (write(ready, "", 1) != 1) _exit(2);
+    for (int i = 0; store_has(s, STORE_LOCAL, answer) != OK; i++) {
+        if (i == 10000) _exit(3);
+        usleep(1000);
+    }
+}
+
+static void test_two_processes_share_a_store(void **state)
+{
+    pid_t pid = child(*state, other_body);
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    assert_int_equal(storage_expect(s, STORE_LOCAL, SPAN_LITERAL("question"), SPAN_LITERAL("?")), OK);
+    assert_int_equal(storage_put(s, STORE_LOCAL, SPAN_LITERAL("answer"), SPAN_LITERAL("!")), OK);
+    wait_for(pid, 0);
+    store_close(s);
+}
+
+static enum err stuck_visit(void *context, struct span key, struct span value)
+{
+    (void)key;
+    (void)value;
+    if (write(*(int *)context, "", 1) != 1) _exit(1);
+    for (;;) pause();
+}
+
+static void stuck_body(struct store *s, int ready)
+{
+    if (storage_put(s, STORE_LOCAL, SPAN_LITERAL("k"), SPAN_NONE) != OK) _exit(2);
+    if (store_scan(s, STORE_LOCAL, SPAN_NONE, stuck_visit, &ready) != OK) _exit(3);
+}
+
+/* A killed reader keeps every page since its snapshot until someone clears it: rewriting one value, many
+ * times the map's size in all, only works if somebody does. */
+static void test_stale_reader_is_cleared(void **state)
+{
+    static uint8_t value[200000];
+    pid_t pid = child(*state, stuck_body);
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    uint32_t before = 0;
+    while (value[0] = (uint8_t)before, storage_put(s, STORE_LOCAL, SPAN_LITERAL("v"), SPAN_OF(value)) == OK)
+        before++;
+    assert_true(before < 2 * MAP_BYTES / sizeof value); /* while it lives, its snapshot is kept */
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    wait_for(pid, SIGKILL);
+    for (uint32_t i = 0; i < 2 * before; i++) {
+        value[0] = (uint8_t)(i + 1);
+        assert_int_equal(storage_put(s, STORE_LOCAL, SPAN_LITERAL("v"), SPAN_OF(value)), OK);
+    }
+    store_close(s);
+}
+
+#define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        ONE(test_reopen_keeps_everything),
+        ONE(test_incarnations_differ),
+        ONE(test_files_are_private),
+        ONE(test_second_open_in_one_process_is_busy),
+        ONE(test_other_schema_is_refused_unchanged),
+        ONE(test_foreign_environment_is_refused_unchanged),
+        ONE(test_foreign_directory_is_refused_unchanged),
+        ONE(test_garbage_is_corrupt),
+        ONE(test_places_that_cannot_be),
+        ONE(test_read_only),
+        ONE(test_corrupt_blob_is_moved_aside),
+        ONE(test_corrupt_blob_does_not_block_a_good_copy),
+        ONE(test_scan_passes_over_corrupt_blob),
+        ONE(test_corrupt_blob_stays_in_a_read_only_store),
+        ONE(test_group_commit_shares_syncs),
+        ONE(test_queue_is_bounded),
+        ONE(test_queue_is_bounded_in_bytes),
+        ONE(test_one_failure_sinks_no_other_batch),
+        ONE(test_close_writes_what_is_queued),
+        ONE(test_readers_and_writers_together),
+        ONE(test_two_processes_share_a_store),
+        ONE(test_stale_reader_is_cleared),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
