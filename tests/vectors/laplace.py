@@ -123,6 +123,11 @@ def self_check():
 def render():
     out = ["/* Written by laplace.py, the second implementation of PROTOCOL.md \"Noise streams\". Do not edit. */",
            "/* clang-format off */",
+           "#ifndef PERIGEE_TESTS_VECTORS_LAPLACE_DRAWS_H",
+           "#define PERIGEE_TESTS_VECTORS_LAPLACE_DRAWS_H",
+           "",
+           "#include <stdint.h>",
+           "",
            "struct laplace_case {",
            "    uint8_t seed_byte; /* the seed is 32 of these */",
            "    uint32_t step, measure, group;",
@@ -144,7 +149,7 @@ def render():
             out.append("      " + ", ".join(str(d) for d in draws[row:row + 8]) + ",")
         out.append("     },")
         out.append("     UINT64_C(0x%016x)}," % stream.u64())
-    out.append("};")
+    out += ["};", "", "#endif"]
     return "\n".join(out) + "\n"
 
 

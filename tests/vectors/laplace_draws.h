@@ -1,5 +1,10 @@
 /* Written by laplace.py, the second implementation of PROTOCOL.md "Noise streams". Do not edit. */
 /* clang-format off */
+#ifndef PERIGEE_TESTS_VECTORS_LAPLACE_DRAWS_H
+#define PERIGEE_TESTS_VECTORS_LAPLACE_DRAWS_H
+
+#include <stdint.h>
+
 struct laplace_case {
     uint8_t seed_byte; /* the seed is 32 of these */
     uint32_t step, measure, group;
@@ -114,3 +119,5 @@ static const struct laplace_case laplace_cases[] = {
      },
      UINT64_C(0x0d888695b8111888)},
 };
+
+#endif
