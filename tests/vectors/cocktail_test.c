@@ -16,6 +16,8 @@
 
 #include <cmocka.h>
 
+#include "tests/vector_text.h"
+
 enum { PARTIES_MAX = 14, PLAIN_MAX = 32 + 64, FILE_MAX = 1 << 18, EXIT_SKIPPED = 77 };
 
 static const char seed_hex[] = "b171b6992cc6db1f40b18dd8b1361d642f013e4b1208a735259a516af60dcb68";
@@ -36,56 +38,25 @@ struct vector {
     uint8_t transcript[64], signature[PARTIES_MAX][64];
 };
 
-/* --- Reading: the file is ours to trust and keeps one order, so looking for the next key is enough.
- * ---------------- */
-
-static const char *seek(const char *at, const char *key)
-{
-    char quoted[64];
-    (void)snprintf(quoted, sizeof quoted, "\"%s\"", key);
-    at = strstr(at, quoted);
-    assert_non_null(at);
-    return at + strlen(quoted);
-}
+/* --- Reading -------------------------------------------------------------------------------------- */
 
 static const char *read_number(const char *at, const char *key, uint32_t *out)
 {
-    at = strchr(seek(at, key), ':');
+    at = strchr(text_seek(at, key), ':');
     assert_non_null(at);
     *out = (uint32_t)strtoul(at + 1, NULL, 10);
     return at;
 }
 
-/* The next string, as hex; its length in bytes comes back. */
-static const char *read_next(const char *at, void *out, size_t max, size_t *len)
-{
-    const char *begin = strchr(at, '"');
-    assert_non_null(begin);
-    const char *end = strchr(begin + 1, '"');
-    assert_non_null(end);
-    *len = (size_t)(end - begin - 1) / 2;
-    assert_true(*len <= max);
-    assert_int_equal(hex_decode(out, *len, span_make(begin + 1, (size_t)(end - begin - 1))), OK);
-    return end + 1;
-}
-
-static const char *read_exact(const char *at, void *out, size_t expected)
-{
-    size_t len;
-    at = read_next(at, out, expected, &len);
-    assert_int_equal(len, expected);
-    return at;
-}
-
 static const char *read_round1(struct vector *v, const char *at, uint32_t i)
 {
-    at = read_exact(seek(at, "ephemeral_public_key"), v->ephemeral[i].bytes, 32);
-    at = seek(at, "vss_commitment");
-    for (uint32_t k = 0; k < v->t; k++) at = read_exact(at, v->commitment[i][k].bytes, 32);
-    at = read_exact(seek(at, "pop"), v->pop[i], 64);
-    at = seek(at, "encrypted_shares");
+    at = text_exact(text_seek(at, "ephemeral_public_key"), v->ephemeral[i].bytes, 32);
+    at = text_seek(at, "vss_commitment");
+    for (uint32_t k = 0; k < v->t; k++) at = text_exact(at, v->commitment[i][k].bytes, 32);
+    at = text_exact(text_seek(at, "pop"), v->pop[i], 64);
+    at = text_seek(at, "encrypted_shares");
     for (uint32_t j = 0; j < v->n; j++)
-        at = read_next(at, v->sealed[i][j], sizeof v->sealed[i][j], &v->sealed_len);
+        at = text_next(at, v->sealed[i][j], sizeof v->sealed[i][j], &v->sealed_len);
     return at;
 }
 
@@ -95,34 +66,35 @@ static const char *read_config(struct vector *v, const char *at)
     at = read_number(at, "t", &v->t);
     assert_in_range(v->n, 1, PARTIES_MAX);
     assert_in_range(v->t, 1, v->n);
-    at = read_next(seek(at, "session_tag"), v->tag, sizeof v->tag, &v->tag_len);
-    at = read_exact(seek(at, "context"), v->context, 64);
-    at = read_next(strchr(seek(at, "extension"), ':'), v->extension, sizeof v->extension, &v->extension_len);
-    at = seek(at, "static_secret_keys");
-    for (uint32_t i = 0; i < v->n; i++) at = read_exact(at, v->static_secret[i].bytes, 32);
-    at = seek(at, "static_public_keys");
-    for (uint32_t i = 0; i < v->n; i++) at = read_exact(at, v->party[i].bytes, 32);
+    at = text_next(text_seek(at, "session_tag"), v->tag, sizeof v->tag, &v->tag_len);
+    at = text_exact(text_seek(at, "context"), v->context, 64);
+    at = text_next(strchr(text_seek(at, "extension"), ':'), v->extension, sizeof v->extension,
+                   &v->extension_len);
+    at = text_seek(at, "static_secret_keys");
+    for (uint32_t i = 0; i < v->n; i++) at = text_exact(at, v->static_secret[i].bytes, 32);
+    at = text_seek(at, "static_public_keys");
+    for (uint32_t i = 0; i < v->n; i++) at = text_exact(at, v->party[i].bytes, 32);
     const char *payloads = strstr(at, "\"payloads\""), *round1 = strstr(at, "\"round1\"");
     if (payloads == NULL || payloads > round1) return at;
-    at = seek(at, "payloads");
+    at = text_seek(at, "payloads");
     for (uint32_t i = 0; i < v->n; i++)
-        at = read_next(at, v->payload[i], sizeof v->payload[i], &v->payload_len);
+        at = text_next(at, v->payload[i], sizeof v->payload[i], &v->payload_len);
     return at;
 }
 
 static const char *read_vector(struct vector *v, const char *at)
 {
     memset(v, 0, sizeof *v);
-    at = seek(read_config(v, at), "round1");
+    at = text_seek(read_config(v, at), "round1");
     for (uint32_t i = 0; i < v->n; i++) at = read_round1(v, at, i);
-    at = seek(at, "round2");
+    at = text_seek(at, "round2");
     for (uint32_t i = 0; i < v->n; i++) {
-        at = read_exact(seek(at, "secret_share"), v->share[i].bytes, 32);
-        at = read_exact(seek(at, "verification_share"), v->y_i[i].bytes, 32);
+        at = text_exact(text_seek(at, "secret_share"), v->share[i].bytes, 32);
+        at = text_exact(text_seek(at, "verification_share"), v->y_i[i].bytes, 32);
     }
-    at = read_exact(seek(at, "transcript_hash"), v->transcript, 64);
-    for (uint32_t i = 0; i < v->n; i++) at = read_exact(seek(at, "signature"), v->signature[i], 64);
-    return read_exact(seek(at, "group_public_key"), v->y.bytes, 32);
+    at = text_exact(text_seek(at, "transcript_hash"), v->transcript, 64);
+    for (uint32_t i = 0; i < v->n; i++) at = text_exact(text_seek(at, "signature"), v->signature[i], 64);
+    return text_exact(text_seek(at, "group_public_key"), v->y.bytes, 32);
 }
 
 /* --- The vectors' own randomness: SHA-512(seed | suite | le32 t | le32 n | label [| le64 counter]).
@@ -377,7 +349,7 @@ static void test_embedded(void **state)
     }
     const char *rest = read_vector(&vector, text);
     uint8_t recovered[32];
-    (void)read_exact(seek(rest, "recovered_secret_share"), recovered, 32);
+    (void)text_exact(text_seek(rest, "recovered_secret_share"), recovered, 32);
     assert_memory_equal(recovered, vector.share[0].bytes, 32);
     assert_false(check_vector(&vector));
 }
@@ -388,17 +360,13 @@ static void test_file(void **state)
 {
     (void)state;
     static char text[FILE_MAX];
-    FILE *file = fopen(PERIGEE_SHARED_DIR "/vectors/dkg/cocktail-dkg-ristretto255-sha512.json", "rb");
-    if (file == NULL) {
+    if (!text_load(text, sizeof text,
+                   PERIGEE_SHARED_DIR "/vectors/dkg/cocktail-dkg-ristretto255-sha512.json")) {
         file_missing = true;
         print_message("SKIPPED: the vectors folder is absent; the embedded vector was checked\n");
         skip();
     }
-    size_t len = fread(text, 1, sizeof text - 1, file);
-    (void)fclose(file);
-    assert_in_range(len, 1, sizeof text - 2);
-    text[len] = 0;
-    const char *at = seek(text, "vectors");
+    const char *at = text_seek(text, "vectors");
     static const uint32_t sizes[4][2] = {{3, 2}, {5, 3}, {14, 7}, {3, 2}};
     uint32_t whole = 0;
     for (uint32_t i = 0; i < 4; i++) {
