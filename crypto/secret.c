@@ -104,5 +104,5 @@ bool secret_equal(const void *a, const void *b, size_t len)
 void random_fill(void *out, size_t len)
 {
     ASSERT(out != NULL || len == 0);
-    randombytes_buf(out, len);
+    if (len > 0) randombytes_buf(out, len);
 }
