@@ -28,8 +28,8 @@ static enum err parse(struct op **out, struct arena *arena, struct span bytes, s
     op_read_runtime(&r, "runtime", &op->runtime);
     field_hash(&r, "code", &op->code);
     json_read_enum(&r, "output", output_type_names, 2, &output);
-    op->output = (enum output_type)output;
-    if (op->runtime == RUNTIME_SQL && op->output != OUTPUT_ROWS) {
+    op->output = span_text(output_type_names[output]);
+    if (op->runtime == RUNTIME_SQL && output != OUTPUT_ROWS) {
         json_refuse(&r, "output", ERR_REFUSED, "rows: what sql emits cannot be checked to be an aggregate");
     }
     field_extra(&r, &op->extra);
@@ -56,7 +56,7 @@ enum err op_write(struct buffer *out, const struct op *op)
     field_put_text(&w, "description", op->description);
     field_put_extra(&w, op->extra);
     field_put_text(&w, "name", op->name);
-    field_put_word(&w, "output", output_type_names[op->output]);
+    field_put_text(&w, "output", op->output);
     field_put_word(&w, "perigee", "op/1");
     field_put_word(&w, "runtime", op_runtime_names[op->runtime]);
     json_end_object(&w);

@@ -25,7 +25,7 @@ struct op {
     struct span name, description;
     enum op_runtime runtime;
     struct hash32 code;       /* of the template the runtime ships */
-    enum output_type output;  /* what it can emit */
+    struct span output;       /* output type it can emit: "aggregate" or "rows" */
     const struct json *extra; /* NULL when absent */
 };
 

@@ -18,8 +18,8 @@ static const char engine_name[] = "int-gate/1";
 
 enum { EPSILON_PLACES = 9 };
 #define SCALE_MAX (UINT64_C(1) << 56)
-/* DECIMAL(18, places) holds nothing larger. */
-#define BOUND_MAX INT64_C(999999999999999999)
+/* Within DECIMAL(18, places), with a digit to spare for the centre between two bounds. */
+#define BOUND_MAX INT64_C(99999999999999999)
 
 /* --- Sensitivity
  * ---------------------------------------------------------------------------------------------------- */
@@ -284,7 +284,7 @@ static enum err inputs_read(struct workflow *w, struct json_reader *r)
     return OK;
 }
 
-static uint32_t owner_count(const struct workflow *w)
+uint32_t workflow_owner_count(const struct workflow *w)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < w->input_count; i++) {
@@ -300,7 +300,7 @@ static enum err quorum_read(struct workflow *w, struct json_reader *parent)
     struct json_reader r;
     field_object(&r, parent, "quorum");
     field_u32(&r, "owners", 1, CAP_INPUTS, &w->owners_min);
-    if (w->owners_min > owner_count(w)) {
+    if (w->owners_min > workflow_owner_count(w)) {
         json_refuse(&r, "owners", ERR_RANGE, "at most the number of distinct owners of the inputs");
     }
     return json_reader_done(&r);

@@ -117,6 +117,8 @@ MUST_USE enum err statistic_scale(const struct statistic *s, uint32_t rows_per_u
                                   uint64_t *denominator);
 /* The index of a statistic of the step, or -1. */
 int step_statistic(const struct step *s, struct span name);
+/* How many different owners the inputs have. */
+uint32_t workflow_owner_count(const struct workflow *w);
 
 /* The plain-words rendering an approval signs the hash of: inputs, ops, output, cost, requesters,
  * neighbouring relation. Deterministic bytes: ASCII line feeds, no locale. `own_dataset` is the reader's;
