@@ -237,7 +237,7 @@ struct verdict registry_check_node(struct registry *r, const struct body_RUN *ru
         const struct asset *a = registry_asset(r, input.dt);
         const struct binding *b = a != NULL ? registry_binding(r, a, run->compose) : NULL;
         if (b == NULL) return verdict_refuse(REFUSAL_CONTENT, input.dt.bytes);
-        if (b->policy->export == EXPORT_NONE) return verdict_refuse(REFUSAL_EXPORT, a->owner.bytes);
+        if (b->policy->export_to == EXPORT_NONE) return verdict_refuse(REFUSAL_EXPORT, a->owner.bytes);
         if (!jurisdiction_allowed(b->policy->jurisdiction, b->policy->jurisdiction_count, m->jurisdiction))
             return verdict_refuse(REFUSAL_RESIDENCY, a->owner.bytes);
     }
