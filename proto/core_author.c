@@ -1,0 +1,274 @@
+/* Own records and statements: build, sign, make durable, then let them act and leave. */
+#include "proto/core_state.h"
+
+#include <string.h>
+
+enum { PACKED_EXTRA = CAP_HEADER_BYTES + 160 };
+
+static struct header header_for(const struct core *c, enum kind kind, uint64_t expires_ms)
+{
+    return (struct header){.kind = kind,
+                           .consortium = c->options.consortium,
+                           .author = c->options.self,
+                           .time_ms = c->wall_ms,
+                           .expires_ms = expires_ms};
+}
+
+/* p->block = header | body; the signature arrives in event->bytes. */
+static struct record record_of(const struct pending *p, const struct signature *signature)
+{
+    struct record r;
+    enum err err = record_open(&r, span_make(p->block, p->header_len), signature,
+                               span_make(p->block + p->header_len, p->len - p->header_len));
+    ASSERT(err == OK);
+    return r;
+}
+
+/* --- Chained records: one at a time, each knows its predecessor ---------------------------------------------------------------- */
+
+static void own_start(struct core *c, struct pending *p);
+
+static void own_finish(struct core *c, struct pending *p, struct verdict verdict, const uint8_t id32[32])
+{
+    reply(c, p->reply, verdict, id32);
+    ASSERT(c->own_head == p);
+    c->own_head = NULL;
+    pending_end(c, p);
+    if (c->own_queue_count == 0) return;
+    struct pending *next = c->own_queue[0];
+    memmove(c->own_queue, c->own_queue + 1, --c->own_queue_count * sizeof next);
+    own_start(c, next);
+}
+
+static void own_stored(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err != OK) {
+        notice(c, "own record could not be stored", SPAN_NONE, err_text(event->err));
+        own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
+        return;
+    }
+    struct record r = record_of(p, &p->signature);
+    struct node_id nobody = {{0}};
+    const struct record *kept = ingest_accept(c, &r, nobody, true);
+    if (kept == NULL)
+        own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
+    else
+        own_finish(c, p, VERDICT_OK, kept->id.bytes);
+}
+
+static void own_signed(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err != OK || event->bytes.len != sizeof p->signature.bytes) {
+        own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
+        return;
+    }
+    memcpy(p->signature.bytes, event->bytes.data, sizeof p->signature.bytes);
+    struct record r = record_of(p, &p->signature);
+    struct buffer packed = scratch_buffer(c, p->len + PACKED_EXTRA);
+    record_pack(&packed, &r);
+    struct keep item = {KEEP_RECORD, ID_SPAN(r.id), buffer_span(&packed)};
+    ask_store(c, p, own_stored, &item, 1);
+}
+
+/* p->side holds the encoded body, p->number the expiry. */
+static void own_start(struct core *c, struct pending *p)
+{
+    const struct author *a = chain_author(&c->chain, c->options.self);
+    struct header h = header_for(c, p->kind, p->number);
+    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    c->own_head = p;
+    ASSERT(body != NULL);
+    if (body_decode(body, p->kind, span_make(p->side, p->side_len)) != OK) {
+        own_finish(c, p, verdict_refuse(REFUSAL_MALFORMED, NULL), NULL);
+        return;
+    }
+    struct verdict v = registry_preview(c->registry, c->options.self, p->kind, body);
+    if (a != NULL && a->frozen != 0) v = verdict_refuse(REFUSAL_FROZEN, c->options.self.bytes);
+    if (v.refusal != REFUSAL_NONE) {
+        own_finish(c, p, v, NULL);
+        return;
+    }
+    h.seq = (a != NULL ? a->seen : 0) + 1;
+    if (a != NULL) h.prev = a->head;
+    struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
+    if (record_build(&built, &p->header_len, &h, body) != OK || !pending_keep(c, p, buffer_span(&built))) {
+        own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
+        return;
+    }
+    ask_crypto(c, p, CRYPTO_SIGN, own_signed)->hash = record_sign_hash(h.kind, span_make(p->block, p->header_len));
+}
+
+void author_record(struct core *c, enum kind kind, struct span body, uint64_t expires_ms, uint64_t token)
+{
+    struct pending *p = c->own_queue_count < OWN_QUEUE_MAX ? pending_new(c, own_signed) : NULL;
+    if (p == NULL) {
+        reply(c, token, verdict_refuse(REFUSAL_FULL, NULL), NULL);
+        return;
+    }
+    p->kind = kind;
+    p->reply = token;
+    p->number = expires_ms;
+    p->side = pool_take(&c->pool, body.len > 0 ? body.len : 1);
+    p->side_len = body.len;
+    if (p->side == NULL) {
+        reply(c, token, verdict_refuse(REFUSAL_FULL, NULL), NULL);
+        pending_end(c, p);
+        return;
+    }
+    if (body.len > 0) memcpy(p->side, body.data, body.len);
+    if (c->own_head != NULL)
+        c->own_queue[c->own_queue_count++] = p;
+    else
+        own_start(c, p);
+}
+
+/* --- Statements ------------------------------------------------------------------------------------------------------------------ */
+
+static bool statement_build(struct core *c, struct pending *p, enum kind kind, const void *body, uint64_t expires_ms)
+{
+    struct header h = header_for(c, kind, expires_ms);
+    struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
+    return record_build(&built, &p->header_len, &h, body) == OK && pending_keep(c, p, buffer_span(&built));
+}
+
+static void statement_leave(struct core *c, struct pending *p)
+{
+    struct record r = record_of(p, &p->signature);
+    struct node_id nobody = {{0}};
+    struct buffer b = scratch_buffer(c, p->len + PACKED_EXTRA);
+    record_encode(&b, &r);
+    if (!ID_EQUAL(p->peer, nobody)) {
+        send_message(c, p->peer, buffer_span(&b));
+    } else {
+        for (uint32_t i = 0; i < c->peer_count; i++)
+            if (c->peer[i].view.up) send_message(c, c->peer[i].view.node, buffer_span(&b));
+    }
+    pending_end(c, p);
+}
+
+static void statement_stored(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err != OK) {
+        notice(c, "a promise could not be stored, nothing is sent", SPAN_NONE, err_text(event->err));
+        pending_end(c, p);
+        return;
+    }
+    statement_leave(c, p);
+}
+
+static void statement_signed(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err != OK || event->bytes.len != sizeof p->signature.bytes) {
+        pending_end(c, p);
+        return;
+    }
+    memcpy(p->signature.bytes, event->bytes.data, sizeof p->signature.bytes);
+    if (p->promise[0] == 0) {
+        statement_leave(c, p);
+        return;
+    }
+    struct keep item = {KEEP_PROMISE, SPAN_OF(p->promise), SPAN_OF(p->value)};
+    ask_store(c, p, statement_stored, &item, 1);
+}
+
+void author_statement(struct core *c, struct node_id to, enum kind kind, const void *body, const uint8_t *promise_key,
+                      const uint8_t *promise_value)
+{
+    struct pending *p = pending_new(c, statement_signed);
+    if (p == NULL) return; /* asks are repeated */
+    p->peer = to;
+    if (promise_key != NULL) {
+        memcpy(p->promise, promise_key, sizeof p->promise);
+        memcpy(p->value, promise_value, sizeof p->value);
+    }
+    if (!statement_build(c, p, kind, body, 0)) {
+        pending_end(c, p);
+        return;
+    }
+    ask_crypto(c, p, CRYPTO_SIGN, statement_signed)->hash = record_sign_hash(kind, span_make(p->block, p->header_len));
+}
+
+void author_ephemeral(struct core *c, enum kind kind, const void *body, uint64_t expires_ms)
+{
+    struct pending *p = pending_new(c, statement_signed);
+    if (p == NULL) return;
+    if (!statement_build(c, p, kind, body, expires_ms)) {
+        pending_end(c, p);
+        return;
+    }
+    ask_crypto(c, p, CRYPTO_SIGN, statement_signed)->hash = record_sign_hash(kind, span_make(p->block, p->header_len));
+}
+
+void author_sign_into(struct core *c, struct pending *p, enum kind kind, const void *body, pending_step then)
+{
+    pool_give(&c->pool, p->block);
+    p->block = NULL;
+    bool built = statement_build(c, p, kind, body, 0);
+    ASSERT(built);
+    ask_crypto(c, p, CRYPTO_SIGN, then)->hash = record_sign_hash(kind, span_make(p->block, p->header_len));
+}
+
+/* --- Commands ---------------------------------------------------------------------------------------------------------------------- */
+
+static void command_run(struct core *c, uint64_t token, const struct command *command)
+{
+    struct body_RUN run;
+    uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
+    struct verdict v = registry_plan_run(c->registry, &run, inputs, command->compose, command->slot, c->options.self,
+                                         c->wall_ms);
+    if (v.refusal != REFUSAL_NONE) {
+        reply(c, token, v, NULL);
+        return;
+    }
+    struct buffer body = scratch_buffer(c, CAP_BODY_BYTES);
+    body_encode(&body, KIND_RUN, &run);
+    author_record(c, KIND_RUN, buffer_span(&body), command->expires_ms, token);
+}
+
+/* A record made elsewhere with this node's key or another member's: it goes the way of any record from a peer. */
+static void command_record(struct core *c, uint64_t token, const struct command *command)
+{
+    struct record r;
+    if (record_unpack(&r, command->body) != OK) {
+        reply(c, token, verdict_refuse(REFUSAL_MALFORMED, NULL), NULL);
+        return;
+    }
+    struct message_RECORD m = {r.header_bytes, r.signature, r.body};
+    struct node_id nobody = {{0}};
+    ingest_record(c, nobody, &m);
+    reply(c, token, VERDICT_OK, r.id.bytes);
+}
+
+static void command_join(struct core *c, uint64_t token, const struct command *command)
+{
+    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    ASSERT(body != NULL);
+    enum err err = body_decode(body, KIND_JOIN, command->body);
+    if (err == OK && !ID_EQUAL(body->JOIN.node, c->options.self)) err = ERR_REFUSED;
+    if (err == OK && core_member(c, c->options.self, 0)) err = ERR_CONFLICT;
+    if (err == OK) err = arena_copy(c->arena, &c->join_body, command->body);
+    if (err == ERR_CONFLICT)
+        reply(c, token, verdict_refuse(REFUSAL_EXISTS, c->options.self.bytes), NULL);
+    else
+        reply(c, token, err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL), NULL);
+    c->join_next_ns = c->now.ns;
+}
+
+void author_command(struct core *c, uint64_t token, const struct command *command)
+{
+    bool chained = kind_known(command->kind) && kind_class(command->kind) == CLASS_CHAINED;
+    switch (command->type) {
+    case COMMAND_AUTHOR:
+        if (!chained || command->kind == KIND_RUN || command->kind == KIND_RECEIPT)
+            reply(c, token, verdict_refuse(REFUSAL_MALFORMED, NULL), NULL);
+        else if (!registry_may_write(c->registry, c->options.self))
+            reply(c, token, verdict_refuse(REFUSAL_NOT_MEMBER, c->options.self.bytes), NULL);
+        else
+            author_record(c, command->kind, command->body, command->expires_ms, token);
+        break;
+    case COMMAND_RUN: command_run(c, token, command); break;
+    case COMMAND_KEYGEN: keygen_start(c, token); break;
+    case COMMAND_JOIN: command_join(c, token, command); break;
+    case COMMAND_RECORD: command_record(c, token, command); break;
+    }
+}

@@ -1,0 +1,242 @@
+/* Records and statements from outside: cheap checks first, then the signature, then their turn (PROTOCOL.md "Records"). */
+#include "proto/core_state.h"
+
+#include <string.h>
+
+enum { FUTURE_HOLD_MS = 15 * 60 * 1000 };
+
+/* --- Effects of an applied record ----------------------------------------------------------------------------------------- */
+
+static void on_applied(struct core *c, const struct record *r)
+{
+    struct verdict v = registry_apply(c->registry, r);
+    if (v.refusal != REFUSAL_NONE) {
+        notice(c, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
+        return;
+    }
+    if (r->header.kind == KIND_RUN) track_new(c, r);
+    if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);
+}
+
+static bool acts_on_receipt(enum kind kind) { return kind == KIND_REVOCATION; }
+
+const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored)
+{
+    const struct record *kept = chain_insert(&c->chain, r), *turn;
+    if (kept == NULL) return NULL;
+    if (!stored) {
+        struct buffer packed = scratch_buffer(c, CAP_BODY_BYTES + CAP_HEADER_BYTES + 128);
+        record_pack(&packed, kept);
+        struct effect *e = emit(c, EFFECT_STORE);
+        e->keep[0] = (struct keep){KEEP_RECORD, ID_SPAN(kept->id), buffer_span(&packed)};
+        e->keep_count = 1;
+    }
+    if (acts_on_receipt(kept->header.kind) && chain_act_early(&c->chain, kept)) on_applied(c, kept);
+    while ((turn = chain_next(&c->chain, kept->header.author)) != NULL) on_applied(c, turn);
+    if (c->ready) ingest_broadcast(c, kept, from);
+    return kept;
+}
+
+void ingest_broadcast(struct core *c, const struct record *r, struct node_id except)
+{
+    struct span message = SPAN_NONE;
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer_view *p = &c->peer[i].view;
+        if (!p->up || ID_EQUAL(p->node, except)) continue;
+        bool open = r->header.kind == KIND_CHARTER || r->header.kind == KIND_MEMBER;
+        if (!open && !core_member(c, p->node, 0)) continue;
+        if (message.len == 0) {
+            struct buffer b = scratch_buffer(c, CAP_BODY_BYTES + CAP_HEADER_BYTES + 128);
+            record_encode(&b, r);
+            message = buffer_span(&b);
+        }
+        send_message(c, p->node, message);
+    }
+}
+
+void ingest_restore(struct core *c, struct span packed)
+{
+    struct record r;
+    struct node_id nobody = {{0}};
+    ASSERT(!c->ready);
+    if (record_unpack(&r, packed) != OK || chain_offer(&c->chain, &r) != CHAIN_NEW) {
+        notice(c, "a stored record was left out", SPAN_NONE, NULL);
+        return;
+    }
+    if (ingest_accept(c, &r, nobody, true) == NULL) notice(c, "no room for a stored record", SPAN_NONE, NULL);
+}
+
+/* --- Equivocation ------------------------------------------------------------------------------------------------------------ */
+
+static void freeze(struct core *c, const struct record *rival, struct node_id from)
+{
+    const struct record *first = chain_rival(&c->chain, rival);
+    if (first == NULL) return;
+    registry_freeze(c->registry, rival->header.author, rival->header.seq);
+    notice(c, "equivocation: two records in one place by", ID_SPAN(rival->header.author), NULL);
+    struct message_EQUIVOCATION m = {first->header_bytes, first->signature, rival->header_bytes, rival->signature};
+    struct buffer b = scratch_buffer(c, 2048);
+    message_encode(&b, MESSAGE_EQUIVOCATION_CODE, &m);
+    for (uint32_t i = 0; i < c->peer_count; i++)
+        if (c->peer[i].view.up && !ID_EQUAL(c->peer[i].view.node, from))
+            send_message(c, c->peer[i].view.node, buffer_span(&b));
+}
+
+static void on_pair_verified(struct core *c, struct pending *p, const struct event *event)
+{
+    struct message_EQUIVOCATION m;
+    union message_body body;
+    enum message code;
+    struct record a, b;
+    bool ok = event->err == OK && message_decode(&code, &body, span_make(p->block, p->len)) == OK;
+    if (ok) {
+        m = body.EQUIVOCATION;
+        ok = record_open(&a, m.header_a, &m.signature_a, SPAN_NONE) == OK &&
+             record_open(&b, m.header_b, &m.signature_b, SPAN_NONE) == OK;
+    }
+    if (ok) {
+        const struct record *held = chain_get(&c->chain, a.header.author, a.header.seq);
+        if (held == NULL) /* neither is held: the pair alone freezes the author */
+            registry_freeze(c->registry, a.header.author, a.header.seq);
+        else
+            freeze(c, ID_EQUAL(held->id, a.id) ? &b : &a, p->peer);
+    }
+    pending_end(c, p);
+}
+
+void ingest_equivocation(struct core *c, struct node_id from, const struct message_EQUIVOCATION *m)
+{
+    struct record a, b;
+    if (record_open(&a, m->header_a, &m->signature_a, SPAN_NONE) != OK) return;
+    if (record_open(&b, m->header_b, &m->signature_b, SPAN_NONE) != OK) return;
+    bool pair = ID_EQUAL(a.header.author, b.header.author) && a.header.seq == b.header.seq && a.header.seq > 0 &&
+                ID_EQUAL(a.header.consortium, b.header.consortium) && !ID_EQUAL(a.id, b.id);
+    const struct author *author = chain_author(&c->chain, a.header.author);
+    if (!pair || !ids_equal(a.header.consortium.bytes, c->options.consortium.bytes)) return;
+    if (author != NULL && author->frozen != 0 && author->frozen <= a.header.seq) return;
+    if (!registry_may_write(c->registry, a.header.author)) return;
+    struct pending *p = pending_new(c, on_pair_verified);
+    struct buffer bytes = scratch_buffer(c, 2048), parts = scratch_buffer(c, 2 * VERIFY_PART_BYTES);
+    message_encode(&bytes, MESSAGE_EQUIVOCATION_CODE, m);
+    if (p == NULL) return;
+    p->peer = from;
+    if (!pending_keep(c, p, buffer_span(&bytes))) {
+        pending_end(c, p);
+        return;
+    }
+    struct hash32 hash_a = record_sign_hash(a.header.kind, a.header_bytes);
+    struct hash32 hash_b = record_sign_hash(b.header.kind, b.header_bytes);
+    buffer_put(&parts, ID_SPAN(a.header.author));
+    buffer_put(&parts, ID_SPAN(hash_a));
+    buffer_put(&parts, SPAN_OF(a.signature.bytes));
+    buffer_put(&parts, ID_SPAN(b.header.author));
+    buffer_put(&parts, ID_SPAN(hash_b));
+    buffer_put(&parts, SPAN_OF(b.signature.bytes));
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_pair_verified);
+    job->parts = buffer_span(&parts);
+    job->part_count = 2;
+}
+
+/* --- Statements ---------------------------------------------------------------------------------------------------------------- */
+
+static void on_join(struct core *c, const struct record *r, const struct body_JOIN *b)
+{
+    if (!ID_EQUAL(b->node, r->header.author) || core_member(c, b->node, 0)) return;
+    if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return;
+    uint32_t at = 0;
+    while (at < c->join_count && !ID_EQUAL(c->join[at].author, r->header.author)) at++;
+    if (at == JOINS_MAX) return;
+    if (at < c->join_count) return; /* the first request stands until it is admitted */
+    struct span kept;
+    if (arena_copy(c->arena, &kept, r->body) != OK) return;
+    if (body_decode(&c->join[at].body, KIND_MEMBER, kept) != OK) return;
+    c->join[at].author = r->header.author;
+    c->join_count++;
+    notice(c, "join request from", ID_SPAN(r->header.author), NULL);
+}
+
+static void dispatch_statement(struct core *c, const struct record *r, struct node_id from)
+{
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    struct node_id author = r->header.author;
+    ASSERT(b != NULL);
+    if (body_decode(b, r->header.kind, r->body) != OK) {
+        c->refused_messages++;
+        return;
+    }
+    enum kind kind = r->header.kind;
+    bool custodian = charter_custodian(registry_charter_bytes(c->registry), author) >= 0;
+    bool compute = core_member(c, author, ROLE_COMPUTE);
+    if (kind == KIND_JOIN) on_join(c, r, &b->JOIN);
+    if (kind == KIND_ADVERT && compute) elect_advert(c, r, &b->ADVERT);
+    if (kind == KIND_PROGRESS && compute) host_progress(c, r, &b->PROGRESS);
+    if (kind == KIND_KEYGEN_ROUND1 && custodian) keygen_round1(c, author, &b->KEYGEN_ROUND1);
+    if (kind == KIND_KEYGEN_SIGN && custodian) keygen_sign(c, author, &b->KEYGEN_SIGN);
+    if (kind == KIND_PREVOTE_ASK && compute) elect_prevote_ask(c, author, &b->PREVOTE_ASK);
+    if (kind == KIND_VOTE_ASK && compute) elect_vote_ask(c, author, &b->VOTE_ASK);
+    if (kind == KIND_PREVOTE && custodian) elect_prevote(c, author, &b->PREVOTE);
+    if (kind == KIND_VOTE && custodian) elect_vote(c, author, &b->VOTE);
+    if (kind == KIND_REFUSAL && custodian)
+        notice(c, "a custodian refuses run", ID_SPAN(b->REFUSAL.run), refusal_name(refusal_from(b->REFUSAL.refusal)));
+    (void)from;
+}
+
+/* --- Records --------------------------------------------------------------------------------------------------------------------- */
+
+static void on_verified(struct core *c, struct pending *p, const struct event *event)
+{
+    struct record r;
+    if (event->err != OK) {
+        c->refused_messages++;
+        notice(c, "bad signature from peer", ID_SPAN(p->peer), NULL);
+        pending_end(c, p);
+        return;
+    }
+    enum err err = record_unpack(&r, span_make(p->block, p->len));
+    ASSERT(err == OK);
+    if (kind_class(r.header.kind) != CLASS_CHAINED) {
+        dispatch_statement(c, &r, p->peer);
+    } else {
+        enum chain_offer offer = chain_offer(&c->chain, &r);
+        if (offer == CHAIN_NEW && ingest_accept(c, &r, p->peer, false) == NULL)
+            notice(c, "no room for record", ID_SPAN(r.id), NULL);
+        if (offer == CHAIN_RIVAL) freeze(c, &r, p->peer);
+    }
+    pending_end(c, p);
+}
+
+/* What can be said before any signature is checked: size, consortium, author, time, position, duplicate. */
+static bool worth_checking(struct core *c, const struct record *r)
+{
+    enum record_class class = kind_class(r->header.kind);
+    if (class == CLASS_ENCLAVE || r->header.kind == KIND_SHARE_ANSWER) return false; /* these travel in boxes only */
+    if (!r->body_known || !ids_equal(r->header.consortium.bytes, c->options.consortium.bytes)) return false;
+    if (r->header.time_ms > c->wall_ms + FUTURE_HOLD_MS) return false;
+    if (class == CLASS_STATEMENT) return r->header.kind == KIND_JOIN || registry_may_write(c->registry, r->header.author);
+    if (class == CLASS_EPHEMERAL)
+        return registry_may_write(c->registry, r->header.author) &&
+               (r->header.expires_ms == 0 || r->header.expires_ms > c->wall_ms);
+    if (!registry_may_write(c->registry, r->header.author)) return false;
+    enum chain_offer offer = chain_offer(&c->chain, r);
+    return offer == CHAIN_NEW || offer == CHAIN_RIVAL;
+}
+
+void ingest_record(struct core *c, struct node_id from, const struct message_RECORD *m)
+{
+    struct record r;
+    if (record_open(&r, m->header, &m->signature, m->body) != OK) {
+        c->refused_messages++;
+        return;
+    }
+    if (!worth_checking(c, &r)) return;
+    struct pending *p = pending_new(c, on_verified);
+    if (p == NULL) return; /* full: the sender's heads will offer it again */
+    struct buffer packed = scratch_buffer(c, m->body.len + CAP_HEADER_BYTES + 128);
+    record_pack(&packed, &r);
+    p->peer = from;
+    if (!pending_keep(c, p, buffer_span(&packed))) {
+        pending_end(c, p);
+        return;
+    }
+    ask_verify(c, p, on_verified, r.header.author, record_sign_hash(r.header.kind, r.header_bytes), &r.signature);
+}

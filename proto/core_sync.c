@@ -1,0 +1,116 @@
+/* Who holds what: heads are told, gaps are asked for (PROTOCOL.md "Catch-up"). For a fully connected consortium. */
+#include "proto/core_state.h"
+
+#include <string.h>
+
+enum { HEAD_ITEM_BYTES = 32 + 8 + 32, GET_MAX = 256 };
+
+/* Authors in the order of the chain table; a peer that is not a member is told of the founders only. */
+static struct span own_heads(struct core *c, bool member)
+{
+    struct buffer b = scratch_buffer(c, 65520);
+    for (uint32_t i = 0; i < c->chain.author_count && b.len + HEAD_ITEM_BYTES <= b.cap; i++) {
+        const struct author *a = &c->chain.author[i];
+        if (!member && charter_steward(registry_charter_bytes(c->registry), a->node) < 0) continue;
+        buffer_put(&b, ID_SPAN(a->node));
+        buffer_put_u64(&b, a->applied);
+        buffer_put(&b, ID_SPAN(a->head));
+    }
+    return buffer_span(&b);
+}
+
+static void tell_heads(struct core *c, struct peer *p)
+{
+    struct message_HEADS m = {own_heads(c, core_member(c, p->view.node, 0))};
+    struct buffer b = scratch_buffer(c, 65536);
+    message_encode(&b, MESSAGE_HEADS_CODE, &m);
+    p->heads_sent = sha256(m.heads);
+    p->heads_at_ns = c->now.ns;
+    send_message(c, p->view.node, buffer_span(&b));
+}
+
+void sync_peer_up(struct core *c, struct node_id node)
+{
+    struct peer *p = peer_find(c, node);
+    if (p == NULL && c->peer_count < CAP_PEERS) {
+        p = &c->peer[c->peer_count++];
+        p->view.node = node;
+    }
+    if (p == NULL) return;
+    p->view.up = true;
+    tell_heads(c, p);
+}
+
+void sync_peer_down(struct core *c, struct node_id node)
+{
+    struct peer *p = peer_find(c, node);
+    if (p != NULL) p->view.up = false;
+}
+
+void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
+{
+    struct peer *p = peer_find(c, from);
+    if (m->heads.len % HEAD_ITEM_BYTES != 0) {
+        c->refused_messages++;
+        return;
+    }
+    if (p != NULL) p->compared = true;
+    for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {
+        struct message_GET get;
+        memcpy(get.author.bytes, m->heads.data + at, 32);
+        uint64_t theirs = load_u64(m->heads.data + at + 32);
+        const struct author *a = chain_author(&c->chain, get.author);
+        uint64_t ours = a != NULL ? a->applied : 0;
+        if (theirs <= ours || theirs > UINT_TIME || !registry_may_write(c->registry, get.author)) continue;
+        get.from = ours + 1;
+        get.to = theirs < ours + GET_MAX ? theirs : ours + GET_MAX;
+        struct buffer b = scratch_buffer(c, 96);
+        message_encode(&b, MESSAGE_GET_CODE, &get);
+        send_message(c, from, buffer_span(&b));
+    }
+}
+
+void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
+{
+    bool member = core_member(c, from, 0);
+    uint64_t last = m->to < m->from + GET_MAX ? m->to : m->from + GET_MAX;
+    for (uint64_t seq = m->from; seq <= last; seq++) {
+        const struct record *r = chain_get(&c->chain, m->author, seq);
+        if (r == NULL) break;
+        /* An applicant may read charter and member records only. */
+        if (!member && r->header.kind != KIND_CHARTER && r->header.kind != KIND_MEMBER) continue;
+        struct buffer b = scratch_buffer(c, r->body.len + CAP_HEADER_BYTES + 160);
+        record_encode(&b, r);
+        send_message(c, from, buffer_span(&b));
+    }
+}
+
+static void repeat_join(struct core *c)
+{
+    struct node_id everyone = {{0}};
+    union body *body;
+    if (c->join_body.len == 0 || c->now.ns < c->join_next_ns) return;
+    if (core_member(c, c->options.self, 0)) {
+        c->join_body = SPAN_NONE;
+        return;
+    }
+    body = arena_take(&c->scratch, 1, sizeof *body);
+    ASSERT(body != NULL);
+    if (body_decode(body, KIND_JOIN, c->join_body) != OK) return;
+    author_statement(c, everyone, KIND_JOIN, &body->JOIN, NULL, NULL);
+    c->join_next_ns = c->now.ns + (int64_t)RESEND_MS * 1000000;
+}
+
+void sync_tick(struct core *c)
+{
+    repeat_join(c);
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        struct peer *p = &c->peer[i];
+        if (!p->view.up) continue;
+        struct span heads = own_heads(c, core_member(c, p->view.node, 0));
+        struct hash32 hash = sha256(heads);
+        int64_t age_ms = (c->now.ns - p->heads_at_ns) / 1000000;
+        bool changed = !ID_EQUAL(hash, p->heads_sent);
+        if ((changed && age_ms >= TICK_MS) || age_ms >= HEADS_MS) tell_heads(c, p);
+    }
+}
