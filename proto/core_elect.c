@@ -1,0 +1,279 @@
+/* Election of one compute node per run and term: tracks of runs, the candidate's asking, the custodian's voting. */
+#include "proto/core_state.h"
+
+#include "proto/election.h"
+
+#include <string.h>
+
+/* --- Tracks --------------------------------------------------------------------------------------------------------------------------- */
+
+struct run_track *track_find(struct core *c, struct run_id run)
+{
+    uint32_t row = index_find(&c->tracks, run.bytes);
+    return row != INDEX_NONE ? &c->track[row] : NULL;
+}
+
+void track_state(struct core *c, struct run_track *t, enum run_state state)
+{
+    if (t->view.state == state && t->view.entered_ms[state] != 0) return;
+    bool ended = t->view.state == RUN_SETTLED;
+    if (ended) return;
+    t->view.state = state;
+    if (t->view.entered_ms[state] == 0) t->view.entered_ms[state] = c->wall_ms;
+}
+
+struct run_track *track_new(struct core *c, const struct record *run)
+{
+    struct run_id id;
+    memcpy(id.bytes, run->id.bytes, sizeof id.bytes);
+    struct run_track *t = track_find(c, id);
+    if (t != NULL || c->track_count == CAP_RUNS) return t;
+    t = &c->track[c->track_count];
+    t->view.run = id;
+    if (index_add(&c->tracks, t->view.run.bytes, c->track_count) != OK) return NULL;
+    c->track_count++;
+    track_state(c, t, RUN_REQUESTED);
+    t->phase = c->options.compute ? CANDIDATE_WAITING : CANDIDATE_IDLE;
+    t->next_ns = c->now.ns;
+    t->view.term = 1;
+    return t;
+}
+
+/* --- Custodian -------------------------------------------------------------------------------------------------------------------------- */
+
+static struct verdict decide(struct core *c, struct node_id node, struct run_id run, uint64_t term)
+{
+    struct election_ask ask = {run, term, node, c->wall_ms, core_isolated(c)};
+    return election_decide(c->registry, &c->promises, c->options.self, &ask);
+}
+
+void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b)
+{
+    struct verdict v = decide(c, from, b->run, b->term);
+    struct body_PREVOTE body = {b->run, b->term, v.refusal};
+    author_statement(c, from, KIND_PREVOTE, &body, NULL, NULL);
+}
+
+static struct certificate vote_of(struct core *c, const struct run_entry *run, uint64_t term, struct node_id node)
+{
+    struct certificate vote = {.consortium = c->options.consortium, .epoch = run->body.epoch, .compose = run->body.compose,
+                               .slot = run->body.slot, .term = term, .node = node};
+    memcpy(vote.run.bytes, run->record->id.bytes, sizeof vote.run.bytes);
+    return vote;
+}
+
+static void on_vote_stored(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err == OK) {
+        struct body_VOTE body = {p->run, p->term, REFUSAL_NONE, p->signature};
+        author_statement(c, p->peer, KIND_VOTE, &body, NULL, NULL);
+    } else {
+        notice(c, "a vote could not be stored and is not sent", SPAN_NONE, err_text(event->err));
+    }
+    pending_end(c, p);
+}
+
+/* Slot and term in one batch: one durable vote for both. The table in memory was set when the decision was taken. */
+static void on_vote_signed(struct core *c, struct pending *p, const struct event *event)
+{
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    if (event->err != OK || event->bytes.len != 64 || run == NULL) {
+        pending_end(c, p);
+        return;
+    }
+    memcpy(p->signature.bytes, event->bytes.data, 64);
+    uint8_t *slot = scratch_buffer(c, PROMISE_KEY_BYTES).data, *vote = scratch_buffer(c, PROMISE_KEY_BYTES).data;
+    promise_key(slot, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
+    promise_key(vote, PROMISE_VOTE, p->run.bytes, p->term);
+    struct keep items[2] = {
+        {KEEP_PROMISE, span_make(slot, PROMISE_KEY_BYTES), scratch_copy(c, ID_SPAN(p->run))},
+        {KEEP_PROMISE, span_make(vote, PROMISE_KEY_BYTES), scratch_copy(c, ID_SPAN(p->peer))},
+    };
+    ask_store(c, p, on_vote_stored, items, 2);
+}
+
+static enum err promise_vote(struct core *c, const struct run_entry *run, struct run_id id, uint64_t term, struct node_id node)
+{
+    uint8_t key[PROMISE_KEY_BYTES];
+    promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
+    TRY(promise_set(&c->promises, key, id.bytes));
+    promise_key(key, PROMISE_VOTE, id.bytes, term);
+    return promise_set(&c->promises, key, node.bytes);
+}
+
+void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_ASK *b)
+{
+    struct verdict v = decide(c, from, b->run, b->term);
+    const struct run_entry *run = registry_run(c->registry, b->run);
+    if (v.refusal == REFUSAL_NONE && promise_vote(c, run, b->run, b->term, from) != OK)
+        v = verdict_refuse(REFUSAL_VOTED, NULL);
+    struct pending *p = v.refusal == REFUSAL_NONE ? pending_new(c, on_vote_signed) : NULL;
+    if (v.refusal != REFUSAL_NONE) {
+        struct body_VOTE body = {b->run, b->term, v.refusal, {{0}}};
+        author_statement(c, from, KIND_VOTE, &body, NULL, NULL);
+    }
+    if (p == NULL) return;
+    struct certificate vote = vote_of(c, run, b->term, from);
+    p->run = b->run;
+    p->term = b->term;
+    p->peer = from;
+    ask_crypto(c, p, CRYPTO_SIGN, on_vote_signed)->hash = certificate_vote_hash(&vote);
+}
+
+/* --- Candidate --------------------------------------------------------------------------------------------------------------------------- */
+
+static uint32_t bits(uint32_t mask) { return (uint32_t)__builtin_popcount(mask); }
+
+static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    struct body_PREVOTE_ASK body = {t->view.run, t->view.term};
+    for (uint32_t i = 0; i < charter->custodian_count; i++)
+        if ((t->answered >> i & 1) == 0)
+            author_statement(c, charter->member[charter->custodian[i]].node, kind, &body, NULL, NULL);
+    t->next_ns = c->now.ns + (int64_t)PREVOTE_WAIT_MS * 1000000;
+}
+
+static void candidate_enter(struct core *c, struct run_track *t, enum candidate_phase phase)
+{
+    t->phase = phase;
+    t->answered = 0;
+    ask_custodians(c, t, phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
+}
+
+void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOTE *b)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    struct run_track *t = track_find(c, b->run);
+    int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
+    if (t == NULL || custodian < 0 || t->phase != CANDIDATE_PREVOTE || b->term != t->view.term) return;
+    if (b->refusal != REFUSAL_NONE) {
+        t->view.verdict = verdict_refuse(refusal_from(b->refusal), from.bytes);
+        return;
+    }
+    t->answered |= UINT32_C(1) << custodian;
+    if (bits(t->answered) < charter->q) return;
+    track_state(c, t, RUN_ELIGIBLE);
+    t->certificate = vote_of(c, registry_run(c->registry, b->run), t->view.term, c->options.self);
+    candidate_enter(c, t, CANDIDATE_VOTE);
+}
+
+static void insert_vote(struct certificate *cert, uint32_t custodian, const struct signature *vote)
+{
+    uint32_t at = cert->vote_count;
+    while (at > 0 && cert->custodian[at - 1] > custodian) at--;
+    memmove(&cert->custodian[at + 1], &cert->custodian[at], (cert->vote_count - at) * sizeof cert->custodian[0]);
+    memmove(&cert->vote[at + 1], &cert->vote[at], (cert->vote_count - at) * sizeof cert->vote[0]);
+    cert->custodian[at] = custodian;
+    cert->vote[at] = *vote;
+    cert->vote_count++;
+}
+
+static void elected(struct core *c, struct run_track *t)
+{
+    struct buffer b = scratch_buffer(c, CERTIFICATE_BYTES_MAX);
+    certificate_encode(&b, &t->certificate);
+    if (buffer_done(&b) != OK || arena_copy(c->arena, &t->certificate_bytes, buffer_span(&b)) != OK) return;
+    t->phase = CANDIDATE_HOLDER;
+    t->view.node = c->options.self;
+    track_state(c, t, RUN_ELECTED);
+    notice(c, "elected for run", ID_SPAN(t->view.run), NULL);
+    host_start(c, t);
+}
+
+static void on_vote_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    struct run_track *t = track_find(c, p->run);
+    uint32_t custodian = (uint32_t)p->number;
+    bool counts = event->err == OK && t != NULL && t->phase == CANDIDATE_VOTE && (t->answered >> custodian & 1) == 0;
+    if (counts) {
+        t->answered |= UINT32_C(1) << custodian;
+        insert_vote(&t->certificate, custodian, &p->signature);
+        if (t->certificate.vote_count >= charter->q) elected(c, t);
+    }
+    pending_end(c, p);
+}
+
+void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    struct run_track *t = track_find(c, b->run);
+    int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
+    if (t == NULL || custodian < 0 || t->phase != CANDIDATE_VOTE || b->term != t->view.term) return;
+    if (b->refusal != REFUSAL_NONE) {
+        t->view.verdict = verdict_refuse(refusal_from(b->refusal), from.bytes);
+        return;
+    }
+    struct pending *p = pending_new(c, on_vote_checked);
+    if (p == NULL) return;
+    p->run = b->run;
+    p->number = (uint64_t)custodian;
+    p->signature = b->vote;
+    ask_verify(c, p, on_vote_checked, from, certificate_vote_hash(&t->certificate), &b->vote);
+}
+
+/* A waiting candidate holds back by its rank; it gives way for good once the run has a receipt. */
+static void candidate_tick(struct core *c, struct run_track *t)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    if (charter == NULL || run == NULL || c->now.ns < t->next_ns) return;
+    bool over = run->receipt != NULL || (run->record->header.expires_ms != 0 && run->record->header.expires_ms <= c->wall_ms);
+    if (over || t->view.state == RUN_REFUSED || t->view.state == RUN_FAILED) {
+        t->phase = CANDIDATE_DONE;
+        return;
+    }
+    if (t->phase == CANDIDATE_WAITING) {
+        struct verdict v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+        if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, c->options.self);
+        t->view.verdict = v;
+        t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
+        if (v.refusal != REFUSAL_NONE || c->enclaves_running >= c->options.enclaves_max) return;
+        uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->view.term, c->options.self);
+        t->phase = CANDIDATE_PREVOTE;
+        t->answered = 0;
+        t->next_ns = c->now.ns + (int64_t)rank * charter->rank_delay_ms * 1000000;
+        if (rank == 0) ask_custodians(c, t, KIND_PREVOTE_ASK);
+        return;
+    }
+    ask_custodians(c, t, t->phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
+}
+
+/* --- Adverts ------------------------------------------------------------------------------------------------------------------------------- */
+
+const struct advert *advert_find(const struct core *c, struct node_id node)
+{
+    for (uint32_t i = 0; i < c->advert_count; i++)
+        if (ID_EQUAL(c->advert[i].node, node)) return &c->advert[i];
+    return NULL;
+}
+
+void elect_advert(struct core *c, const struct record *r, const struct body_ADVERT *b)
+{
+    struct advert *a = (struct advert *)advert_find(c, r->header.author);
+    if (a == NULL && c->advert_count < ADVERTS_MAX) a = &c->advert[c->advert_count++];
+    if (a == NULL || a->time_ms > r->header.time_ms) return;
+    *a = (struct advert){r->header.author, r->header.time_ms, b->platform};
+}
+
+enum { ADVERT_EVERY_MS = 2000, ADVERT_LIFE_MS = 90000 };
+
+static void advert_tick(struct core *c)
+{
+    if (!c->options.compute || c->now.ns < c->advert_next_ns || !core_member(c, c->options.self, ROLE_COMPUTE)) return;
+    struct body_ADVERT body = {c->options.platform, c->options.engine, c->options.gpu,
+                               c->options.enclaves_max - c->enclaves_running, SPAN_NONE};
+    c->advert_next_ns = c->now.ns + (int64_t)ADVERT_EVERY_MS * 1000000;
+    author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
+}
+
+void elect_tick(struct core *c)
+{
+    advert_tick(c);
+    for (uint32_t i = 0; i < c->track_count; i++) {
+        struct run_track *t = &c->track[i];
+        bool asking = t->phase == CANDIDATE_WAITING || t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE;
+        if (asking) candidate_tick(c, t);
+    }
+}
