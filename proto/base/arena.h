@@ -18,7 +18,7 @@ struct arena {
 struct arena arena_make(void *zeroed, size_t cap);
 /* Zeroed memory aligned for any type, or NULL when full. */
 void *arena_take(struct arena *a, size_t count, size_t size);
-#define ARENA_NEW(arena, type) ((type *)arena_take((arena), 1, sizeof(type)))
+#define ARENA_NEW(arena, type)          ((type *)arena_take((arena), 1, sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_take((arena), (count), sizeof(type)))
 /* A copy of the bytes inside the arena. */
 MUST_USE enum err arena_copy(struct arena *a, struct span *out, struct span bytes);

@@ -7,6 +7,12 @@
 static const char *const names[ERR_COUNT] = {ERR_TABLE(ERR_NAME)};
 static const char *const texts[ERR_COUNT] = {ERR_TABLE(ERR_TEXT)};
 
-const char *err_name(enum err err) { return (size_t)err < ERR_COUNT ? names[err] : "unknown"; }
+const char *err_name(enum err err)
+{
+    return (size_t)err < ERR_COUNT ? names[err] : "unknown";
+}
 
-const char *err_text(enum err err) { return (size_t)err < ERR_COUNT ? texts[err] : "unknown error"; }
+const char *err_text(enum err err)
+{
+    return (size_t)err < ERR_COUNT ? texts[err] : "unknown error";
+}

@@ -16,48 +16,58 @@ struct json {
     enum json_type type;
     bool boolean;
     int64_t integer;
-    struct span string;          /* unescaped UTF-8 */
-    uint32_t count;              /* elements of an array, members of an object */
-    struct json *items;          /* array elements or member values, in order */
-    struct span *keys;           /* object: unescaped keys, in canonical order */
+    struct span string; /* unescaped UTF-8 */
+    uint32_t count;     /* elements of an array, members of an object */
+    struct json *items; /* array elements or member values, in order */
+    struct span *keys;  /* object: unescaped keys, in canonical order */
 };
 
 /* Where and why a document is refused: `path` like "inputs[2].dt" (or "byte 123" where the text itself is wrong),
  * `expected` a phrase. Fixed-size, always terminated. json_parse clears it; the first refusal after that fills it and
  * later ones change nothing, so one fault serves all readers of a document. */
-struct json_fault { char path[96]; char expected[96]; enum err err; };
+struct json_fault {
+    char path[96];
+    char expected[96];
+    enum err err;
+};
 
 /* ERR_SYNTAX, ERR_NOT_CANONICAL, ERR_DUPLICATE, ERR_RANGE, ERR_TOO_LARGE (depth, members or arena). fault may be NULL.
  * On error the arena is as it was. 33 bytes of arena a byte of input are always enough for what is accepted. */
-MUST_USE enum err json_parse(const struct json **out, struct arena *arena, struct span bytes, struct json_fault *fault);
+MUST_USE enum err json_parse(const struct json **out, struct arena *arena, struct span bytes,
+                             struct json_fault *fault);
 
 /* --- Reading a schema: one reader per object; finish refuses members nobody asked for. ----------------------------- */
 struct json_reader {
     const struct json *object;
-    uint64_t seen[4];            /* members asked for, by index (an object has at most 256) */
-    enum err err;                /* the first error sticks; later calls do nothing */
+    uint64_t seen[4]; /* members asked for, by index (an object has at most 256) */
+    enum err err;     /* the first error sticks; later calls do nothing */
     struct json_fault *fault;
     char path[96];
 };
 /* `path` names the object in messages ("" at the top). Works on any json; a non-object sets ERR_TYPE. NULL (what a reader
  * returns on error) takes over the error in `fault`. On error the outputs of all functions below are left as they were. */
-void json_reader_init(struct json_reader *r, const struct json *object, const char *path, struct json_fault *fault);
-bool json_has(struct json_reader *r, const char *key);                  /* optional members: test, then read */
+void json_reader_init(struct json_reader *r, const struct json *object, const char *path,
+                      struct json_fault *fault);
+bool json_has(struct json_reader *r, const char *key); /* optional members: test, then read */
 void json_read_int(struct json_reader *r, const char *key, int64_t min, int64_t max, int64_t *out);
 void json_read_bool(struct json_reader *r, const char *key, bool *out);
 void json_read_text(struct json_reader *r, const char *key, size_t max, struct span *out);
 void json_read_name(struct json_reader *r, const char *key, size_t max, struct span *out); /* [a-z0-9._-]+ */
-void json_read_hex(struct json_reader *r, const char *key, void *out, size_t len);         /* lower-case hex of len bytes */
-void json_read_enum(struct json_reader *r, const char *key, const char *const *names, uint32_t count, uint32_t *out);
+/* Lower-case hex of exactly len bytes. */
+void json_read_hex(struct json_reader *r, const char *key, void *out, size_t len);
+void json_read_enum(struct json_reader *r, const char *key, const char *const *names, uint32_t count,
+                    uint32_t *out);
 /* A decimal string like "1.5" or "-0.25" scaled by 10^places, exact; more places or digits than fit is ERR_RANGE.
  * No plus, exponent, needless leading zero or -0: ERR_SYNTAX. */
-void json_read_decimal(struct json_reader *r, const char *key, uint32_t places, int64_t min, int64_t max, int64_t *out);
-const struct json *json_read_array(struct json_reader *r, const char *key, uint32_t min, uint32_t max);   /* NULL on error */
-const struct json *json_read_object(struct json_reader *r, const char *key);                              /* NULL on error */
-const struct json *json_read_any(struct json_reader *r, const char *key);                                 /* for "extra" */
+void json_read_decimal(struct json_reader *r, const char *key, uint32_t places, int64_t min, int64_t max,
+                       int64_t *out);
+/* NULL on error. json_read_any is for "extra". */
+const struct json *json_read_array(struct json_reader *r, const char *key, uint32_t min, uint32_t max);
+const struct json *json_read_object(struct json_reader *r, const char *key);
+const struct json *json_read_any(struct json_reader *r, const char *key);
 /* There must be a member "perigee": version, e.g. "workflow/1"; another value is ERR_VERSION. */
 void json_read_version(struct json_reader *r, const char *version);
-MUST_USE enum err json_reader_done(struct json_reader *r);              /* ERR_UNKNOWN_FIELD names the member */
+MUST_USE enum err json_reader_done(struct json_reader *r); /* ERR_UNKNOWN_FIELD names the member */
 /* Record a refusal of the caller's own ("k must be at least 1"); keeps the first. */
 void json_refuse(struct json_reader *r, const char *key, enum err err, const char *expected);
 

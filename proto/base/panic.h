@@ -11,6 +11,6 @@ _Noreturn void panic(const char *file, int line, const char *what);
 #endif
 
 #define ASSERT(condition) ((condition) ? (void)0 : panic(__FILE__, __LINE__, #condition))
-#define UNREACHABLE() panic(__FILE__, __LINE__, "unreachable")
+#define UNREACHABLE()     panic(__FILE__, __LINE__, "unreachable")
 
 #endif

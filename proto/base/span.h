@@ -16,15 +16,15 @@ struct span {
     size_t len;
 };
 
-#define SPAN_NONE ((struct span){NULL, 0})
-#define SPAN_OF(array) ((struct span){(const uint8_t *)(array), sizeof(array)})
+#define SPAN_NONE          ((struct span){NULL, 0})
+#define SPAN_OF(array)     ((struct span){(const uint8_t *)(array), sizeof(array)})
 #define SPAN_LITERAL(text) ((struct span){(const uint8_t *)(text), sizeof(text) - 1})
 
 struct span span_make(const void *data, size_t len);
-struct span span_text(const char *text);              /* without the terminating zero */
-bool span_equal(struct span a, struct span b);        /* not constant time: public bytes only */
+struct span span_text(const char *text);       /* without the terminating zero */
+bool span_equal(struct span a, struct span b); /* not constant time: public bytes only */
 bool span_equal_text(struct span a, const char *text);
-int span_compare(struct span a, struct span b);       /* as memcmp, shorter first on a tie */
+int span_compare(struct span a, struct span b); /* as memcmp, shorter first on a tie */
 
 struct cursor {
     const uint8_t *at;
@@ -56,11 +56,12 @@ void buffer_put_u8(struct buffer *b, uint8_t value);
 void buffer_put_u16(struct buffer *b, uint16_t value);
 void buffer_put_u32(struct buffer *b, uint32_t value);
 void buffer_put_u64(struct buffer *b, uint64_t value);
-void buffer_put_decimal(struct buffer *b, int64_t value);     /* base ten, ASCII */
-void buffer_put_hex(struct buffer *b, struct span bytes);     /* lower-case */
-void buffer_put_zero(struct buffer *b);                       /* terminate text without counting the zero in len; after overflow too */
+void buffer_put_decimal(struct buffer *b, int64_t value); /* base ten, ASCII */
+void buffer_put_hex(struct buffer *b, struct span bytes); /* lower-case */
+void buffer_put_zero(
+    struct buffer *b); /* terminate text without counting the zero in len; after overflow too */
 struct span buffer_span(const struct buffer *b);
-MUST_USE enum err buffer_done(const struct buffer *b);        /* ERR_TOO_LARGE if anything did not fit */
+MUST_USE enum err buffer_done(const struct buffer *b); /* ERR_TOO_LARGE if anything did not fit */
 
 /* Decode lower-case hex of exactly 2*len digits; anything else is ERR_SYNTAX and writes nothing. */
 MUST_USE enum err hex_decode(void *out, size_t len, struct span hex);

@@ -27,7 +27,8 @@ MUST_USE enum err unpack_bool(struct cursor *c, bool *out);
 MUST_USE enum err unpack_nil(struct cursor *c);
 bool unpack_at_nil(const struct cursor *c);
 MUST_USE enum err unpack_bin(struct cursor *c, size_t max, struct span *out);
-MUST_USE enum err unpack_fixed(struct cursor *c, void *out, size_t len);      /* bin of exactly len */
-MUST_USE enum err unpack_str(struct cursor *c, size_t max, struct span *out); /* text.h's text, else ERR_SYNTAX */
+MUST_USE enum err unpack_fixed(struct cursor *c, void *out, size_t len); /* bin of exactly len */
+MUST_USE enum err unpack_str(struct cursor *c, size_t max,
+                             struct span *out); /* text.h's text, else ERR_SYNTAX */
 
 #endif

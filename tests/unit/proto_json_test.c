@@ -442,6 +442,7 @@ static void test_read_decimal(void **state)
     REFUSES("\"-10.01\"", DECIMAL, ERR_RANGE, wide);
     REFUSES("\"1.005\"", DECIMAL, ERR_RANGE, wide);
     REFUSES("\"1.000\"", DECIMAL, ERR_RANGE, wide);
+    REFUSES("\"0.000\"", DECIMAL, ERR_RANGE, wide);
     REFUSES("\"99999999999999999999\"", DECIMAL, ERR_RANGE, wide);
     REFUSES("\"-99999999999999999999\"", DECIMAL, ERR_RANGE, wide);
     REFUSES("1", DECIMAL, ERR_TYPE, wide);
@@ -542,7 +543,7 @@ static void test_many_members(void **state)
 {
     (void)state;
     static char text[8192];
-    char key[8];
+    char key[16];
     size_t len = 0;
     for (int i = 0; i < 256; i++) {
         len += (size_t)snprintf(text + len, sizeof text - len, "%c\"%03d\":%d", i == 0 ? '{' : ',', i, i);
@@ -585,6 +586,23 @@ static void test_first_error_sticks(void **state)
     assert_string_equal(fault.path, "a");
     assert_string_equal(fault.expected, "integer from 0 to 9");
     assert_int_equal(n, 5);
+}
+
+/* Readers of different objects share the fault: it keeps the first, while each returns its own. */
+static void test_first_fault_stays(void **state)
+{
+    (void)state;
+    struct json_reader first, second;
+    int64_t n;
+    const struct json *root = parse("[{\"n\":10},{}]");
+    json_reader_init(&first, &root->items[0], "[0]", &fault);
+    json_read_int(&first, "n", 0, 9, &n);
+    json_reader_init(&second, &root->items[1], "[1]", &fault);
+    json_read_int(&second, "n", 0, 9, &n);
+    assert_int_equal(json_reader_done(&second), ERR_MISSING_FIELD);
+    assert_int_equal(json_reader_done(&first), ERR_RANGE);
+    assert_int_equal(fault.err, ERR_RANGE);
+    assert_string_equal(fault.path, "[0].n");
 }
 
 /* The child of something missing reports what was missing, not that NULL is no object. */
@@ -637,10 +655,13 @@ static void test_own_refusal(void **state)
 static void test_long_path_is_cut(void **state)
 {
     (void)state;
-    char text[256] = "{\"";
+    char text[256];
     struct json_reader r;
-    for (int i = 0; i < 60; i++) (void)strcat(text, "\xe2\x82\xac");
-    (void)strcat(text, "\":1}");
+    struct buffer b = BUFFER_OF(text);
+    buffer_put_text(&b, "{\"");
+    for (int i = 0; i < 60; i++) buffer_put_text(&b, "\xe2\x82\xac");
+    buffer_put_text(&b, "\":1}");
+    buffer_put_zero(&b);
     json_reader_init(&r, parse(text), "x", &fault);
     assert_int_equal(json_reader_done(&r), ERR_UNKNOWN_FIELD);
     assert_int_equal(strlen(fault.path), 2 + 31 * 3); /* of 95 bytes, "x." and whole euro signs */
@@ -771,6 +792,7 @@ int main(void)
         cmocka_unit_test_setup(test_missing_and_unknown, setup),
         cmocka_unit_test_setup(test_many_members, setup),
         cmocka_unit_test_setup(test_first_error_sticks, setup),
+        cmocka_unit_test_setup(test_first_fault_stays, setup),
         cmocka_unit_test_setup(test_child_of_missing, setup),
         cmocka_unit_test_setup(test_reader_of_another_type, setup),
         cmocka_unit_test_setup(test_own_refusal, setup),

@@ -44,6 +44,7 @@ static const struct {
     {UINT32_MAX, {(const uint8_t *)"\xce\xff\xff\xff\xff", 5}},
     {(uint64_t)UINT32_MAX + 1, {(const uint8_t *)"\xcf\x00\x00\x00\x01\x00\x00\x00\x00", 9}},
     {INT64_MAX, {(const uint8_t *)"\xcf\x7f\xff\xff\xff\xff\xff\xff\xff", 9}},
+    {(uint64_t)INT64_MAX + 1, {(const uint8_t *)"\xcf\x80\x00\x00\x00\x00\x00\x00\x00", 9}},
     {UINT64_MAX, {(const uint8_t *)"\xcf\xff\xff\xff\xff\xff\xff\xff\xff", 9}},
 };
 
