@@ -20,7 +20,7 @@ enum {
 
 #define BODY_PLAIN_MAX ((uint64_t)BODY_CHUNK_BYTES * UINT32_MAX) /* exclusive: the chunk count fits 32 bits */
 
-struct body_key;  /* expanded keys, in secret memory */
+struct body_key; /* expanded keys, in secret memory */
 
 /* Everything public about a body; content_id is a hash over all of it. */
 struct body_summary {
@@ -32,15 +32,18 @@ struct body_summary {
     uint32_t chunk_count; /* plain_len / BODY_CHUNK_BYTES + 1 */
 };
 
-MUST_USE enum err body_key_derive(struct body_key **out, const uint8_t data_key[32], uint16_t suite, struct hash32 salt);
+MUST_USE enum err body_key_derive(struct body_key **out, const uint8_t data_key[32], uint16_t suite,
+                                  struct hash32 salt);
 struct hash32 body_key_commitment(const struct body_key *key);
 void body_key_free(struct body_key *key);
 uint16_t body_suite_best(void); /* the suite this machine seals with */
 
 /* sealed: plain.len + BODY_TAG_BYTES bytes. */
-MUST_USE enum err body_seal_chunk(uint8_t *sealed, const struct body_key *key, uint32_t index, struct span plain);
+MUST_USE enum err body_seal_chunk(uint8_t *sealed, const struct body_key *key, uint32_t index,
+                                  struct span plain);
 /* plain: sealed.len - BODY_TAG_BYTES bytes; wiped on ERR_DECRYPT. */
-MUST_USE enum err body_open_chunk(uint8_t *plain, const struct body_key *key, uint32_t index, struct span sealed);
+MUST_USE enum err body_open_chunk(uint8_t *plain, const struct body_key *key, uint32_t index,
+                                  struct span sealed);
 /* A body as somebody states it: ERR_VERSION unknown suite, ERR_TOO_LARGE, ERR_RANGE chunk_count does not follow from
  * plain_len. Check before using chunk_count or asking for the id. */
 MUST_USE enum err body_summary_check(const struct body_summary *summary);
@@ -51,7 +54,9 @@ struct hash32 body_root(const struct hash32 *leaves, uint32_t count);
 struct content_id body_content_id(const struct body_summary *summary);
 /* The manifest's encrypted metadata: XChaCha20-Poly1305 under a key from the data key ("perigee/meta/v1"), random
  * nonce in front. sealed: plain.len + BODY_META_OVERHEAD_BYTES. ERR_TRUNCATED, ERR_DECRYPT (plain is wiped). */
-MUST_USE enum err body_seal_meta(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt, struct span plain);
-MUST_USE enum err body_open_meta(uint8_t *plain, const uint8_t data_key[32], struct hash32 salt, struct span sealed);
+MUST_USE enum err body_seal_meta(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt,
+                                 struct span plain);
+MUST_USE enum err body_open_meta(uint8_t *plain, const uint8_t data_key[32], struct hash32 salt,
+                                 struct span sealed);
 
 #endif

@@ -7,7 +7,9 @@
 
 enum cid_hash { CID_SHA256 = 0x12, CID_BLAKE3 = 0x1e };
 enum { CID_BYTES = 36, CID_TEXT_CHARS = 59 };
-struct cid { uint8_t bytes[CID_BYTES]; }; /* 0x01 0x55 hash-code 0x20 digest */
+struct cid {
+    uint8_t bytes[CID_BYTES];
+}; /* 0x01 0x55 hash-code 0x20 digest */
 
 struct cid cid_make(enum cid_hash hash, struct hash32 digest);
 MUST_USE enum err cid_parse(enum cid_hash *hash, struct hash32 *digest, struct span bytes);

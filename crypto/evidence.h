@@ -16,7 +16,7 @@ enum { EVIDENCE_MAX = 16384, EVIDENCE_MEASUREMENTS_MAX = 16 };
 struct evidence_policy {
     bool allow_simulated;
     bool need_gpu;
-    uint32_t measurement_count;                    /* accepted worker measurements */
+    uint32_t measurement_count; /* accepted worker measurements */
     struct hash32 measurement[EVIDENCE_MEASUREMENTS_MAX];
     uint64_t max_age_ms;
 };
@@ -36,7 +36,8 @@ struct evidence_result {
  * zero; on success it is NULL. `need_gpu` asks that a GPU is shown; whether it runs confidentially is in the result.
  * Evidence may be at most 5 seconds ahead of `now_ms`. */
 MUST_USE enum err evidence_check(struct evidence_result *out, const char **field, struct span bytes,
-                                 struct hash32 binding, uint64_t now_ms, const struct evidence_policy *policy);
+                                 struct hash32 binding, uint64_t now_ms,
+                                 const struct evidence_policy *policy);
 
 struct evidence_facts {
     struct hash32 measurement;
@@ -47,6 +48,7 @@ struct evidence_facts {
 };
 /* ERR_RANGE: facts that cannot be stated (a model without GPU, text that is not printable ASCII), ERR_TOO_LARGE.
  * SIMULATED: made by the `process` driver, where no hardware root exists. */
-MUST_USE enum err evidence_simulate(struct buffer *out, const struct evidence_facts *facts, struct hash32 binding);
+MUST_USE enum err evidence_simulate(struct buffer *out, const struct evidence_facts *facts,
+                                    struct hash32 binding);
 
 #endif

@@ -19,7 +19,9 @@ struct hash32 hash_framed(const char *label, const struct span *parts, uint32_t 
                 (uint32_t)(sizeof((const struct span[]){__VA_ARGS__}) / sizeof(struct span)))
 
 /* Streaming SHA-256. The state is opaque and needs no cleanup. */
-struct sha256_stream { uint64_t state[32]; };
+struct sha256_stream {
+    uint64_t state[32];
+};
 void sha256_begin(struct sha256_stream *s);
 void sha256_add(struct sha256_stream *s, struct span bytes);
 struct hash32 sha256_end(struct sha256_stream *s);

@@ -11,9 +11,11 @@ struct identity_secret;
 
 void identity_generate(struct identity_secret *out, struct node_id *id);
 MUST_USE enum err identity_public(struct node_id *out, const struct identity_secret *secret); /* ERR_KEY */
-MUST_USE enum err identity_sign(struct signature *out, const struct identity_secret *secret, struct hash32 message);
+MUST_USE enum err identity_sign(struct signature *out, const struct identity_secret *secret,
+                                struct hash32 message);
 MUST_USE enum err identity_verify(struct node_id author, struct hash32 message, const struct signature *sig);
 /* BIP-340 over a message of any length (vectors only; the protocol always signs 32 bytes). */
-MUST_USE enum err identity_verify_bytes(struct node_id author, struct span message, const struct signature *sig);
+MUST_USE enum err identity_verify_bytes(struct node_id author, struct span message,
+                                        const struct signature *sig);
 
 #endif

@@ -11,8 +11,10 @@
 void kem_generate(struct kem_secret *secret, struct kem_public *out);
 void kem_public_of(struct kem_public *out, const struct kem_secret *secret);
 /* Writes plaintext.len + KEM_OVERHEAD_BYTES bytes. */
-MUST_USE enum err kem_seal(uint8_t *box, const struct kem_public *to, struct span plaintext, struct span context);
+MUST_USE enum err kem_seal(uint8_t *box, const struct kem_public *to, struct span plaintext,
+                           struct span context);
 /* Writes box.len - KEM_OVERHEAD_BYTES bytes; wipes them on error. ERR_TRUNCATED, ERR_KEY, ERR_DECRYPT. */
-MUST_USE enum err kem_open(uint8_t *plaintext, const struct kem_secret *own, struct span box, struct span context);
+MUST_USE enum err kem_open(uint8_t *plaintext, const struct kem_secret *own, struct span box,
+                           struct span context);
 
 #endif
