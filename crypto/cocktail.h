@@ -12,24 +12,31 @@
 #include "crypto/tdh2.h"
 
 struct cocktail_session {
-    uint32_t n, t, own;                          /* own: 1..n; 0 for a verifier, who takes no part */
-    struct point party[COMMITTEE_MAX];           /* static public keys in order */
-    struct hash32 tag;                           /* session tag: 32 bytes binding consortium, epoch and purpose */
-    struct span extension;                       /* transcript extension: charter hash | purpose; borrowed */
+    uint32_t n, t, own;                /* own: 1..n; 0 for a verifier, who takes no part */
+    struct point party[COMMITTEE_MAX]; /* static public keys in order */
+    struct hash32 tag;                 /* session tag: 32 bytes binding consortium, epoch and purpose */
+    struct span extension;             /* transcript extension: charter hash | purpose; borrowed */
 };
 
-enum { COCKTAIL_STATE_BYTES = 4096, COCKTAIL_SHARE_BYTES = 48, COCKTAIL_SIGNATURE_BYTES = 64, COCKTAIL_EXTENSION_MAX = 256 };
+enum {
+    COCKTAIL_STATE_BYTES = 4096,
+    COCKTAIL_SHARE_BYTES = 48,
+    COCKTAIL_SIGNATURE_BYTES = 64,
+    COCKTAIL_EXTENSION_MAX = 256
+};
 
 /* Round 1 message of one party. A decoder refuses a message with other than t commitments and n shares, and zeroes the
  * places behind them; anything else there is a bad message of its sender. */
 struct cocktail_round1 {
     struct point ephemeral;
-    struct point commitment[THRESHOLD_MAX];      /* exactly t */
+    struct point commitment[THRESHOLD_MAX]; /* exactly t */
     uint8_t pop[64];
     uint8_t share[COMMITTEE_MAX][COCKTAIL_SHARE_BYTES]; /* encrypted, for party i+1 */
 };
 
-struct cocktail_secret { uint8_t bytes[COCKTAIL_STATE_BYTES]; };
+struct cocktail_secret {
+    uint8_t bytes[COCKTAIL_STATE_BYTES];
+};
 
 void cocktail_keypair(struct scalar_secret *secret, struct point *out);
 /* The dealt secrets are wiped before this returns: the state holds the session and the own message, nothing secret. */
@@ -37,8 +44,8 @@ MUST_USE enum err cocktail_begin(struct cocktail_secret *state, struct cocktail_
                                  const struct cocktail_session *s, const struct scalar_secret *own_static);
 /* The same from 64 * (t+1) uniform secret bytes of the caller's, used for nothing else: vectors and simulation. */
 MUST_USE enum err cocktail_begin_from(struct cocktail_secret *state, struct cocktail_round1 *out,
-                                      const struct cocktail_session *s, const struct scalar_secret *own_static,
-                                      struct span entropy);
+                                      const struct cocktail_session *s,
+                                      const struct scalar_secret *own_static, struct span entropy);
 /* The own round-1 message again, to repeat it after a restart. ERR_CONFLICT: the state is of another session. */
 MUST_USE enum err cocktail_resume(struct cocktail_round1 *out, const struct cocktail_secret *state,
                                   const struct cocktail_session *s);
@@ -48,14 +55,15 @@ MUST_USE enum err cocktail_resume(struct cocktail_round1 *out, const struct cock
 MUST_USE enum err cocktail_finish(struct scalar_secret *share, struct group_key *key, uint8_t transcript[64],
                                   uint8_t sig[COCKTAIL_SIGNATURE_BYTES], uint32_t *culprit,
                                   const struct cocktail_secret *state, const struct cocktail_session *s,
-                                  const struct scalar_secret *own_static, const struct cocktail_round1 *round1);
+                                  const struct scalar_secret *own_static,
+                                  const struct cocktail_round1 *round1);
 /* Check the certificate signature of `party` (1..n). The specification signs the transcript, not its hash, so this takes
  * the public messages it is made of. ERR_SIGNATURE. */
-MUST_USE enum err cocktail_check(const struct cocktail_session *s, const struct cocktail_round1 *round1, uint32_t party,
-                                 const uint8_t sig[COCKTAIL_SIGNATURE_BYTES]);
+MUST_USE enum err cocktail_check(const struct cocktail_session *s, const struct cocktail_round1 *round1,
+                                 uint32_t party, const uint8_t sig[COCKTAIL_SIGNATURE_BYTES]);
 /* Recompute group key and transcript hash from public round-1 messages alone (verifiers of a receipt). The messages'
  * encrypted shares may be missing (zero). ERR_PROOF. */
-MUST_USE enum err cocktail_public(struct group_key *key, uint8_t transcript[64], const struct cocktail_session *s,
-                                  const struct cocktail_round1 *round1);
+MUST_USE enum err cocktail_public(struct group_key *key, uint8_t transcript[64],
+                                  const struct cocktail_session *s, const struct cocktail_round1 *round1);
 
 #endif

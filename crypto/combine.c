@@ -21,13 +21,13 @@ static enum err indices_check(const struct group_key *key, const struct dec_shar
     return count < key->t ? ERR_NOT_READY : OK;
 }
 
-/* Sum of lambda_i d_i. The running sum is as secret as the result. */
+/* Sum of lambda_i d_i; the products refuse bad points. The running sum is as secret as the result. */
 static enum err weighted_sum(struct point *out, const struct scalar *lambda, const struct dec_share *shares,
                              uint32_t count)
 {
-    struct point sum = {{0}}, term = {{0}};
-    enum err err = OK;
-    for (uint32_t i = 0; i < count && err == OK; i++) {
+    struct point sum, term = {{0}};
+    enum err err = group_mul(&sum, lambda[0].bytes, &shares[0].d);
+    for (uint32_t i = 1; i < count && err == OK; i++) {
         err = group_mul(&term, lambda[i].bytes, &shares[i].d);
         if (err == OK) err = group_add(&sum, &sum, &term);
     }
@@ -45,10 +45,7 @@ enum err combine_shares(struct point *out, const struct group_key *key, const st
     TRY(indices_check(key, shares, count));
     uint32_t index[THRESHOLD_MAX];
     struct scalar lambda[THRESHOLD_MAX];
-    for (uint32_t i = 0; i < key->t; i++) {
-        if (!group_point_ok(&shares[i].d)) return ERR_PROOF;
-        index[i] = shares[i].index;
-    }
+    for (uint32_t i = 0; i < key->t; i++) index[i] = shares[i].index;
     TRY(group_lagrange(lambda, index, key->t));
     return weighted_sum(out, lambda, shares, key->t);
 }

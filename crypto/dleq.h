@@ -12,12 +12,14 @@
 enum { DLEQ_CONTEXT_MAX = 640 };
 
 struct dleq_statement {
-    struct span context; /* framed items, at most DLEQ_CONTEXT_MAX bytes: suite, purpose, and what surrounds the proof */
+    struct span
+        context; /* framed items, at most DLEQ_CONTEXT_MAX bytes: suite, purpose, and what surrounds the proof */
     struct point a, base, d;
 };
 
 /* `x` is canonical and not zero, and the statement true; ERR_KEY otherwise where that is noticed. */
-MUST_USE enum err dleq_prove(struct scalar *e, struct scalar *f, const struct dleq_statement *s, const uint8_t x32[32]);
+MUST_USE enum err dleq_prove(struct scalar *e, struct scalar *f, const struct dleq_statement *s,
+                             const uint8_t x32[32]);
 /* ERR_PROOF for a false proof, an identity or non-canonical point, or a scalar at or above q. */
 MUST_USE enum err dleq_check(const struct dleq_statement *s, const struct scalar *e, const struct scalar *f);
 

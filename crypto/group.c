@@ -73,6 +73,7 @@ enum err group_base(struct point *out, const uint8_t scalar32[32])
 
 enum err group_mul(struct point *out, const uint8_t scalar32[32], const struct point *p)
 {
+    if (group_point_is_identity(p)) return ERR_KEY;
     return crypto_scalarmult_ristretto255(out->bytes, scalar32, p->bytes) == 0 ? OK : ERR_KEY;
 }
 

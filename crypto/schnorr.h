@@ -10,10 +10,10 @@
 enum { SCHNORR_BYTES = 64 }; /* R, then z */
 
 /* `key` must be secret32 times B. ERR_KEY in the event, never met, that the nonce is zero; nothing is written then. */
-MUST_USE enum err schnorr_sign(uint8_t sig64[SCHNORR_BYTES], const uint8_t secret32[32], const struct point *key,
-                               const struct span *message, uint32_t count);
+MUST_USE enum err schnorr_sign(uint8_t sig64[SCHNORR_BYTES], const uint8_t secret32[32],
+                               const struct point *key, const struct span *message, uint32_t count);
 /* Refuses identity and non-canonical R and key, and z at or above q. ERR_SIGNATURE. */
-MUST_USE enum err schnorr_check(const uint8_t sig64[SCHNORR_BYTES], const struct point *key, const struct span *message,
-                                uint32_t count);
+MUST_USE enum err schnorr_check(const uint8_t sig64[SCHNORR_BYTES], const struct point *key,
+                                const struct span *message, uint32_t count);
 
 #endif

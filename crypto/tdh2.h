@@ -11,16 +11,24 @@
 
 /* One of the consortium's two keys, as the committee record states it. */
 struct group_key {
-    struct point y;                              /* public key */
-    uint32_t n, t;                               /* n <= COMMITTEE_MAX, 1 <= t <= n */
-    struct point share[COMMITTEE_MAX];           /* Y_i = x_i B, i = index + 1 */
+    struct point y;                    /* public key */
+    uint32_t n, t;                     /* n <= COMMITTEE_MAX, 1 <= t <= n */
+    struct point share[COMMITTEE_MAX]; /* Y_i = x_i B, i = index + 1 */
 };
 
-struct envelope { uint8_t bytes[ENVELOPE_BYTES]; };
-struct label { uint8_t bytes[LABEL_BYTES]; };
+struct envelope {
+    uint8_t bytes[ENVELOPE_BYTES];
+};
+struct label {
+    uint8_t bytes[LABEL_BYTES];
+};
 
 /* A share of one envelope, or of one PRF value: D_i and its proof. */
-struct dec_share { uint32_t index; struct point d; struct scalar e, f; };
+struct dec_share {
+    uint32_t index;
+    struct point d;
+    struct scalar e, f;
+};
 
 /* The hash that names a key in labels and committee records. */
 struct hash32 group_key_id(const struct point *y);
@@ -34,11 +42,13 @@ MUST_USE enum err envelope_seal(struct envelope *out, const struct point *y, con
 /* The same from 64 uniform secret bytes of the caller's, used for nothing else: vectors and simulation. */
 MUST_USE enum err envelope_seal_from(struct envelope *out, const struct point *y, const struct label *label,
                                      const uint8_t data_key[32], const uint8_t entropy64[64]);
-MUST_USE enum err envelope_check(const struct envelope *e, const struct point *y, const struct label *label); /* ERR_PROOF */
+MUST_USE enum err envelope_check(const struct envelope *e, const struct point *y,
+                                 const struct label *label); /* ERR_PROOF */
 /* Checks the envelope first: the secret never touches an unchecked one. */
 MUST_USE enum err envelope_share(struct dec_share *out, const struct envelope *e, const struct point *y,
                                  const struct label *label, uint32_t index, const struct scalar_secret *x);
-MUST_USE enum err envelope_share_check(const struct dec_share *s, const struct envelope *e, const struct group_key *key,
+MUST_USE enum err envelope_share_check(const struct dec_share *s, const struct envelope *e,
+                                       const struct group_key *key,
                                        const struct label *label); /* ERR_PROOF, ERR_RANGE */
 /* Needs key->t distinct checked shares; ERR_NOT_READY with fewer, ERR_DUPLICATE, ERR_DECRYPT. */
 MUST_USE enum err envelope_open(uint8_t data_key[32], const struct envelope *e, const struct group_key *key,
@@ -47,7 +57,8 @@ MUST_USE enum err envelope_open(uint8_t data_key[32], const struct envelope *e, 
 /* PRF input: the framed hash the protocol defines (noise: H("perigee/noise/v1", run id)). */
 MUST_USE enum err prf_share(struct dec_share *out, const struct point *y, struct hash32 input, uint32_t index,
                             const struct scalar_secret *x);
-MUST_USE enum err prf_share_check(const struct dec_share *s, const struct group_key *key, struct hash32 input);
+MUST_USE enum err prf_share_check(const struct dec_share *s, const struct group_key *key,
+                                  struct hash32 input);
 MUST_USE enum err prf_combine(uint8_t out[32], const struct group_key *key, struct hash32 input,
                               const struct dec_share *shares, uint32_t count);
 

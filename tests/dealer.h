@@ -9,7 +9,10 @@
 
 #include <string.h>
 
-struct dealer_key { struct group_key key; struct scalar_secret x, share[COMMITTEE_MAX]; };
+struct dealer_key {
+    struct group_key key;
+    struct scalar_secret x, share[COMMITTEE_MAX];
+};
 
 /* SHA-512 of (seed, counter): the only randomness of a deterministic test. */
 static inline void dealer_bytes(uint8_t out64[64], uint64_t seed, uint64_t counter)
@@ -46,8 +49,8 @@ static inline struct dealer_key dealer_make(uint32_t n, uint32_t t, uint64_t see
 /* The scalar's second encoding, s + q, which must be refused; only for s below 2^256 - q, which all are. */
 static inline void dealer_add_order(uint8_t scalar32[32])
 {
-    static const uint8_t q[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58, 0xd6, 0x9c, 0xf7,
-                                  0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
+    static const uint8_t q[32] = {0xed, 0xd3, 0xf5, 0x5c, 0x1a, 0x63, 0x12, 0x58,       0xd6,
+                                  0x9c, 0xf7, 0xa2, 0xde, 0xf9, 0xde, 0x14, [31] = 0x10};
     uint32_t carry = 0;
     for (size_t i = 0; i < 32; i++) {
         carry += (uint32_t)scalar32[i] + q[i];

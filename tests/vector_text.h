@@ -1,12 +1,16 @@
 /* vector_text: hex fields out of published JSON vectors. The files are trusted and keep one order, so looking for the
- * next key is enough; anything unexpected fails the test. Include after cmocka.h. */
+ * next key is enough; anything unexpected fails the test. */
 #ifndef PERIGEE_TESTS_VECTOR_TEXT_H
 #define PERIGEE_TESTS_VECTOR_TEXT_H
 
 #include "proto/base/span.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 /* Past the next "key". */
 static inline const char *text_seek(const char *at, const char *key)

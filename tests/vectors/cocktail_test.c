@@ -7,6 +7,7 @@
 #include "crypto/hash.h"
 #include "crypto/schnorr.h"
 #include "crypto/secret.h"
+#include "tests/vector_text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,8 +16,6 @@
 #include <string.h>
 
 #include <cmocka.h>
-
-#include "tests/vector_text.h"
 
 enum { PARTIES_MAX = 14, PLAIN_MAX = 32 + 64, FILE_MAX = 1 << 18, EXIT_SKIPPED = 77 };
 
