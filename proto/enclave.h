@@ -46,6 +46,10 @@ struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run
  * direction 0: enclave to custodian, 1: custodian to enclave. */
 struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian, uint8_t direction);
 
+/* FRAME_START: what the host gives a new worker. */
+void enclave_start_frame(struct buffer *out, struct consortium_id consortium, struct run_id run, uint64_t term,
+                         struct span certificate, struct span bundle);
+
 struct enclave;
 
 enum enclave_event_type {

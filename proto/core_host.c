@@ -1,0 +1,279 @@
+/* The elected node as untrusted host of its enclave: starts it, carries its boxes and blobs, publishes what comes out.
+ * Also everybody's view of a run's progress, and who may fetch which blob. */
+#include "proto/core_state.h"
+
+#include "proto/enclave.h"
+
+#include <string.h>
+
+enum { PROGRESS_LIFE_MS = 60000 };
+
+static const uint8_t cid_sha256[4] = {0x01, 0x55, 0x12, 0x20}, cid_blake3[4] = {0x01, 0x55, 0x1e, 0x20};
+
+/* --- Progress --------------------------------------------------------------------------------------------------------------------------- */
+
+static void tell_progress(struct core *c, const struct run_track *t)
+{
+    struct body_PROGRESS body = {t->view.run, t->view.term, t->view.state, t->view.verdict.refusal};
+    author_ephemeral(c, KIND_PROGRESS, &body, c->wall_ms + PROGRESS_LIFE_MS);
+}
+
+static enum run_state end_state(enum refusal r)
+{
+    bool broke = r == REFUSAL_COMPUTATION || r == REFUSAL_ENCLAVE || r == REFUSAL_INPUT_MISSING ||
+                 r == REFUSAL_INPUT_CORRUPT || r == REFUSAL_TIMEOUT || r == REFUSAL_FULL;
+    return r == REFUSAL_REVOKED ? RUN_REVOKED : broke ? RUN_FAILED : RUN_REFUSED;
+}
+
+static void fail(struct core *c, struct run_track *t, enum refusal why)
+{
+    if (t->phase != CANDIDATE_HOLDER) return;
+    t->phase = CANDIDATE_DONE;
+    t->view.verdict = verdict_refuse(why, NULL);
+    if (c->enclaves_running > 0) c->enclaves_running--;
+    track_state(c, t, end_state(why));
+    notice(c, "run ended without an output", ID_SPAN(t->view.run), refusal_name(why));
+    tell_progress(c, t);
+}
+
+/* Progress is never proof: it only moves the view, and never past a receipt. */
+void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b)
+{
+    struct run_track *t = track_find(c, b->run);
+    if (t == NULL || b->state >= RUN_STATE_COUNT || t->phase == CANDIDATE_HOLDER) return;
+    if (t->view.state == RUN_SETTLED) return;
+    t->view.node = r->header.author;
+    t->view.term = b->term;
+    t->view.verdict = verdict_refuse(refusal_from(b->reason), NULL);
+    track_state(c, t, (enum run_state)b->state);
+}
+
+void host_receipt(struct core *c, const struct record *r)
+{
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    ASSERT(b != NULL);
+    if (body_decode(b, KIND_RECEIPT, r->body) != OK) return;
+    struct run_track *t = track_find(c, b->RECEIPT.run);
+    if (t == NULL) return;
+    track_state(c, t, RUN_SETTLED);
+    t->view.verdict = VERDICT_OK;
+}
+
+/* --- Start ---------------------------------------------------------------------------------------------------------------------------------- */
+
+void host_start(struct core *c, struct run_track *t)
+{
+    struct buffer bundle = scratch_buffer(c, BUNDLE_BYTES_MAX), frame = scratch_buffer(c, BUNDLE_BYTES_MAX + 8192);
+    c->enclaves_running++;
+    if (bundle_collect(&bundle, c->registry, t->view.run) != OK) {
+        fail(c, t, REFUSAL_FULL);
+        return;
+    }
+    enclave_start_frame(&frame, c->options.consortium, t->view.run, t->view.term, t->certificate_bytes,
+                        buffer_span(&bundle));
+    struct effect *e = emit(c, EFFECT_ENCLAVE_START);
+    e->run = t->view.run;
+    e->bytes = buffer_span(&frame);
+    tell_progress(c, t);
+}
+
+/* --- Frames from the worker ------------------------------------------------------------------------------------------------------------------ */
+
+static void on_ask(struct core *c, struct run_track *t, struct span body)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    if (body.len < 2 || charter == NULL || body.data[0] >= charter->custodian_count) return;
+    struct node_id to = charter->member[charter->custodian[body.data[0]]].node;
+    struct message_RELAY m = {t->view.run, t->view.term, 0, span_make(body.data + 1, body.len - 1)};
+    struct buffer b = scratch_buffer(c, body.len + 128);
+    message_encode(&b, MESSAGE_RELAY_CODE, &m);
+    send_message(c, to, buffer_span(&b));
+}
+
+static void on_result(struct core *c, struct run_track *t, struct span body)
+{
+    struct effect *e = emit(c, EFFECT_ENCLAVE_STOP);
+    e->run = t->view.run;
+    t->phase = CANDIDATE_DONE;
+    if (c->enclaves_running > 0) c->enclaves_running--;
+    track_state(c, t, RUN_RELEASED);
+    author_record(c, KIND_RECEIPT, body, 0, 0);
+}
+
+void host_frame(struct core *c, struct run_id run, struct span frame)
+{
+    struct run_track *t = track_find(c, run);
+    if (t == NULL || t->phase != CANDIDATE_HOLDER) return;
+    if (frame.len == 0) {
+        fail(c, t, REFUSAL_ENCLAVE);
+        return;
+    }
+    struct span body = span_make(frame.data + 1, frame.len - 1);
+    switch (frame.data[0]) {
+    case FRAME_WANT: {
+        struct effect *e = emit(c, EFFECT_ENCLAVE_BLOB);
+        e->run = run;
+        e->bytes = scratch_copy(c, body);
+        break;
+    }
+    case FRAME_ASK: on_ask(c, t, body); break;
+    case FRAME_STATE:
+        if (body.len == 1 && body.data[0] < RUN_RELEASED) {
+            track_state(c, t, (enum run_state)body.data[0]);
+            tell_progress(c, t);
+        }
+        break;
+    case FRAME_RESULT: on_result(c, t, body); break;
+    case FRAME_FAILED: fail(c, t, body.len == 1 ? refusal_from(body.data[0]) : REFUSAL_ENCLAVE); break;
+    default: break; /* a byte from another process, not an enum: unknown frames are ignored */
+    }
+}
+
+void host_answer(struct core *c, struct node_id custodian, const struct message_RELAY *m)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    struct run_track *t = track_find(c, m->run);
+    int index = charter != NULL ? charter_custodian(charter, custodian) : -1;
+    if (t == NULL || t->phase != CANDIDATE_HOLDER || index < 0 || m->term != t->view.term) return;
+    struct buffer b = scratch_buffer(c, m->box.len + 2);
+    buffer_put_u8(&b, FRAME_ANSWER);
+    buffer_put_u8(&b, (uint8_t)index);
+    buffer_put(&b, m->box);
+    struct effect *e = emit(c, EFFECT_ENCLAVE_SEND);
+    e->run = m->run;
+    e->bytes = buffer_span(&b);
+}
+
+/* --- Blobs: from the owners of the run's inputs --------------------------------------------------------------------------------------------- */
+
+static void give_blob(struct core *c, struct run_id run, const uint8_t cid[36], bool found, struct span bytes)
+{
+    struct buffer b = scratch_buffer(c, bytes.len + 64);
+    buffer_put_u8(&b, FRAME_BLOB);
+    buffer_put(&b, span_make(cid, 36));
+    buffer_put_u8(&b, found ? 1 : 0);
+    buffer_put(&b, bytes);
+    struct effect *e = emit(c, EFFECT_ENCLAVE_SEND);
+    e->run = run;
+    e->bytes = buffer_span(&b);
+}
+
+/* Ask the owners in turn; w->asked counts how many have been asked. False when none is left. */
+static bool ask_owner(struct core *c, struct want *w)
+{
+    const struct run_entry *run = registry_run(c->registry, w->run);
+    const struct run_track *t = track_find(c, w->run);
+    while (run != NULL && t != NULL && w->asked < run_input_count(&run->body)) {
+        const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, w->asked++).dt);
+        if (a == NULL || ID_EQUAL(a->owner, c->options.self)) continue;
+        struct message_BLOB_GET m = {SPAN_OF(w->cid), w->run, t->certificate_bytes};
+        struct buffer b = scratch_buffer(c, t->certificate_bytes.len + 128);
+        message_encode(&b, MESSAGE_BLOB_GET_CODE, &m);
+        send_message(c, a->owner, buffer_span(&b));
+        w->since_ns = c->now.ns;
+        return true;
+    }
+    return false;
+}
+
+static void want_next(struct core *c, struct want *w)
+{
+    if (ask_owner(c, w)) return;
+    give_blob(c, w->run, w->cid, false, SPAN_NONE);
+    w->active = false;
+}
+
+void host_blob_missing(struct core *c, struct run_id run, struct span cid)
+{
+    if (cid.len != 36) return;
+    for (uint32_t i = 0; i < WANTS_MAX; i++) {
+        struct want *w = &c->want[i];
+        if (w->active) continue;
+        *w = (struct want){.run = run, .active = true};
+        memcpy(w->cid, cid.data, 36);
+        want_next(c, w);
+        return;
+    }
+    give_blob(c, run, cid.data, false, SPAN_NONE);
+}
+
+void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m)
+{
+    (void)from;
+    for (uint32_t i = 0; i < WANTS_MAX; i++) {
+        struct want *w = &c->want[i];
+        if (!w->active || !span_equal(SPAN_OF(w->cid), m->cid)) continue;
+        if (m->refusal != REFUSAL_NONE || m->bytes.len == 0) {
+            want_next(c, w);
+        } else {
+            give_blob(c, w->run, w->cid, true, m->bytes); /* the enclave checks the hash */
+            w->active = false;
+        }
+        return;
+    }
+}
+
+/* An owner serves ciphertext to the elected node of a run over its data, and to no one else (export `to-enclave`). */
+static enum refusal may_serve(struct core *c, struct node_id to, const struct message_BLOB_GET *m)
+{
+    struct certificate cert;
+    const struct run_entry *run = registry_run(c->registry, m->run);
+    const struct charter *charter = registry_charter(c->registry);
+    if (run == NULL || charter == NULL) return REFUSAL_UNKNOWN_RUN;
+    if (certificate_decode(&cert, m->certificate) != OK || certificate_check(&cert, charter) != OK)
+        return REFUSAL_CERTIFICATE;
+    if (!ID_EQUAL(cert.run, m->run) || !ID_EQUAL(cert.node, to)) return REFUSAL_CERTIFICATE;
+    struct verdict v = registry_check_node(c->registry, &run->body, to);
+    return v.refusal;
+}
+
+static void on_getter_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err == OK) {
+        struct effect *e = emit(c, EFFECT_SEND_BLOB);
+        e->peer = p->peer;
+        e->bytes = scratch_copy(c, span_make(p->block, p->len));
+    }
+    pending_end(c, p);
+}
+
+static void refuse_blob(struct core *c, struct node_id to, struct span cid, enum refusal why)
+{
+    struct message_BLOB m = {cid, why, SPAN_NONE};
+    struct buffer b = scratch_buffer(c, 128);
+    message_encode(&b, MESSAGE_BLOB_CODE, &m);
+    send_message(c, to, buffer_span(&b));
+}
+
+void host_blob_get(struct core *c, struct node_id from, const struct message_BLOB_GET *m)
+{
+    struct certificate cert;
+    bool named = m->cid.len == 36 && (memcmp(m->cid.data, cid_sha256, 4) == 0 || memcmp(m->cid.data, cid_blake3, 4) == 0);
+    enum refusal why = named ? may_serve(c, from, m) : REFUSAL_MALFORMED;
+    struct pending *p = why == REFUSAL_NONE ? pending_new(c, on_getter_checked) : NULL;
+    if (p == NULL || !pending_keep(c, p, m->cid) || certificate_decode(&cert, m->certificate) != OK) {
+        if (p != NULL) pending_end(c, p);
+        refuse_blob(c, from, m->cid, why != REFUSAL_NONE ? why : REFUSAL_FULL);
+        return;
+    }
+    const struct charter *charter = registry_charter(c->registry);
+    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
+    struct hash32 message = certificate_vote_hash(&cert);
+    for (uint32_t i = 0; i < cert.vote_count; i++) {
+        buffer_put(&parts, ID_SPAN(charter->member[charter->custodian[cert.custodian[i]]].node));
+        buffer_put(&parts, ID_SPAN(message));
+        buffer_put(&parts, SPAN_OF(cert.vote[i].bytes));
+    }
+    p->peer = from;
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_getter_checked);
+    job->parts = buffer_span(&parts);
+    job->part_count = cert.vote_count;
+}
+
+void host_tick(struct core *c)
+{
+    for (uint32_t i = 0; i < WANTS_MAX; i++) {
+        struct want *w = &c->want[i];
+        if (w->active && (c->now.ns - w->since_ns) / 1000000 >= BLOB_WAIT_MS) want_next(c, w);
+    }
+}

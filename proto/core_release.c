@@ -1,0 +1,457 @@
+/* A custodian's answers to an enclave: shares and commit signatures (DESIGN §8 "Release", §9 "Commit").
+ * An ask arrives as a sealed box relayed by the enclave's untrusted host. Steps: open the box, verify the enclave's
+ * signature and the certificate's votes, check the evidence, decide (release.c), compute shares, sign the release
+ * statement, make it durable, seal the answer to the enclave, send. Every refusal is signed, goes back to the enclave and
+ * to the requester. Asks are idempotent by (run, term, kind, enclave key): the sealed answer is kept and sent again. */
+#include "proto/core_state.h"
+
+#include "proto/enclave.h"
+#include "proto/release.h"
+
+#include <string.h>
+
+enum { ANSWER_SHARES = 1, ANSWER_COMMIT = 2, ANSWER_REFUSAL = 3, STAGE_SHARES = 1, STAGE_COMMIT = 2, ANSWER_MAX = 16384 };
+
+/* What an ask needs on its way; kept in p->side. p->block is for the statement being signed. */
+struct ask {
+    struct record record;
+    struct body_SHARE_ASK share;
+    struct body_COMMIT_ASK commit;
+    struct certificate certificate;
+    bool certificate_good;
+    struct release_ask facts;
+    uint8_t shares[SHARE_BYTES * (CAP_INPUTS + 1)];
+    size_t shares_len;
+    uint8_t plain[ANSWER_MAX];     /* the answer before it is sealed */
+    size_t plain_len;
+    uint8_t statement[4096];       /* packed signed RELEASE or COMMIT */
+    size_t statement_len;
+    uint8_t opened[40960];         /* the box's plaintext, which the spans above borrow from */
+};
+
+static struct ask *ask_of(struct pending *p) { return (struct ask *)(void *)p->side; }
+
+static struct kem_public ask_kem(const struct pending *p)
+{
+    const struct ask *a = (const struct ask *)(const void *)p->side;
+    return a->facts.kem;
+}
+
+/* --- Sending an answer --------------------------------------------------------------------------------------------------------------- */
+
+static struct answer *answer_find(struct core *c, struct run_id run, uint64_t term, uint8_t kind, struct node_id enclave)
+{
+    for (uint32_t i = 0; i < c->answer_count; i++) {
+        struct answer *a = &c->answer[i];
+        if (ID_EQUAL(a->run, run) && a->term == term && a->kind == kind && ID_EQUAL(a->enclave, enclave)) return a;
+    }
+    return NULL;
+}
+
+static void relay_back(struct core *c, const struct pending *p, struct span box)
+{
+    struct message_RELAY m = {p->run, p->term, 1, box};
+    struct buffer b = scratch_buffer(c, box.len + 128);
+    message_encode(&b, MESSAGE_RELAY_CODE, &m);
+    send_message(c, p->peer, buffer_span(&b));
+}
+
+static void on_sealed(struct core *c, struct pending *p, const struct event *event)
+{
+    struct ask *a = ask_of(p);
+    if (event->err == OK) {
+        relay_back(c, p, event->bytes);
+        if (a->plain[0] != ANSWER_REFUSAL && c->answer_count < ANSWERS_MAX) {
+            struct answer *kept = &c->answer[c->answer_count];
+            *kept = (struct answer){p->run, p->term, a->plain[0], a->record.header.author, SPAN_NONE, false};
+            if (arena_copy(c->arena, &kept->box, event->bytes) == OK) c->answer_count++;
+        }
+    }
+    pending_end(c, p);
+}
+
+static void seal_answer(struct core *c, struct pending *p, uint8_t tag, struct span content)
+{
+    struct ask *a = ask_of(p);
+    struct buffer plain = BUFFER_OF(a->plain);
+    struct hash32 context = relay_context(p->run, p->term, (uint32_t)own_custodian(c), 1);
+    buffer_put_u8(&plain, tag);
+    buffer_put(&plain, content);
+    ASSERT(!plain.overflow);
+    a->plain_len = plain.len;
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_SEAL, on_sealed);
+    job->kem = ask_kem(p);
+    job->box = buffer_span(&plain);
+    job->context = scratch_copy(c, ID_SPAN(context));
+}
+
+/* --- Refusing ----------------------------------------------------------------------------------------------------------------------------- */
+
+static void on_refusal_signed(struct core *c, struct pending *p, const struct event *event)
+{
+    struct record r;
+    if (event->err != OK || event->bytes.len != 64) {
+        pending_end(c, p);
+        return;
+    }
+    memcpy(p->signature.bytes, event->bytes.data, 64);
+    enum err err = record_open(&r, span_make(p->block, p->header_len), &p->signature,
+                               span_make(p->block + p->header_len, p->len - p->header_len));
+    ASSERT(err == OK);
+    struct buffer packed = scratch_buffer(c, 2048), message = scratch_buffer(c, 2048);
+    record_pack(&packed, &r);
+    record_encode(&message, &r);
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    if (run != NULL && !ID_EQUAL(run->record->header.author, c->options.self))
+        send_message(c, run->record->header.author, buffer_span(&message));
+    seal_answer(c, p, ANSWER_REFUSAL, buffer_span(&packed));
+}
+
+static void refuse(struct core *c, struct pending *p, uint64_t stage, struct verdict v)
+{
+    struct body_REFUSAL body = {p->run, p->term, stage, v.refusal, SPAN_NONE};
+    uint8_t detail[80];
+    struct buffer text = BUFFER_OF(detail);
+    if (!ID_IS_ZERO(v.subject)) buffer_put_hex(&text, ID_SPAN(v.subject));
+    body.detail = buffer_span(&text);
+    notice(c, "refused an enclave's ask for run", ID_SPAN(p->run), refusal_name(v.refusal));
+    author_sign_into(c, p, KIND_REFUSAL, &body, on_refusal_signed);
+}
+
+/* --- Heads: what this custodian has seen of each input's owner --------------------------------------------------------------------------- */
+
+static struct span heads_of(struct core *c, const struct body_RUN *run)
+{
+    struct buffer b = scratch_buffer(c, HEAD_BYTES * CAP_INPUTS);
+    for (uint32_t i = 0; i < run_input_count(run); i++) {
+        const struct asset *asset = registry_asset(c->registry, run_input_at(run, i).dt);
+        const struct author *owner = asset != NULL ? chain_author(&c->chain, asset->owner) : NULL;
+        struct record_id none = {{0}};
+        buffer_put_u64(&b, owner != NULL ? owner->applied : 0);
+        buffer_put(&b, owner != NULL ? ID_SPAN(owner->head) : ID_SPAN(none));
+    }
+    return scratch_copy(c, buffer_span(&b));
+}
+
+static void keep_statement(struct ask *a, struct pending *p)
+{
+    struct record r;
+    struct buffer packed = BUFFER_OF(a->statement);
+    enum err err = record_open(&r, span_make(p->block, p->header_len), &p->signature,
+                               span_make(p->block + p->header_len, p->len - p->header_len));
+    ASSERT(err == OK);
+    record_pack(&packed, &r);
+    ASSERT(!packed.overflow);
+    a->statement_len = packed.len;
+}
+
+static bool take_signature(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err == OK && event->bytes.len == 64) {
+        memcpy(p->signature.bytes, event->bytes.data, 64);
+        keep_statement(ask_of(p), p);
+        return true;
+    }
+    pending_end(c, p);
+    return false;
+}
+
+/* --- Shares ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static void on_release_stored(struct core *c, struct pending *p, const struct event *event)
+{
+    struct ask *a = ask_of(p);
+    if (event->err != OK) {
+        notice(c, "a release could not be stored; no share leaves", SPAN_NONE, err_text(event->err));
+        pending_end(c, p);
+        return;
+    }
+    struct body_SHARE_ANSWER answer = {span_make(a->statement, a->statement_len), span_make(a->shares, a->shares_len)};
+    struct buffer b = scratch_buffer(c, ANSWER_MAX);
+    body_encode(&b, KIND_SHARE_ANSWER, &answer);
+    notice(c, "released shares for run", ID_SPAN(p->run), NULL);
+    seal_answer(c, p, ANSWER_SHARES, buffer_span(&b));
+}
+
+/* The release binds this custodian to the slot, the term and the enclave's key, all in one durable batch. */
+static void on_release_signed(struct core *c, struct pending *p, const struct event *event)
+{
+    if (!take_signature(c, p, event)) return;
+    struct ask *a = ask_of(p);
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    uint8_t key[3][PROMISE_KEY_BYTES];
+    const uint8_t *value[3] = {p->run.bytes, a->certificate.node.bytes, a->record.header.author.bytes};
+    struct keep items[3];
+    promise_key(key[0], PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
+    promise_key(key[1], PROMISE_VOTE, p->run.bytes, p->term);
+    promise_key(key[2], PROMISE_RELEASE, p->run.bytes, p->term);
+    for (uint32_t i = 0; i < 3; i++)
+        items[i] = (struct keep){KEEP_PROMISE, scratch_copy(c, SPAN_OF(key[i])), scratch_copy(c, span_make(value[i], 32))};
+    ask_store(c, p, on_release_stored, items, 3);
+}
+
+static void on_shares(struct core *c, struct pending *p, const struct event *event)
+{
+    struct ask *a = ask_of(p);
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    const struct charter *charter = registry_charter(c->registry);
+    if (event->err != OK) {
+        refuse(c, p, STAGE_SHARES, verdict_refuse(REFUSAL_ENVELOPE, NULL));
+        return;
+    }
+    ASSERT(event->bytes.len <= sizeof a->shares && run != NULL && charter != NULL);
+    memcpy(a->shares, event->bytes.data, event->bytes.len);
+    a->shares_len = event->bytes.len;
+    struct body_RELEASE body = {.run = p->run, .term = p->term, .certificate = certificate_hash(a->share.certificate),
+                                .enclave = a->record.header.author, .kem = a->share.kem, .challenge = a->share.challenge,
+                                .lease_ms = charter->lease_ms, .heads = heads_of(c, &run->body),
+                                .shares = sha256(span_make(a->shares, a->shares_len))};
+    author_sign_into(c, p, KIND_RELEASE, &body, on_release_signed);
+}
+
+/* The label is built here, from the run and this custodian's own records; the asker supplies only the envelope. */
+static void compute_shares(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    struct buffer parts = scratch_buffer(c, SHARE_PART_BYTES * CAP_INPUTS);
+    for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
+        struct run_input input = run_input_at(&run->body, i);
+        const struct asset *asset = registry_asset(c->registry, input.dt);
+        const struct binding *bound = registry_binding(c->registry, asset, run->body.compose);
+        buffer_put(&parts, ID_SPAN(run->body.app));
+        buffer_put(&parts, ID_SPAN(run->body.compose));
+        buffer_put(&parts, ID_SPAN(asset->owner));
+        buffer_put(&parts, ID_SPAN(input.content));
+        buffer_put(&parts, ID_SPAN(bound->policy->hash));
+        buffer_put(&parts, span_make(a->share.envelopes.data + (size_t)i * ENVELOPE_BYTES, ENVELOPE_BYTES));
+    }
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_SHARES, on_shares);
+    job->parts = buffer_span(&parts);
+    job->part_count = run_input_count(&run->body);
+    job->hash = HASH_FRAMED("perigee/noise/v1", ID_SPAN(p->run));
+    job->epoch = (uint32_t)run->body.epoch;
+    job->index = (uint32_t)own_custodian(c) + 1;
+}
+
+/* Memory first, so that a second ask in flight sees it; the store follows before anything leaves. */
+static enum err promise_release(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    uint8_t key[PROMISE_KEY_BYTES];
+    promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
+    TRY(promise_set(&c->promises, key, p->run.bytes));
+    promise_key(key, PROMISE_VOTE, p->run.bytes, p->term);
+    TRY(promise_set(&c->promises, key, a->certificate.node.bytes));
+    promise_key(key, PROMISE_RELEASE, p->run.bytes, p->term);
+    return promise_set(&c->promises, key, a->record.header.author.bytes);
+}
+
+static void decide_release(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct advert *advert = a->certificate_good ? advert_find(c, a->certificate.node) : NULL;
+    a->facts.certificate = a->certificate_good ? &a->certificate : NULL;
+    a->facts.platform_known = advert != NULL;
+    if (advert != NULL) a->facts.platform = advert->platform;
+    a->facts.now_ms = c->wall_ms;
+    a->facts.isolated = core_isolated(c);
+    struct verdict v = release_decide(c->registry, &c->promises, c->options.self, &a->facts);
+    if (v.refusal == REFUSAL_NONE && promise_release(c, p) != OK) v = verdict_refuse(REFUSAL_OTHER_KEY, NULL);
+    if (v.refusal != REFUSAL_NONE)
+        refuse(c, p, STAGE_SHARES, v);
+    else
+        compute_shares(c, p);
+}
+
+static void on_evidence(struct core *c, struct pending *p, const struct event *event)
+{
+    struct ask *a = ask_of(p);
+    a->facts.evidence_err = event->err;
+    if (event->err == OK && event->bytes.len == sizeof a->facts.evidence)
+        memcpy(&a->facts.evidence, event->bytes.data, sizeof a->facts.evidence);
+    static const char *const fields[] = {"report-data", "gpu-nonce", "measurement", "gpu"};
+    for (uint32_t i = 0; event->err != OK && i < 4; i++)
+        if (span_equal_text(event->bytes, fields[i])) a->facts.evidence_field = fields[i];
+    decide_release(c, p);
+}
+
+static void check_evidence(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    const struct published *w = run != NULL ? registry_workflow(c->registry, run->body.compose) : NULL;
+    const struct charter *charter = registry_charter(c->registry);
+    if (w == NULL || charter == NULL) {
+        decide_release(c, p); /* refuses: nothing to check the evidence against */
+        return;
+    }
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_EVIDENCE, on_evidence);
+    job->box = a->share.evidence;
+    job->hash = enclave_binding(c->options.consortium, p->run, p->term, run->body.compose,
+                                certificate_hash(a->share.certificate), a->record.header.author, a->share.kem);
+    job->measurements = registry_workers(c->registry, w->workflow->workers);
+    job->age_max_ms = charter->evidence_age_max_ms;
+    release_evidence_policy(c->registry, &run->body, &job->need_gpu, &job->accept_simulated);
+}
+
+/* --- Commits ---------------------------------------------------------------------------------------------------------------------------------- */
+
+static void on_commit_stored(struct core *c, struct pending *p, const struct event *event)
+{
+    struct ask *a = ask_of(p);
+    if (event->err != OK) {
+        notice(c, "a commit could not be stored and is not sent", SPAN_NONE, err_text(event->err));
+        pending_end(c, p);
+        return;
+    }
+    notice(c, "signed the commit of run", ID_SPAN(p->run), NULL);
+    seal_answer(c, p, ANSWER_COMMIT, span_make(a->statement, a->statement_len));
+}
+
+static void on_commit_signed(struct core *c, struct pending *p, const struct event *event)
+{
+    if (!take_signature(c, p, event)) return;
+    struct ask *a = ask_of(p);
+    uint8_t key[PROMISE_KEY_BYTES];
+    promise_key(key, PROMISE_COMMIT, p->run.bytes, a->commit.index);
+    struct keep item = {KEEP_PROMISE, scratch_copy(c, SPAN_OF(key)), scratch_copy(c, ID_SPAN(a->commit.commitment))};
+    ask_store(c, p, on_commit_stored, &item, 1);
+}
+
+static void decide_commit(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    struct commit_ask facts = {p->run, p->term, a->record.header.author, a->commit.index, a->commit.commitment, c->wall_ms,
+                               core_isolated(c)};
+    struct verdict v = commit_decide(c->registry, &c->promises, c->options.self, &facts);
+    uint8_t key[PROMISE_KEY_BYTES];
+    promise_key(key, PROMISE_COMMIT, p->run.bytes, a->commit.index);
+    if (v.refusal == REFUSAL_NONE && promise_set(&c->promises, key, a->commit.commitment.bytes) != OK)
+        v = verdict_refuse(REFUSAL_COMMIT_CONFLICT, NULL);
+    if (v.refusal != REFUSAL_NONE) {
+        refuse(c, p, STAGE_COMMIT, v);
+        return;
+    }
+    struct body_COMMIT body = {p->run, p->term, a->commit.index, a->commit.commitment, a->commit.core,
+                               heads_of(c, &run->body)};
+    author_sign_into(c, p, KIND_COMMIT, &body, on_commit_signed);
+}
+
+/* --- Arrival ---------------------------------------------------------------------------------------------------------------------------------- */
+
+/* The enclave's signature decides whether there is an ask at all; the votes only whether its certificate counts. */
+static void on_votes_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    ask_of(p)->certificate_good = event->err == OK;
+    check_evidence(c, p);
+}
+
+static void check_votes(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct charter *charter = registry_charter(c->registry);
+    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
+    bool good = charter != NULL && certificate_decode(&a->certificate, a->share.certificate) == OK &&
+                certificate_check(&a->certificate, charter) == OK;
+    if (!good) {
+        check_evidence(c, p);
+        return;
+    }
+    struct hash32 message = certificate_vote_hash(&a->certificate);
+    for (uint32_t i = 0; i < a->certificate.vote_count; i++) {
+        buffer_put(&parts, ID_SPAN(charter->member[charter->custodian[a->certificate.custodian[i]]].node));
+        buffer_put(&parts, ID_SPAN(message));
+        buffer_put(&parts, SPAN_OF(a->certificate.vote[i].bytes));
+    }
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_votes_checked);
+    job->parts = buffer_span(&parts);
+    job->part_count = a->certificate.vote_count;
+}
+
+static bool repeat_answer(struct core *c, struct pending *p, uint8_t kind)
+{
+    struct ask *a = ask_of(p);
+    const struct answer *known = answer_find(c, p->run, p->term, kind, a->record.header.author);
+    if (known == NULL) return false;
+    relay_back(c, p, known->box);
+    pending_end(c, p);
+    return true;
+}
+
+static void on_ask_verified(struct core *c, struct pending *p, const struct event *event)
+{
+    struct ask *a = ask_of(p);
+    if (event->err != OK) {
+        pending_end(c, p);
+        return;
+    }
+    if (a->record.header.kind == KIND_COMMIT_ASK) {
+        if (!repeat_answer(c, p, ANSWER_COMMIT)) decide_commit(c, p);
+        return;
+    }
+    if (!repeat_answer(c, p, ANSWER_SHARES)) check_votes(c, p);
+}
+
+/* The facts that come from the ask itself. A commit's answer goes to the key the release named, kept from the share ask. */
+static enum err read_ask(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct header *h = &a->record.header;
+    if (!ids_equal(h->consortium.bytes, c->options.consortium.bytes)) return ERR_CONSORTIUM;
+    if (h->kind == KIND_SHARE_ASK) {
+        TRY(body_decode(&a->share, KIND_SHARE_ASK, a->record.body));
+        if (!ID_EQUAL(a->share.run, p->run) || a->share.term != p->term) return ERR_CONFLICT;
+        if (a->share.envelopes.len % ENVELOPE_BYTES != 0) return ERR_RANGE;
+        a->facts = (struct release_ask){.run = p->run, .term = p->term, .enclave = h->author, .kem = a->share.kem,
+                                        .envelope_count = (uint32_t)(a->share.envelopes.len / ENVELOPE_BYTES),
+                                        .evidence_err = ERR_EVIDENCE};
+        return OK;
+    }
+    if (h->kind != KIND_COMMIT_ASK) return ERR_KIND;
+    TRY(body_decode(&a->commit, KIND_COMMIT_ASK, a->record.body));
+    if (!ID_EQUAL(a->commit.run, p->run) || a->commit.term != p->term) return ERR_CONFLICT;
+    return OK;
+}
+
+/* The box: the X25519 key that answers go to (32), then the packed, signed ask. For shares the ask itself names the key
+ * again and the evidence binds it; a commit's answer is a signature anyone may see, so a wrong key only harms the asker. */
+static void on_opened(struct core *c, struct pending *p, const struct event *event)
+{
+    bool ok = event->err == OK && event->bytes.len > 32;
+    if (ok) p->side = pool_take(&c->pool, sizeof(struct ask));
+    struct ask *a = ask_of(p);
+    ok = ok && a != NULL && event->bytes.len <= sizeof a->opened;
+    if (ok) {
+        memcpy(a->opened, event->bytes.data, event->bytes.len);
+        ok = record_unpack(&a->record, span_make(a->opened + 32, event->bytes.len - 32)) == OK && read_ask(c, p) == OK;
+    }
+    if (!ok) {
+        c->refused_messages++;
+        pending_end(c, p);
+        return;
+    }
+    if (a->record.header.kind == KIND_COMMIT_ASK) memcpy(a->facts.kem.bytes, a->opened, 32);
+    ask_verify(c, p, on_ask_verified, a->record.header.author,
+               record_sign_hash(a->record.header.kind, a->record.header_bytes), &a->record.signature);
+}
+
+void release_ask_box(struct core *c, struct node_id host, const struct message_RELAY *m)
+{
+    int own = own_custodian(c);
+    if (own < 0 || !core_member(c, host, ROLE_COMPUTE)) {
+        c->refused_messages++;
+        return;
+    }
+    struct pending *p = pending_new(c, on_opened);
+    if (p == NULL) return; /* full: the enclave asks again */
+    struct hash32 context = relay_context(m->run, m->term, (uint32_t)own, 0);
+    p->peer = host;
+    p->run = m->run;
+    p->term = m->term;
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_OPEN, on_opened);
+    job->box = scratch_copy(c, m->box);
+    job->context = scratch_copy(c, ID_SPAN(context));
+}
