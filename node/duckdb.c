@@ -10,6 +10,9 @@
 
 enum { PATH_BYTES = 4096, WHY_BYTES = 1024 };
 
+_Static_assert(sizeof(struct duckdb_result) == 48, "passed by value to DuckDB");
+_Static_assert(sizeof(union duckdb_string) == 16, "an element of a VARCHAR vector");
+
 static pthread_once_t duckdb_once = PTHREAD_ONCE_INIT;
 static struct duckdb duckdb_functions;
 static bool duckdb_loaded;
@@ -96,10 +99,10 @@ enum err duckdb_load(const struct duckdb **out, char *why, size_t why_len)
     return duckdb_loaded ? OK : ERR_UNAVAILABLE;
 }
 
-struct span duckdb_string_span(const struct duckdb_string *cell)
+struct span duckdb_string_span(const union duckdb_string *cell)
 {
-    bool inside = cell->length <= sizeof cell->value.inlined;
-    return span_make(inside ? cell->value.inlined : cell->value.pointer.data, cell->length);
+    bool inside = cell->inside.length <= sizeof cell->inside.inlined;
+    return span_make(inside ? cell->inside.inlined : cell->outside.data, cell->inside.length);
 }
 
 bool duckdb_valid(const uint64_t *validity, uint64_t row)
@@ -132,7 +135,7 @@ static enum err duckdb_optimiser_off(struct duckdb_session *s, char *why, size_t
                               &result);
     duckdb_chunk chunk = state == DUCKDB_SUCCESS ? s->api->fetch_chunk(result) : NULL;
     if (chunk != NULL && s->api->data_chunk_get_size(chunk) == 1) {
-        const struct duckdb_string *cell = s->api->vector_get_data(s->api->data_chunk_get_vector(chunk, 0));
+        const union duckdb_string *cell = s->api->vector_get_data(s->api->data_chunk_get_vector(chunk, 0));
         struct span text = duckdb_string_span(cell);
         if (text.len < sizeof sql) memcpy(sql, text.data, text.len);
     }

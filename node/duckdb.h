@@ -37,15 +37,16 @@ struct duckdb_result {
 };
 
 /* A VARCHAR cell: up to 12 bytes inside, longer ones behind a pointer. */
-struct duckdb_string {
-    uint32_t length;
-    union {
+union duckdb_string {
+    struct {
+        uint32_t length;
         char inlined[12];
-        struct {
-            char prefix[4];
-            const char *data;
-        } pointer;
-    } value;
+    } inside;
+    struct {
+        uint32_t length;
+        char prefix[4];
+        const char *data;
+    } outside;
 };
 
 struct duckdb_hugeint {
@@ -137,7 +138,7 @@ MUST_USE enum err duckdb_session_lock(struct duckdb_session *s, const char *path
 /* Run one statement and drop its rows. ERR_SQL, with DuckDB's own words in `why`. */
 MUST_USE enum err duckdb_session_run(struct duckdb_session *s, const char *sql, char *why, size_t why_len);
 /* The text of a VARCHAR cell; it borrows from the chunk. */
-struct span duckdb_string_span(const struct duckdb_string *cell);
+struct span duckdb_string_span(const union duckdb_string *cell);
 bool duckdb_valid(const uint64_t *validity, uint64_t row); /* validity may be NULL: every row is valid */
 
 #endif

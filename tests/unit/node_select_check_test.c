@@ -16,7 +16,7 @@ static struct schema schema;
 static int setup(void **state)
 {
     (void)state;
-    static const struct column columns[] = {
+    const struct column columns[] = {
         {SPAN_LITERAL("id"), COLUMN_TEXT},   {SPAN_LITERAL("age"), COLUMN_INTEGER},
         {SPAN_LITERAL("x"), COLUMN_DECIMAL}, {SPAN_LITERAL("smoker"), COLUMN_BOOLEAN},
         {SPAN_LITERAL("seen"), COLUMN_DATE}, {SPAN_LITERAL("default.payment.next.month"), COLUMN_INTEGER},
@@ -77,7 +77,8 @@ static const struct hostile {
     {"SELECT string_agg(id, ',') AS v FROM input", "string_agg"},
     {"SELECT sum(x) FILTER (WHERE age > 1) AS v FROM input", "FILTER"},
     {"SELECT count(DISTINCT x) AS v FROM input", "DISTINCT"},
-    {"SELECT list(x ORDER BY x) AS v FROM input", "ORDER BY"},
+    {"SELECT list(x ORDER BY x) AS v FROM input", "list_sort"},
+    {"SELECT sum(x ORDER BY x) AS v FROM input", "ORDER BY"},
     {"SELECT first(x) AS v FROM input", "first"},
     {"SELECT row_number() OVER () AS v FROM input", "WINDOW"},
     {"SELECT sum(x) OVER (PARTITION BY id) AS v FROM input", "WINDOW"},
@@ -192,7 +193,7 @@ static const struct hostile {
     {"SELECT id + 1 AS v FROM input", "DuckDB refuses"},
     {"SELECT abs(sex) AS v FROM input", "DuckDB refuses"},
     {"SELECT id FROM input WHERE least(age, sex) = 1", "DuckDB refuses"},
-    {"SELECT 99999999999999999999999999 AS v FROM input", "constant"},
+    {"SELECT 99999999999999999999999999 AS v FROM input", "too big integer"},
 };
 
 static void accepts_rows_of_one_table(void **state)
@@ -209,22 +210,25 @@ static void accepts_rows_of_one_table(void **state)
     }
 }
 
+static bool refused(const struct hostile *h)
+{
+    struct select_plan plan;
+    char why[512];
+    enum err err = select_check(&plan, span_text(h->sql), &schema, why, sizeof why);
+    bool good =
+        err == ERR_SQL && strstr(why, h->word) != NULL && strstr(why, "allowed") != NULL && plan.list == NULL;
+    if (!good) print_message("%s\n  wanted '%s', got %s: %s\n", h->sql, h->word, err_name(err), why);
+    select_plan_free(&plan);
+    return good;
+}
+
 static void refuses_everything_else(void **state)
 {
     (void)state;
-    size_t count = sizeof hostile / sizeof *hostile;
+    size_t count = sizeof hostile / sizeof *hostile, wrong = 0;
     assert_true(count >= 60);
-    for (size_t i = 0; i < count; i++) {
-        struct select_plan plan;
-        char why[512];
-        enum err err = select_check(&plan, span_text(hostile[i].sql), &schema, why, sizeof why);
-        if (err != ERR_SQL || strstr(why, hostile[i].word) == NULL || strstr(why, "allowed") == NULL)
-            print_message("%s\n  %s: %s\n", hostile[i].sql, err_name(err), why);
-        assert_int_equal(err, ERR_SQL);
-        assert_non_null(strstr(why, hostile[i].word));
-        assert_non_null(strstr(why, "allowed"));
-        assert_null(plan.list);
-    }
+    for (size_t i = 0; i < count; i++) wrong += refused(&hostile[i]) ? 0 : 1;
+    assert_int_equal(wrong, 0);
 }
 
 /* The exact text that runs. */

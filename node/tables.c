@@ -1,0 +1,555 @@
+#include "node/tables.h"
+
+#include "crypto/hash.h"
+#include "crypto/secret.h"
+#include "node/grid.h"
+#include "proto/base/panic.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { SQL_BYTES_MAX = 64 * 1024, DOMAIN_SLOTS = 256 };
+
+struct tables {
+    struct duckdb_session session;
+    struct tables_source source[CAP_INPUTS];
+    uint32_t source_count;
+    bool locked;
+};
+
+/* --- Opening -------------------------------------------------------------------------------------------------------- */
+
+enum err tables_open(struct tables **out, uint32_t threads, uint64_t memory_bytes, char *why, size_t why_len)
+{
+    *out = NULL;
+    struct tables *t = calloc(1, sizeof *t);
+    if (t == NULL) return ERR_NO_MEMORY;
+    enum err err = duckdb_session_open(&t->session, threads, memory_bytes, why, why_len);
+    if (err != OK) {
+        free(t);
+        return err;
+    }
+    *out = t;
+    return OK;
+}
+
+void tables_close(struct tables *t)
+{
+    if (t == NULL) return;
+    duckdb_session_close(&t->session);
+    free(t);
+}
+
+static bool delimiter_fits(char delimiter)
+{
+    return delimiter == '\t' ||
+           (delimiter >= ' ' && delimiter < 127 && delimiter != '"' && delimiter != '\'');
+}
+
+enum err tables_add(struct tables *t, const struct tables_source *source)
+{
+    ASSERT(!t->locked);
+    if (t->source_count == CAP_INPUTS) return ERR_FULL;
+    if (source->fd < 0 || source->schema->column_count == 0) return ERR_RANGE;
+    if (source->format == TABLES_CSV && !delimiter_fits(source->delimiter)) return ERR_RANGE;
+    if (source->missing.len > CAP_NAME ||
+        (source->missing.len > 0 && memchr(source->missing.data, 0, source->missing.len)))
+        return ERR_RANGE;
+    t->source[t->source_count++] = *source;
+    return OK;
+}
+
+static void put_path(struct buffer *sql, int fd)
+{
+    buffer_put_text(sql, "'/proc/self/fd/");
+    buffer_put_decimal(sql, fd);
+    buffer_put_text(sql, "'");
+}
+
+static void put_csv(struct buffer *sql, const struct tables_source *source)
+{
+    buffer_put_text(sql, "SELECT * FROM read_csv(");
+    put_path(sql, source->fd);
+    buffer_put_text(sql, ", columns={");
+    for (uint32_t i = 0; i < source->schema->column_count; i++) {
+        if (i > 0) buffer_put_text(sql, ", ");
+        select_put_literal(sql, source->schema->column[i].name);
+        buffer_put_text(sql, ": '");
+        buffer_put_text(sql, select_column_sql_type(source->schema->column[i].type));
+        buffer_put_text(sql, "'");
+    }
+    buffer_put_text(
+        sql, "}, auto_detect=false, compression='none', quote='\"', escape='\"', hive_partitioning=false, "
+             "filename=false, delim=");
+    select_put_literal(sql, span_make(&source->delimiter, 1));
+    buffer_put_text(sql, source->header ? ", header=true, nullstr=['', " : ", header=false, nullstr=['', ");
+    select_put_literal(sql, source->missing);
+    buffer_put_text(sql, "])");
+}
+
+static void put_parquet(struct buffer *sql, const struct tables_source *source)
+{
+    buffer_put_text(sql, "SELECT ");
+    for (uint32_t i = 0; i < source->schema->column_count; i++) {
+        if (i > 0) buffer_put_text(sql, ", ");
+        buffer_put_text(sql, "CAST(");
+        select_put_identifier(sql, source->schema->column[i].name);
+        buffer_put_text(sql, " AS ");
+        buffer_put_text(sql, select_column_sql_type(source->schema->column[i].type));
+        buffer_put_text(sql, ") AS ");
+        select_put_identifier(sql, source->schema->column[i].name);
+    }
+    buffer_put_text(sql, " FROM read_parquet(");
+    put_path(sql, source->fd);
+    buffer_put_text(sql, ", hive_partitioning=false, filename=false, union_by_name=false)");
+}
+
+static void put_view(struct buffer *sql, const struct tables_source *source, uint32_t input)
+{
+    buffer_put_text(sql, "CREATE VIEW in_");
+    buffer_put_decimal(sql, input);
+    buffer_put_text(sql, " AS ");
+    switch (source->format) {
+    case TABLES_CSV: put_csv(sql, source); return;
+    case TABLES_PARQUET: put_parquet(sql, source); return;
+    }
+    UNREACHABLE();
+}
+
+static enum err lock_with(struct tables *t, struct buffer *sql, char *why, size_t why_len)
+{
+    for (uint32_t i = 0; i < t->source_count; i++) {
+        if (i > 0) buffer_put_text(sql, ", ");
+        put_path(sql, t->source[i].fd);
+    }
+    buffer_put_zero(sql);
+    TRY(duckdb_session_lock(&t->session, (const char *)sql->data, why, why_len));
+    for (uint32_t i = 0; i < t->source_count; i++) {
+        sql->len = 0;
+        put_view(sql, &t->source[i], i);
+        buffer_put_zero(sql);
+        TRY(buffer_done(sql));
+        TRY(duckdb_session_run(&t->session, (const char *)sql->data, why, why_len));
+    }
+    return OK;
+}
+
+enum err tables_lock(struct tables *t, char *why, size_t why_len)
+{
+    ASSERT(!t->locked);
+    t->locked = true;
+    uint8_t *room = malloc(SQL_BYTES_MAX);
+    if (room == NULL) return ERR_NO_MEMORY;
+    struct buffer sql = buffer_make(room, SQL_BYTES_MAX);
+    enum err err = lock_with(t, &sql, why, why_len);
+    free(room);
+    return err;
+}
+
+static enum err read_count(struct tables *t, const char *sql, uint64_t *row_count, char *why, size_t why_len)
+{
+    const struct duckdb *api = t->session.api;
+    struct duckdb_result result = {0};
+    enum err err = ERR_SQL;
+    if (api->query(t->session.connection, sql, &result) == DUCKDB_SUCCESS) {
+        duckdb_chunk chunk = api->fetch_chunk(result);
+        if (chunk != NULL && api->data_chunk_get_size(chunk) == 1) {
+            *row_count =
+                (uint64_t) * (const int64_t *)api->vector_get_data(api->data_chunk_get_vector(chunk, 0));
+            err = OK;
+        }
+        if (chunk != NULL) api->destroy_data_chunk(&chunk);
+    }
+    const char *error = err == OK ? "" : api->result_error(&result);
+    if (why_len > 0) (void)snprintf(why, why_len, "%s", error == NULL ? "" : error);
+    api->destroy_result(&result);
+    return err;
+}
+
+/* count(column) makes DuckDB read the field, and so convert it. */
+enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why, size_t why_len)
+{
+    ASSERT(t->locked && input < t->source_count);
+    uint8_t *room = malloc(SQL_BYTES_MAX);
+    if (room == NULL) return ERR_NO_MEMORY;
+    struct buffer sql = buffer_make(room, SQL_BYTES_MAX);
+    const struct schema *schema = t->source[input].schema;
+    buffer_put_text(&sql, "SELECT count(*)");
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        buffer_put_text(&sql, ", count(");
+        select_put_identifier(&sql, schema->column[i].name);
+        buffer_put_text(&sql, ")");
+    }
+    buffer_put_text(&sql, " FROM in_");
+    buffer_put_decimal(&sql, input);
+    buffer_put_zero(&sql);
+    enum err err = buffer_done(&sql);
+    if (err == OK) err = read_count(t, (const char *)room, row_count, why, why_len);
+    free(room);
+    return err;
+}
+
+/* --- A step's SELECT ------------------------------------------------------------------------------------------------ */
+
+static bool type_is_number(enum duckdb_type type)
+{
+    switch (type) {
+    case DUCKDB_BOOLEAN:
+    case DUCKDB_TINYINT:
+    case DUCKDB_SMALLINT:
+    case DUCKDB_INTEGER:
+    case DUCKDB_BIGINT:
+    case DUCKDB_FLOAT:
+    case DUCKDB_DOUBLE:
+    case DUCKDB_HUGEINT:
+    case DUCKDB_DECIMAL: return true;
+    case DUCKDB_DATE:
+    case DUCKDB_VARCHAR: return false;
+    }
+    return false; /* a number outside the enum: a type we do not read */
+}
+
+static bool type_is_read(enum duckdb_type type)
+{
+    return type_is_number(type) || type == DUCKDB_DATE || type == DUCKDB_VARCHAR;
+}
+
+static enum err find_output(int *out, const struct tables_select *select, const char *part, struct span name,
+                            char *why, size_t why_len)
+{
+    *out = select_plan_find(&select->plan, name);
+    if (*out >= 0 && type_is_read(select->plan.column[*out].type)) return OK;
+    if (why_len > 0)
+        (void)snprintf(why, why_len, "%s '%.*s': found %s; allowed: an output of the SELECT by that name",
+                       part, name.len < 60 ? (int)name.len : 60, (const char *)name.data,
+                       *out < 0 ? "no such output" : "an output of a type that cannot be read");
+    return ERR_SQL;
+}
+
+static enum err find_value(struct tables_select *select, uint32_t index, char *why, size_t why_len)
+{
+    const struct statistic *statistic = &select->step->statistic[index];
+    select->value[index] = -1;
+    if (statistic->column.len == 0) return OK;
+    TRY(find_output(&select->value[index], select, "statistic column", statistic->column, why, why_len));
+    if (statistic->kind == STATISTIC_COUNT || type_is_number(select->plan.column[select->value[index]].type))
+        return OK;
+    if (why_len > 0)
+        (void)snprintf(why, why_len,
+                       "statistic column '%.60s': found text or a date; allowed: a number to sum",
+                       select->plan.column[select->value[index]].name);
+    return ERR_SQL;
+}
+
+static enum err find_unit(struct tables_select *select, struct span name, char *why, size_t why_len)
+{
+    select->unit = select->unit_source = -1;
+    if (name.len == 0) return OK;
+    TRY(find_output(&select->unit, select, "unit column", name, why, why_len));
+    select->unit_source = select->plan.column[select->unit].source;
+    if (select->unit_source >= 0) return OK;
+    if (why_len > 0)
+        (void)snprintf(
+            why, why_len,
+            "unit column '%.60s': found an expression; allowed: a column of the dataset, unchanged",
+            select->plan.column[select->unit].name);
+    return ERR_SQL;
+}
+
+static enum err find_outputs(struct tables_select *select, struct span unit_column, char *why, size_t why_len)
+{
+    TRY(find_unit(select, unit_column, why, why_len));
+    for (uint32_t i = 0; i < select->step->group_count; i++)
+        TRY(find_output(&select->group[i], select, "group column", select->step->group[i].name, why,
+                        why_len));
+    for (uint32_t i = 0; i < select->step->statistic_count; i++) TRY(find_value(select, i, why, why_len));
+    return OK;
+}
+
+enum err tables_select_make(struct tables_select *out, const struct step *step, struct span unit_column,
+                            const struct schema *schema, char *why, size_t why_len)
+{
+    ASSERT(step->group_count <= CAP_GROUPS && step->statistic_count <= CAP_STATISTICS);
+    *out = (struct tables_select){.step = step};
+    TRY(select_check(&out->plan, step->select, schema, why, why_len));
+    enum err err = find_outputs(out, unit_column, why, why_len);
+    if (err != OK) tables_select_free(out);
+    return err;
+}
+
+void tables_select_free(struct tables_select *select)
+{
+    select_plan_free(&select->plan);
+}
+
+/* --- Rows ----------------------------------------------------------------------------------------------------------- */
+
+/* Where a value of a group's domain is found: slot = 1 + index, 0 is free. */
+struct domain_index {
+    uint8_t slot[DOMAIN_SLOTS];
+};
+
+/* A result column that is read as a number. */
+struct number_column {
+    enum duckdb_type type, storage; /* storage: of a DECIMAL */
+    uint32_t scale;
+};
+
+struct tables_rows {
+    const struct duckdb *api;
+    const struct tables_select *select;
+    duckdb_statement statement;
+    duckdb_pending pending;
+    struct duckdb_result result;
+    bool ended;
+    struct domain_index domain[CAP_GROUPS];
+    struct number_column number[CAP_STATISTICS];
+    struct tables_unit unit[DUCKDB_CHUNK_ROWS];
+    uint32_t cell[DUCKDB_CHUNK_ROWS];
+    int64_t value[CAP_STATISTICS][DUCKDB_CHUNK_ROWS];
+    uint8_t valid[CAP_STATISTICS][DUCKDB_CHUNK_ROWS];
+};
+
+static uint32_t domain_hash(struct span text)
+{
+    uint32_t hash = 2166136261u;
+    for (size_t i = 0; i < text.len; i++) hash = (hash ^ text.data[i]) * 16777619u;
+    return hash ^ hash >> 15;
+}
+
+static void domain_build(struct domain_index *index, const struct group_column *group)
+{
+    for (uint32_t i = 0; i < group->domain_count; i++) {
+        uint32_t at = domain_hash(group->domain[i]) % DOMAIN_SLOTS;
+        while (index->slot[at] != 0) at = (at + 1) % DOMAIN_SLOTS;
+        index->slot[at] = (uint8_t)(i + 1);
+    }
+}
+
+/* TABLES_NO_CELL when the text is not in the domain. */
+static uint32_t domain_find(const struct domain_index *index, const struct group_column *group,
+                            struct span text)
+{
+    uint32_t at = domain_hash(text) % DOMAIN_SLOTS;
+    for (; index->slot[at] != 0; at = (at + 1) % DOMAIN_SLOTS)
+        if (span_equal(group->domain[index->slot[at] - 1], text)) return index->slot[at] - 1u;
+    return TABLES_NO_CELL;
+}
+
+_Static_assert(CAP_DOMAIN < DOMAIN_SLOTS / 2, "an index has free slots");
+
+static void put_output(struct buffer *sql, int output, bool as_text)
+{
+    buffer_put_text(sql, as_text ? "CAST(c" : "c");
+    buffer_put_decimal(sql, output);
+    buffer_put_text(sql, as_text ? " AS VARCHAR), " : ", ");
+}
+
+/* Unit, groups, values in this order; a last constant ends the list whatever was asked for. */
+static void put_query(struct buffer *sql, const struct tables_select *select, uint32_t input)
+{
+    buffer_put_text(sql, "SELECT ");
+    if (select->unit >= 0) put_output(sql, select->unit, true);
+    for (uint32_t i = 0; i < select->step->group_count; i++) put_output(sql, select->group[i], true);
+    for (uint32_t i = 0; i < select->step->statistic_count; i++)
+        if (select->value[i] >= 0) put_output(sql, select->value[i], false);
+    buffer_put_text(sql, "0 FROM (SELECT ");
+    buffer_put_text(sql, select->plan.list);
+    buffer_put_text(sql, " FROM in_");
+    buffer_put_decimal(sql, input);
+    buffer_put_text(sql, " AS \"input\" ");
+    buffer_put_text(sql, select->plan.condition);
+    buffer_put_text(sql, ")");
+    buffer_put_zero(sql);
+}
+
+static uint64_t first_value_column(const struct tables_select *select)
+{
+    return (select->unit >= 0 ? 1u : 0u) + select->step->group_count;
+}
+
+static void read_number_columns(struct tables_rows *r)
+{
+    uint64_t column = first_value_column(r->select);
+    for (uint32_t i = 0; i < r->select->step->statistic_count; i++) {
+        if (r->select->value[i] < 0) continue;
+        duckdb_logical_type type = r->api->column_logical_type(&r->result, column++);
+        r->number[i].type = (enum duckdb_type)r->api->get_type_id(type);
+        if (r->number[i].type == DUCKDB_DECIMAL) {
+            r->number[i].scale = r->api->decimal_scale(type);
+            r->number[i].storage = (enum duckdb_type)r->api->decimal_internal_type(type);
+        }
+        r->api->destroy_logical_type(&type);
+    }
+}
+
+static enum err rows_start(struct tables_rows *r, struct tables *t, const char *sql)
+{
+    if (r->api->prepare(t->session.connection, sql, &r->statement) != DUCKDB_SUCCESS) return ERR_REFUSED;
+    if (r->api->pending_prepared_streaming(r->statement, &r->pending) != DUCKDB_SUCCESS) return ERR_REFUSED;
+    if (r->api->execute_pending(r->pending, &r->result) != DUCKDB_SUCCESS) return ERR_REFUSED;
+    read_number_columns(r);
+    return OK;
+}
+
+enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t input,
+                          const struct tables_select *select)
+{
+    ASSERT(t->locked && input < t->source_count);
+    *out = NULL;
+    struct tables_rows *r = calloc(1, sizeof *r);
+    size_t cap = strlen(select->plan.list) + strlen(select->plan.condition) + 4096;
+    uint8_t *sql = malloc(cap);
+    if (r == NULL || sql == NULL) {
+        free(r);
+        free(sql);
+        return ERR_NO_MEMORY;
+    }
+    r->api = t->session.api;
+    r->select = select;
+    for (uint32_t i = 0; i < select->step->group_count; i++)
+        domain_build(&r->domain[i], &select->step->group[i]);
+    struct buffer text = buffer_make(sql, cap);
+    put_query(&text, select, input);
+    enum err err = buffer_done(&text);
+    if (err == OK) err = rows_start(r, t, (const char *)sql);
+    free(sql);
+    if (err != OK) tables_rows_close(r);
+    if (err == OK) *out = r;
+    return err;
+}
+
+void tables_rows_close(struct tables_rows *r)
+{
+    if (r == NULL) return;
+    r->api->destroy_result(&r->result);
+    if (r->pending != NULL) r->api->destroy_pending(&r->pending);
+    if (r->statement != NULL) r->api->destroy_prepare(&r->statement);
+    secret_wipe(r, sizeof *r);
+    free(r);
+}
+
+static grid_wide read_integer(enum duckdb_type storage, const void *data, uint64_t row)
+{
+    switch (storage) {
+    case DUCKDB_BOOLEAN: return ((const uint8_t *)data)[row] != 0;
+    case DUCKDB_TINYINT: return ((const int8_t *)data)[row];
+    case DUCKDB_SMALLINT: return ((const int16_t *)data)[row];
+    case DUCKDB_INTEGER:
+    case DUCKDB_DATE: return ((const int32_t *)data)[row];
+    case DUCKDB_BIGINT: return ((const int64_t *)data)[row];
+    case DUCKDB_HUGEINT: {
+        const struct duckdb_hugeint *wide = (const struct duckdb_hugeint *)data + row;
+        return (grid_wide)wide->upper * ((grid_wide)1 << 64) + (grid_wide)wide->lower;
+    }
+    case DUCKDB_FLOAT:
+    case DUCKDB_DOUBLE:
+    case DUCKDB_VARCHAR:
+    case DUCKDB_DECIMAL: break;
+    }
+    UNREACHABLE();
+}
+
+static bool read_value(int64_t *out, const struct number_column *column, const void *data, uint64_t row,
+                       uint32_t places)
+{
+    if (column->type == DUCKDB_DOUBLE) return grid_from_double(out, ((const double *)data)[row], places);
+    if (column->type == DUCKDB_FLOAT)
+        return grid_from_double(out, (double)((const float *)data)[row], places);
+    enum duckdb_type storage = column->type == DUCKDB_DECIMAL ? column->storage : column->type;
+    *out = grid_from_decimal(read_integer(storage, data, row), column->scale, places);
+    return true;
+}
+
+/* A count reads no number, only whether there is one. */
+static bool read_present(const struct number_column *column, const void *data, uint64_t row)
+{
+    if (column->type == DUCKDB_DOUBLE) return !isnan(((const double *)data)[row]);
+    if (column->type == DUCKDB_FLOAT) return !isnan(((const float *)data)[row]);
+    return true;
+}
+
+static void fill_value(struct tables_rows *r, uint32_t index, duckdb_vector vector, uint32_t row_count)
+{
+    const struct statistic *statistic = &r->select->step->statistic[index];
+    const void *data = r->api->vector_get_data(vector);
+    const uint64_t *validity = r->api->vector_get_validity(vector);
+    for (uint32_t row = 0; row < row_count; row++) {
+        int64_t value = 0;
+        bool valid = duckdb_valid(validity, row);
+        if (valid && statistic->kind == STATISTIC_SUM)
+            valid = read_value(&value, &r->number[index], data, row, statistic->places);
+        else if (valid)
+            valid = read_present(&r->number[index], data, row);
+        r->value[index][row] = valid ? value : 0;
+        r->valid[index][row] = valid;
+    }
+}
+
+static void fill_units(struct tables_rows *r, duckdb_vector vector, uint32_t row_count)
+{
+    const union duckdb_string *text = r->api->vector_get_data(vector);
+    const uint64_t *validity = r->api->vector_get_validity(vector);
+    for (uint32_t row = 0; row < row_count; row++) {
+        if (!duckdb_valid(validity, row)) {
+            r->cell[row] = TABLES_NO_CELL;
+            continue;
+        }
+        struct hash32 hash = sha256(duckdb_string_span(&text[row]));
+        memcpy(r->unit[row].bytes, hash.bytes, sizeof r->unit[row].bytes);
+    }
+}
+
+/* cell = cell of the groups before * size of this domain + place in it. */
+static void fill_group(struct tables_rows *r, uint32_t index, duckdb_vector vector, uint32_t row_count)
+{
+    const struct group_column *group = &r->select->step->group[index];
+    const union duckdb_string *text = r->api->vector_get_data(vector);
+    const uint64_t *validity = r->api->vector_get_validity(vector);
+    for (uint32_t row = 0; row < row_count; row++) {
+        if (r->cell[row] == TABLES_NO_CELL) continue;
+        uint32_t place = TABLES_NO_CELL;
+        if (duckdb_valid(validity, row))
+            place = domain_find(&r->domain[index], group, duckdb_string_span(&text[row]));
+        r->cell[row] = place == TABLES_NO_CELL ? TABLES_NO_CELL : r->cell[row] * group->domain_count + place;
+    }
+}
+
+static void fill(struct tables_rows *r, duckdb_chunk data, struct tables_chunk *chunk)
+{
+    const struct tables_select *select = r->select;
+    uint64_t column = 0;
+    memset(r->cell, 0, sizeof r->cell);
+    if (select->unit >= 0) fill_units(r, r->api->data_chunk_get_vector(data, column++), chunk->row_count);
+    for (uint32_t i = 0; i < select->step->group_count; i++)
+        fill_group(r, i, r->api->data_chunk_get_vector(data, column++), chunk->row_count);
+    for (uint32_t i = 0; i < select->step->statistic_count; i++) {
+        if (select->value[i] >= 0)
+            fill_value(r, i, r->api->data_chunk_get_vector(data, column++), chunk->row_count);
+        else
+            memset(r->valid[i], 1, sizeof r->valid[i]);
+        chunk->value[i] = r->value[i];
+        chunk->valid[i] = r->valid[i];
+    }
+    chunk->cell = r->cell;
+    chunk->unit = select->unit >= 0 ? r->unit : NULL;
+}
+
+enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk)
+{
+    *chunk = (struct tables_chunk){0};
+    while (!r->ended) {
+        duckdb_chunk data = r->api->fetch_chunk(r->result);
+        uint64_t row_count = data == NULL ? 0 : r->api->data_chunk_get_size(data);
+        if (row_count > DUCKDB_CHUNK_ROWS) UNREACHABLE();
+        chunk->row_count = (uint32_t)row_count;
+        if (row_count > 0) fill(r, data, chunk);
+        r->ended = data == NULL;
+        if (data != NULL) r->api->destroy_data_chunk(&data);
+        if (row_count > 0) return OK;
+    }
+    const char *error = r->api->result_error(&r->result);
+    return error == NULL || error[0] == 0 ? OK : ERR_REFUSED;
+}

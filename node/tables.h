@@ -1,0 +1,86 @@
+/* tables: the rows of an enclave's inputs, or of an owner's file at sealing, through a locked-down DuckDB.
+ *
+ * Rules:
+ * - In memory only: no spill file, no extension, no other file than the descriptors given, settings locked (duckdb.h).
+ * - Columns and types are the declared schema's; nothing is sniffed from the file. A CSV field that is empty or the
+ *   missing mark is NULL. Decimal columns are doubles; the grid rounds them (grid.h).
+ * - A SELECT runs only as select_check printed it, so a row's result depends on that row alone and no row can fail.
+ * - Rows are read chunk by chunk: memory is DuckDB's limit plus one chunk, whatever the input's size. Order is not
+ *   defined; who needs one sorts.
+ * Errors: tables_open, tables_lock and tables_check say in `why` what DuckDB said, which may quote the data: it is for
+ * the owner's eyes at sealing and never leaves an enclave. Running a SELECT gives no text: any failure that depends on
+ * rows is ERR_REFUSED. ERR_UNAVAILABLE without DuckDB.
+ * Threads: one at a time; DuckDB uses as many inside as given. Ownership: descriptors stay the caller's and must stay
+ * open until tables_close; a schema's spans must outlive the tables. */
+#ifndef PERIGEE_NODE_TABLES_H
+#define PERIGEE_NODE_TABLES_H
+
+#include "node/select_check.h"
+
+enum tables_format { TABLES_CSV, TABLES_PARQUET };
+
+struct tables_source {
+    int fd; /* a memfd, or a file opened for reading */
+    enum tables_format format;
+    bool header;         /* csv: the first line holds names, which are skipped */
+    char delimiter;      /* csv */
+    struct span missing; /* csv: one more spelling of NULL, e.g. "?"; may be empty */
+    const struct schema *schema;
+};
+
+struct tables;
+
+/* threads at least 1; memory_bytes is DuckDB's limit. */
+MUST_USE enum err tables_open(struct tables **out, uint32_t threads, uint64_t memory_bytes, char *why,
+                              size_t why_len);
+void tables_close(struct tables *t); /* NULL is fine */
+/* Inputs are numbered from 0 in the order added. ERR_FULL, ERR_RANGE (descriptor, delimiter, mark). */
+MUST_USE enum err tables_add(struct tables *t, const struct tables_source *source);
+/* After the last tables_add and before anything else. */
+MUST_USE enum err tables_lock(struct tables *t, char *why, size_t why_len);
+/* Read every field of the input as its declared type and count the rows. */
+MUST_USE enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why,
+                               size_t why_len);
+
+/* A step's SELECT over one schema, checked, with the outputs that play a part. */
+struct tables_select {
+    struct select_plan plan;
+    const struct step *step;
+    int unit;        /* output, or -1: a row is a unit */
+    int unit_source; /* index of the schema's column behind it, or -1 */
+    int group[CAP_GROUPS];
+    int value[CAP_STATISTICS]; /* -1: counts rows */
+};
+/* `unit_column` names the unit's output, empty when a row is a unit. The unit must be a bare column. ERR_SQL, with what
+ * is wrong in `why`; public. The step must outlive the select. */
+MUST_USE enum err tables_select_make(struct tables_select *out, const struct step *step,
+                                     struct span unit_column, const struct schema *schema, char *why,
+                                     size_t why_len);
+void tables_select_free(struct tables_select *select);
+
+struct tables_unit {
+    uint8_t bytes[16];
+}; /* the first half of SHA-256 of the unit's text */
+
+#define TABLES_NO_CELL UINT32_MAX
+
+/* Arrays of row_count entries. cell is TABLES_NO_CELL when the row belongs to no cell of the public domains or has a NULL
+ * unit: it takes part in nothing. value and valid are per statistic: the value on the statistic's grid, not clipped;
+ * a count's value is 0. NULL and NaN are not valid. */
+struct tables_chunk {
+    uint32_t row_count;
+    const struct tables_unit *unit; /* NULL when a row is a unit */
+    const uint32_t *cell;
+    const int64_t *value[CAP_STATISTICS];
+    const uint8_t *valid[CAP_STATISTICS];
+};
+
+struct tables_rows;
+
+MUST_USE enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t input,
+                                   const struct tables_select *select);
+/* The next rows; row_count 0 at the end. The arrays live until the next call. */
+MUST_USE enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk);
+void tables_rows_close(struct tables_rows *r); /* NULL is fine; wipes what it held */
+
+#endif
