@@ -413,27 +413,26 @@ static enum err read_ask(struct core *c, struct pending *p)
     if (h->kind != KIND_COMMIT_ASK) return ERR_KIND;
     TRY(body_decode(&a->commit, KIND_COMMIT_ASK, a->record.body));
     if (!ID_EQUAL(a->commit.run, p->run) || a->commit.term != p->term) return ERR_CONFLICT;
+    a->facts.kem = a->commit.kem; /* what goes there is a signature anyone may see: a wrong key harms only the asker */
     return OK;
 }
 
-/* The box: the X25519 key that answers go to (32), then the packed, signed ask. For shares the ask itself names the key
- * again and the evidence binds it; a commit's answer is a signature anyone may see, so a wrong key only harms the asker. */
+/* The box holds the packed, signed ask. */
 static void on_opened(struct core *c, struct pending *p, const struct event *event)
 {
-    bool ok = event->err == OK && event->bytes.len > 32;
+    bool ok = event->err == OK;
     if (ok) p->side = pool_take(&c->pool, sizeof(struct ask));
     struct ask *a = ask_of(p);
     ok = ok && a != NULL && event->bytes.len <= sizeof a->opened;
     if (ok) {
         memcpy(a->opened, event->bytes.data, event->bytes.len);
-        ok = record_unpack(&a->record, span_make(a->opened + 32, event->bytes.len - 32)) == OK && read_ask(c, p) == OK;
+        ok = record_unpack(&a->record, span_make(a->opened, event->bytes.len)) == OK && read_ask(c, p) == OK;
     }
     if (!ok) {
         c->refused_messages++;
         pending_end(c, p);
         return;
     }
-    if (a->record.header.kind == KIND_COMMIT_ASK) memcpy(a->facts.kem.bytes, a->opened, 32);
     ask_verify(c, p, on_ask_verified, a->record.header.author,
                record_sign_hash(a->record.header.kind, a->record.header_bytes), &a->record.signature);
 }

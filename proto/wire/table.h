@@ -190,7 +190,8 @@
     F(UINT, term, UINT32_MAX)                                                                                \
     F(UINT, index, 255)                                                                                      \
     F(ID, commitment, struct hash32)                                                                         \
-    F(ID, core, struct hash32)
+    F(ID, core, struct hash32)                                                                               \
+    F(ID, kem, struct kem_public)
 #define BODY_ENDING(F)                                                                                       \
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
