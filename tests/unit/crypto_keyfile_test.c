@@ -2,6 +2,7 @@
 #include "crypto/keyfile.h"
 #include "crypto/secret.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,7 +36,7 @@ static int tear_down(void **state)
     (void)state;
     secret_free(back);
     (void)unlink(path);
-    return rmdir(folder); /* fails if a draft was left behind */
+    return rmdir(folder);
 }
 
 static int remove_key(void **state)
@@ -134,12 +135,29 @@ static void mode_and_owner(void **state)
     assert_reads("kem", span_make(secret, 32), SPAN_NONE);
 }
 
+static uint32_t folder_entries(void)
+{
+    DIR *dir = opendir(folder);
+    uint32_t count = 0;
+    assert_non_null(dir);
+    while (readdir(dir) != NULL) count++;
+    assert_int_equal(closedir(dir), 0);
+    return count - 2; /* "." and ".." */
+}
+
 static void never_overwrites(void **state)
 {
     (void)state;
+    assert_int_equal(folder_entries(), 0);
     assert_int_equal(keyfile_write(path, "kem", span_make(secret, 32), SPAN_NONE), OK);
     assert_int_equal(keyfile_write(path, "kem", span_make(secret, 33), SPAN_NONE), ERR_CONFLICT);
     assert_reads("kem", span_make(secret, 32), SPAN_NONE);
+    assert_int_equal(folder_entries(), 1); /* no draft is left behind */
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(symlink("/nonexistent/target", path),
+                     0); /* a name that appears to be free until the last step */
+    assert_int_equal(keyfile_write(path, "kem", span_make(secret, 32), SPAN_NONE), ERR_CONFLICT);
+    assert_int_equal(folder_entries(), 1);
     assert_int_equal(keyfile_write("/nonexistent/folder/key", "kem", span_make(secret, 32), SPAN_NONE),
                      ERR_IO);
 }
