@@ -97,6 +97,7 @@ static void facts_of_groups(struct visitor *v, const struct step *s, uint32_t in
     }
 }
 
+/* Without privacy there is no epsilon to name: it is zero. */
 static void put_statistic(struct buffer *out, const struct statistic *x)
 {
     buffer_put_text(out, statistic_kind_names[x->kind]);
@@ -110,6 +111,7 @@ static void put_statistic(struct buffer *out, const struct statistic *x)
         buffer_put_text(out, ", decimal places ");
         buffer_put_decimal(out, x->places);
     }
+    if (x->epsilon_nano == 0) return;
     buffer_put_text(out, ", epsilon ");
     field_decimal_text(out, (int64_t)x->epsilon_nano, EPSILON_PLACES);
 }
@@ -143,6 +145,7 @@ static void facts_of_step(struct visitor *v, const struct step *s, uint32_t inde
     fact_begin_step(&f, index, "query", SPAN_NONE);
     buffer_put(&f.value, s->select);
     fact_end(&f, v);
+    if (s->rows_per_unit == 0) return; /* output rows: no gate */
     fact_begin_step(&f, index, "rows used of each unit", SPAN_NONE);
     buffer_put_decimal(&f.value, s->rows_per_unit);
     fact_end(&f, v);

@@ -82,8 +82,8 @@ static void render_contribution(struct buffer *out, const struct workflow *w, co
     buffer_put_text(out, " of each ");
     put_unit(out, w);
     buffer_put_text(out, w->scope == SCOPE_GLOBAL && !w->privacy_none
-                             ? " over all datasets together is used.\n"
-                             : " is used.\n");
+                             ? " over all datasets together are used.\n"
+                             : " are used.\n");
 }
 
 /* What the noise is expected to be off by, rounded up: the scale of the distribution, in the unit of the result. */
@@ -194,7 +194,9 @@ static void render_step(struct buffer *out, const struct workflow *w, uint32_t i
         buffer_put_text(out, "  THE ROWS THIS QUERY YIELDS ARE THE OUTPUT.\n");
         return;
     }
-    buffer_put_text(out, "  The rows it yields stay in the enclave. Only the results below leave it.\n");
+    buffer_put_text(
+        out, "  The rows it yields stay in the enclave. Only the results below leave it, taken over all\n"
+             "  datasets of the run together.\n");
     render_groups(out, s);
     render_contribution(out, w, s);
     render_results(out, w, s);
@@ -266,7 +268,7 @@ static void render_scope(struct buffer *out, const struct workflow *w)
             out, " is protected within each owner's data. A person present at m owners loses up to m x ");
         put_epsilon(out, w->epsilon_nano);
         buffer_put_text(out, " by one run; present at all ");
-        put_number(out, owners);
+        put_count(out, owners, "owner");
         buffer_put_text(out, ", up to ");
         put_epsilon(out, owners * w->epsilon_nano);
         buffer_put_text(out, ".\n");

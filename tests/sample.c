@@ -1,5 +1,7 @@
 #include "tests/sample.h"
 
+#include "crypto/types.h"
+
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -9,264 +11,92 @@
 
 #include <cmocka.h>
 
-#define MEMBER(digits, organisation, jurisdiction, roles)                                                    \
-    "{\"dkg\":\"" SAMPLE_ID("d" digits) "\",\"jurisdiction\":\"" jurisdiction "\",\"kem\":\"" SAMPLE_ID(     \
-        "c" digits) "\",\"node\":\"" SAMPLE_ID("a" digits) "\",\"organisation\":\"" organisation             \
-                                                           "\",\"roles\":[" roles "]}"
-#define OWNER_ROLES "\"custodian\",\"owner\",\"steward\""
+/* The formatter breaks string concatenation beyond reading. */
+/* clang-format off */
+#define MEMBER(digits, organisation, jurisdiction)                                                           \
+    "{\"dkg\":\"" SAMPLE_ID("d" digits) "\",\"jurisdiction\":\"" jurisdiction                                \
+    "\",\"kem\":\"" SAMPLE_ID("c" digits) "\",\"node\":\"" SAMPLE_ID("a" digits)                             \
+    "\",\"organisation\":\"" organisation "\",\"roles\":[\"custodian\",\"owner\",\"steward\"]}"
 
-const char
-    sample_charter
-        [] =
-            "{\"accept_simulated\":true,\"drift_ppm\":200,\"evidence_age_max_ms\":600000,\"extra\":{"
-            "\"motto\":"
-            "\"ad fontes\"},"
-            "\"lease_ms\":1000,\"members\":[" MEMBER("1", "budapest", "EU", OWNER_ROLES) "," MEMBER(
-                "2", "cleveland",
-                "US-OH", OWNER_ROLES) "," MEMBER("3", "long-beach", "US-CA",
-                                                 OWNER_ROLES) "," MEMBER("4", "zurich", "CH",
-                                                                         OWNER_ROLES) ","
-                                                                                      "{\"approval\":"
-                                                                                      "\"" SAMPLE_ID("b5") "\",\"jurisdiction\":\"CH\",\"kem\":\"" SAMPLE_ID(
-                                                                                          "c5") "\",\"node\":"
-                                                                                                "\"" SAMPLE_ID(
-                                                                                                    "a5") "\""
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "o"
-                                                                                                          "rg"
-                                                                                                          "a"
-                                                                                                          "ni"
-                                                                                                          "s"
-                                                                                                          "at"
-                                                                                                          "i"
-                                                                                                          "on"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "\""
-                                                                                                          "g"
-                                                                                                          "pu"
-                                                                                                          "-"
-                                                                                                          "ha"
-                                                                                                          "l"
-                                                                                                          "l"
-                                                                                                          "\""
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "ro"
-                                                                                                          "l"
-                                                                                                          "es"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "["
-                                                                                                          "\""
-                                                                                                          "co"
-                                                                                                          "m"
-                                                                                                          "pu"
-                                                                                                          "t"
-                                                                                                          "e"
-                                                                                                          "\""
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "re"
-                                                                                                          "q"
-                                                                                                          "ue"
-                                                                                                          "s"
-                                                                                                          "te"
-                                                                                                          "r"
-                                                                                                          "\""
-                                                                                                          "]"
-                                                                                                          "}]"
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "n"
-                                                                                                          "am"
-                                                                                                          "e"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "\""
-                                                                                                          "h"
-                                                                                                          "ea"
-                                                                                                          "r"
-                                                                                                          "t"
-                                                                                                          "\""
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "pe"
-                                                                                                          "r"
-                                                                                                          "ig"
-                                                                                                          "e"
-                                                                                                          "e"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "\""
-                                                                                                          "ch"
-                                                                                                          "a"
-                                                                                                          "rt"
-                                                                                                          "e"
-                                                                                                          "r/"
-                                                                                                          "1"
-                                                                                                          "\""
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "ra"
-                                                                                                          "n"
-                                                                                                          "k_"
-                                                                                                          "de"
-                                                                                                          "l"
-                                                                                                          "ay"
-                                                                                                          "_"
-                                                                                                          "ms"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "50"
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "s"
-                                                                                                          "ke"
-                                                                                                          "w"
-                                                                                                          "_m"
-                                                                                                          "a"
-                                                                                                          "x_"
-                                                                                                          "ms"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "60"
-                                                                                                          "0"
-                                                                                                          "00"
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "t"
-                                                                                                          "hr"
-                                                                                                          "e"
-                                                                                                          "sh"
-                                                                                                          "o"
-                                                                                                          "ld"
-                                                                                                          "s"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "{"
-                                                                                                          "\""
-                                                                                                          "f"
-                                                                                                          "\""
-                                                                                                          ":1"
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "k"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "2,"
-                                                                                                          "\""
-                                                                                                          "q"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "3,"
-                                                                                                          "\""
-                                                                                                          "s"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "3,"
-                                                                                                          "\""
-                                                                                                          "t"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "3}"
-                                                                                                          ","
-                                                                                                          "\""
-                                                                                                          "v"
-                                                                                                          "er"
-                                                                                                          "s"
-                                                                                                          "io"
-                                                                                                          "n"
-                                                                                                          "\""
-                                                                                                          ":"
-                                                                                                          "1"
-                                                                                                          "}";
+const char sample_charter[] =
+    "{\"accept_simulated\":true,\"drift_ppm\":200,\"evidence_age_max_ms\":600000,\"extra\":{\"motto\":\"ad fontes\"},"
+    "\"lease_ms\":1000,\"members\":["
+    MEMBER("1", "budapest", "EU") ","
+    MEMBER("2", "cleveland", "US-OH") ","
+    MEMBER("3", "long-beach", "US-CA") ","
+    MEMBER("4", "zurich", "CH") ","
+    "{\"approval\":\"" SAMPLE_ID("b5") "\",\"jurisdiction\":\"CH\",\"kem\":\"" SAMPLE_ID("c5") "\",\"node\":\""
+    SAMPLE_ID("a5") "\",\"organisation\":\"gpu-hall\",\"roles\":[\"compute\",\"requester\"]}],"
+    "\"name\":\"heart\",\"perigee\":\"charter/1\",\"rank_delay_ms\":50,\"skew_max_ms\":60000,"
+    "\"thresholds\":{\"f\":1,\"k\":2,\"q\":3,\"s\":3,\"t\":3},\"version\":1}";
 
 const char sample_ddo[] =
-    "{\"dataset\":{\"budget\":\"8.5\",\"currency\":\"epsilon\",\"row_count\":303,\"row_count_exact\":true,"
-    "\"schema\":["
+    "{\"dataset\":{\"budget\":\"8.5\",\"currency\":\"epsilon\",\"row_count\":303,\"row_count_exact\":true,\"schema\":["
     "{\"name\":\"patient_id\",\"type\":\"integer\"},{\"name\":\"age\",\"type\":\"integer\"},"
     "{\"name\":\"trestbps\",\"type\":\"decimal\"},{\"name\":\"y\",\"type\":\"boolean\"}],"
-    "\"unit_column\":\"patient_id\"},\"description\":\"Heart disease, "
-    "Z\xc3\xbcrich\",\"dt\":\"dt:perigee:" SAMPLE_ID(
-        "e1") "\",\"extra\":{\"price\":\"0\"},\"jurisdiction\":\"CH\",\"name\":\"heart-zurich\","
-              "\"perigee\":\"ddo/1\",\"services\":[{\"child_dts\":[],\"endpoint\":\"tcp://10.0.0.4:7000\","
-              "\"supported_ops\":[\"" SAMPLE_ID("0a") "\"],\"type\":\"aggregate\"}],\"type\":\"dataset\"}";
+    "\"unit_column\":\"patient_id\"},\"description\":\"Heart disease, Z\xc3\xbcrich\",\"dt\":\"dt:perigee:"
+    SAMPLE_ID("e1") "\",\"extra\":{\"price\":\"0\"},\"jurisdiction\":\"CH\",\"name\":\"heart-zurich\","
+    "\"perigee\":\"ddo/1\",\"services\":[{\"child_dts\":[],\"endpoint\":\"tcp://10.0.0.4:7000\","
+    "\"supported_ops\":[\"" SAMPLE_ID("0a") "\"],\"type\":\"aggregate\"}],\"type\":\"dataset\"}";
 
-const char sample_algorithm[] = "{\"description\":\"\",\"dt\":\"dt:perigee:" SAMPLE_ID(
-    "f0") "\",\"jurisdiction\":\"EU\",\"name\":\"study\","
-          "\"perigee\":\"ddo/1\",\"services\":[{\"child_dts\":[\"dt:perigee:" SAMPLE_ID(
-              "e1") "\",\"dt:perigee:" SAMPLE_ID("e2") "\"],\"endpoint\":\"\",\"supported_ops\":[],\"type\":"
-                                                       "\"study\"}],\"type\":\"algorithm\"}";
+const char sample_algorithm[] =
+    "{\"description\":\"\",\"dt\":\"dt:perigee:" SAMPLE_ID("f0") "\",\"jurisdiction\":\"EU\",\"name\":\"study\","
+    "\"perigee\":\"ddo/1\",\"services\":[{\"child_dts\":[\"dt:perigee:" SAMPLE_ID("e1") "\",\"dt:perigee:"
+    SAMPLE_ID("e2") "\"],\"endpoint\":\"\",\"supported_ops\":[],\"type\":\"study\"}],\"type\":\"algorithm\"}";
 
 const char sample_policy[] =
-    "{\"export\":\"to-enclave\",\"jurisdictions\":[\"EU\",\"CH\"],\"need_gpu\":false,"
-    "\"perigee\":\"policy/1\"}";
+    "{\"export\":\"to-enclave\",\"jurisdictions\":[\"EU\",\"CH\"],\"need_gpu\":false,\"perigee\":\"policy/1\"}";
 
 const char sample_op[] =
     "{\"code\":\"" SAMPLE_ID("0c") "\",\"description\":\"counts and sums\",\"name\":\"table\","
-                                   "\"output\":\"aggregate\",\"perigee\":\"op/1\",\"runtime\":\"select\"}";
+    "\"output\":\"aggregate\",\"perigee\":\"op/1\",\"runtime\":\"select\"}";
 
 #define INPUT(digits, owner, name)                                                                           \
-    "{\"dt\":\"dt:perigee:" SAMPLE_ID("e" digits) "\",\"name\":\"" name "\",\"owner\":\"" SAMPLE_ID(         \
-        "a" owner) "\",\"schema\":\"" SAMPLE_ID("5c") "\"}"
+    "{\"dt\":\"dt:perigee:" SAMPLE_ID("e" digits) "\",\"name\":\"" name "\",\"owner\":\""                    \
+    SAMPLE_ID("a" owner) "\",\"schema\":\"" SAMPLE_ID("5c") "\"}"
 #define WORKFLOW_BEGIN                                                                                       \
-    "{\"app_id\":\"dt:perigee:" SAMPLE_ID(                                                                   \
-        "f0") "\",\"attestation\":{\"evidence\":[\"simulated\",\"tdx\"],"                                    \
-              "\"gpu\":\"none\",\"workers\":\"default\"},\"description\":\"Blood pressure by age\","         \
-              "\"engine\":\"int-gate/1\",\"extra\":{\"ticket\":17},\"inputs\":[" INPUT(                      \
-                  "1", "1",                                                                                  \
-                  "budapest") "," INPUT("2", "2",                                                            \
-                                        "cleveland") "," INPUT("3", "2",                                     \
-                                                               "cleveland-2") "],\"mode\":\"enclave\","      \
-                                                                              "\"name\":\"heart-pressure\"," \
-                                                                              "\"output\":{\"max_bytes\":"   \
-                                                                              "16384,\"readers\":["          \
-                                                                              "\"" SAMPLE_ID("a4") "\"],"    \
-                                                                                                   "\"type"  \
-                                                                                                   "\":"
+    "{\"app_id\":\"dt:perigee:" SAMPLE_ID("f0") "\",\"attestation\":{\"evidence\":[\"simulated\",\"tdx\"],"  \
+    "\"gpu\":\"none\",\"workers\":\"default\"},\"description\":\"Blood pressure by age\","                   \
+    "\"engine\":\"int-gate/1\",\"extra\":{\"ticket\":17},\"inputs\":["                                       \
+    INPUT("1", "1", "budapest") "," INPUT("2", "2", "cleveland") "," INPUT("3", "2", "cleveland-2")          \
+    "],\"mode\":\"enclave\",\"name\":\"heart-pressure\",\"output\":{\"max_bytes\":16384,\"readers\":[\""     \
+    SAMPLE_ID("a4") "\"],\"type\":"
 #define WORKFLOW_MIDDLE                                                                                      \
     "\"quorum\":{\"owners\":2},\"requesters\":[\"" SAMPLE_ID("a5") "\"],\"residency\":{\"allow\":[\"EU\","   \
-                                                                   "\"CH\"]},\"steps\":["
+    "\"CH\"]},\"steps\":["
 
-const char sample_workflow[] = WORKFLOW_BEGIN
-    "\"aggregate\"},\"perigee\":\"workflow/1\",\"privacy\":{\"currency\":\"epsilon\",\"delta\":\"0\","
-    "\"epsilon\":\"1.5\",\"mechanism\":\"discrete-laplace\",\"scope\":\"per-owner\",\"unit\":\"patient_id\"}"
-    "," WORKFLOW_MIDDLE
+const char sample_workflow[] =
+    WORKFLOW_BEGIN "\"aggregate\"},\"perigee\":\"workflow/1\",\"privacy\":{\"currency\":\"epsilon\",\"delta\":\"0\","
+    "\"epsilon\":\"1.5\",\"mechanism\":\"discrete-laplace\",\"scope\":\"per-owner\",\"unit\":\"patient_id\"},"
+    WORKFLOW_MIDDLE
     "{\"derived\":[{\"denominator\":\"n\",\"name\":\"prevalence\",\"numerator\":\"positive\"},"
     "{\"denominator\":\"n\",\"name\":\"bp_mean\",\"numerator\":\"bp_sum\"}],"
     "\"groups\":[{\"domain\":[\"<50\",\"50-59\",\"60+\"],\"name\":\"age_band\"},"
     "{\"domain\":[\"f\",\"m\"],\"name\":\"sex\"}],"
-    "\"op\":\"" SAMPLE_ID(
-        "0a") "\",\"rows_per_unit\":2,\"runtime\":\"select\","
-              "\"select\":\"SELECT patient_id, age_band, sex, y AS positive, trestbps AS resting_bp FROM "
-              "input\","
-              "\"statistics\":[{\"column\":\"\",\"epsilon\":\"0.5\",\"kind\":\"count\",\"name\":\"n\"},"
-              "{\"column\":\"positive\",\"epsilon\":\"0.25\",\"kind\":\"count\",\"name\":\"positive\"},"
-              "{\"column\":\"resting_bp\",\"epsilon\":\"0.75\",\"kind\":\"sum\",\"lower\":\"80\",\"name\":"
-              "\"bp_sum\","
-              "\"places\":1,\"upper\":\"200.5\"}]}]}";
+    "\"op\":\"" SAMPLE_ID("0a") "\",\"rows_per_unit\":2,\"runtime\":\"select\","
+    "\"select\":\"SELECT patient_id, age_band, sex, y AS positive, trestbps AS resting_bp FROM input\","
+    "\"statistics\":[{\"column\":\"\",\"epsilon\":\"0.5\",\"kind\":\"count\",\"name\":\"n\"},"
+    "{\"column\":\"positive\",\"epsilon\":\"0.25\",\"kind\":\"count\",\"name\":\"positive\"},"
+    "{\"column\":\"resting_bp\",\"epsilon\":\"0.75\",\"kind\":\"sum\",\"lower\":\"80\",\"name\":\"bp_sum\","
+    "\"places\":1,\"upper\":\"200.5\"}]}]}";
 
-const char sample_workflow_rows[] = WORKFLOW_BEGIN
-    "\"rows\"},\"perigee\":\"workflow/1\",\"privacy\":\"none\"," WORKFLOW_MIDDLE "{\"op\":\"" SAMPLE_ID(
-        "0b") "\",\"runtime\":\"sql\",\"select\":\"SELECT age, avg(trestbps) FROM input GROUP BY age\"}]}";
+const char sample_workflow_rows[] =
+    WORKFLOW_BEGIN "\"rows\"},\"perigee\":\"workflow/1\",\"privacy\":\"none\"," WORKFLOW_MIDDLE
+    "{\"op\":\"" SAMPLE_ID("0b") "\",\"runtime\":\"sql\","
+    "\"select\":\"SELECT age, avg(trestbps) FROM input GROUP BY age\"}]}";
 
-#define ENVELOPE_PART "0123456789abcdef0123456789abcdef"
-#define ENVELOPE_HEX                                                                                         \
-    ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART        \
-        ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART ENVELOPE_PART
+#define HEX_16 "0123456789abcdef0123456789abcdef"
+#define HEX_176 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16
+_Static_assert(sizeof(HEX_176) - 1 == 2 * ENVELOPE_BYTES, "the sample's envelope has the length of one");
 
-const char sample_manifest
-    [] = "{\"app_id\":\"dt:perigee:" SAMPLE_ID("f0") "\",\"chunk_count\":3,\"commitment\":\"" SAMPLE_ID("01") "\",\"compose\":\"" SAMPLE_ID("02") "\",\"content\":\"" SAMPLE_ID("03") "\",\"dt\":\"dt:perigee:" SAMPLE_ID(
-        "e1") "\",\"envelope\":\"" ENVELOPE_HEX
-              "\",\"leaves\":\"" SAMPLE_ID("04") "\",\"metadata\":\"00ff10\",\"owner\":\"" SAMPLE_ID("a1") "\",\"perigee\":\"manifest/1\",\"plain_len\":2097152,\"policy\":\"" SAMPLE_ID(
-                  "05") "\",\"root\":\"" SAMPLE_ID("06") "\",\"root_key_id\":\"" SAMPLE_ID("07") "\",\"row_"
-                                                                                                 "count\":"
-                                                                                                 "303,"
-                                                                                                 "\"salt\":"
-                                                                                                 "\"" SAMPLE_ID(
-                                                                                                     "08") "\",\"suite\":1}";
+const char sample_manifest[] =
+    "{\"app_id\":\"dt:perigee:" SAMPLE_ID("f0") "\",\"chunk_count\":3,\"commitment\":\"" SAMPLE_ID("01")
+    "\",\"compose\":\"" SAMPLE_ID("02") "\",\"content\":\"" SAMPLE_ID("03") "\",\"dt\":\"dt:perigee:" SAMPLE_ID("e1")
+    "\",\"envelope\":\"" HEX_176 "\",\"leaves\":\"" SAMPLE_ID("04") "\",\"metadata\":\"00ff10\",\"owner\":\""
+    SAMPLE_ID("a1") "\",\"perigee\":\"manifest/1\",\"plain_len\":2097152,\"policy\":\"" SAMPLE_ID("05")
+    "\",\"root\":\"" SAMPLE_ID("06") "\",\"root_key_id\":\"" SAMPLE_ID("07") "\",\"row_count\":303,\"salt\":\""
+    SAMPLE_ID("08") "\",\"suite\":1}";
+/* clang-format on */
 
 static _Alignas(16) uint8_t memory[1 << 20];
 static struct arena arena;

@@ -112,7 +112,7 @@ static void test_refusals(void **state)
         {"\"unit_column\":\"patient_id\"", "\"unit_column\":\"pid\"", ERR_NOT_FOUND, "dataset.unit_column",
          ""},
         {"\"name\":\"age\"", "\"name\":\"\"", ERR_SYNTAX, "dataset.schema[1].name", "a column name"},
-        {"\"name\":\"age\"", "\"name\":\"a\\\"b\"", ERR_SYNTAX, "byte", ""},
+        {"\"name\":\"age\"", "\"name\":\"a\\\"b\"", ERR_SYNTAX, "dataset.schema[1].name", "a column name"},
         {"\"name\":\"age\"", "\"name\":\"a b\"", ERR_SYNTAX, "dataset.schema[1].name", "a column name"},
         {"\"name\":\"age\"", "\"name\":\"Patient_ID\"", ERR_DUPLICATE, "dataset.schema[1].name",
          "each column once"},

@@ -66,7 +66,7 @@ static void test_refusals(void **state)
         {"\"suite\":1", "\"suite\":3", ERR_RANGE, "suite", "integer from 1 to 2"},
         {"\"00ff10\"", "\"00ff1\"", ERR_SYNTAX, "metadata", "lower-case hex"},
         {"\"00ff10\"", "\"00FF10\"", ERR_SYNTAX, "metadata", "lower-case hex"},
-        {"\"01234567", "\"1234567", ERR_SYNTAX, "envelope", "416 lower-case hex digits"},
+        {"\"01234567", "\"1234567", ERR_SYNTAX, "envelope", "352 lower-case hex digits"},
         {"\"salt\":\"" SAMPLE_ID("08") "\",", "", ERR_MISSING_FIELD, "salt", ""},
         {"\"suite\":1}", "\"suite\":1,\"tags\":[]}", ERR_UNKNOWN_FIELD, "tags", ""},
     };
