@@ -1,0 +1,53 @@
+/* http: a small HTTP/1.1 server on a Unix socket over libwebsockets on the node's libuv loop (a foreign loop), and the
+ * blocking client the command line uses. Routes come from one table. Request and response bodies are JSON (jansson).
+ * Errors are problem+json (RFC 9457): {"type","title","status","detail","reason"}; detail says what was expected, what came,
+ * what to do. Rules: bodies over HTTP_BODY_MAX are 413, unknown paths 404, other methods 405, bad JSON 400; duplicate keys
+ * are refused. The socket is 0600; the peer's uid must be ours or root. Handlers run on the loop thread and may answer
+ * later (http_reply may be called once, at any time before the server closes). */
+#ifndef PERIGEE_NODE_HTTP_H
+#define PERIGEE_NODE_HTTP_H
+
+#include "proto/base/span.h"
+
+#include <jansson.h>
+#include <uv.h>
+
+enum { HTTP_BODY_MAX = 4 << 20, HTTP_PARAMS_MAX = 4 };
+
+struct http;
+struct http_request {
+    const char *method, *path;           /* "GET", "/v1/runs/abc" */
+    const char *param[HTTP_PARAMS_MAX];  /* values of {name} parts of the route, in order */
+    json_t *query;                       /* object of strings; never NULL */
+    json_t *body;                        /* object, or NULL when the request had none */
+    const char *idempotency_key;         /* or NULL */
+    void *context;                       /* http_options.context */
+};
+struct http_reply;                       /* a request waiting for its answer */
+
+struct http_route {
+    const char *method, *path;           /* path parts in braces match one segment: "/v1/runs/{id}" */
+    void (*handle)(const struct http_request *request, struct http_reply *reply);
+    const char *summary;                 /* one line for help and the API description */
+};
+
+struct http_options {
+    uv_loop_t *loop;
+    const char *socket_path;
+    const struct http_route *routes;     /* ends with method NULL */
+    void *context;
+};
+MUST_USE enum err http_open(struct http **out, const struct http_options *options); /* ERR_BUSY: someone serves there */
+/* Steals `body` (may be NULL). 2xx JSON. */
+void http_answer(struct http_reply *reply, int status, json_t *body);
+void http_problem(struct http_reply *reply, int status, const char *reason, const char *detail_format, ...)
+    __attribute__((format(printf, 4, 5)));
+/* Waits for nothing: open requests are cut off. `closed` is called when the loop holds nothing of it any more. */
+void http_close(struct http *h, void (*closed)(void *context), void *context);
+
+/* --- Client: blocking, for the command line ------------------------------------------------------------------------------ */
+/* *status is the HTTP status; *out the parsed body (caller decrefs), NULL if none. ERR_UNAVAILABLE: cannot connect. */
+MUST_USE enum err http_call(const char *socket_path, const char *method, const char *path, const json_t *body, int *status,
+                            json_t **out);
+
+#endif

@@ -1,0 +1,46 @@
+/* link: authenticated, encrypted peer links over nng byte streams, on the node's libuv loop (DESIGN §7).
+ * A link is length-prefixed frames of Noise XX messages; the handshake payloads carry the node identity's signature over
+ * the static key and the consortium id (PROTOCOL.md "Link handshake", "Link frames"). Messages up to CAP_MESSAGE_BYTES
+ * are cut into Noise messages and put together again; bulk messages never delay control messages by more than one piece.
+ * Rules: everything a peer sends is bounded before it is buffered; a peer that breaks framing, the handshake or its rate
+ * is disconnected, scored and not redialled for a while; per peer and class the queue is capped and a full queue is an
+ * error to the sender, never a silent drop of control messages. At most one live link per peer: of two crossing ones the one dialled by the
+ * smaller node id stays. Outbound links are redialled with backoff and jitter for ever.
+ * Threads: everything here runs on the loop's thread; nng's own threads only wake it (uv_async). Crypto of links runs on
+ * the loop thread for handshakes and control; bulk encryption is cut so that a step stays short. */
+#ifndef PERIGEE_NODE_LINK_H
+#define PERIGEE_NODE_LINK_H
+
+#include "crypto/types.h"
+#include "proto/base/ids.h"
+
+#include <uv.h>
+
+struct links;
+
+struct links_options {
+    uv_loop_t *loop;
+    struct node_id self;
+    const struct identity_secret *identity;   /* signs the handshake; borrowed */
+    const struct kem_secret *link_secret;     /* Noise static; borrowed */
+    struct consortium_id consortium;
+    const char *listen;                       /* "tcp://127.0.0.1:7001", "ipc:///path", or NULL for outbound only */
+    void *context;
+    void (*up)(void *context, struct node_id peer);
+    void (*down)(void *context, struct node_id peer, const char *reason);
+    void (*message)(void *context, struct node_id peer, struct span message); /* span valid during the call */
+    void (*log)(void *context, const char *line);                             /* no secrets */
+};
+
+/* ERR_BUSY: the address is in use (say which). */
+MUST_USE enum err links_open(struct links **out, const struct links_options *options);
+/* Keep a link to this peer for ever. `expected` zero: whoever answers. */
+MUST_USE enum err links_dial(struct links *l, const char *address, struct node_id expected);
+/* Copies the message. bulk: may wait behind control. ERR_NOT_FOUND no link, ERR_FULL the peer's queue is full. */
+MUST_USE enum err links_send(struct links *l, struct node_id peer, struct span message, bool bulk);
+struct links_status { uint32_t up, accepted, refused, queued_bytes; uint64_t bytes_in, bytes_out; };
+void links_status(const struct links *l, struct links_status *out);
+/* Stops dialling and accepting, closes every link, then calls `closed`; frees `l` before that. */
+void links_close(struct links *l, void (*closed)(void *context), void *context);
+
+#endif
