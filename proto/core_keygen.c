@@ -65,17 +65,22 @@ static void author_committee(struct core *c)
     struct keygen *k = &c->keygen;
     uint32_t n = charter_of(c)->custodian_count;
     struct body_COMMITTEE body = {.epoch = EPOCH_FIRST, .charter = charter_of(c)->hash};
-    struct buffer signatures[2];
+    struct buffer signatures[2], round1[2];
+    size_t public_bytes = 96 + 32 * (size_t)charter_of(c)->t; /* without the encrypted shares */
     for (uint32_t i = 0; i < 2; i++) {
         signatures[i] = scratch_buffer(c, 64 * CAP_CUSTODIANS);
-        for (uint32_t j = 0; j < n; j++) buffer_put(&signatures[i], SPAN_OF(k->signature[i][j].bytes));
+        round1[i] = scratch_buffer(c, ROUND1_BYTES_MAX);
+        for (uint32_t j = 0; j < n; j++) {
+            buffer_put(&signatures[i], SPAN_OF(k->signature[i][j].bytes));
+            buffer_put(&round1[i], span_make(k->round1[i][j], public_bytes));
+        }
     }
     memcpy(body.key_a.bytes, k->result[0], 32);
     memcpy(body.key_b.bytes, k->result[1], 32);
     body.shares_a = span_make(k->result[0] + 32, 32 * n);
     body.shares_b = span_make(k->result[1] + 32, 32 * n);
-    body.transcript_a = span_make(k->result[0] + 32 + 32 * n, 64);
-    body.transcript_b = span_make(k->result[1] + 32 + 32 * n, 64);
+    body.round1_a = buffer_span(&round1[0]);
+    body.round1_b = buffer_span(&round1[1]);
     body.signatures_a = buffer_span(&signatures[0]);
     body.signatures_b = buffer_span(&signatures[1]);
     struct buffer b = scratch_buffer(c, CAP_BODY_BYTES);
@@ -115,11 +120,14 @@ static void check_certificates(struct core *c)
     for (uint32_t i = 0; i < 2; i++) {
         struct pending *p = pending_new(c, on_checked);
         ASSERT(p != NULL);
-        struct buffer parts = scratch_buffer(c, 64 * CAP_CUSTODIANS);
-        for (uint32_t j = 0; j < n; j++) buffer_put(&parts, SPAN_OF(k->signature[i][j].bytes));
+        struct buffer parts = scratch_buffer(c, 64 * CAP_CUSTODIANS), round1 = scratch_buffer(c, 8192 * CAP_CUSTODIANS);
+        for (uint32_t j = 0; j < n; j++) {
+            buffer_put(&parts, SPAN_OF(k->signature[i][j].bytes));
+            buffer_put(&round1, span_make(k->round1[i][j], k->round1_len[i][j]));
+        }
         struct crypto_job *job = ask_crypto(c, p, CRYPTO_KEYGEN_CHECK, on_checked);
         job->session = &k->session[i];
-        job->box = span_make(k->result[i] + 32 + 32 * n, 64);
+        job->box = buffer_span(&round1);
         job->parts = buffer_span(&parts);
         job->part_count = n;
     }

@@ -77,7 +77,9 @@ enum enclave_effect_type {
     ENCLAVE_OPEN,                  /* bytes = box, context -> plaintext */
     ENCLAVE_CONTENT_ID,            /* manifest -> content id 32 */
     ENCLAVE_CHECK_SHARES,          /* custodian (share index - 1), bytes = shares; keys, labels, envelopes -> ok or ERR_PROOF; kept */
-    ENCLAVE_UNLOCK,                /* t kept shares -> data keys and PRF value kept by the executor; bytes: commit salt 32 */
+    ENCLAVE_UNLOCK,                /* t kept shares -> data keys, noise seed and commit salt, all kept by the executor:
+                                    * seed = HKDF-SHA-256(PRF value, info "perigee/noise-seed/v1"), salt = the same with
+                                    * info "perigee/commit-salt/v1" | run; -> salt 32 (it leaves with the output) */
     ENCLAVE_INPUT_BEGIN,           /* input: expand its key, check the commitment of the manifest, make its memfd */
     ENCLAVE_INPUT_CHUNK,           /* input, chunk, bytes = sealed: check against leaf (hash), decrypt into the memfd */
     ENCLAVE_COMPUTE,               /* workflow, all inputs -> output document bytes (already through the gate) */

@@ -51,7 +51,6 @@ struct receipt_replay {
     struct hash32 binding;                       /* S, for the evidence check (keyed) */
     struct span evidence;
     uint64_t median_ms;                          /* of the release statements' clocks: when evidence is judged */
-    struct span cocktail[2];                     /* LINK_COMMITTEE keyed: transcript | signatures for keys A and B, dkg keys in the charter */
     uint32_t release_count, commit_count;
 };
 MUST_USE enum err receipt_replay(struct receipt_replay *out, struct arena *arena, const struct receipt_parts *parts,

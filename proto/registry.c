@@ -560,8 +560,8 @@ static bool committee_shape(const struct charter *c, const struct body_COMMITTEE
 {
     uint32_t n = c->custodian_count;
     return b->epoch == 1 && ID_EQUAL(b->charter, c->hash) && b->shares_a.len == 32 * n && b->shares_b.len == 32 * n &&
-           b->transcript_a.len == 64 && b->transcript_b.len == 64 && b->signatures_a.len == 64 * n &&
-           b->signatures_b.len == 64 * n;
+           b->round1_a.len == n * (96 + 32 * c->t) && b->round1_b.len == b->round1_a.len &&
+           b->signatures_a.len == 64 * n && b->signatures_b.len == 64 * n;
 }
 
 const struct committee *registry_committee(const struct registry *r)

@@ -37,11 +37,11 @@
     F(ID, charter, struct hash32)                                                                            \
     F(ID, key_a, struct point)                                                                               \
     F(LIST32, shares_a, CAP_CUSTODIANS)                                                                      \
-    F(BYTES, transcript_a, 64)                                                                               \
+    F(BYTES, round1_a, ROUND1_BYTES_MAX)                                                                             \
     F(BYTES, signatures_a, 64 * CAP_CUSTODIANS)                                                              \
     F(ID, key_b, struct point)                                                                               \
     F(LIST32, shares_b, CAP_CUSTODIANS)                                                                      \
-    F(BYTES, transcript_b, 64)                                                                               \
+    F(BYTES, round1_b, ROUND1_BYTES_MAX)                                                                             \
     F(BYTES, signatures_b, 64 * CAP_CUSTODIANS)
 #define BODY_ASSET(F)                                                                                        \
     F(ID, dt, struct dt)                                                                                     \
@@ -198,6 +198,9 @@
     F(ID, core, struct hash32)
 
 enum {
+    /* Public round-1 message of one custodian: ephemeral 32 | t commitments of 32 | proof of possession 64. All n of them,
+     * in charter order, are what the certificate signatures are over (crypto/cocktail.h). */
+    ROUND1_BYTES_MAX = CAP_CUSTODIANS * (32 + 32 * 22 + 64),
     RUN_INPUT_BYTES = 4 * 32,    /* dt | content id | manifest hash | id of the asset record that binds them */
     HEAD_BYTES = 8 + 32,         /* be64 seq | head: one per input of the run, of that input's owner */
     SHARE_BYTES = 3 * 32,        /* d | e | f: one per input, then the threshold PRF's */
