@@ -5,20 +5,37 @@
 
 #include <stdint.h>
 
-struct signature { uint8_t bytes[64]; };        /* BIP-340, zero auxiliary randomness */
-struct kem_public { uint8_t bytes[32]; };       /* X25519 */
-struct kem_secret { uint8_t bytes[32]; };
-struct link_public { uint8_t bytes[32]; };      /* X25519, Noise static */
-struct point { uint8_t bytes[32]; };            /* ristretto255 element, canonical encoding */
-struct scalar { uint8_t bytes[32]; };           /* ristretto255 scalar, little-endian, canonical; public use */
-struct scalar_secret { uint8_t bytes[32]; };
-struct identity_secret { uint8_t bytes[32]; };  /* secp256k1 */
+struct signature {
+    uint8_t bytes[64];
+}; /* BIP-340, zero auxiliary randomness */
+struct kem_public {
+    uint8_t bytes[32];
+}; /* X25519 */
+struct kem_secret {
+    uint8_t bytes[32];
+};
+struct link_public {
+    uint8_t bytes[32];
+}; /* X25519, Noise static */
+struct point {
+    uint8_t bytes[32];
+}; /* ristretto255 element, canonical encoding */
+struct scalar {
+    uint8_t bytes[32];
+}; /* ristretto255 scalar, little-endian, canonical; public use */
+struct scalar_secret {
+    uint8_t bytes[32];
+};
+struct identity_secret {
+    uint8_t bytes[32];
+}; /* secp256k1 */
 
 enum {
-    COMMITTEE_MAX = 32,      /* custodians of one consortium */
+    COMMITTEE_MAX = 32, /* custodians of one consortium */
     THRESHOLD_MAX = 32,
     KEM_OVERHEAD_BYTES = 48, /* ephemeral key 32 + tag 16: see "Sealed messages" in PROTOCOL.md */
-    ENVELOPE_BYTES = 32 * 4 + 48, /* TDH2 R, R', e, f, then the AEAD-wrapped data key (32 + 16), which is TDH2's c */
+    ENVELOPE_BYTES =
+        32 * 4 + 48, /* TDH2 R, R', e, f, then the AEAD-wrapped data key (32 + 16), which is TDH2's c */
     LABEL_BYTES = 2 + 6 * 32,
 };
 

@@ -23,18 +23,18 @@ struct signature_check {
 MUST_USE enum err bundle_collect(struct buffer *out, struct registry *r, struct run_id run);
 
 struct bundle {
-    struct registry *registry;                   /* replayed */
+    struct registry *registry; /* replayed */
     const struct run_entry *run;
     const struct published *workflow;
     uint32_t record_count;
     const struct record *record;
-    struct hash32 hash;                          /* H("perigee/bundle/v1", ids of the records in order) */
+    struct hash32 hash; /* H("perigee/bundle/v1", ids of the records in order) */
     uint32_t check_count;
-    struct signature_check *check;               /* every record's signature, and approvals' inner signatures */
+    struct signature_check *check; /* every record's signature, and approvals' inner signatures */
 };
 /* Replay for `consortium`. `now_ms` judges expiry. The verdict names the first rule that fails. Memory from the arena
  * (core_arena_bytes() is enough). Records borrow from `bytes`, which must stay. */
-MUST_USE enum err bundle_open(struct bundle **out, struct verdict *verdict, struct arena *arena, struct span bytes,
-                              struct consortium_id consortium, uint64_t now_ms);
+MUST_USE enum err bundle_open(struct bundle **out, struct verdict *verdict, struct arena *arena,
+                              struct span bytes, struct consortium_id consortium, uint64_t now_ms);
 
 #endif

@@ -44,7 +44,10 @@ enum err certificate_decode(struct certificate *out, struct span bytes)
     return cursor_end(&c);
 }
 
-struct hash32 certificate_hash(struct span bytes) { return HASH_FRAMED("perigee/certificate/v1", bytes); }
+struct hash32 certificate_hash(struct span bytes)
+{
+    return HASH_FRAMED("perigee/certificate/v1", bytes);
+}
 
 struct hash32 certificate_vote_hash(const struct certificate *c)
 {
@@ -52,8 +55,8 @@ struct hash32 certificate_vote_hash(const struct certificate *c)
     store_u64(numbers, c->epoch);
     store_u64(numbers + 8, c->slot);
     store_u64(numbers + 16, c->term);
-    return HASH_FRAMED("perigee/vote/v1", ID_SPAN(c->consortium), SPAN_OF(numbers), ID_SPAN(c->run), ID_SPAN(c->compose),
-                       ID_SPAN(c->node));
+    return HASH_FRAMED("perigee/vote/v1", ID_SPAN(c->consortium), SPAN_OF(numbers), ID_SPAN(c->run),
+                       ID_SPAN(c->compose), ID_SPAN(c->node));
 }
 
 enum err certificate_check(const struct certificate *c, const struct charter *charter)

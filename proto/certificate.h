@@ -18,7 +18,7 @@ struct certificate {
     uint64_t slot, term;
     struct node_id node;
     uint32_t vote_count;
-    uint32_t custodian[CAP_CUSTODIANS];          /* index among the charter's custodians, ascending */
+    uint32_t custodian[CAP_CUSTODIANS]; /* index among the charter's custodians, ascending */
     struct signature vote[CAP_CUSTODIANS];
 };
 

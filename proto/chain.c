@@ -117,7 +117,10 @@ bool chain_act_early(struct chain *c, const struct record *kept)
     return fresh;
 }
 
-const struct author *chain_author(const struct chain *c, struct node_id author) { return find_author(c, author); }
+const struct author *chain_author(const struct chain *c, struct node_id author)
+{
+    return find_author(c, author);
+}
 
 const struct record *chain_get(const struct chain *c, struct node_id author, uint64_t seq)
 {

@@ -11,11 +11,11 @@
 
 struct author {
     struct node_id node;
-    uint64_t applied;              /* all records up to here have had their turn */
-    struct record_id head;         /* of that record; zero when applied is 0 */
-    uint64_t seen;                 /* the highest seq held */
-    uint64_t frozen;               /* 0, or the lowest seq with two headers */
-    struct record rival;           /* the second header of that seq */
+    uint64_t applied;      /* all records up to here have had their turn */
+    struct record_id head; /* of that record; zero when applied is 0 */
+    uint64_t seen;         /* the highest seq held */
+    uint64_t frozen;       /* 0, or the lowest seq with two headers */
+    struct record rival;   /* the second header of that seq */
 };
 struct chain_entry {
     uint8_t key[32];
@@ -44,7 +44,8 @@ const struct record *chain_next(struct chain *c, struct node_id author);
 /* Mark a record that acts on receipt; false if it had acted before. */
 bool chain_act_early(struct chain *c, const struct record *kept);
 
-const struct author *chain_author(const struct chain *c, struct node_id author); /* NULL when nothing is held */
+const struct author *chain_author(const struct chain *c,
+                                  struct node_id author); /* NULL when nothing is held */
 const struct record *chain_get(const struct chain *c, struct node_id author, uint64_t seq);
 const struct record *chain_find(const struct chain *c, struct node_id author, struct record_id id);
 

@@ -5,10 +5,16 @@
 #define STATE_NAME(symbol, name) name,
 static const char *const state_names[RUN_STATE_COUNT] = {RUN_STATE_TABLE(STATE_NAME)};
 
-const char *run_state_name(enum run_state s) { return (unsigned)s < RUN_STATE_COUNT ? state_names[s] : "unknown"; }
+const char *run_state_name(enum run_state s)
+{
+    return (unsigned)s < RUN_STATE_COUNT ? state_names[s] : "unknown";
+}
 
 /* Virtual, not resident: tables are touched only as far as they are used. */
-size_t core_arena_bytes(void) { return (size_t)1 << 30; }
+size_t core_arena_bytes(void)
+{
+    return (size_t)1 << 30;
+}
 
 enum err core_new(struct core **out, struct arena *arena, const struct core_options *options)
 {
@@ -119,8 +125,8 @@ void ask_store(struct core *c, struct pending *p, pending_step then, const struc
     e->keep_count = count;
 }
 
-void ask_verify(struct core *c, struct pending *p, pending_step then, struct node_id author, struct hash32 message,
-                const struct signature *signature)
+void ask_verify(struct core *c, struct pending *p, pending_step then, struct node_id author,
+                struct hash32 message, const struct signature *signature)
 {
     struct buffer b = scratch_buffer(c, VERIFY_PART_BYTES);
     buffer_put(&b, ID_SPAN(author));
@@ -276,11 +282,20 @@ void core_check(const struct core *c)
 
 /* --- Reading ---------------------------------------------------------------------------------------------------------------- */
 
-struct registry *core_registry(struct core *c) { return c->registry; }
+struct registry *core_registry(struct core *c)
+{
+    return c->registry;
+}
 
-const struct chain *core_chain(const struct core *c) { return &c->chain; }
+const struct chain *core_chain(const struct core *c)
+{
+    return &c->chain;
+}
 
-struct node_id core_self(const struct core *c) { return c->options.self; }
+struct node_id core_self(const struct core *c)
+{
+    return c->options.self;
+}
 
 bool core_run(const struct core *c, struct run_id run, struct run_view *out)
 {
@@ -290,7 +305,10 @@ bool core_run(const struct core *c, struct run_id run, struct run_view *out)
     return true;
 }
 
-const struct join_request *core_join_at(const struct core *c, uint32_t i) { return i < c->join_count ? &c->join[i] : NULL; }
+const struct join_request *core_join_at(const struct core *c, uint32_t i)
+{
+    return i < c->join_count ? &c->join[i] : NULL;
+}
 
 const struct peer_view *core_peer_at(const struct core *c, uint32_t i)
 {

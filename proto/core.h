@@ -18,11 +18,11 @@ struct core;
 struct core_options {
     struct node_id self;
     struct consortium_id consortium;
-    struct span charter;           /* version 1's bytes: they hash to the consortium id */
-    bool compute;                  /* offers an enclave */
-    struct hash32 platform;        /* compute: platform id of the advert */
-    struct span engine, gpu;       /* compute: engine id, GPU description for the advert */
-    uint32_t enclaves_max;         /* compute: runs at once */
+    struct span charter;     /* version 1's bytes: they hash to the consortium id */
+    bool compute;            /* offers an enclave */
+    struct hash32 platform;  /* compute: platform id of the advert */
+    struct span engine, gpu; /* compute: engine id, GPU description for the advert */
+    uint32_t enclaves_max;   /* compute: runs at once */
 };
 
 /* The arena must be at least core_arena_bytes() of zeroed (sparse) memory and belongs to the core from now on. */
@@ -32,14 +32,14 @@ size_t core_arena_bytes(void);
 void core_step(struct core *c, const struct event *event);
 /* The effects of the last step, in order. */
 const struct effect *core_effects(const struct core *c, uint32_t *count);
-struct instant core_deadline(const struct core *c);  /* when to send EVENT_TICK */
-void core_check(const struct core *c);               /* every invariant */
+struct instant core_deadline(const struct core *c); /* when to send EVENT_TICK */
+void core_check(const struct core *c);              /* every invariant */
 
 /* --- Reading: for the API, on the same thread, between steps ------------------------------------------------------------- */
 struct registry *core_registry(struct core *c);
 const struct chain *core_chain(const struct core *c);
 struct node_id core_self(const struct core *c);
-bool core_isolated(const struct core *c);            /* a custodian that has not yet compared heads with q-1 others */
+bool core_isolated(const struct core *c); /* a custodian that has not yet compared heads with q-1 others */
 
 #define RUN_STATE_TABLE(X)                                                                                   \
     X(RUN_REQUESTED, "requested")                                                                            \
@@ -63,18 +63,25 @@ const char *run_state_name(enum run_state s);
 struct run_view {
     struct run_id run;
     enum run_state state;
-    struct verdict verdict;        /* why it is refused or failed, or what it waits for */
+    struct verdict verdict; /* why it is refused or failed, or what it waits for */
     uint64_t term;
-    struct node_id node;           /* elected, zero before */
+    struct node_id node;                  /* elected, zero before */
     uint64_t entered_ms[RUN_STATE_COUNT]; /* wall clock when each state was first seen here; 0: not yet */
 };
 bool core_run(const struct core *c, struct run_id run, struct run_view *out);
 
-struct join_request { struct body_MEMBER body; struct node_id author; };
+struct join_request {
+    struct body_MEMBER body;
+    struct node_id author;
+};
 const struct join_request *core_join_at(const struct core *c, uint32_t index); /* the stewards' inbox */
-struct peer_view { struct node_id node; bool up; };
+struct peer_view {
+    struct node_id node;
+    bool up;
+};
 const struct peer_view *core_peer_at(const struct core *c, uint32_t index);
 enum keygen_phase { KEYGEN_IDLE, KEYGEN_ROUND1_SENT, KEYGEN_SIGNED, KEYGEN_DONE, KEYGEN_FAILED };
-enum keygen_phase core_keygen(const struct core *c, uint32_t *missing); /* bit i: custodian i has not answered yet */
+enum keygen_phase core_keygen(const struct core *c,
+                              uint32_t *missing); /* bit i: custodian i has not answered yet */
 
 #endif

@@ -25,15 +25,15 @@ struct pending;
 typedef void (*pending_step)(struct core *c, struct pending *p, const struct event *event);
 
 struct pending {
-    uint64_t token;                /* 0: free slot */
+    uint64_t token; /* 0: free slot */
     pending_step then;
     struct node_id peer;
     struct run_id run;
     uint64_t term, reply, number;
     enum kind kind;
-    uint8_t *block;                /* pool memory: a packed message, a body, an ask in progress */
+    uint8_t *block; /* pool memory: a packed message, a body, an ask in progress */
     size_t len, header_len;
-    uint8_t *side;                 /* second block */
+    uint8_t *side; /* second block */
     size_t side_len;
     uint8_t promise[PROMISE_KEY_BYTES];
     uint8_t value[32];
@@ -42,24 +42,42 @@ struct pending {
 
 struct peer {
     struct peer_view view;
-    struct hash32 heads_sent;      /* hash of the heads last sent; unchanged ones are not repeated */
+    struct hash32 heads_sent; /* hash of the heads last sent; unchanged ones are not repeated */
     int64_t heads_at_ns;
-    bool compared;                 /* a custodian whose heads have been seen since start */
+    bool compared; /* a custodian whose heads have been seen since start */
 };
 
 /* A custodian's cached answer: asks are idempotent. */
-struct answer { struct run_id run; uint64_t term; uint8_t kind; struct node_id enclave; struct span box; bool busy; };
+struct answer {
+    struct run_id run;
+    uint64_t term;
+    uint8_t kind;
+    struct node_id enclave;
+    struct span box;
+    bool busy;
+};
 
 /* The platform of a compute member, from its newest advert. */
-struct advert { struct node_id node; uint64_t time_ms; struct hash32 platform; };
+struct advert {
+    struct node_id node;
+    uint64_t time_ms;
+    struct hash32 platform;
+};
 
-enum candidate_phase { CANDIDATE_IDLE, CANDIDATE_WAITING, CANDIDATE_PREVOTE, CANDIDATE_VOTE, CANDIDATE_HOLDER, CANDIDATE_DONE };
+enum candidate_phase {
+    CANDIDATE_IDLE,
+    CANDIDATE_WAITING,
+    CANDIDATE_PREVOTE,
+    CANDIDATE_VOTE,
+    CANDIDATE_HOLDER,
+    CANDIDATE_DONE
+};
 
 struct run_track {
     struct run_view view;
     enum candidate_phase phase;
-    int64_t next_ns;               /* when to ask (again) */
-    uint32_t answered;             /* bit per custodian: prevoted or voted */
+    int64_t next_ns;   /* when to ask (again) */
+    uint32_t answered; /* bit per custodian: prevoted or voted */
     struct certificate certificate;
     struct span certificate_bytes;
 };
@@ -70,14 +88,20 @@ struct keygen {
     struct keygen_session session[2];
     uint8_t *round1[2][CAP_CUSTODIANS];
     size_t round1_len[2][CAP_CUSTODIANS];
-    uint8_t *result[2];            /* output of CRYPTO_KEYGEN_FINISH */
+    uint8_t *result[2]; /* output of CRYPTO_KEYGEN_FINISH */
     bool signature_known[2][CAP_CUSTODIANS];
     struct signature signature[2][CAP_CUSTODIANS];
     bool begun[2], finishing[2], checking, authored;
     uint32_t checked;
 };
 
-struct want { uint8_t cid[36]; struct run_id run; int64_t since_ns; uint32_t asked; bool active; };
+struct want {
+    uint8_t cid[36];
+    struct run_id run;
+    int64_t since_ns;
+    uint32_t asked;
+    bool active;
+};
 enum { WANTS_MAX = 64, ANSWERS_MAX = 256, ADVERTS_MAX = 256, OWN_QUEUE_MAX = 64 };
 
 struct core {
@@ -105,10 +129,10 @@ struct core {
 
     struct join_request join[JOINS_MAX];
     uint32_t join_count;
-    struct span join_body;         /* own request, repeated until admitted */
+    struct span join_body; /* own request, repeated until admitted */
     int64_t join_next_ns;
 
-    struct pending *own_head;      /* own record being made; others wait in own_queue */
+    struct pending *own_head; /* own record being made; others wait in own_queue */
     struct pending *own_queue[OWN_QUEUE_MAX];
     uint32_t own_queue_count;
 
@@ -134,18 +158,19 @@ struct effect *emit(struct core *c, enum effect_type type);
 /* A buffer in this step's scratch memory. */
 struct buffer scratch_buffer(struct core *c, size_t cap);
 struct span scratch_copy(struct core *c, struct span bytes);
-struct pending *pending_new(struct core *c, pending_step then); /* NULL when the table is full */
+struct pending *pending_new(struct core *c, pending_step then);          /* NULL when the table is full */
 bool pending_keep(struct core *c, struct pending *p, struct span bytes); /* copy into p->block */
 void pending_end(struct core *c, struct pending *p);
 struct crypto_job *ask_crypto(struct core *c, struct pending *p, enum crypto_op op, pending_step then);
-void ask_store(struct core *c, struct pending *p, pending_step then, const struct keep *items, uint32_t count);
-void ask_verify(struct core *c, struct pending *p, pending_step then, struct node_id author, struct hash32 message,
-                const struct signature *signature);
+void ask_store(struct core *c, struct pending *p, pending_step then, const struct keep *items,
+               uint32_t count);
+void ask_verify(struct core *c, struct pending *p, pending_step then, struct node_id author,
+                struct hash32 message, const struct signature *signature);
 void reply(struct core *c, uint64_t token, struct verdict verdict, const uint8_t id32[32]);
 void notice(struct core *c, const char *text, struct span subject, const char *more);
 void send_message(struct core *c, struct node_id to, struct span message);
 struct peer *peer_find(struct core *c, struct node_id node);
-int own_custodian(const struct core *c);         /* index among the custodians, or -1 */
+int own_custodian(const struct core *c); /* index among the custodians, or -1 */
 bool core_member(struct core *c, struct node_id node, uint32_t role);
 
 /* --- core_ingest.c ---------------------------------------------------------------------------------------------------- */

@@ -2,10 +2,12 @@
 
 #include <string.h>
 
-static struct verdict check_promises(const struct promises *p, const struct election_ask *ask, const struct body_RUN *run)
+static struct verdict check_promises(const struct promises *p, const struct election_ask *ask,
+                                     const struct body_RUN *run)
 {
     const uint8_t *holder = promise_get(p, PROMISE_SLOT, run->compose.bytes, run->slot);
-    if (holder != NULL && memcmp(holder, ask->run.bytes, 32) != 0) return verdict_refuse(REFUSAL_SLOT_SPENT, holder);
+    if (holder != NULL && memcmp(holder, ask->run.bytes, 32) != 0)
+        return verdict_refuse(REFUSAL_SLOT_SPENT, holder);
     if (promise_term(p, ask->run) > ask->term) return verdict_refuse(REFUSAL_TERM, NULL);
     const uint8_t *voted = promise_get(p, PROMISE_VOTE, ask->run.bytes, ask->term);
     if (voted != NULL && memcmp(voted, ask->node.bytes, 32) != 0) return verdict_refuse(REFUSAL_VOTED, voted);
@@ -23,8 +25,10 @@ struct verdict election_decide(struct registry *r, const struct promises *p, str
     if (run == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, ask->run.bytes);
     uint64_t expires = run->record->header.expires_ms;
     if (expires != 0 && expires <= ask->now_ms) return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
-    if (!registry_counts(r, run->record)) return verdict_refuse(REFUSAL_FROZEN, run->record->header.author.bytes);
-    if (ask->term != 1) return verdict_refuse(REFUSAL_TERM, NULL); /* later terms need leases, which this version has not */
+    if (!registry_counts(r, run->record))
+        return verdict_refuse(REFUSAL_FROZEN, run->record->header.author.bytes);
+    if (ask->term != 1)
+        return verdict_refuse(REFUSAL_TERM, NULL); /* later terms need leases, which this version has not */
     struct verdict v = check_promises(p, ask, &run->body);
     if (v.refusal != REFUSAL_NONE) return v;
     v = registry_check_run(r, &run->body, run->record->header.author, ask->now_ms);
@@ -38,7 +42,8 @@ static struct hash32 rank_of(struct run_id run, uint64_t term, struct node_id no
     return HASH_FRAMED("perigee/rank/v1", ID_SPAN(run), SPAN_OF(number), ID_SPAN(node));
 }
 
-uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term, struct node_id node)
+uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term,
+                       struct node_id node)
 {
     struct hash32 own = rank_of(id, term, node);
     uint32_t before = 0;

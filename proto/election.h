@@ -10,14 +10,15 @@
 struct election_ask {
     struct run_id run;
     uint64_t term;
-    struct node_id node;           /* the candidate */
+    struct node_id node; /* the candidate */
     uint64_t now_ms;
-    bool isolated;                 /* this custodian has not compared heads since start */
+    bool isolated; /* this custodian has not compared heads since start */
 };
 /* Would this custodian vote? REFUSAL_NONE also when it already voted for exactly this. */
 struct verdict election_decide(struct registry *r, const struct promises *p, struct node_id self,
                                const struct election_ask *ask);
 /* How many compute members come before `node` for this run and term: it waits that many rank delays. */
-uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term, struct node_id node);
+uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term,
+                       struct node_id node);
 
 #endif

@@ -12,7 +12,8 @@ enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, ui
     return index_init(&p->index, arena, cap, salt);
 }
 
-void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32], uint64_t number)
+void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32],
+                 uint64_t number)
 {
     key[0] = (uint8_t)kind;
     memcpy(key + 1, subject32, 32);
@@ -24,7 +25,8 @@ static struct hash32 name_of(const uint8_t key[PROMISE_KEY_BYTES])
     return HASH_FRAMED("perigee/promise/v1", span_make(key, PROMISE_KEY_BYTES));
 }
 
-const uint8_t *promise_get(const struct promises *p, enum promise_kind kind, const uint8_t subject32[32], uint64_t number)
+const uint8_t *promise_get(const struct promises *p, enum promise_kind kind, const uint8_t subject32[32],
+                           uint64_t number)
 {
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, kind, subject32, number);

@@ -9,15 +9,16 @@
 #include "proto/base/index.h"
 
 enum promise_kind {
-    PROMISE_SLOT = 1,      /* compose 32 | be64 slot -> run 32: at most one run per slot */
-    PROMISE_VOTE = 2,      /* run 32 | be64 term -> node 32: one node per term */
-    PROMISE_RELEASE = 3,   /* run 32 | be64 term -> enclave signing key 32: one enclave key per term */
-    PROMISE_COMMIT = 4,    /* run 32 | be64 output index -> commitment 32: one output for ever, whatever the term */
+    PROMISE_SLOT = 1,    /* compose 32 | be64 slot -> run 32: at most one run per slot */
+    PROMISE_VOTE = 2,    /* run 32 | be64 term -> node 32: one node per term */
+    PROMISE_RELEASE = 3, /* run 32 | be64 term -> enclave signing key 32: one enclave key per term */
+    PROMISE_COMMIT =
+        4, /* run 32 | be64 output index -> commitment 32: one output for ever, whatever the term */
 };
 enum { PROMISE_KEY_BYTES = 41, PROMISE_VALUE_BYTES = 32 };
 
 struct promise {
-    uint8_t name[32];      /* H("perigee/promise/v1", key) */
+    uint8_t name[32]; /* H("perigee/promise/v1", key) */
     uint8_t key[PROMISE_KEY_BYTES];
     uint8_t value[PROMISE_VALUE_BYTES];
 };
@@ -28,11 +29,14 @@ struct promises {
 };
 
 MUST_USE enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, uint64_t salt);
-void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32], uint64_t number);
+void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32],
+                 uint64_t number);
 /* The value promised, or NULL. */
-const uint8_t *promise_get(const struct promises *p, enum promise_kind kind, const uint8_t subject32[32], uint64_t number);
+const uint8_t *promise_get(const struct promises *p, enum promise_kind kind, const uint8_t subject32[32],
+                           uint64_t number);
 /* OK when it was free or says the same. ERR_CONFLICT, ERR_FULL. */
-MUST_USE enum err promise_set(struct promises *p, const uint8_t key[PROMISE_KEY_BYTES], const uint8_t value[32]);
+MUST_USE enum err promise_set(struct promises *p, const uint8_t key[PROMISE_KEY_BYTES],
+                              const uint8_t value[32]);
 /* The highest term of this run in which a vote or a release is promised; 0 for none. */
 uint64_t promise_term(const struct promises *p, struct run_id run);
 

@@ -78,7 +78,8 @@ struct hash32 record_sign_hash(enum kind kind, struct span header_bytes)
     UNREACHABLE();
 }
 
-enum err record_open(struct record *out, struct span header_bytes, const struct signature *signature, struct span body)
+enum err record_open(struct record *out, struct span header_bytes, const struct signature *signature,
+                     struct span body)
 {
     TRY(header_decode(&out->header, header_bytes));
     out->header_bytes = header_bytes;

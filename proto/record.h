@@ -14,11 +14,11 @@ struct header {
     enum kind kind;
     struct consortium_id consortium;
     struct node_id author;
-    uint64_t seq;                    /* 1.. in a chain; 0 for statements and ephemeral records */
-    struct record_id prev;           /* predecessor in the author's chain; zero for seq 1 and for statements */
-    uint64_t time_ms;                /* the author's claim; unix milliseconds */
-    uint64_t expires_ms;             /* 0: never */
-    struct span residency;           /* label, may be empty */
+    uint64_t seq;          /* 1.. in a chain; 0 for statements and ephemeral records */
+    struct record_id prev; /* predecessor in the author's chain; zero for seq 1 and for statements */
+    uint64_t time_ms;      /* the author's claim; unix milliseconds */
+    uint64_t expires_ms;   /* 0: never */
+    struct span residency; /* label, may be empty */
     uint32_t body_len;
     struct hash32 body_hash;
 };

@@ -9,14 +9,16 @@
 /* X(symbol, code, name, text) */
 #define REFUSAL_TABLE(X)                                                                                     \
     X(REFUSAL_NONE, 0, "none", "nothing is refused")                                                         \
-    X(REFUSAL_CONSORTIUM_FORMING, 1, "consortium-forming", "the charter or the committee is not complete yet: wait for stewards and custodians") \
+    X(REFUSAL_CONSORTIUM_FORMING, 1, "consortium-forming",                                                   \
+      "the charter or the committee is not complete yet: wait for stewards and custodians")                  \
     X(REFUSAL_UNKNOWN_RUN, 2, "unknown-run", "the run record is not known here: wait for it to arrive")      \
     X(REFUSAL_RUN_EXPIRED, 3, "run-expired", "the run record is past its expiry: request a new run")         \
     X(REFUSAL_REQUESTER, 4, "requester", "the workflow does not name this requester: ask as one it names")   \
     X(REFUSAL_NOT_MEMBER, 5, "not-a-member", "the author is not an admitted member: stewards must admit it") \
     X(REFUSAL_WORKFLOW, 6, "unknown-workflow", "no workflow with this compose hash is published")            \
     X(REFUSAL_APP, 7, "app-mismatch", "the run names another app than its workflow")                         \
-    X(REFUSAL_CHARTER, 8, "charter", "the run names another charter or committee epoch than the one in force") \
+    X(REFUSAL_CHARTER, 8, "charter",                                                                         \
+      "the run names another charter or committee epoch than the one in force")                              \
     X(REFUSAL_ENGINE, 9, "engine", "the run names another engine than its workflow")                         \
     X(REFUSAL_NO_JOB, 10, "no-job", "no job is posted for this workflow: the algorithm provider posts one")  \
     X(REFUSAL_NOT_ENDORSED, 11, "not-endorsed", "the job lacks endorsements: s stewards must endorse it")    \
@@ -26,12 +28,14 @@
     X(REFUSAL_OWNERS, 15, "too-few-owners", "fewer owners' datasets than the workflow or charter requires")  \
     X(REFUSAL_ASSET, 16, "unknown-asset", "the dataset is not registered by its owner")                      \
     X(REFUSAL_SCHEMA, 17, "schema", "the dataset's schema is not the one the workflow names")                \
-    X(REFUSAL_CONTENT, 18, "content-not-bound", "the owner has not sealed and bound this content for this workflow") \
+    X(REFUSAL_CONTENT, 18, "content-not-bound",                                                              \
+      "the owner has not sealed and bound this content for this workflow")                                   \
     X(REFUSAL_NO_GRANT, 19, "no-grant", "the owner has not granted its dataset to the algorithm")            \
     X(REFUSAL_GRANT_OP, 20, "grant-op", "the owner's grant does not name this op")                           \
     X(REFUSAL_GRANT_EXPIRED, 21, "grant-expired", "the owner's grant is past its expiry")                    \
     X(REFUSAL_GRANT_LIMIT, 22, "grant-limit", "the owner's grant allows fewer slots or less epsilon")        \
-    X(REFUSAL_NO_APPROVAL, 23, "no-approval", "an owner has not approved this workflow: it waits for that owner") \
+    X(REFUSAL_NO_APPROVAL, 23, "no-approval",                                                                \
+      "an owner has not approved this workflow: it waits for that owner")                                    \
     X(REFUSAL_APPROVAL_EXPIRED, 24, "approval-expired", "an owner's approval is past its expiry")            \
     X(REFUSAL_REVOKED, 25, "revoked", "an owner has revoked its approval, recipe or dataset")                \
     X(REFUSAL_SLOT_RANGE, 26, "slot-not-allotted", "an owner's approval does not allot this slot")           \
@@ -39,23 +43,29 @@
     X(REFUSAL_BUDGET, 28, "budget", "the allotments of a dataset would exceed its privacy budget")           \
     X(REFUSAL_SLOT_SPENT, 29, "slot-spent", "another run holds this slot: name a free one")                  \
     X(REFUSAL_NOT_COMPUTE, 30, "not-compute", "the candidate is not an admitted compute member")             \
-    X(REFUSAL_RESIDENCY, 31, "residency", "the compute node's jurisdiction is not allowed by workflow or owner") \
+    X(REFUSAL_RESIDENCY, 31, "residency",                                                                    \
+      "the compute node's jurisdiction is not allowed by workflow or owner")                                 \
     X(REFUSAL_EXPORT, 32, "export", "the owner's export policy does not let its ciphertext go there")        \
     X(REFUSAL_TERM, 33, "later-term", "a later term of this run is known")                                   \
     X(REFUSAL_VOTED, 34, "voted", "this custodian voted for another node in this term")                      \
-    X(REFUSAL_CERTIFICATE, 35, "certificate", "the certificate does not verify or is for another run, term or node") \
+    X(REFUSAL_CERTIFICATE, 35, "certificate",                                                                \
+      "the certificate does not verify or is for another run, term or node")                                 \
     X(REFUSAL_EVIDENCE, 36, "evidence", "the evidence does not verify under the policy in force")            \
     X(REFUSAL_BINDING, 37, "evidence-binding", "the evidence does not bind this run, term and key")          \
     X(REFUSAL_MEASUREMENT, 38, "measurement", "the worker's measurement is not in the registered set")       \
     X(REFUSAL_PLATFORM, 39, "platform", "the platform is not the one the elected node advertised")           \
     X(REFUSAL_OTHER_KEY, 40, "other-key", "another enclave key was already served for this run and term")    \
-    X(REFUSAL_ENVELOPE, 41, "recipe-lock", "the envelope does not open under this recipe's label: the recipe, owner, content or policy is another one, and no key exists for it") \
+    X(REFUSAL_ENVELOPE, 41, "recipe-lock",                                                                   \
+      "the envelope does not open under this recipe's label: the recipe, owner, content or policy is "       \
+      "another one, and no key exists for it")                                                               \
     X(REFUSAL_NOT_CUSTODIAN, 42, "not-a-custodian", "this node holds no share of the consortium's keys")     \
     X(REFUSAL_CLOCK, 43, "clock", "this custodian's clock is too far from the others'")                      \
-    X(REFUSAL_ISOLATED, 44, "isolated", "this custodian has not compared heads with q-1 others since start: try later") \
+    X(REFUSAL_ISOLATED, 44, "isolated",                                                                      \
+      "this custodian has not compared heads with q-1 others since start: try later")                        \
     X(REFUSAL_NOT_RELEASED, 45, "not-released", "this custodian released no share to this enclave")          \
     X(REFUSAL_COMMIT_CONFLICT, 46, "commit-conflict", "another output is already committed for this run")    \
-    X(REFUSAL_FROZEN, 47, "equivocation", "the author signed two records in one place: its later records count nowhere") \
+    X(REFUSAL_FROZEN, 47, "equivocation",                                                                    \
+      "the author signed two records in one place: its later records count nowhere")                         \
     X(REFUSAL_COMPUTATION, 48, "computation-failed", "the computation failed; the slot is spent")            \
     X(REFUSAL_ENCLAVE, 49, "enclave-unavailable", "the enclave could not be started on this node")           \
     X(REFUSAL_INPUT_MISSING, 50, "input-missing", "no holder served a chunk of a sealed input")              \

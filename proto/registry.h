@@ -22,7 +22,7 @@ struct tally {
     enum kind kind;
     struct hash32 body_hash;
     uint32_t author_count;
-    const struct record *vote[CAP_STEWARDS];     /* one record per distinct author */
+    const struct record *vote[CAP_STEWARDS]; /* one record per distinct author */
 };
 
 struct member {
@@ -32,11 +32,11 @@ struct member {
     struct kem_public kem;
     struct point dkg;
     struct node_id approval;
-    const struct tally *tally;                   /* NULL: named by the charter itself */
+    const struct tally *tally; /* NULL: named by the charter itself */
 };
 
-struct binding {                                 /* one sealed content of a dataset, bound for one workflow */
-    const struct record *record;                 /* the asset record */
+struct binding {                 /* one sealed content of a dataset, bound for one workflow */
+    const struct record *record; /* the asset record */
     struct compose_hash compose;
     struct content_id content;
     struct hash32 manifest;
@@ -46,15 +46,15 @@ struct binding {                                 /* one sealed content of a data
 struct asset {
     struct dt dt;
     struct node_id owner;
-    const struct ddo *ddo;                       /* of the newest version */
-    const struct record *record, *first;         /* newest version and registration */
+    const struct ddo *ddo;               /* of the newest version */
+    const struct record *record, *first; /* newest version and registration */
     uint64_t version;
-    uint32_t bindings_plus_one;                  /* newest first */
-    uint32_t grants_plus_one;                    /* given by this token */
+    uint32_t bindings_plus_one; /* newest first */
+    uint32_t grants_plus_one;   /* given by this token */
     uint32_t approvals_plus_one;
-    uint64_t allotted;                           /* fold of all approvals ever, in the dataset's currency */
+    uint64_t allotted; /* fold of all approvals ever, in the dataset's currency */
 };
-struct published {                               /* a workflow */
+struct published { /* a workflow */
     const struct workflow *workflow;
     const struct record *record;
     struct node_id provider;
@@ -80,18 +80,23 @@ struct revocation {
     struct body_REVOCATION body;
 };
 enum revocation_target { REVOKE_ALL, REVOKE_APPROVAL, REVOKE_COMPOSE, REVOKE_DATASET };
-struct run_input { struct dt dt; struct content_id content; struct hash32 manifest; struct record_id binding; };
+struct run_input {
+    struct dt dt;
+    struct content_id content;
+    struct hash32 manifest;
+    struct record_id binding;
+};
 struct run_entry {
     const struct record *record;
     struct body_RUN body;
-    const struct record *receipt;                /* NULL until one is known */
+    const struct record *receipt; /* NULL until one is known */
 };
 struct committee {
     const struct tally *tally;
     struct body_COMMITTEE body;
 };
 
-struct registry;                                 /* opaque; see registry_size */
+struct registry; /* opaque; see registry_size */
 
 /* `charter`: the bytes of version 1, or none when they will come with its records (bundles). ERR_HASH, or its parse error. */
 MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
@@ -107,35 +112,40 @@ bool registry_counts(const struct registry *r, const struct record *record);
 bool registry_may_write(const struct registry *r, struct node_id author);
 
 /* Would applying a record with this body be refused? For own records, before they are signed. */
-struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind, const union body *body);
+struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
+                                const union body *body);
 
 /* --- Lookups. NULL when unknown or not (yet) decided. ------------------------------------------------------------------ */
-const struct charter *registry_charter(const struct registry *r);          /* decided by s stewards */
-const struct charter *registry_charter_bytes(const struct registry *r);    /* known, perhaps not decided yet */
-const struct committee *registry_committee(const struct registry *r);      /* decided by all custodians */
+const struct charter *registry_charter(const struct registry *r);       /* decided by s stewards */
+const struct charter *registry_charter_bytes(const struct registry *r); /* known, perhaps not decided yet */
+const struct committee *registry_committee(const struct registry *r);   /* decided by all custodians */
 const struct member *registry_member(struct registry *r, struct node_id node);
 const struct asset *registry_asset(const struct registry *r, struct dt dt);
-const struct binding *registry_binding(const struct registry *r, const struct asset *a, struct compose_hash compose);
+const struct binding *registry_binding(const struct registry *r, const struct asset *a,
+                                       struct compose_hash compose);
 const struct published *registry_workflow(const struct registry *r, struct compose_hash compose);
-const struct op *registry_op(const struct registry *r, struct hash32 op);  /* decided */
+const struct op *registry_op(const struct registry *r, struct hash32 op); /* decided */
 const struct run_entry *registry_run(const struct registry *r, struct run_id run);
-const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher, uint64_t now_ms);
-const struct job *registry_job(const struct registry *r, struct compose_hash compose); /* an endorsed one, else any, else NULL */
+const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher,
+                                   uint64_t now_ms);
+const struct job *registry_job(const struct registry *r,
+                               struct compose_hash compose); /* an endorsed one, else any, else NULL */
 uint32_t registry_endorsements(const struct registry *r, const struct job *job);
 bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement);
 /* All measurements of the decided sets of this name, packed 32 bytes each (of the first decided set). */
 struct span registry_workers(const struct registry *r, struct span set);
-uint32_t tally_count(const struct registry *r, const struct tally *t);     /* eligible distinct authors */
+uint32_t tally_count(const struct registry *r, const struct tally *t); /* eligible distinct authors */
 uint32_t tally_needed(const struct registry *r, const struct tally *t);
 const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash);
 
 /* The state of one owner's approval of one workflow. */
 struct approval_view {
-    const struct approval *approval;             /* the newest that applies, or NULL */
+    const struct approval *approval; /* the newest that applies, or NULL */
     bool revoked, expired;
 };
-struct approval_view registry_approval(const struct registry *r, const struct asset *a, struct compose_hash compose,
-                                       uint64_t slot, uint64_t now_ms); /* slot 0: any slot */
+struct approval_view registry_approval(const struct registry *r, const struct asset *a,
+                                       struct compose_hash compose, uint64_t slot,
+                                       uint64_t now_ms); /* slot 0: any slot */
 /* Walk everything of one kind, in the order applied: index from 0 until NULL. */
 const struct asset *registry_asset_at(const struct registry *r, uint32_t index);
 const struct published *registry_workflow_at(const struct registry *r, uint32_t index);
@@ -150,17 +160,19 @@ const struct binding *registry_binding_at(const struct registry *r, uint32_t ind
 /* --- May this run exist, now? (registry_run.c) ---------------------------------------------------------------------------
  * Checks everything that records alone decide: requester, workflow, charter and epoch, job and endorsements, ops, inputs,
  * grants, approvals, slot range and cost. Not: who spent the slot, certificates, evidence. `now_ms` decides expiry. */
-struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run, struct node_id requester,
-                                  uint64_t now_ms);
+struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run,
+                                  struct node_id requester, uint64_t now_ms);
 /* Why a run of this workflow could not be requested now; fills the run body (inputs from the newest bindings, lowest
  * allotted slot not used by a run known here when slot is 0). `inputs` holds RUN_INPUT_BYTES * CAP_INPUTS. */
-struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs, struct compose_hash compose,
-                                 uint64_t slot, struct node_id requester, uint64_t now_ms);
+struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs,
+                                 struct compose_hash compose, uint64_t slot, struct node_id requester,
+                                 uint64_t now_ms);
 /* Input i of a run. */
 struct run_input run_input_at(const struct body_RUN *run, uint32_t index);
 uint32_t run_input_count(const struct body_RUN *run);
 /* Another run known here with a receipt, or a lower run id, in the same slot? NULL if none with a receipt. */
-const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose, uint64_t slot);
+const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
+                                             uint64_t slot);
 /* Residency and export: may this compute member run it? */
 struct verdict registry_check_node(struct registry *r, const struct body_RUN *run, struct node_id node);
 

@@ -4,10 +4,22 @@
 
 #include "proto/registry.h"
 
-struct frozen { struct node_id author; uint64_t seq; };
-struct member_row { struct member member; uint32_t next_plus_one; }; /* several bodies may name one node */
-struct op_row { const struct op *op; uint32_t tally; };
-struct workers_row { struct body_WORKERS body; uint32_t tally; };
+struct frozen {
+    struct node_id author;
+    uint64_t seq;
+};
+struct member_row {
+    struct member member;
+    uint32_t next_plus_one;
+}; /* several bodies may name one node */
+struct op_row {
+    const struct op *op;
+    uint32_t tally;
+};
+struct workers_row {
+    struct body_WORKERS body;
+    uint32_t tally;
+};
 
 struct registry {
     struct arena *arena;
@@ -16,10 +28,11 @@ struct registry {
     uint32_t charter_tally_plus_one;
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
-    uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, workers_count, committee_count;
+    uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, workers_count,
+        committee_count;
     struct tally *tally;
     struct member_row *member;
-    struct member *founder;          /* one per charter member */
+    struct member *founder; /* one per charter member */
     struct asset *asset;
     struct binding *binding;
     struct published *workflow;

@@ -3,36 +3,43 @@
 #include <string.h>
 
 /* What release and commit both need: a custodian in touch, a run that holds now, its slot, no later term. */
-static struct verdict check_common(struct registry *r, const struct promises *p, struct node_id self, struct run_id run,
-                                   uint64_t term, uint64_t now_ms, bool isolated, const struct run_entry **out)
+static struct verdict check_common(struct registry *r, const struct promises *p, struct node_id self,
+                                   struct run_id run, uint64_t term, uint64_t now_ms, bool isolated,
+                                   const struct run_entry **out)
 {
     const struct charter *charter = registry_charter(r);
-    if (charter == NULL || registry_committee(r) == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
+    if (charter == NULL || registry_committee(r) == NULL)
+        return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
     if (charter_custodian(charter, self) < 0) return verdict_refuse(REFUSAL_NOT_CUSTODIAN, self.bytes);
     if (isolated) return verdict_refuse(REFUSAL_ISOLATED, NULL);
     const struct run_entry *entry = registry_run(r, run);
     if (entry == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, run.bytes);
     uint64_t expires = entry->record->header.expires_ms;
     if (expires != 0 && expires <= now_ms) return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
-    if (!registry_counts(r, entry->record)) return verdict_refuse(REFUSAL_FROZEN, entry->record->header.author.bytes);
+    if (!registry_counts(r, entry->record))
+        return verdict_refuse(REFUSAL_FROZEN, entry->record->header.author.bytes);
     if (promise_term(p, run) > term) return verdict_refuse(REFUSAL_TERM, NULL);
     const uint8_t *holder = promise_get(p, PROMISE_SLOT, entry->body.compose.bytes, entry->body.slot);
-    if (holder != NULL && memcmp(holder, run.bytes, 32) != 0) return verdict_refuse(REFUSAL_SLOT_SPENT, holder);
+    if (holder != NULL && memcmp(holder, run.bytes, 32) != 0)
+        return verdict_refuse(REFUSAL_SLOT_SPENT, holder);
     *out = entry;
     return registry_check_run(r, &entry->body, entry->record->header.author, now_ms);
 }
 
-static struct verdict check_certificate(struct registry *r, const struct release_ask *ask, const struct run_entry *run)
+static struct verdict check_certificate(struct registry *r, const struct release_ask *ask,
+                                        const struct run_entry *run)
 {
     const struct certificate *c = ask->certificate;
-    if (c == NULL || certificate_check(c, registry_charter(r)) != OK) return verdict_refuse(REFUSAL_CERTIFICATE, NULL);
+    if (c == NULL || certificate_check(c, registry_charter(r)) != OK)
+        return verdict_refuse(REFUSAL_CERTIFICATE, NULL);
     bool same = ID_EQUAL(c->run, ask->run) && c->term == ask->term && c->epoch == run->body.epoch &&
                 ID_EQUAL(c->compose, run->body.compose) && c->slot == run->body.slot;
     if (!same) return verdict_refuse(REFUSAL_CERTIFICATE, c->run.bytes);
     return registry_check_node(r, &run->body, c->node);
 }
 
-static struct verdict check_evidence(struct registry *r, const struct release_ask *ask, const struct run_entry *run)
+static struct verdict check_evidence(struct registry *r, const struct release_ask *ask,
+                                     const struct run_entry *run)
 {
     const struct published *p = registry_workflow(r, run->body.compose);
     if (ask->evidence_err != OK) {
@@ -63,30 +70,36 @@ struct verdict release_decide(struct registry *r, const struct promises *p, stru
     if (v.refusal != REFUSAL_NONE) return v;
     if (ask->envelope_count != run_input_count(&run->body)) return verdict_refuse(REFUSAL_ENVELOPE, NULL);
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
-    if (served != NULL && memcmp(served, ask->enclave.bytes, 32) != 0) return verdict_refuse(REFUSAL_OTHER_KEY, served);
+    if (served != NULL && memcmp(served, ask->enclave.bytes, 32) != 0)
+        return verdict_refuse(REFUSAL_OTHER_KEY, served);
     return VERDICT_OK;
 }
 
-struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self, const struct commit_ask *ask)
+struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
+                             const struct commit_ask *ask)
 {
     const struct run_entry *run = NULL;
     struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->isolated, &run);
     if (v.refusal != REFUSAL_NONE) return v;
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
-    if (served == NULL || memcmp(served, ask->enclave.bytes, 32) != 0) return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
-    if (ask->index != 0) return verdict_refuse(REFUSAL_OUTPUT_TYPE, NULL); /* this version has one output per run */
+    if (served == NULL || memcmp(served, ask->enclave.bytes, 32) != 0)
+        return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
+    if (ask->index != 0)
+        return verdict_refuse(REFUSAL_OUTPUT_TYPE, NULL); /* this version has one output per run */
     const uint8_t *bound = promise_get(p, PROMISE_COMMIT, ask->run.bytes, ask->index);
     if (bound != NULL && memcmp(bound, ask->commitment.bytes, 32) != 0)
         return verdict_refuse(REFUSAL_COMMIT_CONFLICT, bound);
     return VERDICT_OK;
 }
 
-void release_evidence_policy(struct registry *r, const struct body_RUN *run, bool *need_gpu, bool *accept_simulated)
+void release_evidence_policy(struct registry *r, const struct body_RUN *run, bool *need_gpu,
+                             bool *accept_simulated)
 {
     const struct charter *charter = registry_charter(r);
     const struct published *p = registry_workflow(r, run->compose);
     *need_gpu = p == NULL || p->workflow->need_gpu;
-    *accept_simulated = charter != NULL && charter->accept_simulated && p != NULL && p->workflow->accept_simulated;
+    *accept_simulated =
+        charter != NULL && charter->accept_simulated && p != NULL && p->workflow->accept_simulated;
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
         const struct binding *b = a != NULL ? registry_binding(r, a, run->compose) : NULL;

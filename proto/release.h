@@ -12,14 +12,14 @@
 struct release_ask {
     struct run_id run;
     uint64_t term;
-    struct node_id enclave;            /* who signed the ask: the enclave's signing key */
+    struct node_id enclave; /* who signed the ask: the enclave's signing key */
     struct kem_public kem;
     const struct certificate *certificate; /* NULL: it did not decode or a vote's signature does not hold */
     uint32_t envelope_count;
-    enum err evidence_err;             /* of the evidence check */
-    const char *evidence_field;        /* what failed, e.g. "report-data"; NULL when none */
+    enum err evidence_err;      /* of the evidence check */
+    const char *evidence_field; /* what failed, e.g. "report-data"; NULL when none */
     struct evidence_out evidence;
-    bool platform_known;               /* an advert of the elected node names a platform */
+    bool platform_known; /* an advert of the elected node names a platform */
     struct hash32 platform;
     uint64_t now_ms;
     bool isolated;
@@ -36,9 +36,11 @@ struct commit_ask {
     uint64_t now_ms;
     bool isolated;
 };
-struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self, const struct commit_ask *ask);
+struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
+                             const struct commit_ask *ask);
 
 /* Does the strictest policy in force for this run demand GPU evidence, and may evidence be simulated? */
-void release_evidence_policy(struct registry *r, const struct body_RUN *run, bool *need_gpu, bool *accept_simulated);
+void release_evidence_policy(struct registry *r, const struct body_RUN *run, bool *need_gpu,
+                             bool *accept_simulated);
 
 #endif

@@ -6,17 +6,17 @@
 
 /* Protocol limits. */
 enum {
-    CAP_BODY_BYTES = 65536,          /* record body; larger content is a blob it names */
+    CAP_BODY_BYTES = 65536, /* record body; larger content is a blob it names */
     CAP_HEADER_BYTES = 320,
     CAP_MESSAGE_BYTES = (1 << 20) + 4096, /* one link message: a sealed chunk and its frame */
     CAP_DOCUMENT_BYTES = 49152,
     CAP_TEXT = 256,
     CAP_NAME = 64,
-    CAP_INPUTS = 16,                 /* input slots of a workflow */
+    CAP_INPUTS = 16, /* input slots of a workflow */
     CAP_STEPS = 4,
-    CAP_GROUPS = 4,                  /* grouping columns of a privacy step */
-    CAP_DOMAIN = 64,                 /* values of one grouping column */
-    CAP_CELLS = 4096,                /* groups of a step: product of its domains */
+    CAP_GROUPS = 4,   /* grouping columns of a privacy step */
+    CAP_DOMAIN = 64,  /* values of one grouping column */
+    CAP_CELLS = 4096, /* groups of a step: product of its domains */
     CAP_STATISTICS = 16,
     CAP_COLUMNS = 64,
     CAP_REQUESTERS = 16,
@@ -27,20 +27,41 @@ enum {
     CAP_SERVICES = 8,
     CAP_JURISDICTIONS = 32,
     CAP_PLATFORMS = 8,
-    CAP_SEQ_AHEAD = 4096,            /* records of one author kept ahead of a gap */
+    CAP_SEQ_AHEAD = 4096, /* records of one author kept ahead of a gap */
 };
 
 /* Table sizes. */
 #ifdef PERIGEE_TINY_CAPS
 enum {
-    CAP_MEMBERS = 12, CAP_RECORDS = 160, CAP_AUTHORS = 16, CAP_ASSETS = 12, CAP_OPS = 4, CAP_GRANTS = 12, CAP_JOBS = 4,
-    CAP_APPROVALS = 16, CAP_RUNS = 6, CAP_TALLIES = 48, CAP_PEERS = 8, CAP_PENDING = 16, CAP_REVOCATIONS = 8,
+    CAP_MEMBERS = 12,
+    CAP_RECORDS = 160,
+    CAP_AUTHORS = 16,
+    CAP_ASSETS = 12,
+    CAP_OPS = 4,
+    CAP_GRANTS = 12,
+    CAP_JOBS = 4,
+    CAP_APPROVALS = 16,
+    CAP_RUNS = 6,
+    CAP_TALLIES = 48,
+    CAP_PEERS = 8,
+    CAP_PENDING = 16,
+    CAP_REVOCATIONS = 8,
 };
 #else
 enum {
-    CAP_MEMBERS = 4096, CAP_RECORDS = 262144, CAP_AUTHORS = 4096, CAP_ASSETS = 16384, CAP_OPS = 1024,
-    CAP_GRANTS = 16384, CAP_JOBS = 4096, CAP_APPROVALS = 16384, CAP_RUNS = 8192, CAP_TALLIES = 32768,
-    CAP_PEERS = 256, CAP_PENDING = 1024, CAP_REVOCATIONS = 16384,
+    CAP_MEMBERS = 4096,
+    CAP_RECORDS = 262144,
+    CAP_AUTHORS = 4096,
+    CAP_ASSETS = 16384,
+    CAP_OPS = 1024,
+    CAP_GRANTS = 16384,
+    CAP_JOBS = 4096,
+    CAP_APPROVALS = 16384,
+    CAP_RUNS = 8192,
+    CAP_TALLIES = 32768,
+    CAP_PEERS = 256,
+    CAP_PENDING = 1024,
+    CAP_REVOCATIONS = 16384,
 };
 #endif
 

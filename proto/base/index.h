@@ -8,7 +8,10 @@
 
 #include <stdint.h>
 
-struct index_slot { const uint8_t *key; uint32_t row_plus_one; };
+struct index_slot {
+    const uint8_t *key;
+    uint32_t row_plus_one;
+};
 struct index {
     struct index_slot *slot;
     uint32_t mask;

@@ -13,7 +13,10 @@ struct pool_block {
 
 static const size_t class_bytes[POOL_CLASSES] = {256, 2048, 16384, 73728, 1 << 20};
 
-void pool_init(struct pool *p, struct arena *arena) { *p = (struct pool){.arena = arena}; }
+void pool_init(struct pool *p, struct arena *arena)
+{
+    *p = (struct pool){.arena = arena};
+}
 
 void *pool_take(struct pool *p, size_t size)
 {

@@ -23,12 +23,12 @@ struct layout {
 };
 
 /* An ID's arg is a type, everything else's is a limit: only the latter is a value. */
-#define LIMIT_ID(arg) 32
-#define LIMIT_UINT(arg) (arg)
-#define LIMIT_BYTES(arg) (arg)
-#define LIMIT_TEXT(arg) (arg)
+#define LIMIT_ID(arg)     32
+#define LIMIT_UINT(arg)   (arg)
+#define LIMIT_BYTES(arg)  (arg)
+#define LIMIT_TEXT(arg)   (arg)
 #define LIMIT_LIST32(arg) (arg)
-#define LIMIT_SIG(arg) 64
+#define LIMIT_SIG(arg)    64
 
 #define ROW(kind, name, arg) {FIELD_##kind, LIMIT_##kind(arg), offsetof(struct OWNER, name)},
 
@@ -152,7 +152,12 @@ static const struct field message_fields_RELAY[] = {MESSAGE_RELAY(ROW)};
     {code, name, class, COUNT(fields_##symbol), sizeof(struct body_##symbol), fields_##symbol},
 static const struct layout kinds[] = {KIND_TABLE(KIND_LAYOUT)};
 #define MESSAGE_LAYOUT(symbol, code, name, bulk, what)                                                       \
-    {code, name, bulk, COUNT(message_fields_##symbol), sizeof(struct message_##symbol), message_fields_##symbol},
+    {code,                                                                                                   \
+     name,                                                                                                   \
+     bulk,                                                                                                   \
+     COUNT(message_fields_##symbol),                                                                         \
+     sizeof(struct message_##symbol),                                                                        \
+     message_fields_##symbol},
 static const struct layout messages[] = {MESSAGE_TABLE(MESSAGE_LAYOUT)};
 
 static const struct layout *find(const struct layout *table, uint32_t count, uint64_t code)
@@ -162,11 +167,20 @@ static const struct layout *find(const struct layout *table, uint32_t count, uin
     return NULL;
 }
 
-static const struct layout *find_kind(uint64_t code) { return find(kinds, COUNT(kinds), code); }
+static const struct layout *find_kind(uint64_t code)
+{
+    return find(kinds, COUNT(kinds), code);
+}
 
-static const struct layout *find_message(uint64_t code) { return find(messages, COUNT(messages), code); }
+static const struct layout *find_message(uint64_t code)
+{
+    return find(messages, COUNT(messages), code);
+}
 
-bool kind_known(uint64_t code) { return find_kind(code) != NULL; }
+bool kind_known(uint64_t code)
+{
+    return find_kind(code) != NULL;
+}
 
 const char *kind_name(enum kind kind)
 {
@@ -181,7 +195,10 @@ enum record_class kind_class(enum kind kind)
     return (enum record_class)l->class_or_bulk;
 }
 
-bool message_known(uint64_t code) { return find_message(code) != NULL; }
+bool message_known(uint64_t code)
+{
+    return find_message(code) != NULL;
+}
 
 const char *message_name(enum message code)
 {

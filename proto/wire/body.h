@@ -19,7 +19,7 @@ union message_body {
 };
 
 bool kind_known(uint64_t code);
-const char *kind_name(enum kind kind);           /* "unknown" for a code not in the table */
+const char *kind_name(enum kind kind); /* "unknown" for a code not in the table */
 enum record_class kind_class(enum kind kind);
 const char *message_name(enum message code);
 bool message_known(uint64_t code);
