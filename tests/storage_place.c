@@ -71,10 +71,11 @@ enum err storage_put(struct store *s, enum store_space space, struct span key, s
 
 enum err storage_expect(struct store *s, enum store_space space, struct span key, struct span value)
 {
-    struct buffer out = buffer_make(malloc(BLOB_BYTES_MAX), BLOB_BYTES_MAX);
+    struct buffer out = buffer_make(malloc(value.len + 1), value.len + 1);
     ASSERT(out.data != NULL);
     enum err err = store_read(s, space, key, &out);
-    if (err == OK && !span_equal(buffer_span(&out), value)) err = ERR_CONFLICT;
+    bool other = err == ERR_TOO_LARGE || (err == OK && !span_equal(buffer_span(&out), value));
+    if (other) err = ERR_CONFLICT;
     free(out.data);
     return err;
 }

@@ -350,6 +350,23 @@ static enum err submit_number(struct store *s, uint32_t number, struct report *r
     return store_submit(s, &write, 1, report_done, report);
 }
 
+/* The move is judged when its turn comes: a good copy put before that must stay. */
+static void test_good_copy_put_before_the_move_stays(void **state)
+{
+    struct storage_blob blob = damaged_blob(*state);
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    struct store_write write = {STORE_PUT, STORE_BLOB, SPAN_OF(blob.key), blob.value};
+    struct gate gate;
+    gate_shut(&gate, s);
+    assert_int_equal(store_submit(s, &write, 1, NULL, NULL), OK);
+    assert_int_equal(storage_expect(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), ERR_CORRUPT);
+    gate_release(&gate);
+    assert_int_equal(store_write_now(s, NULL, 0), OK);
+    assert_int_equal(storage_expect(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK);
+    assert_int_equal(status_of(s).quarantined, 0);
+    store_close(s);
+}
+
 static void test_group_commit_shares_syncs(void **state)
 {
     struct store *s = storage_place_open(*state, MAP_BYTES);
@@ -636,6 +653,7 @@ int main(void)
         ONE(test_corrupt_blob_does_not_block_a_good_copy),
         ONE(test_scan_passes_over_corrupt_blob),
         ONE(test_corrupt_blob_stays_in_a_read_only_store),
+        ONE(test_good_copy_put_before_the_move_stays),
         ONE(test_group_commit_shares_syncs),
         ONE(test_queue_is_bounded),
         ONE(test_queue_is_bounded_in_bytes),
