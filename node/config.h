@@ -1,0 +1,35 @@
+/* config: perigee.yaml of a node (libcyaml). Unknown keys are errors with their line; every key has a default.
+ *   listen: tcp://127.0.0.1:7001          # none: outbound only
+ *   peers:                                # dialled for ever
+ *     - address: tcp://127.0.0.1:7002
+ *       node: <64 hex, optional>
+ *   compute:                              # present: this node offers enclaves
+ *     enclaves: 1
+ *     memory_mb: 2048
+ *     threads: 2
+ *     platform: <text, e.g. a machine name; its hash is the platform id>
+ *   store: { map_gb: 64 }
+ *   duckdb: /path/to/libduckdb.so         # optional */
+#ifndef PERIGEE_NODE_CONFIG_H
+#define PERIGEE_NODE_CONFIG_H
+
+#include "proto/base/ids.h"
+
+#include <stdbool.h>
+
+struct config_peer { char *address; char *node; };
+struct config_compute { unsigned enclaves, memory_mb, threads; char *platform; };
+struct config_store { unsigned map_gb; };
+struct config {
+    char *listen;
+    struct config_peer *peers;
+    unsigned peers_count;
+    struct config_compute *compute;
+    struct config_store *store;
+    char *duckdb;
+};
+/* `fault` receives one line for people: file, line, key, what was expected. */
+MUST_USE enum err config_load(struct config **out, const char *path, char *fault, size_t cap);
+void config_free(struct config *c);
+
+#endif

@@ -1,0 +1,51 @@
+/* home: a node's data directory and the keys in it. One process at a time may run the node (lock file); commands read it.
+ *   version          "perigee-data 1\n": another version is refused, nothing is touched
+ *   identity.key kem.key link.key dkg.key    key files (crypto/keyfile.h), 0600
+ *   card.json        the public member card: what others need to admit this node
+ *   charter.json     the consortium's charter, once joined; its sha2-256 is the consortium id
+ *   perigee.yaml     configuration (config.h)
+ *   store/           LMDB
+ *   keygen/          key generation state and shares: <epoch>-<purpose>.state, <epoch>-<purpose>.share (key files)
+ *   api.sock         the API
+ *   lock             held while the node runs
+ * Directory 0700. Secrets are in secret memory; home_close wipes them. */
+#ifndef PERIGEE_NODE_HOME_H
+#define PERIGEE_NODE_HOME_H
+
+#include "crypto/types.h"
+#include "proto/base/ids.h"
+
+#include <limits.h>
+
+struct home {
+    char path[PATH_MAX];
+    struct node_id node;
+    struct identity_secret *identity;
+    struct kem_secret *kem;
+    struct kem_public kem_public;
+    struct kem_secret *link;
+    struct scalar_secret *dkg;
+    struct point dkg_public;
+    struct consortium_id consortium;         /* zero before charter.json exists */
+    char *charter;                           /* its bytes, NUL-terminated; NULL before */
+    size_t charter_len;
+    int lock_fd;                             /* -1 unless home_lock succeeded */
+};
+
+struct home_identity {                       /* for `perigee init` */
+    const char *organisation, *jurisdiction;
+    uint32_t roles;                          /* enum role bits */
+};
+/* Makes the directory, four keys and card.json. ERR_CONFLICT: it exists already; nothing is changed. `fault` (cap bytes)
+ * receives one line for people on any error. */
+MUST_USE enum err home_create(const char *path, const struct home_identity *who, char *fault, size_t cap);
+/* ERR_NOT_FOUND, ERR_VERSION, ERR_REFUSED (permissions), ERR_CORRUPT. */
+MUST_USE enum err home_open(struct home *out, const char *path, char *fault, size_t cap);
+/* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one. */
+MUST_USE enum err home_join(struct home *h, struct span charter, char *fault, size_t cap);
+MUST_USE enum err home_lock(struct home *h);  /* ERR_BUSY: a node runs here */
+/* Path of a file in it; cut paths panic. */
+void home_path(char out[PATH_MAX], const struct home *h, const char *name);
+void home_close(struct home *h);
+
+#endif
