@@ -128,7 +128,76 @@ static void check_children(const struct ddo *d, const struct service *s, struct 
     }
 }
 
-static enum err service_read(struct service *s, const struct ddo *d, struct json_reader *r)
+static bool has_op(const struct service *s, struct hash32 op)
+{
+    for (uint32_t i = 0; i < s->op_count; i++) {
+        if (ID_EQUAL(s->op[i], op)) return true;
+    }
+    return false;
+}
+
+/* An op for every child, under the child's dt, and perhaps one of the service's own. */
+static enum err set_ops_read(struct service_workflow *x, const struct service *s, struct json_reader *parent)
+{
+    struct json_reader r;
+    field_object(&r, parent, "set_ops");
+    for (uint32_t i = 0; i < s->child_count; i++) {
+        char key[FIELD_DT_CHARS + 1];
+        struct buffer text = BUFFER_OF(key);
+        field_dt_text(&text, s->child[i]);
+        buffer_put_zero(&text);
+        field_hash(&r, key, &x->op[i]);
+    }
+    x->has_self = json_has(&r, "self");
+    if (!x->has_self) return json_reader_done(&r);
+    field_hash(&r, "self", &x->self_op);
+    if (!has_op(s, x->self_op)) json_refuse(&r, "self", ERR_NOT_FOUND, "one of this service's supported_ops");
+    return json_reader_done(&r);
+}
+
+static void check_configs(const struct json *configs, struct json_reader *r)
+{
+    for (uint32_t i = 0; configs != NULL && i < configs->count; i++) {
+        enum json_type type = configs->items[i].type;
+        struct span name;
+        if (!field_is_name(configs->keys[i], &name)) {
+            json_refuse(r, "configs", ERR_SYNTAX, "names of a-z 0-9 . _ -");
+        }
+        if (type != JSON_INT && type != JSON_BOOL && type != JSON_STRING) {
+            json_refuse(r, "configs", ERR_TYPE, "integers, booleans and strings");
+        }
+    }
+}
+
+static enum err combination_read(struct service_workflow *x, const struct service *s, struct json_reader *r)
+{
+    x->configs = json_read_object(r, "configs");
+    check_configs(x->configs, r);
+    TRY(set_ops_read(x, s, r));
+    return json_reader_done(r);
+}
+
+/* Absent when there are none. */
+static enum err combinations_read(struct service *s, struct arena *arena, struct json_reader *r)
+{
+    if (!json_has(r, "workflows")) return r->err;
+    if (s->child_count == 0)
+        json_refuse(r, "workflows", ERR_REFUSED, "none: there are no children to combine");
+    const struct json *array = json_read_array(r, "workflows", 1, CAP_SERVICES);
+    if (array == NULL) return r->err;
+    s->workflow = ARENA_ARRAY(arena, struct service_workflow, array->count);
+    if (s->workflow == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0; i < array->count; i++) {
+        struct json_reader item;
+        field_item(&item, r, "workflows", i, &array->items[i]);
+        TRY(combination_read(&s->workflow[i], s, &item));
+        s->workflow_count = i + 1;
+    }
+    return OK;
+}
+
+static enum err service_read(struct service *s, const struct ddo *d, struct arena *arena,
+                             struct json_reader *r)
 {
     field_name(r, "type", &s->type);
     field_text(r, "endpoint", 0, CAP_TEXT, &s->endpoint);
@@ -137,6 +206,7 @@ static enum err service_read(struct service *s, const struct ddo *d, struct json
     field_list(r, "supported_ops", 0, CAP_OPS_IN_GRANT, field_is_hash, "64 lower-case hex digits", s->op,
                sizeof s->op[0], &s->op_count);
     check_children(d, s, r);
+    TRY(combinations_read(s, arena, r));
     return json_reader_done(r);
 }
 
@@ -162,7 +232,7 @@ static enum err services_read(struct ddo *d, struct arena *arena, struct json_re
     for (uint32_t i = 0; i < array->count; i++) {
         struct json_reader item;
         field_item(&item, r, "services", i, &array->items[i]);
-        TRY(service_read(&d->service[i], d, &item));
+        TRY(service_read(&d->service[i], d, arena, &item));
         if (has_service(d, d->service[i].type)) {
             json_refuse(&item, "type", ERR_DUPLICATE, "each service type once");
             return item.err;
@@ -224,6 +294,49 @@ static void dataset_write(struct json_writer *w, const struct ddo *d)
     json_end_object(w);
 }
 
+/* The index of the child with the least dt above `after` (NULL: of all), or child_count: canonical keys are sorted. */
+static uint32_t next_child(const struct service *s, const struct dt *after)
+{
+    uint32_t best = s->child_count;
+    for (uint32_t i = 0; i < s->child_count; i++) {
+        if (after != NULL && span_compare(ID_SPAN(s->child[i]), ID_SPAN(*after)) <= 0) continue;
+        if (best == s->child_count || span_compare(ID_SPAN(s->child[i]), ID_SPAN(s->child[best])) < 0)
+            best = i;
+    }
+    return best;
+}
+
+static void set_ops_write(struct json_writer *w, const struct service *s, const struct service_workflow *x)
+{
+    uint8_t keys[CAP_CHILDREN][FIELD_DT_CHARS]; /* the writer compares a key with the one before */
+    uint32_t count = 0;
+    json_key(w, "set_ops");
+    json_begin_object(w);
+    for (uint32_t i = next_child(s, NULL); i < s->child_count; i = next_child(s, &s->child[i])) {
+        struct buffer key = BUFFER_OF(keys[count++]);
+        field_dt_text(&key, s->child[i]);
+        json_key_span(w, buffer_span(&key));
+        json_put_hex(w, ID_SPAN(x->op[i]));
+    }
+    if (x->has_self) field_put_hex(w, "self", ID_SPAN(x->self_op));
+    json_end_object(w);
+}
+
+static void combinations_write(struct json_writer *w, const struct service *s)
+{
+    if (s->workflow_count == 0) return;
+    json_key(w, "workflows");
+    json_begin_array(w);
+    for (uint32_t i = 0; i < s->workflow_count; i++) {
+        json_begin_object(w);
+        json_key(w, "configs");
+        json_put_value(w, s->workflow[i].configs);
+        set_ops_write(w, s, &s->workflow[i]);
+        json_end_object(w);
+    }
+    json_end_array(w);
+}
+
 static void service_write(struct json_writer *w, const struct service *s)
 {
     json_begin_object(w);
@@ -231,6 +344,7 @@ static void service_write(struct json_writer *w, const struct service *s)
     field_put_text(w, "endpoint", s->endpoint);
     field_put_hashes(w, "supported_ops", s->op, s->op_count);
     field_put_text(w, "type", s->type);
+    combinations_write(w, s);
     json_end_object(w);
 }
 

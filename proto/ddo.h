@@ -33,11 +33,21 @@ extern const char *const asset_type_names[4];             /* "dataset", "compute
 enum budget_currency { CURRENCY_EPSILON, CURRENCY_ZCDP }; /* nano epsilon; rho in 2^-40 */
 extern const char *const budget_currency_names[2];        /* "epsilon", "zcdp" */
 
+/* One way a composite service combines its children: an op for every child and, optionally, one of its own (`self`);
+ * `configs` binds terms by name. A term that is absent is free; 0, false and "" are values; null is none. */
+struct service_workflow {
+    struct hash32 op[CAP_CHILDREN]; /* for service->child[i] */
+    bool has_self;
+    struct hash32 self_op;      /* one of the service's own ops */
+    const struct json *configs; /* an object of integers, booleans and strings */
+};
+
 struct service {
     struct span type, endpoint;
-    uint32_t child_count, op_count;
+    uint32_t child_count, op_count, workflow_count;
     struct dt child[CAP_CHILDREN];
     struct hash32 op[CAP_OPS_IN_GRANT];
+    struct service_workflow *workflow;
 };
 
 struct ddo {

@@ -138,6 +138,7 @@ static void take_one(struct json_reader *r, const char *key, field_element *elem
                      void *out)
 {
     struct span text = SPAN_NONE;
+    if (r->err == OK && !json_has(r, key)) json_refuse(r, key, ERR_MISSING_FIELD, expected);
     json_read_text(r, key, CAP_DOCUMENT_BYTES, &text);
     if (r->err == OK && !element(text, out)) json_refuse(r, key, ERR_SYNTAX, expected);
 }

@@ -44,6 +44,14 @@ const char sample_algorithm[] =
     "\"perigee\":\"ddo/1\",\"services\":[{\"child_dts\":[\"dt:perigee:" SAMPLE_ID("e1") "\",\"dt:perigee:"
     SAMPLE_ID("e2") "\"],\"endpoint\":\"\",\"supported_ops\":[],\"type\":\"study\"}],\"type\":\"algorithm\"}";
 
+const char sample_composite[] =
+    "{\"description\":\"\",\"dt\":\"dt:perigee:" SAMPLE_ID("c0") "\",\"jurisdiction\":\"EU\",\"name\":\"two-banks\","
+    "\"perigee\":\"ddo/1\",\"services\":[{\"child_dts\":[\"dt:perigee:" SAMPLE_ID("e2") "\",\"dt:perigee:"
+    SAMPLE_ID("e1") "\"],\"endpoint\":\"tcp://bank:1\",\"supported_ops\":[\"" SAMPLE_ID("0a") "\"],\"type\":\"joint\","
+    "\"workflows\":[{\"configs\":{\"allow_raw\":false,\"eps\":0,\"note\":\"\"},\"set_ops\":{\"dt:perigee:"
+    SAMPLE_ID("e1") "\":\"" SAMPLE_ID("0b") "\",\"dt:perigee:" SAMPLE_ID("e2") "\":\"" SAMPLE_ID("0c")
+    "\",\"self\":\"" SAMPLE_ID("0a") "\"}}]}],\"type\":\"composite\"}";
+
 const char sample_policy[] =
     "{\"export\":\"to-enclave\",\"jurisdictions\":[\"EU\",\"CH\"],\"need_gpu\":false,\"perigee\":\"policy/1\"}";
 

@@ -13,6 +13,7 @@
 extern const char sample_charter[];
 extern const char sample_ddo[];       /* a dataset */
 extern const char sample_algorithm[]; /* a ddo with children */
+extern const char sample_composite[]; /* a ddo that combines two others */
 extern const char sample_policy[];
 extern const char sample_op[];
 extern const char sample_workflow[];      /* the heart study: groups, counts, a sum, derived means */

@@ -156,12 +156,48 @@ static void test_refusals_of_algorithms(void **state)
     assert_int_equal(parse(sample_arena(), dataset, NULL), ERR_NOT_CANONICAL);
 }
 
+static void test_composite(void **state)
+{
+    (void)state;
+    struct ddo *d = parse_sample(span_text(sample_composite));
+    const struct service_workflow *x = &d->service[0].workflow[0];
+    assert_int_equal(d->service[0].workflow_count, 1);
+    assert_int_equal(d->service[0].child[0].bytes[0], 0xe2); /* children keep the document's order */
+    assert_int_equal(x->op[0].bytes[0], 0x0c);
+    assert_int_equal(x->op[1].bytes[0], 0x0b);
+    assert_true(x->has_self);
+    assert_int_equal(x->self_op.bytes[0], 0x0a);
+    assert_int_equal(x->configs->count, 3); /* 0, false and "" are values */
+}
+
+static void test_refusals_of_composites(void **state)
+{
+    (void)state;
+    static const struct sample_refusal refusals[] = {
+        {"\"self\":\"" SAMPLE_ID("0a"), "\"self\":\"" SAMPLE_ID("0b"), ERR_NOT_FOUND,
+         "services[0].workflows[0].set_ops.self", "one of this service's supported_ops"},
+        {"\"dt:perigee:" SAMPLE_ID("e1") "\":\"" SAMPLE_ID("0b") "\",", "", ERR_MISSING_FIELD,
+         "services[0].workflows[0].set_ops.dt:perigee:e100112233445566778899aabbccddeeff0123456789abcdef0",
+         "64 lower-case hex digits"},
+        {"\"self\":\"" SAMPLE_ID("0a") "\"", "\"self\":\"" SAMPLE_ID("0a") "\",\"x\":1", ERR_UNKNOWN_FIELD,
+         "services[0].workflows[0].set_ops.x", ""},
+        {"\"eps\":0", "\"eps\":null", ERR_TYPE, "services[0].workflows[0].configs",
+         "integers, booleans and strings"},
+        {"\"eps\":0", "\"eps\":[0]", ERR_TYPE, "services[0].workflows[0].configs",
+         "integers, booleans and strings"},
+        {"\"allow_raw\"", "\"Allow raw\"", ERR_SYNTAX, "services[0].workflows[0].configs", "names of a-z"},
+        {"\"child_dts\":[\"dt:perigee:" SAMPLE_ID("e2") "\",\"dt:perigee:" SAMPLE_ID("e1") "\"]",
+         "\"child_dts\":[]", ERR_REFUSED, "services[0].child_dts", "at least one: a composite"},
+    };
+    sample_refused(sample_composite, parse, refusals, sizeof refusals / sizeof refusals[0]);
+}
+
 static void test_round_trip(void **state)
 {
     (void)state;
     static uint8_t bytes[4096];
-    const char *const samples[] = {sample_ddo, sample_algorithm};
-    for (int i = 0; i < 2; i++) {
+    const char *const samples[] = {sample_ddo, sample_algorithm, sample_composite};
+    for (int i = 0; i < 3; i++) {
         struct buffer out = BUFFER_OF(bytes);
         assert_int_equal(ddo_write(&out, parse_sample(span_text(samples[i]))), OK);
         assert_true(span_equal_text(buffer_span(&out), samples[i]));
@@ -173,6 +209,7 @@ static void test_starved(void **state)
     (void)state;
     sample_starved(sample_ddo, parse);
     sample_starved(sample_algorithm, parse);
+    sample_starved(sample_composite, parse);
 }
 
 int main(void)
@@ -185,6 +222,8 @@ int main(void)
         cmocka_unit_test(test_zcdp_budget),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refusals_of_algorithms),
+        cmocka_unit_test(test_composite),
+        cmocka_unit_test(test_refusals_of_composites),
         cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_starved),
     };
