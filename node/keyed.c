@@ -1,0 +1,352 @@
+#include "node/keyed.h"
+
+#include "crypto/cocktail.h"
+#include "crypto/evidence.h"
+#include "crypto/identity.h"
+#include "crypto/kem.h"
+#include "crypto/keyfile.h"
+#include "crypto/secret.h"
+#include "proto/base/panic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+static struct span move_span(uint8_t **at, struct span bytes)
+{
+    struct span copy = {*at, bytes.len};
+    if (bytes.len > 0) memcpy(*at, bytes.data, bytes.len);
+    *at += bytes.len;
+    return copy;
+}
+
+struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home)
+{
+    size_t total = job->box.len + job->context.len + job->parts.len + job->measurements.len + 1;
+    struct keyed *k = calloc(1, sizeof *k);
+    if (k == NULL) return NULL;
+    k->memory = malloc(total);
+    k->output = malloc(KEYED_OUTPUT_MAX);
+    if (k->memory == NULL || k->output == NULL) {
+        keyed_free(k);
+        return NULL;
+    }
+    uint8_t *at = k->memory;
+    k->home = home;
+    k->job = *job;
+    k->job.box = move_span(&at, job->box);
+    k->job.context = move_span(&at, job->context);
+    k->job.parts = move_span(&at, job->parts);
+    k->job.measurements = move_span(&at, job->measurements);
+    if (job->session != NULL) {
+        k->session = *job->session;
+        k->job.session = &k->session;
+    }
+    return k;
+}
+
+void keyed_free(struct keyed *k)
+{
+    if (k == NULL) return;
+    if (k->output != NULL) secret_wipe(k->output, KEYED_OUTPUT_MAX);
+    free(k->output);
+    free(k->memory);
+    free(k);
+}
+
+static void put(struct keyed *k, const void *bytes, size_t len)
+{
+    ASSERT(len <= KEYED_OUTPUT_MAX - k->output_len);
+    memcpy(k->output + k->output_len, bytes, len);
+    k->output_len += len;
+}
+
+/* --- Signatures, boxes, evidence ------------------------------------------------------------------------------------ */
+
+static enum err sign(struct keyed *k)
+{
+    struct signature signature;
+    TRY(identity_sign(&signature, k->home->identity, k->job.hash));
+    put(k, signature.bytes, sizeof signature.bytes);
+    return OK;
+}
+
+static enum err verify(const struct keyed *k)
+{
+    struct cursor c = cursor_make(k->job.parts);
+    for (uint32_t i = 0; i < k->job.part_count; i++) {
+        struct node_id author;
+        struct hash32 message;
+        struct signature signature;
+        TRY(cursor_copy(&c, author.bytes, 32));
+        TRY(cursor_copy(&c, message.bytes, 32));
+        TRY(cursor_copy(&c, signature.bytes, 64));
+        TRY(identity_verify(author, message, &signature));
+    }
+    return cursor_end(&c);
+}
+
+static enum err open_box(struct keyed *k)
+{
+    if (k->job.box.len < KEM_OVERHEAD_BYTES || k->job.box.len > KEYED_OUTPUT_MAX) return ERR_TRUNCATED;
+    TRY(kem_open(k->output, k->home->kem, k->job.box, k->job.context));
+    k->output_len = k->job.box.len - KEM_OVERHEAD_BYTES;
+    return OK;
+}
+
+static enum err seal_box(struct keyed *k)
+{
+    if (k->job.box.len + KEM_OVERHEAD_BYTES > KEYED_OUTPUT_MAX) return ERR_TOO_LARGE;
+    TRY(kem_seal(k->output, &k->job.kem, k->job.box, k->job.context));
+    k->output_len = k->job.box.len + KEM_OVERHEAD_BYTES;
+    return OK;
+}
+
+static enum err check_evidence(struct keyed *k)
+{
+    struct evidence_policy policy = {.allow_simulated = k->job.accept_simulated, .need_gpu = k->job.need_gpu,
+                                     .max_age_ms = k->job.age_max_ms};
+    struct evidence_result result;
+    struct evidence_out out = {0};
+    const char *field = NULL;
+    size_t count = k->job.measurements.len / 32;
+    policy.measurement_count = (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);
+    for (uint32_t i = 0; i < policy.measurement_count; i++)
+        memcpy(policy.measurement[i].bytes, k->job.measurements.data + (size_t)i * 32, 32);
+    enum err err = evidence_check(&result, &field, k->job.box, k->job.hash, k->job.now_ms, &policy);
+    if (err != OK) {
+        if (field != NULL) put(k, field, strlen(field));
+        return err;
+    }
+    out.measurement = result.measurement;
+    out.platform = result.platform_id;
+    out.time_ms = result.time_ms;
+    out.simulated = result.kind == EVIDENCE_SIMULATED;
+    put(k, &out, sizeof out);
+    return OK;
+}
+
+/* --- Key generation -------------------------------------------------------------------------------------------------- */
+
+static size_t round1_bytes(const struct keygen_session *s) { return 32 + 32 * (size_t)s->t + 64 + COCKTAIL_SHARE_BYTES * (size_t)s->n; }
+
+static struct cocktail_session session_of(const struct keyed *k)
+{
+    const struct keygen_session *s = &k->session;
+    struct cocktail_session out = {.n = s->n, .t = s->t, .own = s->own, .tag = s->tag,
+                                   .extension = span_make(s->extension, sizeof s->extension)};
+    memcpy(out.party, s->party, sizeof out.party);
+    return out;
+}
+
+static void put_round1(struct keyed *k, const struct cocktail_round1 *m)
+{
+    put(k, m->ephemeral.bytes, 32);
+    for (uint32_t i = 0; i < k->session.t; i++) put(k, m->commitment[i].bytes, 32);
+    put(k, m->pop, sizeof m->pop);
+    for (uint32_t i = 0; i < k->session.n; i++) put(k, m->share[i], COCKTAIL_SHARE_BYTES);
+}
+
+static enum err take_round1(struct cocktail_round1 *out, const struct keygen_session *s, struct span all)
+{
+    struct cursor c = cursor_make(all);
+    memset(out, 0, sizeof *out * s->n);
+    for (uint32_t j = 0; j < s->n; j++) {
+        TRY(cursor_copy(&c, out[j].ephemeral.bytes, 32));
+        for (uint32_t i = 0; i < s->t; i++) TRY(cursor_copy(&c, out[j].commitment[i].bytes, 32));
+        TRY(cursor_copy(&c, out[j].pop, sizeof out[j].pop));
+        for (uint32_t i = 0; i < s->n; i++) TRY(cursor_copy(&c, out[j].share[i], COCKTAIL_SHARE_BYTES));
+    }
+    return cursor_end(&c);
+}
+
+static void keygen_path(char out[PATH_MAX], const struct keyed *k, uint32_t epoch, uint32_t purpose, const char *what)
+{
+    char name[64];
+    snprintf(name, sizeof name, "keygen/%u-%u.%s", epoch, purpose, what);
+    home_path(out, k->home, name);
+}
+
+static enum err load_state(struct cocktail_secret *state, const struct keyed *k)
+{
+    char path[PATH_MAX];
+    size_t len = 0;
+    keygen_path(path, k, k->session.epoch, k->session.purpose, "state");
+    TRY(keyfile_read(path, "keygen-state", state->bytes, &len, SPAN_NONE));
+    return len == sizeof state->bytes ? OK : ERR_CORRUPT;
+}
+
+static enum err keygen_begin(struct keyed *k)
+{
+    struct cocktail_session session = session_of(k);
+    struct cocktail_round1 message;
+    char path[PATH_MAX];
+    struct cocktail_secret *state = secret_alloc(sizeof *state);
+    if (state == NULL) return ERR_NO_MEMORY;
+    keygen_path(path, k, k->session.epoch, k->session.purpose, "state");
+    enum err err = load_state(state, k);
+    if (err == OK) {
+        err = cocktail_resume(&message, state, &session); /* after a restart: the same message again */
+    } else if (err == ERR_NOT_FOUND) {
+        err = cocktail_begin(state, &message, &session, k->home->dkg);
+        if (err == OK) err = keyfile_write(path, "keygen-state", SPAN_OF(state->bytes), SPAN_NONE);
+    }
+    secret_free(state);
+    if (err == OK) put_round1(k, &message);
+    return err;
+}
+
+/* The share file: x 32 | Y 32. An identical one may already be there after a restart. */
+static enum err save_share(const struct keyed *k, const struct scalar_secret *x, const struct point *y)
+{
+    char path[PATH_MAX];
+    uint8_t *bytes = secret_alloc(KEYFILE_SECRET_MAX);
+    size_t len = 0;
+    if (bytes == NULL) return ERR_NO_MEMORY;
+    keygen_path(path, k, k->session.epoch, k->session.purpose, "share");
+    enum err err = keyfile_read(path, "keygen-share", bytes, &len, SPAN_NONE);
+    if (err == OK) {
+        bool same = len == 64 && secret_equal(bytes, x->bytes, 32) && memcmp(bytes + 32, y->bytes, 32) == 0;
+        err = same ? OK : ERR_CONFLICT;
+    } else if (err == ERR_NOT_FOUND) {
+        memcpy(bytes, x->bytes, 32);
+        memcpy(bytes + 32, y->bytes, 32);
+        err = keyfile_write(path, "keygen-share", span_make(bytes, 64), SPAN_NONE);
+    }
+    secret_free(bytes);
+    return err;
+}
+
+static enum err finish(struct keyed *k, struct cocktail_round1 *round1, struct cocktail_secret *state,
+                       struct scalar_secret *x)
+{
+    struct cocktail_session session = session_of(k);
+    struct group_key key;
+    uint8_t transcript[64], sig[COCKTAIL_SIGNATURE_BYTES], culprit_byte;
+    uint32_t culprit = 0;
+    TRY(take_round1(round1, &k->session, k->job.parts));
+    TRY(load_state(state, k));
+    enum err err = cocktail_finish(x, &key, transcript, sig, &culprit, state, &session, k->home->dkg, round1);
+    if (err != OK) {
+        culprit_byte = (uint8_t)culprit;
+        put(k, &culprit_byte, 1);
+        return err;
+    }
+    TRY(save_share(k, x, &key.y));
+    put(k, key.y.bytes, 32);
+    for (uint32_t i = 0; i < key.n; i++) put(k, key.share[i].bytes, 32);
+    put(k, transcript, sizeof transcript);
+    put(k, sig, sizeof sig);
+    return OK;
+}
+
+static enum err keygen_finish(struct keyed *k)
+{
+    struct cocktail_round1 *round1 = calloc(COMMITTEE_MAX, sizeof *round1);
+    struct cocktail_secret *state = secret_alloc(sizeof *state);
+    struct scalar_secret *x = secret_alloc(sizeof *x);
+    enum err err = round1 == NULL || state == NULL || x == NULL ? ERR_NO_MEMORY : finish(k, round1, state, x);
+    secret_free(x);
+    secret_free(state);
+    free(round1);
+    return err;
+}
+
+static enum err keygen_check(struct keyed *k)
+{
+    struct cocktail_session session = session_of(k);
+    struct cocktail_round1 *round1 = calloc(COMMITTEE_MAX, sizeof *round1);
+    if (round1 == NULL) return ERR_NO_MEMORY;
+    enum err err = take_round1(round1, &k->session, k->job.box);
+    if (err == OK && k->job.parts.len != (size_t)k->session.n * COCKTAIL_SIGNATURE_BYTES) err = ERR_RANGE;
+    for (uint32_t j = 0; err == OK && j < k->session.n; j++)
+        err = cocktail_check(&session, round1, j + 1, k->job.parts.data + (size_t)j * COCKTAIL_SIGNATURE_BYTES);
+    free(round1);
+    return err;
+}
+
+/* --- Shares ---------------------------------------------------------------------------------------------------------- */
+
+struct held_share { struct scalar_secret x; struct point y; };
+
+static enum err load_share(struct held_share *out, const struct keyed *k, uint32_t purpose)
+{
+    char path[PATH_MAX];
+    size_t len = 0;
+    uint8_t *bytes = secret_alloc(KEYFILE_SECRET_MAX);
+    if (bytes == NULL) return ERR_NO_MEMORY;
+    keygen_path(path, k, k->job.epoch, purpose, "share");
+    enum err err = keyfile_read(path, "keygen-share", bytes, &len, SPAN_NONE);
+    if (err == OK && len != sizeof *out) err = ERR_CORRUPT;
+    if (err == OK) memcpy(out, bytes, sizeof *out);
+    secret_free(bytes);
+    return err;
+}
+
+static void put_share(struct keyed *k, const struct dec_share *s)
+{
+    put(k, s->d.bytes, 32);
+    put(k, s->e.bytes, 32);
+    put(k, s->f.bytes, 32);
+}
+
+static enum err share_of_part(struct keyed *k, const struct held_share *a, const uint8_t *part)
+{
+    struct dt app;
+    struct compose_hash compose;
+    struct node_id owner;
+    struct content_id content;
+    struct hash32 policy;
+    struct envelope envelope;
+    struct dec_share share;
+    memcpy(app.bytes, part, 32);
+    memcpy(compose.bytes, part + 32, 32);
+    memcpy(owner.bytes, part + 64, 32);
+    memcpy(content.bytes, part + 96, 32);
+    memcpy(policy.bytes, part + 128, 32);
+    memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
+    struct label label = label_make(group_key_id(&a->y), app, compose, owner, content, policy);
+    TRY(envelope_share(&share, &envelope, &a->y, &label, k->job.index, &a->x));
+    put_share(k, &share);
+    return OK;
+}
+
+static enum err compute_shares(struct keyed *k, struct held_share *held)
+{
+    struct dec_share prf;
+    TRY(load_share(&held[0], k, 1));
+    TRY(load_share(&held[1], k, 2));
+    if (k->job.parts.len != (size_t)k->job.part_count * SHARE_PART_BYTES) return ERR_RANGE;
+    for (uint32_t i = 0; i < k->job.part_count; i++)
+        TRY(share_of_part(k, &held[0], k->job.parts.data + (size_t)i * SHARE_PART_BYTES));
+    TRY(prf_share(&prf, &held[1].y, k->job.hash, k->job.index, &held[1].x));
+    put_share(k, &prf);
+    return OK;
+}
+
+static enum err shares(struct keyed *k)
+{
+    struct held_share *held = secret_alloc(2 * sizeof *held);
+    if (held == NULL) return ERR_NO_MEMORY;
+    enum err err = compute_shares(k, held);
+    secret_free(held);
+    return err;
+}
+
+void keyed_run(struct keyed *k)
+{
+    k->output_len = 0;
+    switch (k->job.op) {
+    case CRYPTO_SIGN: k->err = sign(k); break;
+    case CRYPTO_VERIFY: k->err = verify(k); break;
+    case CRYPTO_OPEN: k->err = open_box(k); break;
+    case CRYPTO_SEAL: k->err = seal_box(k); break;
+    case CRYPTO_EVIDENCE: k->err = check_evidence(k); break;
+    case CRYPTO_KEYGEN_BEGIN: k->err = keygen_begin(k); break;
+    case CRYPTO_KEYGEN_FINISH: k->err = keygen_finish(k); break;
+    case CRYPTO_KEYGEN_CHECK: k->err = keygen_check(k); break;
+    case CRYPTO_SHARES: k->err = shares(k); break;
+    }
+    bool diagnosis = k->job.op == CRYPTO_EVIDENCE || k->job.op == CRYPTO_KEYGEN_FINISH; /* says what failed */
+    if (k->err != OK && !diagnosis) k->output_len = 0;
+}
