@@ -8,7 +8,8 @@ enum { CAP_WORKER_SETS = 64, CAP_COMMITTEES = 16 };
 
 static struct member member_of_charter(const struct charter_member *m)
 {
-    return (struct member){m->node, m->organisation, m->jurisdiction, m->roles, m->kem, m->dkg, m->approval, NULL};
+    return (struct member){m->node, m->organisation, m->jurisdiction, m->roles,
+                           m->kem,  m->dkg,          m->approval,     NULL};
 }
 
 static enum err load_charter(struct registry *r, struct span bytes)
@@ -19,14 +20,16 @@ static enum err load_charter(struct registry *r, struct span bytes)
     TRY(charter_parse(&charter, r->arena, bytes, NULL));
     r->founder = ARENA_ARRAY(r->arena, struct member, charter->member_count);
     if (r->founder == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < charter->member_count; i++) r->founder[i] = member_of_charter(&charter->member[i]);
+    for (uint32_t i = 0; i < charter->member_count; i++)
+        r->founder[i] = member_of_charter(&charter->member[i]);
     r->charter = charter;
     return OK;
 }
 
 static enum err allocate(struct registry *r, struct arena *arena);
 
-enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium, struct span charter)
+enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
+                      struct span charter)
 {
     struct registry *r = ARENA_NEW(arena, struct registry);
     if (r == NULL) return ERR_NO_MEMORY;
@@ -37,12 +40,18 @@ enum err registry_new(struct registry **out, struct arena *arena, struct consort
     return charter.len > 0 ? load_charter(r, charter) : OK;
 }
 
+struct arena *registry_arena(const struct registry *r)
+{
+    return r->arena;
+}
+
 static enum err allocate(struct registry *r, struct arena *arena)
 {
     uint64_t salt = load_u64(r->consortium.bytes);
     r->tally = ARENA_ARRAY(arena, struct tally, CAP_TALLIES);
     r->member = ARENA_ARRAY(arena, struct member_row, CAP_MEMBERS);
     r->asset = ARENA_ARRAY(arena, struct asset, CAP_ASSETS);
+    r->version = ARENA_ARRAY(arena, struct asset_version, CAP_ASSETS);
     r->binding = ARENA_ARRAY(arena, struct binding, CAP_ASSETS);
     r->workflow = ARENA_ARRAY(arena, struct published, CAP_JOBS);
     r->op = ARENA_ARRAY(arena, struct op_row, CAP_OPS);
@@ -73,18 +82,23 @@ void registry_freeze(struct registry *r, struct node_id author, uint64_t seq)
         if (seq < r->frozen[i].seq) r->frozen[i].seq = seq;
         return;
     }
-    ASSERT(r->frozen_count < CAP_AUTHORS); /* an author must be a member, and there are no more members than that */
+    ASSERT(r->frozen_count <
+           CAP_AUTHORS); /* an author must be a member, and there are no more members than that */
     r->frozen[r->frozen_count++] = (struct frozen){author, seq};
 }
 
 bool registry_counts(const struct registry *r, const struct record *record)
 {
     for (uint32_t i = 0; i < r->frozen_count; i++)
-        if (ID_EQUAL(r->frozen[i].author, record->header.author)) return record->header.seq < r->frozen[i].seq;
+        if (ID_EQUAL(r->frozen[i].author, record->header.author))
+            return record->header.seq < r->frozen[i].seq;
     return true;
 }
 
-static bool tally_by_custodians(const struct tally *t) { return t->kind == KIND_COMMITTEE; }
+static bool tally_by_custodians(const struct tally *t)
+{
+    return t->kind == KIND_COMMITTEE;
+}
 
 uint32_t tally_needed(const struct registry *r, const struct tally *t)
 {
@@ -98,7 +112,8 @@ uint32_t tally_count(const struct registry *r, const struct tally *t)
     if (r->charter == NULL) return 0;
     for (uint32_t i = 0; i < t->author_count; i++) {
         struct node_id author = t->vote[i]->header.author;
-        int place = tally_by_custodians(t) ? charter_custodian(r->charter, author) : charter_steward(r->charter, author);
+        int place = tally_by_custodians(t) ? charter_custodian(r->charter, author)
+                                           : charter_steward(r->charter, author);
         if (place >= 0 && registry_counts(r, t->vote[i])) count++;
     }
     return count;
@@ -124,7 +139,8 @@ static struct verdict tally_add(struct registry *r, uint32_t *row, bool *fresh, 
         if (r->tally_count == CAP_TALLIES) return verdict_refuse(REFUSAL_FULL, NULL);
         *row = r->tally_count++;
         r->tally[*row] = (struct tally){.kind = record->header.kind, .body_hash = record->header.body_hash};
-        if (index_add(&r->tallies, r->tally[*row].body_hash.bytes, *row) != OK) return verdict_refuse(REFUSAL_FULL, NULL);
+        if (index_add(&r->tallies, r->tally[*row].body_hash.bytes, *row) != OK)
+            return verdict_refuse(REFUSAL_FULL, NULL);
     }
     struct tally *t = &r->tally[*row];
     if (t->kind != record->header.kind) return verdict_refuse(REFUSAL_MALFORMED, NULL);
@@ -151,7 +167,8 @@ const struct member *registry_member(struct registry *r, struct node_id node)
     if (named != NULL) return &r->founder[named - r->charter->member];
     const struct member *best = NULL;
     uint32_t row = index_find(&r->members, node.bytes);
-    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0; next = r->member[next - 1].next_plus_one) {
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
+         next = r->member[next - 1].next_plus_one) {
         const struct member *m = &r->member[next - 1].member;
         if (!tally_decided(r, m->tally)) continue;
         if (best == NULL || memcmp(m->tally->body_hash.bytes, best->tally->body_hash.bytes, 32) < 0) best = m;
@@ -178,30 +195,34 @@ const struct member *registry_member_at(struct registry *r, uint32_t index)
 
 /* --- Applying, kind by kind -------------------------------------------------------------------------------------------- */
 
-static struct verdict apply_charter(struct registry *r, const struct record *record, const struct body_CHARTER *b)
+static struct verdict apply_charter(struct registry *r, const struct record *record,
+                                    const struct body_CHARTER *b)
 {
     uint32_t row;
     bool fresh;
     struct hash32 hash = sha256(b->document);
     if (!ids_equal(hash.bytes, r->consortium.bytes)) return verdict_refuse(REFUSAL_CHARTER, hash.bytes);
-    if (r->charter == NULL && load_charter(r, b->document) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (r->charter == NULL && load_charter(r, b->document) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
     struct verdict v = tally_add(r, &row, &fresh, record);
     if (v.refusal == REFUSAL_NONE) r->charter_tally_plus_one = row + 1;
     return v;
 }
 
-static struct verdict apply_member(struct registry *r, const struct record *record, const struct body_MEMBER *b)
+static struct verdict apply_member(struct registry *r, const struct record *record,
+                                   const struct body_MEMBER *b)
 {
     uint32_t row;
     bool fresh;
-    if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
+    if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0)
+        return verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
     struct verdict v = tally_add(r, &row, &fresh, record);
     if (v.refusal != REFUSAL_NONE || !fresh) return v;
     if (r->member_count == CAP_MEMBERS) return verdict_refuse(REFUSAL_FULL, NULL);
     uint32_t at = r->member_count++;
     uint32_t first = index_find(&r->members, b->node.bytes);
     r->member[at].member = (struct member){b->node, b->organisation, b->jurisdiction, (uint32_t)b->roles,
-                                           b->kem, b->dkg, b->approval, &r->tally[row]};
+                                           b->kem,  b->dkg,          b->approval,     &r->tally[row]};
     if (first != INDEX_NONE) {
         r->member[at].next_plus_one = r->member[first].next_plus_one;
         r->member[first].next_plus_one = at + 1;
@@ -211,7 +232,8 @@ static struct verdict apply_member(struct registry *r, const struct record *reco
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
-static struct verdict apply_committee(struct registry *r, const struct record *record, const struct body_COMMITTEE *b)
+static struct verdict apply_committee(struct registry *r, const struct record *record,
+                                      const struct body_COMMITTEE *b)
 {
     uint32_t row;
     bool fresh;
@@ -236,7 +258,8 @@ static struct verdict apply_op(struct registry *r, const struct record *record, 
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
-static struct verdict apply_workers(struct registry *r, const struct record *record, const struct body_WORKERS *b)
+static struct verdict apply_workers(struct registry *r, const struct record *record,
+                                    const struct body_WORKERS *b)
 {
     uint32_t row;
     bool fresh;
@@ -254,15 +277,19 @@ static struct verdict apply_tally_only(struct registry *r, const struct record *
     return tally_add(r, &row, &fresh, record);
 }
 
-static struct verdict asset_register(struct registry *r, const struct record *record, const struct body_ASSET *b,
-                                     const struct ddo *ddo)
+static struct verdict asset_register(struct registry *r, const struct record *record,
+                                     const struct body_ASSET *b, const struct ddo *ddo)
 {
     struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(record->header.author), ID_SPAN(b->salt));
     if (!ids_equal(dt.bytes, b->dt.bytes)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
     if (b->version != 1) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
     if (r->asset_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
-    r->asset[r->asset_count] = (struct asset){
-        .dt = b->dt, .owner = record->header.author, .ddo = ddo, .record = record, .first = record, .version = 1};
+    r->asset[r->asset_count] = (struct asset){.dt = b->dt,
+                                              .owner = record->header.author,
+                                              .ddo = ddo,
+                                              .record = record,
+                                              .first = record,
+                                              .version = 1};
     enum err err = index_add(&r->assets, r->asset[r->asset_count].dt.bytes, r->asset_count);
     r->asset_count++;
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
@@ -291,7 +318,8 @@ static struct verdict asset_bind(struct registry *r, struct asset *a, const stru
 {
     struct policy *policy;
     if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (policy_parse(&policy, r->arena, b->policy, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (policy_parse(&policy, r->arena, b->policy, NULL) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
     if (r->binding_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     r->binding[r->binding_count] =
         (struct binding){record, b->compose, b->content, b->manifest, policy, a->bindings_plus_one};
@@ -304,7 +332,8 @@ static struct verdict asset_publish(struct registry *r, struct asset *a, const s
 {
     struct workflow *w;
     if (a->ddo->type != ASSET_ALGORITHM) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (workflow_parse(&w, r->arena, b->workflow, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (workflow_parse(&w, r->arena, b->workflow, NULL) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
     if (!ID_EQUAL(w->app_id, b->dt)) return verdict_refuse(REFUSAL_APP, b->dt.bytes);
     if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return VERDICT_OK;
     if (r->workflow_count == CAP_JOBS) return verdict_refuse(REFUSAL_FULL, NULL);
@@ -324,10 +353,13 @@ static struct verdict apply_asset(struct registry *r, const struct record *recor
     struct ddo *ddo;
     if (ddo_parse(&ddo, r->arena, b->ddo, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
     if (!ID_EQUAL(ddo->dt, b->dt)) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (r->version_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     struct asset *a = find_asset(r, b->dt);
     struct verdict v = a == NULL ? asset_register(r, record, b, ddo) : asset_update(a, record, b, ddo);
     if (v.refusal != REFUSAL_NONE) return v;
     a = find_asset(r, b->dt);
+    r->version[r->version_count] = (struct asset_version){record, a->versions_plus_one};
+    a->versions_plus_one = ++r->version_count;
     if (!ID_IS_ZERO(b->content)) v = asset_bind(r, a, record, b);
     if (v.refusal == REFUSAL_NONE && b->workflow.len > 0) v = asset_publish(r, a, record, b);
     return v;
@@ -349,7 +381,8 @@ enum { GRANT_DEPTH_MAX = 8 };
 static struct verdict apply_grant(struct registry *r, const struct record *record, const struct body_GRANT *b)
 {
     struct asset *a = find_asset(r, b->lower);
-    if (a == NULL || !ID_EQUAL(a->owner, record->header.author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    if (a == NULL || !ID_EQUAL(a->owner, record->header.author))
+        return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
     if (ID_IS_ZERO(b->higher)) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
     if (ID_EQUAL(b->lower, b->higher)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
     if (b->service >= a->ddo->service_count) return verdict_refuse(REFUSAL_MALFORMED, b->lower.bytes);
@@ -371,8 +404,10 @@ static struct verdict check_approval(const struct registry *r, const struct asse
     uint64_t slots, sum;
     if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dataset.bytes);
     if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dataset.bytes);
-    if (b->slot_first == 0 || b->slot_last < b->slot_first) return verdict_refuse(REFUSAL_SLOT_RANGE, b->dataset.bytes);
-    if (a->ddo->currency == CURRENCY_EPSILON && b->delta != 0) return verdict_refuse(REFUSAL_COST, b->dataset.bytes);
+    if (b->slot_first == 0 || b->slot_last < b->slot_first)
+        return verdict_refuse(REFUSAL_SLOT_RANGE, b->dataset.bytes);
+    if (a->ddo->currency == CURRENCY_EPSILON && b->delta != 0)
+        return verdict_refuse(REFUSAL_COST, b->dataset.bytes);
     for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
         const struct body_APPROVAL *other = &r->approval[next - 1].body;
         if (ID_EQUAL(other->compose, b->compose) && ranges_overlap(other, b))
@@ -386,7 +421,8 @@ static struct verdict check_approval(const struct registry *r, const struct asse
     return VERDICT_OK;
 }
 
-static struct verdict apply_approval(struct registry *r, const struct record *record, const struct body_APPROVAL *b)
+static struct verdict apply_approval(struct registry *r, const struct record *record,
+                                     const struct body_APPROVAL *b)
 {
     struct asset *a = find_asset(r, b->dataset);
     uint64_t allotted = 0;
@@ -399,7 +435,8 @@ static struct verdict apply_approval(struct registry *r, const struct record *re
     return VERDICT_OK;
 }
 
-static struct verdict apply_revocation(struct registry *r, const struct record *record, const struct body_REVOCATION *b)
+static struct verdict apply_revocation(struct registry *r, const struct record *record,
+                                       const struct body_REVOCATION *b)
 {
     if (r->revocation_count == CAP_REVOCATIONS) return verdict_refuse(REFUSAL_FULL, NULL);
     for (uint32_t i = 0; i < r->revocation_count; i++)
@@ -426,7 +463,8 @@ static struct verdict apply_run(struct registry *r, const struct record *record,
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
-static struct verdict apply_receipt(struct registry *r, const struct record *record, const struct body_RECEIPT *b)
+static struct verdict apply_receipt(struct registry *r, const struct record *record,
+                                    const struct body_RECEIPT *b)
 {
     uint32_t row = index_find(&r->runs, b->run.bytes);
     if (row == INDEX_NONE) return VERDICT_OK; /* kept in its chain; found again when asked for */
@@ -476,7 +514,8 @@ struct verdict registry_apply(struct registry *r, const struct record *record)
 {
     union body body;
     ASSERT(record->body_known && kind_class(record->header.kind) == CLASS_CHAINED);
-    if (body_decode(&body, record->header.kind, record->body) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (body_decode(&body, record->header.kind, record->body) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return apply_body(r, record, &body);
 }
 
@@ -497,7 +536,8 @@ static struct verdict preview_asset(struct registry *r, struct node_id author, c
         v = asset_update(&copy, &record, b, ddo);
     else if (b->version != 1)
         v = verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (v.refusal == REFUSAL_NONE && b->workflow.len > 0 && workflow_parse(&w, r->arena, b->workflow, NULL) != OK)
+    if (v.refusal == REFUSAL_NONE && b->workflow.len > 0 &&
+        workflow_parse(&w, r->arena, b->workflow, NULL) != OK)
         v = verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
     arena_release(r->arena, mark);
     return v;
@@ -508,11 +548,13 @@ static struct verdict preview_grant(struct registry *r, struct node_id author, c
     const struct asset *a = find_asset(r, b->lower);
     if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
     if (find_asset(r, b->higher) == NULL) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
-    if (grant_reaches(r, b->higher, b->lower, GRANT_DEPTH_MAX)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
+    if (grant_reaches(r, b->higher, b->lower, GRANT_DEPTH_MAX))
+        return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
     return VERDICT_OK;
 }
 
-static struct verdict preview_approval(struct registry *r, struct node_id author, const struct body_APPROVAL *b)
+static struct verdict preview_approval(struct registry *r, struct node_id author,
+                                       const struct body_APPROVAL *b)
 {
     const struct published *p = registry_workflow(r, b->compose);
     uint64_t allotted;
@@ -524,7 +566,8 @@ static struct verdict preview_approval(struct registry *r, struct node_id author
 static struct verdict preview_steward(const struct registry *r, struct node_id author)
 {
     if (r->charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
-    return charter_steward(r->charter, author) >= 0 ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    return charter_steward(r->charter, author) >= 0 ? VERDICT_OK
+                                                    : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
 }
 
 static struct verdict preview_job(const struct registry *r, struct node_id author, const struct body_JOB *b)
@@ -534,10 +577,11 @@ static struct verdict preview_job(const struct registry *r, struct node_id autho
     return ID_EQUAL(p->provider, author) ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
 }
 
-struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind, const union body *body)
+struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
+                                const union body *body)
 {
-    bool steward = kind == KIND_MEMBER || kind == KIND_OP || kind == KIND_ENDORSEMENT || kind == KIND_REMOVAL ||
-                   kind == KIND_WORKERS;
+    bool steward = kind == KIND_MEMBER || kind == KIND_OP || kind == KIND_ENDORSEMENT ||
+                   kind == KIND_REMOVAL || kind == KIND_WORKERS;
     if (steward) return preview_steward(r, author);
     if (kind == KIND_ASSET) return preview_asset(r, author, &body->ASSET);
     if (kind == KIND_GRANT) return preview_grant(r, author, &body->GRANT);
@@ -554,14 +598,18 @@ const struct charter *registry_charter(const struct registry *r)
     return tally_decided(r, &r->tally[r->charter_tally_plus_one - 1]) ? r->charter : NULL;
 }
 
-const struct charter *registry_charter_bytes(const struct registry *r) { return r->charter; }
+const struct charter *registry_charter_bytes(const struct registry *r)
+{
+    return r->charter;
+}
 
 static bool committee_shape(const struct charter *c, const struct body_COMMITTEE *b)
 {
     uint32_t n = c->custodian_count;
-    return b->epoch == 1 && ID_EQUAL(b->charter, c->hash) && b->shares_a.len == 32 * n && b->shares_b.len == 32 * n &&
-           b->round1_a.len == n * (96 + 32 * c->t) && b->round1_b.len == b->round1_a.len &&
-           b->signatures_a.len == 64 * n && b->signatures_b.len == 64 * n;
+    return b->epoch == 1 && ID_EQUAL(b->charter, c->hash) && b->shares_a.len == 32 * n &&
+           b->shares_b.len == 32 * n && b->round1_a.len == n * (96 + 32 * c->t) &&
+           b->round1_b.len == b->round1_a.len && b->signatures_a.len == 64 * n &&
+           b->signatures_b.len == 64 * n;
 }
 
 const struct committee *registry_committee(const struct registry *r)
@@ -580,7 +628,8 @@ const struct asset *registry_asset(const struct registry *r, struct dt dt)
     return a != NULL && registry_counts(r, a->first) ? a : NULL;
 }
 
-const struct binding *registry_binding(const struct registry *r, const struct asset *a, struct compose_hash compose)
+const struct binding *registry_binding(const struct registry *r, const struct asset *a,
+                                       struct compose_hash compose)
 {
     for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
         const struct binding *b = &r->binding[next - 1];
@@ -607,7 +656,8 @@ const struct run_entry *registry_run(const struct registry *r, struct run_id run
     return row != INDEX_NONE ? &r->run[row] : NULL;
 }
 
-bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose, struct dt dataset)
+bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
+                      struct dt dataset)
 {
     for (uint32_t i = 0; i < r->revocation_count; i++) {
         const struct revocation *v = &r->revocation[i];
@@ -622,12 +672,14 @@ bool registry_revoked(const struct registry *r, const struct record *record, str
     return false;
 }
 
-const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher, uint64_t now_ms)
+const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher,
+                                   uint64_t now_ms)
 {
     const struct asset *a = find_asset(r, lower);
     const struct grant *expired = NULL;
     struct compose_hash none = {{0}};
-    for (uint32_t next = a == NULL ? 0 : a->grants_plus_one; next != 0; next = r->grant[next - 1].next_plus_one) {
+    for (uint32_t next = a == NULL ? 0 : a->grants_plus_one; next != 0;
+         next = r->grant[next - 1].next_plus_one) {
         const struct grant *g = &r->grant[next - 1];
         if (!ID_EQUAL(g->body.higher, higher) || !registry_counts(r, g->record)) continue;
         if (registry_revoked(r, g->record, none, lower)) continue;
@@ -666,7 +718,8 @@ struct span registry_workers(const struct registry *r, struct span set)
 {
     for (uint32_t i = 0; i < r->workers_count; i++) {
         const struct workers_row *w = &r->workers[i];
-        if (span_equal(w->body.name, set) && tally_decided(r, &r->tally[w->tally])) return w->body.measurements;
+        if (span_equal(w->body.name, set) && tally_decided(r, &r->tally[w->tally]))
+            return w->body.measurements;
     }
     return SPAN_NONE;
 }
@@ -679,8 +732,8 @@ bool registry_worker(const struct registry *r, struct span set, struct hash32 me
     return false;
 }
 
-struct approval_view registry_approval(const struct registry *r, const struct asset *a, struct compose_hash compose,
-                                       uint64_t slot, uint64_t now_ms)
+struct approval_view registry_approval(const struct registry *r, const struct asset *a,
+                                       struct compose_hash compose, uint64_t slot, uint64_t now_ms)
 {
     struct approval_view none = {NULL, false, false};
     for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
@@ -688,30 +741,43 @@ struct approval_view registry_approval(const struct registry *r, const struct as
         if (!ID_EQUAL(p->body.compose, compose) || !registry_counts(r, p->record)) continue;
         if (slot != 0 && (slot < p->body.slot_first || slot > p->body.slot_last)) continue;
         uint64_t expires = p->record->header.expires_ms;
-        struct approval_view view = {p, registry_revoked(r, p->record, compose, a->dt), expires != 0 && expires <= now_ms};
+        struct approval_view view = {p, registry_revoked(r, p->record, compose, a->dt),
+                                     expires != 0 && expires <= now_ms};
         if (!view.revoked && !view.expired) return view;
         if (none.approval == NULL) none = view;
     }
     return none;
 }
 
-const struct asset *registry_asset_at(const struct registry *r, uint32_t i) { return i < r->asset_count ? &r->asset[i] : NULL; }
+const struct asset *registry_asset_at(const struct registry *r, uint32_t i)
+{
+    return i < r->asset_count ? &r->asset[i] : NULL;
+}
 
 const struct published *registry_workflow_at(const struct registry *r, uint32_t i)
 {
     return i < r->workflow_count ? &r->workflow[i] : NULL;
 }
 
-const struct run_entry *registry_run_at(const struct registry *r, uint32_t i) { return i < r->run_count ? &r->run[i] : NULL; }
+const struct run_entry *registry_run_at(const struct registry *r, uint32_t i)
+{
+    return i < r->run_count ? &r->run[i] : NULL;
+}
 
-const struct job *registry_job_at(const struct registry *r, uint32_t i) { return i < r->job_count ? &r->job[i] : NULL; }
+const struct job *registry_job_at(const struct registry *r, uint32_t i)
+{
+    return i < r->job_count ? &r->job[i] : NULL;
+}
 
 const struct tally *registry_tally_at(const struct registry *r, uint32_t i)
 {
     return i < r->tally_count ? &r->tally[i] : NULL;
 }
 
-const struct grant *registry_grant_at(const struct registry *r, uint32_t i) { return i < r->grant_count ? &r->grant[i] : NULL; }
+const struct grant *registry_grant_at(const struct registry *r, uint32_t i)
+{
+    return i < r->grant_count ? &r->grant[i] : NULL;
+}
 
 const struct approval *registry_approval_at(const struct registry *r, uint32_t i)
 {
@@ -721,4 +787,9 @@ const struct approval *registry_approval_at(const struct registry *r, uint32_t i
 const struct binding *registry_binding_at(const struct registry *r, uint32_t i)
 {
     return i < r->binding_count ? &r->binding[i] : NULL;
+}
+
+const struct asset_version *registry_version_at(const struct registry *r, uint32_t i)
+{
+    return i < r->version_count ? &r->version[i] : NULL;
 }

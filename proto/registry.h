@@ -52,7 +52,12 @@ struct asset {
     uint32_t bindings_plus_one; /* newest first */
     uint32_t grants_plus_one;   /* given by this token */
     uint32_t approvals_plus_one;
-    uint64_t allotted; /* fold of all approvals ever, in the dataset's currency */
+    uint32_t versions_plus_one; /* newest first */
+    uint64_t allotted;          /* fold of all approvals ever, in the dataset's currency */
+};
+struct asset_version {
+    const struct record *record;
+    uint32_t next_plus_one;
 };
 struct published { /* a workflow */
     const struct workflow *workflow;
@@ -101,6 +106,12 @@ struct registry; /* opaque; see registry_size */
 /* `charter`: the bytes of version 1, or none when they will come with its records (bundles). ERR_HASH, or its parse error. */
 MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
                                struct span charter);
+
+/* The memory it lives in, for what is made of its contents; it may also lend scratch between a mark and a release. */
+struct arena *registry_arena(const struct registry *r);
+/* Does a revocation of its own author, at or after it, cover this record? */
+bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
+                      struct dt dataset);
 
 /* Apply one record whose signature holds and whose turn it is. A refusal means the record stays without effect for ever
  * (it contradicts its own author's earlier records or its own schema). */
@@ -156,12 +167,17 @@ const struct tally *registry_tally_at(const struct registry *r, uint32_t index);
 const struct grant *registry_grant_at(const struct registry *r, uint32_t index);
 const struct approval *registry_approval_at(const struct registry *r, uint32_t index);
 const struct binding *registry_binding_at(const struct registry *r, uint32_t index);
+const struct asset_version *registry_version_at(const struct registry *r, uint32_t index);
 
 /* --- May this run exist, now? (registry_run.c) ---------------------------------------------------------------------------
  * Checks everything that records alone decide: requester, workflow, charter and epoch, job and endorsements, ops, inputs,
  * grants, approvals, slot range and cost. Not: who spent the slot, certificates, evidence. `now_ms` decides expiry. */
 struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run,
                                   struct node_id requester, uint64_t now_ms);
+/* Its two parts that a receipt reports apart: the recipe with its ops and job, and the inputs with their approvals. Both
+ * need a decided charter and committee and a known workflow (checked). */
+struct verdict registry_check_recipe(const struct registry *r, const struct body_RUN *run);
+struct verdict registry_check_inputs(const struct registry *r, const struct body_RUN *run, uint64_t now_ms);
 /* Why a run of this workflow could not be requested now; fills the run body (inputs from the newest bindings, lowest
  * allotted slot not used by a run known here when slot is 0). `inputs` holds RUN_INPUT_BYTES * CAP_INPUTS. */
 struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs,

@@ -17,7 +17,10 @@ struct run_input run_input_at(const struct body_RUN *run, uint32_t index)
     return input;
 }
 
-uint32_t run_input_count(const struct body_RUN *run) { return (uint32_t)(run->inputs.len / RUN_INPUT_BYTES); }
+uint32_t run_input_count(const struct body_RUN *run)
+{
+    return (uint32_t)(run->inputs.len / RUN_INPUT_BYTES);
+}
 
 static bool names_requester(const struct workflow *w, struct node_id node)
 {
@@ -26,7 +29,8 @@ static bool names_requester(const struct workflow *w, struct node_id node)
     return false;
 }
 
-static struct verdict check_recipe(const struct registry *r, const struct body_RUN *run, const struct published *p)
+static struct verdict check_recipe(const struct registry *r, const struct body_RUN *run,
+                                   const struct published *p)
 {
     const struct workflow *w = p->workflow;
     const struct charter *charter = registry_charter(r);
@@ -37,12 +41,14 @@ static struct verdict check_recipe(const struct registry *r, const struct body_R
     if (!span_equal(run->engine, w->engine)) return verdict_refuse(REFUSAL_ENGINE, NULL);
     const struct job *job = registry_job(r, run->compose);
     if (job == NULL) return verdict_refuse(REFUSAL_NO_JOB, run->compose.bytes);
-    if (registry_endorsements(r, job) < charter->s) return verdict_refuse(REFUSAL_NOT_ENDORSED, job->record->id.bytes);
+    if (registry_endorsements(r, job) < charter->s)
+        return verdict_refuse(REFUSAL_NOT_ENDORSED, job->record->id.bytes);
     for (uint32_t i = 0; i < w->step_count; i++) {
         const struct op *op = registry_op(r, w->step[i].op);
         if (op == NULL) return verdict_refuse(REFUSAL_OP, w->step[i].op.bytes);
         bool emits = span_equal_text(op->output, output_type_names[w->output]);
-        if (!emits || op->runtime != w->step[i].runtime) return verdict_refuse(REFUSAL_OUTPUT_TYPE, op->hash.bytes);
+        if (!emits || op->runtime != w->step[i].runtime)
+            return verdict_refuse(REFUSAL_OUTPUT_TYPE, op->hash.bytes);
     }
     return VERDICT_OK;
 }
@@ -54,8 +60,8 @@ static bool grant_names(const struct grant *g, struct hash32 op)
     return false;
 }
 
-static struct verdict check_grant(const struct registry *r, const struct workflow *w, const struct asset *a, uint64_t slot,
-                                  uint64_t now_ms)
+static struct verdict check_grant(const struct registry *r, const struct workflow *w, const struct asset *a,
+                                  uint64_t slot, uint64_t now_ms)
 {
     const struct grant *g = registry_grant(r, a->dt, w->app_id, now_ms);
     if (g == NULL) return verdict_refuse(REFUSAL_NO_GRANT, a->owner.bytes);
@@ -68,13 +74,14 @@ static struct verdict check_grant(const struct registry *r, const struct workflo
     return VERDICT_OK;
 }
 
-static struct verdict check_approval(const struct registry *r, const struct workflow *w, const struct asset *a, uint64_t slot,
-                                     uint64_t now_ms)
+static struct verdict check_approval(const struct registry *r, const struct workflow *w,
+                                     const struct asset *a, uint64_t slot, uint64_t now_ms)
 {
     struct approval_view any = registry_approval(r, a, w->hash, 0, now_ms);
     if (any.approval == NULL) return verdict_refuse(REFUSAL_NO_APPROVAL, a->owner.bytes);
     struct approval_view view = registry_approval(r, a, w->hash, slot, now_ms);
-    if (view.approval == NULL) return verdict_refuse(any.revoked ? REFUSAL_REVOKED : REFUSAL_SLOT_RANGE, a->owner.bytes);
+    if (view.approval == NULL)
+        return verdict_refuse(any.revoked ? REFUSAL_REVOKED : REFUSAL_SLOT_RANGE, a->owner.bytes);
     if (view.revoked) return verdict_refuse(REFUSAL_REVOKED, a->owner.bytes);
     if (view.expired) return verdict_refuse(REFUSAL_APPROVAL_EXPIRED, a->owner.bytes);
     if (!ID_EQUAL(view.approval->body.app, w->app_id)) return verdict_refuse(REFUSAL_APP, a->owner.bytes);
@@ -83,15 +90,18 @@ static struct verdict check_approval(const struct registry *r, const struct work
 }
 
 /* One input: the dataset, the content bound for this very recipe, the grant and the owner's own approval. */
-static struct verdict check_input(const struct registry *r, const struct workflow *w, const struct workflow_input *slot_input,
-                                  const struct run_input *input, uint64_t slot, uint64_t now_ms)
+static struct verdict check_input(const struct registry *r, const struct workflow *w,
+                                  const struct workflow_input *slot_input, const struct run_input *input,
+                                  uint64_t slot, uint64_t now_ms)
 {
     const struct asset *a = registry_asset(r, input->dt);
     const struct binding *b = NULL;
     if (a == NULL || a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, input->dt.bytes);
     if (!ID_EQUAL(a->owner, slot_input->owner)) return verdict_refuse(REFUSAL_NOT_OWNER, input->dt.bytes);
-    if (!ID_EQUAL(a->ddo->schema.hash, slot_input->schema)) return verdict_refuse(REFUSAL_SCHEMA, input->dt.bytes);
-    for (uint32_t next = a->bindings_plus_one; next != 0 && b == NULL; next = r->binding[next - 1].next_plus_one)
+    if (!ID_EQUAL(a->ddo->schema.hash, slot_input->schema))
+        return verdict_refuse(REFUSAL_SCHEMA, input->dt.bytes);
+    for (uint32_t next = a->bindings_plus_one; next != 0 && b == NULL;
+         next = r->binding[next - 1].next_plus_one)
         if (ID_EQUAL(r->binding[next - 1].record->id, input->binding)) b = &r->binding[next - 1];
     if (b == NULL || !registry_counts(r, b->record) || !ID_EQUAL(b->compose, w->hash))
         return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
@@ -124,8 +134,8 @@ static uint32_t distinct_owners(const struct registry *r, const struct body_RUN 
 }
 
 /* Inputs come in the workflow's order, each once; enough distinct owners take part. */
-static struct verdict check_inputs(const struct registry *r, const struct workflow *w, const struct body_RUN *run,
-                                   uint64_t now_ms)
+static struct verdict check_inputs(const struct registry *r, const struct workflow *w,
+                                   const struct body_RUN *run, uint64_t now_ms)
 {
     const struct workflow_input *last = NULL;
     uint32_t count = run_input_count(run);
@@ -133,7 +143,8 @@ static struct verdict check_inputs(const struct registry *r, const struct workfl
     for (uint32_t i = 0; i < count; i++) {
         struct run_input input = run_input_at(run, i);
         const struct workflow_input *named = find_input(w, input.dt);
-        if (named == NULL || (last != NULL && named <= last)) return verdict_refuse(REFUSAL_INPUTS, input.dt.bytes);
+        if (named == NULL || (last != NULL && named <= last))
+            return verdict_refuse(REFUSAL_INPUTS, input.dt.bytes);
         last = named;
         struct verdict v = check_input(r, w, named, &input, run->slot, now_ms);
         if (v.refusal != REFUSAL_NONE) return v;
@@ -143,17 +154,38 @@ static struct verdict check_inputs(const struct registry *r, const struct workfl
     return VERDICT_OK;
 }
 
-struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run, struct node_id requester,
-                                  uint64_t now_ms)
+static struct verdict check_formed(const struct registry *r, const struct body_RUN *run)
 {
     if (registry_charter(r) == NULL || registry_committee(r) == NULL)
         return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
-    const struct published *p = registry_workflow(r, run->compose);
-    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, run->compose.bytes);
-    if (!names_requester(p->workflow, requester)) return verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
+    return registry_workflow(r, run->compose) != NULL ? VERDICT_OK
+                                                      : verdict_refuse(REFUSAL_WORKFLOW, run->compose.bytes);
+}
+
+struct verdict registry_check_recipe(const struct registry *r, const struct body_RUN *run)
+{
+    struct verdict v = check_formed(r, run);
+    return v.refusal == REFUSAL_NONE ? check_recipe(r, run, registry_workflow(r, run->compose)) : v;
+}
+
+struct verdict registry_check_inputs(const struct registry *r, const struct body_RUN *run, uint64_t now_ms)
+{
+    struct verdict v = check_formed(r, run);
+    return v.refusal == REFUSAL_NONE
+               ? check_inputs(r, registry_workflow(r, run->compose)->workflow, run, now_ms)
+               : v;
+}
+
+struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run,
+                                  struct node_id requester, uint64_t now_ms)
+{
+    struct verdict formed = check_formed(r, run);
+    if (formed.refusal != REFUSAL_NONE) return formed;
+    const struct workflow *w = registry_workflow(r, run->compose)->workflow;
+    if (!names_requester(w, requester)) return verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
     if (!registry_may_write(r, requester)) return verdict_refuse(REFUSAL_NOT_MEMBER, requester.bytes);
-    struct verdict v = check_recipe(r, run, p);
-    return v.refusal == REFUSAL_NONE ? check_inputs(r, p->workflow, run, now_ms) : v;
+    struct verdict v = registry_check_recipe(r, run);
+    return v.refusal == REFUSAL_NONE ? check_inputs(r, w, run, now_ms) : v;
 }
 
 static bool slot_taken(const struct registry *r, struct compose_hash compose, uint64_t slot)
@@ -163,7 +195,8 @@ static bool slot_taken(const struct registry *r, struct compose_hash compose, ui
     return false;
 }
 
-const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose, uint64_t slot)
+const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
+                                             uint64_t slot)
 {
     for (uint32_t i = 0; i < r->run_count; i++) {
         const struct run_entry *e = &r->run[i];
@@ -177,7 +210,8 @@ static uint64_t free_slot(const struct registry *r, const struct workflow *w)
 {
     const struct asset *a = registry_asset(r, w->input[0].dt);
     uint64_t best = 0;
-    for (uint32_t next = a == NULL ? 0 : a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
+    for (uint32_t next = a == NULL ? 0 : a->approvals_plus_one; next != 0;
+         next = r->approval[next - 1].next_plus_one) {
         const struct body_APPROVAL *b = &r->approval[next - 1].body;
         if (!ID_EQUAL(b->compose, w->hash)) continue;
         uint64_t slot = b->slot_first;
@@ -187,8 +221,9 @@ static uint64_t free_slot(const struct registry *r, const struct workflow *w)
     return best != 0 ? best : 1;
 }
 
-struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs, struct compose_hash compose,
-                                 uint64_t slot, struct node_id requester, uint64_t now_ms)
+struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs,
+                                 struct compose_hash compose, uint64_t slot, struct node_id requester,
+                                 uint64_t now_ms)
 {
     const struct charter *charter = registry_charter(r);
     const struct committee *committee = registry_committee(r);
@@ -208,8 +243,14 @@ struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8
         buffer_put(&b, ID_SPAN(bound->record->id));
     }
     ASSERT(!b.overflow);
-    *out = (struct body_RUN){compose, w->app_id, slot != 0 ? slot : free_slot(r, w), w->engine, SPAN_NONE,
-                             buffer_span(&b), charter->hash, committee->body.epoch};
+    *out = (struct body_RUN){compose,
+                             w->app_id,
+                             slot != 0 ? slot : free_slot(r, w),
+                             w->engine,
+                             SPAN_NONE,
+                             buffer_span(&b),
+                             charter->hash,
+                             committee->body.epoch};
     struct verdict v = registry_check_run(r, out, requester, now_ms);
     if (v.refusal != REFUSAL_NONE) return v;
     const struct run_entry *holder = registry_slot_holder(r, compose, out->slot);

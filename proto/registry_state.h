@@ -29,11 +29,12 @@ struct registry {
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, workers_count,
-        committee_count;
+        committee_count, version_count;
     struct tally *tally;
     struct member_row *member;
     struct member *founder; /* one per charter member */
     struct asset *asset;
+    struct asset_version *version;
     struct binding *binding;
     struct published *workflow;
     struct op_row *op;
@@ -47,9 +48,5 @@ struct registry {
     struct committee *committee;
     struct index tallies, members, assets, workflows, ops, jobs, runs;
 };
-
-/* Does a live (unrevoked, counting) record of this author still have its effect? */
-bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
-                      struct dt dataset);
 
 #endif

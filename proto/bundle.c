@@ -1,0 +1,226 @@
+/* Collecting a bundle from a registry; opening one is bundle_open.c. */
+#include "proto/bundle.h"
+
+#include "proto/base/panic.h"
+#include "proto/wire/pack.h"
+
+#include <string.h>
+
+struct selection {
+    uint32_t count;
+    bool overflow;
+    const struct record *record[BUNDLE_RECORDS_MAX];
+};
+
+/* The same record may be wanted twice: an op used by two steps, one owner behind two inputs. */
+static void add(struct selection *s, const struct record *record)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->record[i] == record) return;
+    if (s->count == BUNDLE_RECORDS_MAX) {
+        s->overflow = true;
+        return;
+    }
+    s->record[s->count++] = record;
+}
+
+/* Every voice that counts. Others would only give a verifier more to read. */
+static void add_tally(struct selection *s, const struct registry *r, const struct tally *t)
+{
+    const struct charter *charter = registry_charter_bytes(r);
+    for (uint32_t i = 0; t != NULL && charter != NULL && i < t->author_count; i++) {
+        struct node_id author = t->vote[i]->header.author;
+        int place =
+            t->kind == KIND_COMMITTEE ? charter_custodian(charter, author) : charter_steward(charter, author);
+        if (place >= 0 && registry_counts(r, t->vote[i])) add(s, t->vote[i]);
+    }
+}
+
+static void add_tallies(struct selection *s, const struct registry *r, enum kind kind)
+{
+    const struct tally *t;
+    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++)
+        if (t->kind == kind) add_tally(s, r, t);
+}
+
+/* The records by which a node is a member; founders are named by the charter itself. */
+static void add_member(struct selection *s, struct registry *r, struct node_id node)
+{
+    const struct member *m = registry_member(r, node);
+    if (m != NULL && m->tally != NULL) add_tally(s, r, m->tally);
+}
+
+/* Who computed is decided after this is collected, so every compute member is there. */
+static void add_members(struct selection *s, struct registry *r, const struct selection *rest,
+                        const struct workflow *w)
+{
+    const struct member *m;
+    for (uint32_t i = 0; i < rest->count; i++) add_member(s, r, rest->record[i]->header.author);
+    for (uint32_t i = 0; w != NULL && i < w->reader_count; i++) add_member(s, r, w->reader[i]);
+    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++)
+        if ((m->roles & ROLE_COMPUTE) != 0) add_member(s, r, m->node);
+}
+
+static void add_workers(struct selection *s, const struct registry *r, const struct workflow *w)
+{
+    const struct tally *t;
+    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++) {
+        union body body;
+        bool mine = t->kind == KIND_WORKERS && body_decode(&body, KIND_WORKERS, t->vote[0]->body) == OK &&
+                    span_equal(body.WORKERS.name, w->workers) && tally_count(r, t) >= tally_needed(r, t);
+        if (!mine) continue;
+        add_tally(s, r, t); /* the first decided one is the set in force */
+        return;
+    }
+}
+
+static void add_ops(struct selection *s, const struct registry *r, const struct workflow *w)
+{
+    const struct tally *t;
+    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++) {
+        union body body;
+        if (t->kind != KIND_OP || body_decode(&body, KIND_OP, t->vote[0]->body) != OK) continue;
+        struct hash32 op = sha256(body.OP.document);
+        for (uint32_t j = 0; j < w->step_count; j++)
+            if (ID_EQUAL(w->step[j].op, op)) add_tally(s, r, t);
+    }
+}
+
+/* All versions of a token, oldest first: a registry takes the next version only after the one before. */
+static void add_versions(struct selection *s, const struct registry *r, const struct asset *a, uint32_t next)
+{
+    uint32_t row[64], count = 0;
+    while (next != 0 && count < 64) {
+        row[count++] = next - 1;
+        next = registry_version_at(r, next - 1)->next_plus_one;
+    }
+    if (next != 0) add_versions(s, r, a, next); /* depth: one frame per 64 versions of one token */
+    while (count > 0) {
+        const struct record *record = registry_version_at(r, row[--count])->record;
+        if (registry_counts(r, record)) add(s, record);
+    }
+}
+
+static void add_asset(struct selection *s, const struct registry *r, struct dt dt)
+{
+    const struct asset *a = registry_asset(r, dt);
+    if (a != NULL) add_versions(s, r, a, a->versions_plus_one);
+}
+
+/* Expiry is judged when the bundle is opened, so every grant that was not revoked comes along. */
+static void add_grants(struct selection *s, const struct registry *r, struct dt lower, struct dt higher)
+{
+    const struct grant *g;
+    const struct compose_hash none = {{0}};
+    for (uint32_t i = 0; (g = registry_grant_at(r, i)) != NULL; i++) {
+        bool mine = ID_EQUAL(g->body.lower, lower) && ID_EQUAL(g->body.higher, higher);
+        if (mine && registry_counts(r, g->record) && !registry_revoked(r, g->record, none, lower))
+            add(s, g->record);
+    }
+}
+
+static void add_job(struct selection *s, const struct registry *r, const struct job *job)
+{
+    uint8_t bytes[64];
+    struct buffer b = BUFFER_OF(bytes);
+    if (job == NULL) return;
+    struct body_ENDORSEMENT body = {job->record->id};
+    body_encode(&b, KIND_ENDORSEMENT, &body);
+    add(s, job->record);
+    add_tally(s, r, registry_tally(r, KIND_ENDORSEMENT, sha256(buffer_span(&b))));
+}
+
+/* Ranges of one owner never overlap, so at most one approval of each applies to the slot. */
+static void add_approval(struct selection *s, const struct registry *r, const struct body_RUN *run,
+                         struct dt dt)
+{
+    const struct asset *a = registry_asset(r, dt);
+    if (a == NULL) return;
+    struct approval_view view = registry_approval(r, a, run->compose, run->slot, 0);
+    if (view.approval != NULL && !view.revoked) add(s, view.approval->record);
+}
+
+static void add_rest(struct selection *s, const struct registry *r, const struct run_entry *run,
+                     const struct workflow *w)
+{
+    const struct committee *committee = registry_committee(r);
+    uint32_t inputs = run_input_count(&run->body);
+    if (committee != NULL) add_tally(s, r, committee->tally);
+    if (w != NULL) {
+        add_workers(s, r, w);
+        add_ops(s, r, w);
+    }
+    for (uint32_t i = 0; i < inputs; i++) add_asset(s, r, run_input_at(&run->body, i).dt);
+    add_asset(s, r, run->body.app);
+    for (uint32_t i = 0; i < inputs; i++) add_grants(s, r, run_input_at(&run->body, i).dt, run->body.app);
+    add_job(s, r, registry_job(r, run->body.compose));
+    for (uint32_t i = 0; i < inputs; i++) add_approval(s, r, &run->body, run_input_at(&run->body, i).dt);
+    add(s, run->record);
+}
+
+static void put_record(struct buffer *out, const struct record *record)
+{
+    uint8_t bytes[CAP_HEADER_BYTES + 64 + CAP_BODY_BYTES + 16];
+    struct buffer packed = BUFFER_OF(bytes);
+    record_pack(&packed, record);
+    ASSERT(!packed.overflow);
+    pack_bin(out, buffer_span(&packed));
+}
+
+static void put_selection(struct buffer *out, const struct selection *s)
+{
+    for (uint32_t i = 0; i < s->count; i++) put_record(out, s->record[i]);
+}
+
+enum err bundle_collect(struct buffer *out, struct registry *r, struct run_id run)
+{
+    struct selection charter = {.count = 0}, members = {.count = 0}, rest = {.count = 0};
+    const struct run_entry *entry = registry_run(r, run);
+    if (entry == NULL) return ERR_NOT_FOUND;
+    const struct published *p = registry_workflow(r, entry->body.compose);
+    const struct workflow *w = p != NULL ? p->workflow : NULL;
+    add_tallies(&charter, r, KIND_CHARTER);
+    add_rest(&rest, r, entry, w);
+    add_members(&members, r, &rest, w);
+    uint32_t count = charter.count + members.count + rest.count;
+    if (charter.overflow || members.overflow || rest.overflow || count > BUNDLE_RECORDS_MAX) return ERR_FULL;
+    pack_array(out, count);
+    put_selection(out, &charter);
+    put_selection(out, &members);
+    put_selection(out, &rest);
+    if (out->len > BUNDLE_BYTES_MAX) return ERR_TOO_LARGE;
+    return buffer_done(out);
+}
+
+static enum err find_all(const struct record **found, struct arena *scratch, const struct chain *chain,
+                         struct span ids)
+{
+    struct index index;
+    uint32_t count = (uint32_t)(ids.len / 32), left = count;
+    TRY(index_init(&index, scratch, count, load_u64(ids.data)));
+    for (uint32_t i = 0; i < count; i++) {
+        if (index_find(&index, ids.data + (size_t)i * 32) != INDEX_NONE) return ERR_DUPLICATE;
+        TRY(index_add(&index, ids.data + (size_t)i * 32, i));
+    }
+    for (uint32_t i = 0; i < chain->entry_count && left > 0; i++) {
+        const struct record *record = &chain->entry[i].record;
+        uint32_t row = index_find(&index, record->id.bytes);
+        if (row == INDEX_NONE || found[row] != NULL || !record->body_known) continue;
+        found[row] = record;
+        left--;
+    }
+    return left == 0 ? OK : ERR_NOT_FOUND;
+}
+
+enum err bundle_gather(struct buffer *out, struct arena *scratch, const struct chain *chain, struct span ids)
+{
+    const struct record *found[BUNDLE_RECORDS_MAX] = {NULL};
+    if (ids.len == 0 || ids.len % 32 != 0 || ids.len / 32 > BUNDLE_RECORDS_MAX) return ERR_RANGE;
+    size_t mark = arena_mark(scratch);
+    enum err err = find_all(found, scratch, chain, ids);
+    arena_release(scratch, mark);
+    TRY(err);
+    pack_array(out, (uint32_t)(ids.len / 32));
+    for (size_t i = 0; i < ids.len / 32; i++) put_record(out, found[i]);
+    return buffer_done(out);
+}
