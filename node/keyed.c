@@ -128,8 +128,6 @@ static enum err check_evidence(struct keyed *k)
 
 /* --- Key generation -------------------------------------------------------------------------------------------------- */
 
-static size_t round1_bytes(const struct keygen_session *s) { return 32 + 32 * (size_t)s->t + 64 + COCKTAIL_SHARE_BYTES * (size_t)s->n; }
-
 static struct cocktail_session session_of(const struct keyed *k)
 {
     const struct keygen_session *s = &k->session;

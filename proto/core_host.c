@@ -3,6 +3,7 @@
 #include "proto/core_state.h"
 
 #include "proto/enclave.h"
+#include "proto/wire/pack.h"
 
 #include <string.h>
 
@@ -48,15 +49,66 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
     track_state(c, t, (enum run_state)b->state);
 }
 
+static void on_commits_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    const struct record *r = chain_get(&c->chain, p->peer, p->number);
+    struct run_track *t = track_find(c, p->run);
+    if (event->err != OK || r == NULL) {
+        notice(c, "a receipt's commit signatures do not hold; it settles nothing", ID_SPAN(p->run), NULL);
+    } else {
+        registry_settle(c->registry, p->run, r);
+        if (t != NULL) {
+            track_state(c, t, RUN_SETTLED);
+            t->view.verdict = VERDICT_OK;
+        }
+    }
+    pending_end(c, p);
+}
+
+/* The commit statements of a receipt as signature parts: q distinct custodians, one output, this core receipt. */
+static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct body_RECEIPT *b)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    struct cursor at = cursor_make(b->commits);
+    struct hash32 core_hash = core_receipt_hash(b->core), commitment = {{0}};
+    uint32_t count = 0, seen = 0;
+    if (charter == NULL || unpack_array(&at, CAP_CUSTODIANS, &count) != OK) return 0;
+    for (uint32_t i = 0; i < count; i++) {
+        struct span packed;
+        struct record r;
+        struct body_COMMIT body;
+        if (unpack_bin(&at, 4096, &packed) != OK || record_unpack(&r, packed) != OK) return 0;
+        if (r.header.kind != KIND_COMMIT || body_decode(&body, KIND_COMMIT, r.body) != OK) return 0;
+        int custodian = charter_custodian(charter, r.header.author);
+        bool same = ID_EQUAL(body.run, b->run) && ID_EQUAL(body.core, core_hash) &&
+                    (i == 0 || ID_EQUAL(body.commitment, commitment));
+        if (custodian < 0 || (seen >> custodian & 1) != 0 || !same) return 0;
+        seen |= UINT32_C(1) << custodian;
+        commitment = body.commitment;
+        struct hash32 message = record_sign_hash(KIND_COMMIT, r.header_bytes);
+        buffer_put(parts, ID_SPAN(r.header.author));
+        buffer_put(parts, ID_SPAN(message));
+        buffer_put(parts, SPAN_OF(r.signature.bytes));
+    }
+    return count >= charter->q ? count : 0;
+}
+
+/* Anyone may publish a receipt; what settles a run are q commit signatures, and they are checked here. */
 void host_receipt(struct core *c, const struct record *r)
 {
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
     ASSERT(b != NULL);
     if (body_decode(b, KIND_RECEIPT, r->body) != OK) return;
-    struct run_track *t = track_find(c, b->RECEIPT.run);
-    if (t == NULL) return;
-    track_state(c, t, RUN_SETTLED);
-    t->view.verdict = VERDICT_OK;
+    uint32_t count = commit_parts(c, &parts, &b->RECEIPT);
+    struct pending *p = count > 0 ? pending_new(c, on_commits_checked) : NULL;
+    if (p == NULL) return;
+    p->run = b->RECEIPT.run;
+    p->peer = r->header.author;
+    p->number = r->header.seq;
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_commits_checked);
+    job->parts = buffer_span(&parts);
+    job->part_count = count;
 }
 
 /* --- Start ---------------------------------------------------------------------------------------------------------------------------------- */

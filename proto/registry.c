@@ -463,13 +463,10 @@ static struct verdict apply_run(struct registry *r, const struct record *record,
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
-static struct verdict apply_receipt(struct registry *r, const struct record *record,
-                                    const struct body_RECEIPT *b)
+void registry_settle(struct registry *r, struct run_id run, const struct record *receipt)
 {
-    uint32_t row = index_find(&r->runs, b->run.bytes);
-    if (row == INDEX_NONE) return VERDICT_OK; /* kept in its chain; found again when asked for */
-    if (r->run[row].receipt == NULL) r->run[row].receipt = record;
-    return VERDICT_OK;
+    uint32_t row = index_find(&r->runs, run.bytes);
+    if (row != INDEX_NONE && r->run[row].receipt == NULL) r->run[row].receipt = receipt;
 }
 
 static struct verdict apply_body(struct registry *r, const struct record *record, const union body *b)
@@ -486,7 +483,7 @@ static struct verdict apply_body(struct registry *r, const struct record *record
     case KIND_JOB: return apply_job(r, record, &b->JOB);
     case KIND_RUN: return apply_run(r, record, &b->RUN);
     case KIND_WORKERS: return apply_workers(r, record, &b->WORKERS);
-    case KIND_RECEIPT: return apply_receipt(r, record, &b->RECEIPT);
+    case KIND_RECEIPT: return VERDICT_OK; /* acts through registry_settle, once its commits are checked */
     case KIND_ENDORSEMENT:
     case KIND_REMOVAL: return apply_tally_only(r, record);
     case KIND_SLOT_RETURN: return VERDICT_OK; /* no effect yet: the slot stays allotted */
