@@ -1,0 +1,40 @@
+/* contribution: from rows to exact sums, with every unit's share bounded (PROTOCOL.md "Rows to integers").
+ *
+ * Rules:
+ * - A unit contributes at most step->rows_per_unit rows over everything between two calls of contribution_unit_end. Which
+ *   rows stay is decided by their bytes alone (the canonical row order), so arrival order, threads and how the rows were
+ *   split over inputs change nothing.
+ * - A sum's row adds 2 value - (lower + upper), the value clipped to its bounds: an integer of magnitude at most
+ *   upper - lower. NULL adds nothing. A count's row adds 1. So replacing a unit's rows changes a statistic, over all
+ *   its cells together, by at most statistic_sensitivity.
+ * - Integers only, and no wrap: batches go through the engine, their sums into 128 bits.
+ * - Without a unit column a row is a unit: it goes straight into its batch and no table is kept. With one, each kept row
+ *   takes 20 bytes, 1 for each statistic that reads a column and 8 more for each sum (two sums: 38 bytes; 20 million
+ *   units: 760 MB), sorted in place; rows over the limit are dropped whenever the table is full, so it grows with the
+ *   units and not with the rows. contribution_part divides the units into parts, so that a caller who reads the inputs
+ *   once for each part needs only that fraction at a time.
+ * Errors: ERR_NO_MEMORY; the engine's. Threads: one at a time. Everything that held rows or sums is wiped. */
+#ifndef PERIGEE_NODE_CONTRIBUTION_H
+#define PERIGEE_NODE_CONTRIBUTION_H
+
+#include "gpu/engine.h"
+#include "node/grid.h"
+#include "node/tables.h"
+
+struct contribution;
+
+/* The step and the engine must outlive it. `units`: rows carry a unit. */
+MUST_USE enum err contribution_open(struct contribution **out, const struct step *step, bool units,
+                                    struct engine *engine);
+void contribution_close(struct contribution *c); /* NULL is fine */
+/* Bytes of a kept row. */
+uint32_t contribution_row_bytes(const struct step *step);
+/* From here on only units of this part count; parts are 0 to part_count - 1. Only between unit ends. */
+void contribution_part(struct contribution *c, uint32_t part, uint32_t part_count);
+MUST_USE enum err contribution_add(struct contribution *c, const struct tables_chunk *chunk);
+/* No further row belongs to a unit seen so far. */
+MUST_USE enum err contribution_unit_end(struct contribution *c);
+/* After the last unit end: cell_count sums of each statistic, statistic by statistic. */
+MUST_USE enum err contribution_sums(struct contribution *c, const grid_wide **sums);
+
+#endif
