@@ -37,7 +37,6 @@ enum err lmdb_env_err(int rc)
     switch (rc) {
     case MDB_SUCCESS: return OK;
     case MDB_NOTFOUND: return ERR_NOT_FOUND;
-    case MDB_KEYEXIST: return ERR_CONFLICT;
     case MDB_VERSION_MISMATCH: return ERR_VERSION;
     case MDB_READERS_FULL: return ERR_BUSY;
     case ENOMEM: return ERR_NO_MEMORY;
@@ -68,7 +67,15 @@ static enum err errno_err(void)
     return errno == ENOENT ? ERR_NOT_FOUND : lmdb_env_err(errno);
 }
 
-/* Nothing in it but, perhaps, a lock file left by a crash during creation. */
+static bool name_is_ours(const char *name)
+{
+    const char *const ours[] = {".", "..", FILE_DATA, FILE_LOCK};
+    for (size_t i = 0; i < sizeof ours / sizeof ours[0]; i++)
+        if (strcmp(name, ours[i]) == 0) return true;
+    return false;
+}
+
+/* Nothing in it but, perhaps, what a crash during creation left, or another process is just making. */
 static enum err directory_empty(int directory)
 {
     int copy = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -79,9 +86,7 @@ static enum err directory_empty(int directory)
     }
     enum err err = OK;
     for (struct dirent *at; err == OK && (at = readdir(listing));) {
-        const char *name = at->d_name;
-        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && strcmp(name, FILE_LOCK) != 0)
-            err = ERR_REFUSED;
+        if (!name_is_ours(at->d_name)) err = ERR_REFUSED;
     }
     closedir(listing);
     return err;

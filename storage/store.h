@@ -12,7 +12,8 @@
  *   ERR_CORRUPT, the item is counted and quarantined (moved aside by the writer thread, then no longer
  *   found). A scan passes such an item over. In a read-only store it stays where it is.
  * - A full disk or map is ERR_FULL for that batch. The store stays usable and can still shrink: a part of the
- *   map is kept back for deletes.
+ *   map is kept back for deletes. Only when the disk refuses LMDB's own header is everything ERR_IO from then
+ *   on, until the store is closed and opened again; what was acknowledged is still there then.
  * - Chunks are at most BLOB_BYTES_MAX. Keys are 1 to STORE_KEY_MAX bytes.
  *
  * Threads: any, but inside `done` and inside a visit only submit, read, has, scan and status may be called.

@@ -55,6 +55,14 @@ uint32_t storage_place_patch(const struct storage_place *place, struct span from
     return count;
 }
 
+uint32_t storage_random(uint64_t *state, uint32_t below)
+{
+    *state ^= *state << 13;
+    *state ^= *state >> 7;
+    *state ^= *state << 17;
+    return (uint32_t)((*state >> 20) % below);
+}
+
 struct storage_blob storage_blob_make(uint8_t code, struct span value)
 {
     struct storage_blob blob = {{0x01, 0x55, code, 0x20}, value};

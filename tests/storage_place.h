@@ -19,6 +19,9 @@ struct store *storage_place_open(const struct storage_place *place, uint64_t map
 /* Replace every occurrence of `from` in the data file; the store must be closed. Returns how many. */
 uint32_t storage_place_patch(const struct storage_place *place, struct span from, struct span to);
 
+/* The next of a seeded sequence, below `below`. The state must not be zero. */
+uint32_t storage_random(uint64_t *state, uint32_t below);
+
 /* A blob and its binary CID. */
 struct storage_blob {
     uint8_t key[36];

@@ -159,12 +159,12 @@ static void pause_us(uint32_t us)
     (void)nanosleep(&time, NULL);
 }
 
-static uint32_t round_run(const struct storage_place *place, uint32_t round, bool shared)
+static uint32_t round_run(const struct storage_place *place, uint32_t round, bool shared, uint32_t life_us)
 {
     struct watched first = child_start(place, 2 * round), second = {0, 0, 0};
     if (shared) second = child_start(place, 2 * round + 1);
     if (round % 4 != 0) child_hear_until(&first, 1); /* else: killed while opening, perhaps */
-    pause_us((uint32_t)rand() % 40000);
+    pause_us(life_us);
     child_kill(&first);
     if (shared) {
         child_hear_until(&second, second.acknowledged + 20);
@@ -182,10 +182,11 @@ static void test_killed_writers_lose_nothing_acknowledged(void **state)
 {
     struct storage_place place;
     uint32_t kept = 0;
+    uint64_t random = 20;
     (void)state;
-    srand(20);
     storage_place_make(&place);
-    for (uint32_t round = 0; round < ROUNDS; round++) kept += round_run(&place, round, round % 3 == 2);
+    for (uint32_t round = 0; round < ROUNDS; round++)
+        kept += round_run(&place, round, round % 3 == 2, storage_random(&random, 40000));
     storage_place_remove(&place);
     assert_true(kept > ROUNDS); /* the rounds did write */
     (void)fprintf(stderr, "%u batches over %d kills\n", kept, ROUNDS + ROUNDS / 3);

@@ -93,10 +93,7 @@ struct world {
 
 static uint32_t roll(struct world *w, uint32_t below)
 {
-    w->random ^= w->random << 13;
-    w->random ^= w->random >> 7;
-    w->random ^= w->random << 17;
-    return (uint32_t)((w->random >> 20) % below);
+    return storage_random(&w->random, below);
 }
 
 #define CHECK(w, condition)                                                                                  \

@@ -35,6 +35,7 @@ static struct {
     bool off;
     uint8_t *synced, *written; /* images of MAP_BYTES: what is certain, what was asked for */
     uint32_t acknowledged_at_cut, acknowledged;
+    uint64_t random;
 } disk = {.lock = PTHREAD_MUTEX_INITIALIZER};
 
 static bool disk_watches(int fd)
@@ -249,7 +250,7 @@ static void disk_write_image(const struct storage_place *place)
     int file = open(place->data, O_WRONLY | O_CLOEXEC);
     assert_true(file >= 0);
     for (size_t at = 0; at < MAP_BYTES; at += SECTOR) {
-        const uint8_t *from = rand() % 2 ? disk.written + at : disk.synced + at;
+        const uint8_t *from = storage_random(&disk.random, 2) ? disk.written + at : disk.synced + at;
         assert_int_equal(pwrite(file, from, SECTOR, (off_t)at), SECTOR);
     }
     assert_int_equal(close(file), 0);
@@ -305,7 +306,7 @@ static bool power_run(uint32_t cut_at)
 static void test_power_cut_after_every_call(void **state)
 {
     (void)state;
-    srand(7);
+    disk.random = 7;
     disk.synced = malloc(MAP_BYTES);
     disk.written = malloc(MAP_BYTES);
     assert_true(disk.synced && disk.written);

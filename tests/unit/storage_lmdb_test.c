@@ -600,6 +600,41 @@ static void test_two_processes_share_a_store(void **state)
     store_close(s);
 }
 
+/* A child that waits for a byte, then opens what may not exist yet, and puts its own id. */
+static pid_t creator(const struct storage_place *place, int go)
+{
+    uint8_t byte, key[4];
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid != 0) return pid;
+    if (read(go, &byte, 1) != 1) _exit(1);
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    store_u32(key, (uint32_t)getpid());
+    if (storage_put(s, STORE_LOCAL, SPAN_OF(key), SPAN_NONE) != OK) _exit(2);
+    store_close(s);
+    _exit(0);
+}
+
+static void test_two_processes_create_one_store(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 10; i++) {
+        struct storage_place place;
+        pid_t pids[2];
+        int go[2];
+        storage_place_make(&place);
+        assert_int_equal(pipe2(go, O_CLOEXEC), 0);
+        for (int j = 0; j < 2; j++) pids[j] = creator(&place, go[0]);
+        assert_int_equal(write(go[1], "go", 2), 2);
+        for (int j = 0; j < 2; j++) wait_for(pids[j], 0);
+        struct store *s = storage_place_open(&place, MAP_BYTES);
+        assert_int_equal(status_of(s).entries[STORE_LOCAL], 2);
+        store_close(s);
+        storage_place_remove(&place);
+        assert_int_equal(close(go[0]) + close(go[1]), 0);
+    }
+}
+
 static enum err stuck_visit(void *context, struct span key, struct span value)
 {
     (void)key;
@@ -661,6 +696,7 @@ int main(void)
         ONE(test_close_writes_what_is_queued),
         ONE(test_readers_and_writers_together),
         ONE(test_two_processes_share_a_store),
+        ONE(test_two_processes_create_one_store),
         ONE(test_stale_reader_is_cleared),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
