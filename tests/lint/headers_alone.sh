@@ -11,7 +11,7 @@ one_header() {
     grep -qE "^#ifndef $guard\$" "$1" || echo "$1: no include guard $guard"
     echo "#include \"$1\"" | ${CC:-cc} -x c -std=gnu17 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only - 2>&1 |
         grep -m1 -E 'error' | sed "s#^#$1 alone as C: #"
-    echo "#include \"$1\"" | g++ -x c++ -std=gnu++17 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only - 2>&1 |
+    echo "#include \"$1\"" | g++ -x c++ -std=gnu++17 -D_GNU_SOURCE -I. -Wall -Werror -fsyntax-only - 2>&1 |
         grep -m1 -E 'error' | sed "s#^#$1 alone as C++: #"
     return 0
 }
