@@ -95,7 +95,8 @@ static void own_start(struct core *c, struct pending *p)
         own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
         return;
     }
-    ask_crypto(c, p, CRYPTO_SIGN, own_signed)->hash = record_sign_hash(h.kind, span_make(p->block, p->header_len));
+    ask_crypto(c, p, CRYPTO_SIGN, own_signed)->hash =
+        record_sign_hash(h.kind, span_make(p->block, p->header_len));
 }
 
 void author_record(struct core *c, enum kind kind, struct span body, uint64_t expires_ms, uint64_t token)
@@ -124,7 +125,8 @@ void author_record(struct core *c, enum kind kind, struct span body, uint64_t ex
 
 /* --- Statements ------------------------------------------------------------------------------------------------------------------ */
 
-static bool statement_build(struct core *c, struct pending *p, enum kind kind, const void *body, uint64_t expires_ms)
+static bool statement_build(struct core *c, struct pending *p, enum kind kind, const void *body,
+                            uint64_t expires_ms)
 {
     struct header h = header_for(c, kind, expires_ms);
     struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
@@ -171,8 +173,8 @@ static void statement_signed(struct core *c, struct pending *p, const struct eve
     ask_store(c, p, statement_stored, &item, 1);
 }
 
-void author_statement(struct core *c, struct node_id to, enum kind kind, const void *body, const uint8_t *promise_key,
-                      const uint8_t *promise_value)
+void author_statement(struct core *c, struct node_id to, enum kind kind, const void *body,
+                      const uint8_t *promise_key, const uint8_t *promise_value)
 {
     struct pending *p = pending_new(c, statement_signed);
     if (p == NULL) return; /* asks are repeated */
@@ -185,7 +187,8 @@ void author_statement(struct core *c, struct node_id to, enum kind kind, const v
         pending_end(c, p);
         return;
     }
-    ask_crypto(c, p, CRYPTO_SIGN, statement_signed)->hash = record_sign_hash(kind, span_make(p->block, p->header_len));
+    ask_crypto(c, p, CRYPTO_SIGN, statement_signed)->hash =
+        record_sign_hash(kind, span_make(p->block, p->header_len));
 }
 
 void author_ephemeral(struct core *c, enum kind kind, const void *body, uint64_t expires_ms)
@@ -196,7 +199,8 @@ void author_ephemeral(struct core *c, enum kind kind, const void *body, uint64_t
         pending_end(c, p);
         return;
     }
-    ask_crypto(c, p, CRYPTO_SIGN, statement_signed)->hash = record_sign_hash(kind, span_make(p->block, p->header_len));
+    ask_crypto(c, p, CRYPTO_SIGN, statement_signed)->hash =
+        record_sign_hash(kind, span_make(p->block, p->header_len));
 }
 
 void author_sign_into(struct core *c, struct pending *p, enum kind kind, const void *body, pending_step then)
@@ -214,8 +218,8 @@ static void command_run(struct core *c, uint64_t token, const struct command *co
 {
     struct body_RUN run;
     uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
-    struct verdict v = registry_plan_run(c->registry, &run, inputs, command->compose, command->slot, c->options.self,
-                                         c->wall_ms);
+    struct verdict v = registry_plan_run(c->registry, &run, inputs, command->compose, command->slot,
+                                         c->options.self, c->wall_ms);
     if (v.refusal != REFUSAL_NONE) {
         reply(c, token, v, NULL);
         return;

@@ -54,10 +54,15 @@ void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PR
     author_statement(c, from, KIND_PREVOTE, &body, NULL, NULL);
 }
 
-static struct certificate vote_of(struct core *c, const struct run_entry *run, uint64_t term, struct node_id node)
+static struct certificate vote_of(struct core *c, const struct run_entry *run, uint64_t term,
+                                  struct node_id node)
 {
-    struct certificate vote = {.consortium = c->options.consortium, .epoch = run->body.epoch, .compose = run->body.compose,
-                               .slot = run->body.slot, .term = term, .node = node};
+    struct certificate vote = {.consortium = c->options.consortium,
+                               .epoch = run->body.epoch,
+                               .compose = run->body.compose,
+                               .slot = run->body.slot,
+                               .term = term,
+                               .node = node};
     memcpy(vote.run.bytes, run->record->id.bytes, sizeof vote.run.bytes);
     return vote;
 }
@@ -82,7 +87,8 @@ static void on_vote_signed(struct core *c, struct pending *p, const struct event
         return;
     }
     memcpy(p->signature.bytes, event->bytes.data, 64);
-    uint8_t *slot = scratch_buffer(c, PROMISE_KEY_BYTES).data, *vote = scratch_buffer(c, PROMISE_KEY_BYTES).data;
+    uint8_t *slot = scratch_buffer(c, PROMISE_KEY_BYTES).data,
+            *vote = scratch_buffer(c, PROMISE_KEY_BYTES).data;
     promise_key(slot, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
     promise_key(vote, PROMISE_VOTE, p->run.bytes, p->term);
     struct keep items[2] = {
@@ -92,7 +98,8 @@ static void on_vote_signed(struct core *c, struct pending *p, const struct event
     ask_store(c, p, on_vote_stored, items, 2);
 }
 
-static enum err promise_vote(struct core *c, const struct run_entry *run, struct run_id id, uint64_t term, struct node_id node)
+static enum err promise_vote(struct core *c, const struct run_entry *run, struct run_id id, uint64_t term,
+                             struct node_id node)
 {
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
@@ -122,7 +129,10 @@ void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_
 
 /* --- Candidate --------------------------------------------------------------------------------------------------------------------------- */
 
-static uint32_t bits(uint32_t mask) { return (uint32_t)__builtin_popcount(mask); }
+static uint32_t bits(uint32_t mask)
+{
+    return (uint32_t)__builtin_popcount(mask);
+}
 
 static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
 {
@@ -162,7 +172,8 @@ static void insert_vote(struct certificate *cert, uint32_t custodian, const stru
 {
     uint32_t at = cert->vote_count;
     while (at > 0 && cert->custodian[at - 1] > custodian) at--;
-    memmove(&cert->custodian[at + 1], &cert->custodian[at], (cert->vote_count - at) * sizeof cert->custodian[0]);
+    memmove(&cert->custodian[at + 1], &cert->custodian[at],
+            (cert->vote_count - at) * sizeof cert->custodian[0]);
     memmove(&cert->vote[at + 1], &cert->vote[at], (cert->vote_count - at) * sizeof cert->vote[0]);
     cert->custodian[at] = custodian;
     cert->vote[at] = *vote;
@@ -186,7 +197,8 @@ static void on_vote_checked(struct core *c, struct pending *p, const struct even
     const struct charter *charter = registry_charter(c->registry);
     struct run_track *t = track_find(c, p->run);
     uint32_t custodian = (uint32_t)p->number;
-    bool counts = event->err == OK && t != NULL && t->phase == CANDIDATE_VOTE && (t->answered >> custodian & 1) == 0;
+    bool counts =
+        event->err == OK && t != NULL && t->phase == CANDIDATE_VOTE && (t->answered >> custodian & 1) == 0;
     if (counts) {
         t->answered |= UINT32_C(1) << custodian;
         insert_vote(&t->certificate, custodian, &p->signature);
@@ -219,13 +231,15 @@ static void candidate_tick(struct core *c, struct run_track *t)
     const struct charter *charter = registry_charter(c->registry);
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (charter == NULL || run == NULL || c->now.ns < t->next_ns) return;
-    bool over = run->receipt != NULL || (run->record->header.expires_ms != 0 && run->record->header.expires_ms <= c->wall_ms);
+    bool over = run->receipt != NULL ||
+                (run->record->header.expires_ms != 0 && run->record->header.expires_ms <= c->wall_ms);
     if (over || t->view.state == RUN_REFUSED || t->view.state == RUN_FAILED) {
         t->phase = CANDIDATE_DONE;
         return;
     }
     if (t->phase == CANDIDATE_WAITING) {
-        struct verdict v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+        struct verdict v =
+            registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
         if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, c->options.self);
         t->view.verdict = v;
         t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
@@ -261,7 +275,9 @@ enum { ADVERT_EVERY_MS = 2000, ADVERT_LIFE_MS = 90000 };
 
 static void advert_tick(struct core *c)
 {
-    if (!c->options.compute || c->now.ns < c->advert_next_ns || !core_member(c, c->options.self, ROLE_COMPUTE)) return;
+    if (!c->options.compute || c->now.ns < c->advert_next_ns ||
+        !core_member(c, c->options.self, ROLE_COMPUTE))
+        return;
     struct body_ADVERT body = {c->options.platform, c->options.engine, c->options.gpu,
                                c->options.enclaves_max - c->enclaves_running, SPAN_NONE};
     c->advert_next_ns = c->now.ns + (int64_t)ADVERT_EVERY_MS * 1000000;
@@ -273,7 +289,8 @@ void elect_tick(struct core *c)
     advert_tick(c);
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];
-        bool asking = t->phase == CANDIDATE_WAITING || t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE;
+        bool asking =
+            t->phase == CANDIDATE_WAITING || t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE;
         if (asking) candidate_tick(c, t);
     }
 }

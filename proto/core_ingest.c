@@ -18,7 +18,10 @@ static void on_applied(struct core *c, const struct record *r)
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);
 }
 
-static bool acts_on_receipt(enum kind kind) { return kind == KIND_REVOCATION; }
+static bool acts_on_receipt(enum kind kind)
+{
+    return kind == KIND_REVOCATION;
+}
 
 const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored)
 {
@@ -74,7 +77,8 @@ static void freeze(struct core *c, const struct record *rival, struct node_id fr
     if (first == NULL) return;
     registry_freeze(c->registry, rival->header.author, rival->header.seq);
     notice(c, "equivocation: two records in one place by", ID_SPAN(rival->header.author), NULL);
-    struct message_EQUIVOCATION m = {first->header_bytes, first->signature, rival->header_bytes, rival->signature};
+    struct message_EQUIVOCATION m = {first->header_bytes, first->signature, rival->header_bytes,
+                                     rival->signature};
     struct buffer b = scratch_buffer(c, 2048);
     message_encode(&b, MESSAGE_EQUIVOCATION_CODE, &m);
     for (uint32_t i = 0; i < c->peer_count; i++)
@@ -109,8 +113,9 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
     struct record a, b;
     if (record_open(&a, m->header_a, &m->signature_a, SPAN_NONE) != OK) return;
     if (record_open(&b, m->header_b, &m->signature_b, SPAN_NONE) != OK) return;
-    bool pair = ID_EQUAL(a.header.author, b.header.author) && a.header.seq == b.header.seq && a.header.seq > 0 &&
-                ID_EQUAL(a.header.consortium, b.header.consortium) && !ID_EQUAL(a.id, b.id);
+    bool pair = ID_EQUAL(a.header.author, b.header.author) && a.header.seq == b.header.seq &&
+                a.header.seq > 0 && ID_EQUAL(a.header.consortium, b.header.consortium) &&
+                !ID_EQUAL(a.id, b.id);
     const struct author *author = chain_author(&c->chain, a.header.author);
     if (!pair || !ids_equal(a.header.consortium.bytes, c->options.consortium.bytes)) return;
     if (author != NULL && author->frozen != 0 && author->frozen <= a.header.seq) return;
@@ -177,7 +182,8 @@ static void dispatch_statement(struct core *c, const struct record *r, struct no
     if (kind == KIND_PREVOTE && custodian) elect_prevote(c, author, &b->PREVOTE);
     if (kind == KIND_VOTE && custodian) elect_vote(c, author, &b->VOTE);
     if (kind == KIND_REFUSAL && custodian)
-        notice(c, "a custodian refuses run", ID_SPAN(b->REFUSAL.run), refusal_name(refusal_from(b->REFUSAL.refusal)));
+        notice(c, "a custodian refuses run", ID_SPAN(b->REFUSAL.run),
+               refusal_name(refusal_from(b->REFUSAL.refusal)));
     (void)from;
 }
 
@@ -209,10 +215,12 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
 static bool worth_checking(struct core *c, const struct record *r)
 {
     enum record_class class = kind_class(r->header.kind);
-    if (class == CLASS_ENCLAVE || r->header.kind == KIND_SHARE_ANSWER) return false; /* these travel in boxes only */
+    if (class == CLASS_ENCLAVE || r->header.kind == KIND_SHARE_ANSWER)
+        return false; /* these travel in boxes only */
     if (!r->body_known || !ids_equal(r->header.consortium.bytes, c->options.consortium.bytes)) return false;
     if (r->header.time_ms > c->wall_ms + FUTURE_HOLD_MS) return false;
-    if (class == CLASS_STATEMENT) return r->header.kind == KIND_JOIN || registry_may_write(c->registry, r->header.author);
+    if (class == CLASS_STATEMENT)
+        return r->header.kind == KIND_JOIN || registry_may_write(c->registry, r->header.author);
     if (class == CLASS_EPHEMERAL)
         return registry_may_write(c->registry, r->header.author) &&
                (r->header.expires_ms == 0 || r->header.expires_ms > c->wall_ms);
@@ -238,5 +246,6 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         pending_end(c, p);
         return;
     }
-    ask_verify(c, p, on_verified, r.header.author, record_sign_hash(r.header.kind, r.header_bytes), &r.signature);
+    ask_verify(c, p, on_verified, r.header.author, record_sign_hash(r.header.kind, r.header_bytes),
+               &r.signature);
 }
