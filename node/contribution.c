@@ -10,7 +10,6 @@ enum {
     ENTRY_BYTES_MAX = 20 + 9 * CAP_STATISTICS,
     ENTRIES_FIRST = 4096,
     BATCH_ROWS_MAX = 1 << 18,
-    BATCH_ROWS_MIN = 64, /* a word of validity bits */
     INSERTION_MAX = 24,
 };
 
@@ -41,6 +40,11 @@ static void release(void *memory, size_t bytes)
     free(memory);
 }
 
+static size_t valid_bytes(const struct contribution *c)
+{
+    return ((size_t)c->batch_cap + 63) / 64 * sizeof(uint64_t);
+}
+
 static size_t sums_bytes(const struct contribution *c)
 {
     return (size_t)c->step->statistic_count * c->step->cell_count * sizeof *c->sum;
@@ -53,7 +57,7 @@ void contribution_close(struct contribution *c)
     release(c->cell, c->batch_cap * sizeof *c->cell);
     for (uint32_t i = 0; i < c->step->statistic_count; i++) {
         release(c->value[i], c->batch_cap * sizeof *c->value[i]);
-        release(c->valid[i], c->batch_cap / 8);
+        release(c->valid[i], valid_bytes(c));
         release(c->batch_sum[i], c->step->cell_count * sizeof *c->batch_sum[i]);
         release(c->batch_value_count[i], c->step->cell_count * sizeof *c->batch_value_count[i]);
     }
@@ -66,14 +70,13 @@ static uint64_t statistic_width(const struct statistic *s)
     return s->kind == STATISTIC_SUM ? (uint64_t)(s->upper - s->lower) : 1;
 }
 
-/* As many rows as the engine can sum without leaving int64, in whole words of validity bits. */
+/* As many rows as the engine can sum without leaving int64; 0 when not even one. */
 static uint32_t batch_rows(const struct step *step)
 {
     uint64_t width = 1;
     for (uint32_t i = 0; i < step->statistic_count; i++)
         if (statistic_width(&step->statistic[i]) > width) width = statistic_width(&step->statistic[i]);
-    uint64_t rows = (UINT64_C(1) << 62) / width / BATCH_ROWS_MIN * BATCH_ROWS_MIN;
-    if (rows < BATCH_ROWS_MIN) return 0;
+    uint64_t rows = (UINT64_C(1) << 62) / width;
     return rows > BATCH_ROWS_MAX ? BATCH_ROWS_MAX : (uint32_t)rows;
 }
 
@@ -84,7 +87,7 @@ static bool take_batch(struct contribution *c)
     bool ok = c->cell != NULL && c->sum != NULL;
     for (uint32_t i = 0; i < c->step->statistic_count; i++) {
         c->value[i] = calloc(c->batch_cap, sizeof *c->value[i]);
-        c->valid[i] = calloc(1, c->batch_cap / 8);
+        c->valid[i] = calloc(1, valid_bytes(c));
         c->batch_sum[i] = calloc(c->step->cell_count, sizeof *c->batch_sum[i]);
         c->batch_value_count[i] = calloc(c->step->cell_count, sizeof *c->batch_value_count[i]);
         ok = ok && c->value[i] != NULL && c->valid[i] != NULL && c->batch_sum[i] != NULL &&
