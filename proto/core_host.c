@@ -93,22 +93,39 @@ static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct 
     return count >= charter->q ? count : 0;
 }
 
-/* Anyone may publish a receipt; what settles a run are q commit signatures, and they are checked here. */
-void host_receipt(struct core *c, const struct record *r)
+/* Anyone may publish a receipt; what settles a run are q commit signatures, and they are checked here. A receipt that
+ * comes before its run or before the charter is decided waits in the list. */
+static bool check_receipt(struct core *c, const struct record *r)
 {
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
-    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
     ASSERT(b != NULL);
-    if (body_decode(b, KIND_RECEIPT, r->body) != OK) return;
+    if (body_decode(b, KIND_RECEIPT, r->body) != OK) return true;
+    if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->RECEIPT.run) == NULL) return false;
+    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
     uint32_t count = commit_parts(c, &parts, &b->RECEIPT);
     struct pending *p = count > 0 ? pending_new(c, on_commits_checked) : NULL;
-    if (p == NULL) return;
+    if (p == NULL) return count == 0;
     p->run = b->RECEIPT.run;
     p->peer = r->header.author;
     p->number = r->header.seq;
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_commits_checked);
     job->parts = buffer_span(&parts);
     job->part_count = count;
+    return true;
+}
+
+void host_receipt(struct core *c, const struct record *r)
+{
+    if (c->ready && check_receipt(c, r)) return;
+    if (c->waiting_receipt_count < CAP_RUNS) c->waiting_receipt[c->waiting_receipt_count++] = r;
+}
+
+static void check_waiting_receipts(struct core *c)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < c->waiting_receipt_count; i++)
+        if (!check_receipt(c, c->waiting_receipt[i])) c->waiting_receipt[kept++] = c->waiting_receipt[i];
+    c->waiting_receipt_count = kept;
 }
 
 /* --- Start ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -324,6 +341,7 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
 
 void host_tick(struct core *c)
 {
+    check_waiting_receipts(c);
     for (uint32_t i = 0; i < WANTS_MAX; i++) {
         struct want *w = &c->want[i];
         if (w->active && (c->now.ns - w->since_ns) / 1000000 >= BLOB_WAIT_MS) want_next(c, w);

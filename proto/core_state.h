@@ -139,6 +139,8 @@ struct core {
     struct run_track *track;
     uint32_t track_count;
     struct index tracks;
+    const struct record **waiting_receipt; /* applied, but their run or the charter is not known yet */
+    uint32_t waiting_receipt_count;
 
     struct answer answer[ANSWERS_MAX];
     uint32_t answer_count;
