@@ -102,12 +102,13 @@
     F(LIST32, measurements, 16)
 #define BODY_RECEIPT(F)                                                                                      \
     F(ID, run, struct run_id)                                                                                \
+    F(LIST32, records, 1024)                                                                                 \
     F(BYTES, core, 4096)                                                                                     \
     F(SIG, core_signature, struct signature)                                                                 \
     F(BYTES, certificate, 4096)                                                                              \
     F(BYTES, evidence, 16384)                                                                                \
-    F(BYTES, releases, 20480)                                                                                \
-    F(BYTES, commits, 12288)                                                                                 \
+    F(BYTES, releases, 24576)                                                                                \
+    F(BYTES, commits, 20480)                                                                                 \
     F(BYTES, ending, 1024)                                                                                   \
     F(BYTES, output, 20480)
 
