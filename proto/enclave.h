@@ -80,9 +80,10 @@ enum enclave_effect_type {
     ENCLAVE_UNLOCK,                /* t kept shares -> data keys, noise seed and commit salt, all kept by the executor:
                                     * seed = HKDF-SHA-256(PRF value, info "perigee/noise-seed/v1"), salt = the same with
                                     * info "perigee/commit-salt/v1" | run; -> salt 32 (it leaves with the output) */
-    ENCLAVE_INPUT_BEGIN,           /* input: expand its key, check the commitment of the manifest, make its memfd */
-    ENCLAVE_INPUT_CHUNK,           /* input, chunk, bytes = sealed: check against leaf (hash), decrypt into the memfd */
-    ENCLAVE_COMPUTE,               /* workflow, all inputs -> output document bytes (already through the gate) */
+    ENCLAVE_INPUT_BEGIN,           /* input, bytes = leaf list (32 each): expand its key, check the manifest's commitment and
+                                    * root, make its memfd; once per input */
+    ENCLAVE_INPUT_CHUNK,           /* input, chunk, bytes = sealed: check against the leaf, decrypt into the memfd; any order */
+    ENCLAVE_COMPUTE,               /* workflow, all inputs (complete) -> output document bytes (already through the gate) */
     ENCLAVE_COMMITMENT,            /* bytes = output -> commitment 32 */
     ENCLAVE_WIPE,                  /* all secrets and memfds */
     ENCLAVE_EXIT,
@@ -112,6 +113,7 @@ struct enclave_keys {
     const struct charter *charter;
     uint32_t input_count;
     const struct manifest *manifest[CAP_INPUTS];
+    const struct ddo *ddo[CAP_INPUTS];   /* of each input's dataset: its schema and unit column */
     struct dt app;
     struct compose_hash compose;
     struct hash32 prf_input;       /* H("perigee/noise/v1", run id) */
