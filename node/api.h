@@ -1,0 +1,43 @@
+/* api: REST under /v1 on the node's Unix socket. Hashes, ids and keys are lower-case hex; tokens are "dt:perigee:<hex>";
+ * documents travel as their canonical text in a JSON string, so that their hash survives. Refusals are problem+json with
+ * `reason` = refusal name: 409 refused, 503 try later, 404 unknown, 400 malformed.
+ *
+ * GET  /v1/status                -> {node, consortium, organisation, jurisdiction, roles[], member, isolated,
+ *                                    charter:{decided, signatures, needed}, keygen:{phase, missing[]}, committee:{epoch,
+ *                                    key_a, key_b}|null, peers:[{node, organisation, up}], records, store:{...}, links:{...}}
+ * GET  /v1/consortium            -> {consortium, charter:"<text>", decided, committee|null}
+ * POST /v1/consortium/sign       {}                                  -> {record}
+ * POST /v1/consortium/keygen     {}                                  -> {}
+ * GET  /v1/members               -> {members:[{node, organisation, jurisdiction, roles[], signatures}], requests:[...]}
+ * POST /v1/members/request       {}                                  -> {}      (sends the own card)
+ * POST /v1/members               {node}                              -> {record} (a steward admits a request)
+ * GET  /v1/ops                   -> {ops:[{op, name, runtime, registered}]}
+ * POST /v1/ops                   {document}                          -> {record, op}
+ * POST /v1/workers               {name, measurements[]}              -> {record}
+ * GET  /v1/assets                -> {assets:[{dt, owner, organisation, type, name, jurisdiction, version, schema, rows,
+ *                                    budget, allotted, contents:[{compose, content, manifest}]}]}
+ * POST /v1/assets                {ddo, salt}                         -> {record, dt}
+ * POST /v1/assets/{dt}/content   {compose, content, manifest, policy} -> {record}
+ * GET  /v1/workflows             -> {workflows:[{compose, app, name, provider, approved, needed}]}
+ * POST /v1/workflows             {app, workflow}                     -> {record, compose}
+ * GET  /v1/workflows/{compose}?asset=DT -> {compose, app, name, document, text, text_hash, approvals:[{owner, organisation,
+ *                                    dataset, state, slot_first, slot_last}], approved, needed, job|null, root_key|null}
+ * POST /v1/grants                {lower, higher, ops[], slots_max, epsilon_max:"1.5"} -> {record}
+ * POST /v1/approvals             {dataset, compose, slot_first, slot_last, text_hash} -> {record}
+ * GET  /v1/approvals             -> {approvals:[...]}
+ * GET  /v1/jobs                  -> {jobs:[{job, compose, app, task, endorsements, needed}]}
+ * POST /v1/jobs                  {compose, task}                     -> {record}
+ * POST /v1/jobs/{id}/endorse     {}                                  -> {record}
+ * GET  /v1/runs                  -> {runs:[{run, compose, slot, requester, state, reason}]}
+ * POST /v1/runs                  {compose, slot?}                    -> 202 {run}
+ * GET  /v1/runs/{id}             -> {run, compose, slot, requester, state, reason, detail, subject, node, organisation, term,
+ *                                    phases:{state: ms}, receipt: bool, output: {...}|null}
+ * GET  /v1/runs/{id}/receipt     -> {receipt:"<canonical text>"} */
+#ifndef PERIGEE_NODE_API_H
+#define PERIGEE_NODE_API_H
+
+#include "node/http.h"
+
+extern const struct http_route api_routes[];
+
+#endif

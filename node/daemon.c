@@ -1,0 +1,727 @@
+#include "node/daemon.h"
+
+#include "crypto/hash.h"
+#include "crypto/secret.h"
+#include "node/command.h"
+#include "node/enclave_host.h"
+#include "node/keyed.h"
+#include "proto/base/panic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { REPLIES_MAX = 1024 };
+
+/* Something to tell the core later: a message to ourselves, a completion from another thread. */
+struct queued {
+    struct queued *next;
+    struct event event;
+    uint8_t bytes[];
+};
+
+struct waiting { uint64_t token; daemon_done done; void *context; };
+
+struct daemon {
+    uv_loop_t loop;
+    uv_async_t wake;
+    uv_timer_t tick;
+    uv_signal_t signals[2];
+    struct home home;
+    struct config *config;
+    struct store *store;
+    struct links *links;
+    struct http *http;
+    struct enclave_host *enclaves;
+    struct core *core;
+    void *arena_memory;
+    struct pump_executors executors;
+    bool stepping, stopping;
+    struct queued *queue_head, **queue_tail;   /* loop thread */
+    pthread_mutex_t lock;                      /* guards `finished` */
+    struct queued *finished, **finished_tail;  /* filled by the store's thread */
+    struct waiting waiting[REPLIES_MAX];
+    uint64_t token_next;
+    unsigned work_in_flight, open_parts;
+};
+
+uint64_t daemon_wall_ms(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_REALTIME, &t);
+    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
+}
+
+static struct instant monotonic(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_BOOTTIME, &t); /* a suspended machine's leases run on */
+    return (struct instant){(int64_t)t.tv_sec * 1000000000 + t.tv_nsec};
+}
+
+static void log_line(const struct daemon *d, const char *line)
+{
+    char node[17];
+    hex_encode(node, d->home.node.bytes, 8);
+    struct timespec t;
+    struct tm utc;
+    clock_gettime(CLOCK_REALTIME, &t);
+    gmtime_r(&t.tv_sec, &utc);
+    fprintf(stderr, "time=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ node=%s msg=\"%s\"\n", utc.tm_year + 1900, utc.tm_mon + 1,
+            utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, t.tv_nsec / 1000000, node, line);
+}
+
+/* --- Feeding the core ------------------------------------------------------------------------------------------------- */
+
+static struct queued *queued_new(const struct event *event)
+{
+    struct queued *q = malloc(sizeof *q + event->bytes.len);
+    if (q == NULL) panic(__FILE__, __LINE__, "out of memory");
+    q->next = NULL;
+    q->event = *event;
+    if (event->bytes.len > 0) memcpy(q->bytes, event->bytes.data, event->bytes.len);
+    q->event.bytes = (struct span){q->bytes, event->bytes.len};
+    return q;
+}
+
+static void feed_one(struct daemon *d, struct event *event)
+{
+    event->now = monotonic();
+    event->wall_ms = daemon_wall_ms();
+    d->stepping = true;
+    pump_event(d->core, &d->executors, event);
+    d->stepping = false;
+}
+
+/* Executors may ask for events while the core steps: those wait their turn here. */
+static void feed(struct daemon *d, const struct event *event)
+{
+    struct event now = *event;
+    if (d->stepping) {
+        *d->queue_tail = queued_new(event);
+        d->queue_tail = &(*d->queue_tail)->next;
+        return;
+    }
+    feed_one(d, &now);
+    while (d->queue_head != NULL) {
+        struct queued *q = d->queue_head;
+        d->queue_head = q->next;
+        if (d->queue_head == NULL) d->queue_tail = &d->queue_head;
+        feed_one(d, &q->event);
+        free(q);
+    }
+}
+
+/* From another thread: an event for the loop. */
+static void finish_elsewhere(struct daemon *d, const struct event *event)
+{
+    struct queued *q = queued_new(event);
+    pthread_mutex_lock(&d->lock);
+    *d->finished_tail = q;
+    d->finished_tail = &q->next;
+    pthread_mutex_unlock(&d->lock);
+    uv_async_send(&d->wake);
+}
+
+static void on_wake(uv_async_t *wake)
+{
+    struct daemon *d = wake->data;
+    pthread_mutex_lock(&d->lock);
+    struct queued *q = d->finished;
+    d->finished = NULL;
+    d->finished_tail = &d->finished;
+    pthread_mutex_unlock(&d->lock);
+    while (q != NULL) {
+        struct queued *next = q->next;
+        d->work_in_flight--;
+        feed(d, &q->event);
+        free(q);
+        q = next;
+    }
+}
+
+/* --- Executors: links --------------------------------------------------------------------------------------------------- */
+
+static void x_send(void *context, struct node_id peer, struct span message)
+{
+    struct daemon *d = context;
+    if (ID_EQUAL(peer, d->home.node)) {
+        feed(d, &(struct event){.type = EVENT_MESSAGE, .peer = peer, .bytes = message});
+        return;
+    }
+    if (d->links == NULL || message.len == 0) return;
+    enum err err = links_send(d->links, peer, message, message_bulk((enum message)message.data[0]));
+    if (err == ERR_FULL) log_line(d, "a peer's queue is full; what was for it is repeated later");
+}
+
+static void on_link_up(void *context, struct node_id peer)
+{
+    feed(context, &(struct event){.type = EVENT_PEER_UP, .peer = peer});
+}
+
+static void on_link_down(void *context, struct node_id peer, const char *reason)
+{
+    (void)reason;
+    feed(context, &(struct event){.type = EVENT_PEER_DOWN, .peer = peer});
+}
+
+static void on_link_message(void *context, struct node_id peer, struct span message)
+{
+    feed(context, &(struct event){.type = EVENT_MESSAGE, .peer = peer, .bytes = message});
+}
+
+static void on_log(void *context, const char *line) { log_line(context, line); }
+
+/* --- Executors: store ---------------------------------------------------------------------------------------------------- */
+
+struct store_wait { struct daemon *daemon; uint64_t token; };
+
+static void on_stored(void *context, enum err err)
+{
+    struct store_wait *w = context;
+    finish_elsewhere(w->daemon, &(struct event){.type = EVENT_STORED, .token = w->token, .err = err});
+    free(w);
+}
+
+static void on_stored_quietly(void *context, enum err err)
+{
+    if (err != OK) fprintf(stderr, "level=error msg=\"a peer's record could not be stored: %s\"\n", err_text(err));
+    (void)context;
+}
+
+/* One record becomes three entries: header and signature by id, body by id, its place in the chain. */
+struct record_rows { uint8_t value[2 + CAP_HEADER_BYTES + 64], chain[32 + 8 + 32]; struct record record; };
+
+static uint32_t record_writes(struct store_write *out, struct record_rows *rows, struct span packed)
+{
+    struct record *r = &rows->record;
+    enum err err = record_unpack(r, packed);
+    ASSERT(err == OK);
+    struct buffer value = BUFFER_OF(rows->value), chain = BUFFER_OF(rows->chain);
+    buffer_put_u16(&value, (uint16_t)r->header_bytes.len);
+    buffer_put(&value, r->header_bytes);
+    buffer_put(&value, SPAN_OF(r->signature.bytes));
+    buffer_put(&chain, ID_SPAN(r->header.author));
+    buffer_put_u64(&chain, r->header.seq);
+    buffer_put(&chain, ID_SPAN(r->id));
+    out[0] = (struct store_write){STORE_PUT, STORE_RECORD, ID_SPAN(r->id), buffer_span(&value)};
+    out[1] = (struct store_write){STORE_PUT, STORE_BODY, ID_SPAN(r->id), r->body};
+    out[2] = (struct store_write){STORE_PUT, STORE_CHAIN, buffer_span(&chain), SPAN_NONE};
+    return 3;
+}
+
+static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
+{
+    struct daemon *d = context;
+    struct store_write writes[3 * KEEP_MAX];
+    struct record_rows rows[KEEP_MAX];
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct keep *k = &items[i];
+        switch (k->space) {
+        case KEEP_RECORD: n += record_writes(&writes[n], &rows[i], k->value); break;
+        case KEEP_PROMISE: writes[n++] = (struct store_write){STORE_PUT_NEW, STORE_PROMISE, k->key, k->value}; break;
+        case KEEP_LOCAL:
+            writes[n++] = (struct store_write){k->value.len > 0 ? STORE_PUT : STORE_DELETE, STORE_LOCAL, k->key, k->value};
+            break;
+        }
+    }
+    if (token == 0) {
+        enum err err = store_submit(d->store, writes, n, on_stored_quietly, NULL);
+        if (err != OK) log_line(d, "a record could not be queued for the store; it will be fetched again");
+        return;
+    }
+    struct store_wait *w = malloc(sizeof *w);
+    if (w == NULL) panic(__FILE__, __LINE__, "out of memory");
+    *w = (struct store_wait){d, token};
+    d->work_in_flight++;
+    enum err err = store_submit(d->store, writes, n, on_stored, w);
+    if (err == OK) return;
+    d->work_in_flight--;
+    free(w);
+    feed(d, &(struct event){.type = EVENT_STORED, .token = token, .err = err});
+}
+
+/* --- Executors: keyed work on the thread pool ------------------------------------------------------------------------------ */
+
+struct keyed_work {
+    uv_work_t work;
+    struct daemon *daemon;
+    struct keyed *keyed;
+    uint64_t token;
+    daemon_keyed_done done;
+    void *context;
+};
+
+static void keyed_work_run(uv_work_t *work) { keyed_run(((struct keyed_work *)work->data)->keyed); }
+
+static void keyed_work_done(uv_work_t *work, int status)
+{
+    struct keyed_work *w = work->data;
+    struct daemon *d = w->daemon;
+    enum err err = status == 0 ? w->keyed->err : ERR_CANCELLED;
+    struct span output = {w->keyed->output, w->keyed->output_len};
+    d->work_in_flight--;
+    if (w->done != NULL)
+        w->done(w->context, err, output);
+    else
+        feed(d, &(struct event){.type = EVENT_CRYPTO, .token = w->token, .err = err, .bytes = output});
+    keyed_free(w->keyed);
+    free(w);
+}
+
+static void start_keyed(struct daemon *d, const struct crypto_job *job, uint64_t token, daemon_keyed_done done, void *context)
+{
+    struct keyed_work *w = calloc(1, sizeof *w);
+    if (w == NULL || (w->keyed = keyed_copy(job, &d->home)) == NULL) panic(__FILE__, __LINE__, "out of memory");
+    w->daemon = d;
+    w->token = token;
+    w->done = done;
+    w->context = context;
+    w->work.data = w;
+    d->work_in_flight++;
+    int rc = uv_queue_work(&d->loop, &w->work, keyed_work_run, keyed_work_done);
+    ASSERT(rc == 0);
+}
+
+static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
+{
+    start_keyed(context, job, token, NULL, NULL);
+}
+
+void daemon_keyed(struct daemon *d, const struct crypto_job *job, daemon_keyed_done done, void *context)
+{
+    start_keyed(d, job, 0, done, context);
+}
+
+/* --- Executors: blobs, read on the thread pool ------------------------------------------------------------------------------ */
+
+enum { BLOB_HEADROOM = 1 + 36 + 1 };
+struct blob_work {
+    uv_work_t work;
+    struct daemon *daemon;
+    struct node_id peer;                       /* zero: for the local enclave */
+    struct run_id run;
+    uint8_t cid[36];
+    enum err err;
+    struct buffer bytes;                       /* headroom for a frame, then the blob */
+};
+
+static void blob_work_run(uv_work_t *work)
+{
+    struct blob_work *b = work->data;
+    b->bytes.len = BLOB_HEADROOM;
+    b->err = store_read(b->daemon->store, STORE_BLOB, SPAN_OF(b->cid), &b->bytes);
+}
+
+static void blob_to_peer(struct daemon *d, struct blob_work *b)
+{
+    struct message_BLOB m = {SPAN_OF(b->cid), b->err == OK ? REFUSAL_NONE : REFUSAL_INPUT_MISSING, SPAN_NONE};
+    if (b->err == OK) m.bytes = span_make(b->bytes.data + BLOB_HEADROOM, b->bytes.len - BLOB_HEADROOM);
+    size_t cap = m.bytes.len + 128;
+    uint8_t *memory = malloc(cap);
+    if (memory == NULL) panic(__FILE__, __LINE__, "out of memory");
+    struct buffer message = buffer_make(memory, cap);
+    message_encode(&message, MESSAGE_BLOB_CODE, &m);
+    x_send(d, b->peer, buffer_span(&message));
+    free(memory);
+}
+
+static void blob_to_enclave(struct daemon *d, struct blob_work *b)
+{
+    if (b->err != OK) {
+        feed(d, &(struct event){.type = EVENT_BLOB_MISSING, .run = b->run, .bytes = SPAN_OF(b->cid)});
+        return;
+    }
+    b->bytes.data[0] = FRAME_BLOB;
+    memcpy(b->bytes.data + 1, b->cid, sizeof b->cid);
+    b->bytes.data[37] = 1;
+    enclave_host_send(d->enclaves, b->run, buffer_span(&b->bytes));
+}
+
+static void blob_work_done(uv_work_t *work, int status)
+{
+    struct blob_work *b = work->data;
+    struct daemon *d = b->daemon;
+    d->work_in_flight--;
+    if (status != 0) b->err = ERR_CANCELLED;
+    if (!d->stopping) {
+        if (ID_IS_ZERO(b->peer))
+            blob_to_enclave(d, b);
+        else
+            blob_to_peer(d, b);
+    }
+    free(b->bytes.data);
+    free(b);
+}
+
+static void read_blob(struct daemon *d, struct node_id peer, struct run_id run, struct span cid)
+{
+    struct blob_work *b = calloc(1, sizeof *b);
+    uint8_t *memory = malloc(BLOB_HEADROOM + BLOB_BYTES_MAX);
+    if (b == NULL || memory == NULL) panic(__FILE__, __LINE__, "out of memory");
+    ASSERT(cid.len == sizeof b->cid);
+    *b = (struct blob_work){.daemon = d, .peer = peer, .run = run, .bytes = buffer_make(memory, BLOB_HEADROOM + BLOB_BYTES_MAX)};
+    memcpy(b->cid, cid.data, sizeof b->cid);
+    b->work.data = b;
+    d->work_in_flight++;
+    int rc = uv_queue_work(&d->loop, &b->work, blob_work_run, blob_work_done);
+    ASSERT(rc == 0);
+}
+
+static void x_send_blob(void *context, struct node_id peer, struct span cid)
+{
+    struct run_id none = {{0}};
+    read_blob(context, peer, none, cid);
+}
+
+static void x_enclave_blob(void *context, struct run_id run, struct span cid)
+{
+    struct node_id local = {{0}};
+    if (cid.len != 36) return; /* the worker is not trusted to frame well */
+    read_blob(context, local, run, cid);
+}
+
+/* --- Executors: enclave, replies, notices -------------------------------------------------------------------------------------- */
+
+static void on_enclave_frame(void *context, struct run_id run, struct span frame)
+{
+    feed(context, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = frame});
+}
+
+static void x_enclave_start(void *context, struct run_id run, struct span frame)
+{
+    struct daemon *d = context;
+    enum err err = d->enclaves != NULL ? enclave_host_start(d->enclaves, run, frame) : ERR_UNAVAILABLE;
+    if (err == OK) return;
+    log_line(d, "the enclave could not be started; see `perigee status`");
+    feed(d, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = SPAN_NONE});
+}
+
+static void x_enclave_send(void *context, struct run_id run, struct span frame)
+{
+    struct daemon *d = context;
+    if (d->enclaves != NULL) enclave_host_send(d->enclaves, run, frame);
+}
+
+static void x_enclave_stop(void *context, struct run_id run)
+{
+    struct daemon *d = context;
+    if (d->enclaves != NULL) enclave_host_stop(d->enclaves, run);
+}
+
+static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
+{
+    struct daemon *d = context;
+    struct waiting *w = &d->waiting[token % REPLIES_MAX];
+    if (w->token != token || w->done == NULL) return;
+    daemon_done done = w->done;
+    void *asker = w->context;
+    *w = (struct waiting){0, NULL, NULL};
+    done(asker, verdict, id);
+}
+
+static void x_notice(void *context, struct span line)
+{
+    char text[600];
+    snprintf(text, sizeof text, "%.*s", (int)line.len, (const char *)line.data);
+    log_line(context, text);
+}
+
+void daemon_command(struct daemon *d, const struct command *command, daemon_done done, void *context)
+{
+    for (uint32_t tries = 0; tries < REPLIES_MAX; tries++) {
+        uint64_t token = ++d->token_next;
+        struct waiting *w = &d->waiting[token % REPLIES_MAX];
+        if (w->done != NULL) continue;
+        *w = (struct waiting){token, done, context};
+        feed(d, &(struct event){.type = EVENT_COMMAND, .token = token, .command = command});
+        return;
+    }
+    done(context, verdict_refuse(REFUSAL_FULL, NULL), (struct hash32){{0}});
+}
+
+/* --- Restore ---------------------------------------------------------------------------------------------------------------------- */
+
+static enum err restore_record(void *context, struct span key, struct span value)
+{
+    struct daemon *d = context;
+    (void)value;
+    if (key.len != 72) return OK;
+    struct span id = span_make(key.data + 40, 32);
+    static uint8_t header[2 + CAP_HEADER_BYTES + 64], body[CAP_BODY_BYTES], packed[CAP_BODY_BYTES + 1024];
+    struct buffer h = BUFFER_OF(header), b = BUFFER_OF(body), p = BUFFER_OF(packed);
+    enum err err = store_read(d->store, STORE_RECORD, id, &h);
+    if (err == OK) err = store_read(d->store, STORE_BODY, id, &b);
+    struct cursor c = cursor_make(buffer_span(&h));
+    uint16_t header_len = 0;
+    struct span header_bytes = SPAN_NONE;
+    struct record r;
+    struct signature signature;
+    if (err == OK) err = cursor_u16(&c, &header_len);
+    if (err == OK) err = cursor_take(&c, &header_bytes, header_len);
+    if (err == OK) err = cursor_copy(&c, signature.bytes, sizeof signature.bytes);
+    if (err == OK) err = record_open(&r, header_bytes, &signature, buffer_span(&b));
+    if (err != OK) {
+        log_line(d, "a stored record fails its check; it will be fetched from peers");
+        return OK;
+    }
+    record_pack(&p, &r);
+    feed(d, &(struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&p)});
+    return OK;
+}
+
+static enum err restore_promise(void *context, struct span key, struct span value)
+{
+    struct event event = {.type = EVENT_RESTORE_PROMISE, .key = key, .bytes = value};
+    feed(context, &event);
+    return OK;
+}
+
+static enum err restore(struct daemon *d)
+{
+    TRY(store_scan(d->store, STORE_PROMISE, SPAN_NONE, restore_promise, d));
+    TRY(store_scan(d->store, STORE_CHAIN, SPAN_NONE, restore_record, d));
+    feed(d, &(struct event){.type = EVENT_READY});
+    return OK;
+}
+
+/* --- Start and stop ------------------------------------------------------------------------------------------------------------------ */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct daemon *d = timer->data;
+    feed(d, &(struct event){.type = EVENT_TICK});
+    int64_t wait_ms = (core_deadline(d->core).ns - monotonic().ns) / 1000000;
+    if (!d->stopping) uv_timer_start(timer, on_tick, wait_ms > 1 ? (uint64_t)wait_ms : 1, 0);
+}
+
+static void part_closed(void *context)
+{
+    struct daemon *d = context;
+    d->open_parts--;
+}
+
+static void stop(struct daemon *d)
+{
+    if (d->stopping) return;
+    d->stopping = true;
+    uv_timer_stop(&d->tick);
+    if (d->http != NULL) {
+        d->open_parts++;
+        http_close(d->http, part_closed, d);
+    }
+    if (d->links != NULL) {
+        struct links *links = d->links;
+        d->links = NULL;
+        d->open_parts++;
+        links_close(links, part_closed, d);
+    }
+    if (d->enclaves != NULL) {
+        struct enclave_host *enclaves = d->enclaves;
+        d->enclaves = NULL;
+        d->open_parts++;
+        enclave_host_close(enclaves, part_closed, d);
+    }
+    uv_close((uv_handle_t *)&d->tick, NULL);
+    for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&d->signals[i], NULL);
+}
+
+static void on_signal(uv_signal_t *signal, int number)
+{
+    struct daemon *d = signal->data;
+    log_line(d, number == SIGTERM ? "stopping on SIGTERM" : "stopping on SIGINT");
+    stop(d);
+}
+
+static enum err open_core(struct daemon *d)
+{
+    size_t bytes = core_arena_bytes();
+    d->arena_memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (d->arena_memory == MAP_FAILED) return ERR_NO_MEMORY;
+    struct arena arena = arena_make(d->arena_memory, bytes), *kept = ARENA_NEW(&arena, struct arena);
+    ASSERT(kept != NULL);
+    *kept = arena; /* the arena's own header lives at its start */
+    struct core_options options = {.self = d->home.node, .consortium = d->home.consortium,
+                                   .charter = span_make(d->home.charter, d->home.charter_len)};
+    if (d->config->compute != NULL) {
+        const char *platform = d->config->compute->platform;
+        options.compute = true;
+        options.enclaves_max = d->config->compute->enclaves > 0 ? d->config->compute->enclaves : 1;
+        options.engine = SPAN_LITERAL("int-gate/1");
+        options.gpu = SPAN_LITERAL("");
+        options.platform = enclave_platform_id(platform != NULL ? platform : "");
+    }
+    return core_new(&d->core, kept, &options);
+}
+
+static enum err open_enclaves(struct daemon *d)
+{
+    const struct config_compute *compute = d->config->compute;
+    if (compute == NULL) return OK;
+    struct enclave_host_options options = {.loop = &d->loop,
+                                           .memory_mb = compute->memory_mb > 0 ? compute->memory_mb : 2048,
+                                           .threads = compute->threads > 0 ? compute->threads : 2,
+                                           .platform = enclave_platform_id(compute->platform != NULL ? compute->platform : ""),
+                                           .duckdb = d->config->duckdb,
+                                           .context = d,
+                                           .frame = on_enclave_frame,
+                                           .log = on_log};
+    return enclave_host_open(&d->enclaves, &options);
+}
+
+static enum err open_links(struct daemon *d, char *fault, size_t cap)
+{
+    struct links_options options = {.loop = &d->loop, .self = d->home.node, .identity = d->home.identity,
+                                    .link_secret = d->home.link, .consortium = d->home.consortium,
+                                    .listen = d->config->listen, .context = d, .up = on_link_up, .down = on_link_down,
+                                    .message = on_link_message, .log = on_log};
+    enum err err = links_open(&d->links, &options);
+    if (err != OK) {
+        snprintf(fault, cap, "cannot listen on %s: %s; choose a free address in perigee.yaml",
+                 d->config->listen != NULL ? d->config->listen : "(none)", err_text(err));
+        return err;
+    }
+    for (unsigned i = 0; i < d->config->peers_count; i++) {
+        struct node_id expected = {{0}};
+        const char *node = d->config->peers[i].node;
+        if (node != NULL && hex_decode(expected.bytes, 32, span_text(node)) != OK) {
+            snprintf(fault, cap, "peer %s: node must be 64 lower-case hex digits, came \"%s\"", d->config->peers[i].address, node);
+            return ERR_SYNTAX;
+        }
+        TRY(links_dial(d->links, d->config->peers[i].address, expected));
+    }
+    return OK;
+}
+
+static enum err open_api(struct daemon *d, char *fault, size_t cap)
+{
+    char path[PATH_MAX];
+    home_path(path, &d->home, "api.sock");
+    struct http_options options = {.loop = &d->loop, .socket_path = path, .routes = api_routes, .context = d};
+    enum err err = http_open(&d->http, &options);
+    if (err != OK) snprintf(fault, cap, "cannot serve the API on %s: %s", path, err_text(err));
+    return err;
+}
+
+static void start_timers(struct daemon *d)
+{
+    uv_timer_init(&d->loop, &d->tick);
+    d->tick.data = d;
+    uv_timer_start(&d->tick, on_tick, 1, 0);
+    static const int numbers[2] = {SIGTERM, SIGINT};
+    for (int i = 0; i < 2; i++) {
+        uv_signal_init(&d->loop, &d->signals[i]);
+        d->signals[i].data = d;
+        uv_signal_start(&d->signals[i], on_signal, numbers[i]);
+    }
+}
+
+static enum err open_store(struct daemon *d, char *fault, size_t cap)
+{
+    char path[PATH_MAX];
+    home_path(path, &d->home, "store");
+    uint64_t map_gb = d->config->store != NULL && d->config->store->map_gb > 0 ? d->config->store->map_gb : 256;
+    struct lmdb_options options = {.path = path, .map_bytes = map_gb << 30};
+    enum err err = lmdb_store_open(&d->store, &options);
+    if (err != OK) snprintf(fault, cap, "cannot open the store %s: %s", path, err_text(err));
+    return err;
+}
+
+static enum err open_home(struct daemon *d, const char *path, char *fault, size_t cap)
+{
+    char config[PATH_MAX];
+    TRY(home_open(&d->home, path, fault, cap));
+    if (d->home.charter == NULL) {
+        snprintf(fault, cap, "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`", path, path);
+        return ERR_NOT_READY;
+    }
+    if (home_lock(&d->home) != OK) {
+        snprintf(fault, cap, "a node already runs in %s: stop it first, or name another data directory", path);
+        return ERR_BUSY;
+    }
+    home_path(config, &d->home, "perigee.yaml");
+    return config_load(&d->config, config, fault, cap);
+}
+
+static enum err start(struct daemon *d, char *fault, size_t cap)
+{
+    TRY(open_store(d, fault, cap));
+    enum err err = open_core(d);
+    if (err == OK) err = restore(d);
+    if (err == OK) err = open_enclaves(d);
+    if (err != OK) {
+        if (fault[0] == 0) snprintf(fault, cap, "cannot start: %s", err_text(err));
+        return err;
+    }
+    TRY(open_links(d, fault, cap));
+    return open_api(d, fault, cap);
+}
+
+/* Work still on other threads is waited for: a store batch may carry a promise. */
+static void drain(struct daemon *d)
+{
+    while (d->open_parts > 0 || d->work_in_flight > 0) uv_run(&d->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&d->wake, NULL);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
+    if (d->store != NULL) store_close(d->store);
+    int rc = uv_loop_close(&d->loop);
+    if (rc != 0) log_line(d, "the loop still holds something at the end");
+    if (d->arena_memory != NULL) munmap(d->arena_memory, core_arena_bytes());
+    pthread_mutex_destroy(&d->lock);
+}
+
+int daemon_run(const char *home)
+{
+    char fault[512] = "";
+    struct daemon *d = calloc(1, sizeof *d);
+    if (d == NULL || crypto_init() != OK) {
+        fprintf(stderr, "perigee: cannot initialise cryptography or memory\n");
+        return EXIT_REFUSED;
+    }
+    d->home.lock_fd = -1;
+    d->queue_tail = &d->queue_head;
+    d->finished_tail = &d->finished;
+    pthread_mutex_init(&d->lock, NULL);
+    enum err err = open_home(d, home, fault, sizeof fault);
+    if (err != OK) {
+        fprintf(stderr, "perigee: %s\n", fault[0] != 0 ? fault : err_text(err));
+        home_close(&d->home);
+        free(d);
+        return err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
+    }
+    d->executors = (struct pump_executors){d, x_send, x_send_blob, x_store, x_crypto, x_enclave_start, x_enclave_send,
+                                           x_enclave_blob, x_enclave_stop, x_reply, x_notice};
+    uv_loop_init(&d->loop);
+    uv_async_init(&d->loop, &d->wake, on_wake);
+    d->wake.data = d;
+    start_timers(d);
+    err = start(d, fault, sizeof fault);
+    if (err == OK) {
+        log_line(d, "ready");
+        while (!d->stopping) uv_run(&d->loop, UV_RUN_ONCE);
+    } else {
+        fprintf(stderr, "perigee: %s\n", fault);
+        stop(d);
+    }
+    drain(d);
+    config_free(d->config);
+    home_close(&d->home);
+    free(d);
+    return err == OK ? EXIT_OK : err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
+}
+
+struct core *daemon_core(struct daemon *d) { return d->core; }
+
+const struct home *daemon_home(const struct daemon *d) { return &d->home; }
+
+struct store *daemon_store(struct daemon *d) { return d->store; }
+
+void daemon_link_status(const struct daemon *d, struct links_status *out)
+{
+    *out = (struct links_status){0};
+    if (d->links != NULL) links_status(d->links, out);
+}

@@ -1,0 +1,36 @@
+/* daemon: one running node. A libuv loop owns the core; store, keyed work, bulk reads and the enclave run elsewhere and
+ * come back as events (DESIGN §7, §11, §14). Everything here runs on the loop's thread unless it says otherwise.
+ * Start: open home, lock, store; read records and promises back into the core; then links, API, ticks.
+ * Stop (SIGTERM, SIGINT): API, links, enclaves, store, in this order; nothing acknowledged is lost. */
+#ifndef PERIGEE_NODE_DAEMON_H
+#define PERIGEE_NODE_DAEMON_H
+
+#include "node/api.h"
+#include "node/config.h"
+#include "node/home.h"
+#include "node/http.h"
+#include "node/link.h"
+#include "proto/pump.h"
+#include "storage/store.h"
+
+struct daemon;
+
+/* Run until a signal. Returns an exit code. */
+int daemon_run(const char *home_path);
+
+/* --- For the API ------------------------------------------------------------------------------------------------------ */
+struct core *daemon_core(struct daemon *d);
+const struct home *daemon_home(const struct daemon *d);
+struct store *daemon_store(struct daemon *d);
+void daemon_link_status(const struct daemon *d, struct links_status *out);
+uint64_t daemon_wall_ms(void);
+/* Give the core a command; `done` runs when it answers (on the loop thread, after this returns). */
+typedef void (*daemon_done)(void *context, struct verdict verdict, struct hash32 id);
+void daemon_command(struct daemon *d, const struct command *command, daemon_done done, void *context);
+/* Keyed work of the API's own (approval signatures, opening an output) on a worker thread. */
+typedef void (*daemon_keyed_done)(void *context, enum err err, struct span output);
+void daemon_keyed(struct daemon *d, const struct crypto_job *job, daemon_keyed_done done, void *context);
+
+
+
+#endif
