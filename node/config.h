@@ -17,9 +17,17 @@
 
 #include <stdbool.h>
 
-struct config_peer { char *address; char *node; };
-struct config_compute { unsigned enclaves, memory_mb, threads; char *platform; };
-struct config_store { unsigned map_gb; };
+struct config_peer {
+    char *address;
+    char *node;
+};
+struct config_compute {
+    unsigned enclaves, memory_mb, threads;
+    char *platform;
+};
+struct config_store {
+    unsigned map_gb;
+};
 struct config {
     char *listen;
     struct config_peer *peers;

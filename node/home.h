@@ -26,15 +26,15 @@ struct home {
     struct kem_secret *link;
     struct scalar_secret *dkg;
     struct point dkg_public;
-    struct consortium_id consortium;         /* zero before charter.json exists */
-    char *charter;                           /* its bytes, NUL-terminated; NULL before */
+    struct consortium_id consortium; /* zero before charter.json exists */
+    char *charter;                   /* its bytes, NUL-terminated; NULL before */
     size_t charter_len;
-    int lock_fd;                             /* -1 unless home_lock succeeded */
+    int lock_fd; /* -1 unless home_lock succeeded */
 };
 
-struct home_identity {                       /* for `perigee init` */
+struct home_identity { /* for `perigee init` */
     const char *organisation, *jurisdiction;
-    uint32_t roles;                          /* enum role bits */
+    uint32_t roles; /* enum role bits */
 };
 /* Makes the directory, four keys and card.json. ERR_CONFLICT: it exists already; nothing is changed. `fault` (cap bytes)
  * receives one line for people on any error. */
@@ -43,7 +43,7 @@ MUST_USE enum err home_create(const char *path, const struct home_identity *who,
 MUST_USE enum err home_open(struct home *out, const char *path, char *fault, size_t cap);
 /* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one. */
 MUST_USE enum err home_join(struct home *h, struct span charter, char *fault, size_t cap);
-MUST_USE enum err home_lock(struct home *h);  /* ERR_BUSY: a node runs here */
+MUST_USE enum err home_lock(struct home *h); /* ERR_BUSY: a node runs here */
 /* Path of a file in it; cut paths panic. */
 void home_path(char out[PATH_MAX], const struct home *h, const char *name);
 void home_close(struct home *h);

@@ -1,0 +1,68 @@
+#include "node/arguments.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+static const struct argument *find(const struct arguments *a, const char *word, size_t len)
+{
+    for (uint32_t i = 0; i < a->option_count; i++)
+        if (strlen(a->option[i].name) == len && strncmp(a->option[i].name, word, len) == 0)
+            return &a->option[i];
+    return NULL;
+}
+
+static enum err refuse(const char *word, const char *why)
+{
+    (void)fprintf(stderr, "perigee: %s: %s\n", word, why);
+    return ERR_USAGE;
+}
+
+/* One option at argv[*at]; a value in the next word moves *at to it. */
+static enum err take_option(const struct arguments *a, int *at, int argc, char **argv)
+{
+    const char *word = argv[*at], *equals = strchr(word, '=');
+    const struct argument *option = find(a, word, equals == NULL ? strlen(word) : (size_t)(equals - word));
+    if (option == NULL) return refuse(word, "no such option of this command");
+    if (option->flag != NULL) *option->flag = true;
+    if (option->value == NULL) return equals == NULL ? OK : refuse(word, "takes no value");
+    if (*option->value != NULL) return refuse(word, "given twice");
+    if (equals == NULL && *at + 1 >= argc) return refuse(word, "expects a value");
+    *option->value = equals == NULL ? argv[++*at] : equals + 1;
+    return OK;
+}
+
+enum err arguments_parse(struct arguments *a, int argc, char **argv)
+{
+    bool options = true;
+    a->word_count = 0;
+    for (int at = 1; at < argc; at++) {
+        if (options && strcmp(argv[at], "--") == 0) {
+            options = false;
+        } else if (options && argv[at][0] == '-' && argv[at][1] != 0) {
+            TRY(take_option(a, &at, argc, argv));
+        } else if (a->word_count == a->word_max) {
+            return refuse(argv[at], "one word too many");
+        } else {
+            a->word[a->word_count++] = argv[at];
+        }
+    }
+    return a->word_count >= a->word_min ? OK : refuse(argv[0], "expects more words; see `perigee help`");
+}
+
+enum err arguments_number(uint64_t *out, const char *name, const char *text, uint64_t min, uint64_t max)
+{
+    uint64_t value = 0;
+    bool good = text[0] != 0;
+    for (const char *at = text; good && *at != 0; at++) {
+        good = *at >= '0' && *at <= '9' && !__builtin_mul_overflow(value, 10, &value) &&
+               !__builtin_add_overflow(value, (uint64_t)(*at - '0'), &value);
+    }
+    if (good && value >= min && value <= max) {
+        *out = value;
+        return OK;
+    }
+    (void)fprintf(stderr, "perigee: %s: expected a number from %" PRIu64 " to %" PRIu64 ", got \"%s\"\n",
+                  name, min, max, text);
+    return ERR_USAGE;
+}

@@ -1,0 +1,97 @@
+#include "crypto/secret.h"
+#include "node/arguments.h"
+#include "node/card.h"
+#include "node/command.h"
+#include "node/file.h"
+#include "node/home.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+struct init_options {
+    const char *data, *organisation, *jurisdiction, *roles, *listen;
+    bool json;
+};
+
+static enum err parse(struct init_options *o, int argc, char **argv)
+{
+    const struct argument option[] = {
+        {"--data", &o->data, NULL},     {"--organisation", &o->organisation, NULL},
+        {"--roles", &o->roles, NULL},   {"--jurisdiction", &o->jurisdiction, NULL},
+        {"--listen", &o->listen, NULL}, {"--json", NULL, &o->json},
+    };
+    struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
+    TRY(arguments_parse(&a, argc, argv));
+    if (o->data != NULL && o->organisation != NULL && o->jurisdiction != NULL && o->roles != NULL) return OK;
+    (void)fputs("perigee init: expects --data DIR --organisation NAME --jurisdiction CODE --roles A,B\n",
+                stderr);
+    return ERR_USAGE;
+}
+
+/* What the file offers, so that the first edit needs no manual. */
+static enum err write_config(const struct init_options *o, uint32_t roles)
+{
+    char path[PATH_MAX], text[1024];
+    struct buffer out = BUFFER_OF(text);
+    if (snprintf(path, sizeof path, "%s/perigee.yaml", o->data) >= (int)sizeof path) return ERR_RANGE;
+    buffer_put_text(&out, o->listen == NULL ? "# listen: \"tcp://127.0.0.1:7001\"   # none: outbound only\n"
+                                            : "listen: \"");
+    if (o->listen != NULL) buffer_put_text(&out, o->listen);
+    if (o->listen != NULL) buffer_put_text(&out, "\"\n");
+    buffer_put_text(&out, "# peers:\n#   - address: \"tcp://127.0.0.1:7002\"\n");
+    if ((roles & ROLE_COMPUTE) != 0)
+        buffer_put_text(&out, "compute:\n  enclaves: 1\n  memory_mb: 2048\n  threads: 2\n");
+    TRY(buffer_done(&out));
+    return file_write(path, buffer_span(&out), 0600, false);
+}
+
+/* The address goes into a quoted YAML string. */
+static bool address_quotable(const char *listen)
+{
+    return listen == NULL || (strlen(listen) <= 200 && strpbrk(listen, "\"\\\n\r\t") == NULL);
+}
+
+static int say(const struct init_options *o)
+{
+    char fault[512] = "", node[65];
+    struct home home;
+    if (home_open(&home, o->data, fault, sizeof fault) != OK) {
+        (void)fprintf(stderr, "perigee init: %s\n", fault);
+        return EXIT_REFUSED;
+    }
+    hex_encode(node, home.node.bytes, sizeof home.node.bytes);
+    if (o->json)
+        (void)printf("{\"node\":\"%s\"}\n", node);
+    else
+        (void)printf("node       %s\ncard       %s/card.json\nconfigure  %s/perigee.yaml\n", node, o->data,
+                     o->data);
+    home_close(&home);
+    return EXIT_OK;
+}
+
+int command_init(int argc, char **argv)
+{
+    struct init_options o = {0};
+    char fault[512] = "";
+    uint32_t roles = 0;
+    if (parse(&o, argc, argv) != OK) return EXIT_USAGE;
+    if (card_roles(&roles, o.roles) != OK) {
+        (void)fputs(
+            "perigee init: --roles: expected some of algorithm,auditor,compute,custodian,device,maker,owner,"
+            "requester,steward, each once\n",
+            stderr);
+        return EXIT_USAGE;
+    }
+    if (!address_quotable(o.listen)) {
+        (void)fputs("perigee init: --listen: expected an address such as tcp://127.0.0.1:7001\n", stderr);
+        return EXIT_USAGE;
+    }
+    const struct home_identity who = {o.organisation, o.jurisdiction, roles};
+    enum err err = crypto_init();
+    if (err == OK) err = home_create(o.data, &who, fault, sizeof fault);
+    if (err == OK) err = write_config(&o, roles);
+    if (err == OK) return say(&o);
+    (void)fprintf(stderr, "perigee init: %s\n", fault[0] == 0 ? err_text(err) : fault);
+    return EXIT_REFUSED;
+}

@@ -1,0 +1,150 @@
+#include "node/config.h"
+
+#include "node/fault.h"
+#include "node/yaml_file.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum {
+    CONFIG_PEER_COUNT_MAX = 256,
+    CONFIG_ADDRESS_MAX = 200,
+    CONFIG_ENCLAVE_COUNT_MAX = 64,
+    CONFIG_MEMORY_MIN_MB = 64,
+    CONFIG_MEMORY_MAX_MB = 1 << 20,
+    CONFIG_THREAD_COUNT_MAX = 256,
+    CONFIG_MAP_MAX_GB = 64 * 1024,
+    CONFIG_MAP_GB = 64,
+};
+static const struct config_compute compute_defaults = {1, 2048, 2, NULL};
+
+#define OPTIONAL         CYAML_FLAG_OPTIONAL
+#define OPTIONAL_POINTER (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
+
+static const cyaml_schema_field_t peer_fields[] = {
+    CYAML_FIELD_STRING_PTR("address", CYAML_FLAG_POINTER, struct config_peer, address, 1, CONFIG_ADDRESS_MAX),
+    CYAML_FIELD_STRING_PTR("node", OPTIONAL_POINTER, struct config_peer, node, 64, 64), CYAML_FIELD_END};
+static const cyaml_schema_value_t peer_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_peer, peer_fields)};
+
+static const cyaml_schema_field_t compute_fields[] = {
+    CYAML_FIELD_UINT("enclaves", OPTIONAL, struct config_compute, enclaves),
+    CYAML_FIELD_UINT("memory_mb", OPTIONAL, struct config_compute, memory_mb),
+    CYAML_FIELD_UINT("threads", OPTIONAL, struct config_compute, threads),
+    CYAML_FIELD_STRING_PTR("platform", OPTIONAL_POINTER, struct config_compute, platform, 1, 256),
+    CYAML_FIELD_END};
+
+static const cyaml_schema_field_t store_fields[] = {
+    CYAML_FIELD_UINT("map_gb", OPTIONAL, struct config_store, map_gb), CYAML_FIELD_END};
+
+static const cyaml_schema_field_t config_fields[] = {
+    CYAML_FIELD_STRING_PTR("listen", OPTIONAL_POINTER, struct config, listen, 1, CONFIG_ADDRESS_MAX),
+    CYAML_FIELD_SEQUENCE("peers", OPTIONAL_POINTER, struct config, peers, &peer_value, 0,
+                         CONFIG_PEER_COUNT_MAX),
+    CYAML_FIELD_MAPPING_PTR("compute", OPTIONAL_POINTER, struct config, compute, compute_fields),
+    CYAML_FIELD_MAPPING_PTR("store", OPTIONAL_POINTER, struct config, store, store_fields),
+    CYAML_FIELD_STRING_PTR("duckdb", OPTIONAL_POINTER, struct config, duckdb, 1, 4096),
+    CYAML_FIELD_END};
+static const cyaml_schema_value_t config_value = {
+    CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields)};
+
+/* --- Defaults: an absent key reads as 0 or NULL. ------------------------------------------------------------------ */
+
+static void set_default(unsigned *value, unsigned otherwise)
+{
+    if (*value == 0) *value = otherwise;
+}
+
+static enum err compute_fill(struct config_compute *compute)
+{
+    char name[256] = "";
+    set_default(&compute->enclaves, compute_defaults.enclaves);
+    set_default(&compute->memory_mb, compute_defaults.memory_mb);
+    set_default(&compute->threads, compute_defaults.threads);
+    if (compute->platform != NULL) return OK;
+    if (gethostname(name, sizeof name - 1) != 0 || name[0] == 0)
+        (void)snprintf(name, sizeof name, "localhost");
+    compute->platform = yaml_file_text(name);
+    return compute->platform == NULL ? ERR_NO_MEMORY : OK;
+}
+
+static enum err config_fill(struct config *c)
+{
+    if (c->compute != NULL) TRY(compute_fill(c->compute));
+    if (c->store == NULL) c->store = yaml_file_alloc(sizeof *c->store);
+    if (c->store == NULL) return ERR_NO_MEMORY;
+    set_default(&c->store->map_gb, CONFIG_MAP_GB);
+    return OK;
+}
+
+/* --- Rules -------------------------------------------------------------------------------------------------------- */
+
+struct config_fault {
+    const char *path;
+    char *text;
+    size_t cap;
+};
+
+static enum err refuse(const struct config_fault *f, const char *key, const char *expected)
+{
+    return fault_set(f->text, f->cap, ERR_RANGE, "%s: %s: expected %s", f->path, key, expected);
+}
+
+static bool is_address(const char *text)
+{
+    static const char *const schemes[] = {"tcp://", "ipc://", "ws://"};
+    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
+        size_t len = strlen(schemes[i]);
+        if (strncmp(text, schemes[i], len) == 0 && text[len] != 0) return true;
+    }
+    return false;
+}
+
+static enum err check_peers(const struct config *c, const struct config_fault *f)
+{
+    struct node_id node;
+    for (unsigned i = 0; i < c->peers_count; i++) {
+        const struct config_peer *peer = &c->peers[i];
+        if (!is_address(peer->address))
+            return refuse(f, "peers.address", "tcp://HOST:PORT, ipc://PATH or ws://...");
+        if (peer->node != NULL && hex_decode(node.bytes, sizeof node.bytes, span_text(peer->node)) != OK)
+            return refuse(f, "peers.node", "64 lower-case hex digits");
+    }
+    return OK;
+}
+
+static enum err check(const struct config *c, const struct config_fault *f)
+{
+    const struct config_compute *compute = c->compute == NULL ? &compute_defaults : c->compute;
+    if (c->listen != NULL && !is_address(c->listen))
+        return refuse(f, "listen", "tcp://HOST:PORT, ipc://PATH or ws://...");
+    if (compute->enclaves > CONFIG_ENCLAVE_COUNT_MAX) return refuse(f, "compute.enclaves", "1 to 64");
+    if (compute->memory_mb < CONFIG_MEMORY_MIN_MB || compute->memory_mb > CONFIG_MEMORY_MAX_MB)
+        return refuse(f, "compute.memory_mb", "64 to 1048576");
+    if (compute->threads > CONFIG_THREAD_COUNT_MAX) return refuse(f, "compute.threads", "1 to 256");
+    if (c->store->map_gb > CONFIG_MAP_MAX_GB) return refuse(f, "store.map_gb", "1 to 65536");
+    return check_peers(c, f);
+}
+
+enum err config_load(struct config **out, const char *path, char *fault, size_t cap)
+{
+    const struct config_fault f = {path, fault, cap};
+    void *loaded = NULL;
+    *out = NULL;
+    TRY(yaml_file_load(&loaded, &config_value, path, fault, cap));
+    if (loaded == NULL) loaded = yaml_file_alloc(sizeof(struct config)); /* an empty file: all defaults */
+    if (loaded == NULL) return ERR_NO_MEMORY;
+    enum err err = config_fill(loaded);
+    if (err == OK) err = check(loaded, &f);
+    if (err == OK)
+        *out = loaded;
+    else
+        config_free(loaded);
+    return err;
+}
+
+void config_free(struct config *c)
+{
+    yaml_file_free(c, &config_value);
+}

@@ -1,0 +1,382 @@
+#include "node/home.h"
+
+#include "crypto/cocktail.h"
+#include "crypto/hash.h"
+#include "crypto/identity.h"
+#include "crypto/kem.h"
+#include "crypto/keyfile.h"
+#include "crypto/secret.h"
+#include "node/card.h"
+#include "node/fault.h"
+#include "node/file.h"
+#include "proto/base/panic.h"
+#include "proto/field.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char home_version[] = "perigee-data 1\n";
+/* What json_parse needs at most for the largest document, and the members beside it. */
+enum { HOME_ARENA_BYTES = 40 * CAP_DOCUMENT_BYTES };
+
+static bool join_path(char out[PATH_MAX], const char *folder, const char *name)
+{
+    int len = snprintf(out, PATH_MAX, "%s/%s", folder, name);
+    return len >= 0 && len < PATH_MAX;
+}
+
+void home_path(char out[PATH_MAX], const struct home *h, const char *name)
+{
+    ASSERT(join_path(out, h->path, name));
+}
+
+/* --- Keys --------------------------------------------------------------------------------------------------------- */
+
+static void forget_keys(struct home *h)
+{
+    secret_free(h->identity);
+    secret_free(h->kem);
+    secret_free(h->link);
+    secret_free(h->dkg);
+    h->identity = NULL;
+    h->kem = h->link = NULL;
+    h->dkg = NULL;
+}
+
+static enum err take_memory(struct home *h)
+{
+    h->identity = secret_alloc(sizeof *h->identity);
+    h->kem = secret_alloc(sizeof *h->kem);
+    h->link = secret_alloc(sizeof *h->link);
+    h->dkg = secret_alloc(sizeof *h->dkg);
+    if (h->identity != NULL && h->kem != NULL && h->link != NULL && h->dkg != NULL) return OK;
+    forget_keys(h);
+    return ERR_NO_MEMORY;
+}
+
+struct home_key {
+    const char *file, *kind;
+    uint8_t *secret32;
+};
+enum { HOME_KEY_COUNT = 4 };
+
+static void list_keys(struct home_key out[HOME_KEY_COUNT], const struct home *h)
+{
+    out[0] = (struct home_key){"identity.key", "identity", h->identity->bytes};
+    out[1] = (struct home_key){"kem.key", "kem", h->kem->bytes};
+    out[2] = (struct home_key){"link.key", "link", h->link->bytes};
+    out[3] = (struct home_key){"dkg.key", "dkg", h->dkg->bytes};
+}
+
+static enum err write_keys(const struct home *h, char *fault, size_t cap)
+{
+    struct home_key key[HOME_KEY_COUNT];
+    char path[PATH_MAX];
+    list_keys(key, h);
+    for (uint32_t i = 0; i < HOME_KEY_COUNT; i++) {
+        if (!join_path(path, h->path, key[i].file)) return ERR_RANGE;
+        enum err err = keyfile_write(path, key[i].kind, span_make(key[i].secret32, 32), SPAN_NONE);
+        if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+    }
+    return OK;
+}
+
+static enum err read_key(const struct home *h, const struct home_key *key, uint8_t *scratch, char *fault,
+                         size_t cap)
+{
+    char path[PATH_MAX];
+    size_t len = 0;
+    if (!join_path(path, h->path, key->file)) return ERR_RANGE;
+    enum err err = keyfile_read(path, key->kind, scratch, &len, SPAN_NONE);
+    if (err == OK && len != 32) err = ERR_CORRUPT;
+    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+    memcpy(key->secret32, scratch, 32);
+    return OK;
+}
+
+static enum err read_keys(struct home *h, char *fault, size_t cap)
+{
+    struct home_key key[HOME_KEY_COUNT];
+    uint8_t *scratch = secret_alloc(KEYFILE_SECRET_MAX);
+    enum err err = scratch == NULL ? ERR_NO_MEMORY : OK;
+    list_keys(key, h);
+    for (uint32_t i = 0; i < HOME_KEY_COUNT && err == OK; i++)
+        err = read_key(h, &key[i], scratch, fault, cap);
+    secret_free(scratch);
+    return err;
+}
+
+/* --- The card, and making a home ---------------------------------------------------------------------------------- */
+
+static struct charter_member make_card(const struct home *h, const struct home_identity *who)
+{
+    struct charter_member card;
+    memset(&card, 0, sizeof card);
+    card.node = card.approval = h->node;
+    card.kem = h->kem_public;
+    card.dkg = h->dkg_public;
+    card.organisation = span_text(who->organisation);
+    card.jurisdiction = span_text(who->jurisdiction);
+    card.roles = who->roles;
+    return card;
+}
+
+static enum err check_who(const struct home_identity *who, char *fault, size_t cap)
+{
+    struct span text;
+    if (!field_is_name(span_text(who->organisation), &text))
+        return fault_set(fault, cap, ERR_SYNTAX,
+                         "organisation: expected 1 to 64 of a-z 0-9 . _ -, got \"%s\"", who->organisation);
+    if (!field_is_jurisdiction(span_text(who->jurisdiction), &text))
+        return fault_set(fault, cap, ERR_SYNTAX,
+                         "jurisdiction: expected a code such as CH, EU or US-CA, got \"%s\"",
+                         who->jurisdiction);
+    if (who->roles == 0 || (who->roles & ~(uint32_t)ROLE_ALL) != 0)
+        return fault_set(fault, cap, ERR_ROLE, "roles: expected at least one known role");
+    return OK;
+}
+
+static enum err write_file(const struct home *h, const char *name, struct span bytes, char *fault, size_t cap)
+{
+    char path[PATH_MAX];
+    if (!join_path(path, h->path, name)) return ERR_RANGE;
+    enum err err = file_write(path, bytes, 0600, false);
+    return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+}
+
+static enum err fill(struct home *h, const struct home_identity *who, char *fault, size_t cap)
+{
+    uint8_t bytes[CARD_BYTES_MAX];
+    struct buffer card = BUFFER_OF(bytes);
+    struct kem_public link_public;
+    char keygen[PATH_MAX];
+    identity_generate(h->identity, &h->node);
+    kem_generate(h->kem, &h->kem_public);
+    kem_generate(h->link, &link_public);
+    cocktail_keypair(h->dkg, &h->dkg_public);
+    const struct charter_member member = make_card(h, who);
+    TRY(card_write(&card, &member));
+    TRY(write_keys(h, fault, cap));
+    TRY(write_file(h, "card.json", buffer_span(&card), fault, cap));
+    TRY(write_file(h, "version", SPAN_LITERAL("perigee-data 1\n"), fault, cap));
+    if (!join_path(keygen, h->path, "keygen")) return ERR_RANGE;
+    return mkdir(keygen, 0700) == 0 ? OK : file_error();
+}
+
+/* Only what `fill` makes: a name of somebody else's is never deleted. */
+static void remove_draft(const char *folder)
+{
+    static const char *const names[] = {"identity.key", "kem.key",   "link.key",
+                                        "dkg.key",      "card.json", "version"};
+    char path[PATH_MAX];
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (join_path(path, folder, names[i])) (void)unlink(path);
+    if (join_path(path, folder, "keygen")) (void)rmdir(path);
+    (void)rmdir(folder);
+}
+
+static void strip_slashes(char *path)
+{
+    size_t len = strlen(path);
+    while (len > 1 && path[len - 1] == '/') path[--len] = 0;
+}
+
+/* Everything is made under a temporary name, so a home exists whole or not at all. rename() replaces an empty folder
+ * and refuses any other. */
+static enum err create(struct home *h, const char *path, const struct home_identity *who, char *fault,
+                       size_t cap)
+{
+    char final[PATH_MAX];
+    if (snprintf(final, sizeof final, "%s", path) >= (int)sizeof final - 8) return ERR_RANGE;
+    strip_slashes(final);
+    if (snprintf(h->path, sizeof h->path, "%s.XXXXXX", final) >= (int)sizeof h->path) return ERR_RANGE;
+    if (mkdtemp(h->path) == NULL)
+        return fault_set(fault, cap, file_error(), "%s: cannot be made: %s", path, strerror(errno));
+    enum err err = fill(h, who, fault, cap);
+    if (err == OK && rename(h->path, final) != 0) {
+        err = file_error();
+        err = fault_set(fault, cap, err, "%s: %s", path,
+                        err == ERR_CONFLICT ? "exists already; nothing was changed" : strerror(errno));
+    }
+    if (err != OK) remove_draft(h->path);
+    if (err == OK) err = file_sync_folder(final);
+    return err;
+}
+
+enum err home_create(const char *path, const struct home_identity *who, char *fault, size_t cap)
+{
+    struct home h;
+    memset(&h, 0, sizeof h);
+    TRY(check_who(who, fault, cap));
+    TRY(take_memory(&h));
+    enum err err = create(&h, path, who, fault, cap);
+    forget_keys(&h);
+    return err;
+}
+
+/* --- Opening ------------------------------------------------------------------------------------------------------ */
+
+static enum err check_folder(const char *path, char *fault, size_t cap)
+{
+    struct stat status;
+    if (stat(path, &status) != 0 || !S_ISDIR(status.st_mode))
+        return fault_set(fault, cap, ERR_NOT_FOUND, "%s: no data directory here; `perigee init` makes one",
+                         path);
+    if ((status.st_mode & 077) != 0 || (status.st_uid != geteuid() && geteuid() != 0))
+        return fault_set(fault, cap, ERR_REFUSED, "%s: must be yours and closed to others (chmod 700)", path);
+    return OK;
+}
+
+static enum err check_version(const struct home *h, char *fault, size_t cap)
+{
+    char path[PATH_MAX], *text = NULL;
+    size_t len = 0;
+    if (!join_path(path, h->path, "version")) return ERR_RANGE;
+    enum err err = file_read(&text, &len, path, 64);
+    if (err == ERR_NOT_FOUND)
+        return fault_set(fault, cap, err, "%s: no data directory of perigee; `perigee init` makes one",
+                         h->path);
+    if (err == OK && strcmp(text, home_version) != 0) err = ERR_VERSION;
+    free(text);
+    if (err == OK) return OK;
+    return fault_set(fault, cap, err, "%s: expected \"perigee-data 1\": %s", path, err_text(err));
+}
+
+/* ERR_VERSION for anything but version 1: the consortium is named by the charter it began with. */
+static enum err check_charter(struct hash32 *hash, struct span bytes, char *fault, size_t cap)
+{
+    struct json_fault why = {{0}, {0}, OK};
+    struct charter *charter = NULL;
+    void *memory = calloc(1, HOME_ARENA_BYTES);
+    if (memory == NULL) return ERR_NO_MEMORY;
+    struct arena arena = arena_make(memory, HOME_ARENA_BYTES);
+    enum err err = charter_parse(&charter, &arena, bytes, &why);
+    if (err != OK)
+        err = fault_set(fault, cap, err, "charter: %s: expected %s (%s)", why.path, why.expected,
+                        err_name(err));
+    else if (charter->version != 1)
+        err = fault_set(fault, cap, ERR_VERSION,
+                        "charter: version %u: a consortium is joined by its version 1", charter->version);
+    else
+        *hash = charter->hash;
+    free(memory);
+    return err;
+}
+
+static enum err read_charter(struct home *h, char *fault, size_t cap)
+{
+    char path[PATH_MAX];
+    struct hash32 hash;
+    if (!join_path(path, h->path, "charter.json")) return ERR_RANGE;
+    enum err err = file_read(&h->charter, &h->charter_len, path, CAP_DOCUMENT_BYTES);
+    if (err == ERR_NOT_FOUND) return OK;
+    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+    if (check_charter(&hash, span_make(h->charter, h->charter_len), fault, cap) != OK) return ERR_CORRUPT;
+    memcpy(h->consortium.bytes, hash.bytes, sizeof hash.bytes);
+    return OK;
+}
+
+/* Key generation's public key is taken from the card, which must speak of the keys beside it. */
+static enum err read_card(struct home *h, char *fault, size_t cap)
+{
+    uint8_t memory[48 * CARD_BYTES_MAX];
+    char path[PATH_MAX], *text = NULL;
+    size_t len = 0;
+    struct charter_member card;
+    if (!join_path(path, h->path, "card.json")) return ERR_RANGE;
+    enum err err = file_read(&text, &len, path, CARD_BYTES_MAX);
+    memset(memory, 0, sizeof memory);
+    struct arena arena = arena_make(memory, sizeof memory);
+    if (err == OK) err = card_parse(&card, &arena, span_make(text, len), NULL);
+    if (err == OK && (!ID_EQUAL(card.node, h->node) || !ids_equal(card.kem.bytes, h->kem_public.bytes)))
+        err = ERR_CORRUPT;
+    free(text);
+    if (err != OK)
+        return fault_set(fault, cap, err, "%s: not the card of these keys: %s", path, err_text(err));
+    h->dkg_public = card.dkg;
+    return OK;
+}
+
+static enum err open_home(struct home *h, char *fault, size_t cap)
+{
+    TRY(check_folder(h->path, fault, cap));
+    TRY(check_version(h, fault, cap));
+    TRY(take_memory(h));
+    TRY(read_keys(h, fault, cap));
+    TRY(identity_public(&h->node, h->identity));
+    kem_public_of(&h->kem_public, h->kem);
+    TRY(read_card(h, fault, cap));
+    return read_charter(h, fault, cap);
+}
+
+enum err home_open(struct home *out, const char *path, char *fault, size_t cap)
+{
+    memset(out, 0, sizeof *out);
+    out->lock_fd = -1;
+    if (strlen(path) >= sizeof out->path) return fault_set(fault, cap, ERR_RANGE, "the path is too long");
+    (void)snprintf(out->path, sizeof out->path, "%s", path);
+    strip_slashes(out->path);
+    enum err err = open_home(out, fault, cap);
+    if (err != OK) home_close(out);
+    return err;
+}
+
+enum err home_lock(struct home *h)
+{
+    char path[PATH_MAX];
+    ASSERT(h->lock_fd < 0);
+    home_path(path, h, "lock");
+    int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0) return file_error();
+    if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        (void)close(fd);
+        return errno == EWOULDBLOCK ? ERR_BUSY : ERR_IO;
+    }
+    h->lock_fd = fd;
+    return OK;
+}
+
+/* --- Joining ------------------------------------------------------------------------------------------------------ */
+
+static enum err bind_charter(struct home *h, struct span charter, struct hash32 hash, char *fault, size_t cap)
+{
+    char *copy = malloc(charter.len + 1);
+    if (copy == NULL) return ERR_NO_MEMORY;
+    enum err err = write_file(h, "charter.json", charter, fault, cap);
+    if (err != OK) {
+        free(copy);
+        return err;
+    }
+    memcpy(copy, charter.data, charter.len);
+    copy[charter.len] = 0;
+    h->charter = copy;
+    h->charter_len = charter.len;
+    memcpy(h->consortium.bytes, hash.bytes, sizeof hash.bytes);
+    return OK;
+}
+
+enum err home_join(struct home *h, struct span charter, char *fault, size_t cap)
+{
+    struct hash32 hash;
+    TRY(check_charter(&hash, charter, fault, cap));
+    if (h->charter == NULL) return bind_charter(h, charter, hash, fault, cap);
+    if (memcmp(hash.bytes, h->consortium.bytes, sizeof hash.bytes) == 0) return OK;
+    return fault_set(fault, cap, ERR_CONFLICT, "%s: belongs to another consortium already", h->path);
+}
+
+void home_close(struct home *h)
+{
+    forget_keys(h);
+    free(h->charter);
+    h->charter = NULL;
+    h->charter_len = 0;
+    if (h->lock_fd >= 0) (void)close(h->lock_fd);
+    h->lock_fd = -1;
+}
