@@ -163,7 +163,7 @@ static void check_configs(const struct json *configs, struct json_reader *r)
         if (!field_is_name(configs->keys[i], &name)) {
             json_refuse(r, "configs", ERR_SYNTAX, "names of a-z 0-9 . _ -");
         }
-        if (type != JSON_INT && type != JSON_BOOL && type != JSON_STRING) {
+        if (type != JSON_TYPE_INT && type != JSON_TYPE_BOOL && type != JSON_TYPE_STRING) {
             json_refuse(r, "configs", ERR_TYPE, "integers, booleans and strings");
         }
     }

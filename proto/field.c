@@ -261,7 +261,7 @@ void field_list(struct json_reader *r, const char *key, uint32_t min, uint32_t m
     ASSERT(array->count <= max);
     for (uint32_t i = 0; i < array->count && r->err == OK; i++) {
         const struct json *item = &array->items[i];
-        if (item->type != JSON_STRING)
+        if (item->type != JSON_TYPE_STRING)
             refuse_item(r, key, i, ERR_TYPE, "a string");
         else if (!element(item->string, (uint8_t *)out + i * size))
             refuse_item(r, key, i, ERR_SYNTAX, expected);
@@ -292,7 +292,7 @@ void field_item(struct json_reader *r, const struct json_reader *parent, const c
 
 void field_object(struct json_reader *r, struct json_reader *parent, const char *key)
 {
-    static const struct json none = {.type = JSON_OBJECT};
+    static const struct json none = {.type = JSON_TYPE_OBJECT};
     char text[PATH_BYTES];
     struct buffer path = {(uint8_t *)text, 0, sizeof text - 1, false};
     const struct json *object = json_read_object(parent, key);

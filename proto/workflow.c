@@ -365,7 +365,7 @@ static enum err privacy_read(struct workflow *w, struct json_reader *parent)
     uint32_t scope = 0;
     int64_t delta = 0, epsilon = 0;
     if (value == NULL) return parent->err;
-    w->privacy_none = value->type == JSON_STRING && span_equal_text(value->string, "none");
+    w->privacy_none = value->type == JSON_TYPE_STRING && span_equal_text(value->string, "none");
     if (w->privacy_none) return OK;
     field_object(&r, parent, "privacy");
     first_only(&r, "currency", currency_names, 2, "epsilon: zcdp is reserved");

@@ -207,7 +207,7 @@ static enum err parse_enter(struct parser *p, struct json *out)
     p->depth++;
     p->at++;
     size_t count = count_elements(p);
-    bool is_object = out->type == JSON_OBJECT;
+    bool is_object = out->type == JSON_TYPE_OBJECT;
     if (is_object && count > JSON_MEMBERS_MAX) return parse_refuse(p, ERR_TOO_LARGE, "at most 256 members");
     out->count = (uint32_t)count;
     if (count == 0) return OK;
@@ -260,18 +260,18 @@ static enum err parse_value(struct parser *p, struct json *out)
 {
     uint8_t c = parse_peek(p);
     switch (c) {
-    case 'n': out->type = JSON_NULL; return parse_word(p, "null");
+    case 'n': out->type = JSON_TYPE_NULL; return parse_word(p, "null");
     case 't':
-        out->type = JSON_BOOL;
+        out->type = JSON_TYPE_BOOL;
         out->boolean = true;
         return parse_word(p, "true");
-    case 'f': out->type = JSON_BOOL; return parse_word(p, "false");
-    case '"': out->type = JSON_STRING; return parse_string(p, &out->string);
-    case '[': out->type = JSON_ARRAY; return parse_array(p, out);
-    case '{': out->type = JSON_OBJECT; return parse_object(p, out);
+    case 'f': out->type = JSON_TYPE_BOOL; return parse_word(p, "false");
+    case '"': out->type = JSON_TYPE_STRING; return parse_string(p, &out->string);
+    case '[': out->type = JSON_TYPE_ARRAY; return parse_array(p, out);
+    case '{': out->type = JSON_TYPE_OBJECT; return parse_object(p, out);
     }
     if (c != '-' && !is_digit(c)) return parse_unexpected(p, "a value");
-    out->type = JSON_INT;
+    out->type = JSON_TYPE_INT;
     return parse_number(p, &out->integer);
 }
 
@@ -336,7 +336,7 @@ void json_reader_init(struct json_reader *r, const struct json *object, const ch
     text_append(&b, span_text(path));
     if (object == NULL && fault != NULL && fault->err != OK) {
         r->err = fault->err;
-    } else if (object == NULL || object->type != JSON_OBJECT) {
+    } else if (object == NULL || object->type != JSON_TYPE_OBJECT) {
         json_refuse(r, NULL, ERR_TYPE, "an object");
     } else {
         ASSERT(object->count <= JSON_MEMBERS_MAX);
@@ -405,7 +405,7 @@ void json_read_int(struct json_reader *r, const char *key, int64_t min, int64_t 
 {
     struct phrase expected;
     phrase_range(&expected, "integer from ", min, max, "");
-    const struct json *value = reader_take_type(r, key, JSON_INT, (const char *)expected.bytes);
+    const struct json *value = reader_take_type(r, key, JSON_TYPE_INT, (const char *)expected.bytes);
     if (value == NULL) return;
     if (value->integer < min || value->integer > max) {
         json_refuse(r, key, ERR_RANGE, (const char *)expected.bytes);
@@ -416,7 +416,7 @@ void json_read_int(struct json_reader *r, const char *key, int64_t min, int64_t 
 
 void json_read_bool(struct json_reader *r, const char *key, bool *out)
 {
-    const struct json *value = reader_take_type(r, key, JSON_BOOL, "true or false");
+    const struct json *value = reader_take_type(r, key, JSON_TYPE_BOOL, "true or false");
     if (value != NULL) *out = value->boolean;
 }
 
@@ -424,7 +424,7 @@ void json_read_bool(struct json_reader *r, const char *key, bool *out)
 static const struct json *reader_take_string(struct json_reader *r, const char *key, size_t max,
                                              const char *expected)
 {
-    const struct json *value = reader_take_type(r, key, JSON_STRING, expected);
+    const struct json *value = reader_take_type(r, key, JSON_TYPE_STRING, expected);
     if (value == NULL || value->string.len <= max) return value;
     json_refuse(r, key, ERR_TOO_LARGE, expected);
     return NULL;
@@ -467,7 +467,7 @@ void json_read_hex(struct json_reader *r, const char *key, void *out, size_t len
     phrase_begin(&expected);
     phrase_add_number(&expected, (int64_t)(2 * len));
     phrase_add(&expected, " lower-case hex digits");
-    const struct json *value = reader_take_type(r, key, JSON_STRING, (const char *)expected.bytes);
+    const struct json *value = reader_take_type(r, key, JSON_TYPE_STRING, (const char *)expected.bytes);
     if (value == NULL) return;
     enum err err = hex_decode(out, len, value->string);
     if (err != OK) json_refuse(r, key, err, (const char *)expected.bytes);
@@ -483,7 +483,7 @@ void json_read_enum(struct json_reader *r, const char *key, const char *const *n
         phrase_add(&expected, i == 0 ? " " : ", ");
         phrase_add(&expected, names[i]);
     }
-    const struct json *value = reader_take_type(r, key, JSON_STRING, (const char *)expected.bytes);
+    const struct json *value = reader_take_type(r, key, JSON_TYPE_STRING, (const char *)expected.bytes);
     if (value == NULL) return;
     for (uint32_t i = 0; i < count; i++) {
         if (!span_equal_text(value->string, names[i])) continue;
@@ -580,7 +580,7 @@ void json_read_decimal(struct json_reader *r, const char *key, uint32_t places, 
     phrase_add_decimal(&expected, max, places);
     phrase_add(&expected, ", places up to ");
     phrase_add_number(&expected, places);
-    const struct json *value = reader_take_type(r, key, JSON_STRING, (const char *)expected.bytes);
+    const struct json *value = reader_take_type(r, key, JSON_TYPE_STRING, (const char *)expected.bytes);
     if (value == NULL) return;
     int64_t scaled = 0;
     enum err err = decimal_parse(value->string, places, &scaled);
@@ -596,7 +596,7 @@ const struct json *json_read_array(struct json_reader *r, const char *key, uint3
 {
     struct phrase expected;
     phrase_range(&expected, "array of ", min, max, " elements");
-    const struct json *value = reader_take_type(r, key, JSON_ARRAY, (const char *)expected.bytes);
+    const struct json *value = reader_take_type(r, key, JSON_TYPE_ARRAY, (const char *)expected.bytes);
     if (value == NULL || (value->count >= min && value->count <= max)) return value;
     json_refuse(r, key, ERR_RANGE, (const char *)expected.bytes);
     return NULL;
@@ -604,7 +604,7 @@ const struct json *json_read_array(struct json_reader *r, const char *key, uint3
 
 const struct json *json_read_object(struct json_reader *r, const char *key)
 {
-    return reader_take_type(r, key, JSON_OBJECT, "an object");
+    return reader_take_type(r, key, JSON_TYPE_OBJECT, "an object");
 }
 
 const struct json *json_read_any(struct json_reader *r, const char *key)
@@ -614,7 +614,7 @@ const struct json *json_read_any(struct json_reader *r, const char *key)
 
 void json_read_version(struct json_reader *r, const char *version)
 {
-    const struct json *value = reader_take_type(r, "perigee", JSON_STRING, version);
+    const struct json *value = reader_take_type(r, "perigee", JSON_TYPE_STRING, version);
     if (value == NULL || span_equal_text(value->string, version)) return;
     json_refuse(r, "perigee", ERR_VERSION, version);
 }
@@ -782,14 +782,14 @@ static void write_object(struct json_writer *w, const struct json *value)
 void json_put_value(struct json_writer *w, const struct json *value)
 {
     switch (value->type) {
-    case JSON_NULL: json_put_null(w); return;
-    case JSON_BOOL: json_put_bool(w, value->boolean); return;
-    case JSON_INT: json_put_int(w, value->integer); return;
-    case JSON_STRING: json_put_text(w, value->string); return;
-    case JSON_ARRAY:
+    case JSON_TYPE_NULL: json_put_null(w); return;
+    case JSON_TYPE_BOOL: json_put_bool(w, value->boolean); return;
+    case JSON_TYPE_INT: json_put_int(w, value->integer); return;
+    case JSON_TYPE_STRING: json_put_text(w, value->string); return;
+    case JSON_TYPE_ARRAY:
         if (!write_too_deep(w)) write_array(w, value);
         return;
-    case JSON_OBJECT:
+    case JSON_TYPE_OBJECT:
         if (!write_too_deep(w)) write_object(w, value);
         return;
     }

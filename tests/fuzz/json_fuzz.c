@@ -87,7 +87,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     }
     ASSERT(fault.err == OK);
     assert_round_trip(value, span_make(bytes, len));
-    for (uint32_t i = 0; value->type == JSON_OBJECT && i < value->count; i++) read_member(value, i);
+    for (uint32_t i = 0; value->type == JSON_TYPE_OBJECT && i < value->count; i++) read_member(value, i);
     arena_release(&arena, 0);
     return 0;
 }

@@ -316,15 +316,15 @@ static void test_tree(void **state)
 {
     (void)state;
     const struct json *root = parse("{\"a\":[1,\"x\\\"y\\\\\",null],\"b\":{\"c\":false,\"d\":true}}");
-    assert_int_equal(root->type, JSON_OBJECT);
+    assert_int_equal(root->type, JSON_TYPE_OBJECT);
     assert_int_equal(root->count, 2);
     assert_true(span_equal_text(root->keys[1], "b"));
     const struct json *a = &root->items[0];
-    assert_int_equal(a->type, JSON_ARRAY);
+    assert_int_equal(a->type, JSON_TYPE_ARRAY);
     assert_int_equal(a->count, 3);
     assert_int_equal(a->items[0].integer, 1);
     assert_true(span_equal_text(a->items[1].string, "x\"y\\"));
-    assert_int_equal(a->items[2].type, JSON_NULL);
+    assert_int_equal(a->items[2].type, JSON_TYPE_NULL);
     assert_false(root->items[1].items[0].boolean);
     assert_true(root->items[1].items[1].boolean);
 }
@@ -491,7 +491,7 @@ static void test_read_containers(void **state)
     REFUSES("[]", got = json_read_object(r, "v"), ERR_TYPE, "an object");
     assert_null(got);
     ACCEPTS("null", got = json_read_any(r, "v"));
-    assert_int_equal(got->type, JSON_NULL);
+    assert_int_equal(got->type, JSON_TYPE_NULL);
 }
 
 static void test_version(void **state)

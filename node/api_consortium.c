@@ -1,0 +1,254 @@
+#include "node/api_common.h"
+#include "node/card.h"
+#include "proto/chain.h"
+#include "proto/charter.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+/* --- Status ---------------------------------------------------------------------------------------------------------- */
+
+static json_t *charter_state(struct registry *r)
+{
+    const struct charter *c = registry_charter_bytes(r);
+    const struct tally *t = NULL, *any;
+    for (uint32_t i = 0; (any = registry_tally_at(r, i)) != NULL; i++)
+        if (any->kind == KIND_CHARTER) t = any;
+    return json_pack("{s:b, s:i, s:i}", "decided", registry_charter(r) != NULL, "signatures",
+                     t != NULL ? (int)tally_count(r, t) : 0, "needed", (int)c->s);
+}
+
+static json_t *committee_state(const struct registry *r)
+{
+    const struct committee *k = registry_committee(r);
+    if (k == NULL) return json_null();
+    return json_pack("{s:i, s:o, s:o}", "epoch", (int)k->body.epoch, "key_a", api_hex32(k->body.key_a.bytes), "key_b",
+                     api_hex32(k->body.key_b.bytes));
+}
+
+static json_t *keygen_state(struct core *core)
+{
+    static const char *const phases[] = {"idle", "round1", "signed", "done", "failed"};
+    uint32_t missing = 0;
+    const struct charter *c = registry_charter_bytes(core_registry(core));
+    enum keygen_phase phase = core_keygen(core, &missing);
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < c->custodian_count; i++)
+        if ((missing >> i & 1) != 0) json_array_append_new(list, api_span(c->member[c->custodian[i]].organisation));
+    return json_pack("{s:s, s:o}", "phase", phases[phase], "missing", list);
+}
+
+static json_t *peers_state(struct daemon *d)
+{
+    json_t *list = json_array();
+    const struct peer_view *p;
+    for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
+        json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "node", api_hex32(p->node.bytes), "organisation",
+                                              api_organisation(d, p->node), "up", p->up));
+    return list;
+}
+
+static json_t *store_state(struct daemon *d)
+{
+    struct store_status s;
+    if (store_status(daemon_store(d), &s) != OK) return json_null();
+    return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "used_bytes", (json_int_t)s.used_bytes, "map_bytes",
+                     (json_int_t)s.map_bytes, "blobs", (json_int_t)s.entries[STORE_BLOB], "quarantined",
+                     (json_int_t)s.quarantined, "batches", (json_int_t)s.batches, "syncs", (json_int_t)s.syncs);
+}
+
+static json_t *links_state(struct daemon *d)
+{
+    struct links_status s;
+    daemon_link_status(d, &s);
+    return json_pack("{s:i, s:i, s:i, s:I, s:I}", "up", (int)s.up, "accepted", (int)s.accepted, "refused", (int)s.refused,
+                     "bytes_in", (json_int_t)s.bytes_in, "bytes_out", (json_int_t)s.bytes_out);
+}
+
+void api_status(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    struct core *core = daemon_core(d);
+    struct registry *r = core_registry(core);
+    const struct home *home = daemon_home(d);
+    const struct member *self = registry_member(r, home->node);
+    json_t *body = json_object();
+    json_object_set_new(body, "node", api_hex32(home->node.bytes));
+    json_object_set_new(body, "consortium", api_hex32(home->consortium.bytes));
+    json_object_set_new(body, "organisation", self != NULL ? api_span(self->organisation) : json_null());
+    json_object_set_new(body, "jurisdiction", self != NULL ? api_span(self->jurisdiction) : json_null());
+    json_object_set_new(body, "roles", api_roles(self != NULL ? self->roles : 0));
+    json_object_set_new(body, "member", json_boolean(self != NULL));
+    json_object_set_new(body, "isolated", json_boolean(core_isolated(core)));
+    json_object_set_new(body, "charter", charter_state(r));
+    json_object_set_new(body, "keygen", keygen_state(core));
+    json_object_set_new(body, "committee", committee_state(r));
+    json_object_set_new(body, "peers", peers_state(d));
+    json_object_set_new(body, "records", json_integer(core_chain(core)->entry_count));
+    json_object_set_new(body, "store", store_state(d));
+    json_object_set_new(body, "links", links_state(d));
+    http_answer(reply, 200, body);
+}
+
+/* --- Consortium ------------------------------------------------------------------------------------------------------- */
+
+void api_consortium(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    struct registry *r = core_registry(daemon_core(d));
+    const struct charter *c = registry_charter_bytes(r);
+    http_answer(reply, 200, json_pack("{s:o, s:o, s:o, s:o}", "consortium", api_hex32(daemon_home(d)->consortium.bytes),
+                                      "charter", api_span(c->bytes), "state", charter_state(r), "committee",
+                                      committee_state(r)));
+}
+
+void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    const struct charter *c = registry_charter_bytes(core_registry(daemon_core(d)));
+    if (charter_steward(c, daemon_home(d)->node) < 0) {
+        api_refuse(d, reply, verdict_refuse(REFUSAL_NOT_MEMBER, daemon_home(d)->node.bytes));
+        return;
+    }
+    struct body_CHARTER body = {c->bytes};
+    api_author(d, reply, KIND_CHARTER, &body, 0, NULL, NULL);
+}
+
+void api_keygen(const struct http_request *q, struct http_reply *reply)
+{
+    api_command(q->context, reply, &(struct command){.type = COMMAND_KEYGEN});
+}
+
+/* --- Members ------------------------------------------------------------------------------------------------------------ */
+
+static json_t *member_json(struct registry *r, const struct member *m)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:i}", "node", api_hex32(m->node.bytes), "organisation", api_span(m->organisation),
+                     "jurisdiction", api_span(m->jurisdiction), "roles", api_roles(m->roles), "signatures",
+                     m->tally != NULL ? (int)tally_count(r, m->tally) : 0);
+}
+
+void api_members(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    struct core *core = daemon_core(d);
+    struct registry *r = core_registry(core);
+    json_t *members = json_array(), *requests = json_array();
+    const struct member *m;
+    const struct join_request *j;
+    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++) json_array_append_new(members, member_json(r, m));
+    for (uint32_t i = 0; (j = core_join_at(core, i)) != NULL; i++) {
+        if (registry_member(r, j->author) != NULL) continue;
+        json_array_append_new(requests,
+                              json_pack("{s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes), "organisation",
+                                        api_span(j->body.organisation), "jurisdiction", api_span(j->body.jurisdiction),
+                                        "roles", api_roles((uint32_t)j->body.roles)));
+    }
+    http_answer(reply, 200, json_pack("{s:o, s:o}", "members", members, "requests", requests));
+}
+
+/* The own card, as it was made by `perigee init`. */
+static enum err own_card(struct charter_member *out, struct arena *arena, const struct home *home)
+{
+    char path[PATH_MAX], bytes[CARD_BYTES_MAX];
+    home_path(path, home, "card.json");
+    FILE *f = fopen(path, "rb");
+    if (f == NULL) return ERR_NOT_FOUND;
+    size_t len = fread(bytes, 1, sizeof bytes, f);
+    fclose(f);
+    return card_parse(out, arena, span_make(bytes, len), NULL);
+}
+
+static void join_with(struct daemon *d, struct http_reply *reply, const struct charter_member *card)
+{
+    struct body_JOIN body = {.node = card->node, .organisation = card->organisation, .jurisdiction = card->jurisdiction,
+                             .roles = card->roles, .kem = card->kem, .dkg = card->dkg, .approval = card->approval};
+    uint8_t bytes[4096];
+    struct buffer b = BUFFER_OF(bytes);
+    body_encode(&b, KIND_JOIN, &body);
+    if (buffer_done(&b) != OK) {
+        http_problem(reply, 400, "too-large", "card.json does not fit a join request");
+        return;
+    }
+    api_command(d, reply, &(struct command){.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)});
+}
+
+void api_member_request(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    void *memory = calloc(1, 65536);
+    struct charter_member card;
+    if (memory == NULL) {
+        http_problem(reply, 503, "no-memory", "out of memory; try again later");
+        return;
+    }
+    struct arena arena = arena_make(memory, 65536);
+    if (own_card(&card, &arena, daemon_home(d)) == OK)
+        join_with(d, reply, &card);
+    else
+        http_problem(reply, 409, "card", "expected a member card in card.json of the data directory; make it with `perigee init`");
+    free(memory);
+}
+
+void api_member_admit(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    struct node_id node;
+    const struct join_request *j;
+    if (!api_hash(q, reply, "node", node.bytes)) return;
+    for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
+        if (!ID_EQUAL(j->author, node)) continue;
+        api_author(d, reply, KIND_MEMBER, &j->body, 0, NULL, NULL);
+        return;
+    }
+    http_problem(reply, 404, "no-request", "no join request of this node is waiting; it asks with `perigee member request`");
+}
+
+/* --- Ops and workers ---------------------------------------------------------------------------------------------------- */
+
+void api_ops(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    struct registry *r = core_registry(daemon_core(d));
+    json_t *list = json_array();
+    const struct tally *t;
+    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++) {
+        struct body_OP body;
+        if (t->kind != KIND_OP || body_decode(&body, KIND_OP, t->vote[0]->body) != OK) continue;
+        struct hash32 hash = sha256(body.document);
+        const struct op *op = registry_op(r, hash);
+        json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:i, s:b}", "op", api_hex32(hash.bytes), "name",
+                                              op != NULL ? api_span(op->name) : json_null(), "signatures",
+                                              (int)tally_count(r, t), "needed", (int)tally_needed(r, t), "registered",
+                                              op != NULL));
+    }
+    http_answer(reply, 200, json_pack("{s:o}", "ops", list));
+}
+
+void api_op_register(const struct http_request *q, struct http_reply *reply)
+{
+    struct span document;
+    if (!api_text(q, reply, "document", &document)) return;
+    void *memory = calloc(1, 1 << 20);
+    struct json_fault fault = {0};
+    struct op *op;
+    struct arena arena = arena_make(memory, 1 << 20);
+    if (op_parse(&op, &arena, document, &fault) != OK) {
+        http_problem(reply, 400, "malformed", "op document: %s: expected %s", fault.path, fault.expected);
+    } else {
+        struct body_OP body = {document};
+        api_author(q->context, reply, KIND_OP, &body, 0, "op", api_hex32(op->hash.bytes));
+    }
+    free(memory);
+}
+
+void api_workers_register(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_WORKERS body;
+    uint8_t measurements[16 * 32];
+    uint32_t count;
+    if (!api_text(q, reply, "name", &body.name)) return;
+    if (!api_hash_list(q, reply, "measurements", 16, measurements, &count)) return;
+    body.measurements = span_make(measurements, (size_t)count * 32);
+    api_author(q->context, reply, KIND_WORKERS, &body, 0, NULL, NULL);
+}
