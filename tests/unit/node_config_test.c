@@ -1,0 +1,136 @@
+/* perigee.yaml: defaults, every key, and refusals that say where and why. */
+#include "node/config.h"
+#include "node/file.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char path[] = "/tmp/perigee_config_XXXXXX", fault[512];
+
+static enum err load(struct config **out, const char *text)
+{
+    assert_int_equal(file_write(path, span_text(text), 0600, true), OK);
+    fault[0] = 0;
+    return config_load(out, path, fault, sizeof fault);
+}
+
+static void empty_is_defaults(void **state)
+{
+    static const char *const texts[] = {"", "# nothing\n", "store: {}\n"};
+    (void)state;
+    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+        struct config *c = NULL;
+        assert_int_equal(load(&c, texts[i]), OK);
+        assert_null(c->listen);
+        assert_null(c->compute);
+        assert_null(c->duckdb);
+        assert_int_equal(c->peers_count, 0);
+        assert_int_equal(c->store->map_gb, 64);
+        config_free(c);
+    }
+}
+
+static void compute_has_defaults(void **state)
+{
+    struct config *c = NULL;
+    (void)state;
+    assert_int_equal(load(&c, "compute: {}\n"), OK);
+    assert_int_equal(c->compute->enclaves, 1);
+    assert_int_equal(c->compute->memory_mb, 2048);
+    assert_int_equal(c->compute->threads, 2);
+    assert_true(strlen(c->compute->platform) > 0);
+    config_free(c);
+}
+
+static void everything_is_read(void **state)
+{
+    struct config *c = NULL;
+    (void)state;
+    assert_int_equal(load(&c, "listen: \"tcp://127.0.0.1:7001\"\n"
+                              "peers:\n"
+                              "  - address: \"tcp://127.0.0.1:7002\"\n"
+                              "  - address: \"ws://h/x\"\n"
+                              "    node: a100112233445566778899aabbccddeeff0123456789abcdef0123456789abcd\n"
+                              "compute: { enclaves: 3, memory_mb: 128, threads: 4, platform: rack-7 }\n"
+                              "store: { map_gb: 2 }\n"
+                              "duckdb: /opt/libduckdb.so\n"),
+                     OK);
+    assert_string_equal(c->listen, "tcp://127.0.0.1:7001");
+    assert_int_equal(c->peers_count, 2);
+    assert_string_equal(c->peers[0].address, "tcp://127.0.0.1:7002");
+    assert_null(c->peers[0].node);
+    assert_int_equal(strlen(c->peers[1].node), 64);
+    assert_int_equal(c->compute->enclaves, 3);
+    assert_int_equal(c->compute->memory_mb, 128);
+    assert_int_equal(c->compute->threads, 4);
+    assert_string_equal(c->compute->platform, "rack-7");
+    assert_int_equal(c->store->map_gb, 2);
+    assert_string_equal(c->duckdb, "/opt/libduckdb.so");
+    config_free(c);
+}
+
+static void refusals_say_why(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } bad[] = {
+        {"listne: x\n", "listne"},
+        {"compute:\n  enclaves: 1\n  cores: 2\n", "cores (line: 2"},
+        {"compute: { enclaves: many }\n", "many"},
+        {"compute: { enclaves: 65 }\n", "compute.enclaves"},
+        {"compute: { memory_mb: 1 }\n", "compute.memory_mb"},
+        {"compute: { threads: 257 }\n", "compute.threads"},
+        {"compute: { threads: -1 }\n", "-1"},
+        {"store: { map_gb: 100000 }\n", "store.map_gb"},
+        {"listen: 127.0.0.1\n", "tcp://HOST:PORT"},
+        {"listen: \"tcp://\"\n", "tcp://HOST:PORT"},
+        {"peers:\n  - node: a1\n", "node"},
+        {"peers:\n  - address: \"tcp://h:1\"\n    node: "
+         "G100112233445566778899aabbccddeeff0123456789abcdef0123456789abcd\n",
+         "peers.node"},
+        {"peers: [ &a { address: \"tcp://h:1\" }, *a ]\n", "lias"},
+        {"compute: [1\n", "compute"},
+        {"listen: a\nlisten: b\n", "listen"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        struct config *c = NULL;
+        assert_int_not_equal(load(&c, bad[i].text), OK);
+        assert_null(c);
+        assert_non_null(strstr(fault, path));
+        if (strstr(fault, bad[i].said) == NULL) fail_msg("\"%s\" does not say \"%s\"", fault, bad[i].said);
+    }
+}
+
+static void absent_and_large(void **state)
+{
+    struct config *c = NULL;
+    static char large[300 * 1024];
+    (void)state;
+    memset(large, '#', sizeof large - 1);
+    assert_int_equal(load(&c, large), ERR_TOO_LARGE);
+    assert_int_equal(config_load(&c, "/nowhere/perigee.yaml", fault, sizeof fault), ERR_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(empty_is_defaults),  cmocka_unit_test(compute_has_defaults),
+        cmocka_unit_test(everything_is_read), cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(absent_and_large),
+    };
+    int fd = mkstemp(path);
+    if (fd < 0) return 1;
+    (void)close(fd);
+    int failed = cmocka_run_group_tests(tests, NULL, NULL);
+    (void)unlink(path);
+    return failed;
+}

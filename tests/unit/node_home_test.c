@@ -1,0 +1,417 @@
+/* A node's data directory: made whole or not at all, opened only when it is ours and intact, bound to one consortium. */
+#include "crypto/cocktail.h"
+#include "crypto/hash.h"
+#include "crypto/identity.h"
+#include "crypto/secret.h"
+#include "node/arguments.h"
+#include "node/card.h"
+#include "node/command.h"
+#include "node/file.h"
+#include "node/home.h"
+#include "tests/sample.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+static char root[64], fault[512];
+static const struct home_identity who = {"zurich", "CH", ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD};
+
+static void in_root(char out[PATH_MAX], const char *name)
+{
+    assert_true(snprintf(out, PATH_MAX, "%s/%s", root, name) < PATH_MAX);
+}
+
+static int make_root(void **state)
+{
+    (void)state;
+    (void)snprintf(root, sizeof root, "/tmp/perigee_home_XXXXXX");
+    return mkdtemp(root) == NULL;
+}
+
+static void remove_tree(const char *path)
+{
+    DIR *folder = opendir(path);
+    struct dirent *entry;
+    char name[PATH_MAX];
+    while (folder != NULL && (entry = readdir(folder)) != NULL) {
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
+        (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
+        if (unlink(name) != 0) remove_tree(name);
+    }
+    if (folder != NULL) (void)closedir(folder);
+    (void)rmdir(path);
+}
+
+static int drop_root(void **state)
+{
+    (void)state;
+    remove_tree(root);
+    return 0;
+}
+
+static uint32_t entry_count(const char *path)
+{
+    DIR *folder = opendir(path);
+    uint32_t count = 0;
+    assert_non_null(folder);
+    for (struct dirent *entry; (entry = readdir(folder)) != NULL;) count += entry->d_name[0] != '.';
+    (void)closedir(folder);
+    return count;
+}
+
+static void overwrite(const char *path, const char *text)
+{
+    assert_int_equal(file_write(path, span_text(text), 0600, true), OK);
+}
+
+/* --- Making and opening ------------------------------------------------------------------------------------------- */
+
+static void made_is_opened(void **state)
+{
+    char path[PATH_MAX];
+    struct home h;
+    struct stat status;
+    (void)state;
+    in_root(path, "made");
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(status.st_mode & 0777, 0700);
+    assert_false(ID_IS_ZERO(h.node));
+    assert_true(ID_IS_ZERO(h.consortium));
+    assert_null(h.charter);
+    struct node_id node;
+    assert_int_equal(identity_public(&node, h.identity), OK);
+    assert_true(ID_EQUAL(node, h.node));
+    assert_int_equal(entry_count(path), 7);
+    home_close(&h);
+    assert_null(h.identity);
+}
+
+/* Two homes have nothing in common. */
+static void keys_differ(void **state)
+{
+    char path[2][PATH_MAX];
+    struct home h[2];
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        in_root(path[i], i == 0 ? "one" : "two");
+        assert_int_equal(home_create(path[i], &who, fault, sizeof fault), OK);
+        assert_int_equal(home_open(&h[i], path[i], fault, sizeof fault), OK);
+    }
+    assert_false(ID_EQUAL(h[0].node, h[1].node));
+    assert_memory_not_equal(h[0].kem_public.bytes, h[1].kem_public.bytes, 32);
+    assert_memory_not_equal(h[0].dkg_public.bytes, h[1].dkg_public.bytes, 32);
+    assert_memory_not_equal(h[0].kem->bytes, h[0].link->bytes, 32);
+    home_close(&h[0]);
+    home_close(&h[1]);
+}
+
+/* The card's key generation key belongs to the secret beside it: a key generation of one runs with them. */
+static void dkg_key_fits(void **state)
+{
+    char path[PATH_MAX];
+    struct home h;
+    struct cocktail_session session = {.n = 1, .t = 1, .own = 1};
+    struct cocktail_secret secret;
+    struct cocktail_round1 round1;
+    (void)state;
+    in_root(path, "dkg");
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    session.party[0] = h.dkg_public;
+    assert_int_equal(cocktail_begin(&secret, &round1, &session, h.dkg), OK);
+    home_close(&h);
+}
+
+static void existing_is_kept(void **state)
+{
+    char path[PATH_MAX];
+    struct home h;
+    struct node_id node;
+    (void)state;
+    in_root(path, "kept");
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    node = h.node;
+    home_close(&h);
+    uint32_t before = entry_count(root);
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), ERR_CONFLICT);
+    assert_non_null(strstr(fault, "exists already"));
+    assert_int_equal(entry_count(root), before); /* no draft left */
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_true(ID_EQUAL(node, h.node));
+    home_close(&h);
+}
+
+static void bad_identity_makes_nothing(void **state)
+{
+    static const struct home_identity bad[] = {
+        {"Zurich", "CH", ROLE_OWNER}, {"", "CH", ROLE_OWNER},     {"zurich", "Swiss", ROLE_OWNER},
+        {"zurich", "CH", 0},          {"zurich", "CH", 1u << 30},
+    };
+    char path[PATH_MAX];
+    (void)state;
+    in_root(path, "bad");
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        assert_int_not_equal(home_create(path, &bad[i], fault, sizeof fault), OK);
+        assert_int_not_equal(access(path, F_OK), 0);
+        assert_int_not_equal(fault[0], 0);
+    }
+}
+
+static void damage_is_refused(void **state)
+{
+    static const struct {
+        const char *file, *text;
+        enum err err;
+    } damage[] = {
+        {"version", "perigee-data 2\n", ERR_VERSION},
+        {"identity.key", "short", ERR_CORRUPT},
+        {"charter.json", "{}", ERR_CORRUPT},
+        {"card.json", "{}", ERR_MISSING_FIELD},
+    };
+    char path[PATH_MAX], file[PATH_MAX + 32];
+    struct home h;
+    (void)state;
+    for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
+        in_root(path, damage[i].file);
+        assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+        (void)snprintf(file, sizeof file, "%s/%s", path, damage[i].file);
+        overwrite(file, damage[i].text);
+        enum err err = home_open(&h, path, fault, sizeof fault);
+        if (damage[i].err == ERR_MISSING_FIELD)
+            assert_int_not_equal(err, OK);
+        else
+            assert_int_equal(err, damage[i].err);
+        assert_non_null(
+            strstr(fault, strcmp(damage[i].file, "charter.json") == 0 ? "charter" : damage[i].file));
+        assert_null(h.identity);
+    }
+}
+
+static void open_to_others_is_refused(void **state)
+{
+    char path[PATH_MAX], key[PATH_MAX + 32];
+    struct home h;
+    (void)state;
+    in_root(path, "open");
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_NOT_FOUND);
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(chmod(path, 0750), 0);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_REFUSED);
+    assert_int_equal(chmod(path, 0700), 0);
+    (void)snprintf(key, sizeof key, "%s/kem.key", path);
+    assert_int_equal(chmod(key, 0644), 0);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_REFUSED);
+    assert_non_null(strstr(fault, "kem.key"));
+}
+
+/* The lock is per open file, so a second opener in this process is refused like another process. */
+static void one_node_at_a_time(void **state)
+{
+    char path[PATH_MAX];
+    struct home first, second;
+    (void)state;
+    in_root(path, "locked");
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&first, path, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&second, path, fault, sizeof fault), OK);
+    assert_int_equal(home_lock(&first), OK);
+    assert_int_equal(home_lock(&second), ERR_BUSY);
+    assert_int_equal(second.lock_fd, -1);
+    home_close(&first);
+    assert_int_equal(home_lock(&second), OK);
+    home_close(&second);
+}
+
+/* --- Joining ------------------------------------------------------------------------------------------------------ */
+
+static void joins_one_consortium(void **state)
+{
+    char path[PATH_MAX];
+    struct home h;
+    struct span charter = span_text(sample_charter);
+    (void)state;
+    in_root(path, "joined");
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_not_equal(home_join(&h, SPAN_LITERAL("{}"), fault, sizeof fault), OK);
+    assert_null(h.charter);
+    assert_int_equal(home_join(&h, charter, fault, sizeof fault), OK);
+    assert_int_equal(home_join(&h, charter, fault, sizeof fault), OK); /* again is no harm */
+    struct span other = sample_with(sample_charter, "\"lease_ms\":1000", "\"lease_ms\":1001");
+    assert_int_equal(home_join(&h, other, fault, sizeof fault), ERR_CONFLICT);
+    home_close(&h);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    struct hash32 hash = sha256(charter);
+    assert_memory_equal(h.consortium.bytes, hash.bytes, 32);
+    assert_string_equal(h.charter, sample_charter);
+    home_close(&h);
+}
+
+/* --- Commands ----------------------------------------------------------------------------------------------------- */
+
+static int run(int (*command)(int, char **), const char *const *words)
+{
+    char copy[24][PATH_MAX], *argv[24];
+    int argc = 0, out = dup(STDOUT_FILENO), err = dup(STDERR_FILENO), nowhere = open("/dev/null", O_WRONLY);
+    (void)fflush(stdout);
+    (void)fflush(stderr);
+    (void)dup2(nowhere, STDOUT_FILENO);
+    (void)dup2(nowhere, STDERR_FILENO);
+    for (; words[argc] != NULL; argc++) {
+        (void)snprintf(copy[argc], PATH_MAX, "%s", words[argc]);
+        argv[argc] = copy[argc];
+    }
+    int code = command(argc, argv);
+    (void)fflush(stdout);
+    (void)fflush(stderr);
+    (void)dup2(out, STDOUT_FILENO);
+    (void)dup2(err, STDERR_FILENO);
+    (void)close(out);
+    (void)close(err);
+    (void)close(nowhere);
+    return code;
+}
+
+static void make_member(const char *name, const char *roles, char card[PATH_MAX])
+{
+    char path[PATH_MAX];
+    in_root(path, name);
+    const char *const words[] = {
+        "init",    "--data", path,       "--organisation",       name, "--jurisdiction=EU",
+        "--roles", roles,    "--listen", "tcp://127.0.0.1:7001", NULL};
+    assert_int_equal(run(command_init, words), EXIT_OK);
+    assert_int_equal(run(command_init, words), EXIT_REFUSED);
+    assert_true(snprintf(card, PATH_MAX, "%.3000s/card.json", path) > 0);
+}
+
+static void commands_found_a_consortium(void **state)
+{
+    char card[5][PATH_MAX], out[PATH_MAX], *text = NULL;
+    static const char *const names[] = {"a", "b", "c", "d"};
+    size_t len = 0;
+    struct charter *charter = NULL;
+    struct json_fault why;
+    (void)state;
+    for (int i = 0; i < 4; i++) make_member(names[i], "owner,custodian,steward", card[i]);
+    make_member("gpu", "compute,requester", card[4]);
+    in_root(out, "founded.json");
+    const char *const words[] = {"new",   "--name", "study", "--out", out, "--rank-delay-ms", "50", card[0],
+                                 card[1], card[2],  card[3], card[4], NULL};
+    assert_int_equal(run(command_consortium_new, words), EXIT_OK);
+    assert_int_equal(file_read(&text, &len, out, CAP_DOCUMENT_BYTES), OK);
+    assert_int_equal(charter_parse(&charter, sample_arena(), span_make(text, len), &why), OK);
+    free(text);
+    assert_int_equal(charter->member_count, 5);
+    assert_int_equal(charter->f, 1);
+    assert_int_equal(charter->q, 3);
+    assert_int_equal(charter->t, 3);
+    assert_int_equal(charter->s, 3);
+    assert_int_equal(charter->k, 4);
+    assert_int_equal(charter->rank_delay_ms, 50);
+    assert_true(charter->accept_simulated);
+    assert_int_equal(run(command_consortium_new, words), EXIT_REFUSED); /* the file exists */
+}
+
+static void bad_command_lines(void **state)
+{
+    char card[PATH_MAX], out[PATH_MAX];
+    (void)state;
+    make_member("twice", "owner,custodian,steward", card);
+    in_root(out, "none.json");
+    const char *const lines[][10] = {
+        {"new", "--name", "x", "--out", out, NULL},
+        {"new", "--name", "x", card, NULL},
+        {"new", "--name", "x", "--out", out, "--k", "0", card, NULL},
+        {"new", "--name", "x", "--out", out, "--k", "99999999999999999999", card, NULL},
+        {"new", "--name", "x", "--out", out, "--f", "1", card, NULL},
+        {"new", "--name", "x", "--out", out, "--what", card, NULL},
+    };
+    for (size_t i = 0; i < sizeof lines / sizeof lines[0]; i++)
+        assert_int_equal(run(command_consortium_new, lines[i]), EXIT_USAGE);
+    const char *const twice[] = {"new", "--name", "x", "--out", out, card, card, NULL};
+    assert_int_equal(run(command_consortium_new, twice), EXIT_REFUSED);
+    const char *const spelt[] = {"new", "--name", "Big Name", "--out", out, card, NULL};
+    assert_int_equal(run(command_consortium_new, spelt), EXIT_REFUSED);
+    const char *const roles[] = {"init",           "--data", out,       "--organisation", "x",
+                                 "--jurisdiction", "CH",     "--roles", "owner,owner",    NULL};
+    assert_int_equal(run(command_init, roles), EXIT_USAGE);
+    assert_int_not_equal(access(out, F_OK), 0);
+}
+
+static void roles_are_read(void **state)
+{
+    uint32_t roles = 0;
+    (void)state;
+    assert_int_equal(card_roles(&roles, "owner,compute"), OK);
+    assert_int_equal(roles, ROLE_OWNER | ROLE_COMPUTE);
+    assert_int_equal(card_roles(&roles, "owner,"), ERR_KIND);
+    assert_int_equal(card_roles(&roles, ""), ERR_KIND);
+    assert_int_equal(card_roles(&roles, "own"), ERR_KIND);
+    assert_int_equal(card_roles(&roles, "owner,owner"), ERR_DUPLICATE);
+}
+
+/* --- Files -------------------------------------------------------------------------------------------------------- */
+
+static void files_are_whole(void **state)
+{
+    char path[PATH_MAX], *text = NULL;
+    size_t len = 0;
+    (void)state;
+    in_root(path, "file");
+    assert_int_equal(file_read(&text, &len, path, 10), ERR_NOT_FOUND);
+    assert_int_equal(file_write(path, span_text("0123456789"), 0600, false), OK);
+    assert_int_equal(file_write(path, span_text("x"), 0600, false), ERR_CONFLICT);
+    assert_int_equal(file_read(&text, &len, path, 10), OK);
+    assert_int_equal(len, 10);
+    assert_string_equal(text, "0123456789");
+    free(text);
+    assert_int_equal(file_read(&text, &len, path, 9), ERR_TOO_LARGE);
+    assert_null(text);
+    assert_int_equal(file_write(path, SPAN_NONE, 0644, true), OK);
+    assert_int_equal(file_read(&text, &len, path, 9), OK);
+    assert_int_equal(len, 0);
+    free(text);
+    assert_int_equal(file_read(&text, &len, root, 9), ERR_TYPE);
+    in_root(path, "fifo");
+    assert_int_equal(mkfifo(path, 0600), 0);
+    assert_int_equal(file_read(&text, &len, path, 9), ERR_TYPE);
+    in_root(path, "no/file");
+    assert_int_equal(file_write(path, SPAN_NONE, 0644, true), ERR_NOT_FOUND);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(made_is_opened),
+        cmocka_unit_test(keys_differ),
+        cmocka_unit_test(dkg_key_fits),
+        cmocka_unit_test(existing_is_kept),
+        cmocka_unit_test(bad_identity_makes_nothing),
+        cmocka_unit_test(damage_is_refused),
+        cmocka_unit_test(open_to_others_is_refused),
+        cmocka_unit_test(one_node_at_a_time),
+        cmocka_unit_test(joins_one_consortium),
+        cmocka_unit_test(commands_found_a_consortium),
+        cmocka_unit_test(bad_command_lines),
+        cmocka_unit_test(roles_are_read),
+        cmocka_unit_test(files_are_whole),
+    };
+    if (crypto_init() != OK) return 1;
+    return cmocka_run_group_tests(tests, make_root, drop_root);
+}
