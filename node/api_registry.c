@@ -1,0 +1,405 @@
+#include "node/api_common.h"
+#include "proto/approval.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct registry *registry_of(const struct http_request *q) { return core_registry(daemon_core(q->context)); }
+
+/* --- Assets ------------------------------------------------------------------------------------------------------------ */
+
+static json_t *contents_json(const struct registry *r, const struct asset *a)
+{
+    json_t *list = json_array();
+    for (uint32_t next = a->bindings_plus_one; next != 0;) {
+        const struct binding *b = registry_binding_at(r, next - 1);
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "compose", api_hex32(b->compose.bytes), "content",
+                                              api_hex32(b->content.bytes), "manifest", api_hex32(b->manifest.bytes),
+                                              "policy", api_span(b->policy->bytes)));
+        next = b->next_plus_one;
+    }
+    return list;
+}
+
+static json_t *asset_json(struct daemon *d, const struct registry *r, const struct asset *a)
+{
+    json_t *body = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:I, s:o}", "dt", api_dt_text(a->dt), "owner",
+                             api_hex32(a->owner.bytes), "organisation", api_organisation(d, a->owner), "type",
+                             asset_type_names[a->ddo->type], "name", api_span(a->ddo->name), "jurisdiction",
+                             api_span(a->ddo->jurisdiction), "version", (json_int_t)a->version, "ddo",
+                             api_span(a->ddo->bytes));
+    if (a->ddo->type != ASSET_DATASET) return body;
+    json_object_set_new(body, "schema", api_hex32(a->ddo->schema.hash.bytes));
+    json_object_set_new(body, "rows", json_integer((json_int_t)a->ddo->row_count));
+    json_object_set_new(body, "budget", api_epsilon(a->ddo->budget));
+    json_object_set_new(body, "allotted", api_epsilon(a->allotted));
+    json_object_set_new(body, "contents", contents_json(r, a));
+    return body;
+}
+
+void api_assets(const struct http_request *q, struct http_reply *reply)
+{
+    const struct registry *r = registry_of(q);
+    json_t *list = json_array();
+    const struct asset *a;
+    for (uint32_t i = 0; (a = registry_asset_at(r, i)) != NULL; i++)
+        json_array_append_new(list, asset_json(q->context, r, a));
+    http_answer(reply, 200, json_pack("{s:o}", "assets", list));
+}
+
+/* Parse a document for its own sake: the API says exactly what is wrong with it, where the core would only refuse. */
+typedef enum err parse_document(void *out, struct arena *arena, struct span bytes, struct json_fault *fault);
+
+static enum err parse_ddo(void *out, struct arena *arena, struct span bytes, struct json_fault *fault)
+{
+    struct ddo *ddo;
+    TRY(ddo_parse(&ddo, arena, bytes, fault));
+    *(struct dt *)out = ddo->dt;
+    return OK;
+}
+
+static enum err parse_workflow(void *out, struct arena *arena, struct span bytes, struct json_fault *fault)
+{
+    struct workflow *w;
+    TRY(workflow_parse(&w, arena, bytes, fault));
+    *(struct compose_hash *)out = w->hash;
+    return OK;
+}
+
+static enum err parse_policy(void *out, struct arena *arena, struct span bytes, struct json_fault *fault)
+{
+    struct policy *p;
+    TRY(policy_parse(&p, arena, bytes, fault));
+    *(struct hash32 *)out = p->hash;
+    return OK;
+}
+
+static bool checked_document(struct http_reply *reply, const char *what, parse_document *parse, struct span bytes, void *out)
+{
+    enum { MEMORY = 4 << 20 };
+    void *memory = calloc(1, MEMORY);
+    struct json_fault fault = {0};
+    enum err err = ERR_NO_MEMORY;
+    if (memory != NULL) {
+        struct arena arena = arena_make(memory, MEMORY);
+        err = parse(out, &arena, bytes, &fault);
+    }
+    free(memory);
+    if (err != OK)
+        http_problem(reply, 400, err_name(err), "%s refused at %s: expected %s", what, fault.path[0] != 0 ? fault.path : "the top",
+                     fault.expected[0] != 0 ? fault.expected : err_text(err));
+    return err == OK;
+}
+
+void api_asset_register(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_ASSET body = {.version = 1};
+    if (!api_text(q, reply, "ddo", &body.ddo) || !api_hash(q, reply, "salt", body.salt.bytes)) return;
+    if (!checked_document(reply, "ddo/1", parse_ddo, body.ddo, &body.dt)) return;
+    struct node_id self = daemon_home(q->context)->node;
+    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(self), ID_SPAN(body.salt));
+    if (!ids_equal(dt.bytes, body.dt.bytes)) {
+        http_problem(reply, 400, "not-owner", "the ddo's dt must be H(\"perigee/dt/v1\", this node, salt)");
+        return;
+    }
+    api_author(q->context, reply, KIND_ASSET, &body, 0, "dt", api_dt_text(body.dt));
+}
+
+static const struct asset *asset_of(const struct http_request *q, struct http_reply *reply, struct dt dt)
+{
+    const struct asset *a = registry_asset(registry_of(q), dt);
+    if (a == NULL) http_problem(reply, 404, "unknown-asset", "no such asset is registered here: `perigee asset list` shows them");
+    return a;
+}
+
+void api_asset_bind(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_ASSET body = {.version = 0};
+    struct hash32 policy;
+    if (!api_parse_dt(&body.dt, q->param[0])) {
+        http_problem(reply, 400, "syntax", "expected a token \"dt:perigee:<64 hex>\" in the path");
+        return;
+    }
+    if (!api_hash(q, reply, "compose", body.compose.bytes) || !api_hash(q, reply, "content", body.content.bytes) ||
+        !api_hash(q, reply, "manifest", body.manifest.bytes) || !api_text(q, reply, "policy", &body.policy))
+        return;
+    if (!checked_document(reply, "policy/1", parse_policy, body.policy, &policy)) return;
+    const struct asset *a = asset_of(q, reply, body.dt);
+    if (a == NULL) return;
+    body.version = a->version + 1;
+    body.ddo = a->ddo->bytes;
+    api_author(q->context, reply, KIND_ASSET, &body, 0, NULL, NULL);
+}
+
+/* --- Workflows ------------------------------------------------------------------------------------------------------------- */
+
+struct approval_tally { uint32_t approved, needed; };
+
+static json_t *approval_json(struct daemon *d, const struct registry *r, const struct workflow *w,
+                             const struct workflow_input *input, struct approval_tally *tally)
+{
+    const struct asset *a = registry_asset(r, input->dt);
+    struct approval_view v = {NULL, false, false};
+    if (a != NULL) v = registry_approval(r, a, w->hash, 0, daemon_wall_ms());
+    const char *state = a == NULL             ? "unregistered"
+                        : v.approval == NULL  ? "waiting"
+                        : v.revoked           ? "revoked"
+                        : v.expired           ? "expired"
+                                              : "approved";
+    bool live = v.approval != NULL && !v.revoked && !v.expired;
+    tally->approved += live;
+    tally->needed++;
+    json_t *body = json_pack("{s:o, s:o, s:o, s:s}", "owner", api_hex32(input->owner.bytes), "organisation",
+                             api_organisation(d, input->owner), "dataset", api_dt_text(input->dt), "state", state);
+    if (v.approval != NULL) {
+        json_object_set_new(body, "slot_first", json_integer((json_int_t)v.approval->body.slot_first));
+        json_object_set_new(body, "slot_last", json_integer((json_int_t)v.approval->body.slot_last));
+        json_object_set_new(body, "record", api_hex32(v.approval->record->id.bytes));
+    }
+    return body;
+}
+
+static json_t *job_json(struct daemon *d, const struct registry *r, const struct job *j)
+{
+    const struct charter *c = registry_charter_bytes(r);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i}", "job", api_hex32(j->record->id.bytes), "compose",
+                     api_hex32(j->body.compose.bytes), "app", api_dt_text(j->body.app), "task", api_span(j->body.task),
+                     "provider", api_organisation(d, j->record->header.author), "endorsements",
+                     (int)registry_endorsements(r, j), "needed", (int)c->s);
+}
+
+static json_t *workflow_summary(struct daemon *d, const struct registry *r, const struct published *p)
+{
+    struct approval_tally tally = {0, 0};
+    json_t *approvals = json_array();
+    for (uint32_t i = 0; i < p->workflow->input_count; i++)
+        json_array_append_new(approvals, approval_json(d, r, p->workflow, &p->workflow->input[i], &tally));
+    const struct job *job = registry_job(r, p->workflow->hash);
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "compose", api_hex32(p->workflow->hash.bytes), "app",
+                     api_dt_text(p->workflow->app_id), "name", api_span(p->workflow->name), "provider",
+                     api_organisation(d, p->provider), "approvals", approvals, "approved", (int)tally.approved, "needed",
+                     (int)tally.needed, "job", job != NULL ? job_json(d, r, job) : json_null());
+}
+
+void api_workflows(const struct http_request *q, struct http_reply *reply)
+{
+    const struct registry *r = registry_of(q);
+    json_t *list = json_array();
+    const struct published *p;
+    for (uint32_t i = 0; (p = registry_workflow_at(r, i)) != NULL; i++)
+        json_array_append_new(list, workflow_summary(q->context, r, p));
+    http_answer(reply, 200, json_pack("{s:o}", "workflows", list));
+}
+
+/* The last workflow of the same app that this owner approved, for the diff. */
+static const struct workflow *approved_before(const struct registry *r, const struct workflow *w, const struct asset *a)
+{
+    for (uint32_t next = a->approvals_plus_one; next != 0;) {
+        const struct approval *p = registry_approval_at(r, next - 1);
+        const struct published *old = registry_workflow(r, p->body.compose);
+        if (old != NULL && !ID_EQUAL(old->workflow->hash, w->hash) && ID_EQUAL(old->workflow->app_id, w->app_id))
+            return old->workflow;
+        next = p->next_plus_one;
+    }
+    return NULL;
+}
+
+static void put_text(json_t *body, const struct registry *r, const struct workflow *w, struct dt dataset)
+{
+    uint8_t *text = malloc(WORKFLOW_RENDER_BYTES_MAX);
+    struct buffer b = buffer_make(text, text != NULL ? WORKFLOW_RENDER_BYTES_MAX : 0);
+    const struct asset *a = registry_asset(r, dataset);
+    if (text == NULL) return;
+    workflow_render(&b, w, dataset);
+    struct hash32 hash = sha256(buffer_span(&b));
+    json_object_set_new(body, "text", api_span(buffer_span(&b)));
+    json_object_set_new(body, "text_hash", api_hex32(hash.bytes));
+    const struct workflow *old = a != NULL ? approved_before(r, w, a) : NULL;
+    b.len = 0;
+    if (old != NULL) workflow_diff(&b, old, w);
+    json_object_set_new(body, "diff", old != NULL ? api_span(buffer_span(&b)) : json_null());
+    free(text);
+}
+
+void api_workflow(const struct http_request *q, struct http_reply *reply)
+{
+    struct compose_hash compose;
+    struct dt dataset = {{0}};
+    const struct registry *r = registry_of(q);
+    const char *asset = json_string_value(json_object_get(q->query, "asset"));
+    if (!api_param_hash(q, reply, 0, compose.bytes)) return;
+    if (asset != NULL && !api_parse_dt(&dataset, asset)) {
+        http_problem(reply, 400, "syntax", "asset must be a token \"dt:perigee:<64 hex>\"");
+        return;
+    }
+    const struct published *p = registry_workflow(r, compose);
+    if (p == NULL) {
+        api_refuse(q->context, reply, verdict_refuse(REFUSAL_WORKFLOW, compose.bytes));
+        return;
+    }
+    const struct committee *k = registry_committee(r);
+    json_t *body = workflow_summary(q->context, r, p);
+    json_object_set_new(body, "document", api_span(p->workflow->bytes));
+    json_object_set_new(body, "root_key", k != NULL ? api_hex32(k->body.key_a.bytes) : json_null());
+    put_text(body, r, p->workflow, dataset);
+    http_answer(reply, 200, body);
+}
+
+void api_workflow_publish(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_ASSET body = {.version = 0};
+    struct compose_hash compose;
+    if (!api_dt(q, reply, "app", &body.dt) || !api_text(q, reply, "workflow", &body.workflow)) return;
+    if (!checked_document(reply, "workflow/1", parse_workflow, body.workflow, &compose)) return;
+    const struct asset *a = asset_of(q, reply, body.dt);
+    if (a == NULL) return;
+    body.version = a->version + 1;
+    body.ddo = a->ddo->bytes;
+    api_author(q->context, reply, KIND_ASSET, &body, 0, "compose", api_hex32(compose.bytes));
+}
+
+/* --- Grants ------------------------------------------------------------------------------------------------------------------- */
+
+/* "1.5" to 1500000000; at most nine places. */
+static bool parse_epsilon(const char *text, uint64_t *out)
+{
+    uint64_t whole = 0, part = 0, unit = 1000000000;
+    const char *at = text;
+    if (*at < '0' || *at > '9') return false;
+    for (; *at >= '0' && *at <= '9'; at++)
+        if ((whole = whole * 10 + (uint64_t)(*at - '0')) > 1000000) return false;
+    if (*at == '.') {
+        for (at++; *at >= '0' && *at <= '9' && unit > 1; at++) {
+            unit /= 10;
+            part += (uint64_t)(*at - '0') * unit;
+        }
+    }
+    *out = whole * 1000000000 + part;
+    return *at == 0;
+}
+
+void api_grant(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_GRANT body = {.service = 0};
+    uint8_t ops[32 * CAP_OPS_IN_GRANT];
+    uint32_t count;
+    struct span epsilon;
+    if (!api_dt(q, reply, "lower", &body.lower) || !api_dt(q, reply, "higher", &body.higher)) return;
+    if (!api_hash_list(q, reply, "ops", CAP_OPS_IN_GRANT, ops, &count)) return;
+    if (!api_uint(q, reply, "slots_max", UINT32_MAX, &body.slots_max)) return;
+    if (!api_text(q, reply, "epsilon_max", &epsilon)) return;
+    if (!parse_epsilon((const char *)epsilon.data, &body.epsilon_max)) {
+        http_problem(reply, 400, "syntax", "epsilon_max must be a decimal like \"1.5\" with at most nine places");
+        return;
+    }
+    body.ops = span_make(ops, (size_t)count * 32);
+    api_author(q->context, reply, KIND_GRANT, &body, 0, NULL, NULL);
+}
+
+/* --- Approvals ----------------------------------------------------------------------------------------------------------------- */
+
+struct approving { struct daemon *daemon; struct http_reply *reply; struct body_APPROVAL body; };
+
+static void on_approval_signed(void *context, enum err err, struct span output)
+{
+    struct approving *a = context;
+    if (err != OK || output.len != sizeof a->body.approval_signature.bytes) {
+        http_problem(a->reply, 503, "try-later", "the approval key could not sign: %s", err_text(err));
+    } else {
+        memcpy(a->body.approval_signature.bytes, output.data, output.len);
+        api_author(a->daemon, a->reply, KIND_APPROVAL, &a->body, 0, NULL, NULL);
+    }
+    free(a);
+}
+
+/* The text the owner saw must be the text this node would show: its hash is what gets signed. */
+static bool same_text(const struct workflow *w, const struct body_APPROVAL *body)
+{
+    uint8_t *text = malloc(WORKFLOW_RENDER_BYTES_MAX);
+    struct buffer b = buffer_make(text, text != NULL ? WORKFLOW_RENDER_BYTES_MAX : 0);
+    if (text == NULL) return false;
+    workflow_render(&b, w, body->dataset);
+    struct hash32 hash = sha256(buffer_span(&b));
+    free(text);
+    return ID_EQUAL(hash, body->text);
+}
+
+void api_approve(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_APPROVAL body = {.delta = 0};
+    if (!api_dt(q, reply, "dataset", &body.dataset) || !api_hash(q, reply, "compose", body.compose.bytes)) return;
+    if (!api_uint(q, reply, "slot_first", UINT32_MAX, &body.slot_first)) return;
+    if (!api_uint(q, reply, "slot_last", UINT32_MAX, &body.slot_last)) return;
+    if (!api_hash(q, reply, "text_hash", body.text.bytes)) return;
+    const struct published *p = registry_workflow(registry_of(q), body.compose);
+    if (p == NULL) {
+        api_refuse(q->context, reply, verdict_refuse(REFUSAL_WORKFLOW, body.compose.bytes));
+        return;
+    }
+    if (!same_text(p->workflow, &body)) {
+        http_problem(reply, 409, "text", "text_hash is not the hash of this recipe's text for this dataset: read it again");
+        return;
+    }
+    struct approving *a = malloc(sizeof *a);
+    if (a == NULL) {
+        http_problem(reply, 503, "no-memory", "out of memory; try again later");
+        return;
+    }
+    body.app = p->workflow->app_id;
+    body.cost = p->workflow->epsilon_nano;
+    *a = (struct approving){q->context, reply, body};
+    const struct home *home = daemon_home(q->context);
+    struct crypto_job job = {.op = CRYPTO_SIGN, .hash = approval_sign_hash(home->consortium, home->node, &a->body, 0)};
+    daemon_keyed(q->context, &job, on_approval_signed, a);
+}
+
+void api_approvals(const struct http_request *q, struct http_reply *reply)
+{
+    const struct registry *r = registry_of(q);
+    json_t *list = json_array();
+    const struct approval *p;
+    for (uint32_t i = 0; (p = registry_approval_at(r, i)) != NULL; i++)
+        json_array_append_new(
+            list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "record", api_hex32(p->record->id.bytes), "owner",
+                            api_organisation(q->context, p->record->header.author), "dataset", api_dt_text(p->body.dataset),
+                            "compose", api_hex32(p->body.compose.bytes), "slot_first", (json_int_t)p->body.slot_first,
+                            "slot_last", (json_int_t)p->body.slot_last, "epsilon_per_slot", api_epsilon(p->body.cost)));
+    http_answer(reply, 200, json_pack("{s:o}", "approvals", list));
+}
+
+/* --- Jobs ------------------------------------------------------------------------------------------------------------------------- */
+
+void api_jobs(const struct http_request *q, struct http_reply *reply)
+{
+    const struct registry *r = registry_of(q);
+    json_t *list = json_array();
+    const struct job *j;
+    for (uint32_t i = 0; (j = registry_job_at(r, i)) != NULL; i++) json_array_append_new(list, job_json(q->context, r, j));
+    http_answer(reply, 200, json_pack("{s:o}", "jobs", list));
+}
+
+void api_job_post(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_JOB body;
+    if (!api_hash(q, reply, "compose", body.compose.bytes) || !api_text(q, reply, "task", &body.task)) return;
+    const struct published *p = registry_workflow(registry_of(q), body.compose);
+    if (p == NULL) {
+        api_refuse(q->context, reply, verdict_refuse(REFUSAL_WORKFLOW, body.compose.bytes));
+        return;
+    }
+    body.app = p->workflow->app_id;
+    api_author(q->context, reply, KIND_JOB, &body, 0, NULL, NULL);
+}
+
+void api_job_endorse(const struct http_request *q, struct http_reply *reply)
+{
+    struct body_ENDORSEMENT body;
+    const struct job *j;
+    if (!api_param_hash(q, reply, 0, body.job.bytes)) return;
+    for (uint32_t i = 0; (j = registry_job_at(registry_of(q), i)) != NULL; i++) {
+        if (!ID_EQUAL(j->record->id, body.job)) continue;
+        api_author(q->context, reply, KIND_ENDORSEMENT, &body, 0, NULL, NULL);
+        return;
+    }
+    http_problem(reply, 404, "no-job", "no such job is posted: `perigee job list` shows them");
+}

@@ -1,0 +1,186 @@
+#include "node/api_common.h"
+#include "proto/receipt.h"
+#include "proto/wire/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+static struct registry *registry_of(const struct http_request *q) { return core_registry(daemon_core(q->context)); }
+
+static const struct run_entry *find_run(const struct http_request *q, struct http_reply *reply)
+{
+    struct run_id id;
+    if (!api_param_hash(q, reply, 0, id.bytes)) return NULL;
+    const struct run_entry *run = registry_run(registry_of(q), id);
+    if (run == NULL) api_refuse(q->context, reply, verdict_refuse(REFUSAL_UNKNOWN_RUN, id.bytes));
+    return run;
+}
+
+static json_t *run_json(struct daemon *d, const struct run_entry *run)
+{
+    struct run_view view;
+    struct run_id id;
+    memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
+    json_t *body = json_pack("{s:o, s:o, s:I, s:o, s:b}", "run", api_hex32(id.bytes), "compose",
+                             api_hex32(run->body.compose.bytes), "slot", (json_int_t)run->body.slot, "requester",
+                             api_organisation(d, run->record->header.author), "receipt", run->receipt != NULL);
+    if (!core_run(daemon_core(d), id, &view)) return body;
+    json_t *phases = json_object();
+    for (uint32_t s = 0; s < RUN_STATE_COUNT; s++)
+        if (view.entered_ms[s] != 0)
+            json_object_set_new(phases, run_state_name((enum run_state)s), json_integer((json_int_t)view.entered_ms[s]));
+    json_object_set_new(body, "state", json_string(run_state_name(view.state)));
+    json_object_set_new(body, "reason", json_string(refusal_name(view.verdict.refusal)));
+    json_object_set_new(body, "detail", json_string(refusal_text(view.verdict.refusal)));
+    json_object_set_new(body, "term", json_integer((json_int_t)view.term));
+    json_object_set_new(body, "node", api_hex32(view.node.bytes));
+    json_object_set_new(body, "organisation", api_organisation(d, view.node));
+    json_object_set_new(body, "phases", phases);
+    return body;
+}
+
+void api_runs(const struct http_request *q, struct http_reply *reply)
+{
+    const struct registry *r = registry_of(q);
+    json_t *list = json_array();
+    const struct run_entry *run;
+    for (uint32_t i = 0; (run = registry_run_at(r, i)) != NULL; i++) json_array_append_new(list, run_json(q->context, run));
+    http_answer(reply, 200, json_pack("{s:o}", "runs", list));
+}
+
+void api_run_request(const struct http_request *q, struct http_reply *reply)
+{
+    struct command command = {.type = COMMAND_RUN, .kind = KIND_RUN};
+    uint64_t life_ms = 3600000;
+    if (!api_hash(q, reply, "compose", command.compose.bytes)) return;
+    if (json_object_get(q->body, "slot") != NULL && !api_uint(q, reply, "slot", UINT32_MAX, &command.slot)) return;
+    if (json_object_get(q->body, "expires_in_ms") != NULL && !api_uint(q, reply, "expires_in_ms", 86400000, &life_ms)) return;
+    command.expires_ms = daemon_wall_ms() + life_ms;
+    api_command(q->context, reply, &command);
+}
+
+/* --- Opening the output ------------------------------------------------------------------------------------------------ */
+
+/* The sealed output addressed to this node, or an empty span: output = [reader, box, reader, box, ...]. */
+static struct span own_box(const struct body_RECEIPT *b, struct node_id self)
+{
+    struct cursor c = cursor_make(b->output);
+    uint32_t count = 0;
+    if (unpack_array(&c, 2 * CAP_REQUESTERS, &count) != OK) return SPAN_NONE;
+    for (uint32_t i = 0; i + 1 < count; i += 2) {
+        struct node_id reader;
+        struct span box;
+        if (unpack_fixed(&c, reader.bytes, 32) != OK || unpack_bin(&c, 65536, &box) != OK) return SPAN_NONE;
+        if (ID_EQUAL(reader, self)) return box;
+    }
+    return SPAN_NONE;
+}
+
+/* A request waiting for its output to be opened: plain is salt 32 | output document. */
+struct opening {
+    struct daemon *daemon;
+    struct http_reply *reply;
+    const struct run_entry *run;
+    void (*then)(struct opening *o, struct span plain);
+};
+
+static void on_opened(void *context, enum err err, struct span plain)
+{
+    struct opening *o = context;
+    o->then(o, err == OK && plain.len > 32 ? plain : SPAN_NONE);
+    free(o);
+}
+
+static void open_output(const struct http_request *q, struct http_reply *reply, const struct run_entry *run,
+                        void (*then)(struct opening *o, struct span plain))
+{
+    struct opening *o = malloc(sizeof *o);
+    union body *body = malloc(sizeof *body);
+    if (o == NULL || body == NULL) {
+        http_problem(reply, 503, "no-memory", "out of memory; try again later");
+        free(o);
+        free(body);
+        return;
+    }
+    *o = (struct opening){q->context, reply, run, then};
+    struct node_id self = daemon_home(q->context)->node;
+    struct span box = SPAN_NONE;
+    if (run->receipt != NULL && body_decode(body, KIND_RECEIPT, run->receipt->body) == OK) box = own_box(&body->RECEIPT, self);
+    if (box.len > 0) {
+        struct hash32 context = HASH_FRAMED("perigee/output-box/v1", ID_SPAN(run->record->id), ID_SPAN(self));
+        struct crypto_job job = {.op = CRYPTO_OPEN, .box = box, .context = ID_SPAN(context)};
+        daemon_keyed(q->context, &job, on_opened, o);
+    } else {
+        then(o, SPAN_NONE);
+        free(o);
+    }
+    free(body);
+}
+
+static void answer_run(struct opening *o, struct span plain)
+{
+    json_t *body = run_json(o->daemon, o->run), *output = NULL;
+    if (plain.len > 32) output = json_loadb((const char *)plain.data + 32, plain.len - 32, JSON_REJECT_DUPLICATES, NULL);
+    json_object_set_new(body, "output", output != NULL ? output : json_null());
+    http_answer(o->reply, 200, body);
+}
+
+void api_run(const struct http_request *q, struct http_reply *reply)
+{
+    const struct run_entry *run = find_run(q, reply);
+    if (run != NULL) open_output(q, reply, run, answer_run);
+}
+
+/* --- Receipt ------------------------------------------------------------------------------------------------------------- */
+
+static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct opening *o, struct span plain)
+{
+    struct receipt_parts parts = {.consortium = daemon_home(o->daemon)->consortium};
+    struct run_id id;
+    union body *body = malloc(sizeof *body);
+    if (body == NULL) return ERR_NO_MEMORY;
+    memcpy(id.bytes, o->run->record->id.bytes, sizeof id.bytes);
+    enum err err = bundle_collect(bundle, core_registry(daemon_core(o->daemon)), id);
+    if (err == OK) err = body_decode(body, KIND_RECEIPT, o->run->receipt->body);
+    if (err == OK) {
+        parts.bundle = buffer_span(bundle);
+        parts.body = body->RECEIPT;
+        parts.body.output = SPAN_NONE;
+        if (plain.len > 32) {
+            memcpy(parts.salt.bytes, plain.data, 32);
+            parts.output = span_make(plain.data + 32, plain.len - 32);
+        }
+        err = receipt_write(out, &parts);
+    }
+    free(body);
+    return err;
+}
+
+static void answer_receipt(struct opening *o, struct span plain)
+{
+    enum { RECEIPT_MAX = 3 * BUNDLE_BYTES_MAX };
+    uint8_t *memory = mmap(NULL, RECEIPT_MAX + BUNDLE_BYTES_MAX, PROT_READ | PROT_WRITE,
+                           MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) {
+        http_problem(o->reply, 503, "no-memory", "out of memory; try again later");
+        return;
+    }
+    struct buffer out = buffer_make(memory, RECEIPT_MAX), bundle = buffer_make(memory + RECEIPT_MAX, BUNDLE_BYTES_MAX);
+    enum err err = write_receipt(&out, &bundle, o, plain);
+    if (err == OK)
+        http_answer(o->reply, 200, json_pack("{s:o}", "receipt", api_span(buffer_span(&out))));
+    else
+        http_problem(o->reply, 503, err_name(err), "the receipt could not be put together here: %s", err_text(err));
+    munmap(memory, RECEIPT_MAX + BUNDLE_BYTES_MAX);
+}
+
+void api_run_receipt(const struct http_request *q, struct http_reply *reply)
+{
+    const struct run_entry *run = find_run(q, reply);
+    if (run == NULL) return;
+    if (run->receipt == NULL)
+        http_problem(reply, 409, "not-settled", "this run has no receipt yet: `perigee run show` says what it waits for");
+    else
+        open_output(q, reply, run, answer_receipt);
+}
