@@ -1,0 +1,68 @@
+/* sandbox: what stands between a run's worker and the machine it runs on (DESIGN §9 "Enclave worker").
+ *
+ * Two walls, each checked from within before any key exists:
+ * - bubblewrap, put up by the node: own user, process, network, IPC, host-name and cgroup namespaces; a root that is
+ *   read-only and holds the system's shared libraries, this executable and DuckDB's library, and nothing else (no /etc but
+ *   the loader's cache, no /dev, no /home, no data directory); no environment; no capabilities; gone when the node is gone.
+ * - inside, put up by the worker itself once its libraries are loaded: resource limits, no core dump, not dumpable, and a
+ *   seccomp allow-list: threads, memory, reading, memfds, the socket it already has. No new socket, no program, no process,
+ *   no opening for writing, no executable memory, no ptrace. What is not on the list fails with EPERM and has no effect.
+ * The program never runs a worker without both: where one cannot be put up the answer is ERR_UNAVAILABLE and the reason.
+ *
+ * The worker computes on the CPU. CUDA needs device nodes and a driver's ioctls, which would put the driver inside the
+ * walls; this sandbox has none of that.
+ *
+ * A residual: bubblewrap and seccomp protect the host from the worker and the data from what the worker runs. The machine's
+ * administrator stands outside; evidence of this driver is `simulated` and says so.
+ * Threads: sandbox_command_make any; sandbox_enter once, from the first thread. Errors: ERR_UNAVAILABLE and a line for
+ * people in `why`, which depends on no data. */
+#ifndef PERIGEE_NODE_SANDBOX_H
+#define PERIGEE_NODE_SANDBOX_H
+
+#include "proto/base/err.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum {
+    SANDBOX_SOCKET = 3, /* the one descriptor, beside the standard three, that crosses the wall */
+    SANDBOX_ARGUMENTS_MAX = 96,
+    SANDBOX_TEXT_BYTES = 32768,
+    SANDBOX_WHY_BYTES = 256,
+};
+
+/* Where things are inside. */
+#define SANDBOX_EXECUTABLE "/perigee"
+#define SANDBOX_LIBRARY    "/libduckdb.so"
+
+struct sandbox_spec {
+    const char *executable; /* host path of the program that runs inside */
+    const char *library;    /* host path of libduckdb.so; NULL: none */
+    const char *const *argument;
+    uint32_t argument_count;
+};
+
+/* argv of bubblewrap, NULL-terminated; argv[0] is its path. Points into `text`: not to be copied. */
+struct sandbox_command {
+    char *argv[SANDBOX_ARGUMENTS_MAX + 1];
+    uint32_t count;
+    char text[SANDBOX_TEXT_BYTES];
+    size_t used;
+    bool overflow;
+};
+
+/* bubblewrap is PERIGEE_BWRAP when that is set and not empty, and then nothing else; else the first `bwrap` of PATH.
+ * ERR_UNAVAILABLE also when a file of the spec cannot be read; ERR_TOO_LARGE. */
+MUST_USE enum err sandbox_command_make(struct sandbox_command *out, const struct sandbox_spec *spec,
+                                       char *why, size_t why_len);
+
+struct sandbox_limits {
+    uint64_t memory_bytes; /* private memory beyond what is mapped when the limits are set */
+    uint64_t file_bytes;   /* largest memfd */
+};
+
+/* Check the outer wall, put up the inner one, and check that too. There is no way back. Load every library first. */
+MUST_USE enum err sandbox_enter(const struct sandbox_limits *limits, char *why, size_t why_len);
+
+#endif
