@@ -137,12 +137,10 @@ void api_run(const struct http_request *q, struct http_reply *reply)
 static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct opening *o, struct span plain)
 {
     struct receipt_parts parts = {.consortium = daemon_home(o->daemon)->consortium};
-    struct run_id id;
     union body *body = malloc(sizeof *body);
     if (body == NULL) return ERR_NO_MEMORY;
-    memcpy(id.bytes, o->run->record->id.bytes, sizeof id.bytes);
-    enum err err = bundle_collect(bundle, core_registry(daemon_core(o->daemon)), id);
-    if (err == OK) err = body_decode(body, KIND_RECEIPT, o->run->receipt->body);
+    enum err err = body_decode(body, KIND_RECEIPT, o->run->receipt->body);
+    if (err == OK) err = bundle_of_ids(bundle, core_chain(daemon_core(o->daemon)), body->RECEIPT.records);
     if (err == OK) {
         parts.bundle = buffer_span(bundle);
         parts.body = body->RECEIPT;
