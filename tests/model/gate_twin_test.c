@@ -219,31 +219,40 @@ static void twin_noise(int64_t sums[TWIN_STATS_MAX][6], const uint8_t seed32[32]
 static const char *const sex_names[] = {"f", "m", "z", "other"};
 static const char *const site_names[] = {"1", "2", "3", "99"};
 
-static size_t put_value(char *at, int64_t thousandths)
+static void put_value(struct buffer *out, int64_t thousandths)
 {
-    if (thousandths == NULL_VALUE) return (size_t)sprintf(at, ",");
+    buffer_put_u8(out, ',');
+    if (thousandths == NULL_VALUE) return;
+    if (thousandths < 0) buffer_put_u8(out, '-');
     int64_t size = thousandths < 0 ? -thousandths : thousandths;
-    return (size_t)sprintf(at, ",%s%lld.%03lld", thousandths < 0 ? "-" : "", (long long)(size / 1000),
-                           (long long)(size % 1000));
+    buffer_put_decimal(out, size / 1000);
+    buffer_put_u8(out, '.');
+    for (int64_t unit = 100; unit > 0; unit /= 10) buffer_put_u8(out, (uint8_t)('0' + size / unit % 10));
+}
+
+static void put_person(struct buffer *out, const struct person *p)
+{
+    buffer_put_text(out, p->unit < 0 ? "NA" : "p-");
+    if (p->unit >= 0) buffer_put_decimal(out, p->unit);
+    buffer_put_u8(out, ',');
+    buffer_put_text(out, p->sex < 0 ? "NA" : sex_names[p->sex]);
+    buffer_put_u8(out, ',');
+    buffer_put_text(out, p->site < 0 ? "NA" : site_names[p->site]);
+    put_value(out, p->x[0]);
+    put_value(out, p->x[1]);
+    buffer_put_text(out, p->kept ? ",true\n" : ",false\n");
 }
 
 static int write_rows(int input)
 {
-    static char text[TEXT];
-    size_t len = world.header ? (size_t)sprintf(text, "id,sex,site,x0,x1,keep\n") : 0;
-    for (int r = 0; r < world.row_count[input]; r++) {
-        const struct person *p = &world.row[input][r];
-        len += p->unit < 0 ? (size_t)sprintf(text + len, "NA") : (size_t)sprintf(text + len, "p-%d", p->unit);
-        len += (size_t)sprintf(text + len, ",%s,%s", p->sex < 0 ? "NA" : sex_names[p->sex],
-                               p->site < 0 ? "NA" : site_names[p->site]);
-        len += put_value(text + len, p->x[0]);
-        len += put_value(text + len, p->x[1]);
-        len += (size_t)sprintf(text + len, ",%s\n", p->kept ? "true" : "false");
-    }
-    assert_true(len < TEXT);
+    static uint8_t text[TEXT];
+    struct buffer out = BUFFER_OF(text);
+    if (world.header) buffer_put_text(&out, "id,sex,site,x0,x1,keep\n");
+    for (int r = 0; r < world.row_count[input]; r++) put_person(&out, &world.row[input][r]);
+    assert_int_equal(buffer_done(&out), OK);
     int fd = memfd_create("rows", MFD_CLOEXEC);
     assert_true(fd >= 0);
-    assert_int_equal(write(fd, text, len), (ssize_t)len);
+    assert_int_equal(write(fd, text, out.len), (ssize_t)out.len);
     return fd;
 }
 

@@ -255,8 +255,9 @@ static void a_failure_says_nothing(void **state)
 static const char *const hostile[] = {
     "SELECT id AS u, g, x AS v FROM input",
     "SELECT id AS u, g, 1 / (x - 1) AS v FROM input",
-    "SELECT id AS u, CASE WHEN id = 'u1' THEN 'f' ELSE g END AS g, CASE WHEN id = 'u1' THEN 1e308 ELSE x END "
-    "AS v FROM input",
+    ("SELECT id AS u, CASE WHEN id = 'u1' THEN 'f' ELSE g END AS g, CASE WHEN id = 'u1' THEN 1e308 ELSE x "
+     "END "
+     "AS v FROM input"),
     "SELECT id AS u, g, CAST(g AS INTEGER) AS v FROM input",
     "SELECT id AS u, g, a + a + a AS v FROM input WHERE a + 1 > 0 OR flag",
     "SELECT id AS u, g, CASE WHEN flag THEN CAST('boom' AS INTEGER) ELSE a END AS v FROM input",
@@ -268,7 +269,7 @@ static const char *const hostile[] = {
     "SELECT id AS u, g, CASE WHEN id IN (1, 2) THEN 1 ELSE -1000000000 END AS v FROM input",
 };
 
-enum { HOSTILE = sizeof hostile / sizeof *hostile, TEXT = 4096, ROWS_MAX = 24 };
+enum { HOSTILE = sizeof hostile / sizeof *hostile, TEXT = 4096, ROWS_MAX = 24, LINE = 128 };
 
 static uint64_t seed;
 
@@ -286,16 +287,13 @@ static size_t put_line(char *at, uint32_t unit)
     static const char *const groups[] = {"f", "m", "f", "m", "q", "?"};
     static const char *const integers[] = {
         "0", "1", "-1", "50", "9223372036854775807", "-9223372036854775808", "?", "12"};
-    static const char *const decimals[] = {"0.05",   "-0.05",       "90",           "-10",  "1e308",
-                                           "-1e308", "nan",         "inf",          "-inf", "?",
-                                           "1",      "12345678.25", "-99999999999", "44.95"};
+    static const char *const decimals[] = {"0.05",   "-0.05", "90",          "-10",         "1e308",
+                                           "-1e308", "nan",   "inf",         "-inf",        "?",
+                                           "1",      "44.95", "12345678.25", "-99999999999"};
+    static const char *const flags[] = {"true", "false", "?"};
     static const char *const dates[] = {"2020-01-01", "1900-12-31", "?", "9999-12-31"};
-    return (size_t)sprintf(at, "u%u,%s,%s,%s,%s,%s\n", unit, groups[pick(6)], integers[pick(8)],
-                           decimals[pick(14)],
-                           pick(3) == 0   ? "?"
-                           : pick(2) == 0 ? "true"
-                                          : "false",
-                           dates[pick(4)]);
+    return (size_t)snprintf(at, LINE, "u%u,%s,%s,%s,%s,%s\n", unit, groups[pick(6)], integers[pick(8)],
+                            decimals[pick(14)], flags[pick(3)], dates[pick(4)]);
 }
 
 /* Two datasets that differ in the rows of unit 1 alone, which is as often a new unit's (u9), in any order. */

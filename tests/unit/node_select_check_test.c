@@ -270,16 +270,19 @@ static void alias_cannot_stand_for_a_column(void **state)
     select_plan_free(&plan);
 }
 
-static char *nested(size_t depth)
+/* abs(abs(... x)) in static memory. */
+static const char *nested(size_t depth)
 {
-    char *sql = calloc(1, 8 * depth + 64);
-    assert_non_null(sql);
-    strcat(sql, "SELECT ");
-    for (size_t i = 0; i < depth; i++) strcat(sql, "abs(");
-    strcat(sql, "x");
-    for (size_t i = 0; i < depth; i++) strcat(sql, ")");
-    strcat(sql, " AS v FROM input");
-    return sql;
+    static uint8_t text[SELECT_BYTES_MAX];
+    struct buffer sql = BUFFER_OF(text);
+    buffer_put_text(&sql, "SELECT ");
+    for (size_t i = 0; i < depth; i++) buffer_put_text(&sql, "abs(");
+    buffer_put_text(&sql, "x");
+    for (size_t i = 0; i < depth; i++) buffer_put_text(&sql, ")");
+    buffer_put_text(&sql, " AS v FROM input");
+    buffer_put_zero(&sql);
+    assert_int_equal(buffer_done(&sql), OK);
+    return (const char *)text;
 }
 
 static void bounds_depth_and_length(void **state)
@@ -287,16 +290,13 @@ static void bounds_depth_and_length(void **state)
     (void)state;
     struct select_plan plan;
     char why[512];
-    char *sql = nested(SELECT_DEPTH_MAX - 1);
+    const char *sql = nested(SELECT_DEPTH_MAX - 1);
     assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), OK);
     select_plan_free(&plan);
-    free(sql);
     sql = nested(SELECT_DEPTH_MAX);
     assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), ERR_SQL);
-    free(sql);
     sql = nested(1500); /* DuckDB's own limit is 1000 */
     assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), ERR_SQL);
-    free(sql);
     char *large = malloc(SELECT_BYTES_MAX + 1);
     memset(large, ' ', SELECT_BYTES_MAX + 1);
     assert_int_equal(select_check(&plan, span_make(large, SELECT_BYTES_MAX + 1), &schema, why, sizeof why),
