@@ -1,0 +1,652 @@
+#include "node/http.h"
+
+#include "proto/base/panic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <libwebsockets.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum {
+    HTTP_HEAD_MAX = 8192, /* request line and headers */
+    HTTP_CONNECTIONS_MAX = 256,
+    HTTP_DESCRIPTORS_MAX = HTTP_CONNECTIONS_MAX + 16,
+    HTTP_KEY_MAX = 200,
+    HTTP_DETAIL_MAX = 2048,
+    HTTP_PIECE_BYTES = 128 * 1024,
+    HTTP_REQUEST_SECONDS =
+        30, /* for the rest of a request to arrive, and for each piece of an answer to leave */
+    HTTP_WATCH_MS = 500,
+    HTTP_QUERY_MAX = 32,
+    HTTP_NAME_MAX = 64,
+};
+
+enum http_stage {
+    HTTP_COLLECTING, /* the body is arriving */
+    HTTP_PENDING,    /* the handler has it */
+    HTTP_SENDING,    /* answered */
+};
+
+struct http_reply {
+    struct http *http;
+    struct http_reply *next, **link;
+    struct lws *wsi; /* NULL when the client has gone */
+    enum http_stage stage;
+    const char *method;
+    char *path;
+    json_t *query;
+    char idempotency_key[HTTP_KEY_MAX + 1];
+    uint8_t *body;
+    size_t body_len, body_cap, body_declared;
+    int status;
+    char allow[64];  /* methods, for a 405 */
+    uint8_t *answer; /* LWS_PRE bytes of room, then the text */
+    size_t answer_len, answer_sent;
+    bool head_sent;
+};
+
+struct http {
+    struct lws_context *lws; /* set to NULL by libwebsockets when it is gone */
+    struct lws_protocols protocol[2];
+    void *loop;
+    const struct http_route *routes;
+    void *context;
+    struct http_reply *replies;
+    char *socket_path;
+    int lock_fd;
+    uv_timer_t watch;  /* clients that left while their answer was due */
+    uv_idle_t closing; /* runs while closing */
+    const uv_handle_t *lws_timer,
+        *lws_idle; /* libwebsockets' own: when they are gone, nothing of it is left in the loop */
+    bool lws_handles_left;
+    uint32_t handles_open;
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+/* --- Replies -------------------------------------------------------------------------------------------- */
+
+static struct http_reply *reply_new(struct http *h, struct lws *wsi)
+{
+    struct http_reply *r = calloc(1, sizeof *r);
+    if (r == NULL) return NULL;
+    r->http = h;
+    r->wsi = wsi;
+    r->query = json_object();
+    r->next = h->replies;
+    r->link = &h->replies;
+    if (r->next != NULL) r->next->link = &r->next;
+    h->replies = r;
+    return r;
+}
+
+static void reply_free(struct http_reply *r)
+{
+    *r->link = r->next;
+    if (r->next != NULL) r->next->link = r->link;
+    json_decref(r->query);
+    free(r->path);
+    free(r->body);
+    free(r->answer);
+    free(r);
+}
+
+/* The client has gone. A reply that a handler still holds lives until it is answered. */
+static void reply_lost(struct http_reply *r)
+{
+    r->wsi = NULL;
+    if (r->stage != HTTP_PENDING) reply_free(r);
+}
+
+static bool reply_render(struct http_reply *r, const json_t *body)
+{
+    if (body == NULL) return true;
+    size_t len = json_dumpb(body, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
+    r->answer = len == 0 ? NULL : malloc(LWS_PRE + len + 1);
+    if (r->answer == NULL) return false;
+    r->answer_len = json_dumpb(body, (char *)r->answer + LWS_PRE, len, JSON_COMPACT | JSON_ENCODE_ANY);
+    ASSERT(r->answer_len == len);
+    r->answer[LWS_PRE + len] = '\n';
+    r->answer_len++;
+    return true;
+}
+
+void http_answer(struct http_reply *r, int status, json_t *body)
+{
+    ASSERT(r->stage == HTTP_PENDING);
+    r->stage = HTTP_SENDING;
+    r->status = status;
+    if (r->wsi == NULL) {
+        json_decref(body);
+        reply_free(r);
+        return;
+    }
+    if (!reply_render(r, body)) r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
+    json_decref(body);
+    lws_set_timeout(r->wsi, PENDING_TIMEOUT_HTTP_CONTENT, HTTP_REQUEST_SECONDS);
+    (void)lws_rx_flow_control(r->wsi, 1); /* libwebsockets writes nothing while it may not read */
+    (void)lws_callback_on_writable(r->wsi);
+}
+
+static const char *status_title(int status)
+{
+    switch (status) {
+    case 400: return "Bad request";
+    case 403: return "Forbidden";
+    case 404: return "Not found";
+    case 405: return "Method not allowed";
+    case 409: return "Conflict";
+    case 411: return "Length required";
+    case 413: return "Content too large";
+    case 422: return "Unprocessable content";
+    case 429: return "Too many requests";
+    case 503: return "Service unavailable";
+    }
+    return status < 500 ? "Refused" : "Internal error";
+}
+
+/* Text that may have been cut inside a character, or come from outside. */
+static json_t *text_value(char *text)
+{
+    json_t *value = json_string(text);
+    if (value != NULL) return value;
+    for (char *at = text; *at != 0; at++) {
+        if ((*at & 0x80) != 0) *at = '?';
+    }
+    return json_string(text);
+}
+
+void http_problem(struct http_reply *r, int status, const char *reason, const char *detail_format, ...)
+{
+    char detail[HTTP_DETAIL_MAX], type[96];
+    va_list arguments;
+    va_start(arguments, detail_format);
+    (void)vsnprintf(detail, sizeof detail, detail_format, arguments);
+    va_end(arguments);
+    (void)snprintf(type, sizeof type, "urn:perigee:%s", reason);
+    json_t *body = json_object();
+    (void)json_object_set_new(body, "type", json_string(type));
+    (void)json_object_set_new(body, "title", json_string(status_title(status)));
+    (void)json_object_set_new(body, "status", json_integer(status));
+    (void)json_object_set_new(body, "detail", text_value(detail));
+    (void)json_object_set_new(body, "reason", json_string(reason));
+    http_answer(r, status, body);
+}
+
+/* --- Routes --------------------------------------------------------------------------------------------- */
+
+/* Whether `path` has the shape of `pattern`; notes where the values of its braces lie. */
+static bool route_matches(const char *pattern, const char *path, struct span param[HTTP_PARAMS_MAX])
+{
+    uint32_t count = 0;
+    while (*pattern != 0) {
+        if (*pattern != '{') {
+            if (*pattern++ != *path++) return false;
+            continue;
+        }
+        size_t len = strcspn(path, "/");
+        ASSERT(count < HTTP_PARAMS_MAX);
+        if (len == 0) return false;
+        param[count++] = span_make(path, len);
+        path += len;
+        pattern += strcspn(pattern, "}");
+        ASSERT(*pattern == '}');
+        pattern++;
+    }
+    return *path == 0;
+}
+
+static void route_allows(struct http_reply *r, const char *method)
+{
+    size_t len = strlen(r->allow);
+    if (strstr(r->allow, method) != NULL) return;
+    (void)snprintf(r->allow + len, sizeof r->allow - len, "%s%s", len == 0 ? "" : ", ", method);
+}
+
+static const struct http_route *route_find(struct http_reply *r, struct span param[HTTP_PARAMS_MAX])
+{
+    for (const struct http_route *route = r->http->routes; route->method != NULL; route++) {
+        memset(param, 0, HTTP_PARAMS_MAX * sizeof *param);
+        if (!route_matches(route->path, r->path, param)) continue;
+        if (strcmp(route->method, r->method) == 0) return route;
+        route_allows(r, route->method);
+    }
+    return NULL;
+}
+
+static json_t *body_parse(struct http_reply *r, json_error_t *error)
+{
+    json_t *body = json_loadb((const char *)r->body, r->body_len, JSON_REJECT_DUPLICATES, error);
+    if (body == NULL || json_is_object(body)) return body;
+    json_decref(body);
+    (void)snprintf(error->text, sizeof error->text, "the body is not an object");
+    error->line = error->column = 1;
+    return NULL;
+}
+
+/* Values of braces become strings by ending them in a copy of the path. */
+static void route_call(struct http_reply *r, const struct http_route *route, char *values,
+                       const struct span param[HTTP_PARAMS_MAX], json_t *body)
+{
+    struct http_request request = {.method = r->method,
+                                   .path = r->path,
+                                   .query = r->query,
+                                   .body = body,
+                                   .idempotency_key = r->idempotency_key[0] == 0 ? NULL : r->idempotency_key,
+                                   .context = r->http->context};
+    for (uint32_t i = 0; i < HTTP_PARAMS_MAX && param[i].data != NULL; i++) {
+        char *value = values + (param[i].data - (const uint8_t *)r->path);
+        value[param[i].len] = 0;
+        request.param[i] = value;
+    }
+    route->handle(&request, r);
+}
+
+/* The whole request is here. What a client sends after it is not read: one request a connection. */
+static void request_complete(struct http_reply *r)
+{
+    struct span param[HTTP_PARAMS_MAX];
+    json_error_t error;
+    r->stage = HTTP_PENDING;
+    lws_set_timeout(r->wsi, NO_PENDING_TIMEOUT, 0);
+    const struct http_route *route = route_find(r, param);
+    if (route == NULL && r->allow[0] != 0) {
+        http_problem(r, 405, "method", "%s is not a method of this path; it has %s", r->method, r->allow);
+        return;
+    }
+    if (route == NULL) {
+        http_problem(r, 404, "no-such-path", "nothing is served under this path; see the list of paths");
+        return;
+    }
+    json_t *body = r->body_len == 0 ? NULL : body_parse(r, &error);
+    if (r->body_len > 0 && body == NULL) {
+        http_problem(r, 400, "bad-json",
+                     "expected one JSON object without duplicate keys; line %d, column %d: %s", error.line,
+                     error.column, error.text);
+        return;
+    }
+    free(r->body);
+    r->body = NULL;
+    char *values = strdup(r->path);
+    if (values == NULL)
+        http_problem(r, 500, "no-memory", "out of memory");
+    else
+        route_call(r, route, values, param, body);
+    free(values);
+    json_decref(body);
+}
+
+/* --- Reading a request ---------------------------------------------------------------------------------- */
+
+static const char *method_name(int method)
+{
+    static const char *const names[] = {
+        [LWSHUMETH_GET] = "GET",         [LWSHUMETH_POST] = "POST",   [LWSHUMETH_OPTIONS] = "OPTIONS",
+        [LWSHUMETH_PUT] = "PUT",         [LWSHUMETH_PATCH] = "PATCH", [LWSHUMETH_DELETE] = "DELETE",
+        [LWSHUMETH_CONNECT] = "CONNECT", [LWSHUMETH_HEAD] = "HEAD"};
+    return method < 0 || method >= (int)(sizeof names / sizeof *names) ? NULL : names[method];
+}
+
+/* Answer before the request has arrived whole: the connection ends with the answer. */
+static void refuse(struct http_reply *r, int status, const char *reason, const char *detail)
+{
+    r->stage = HTTP_PENDING;
+    http_problem(r, status, reason, "%s", detail);
+}
+
+static bool query_add(struct http_reply *r, const char *text)
+{
+    const char *equals = strchr(text, '=');
+    char name[HTTP_NAME_MAX + 1];
+    size_t len = equals == NULL ? strlen(text) : (size_t)(equals - text);
+    if (len == 0 || len >= sizeof name) return false;
+    memcpy(name, text, len);
+    name[len] = 0;
+    if (json_object_get(r->query, name) != NULL) return false;
+    return json_object_set_new(r->query, name, json_string(equals == NULL ? "" : equals + 1)) == 0;
+}
+
+static bool read_query(struct http_reply *r)
+{
+    char text
+        [HTTP_HEAD_MAX]; /* a fragment is never longer than all headers, so none is left out for its size */
+    for (int i = 0; i <= HTTP_QUERY_MAX; i++) {
+        int len = lws_hdr_copy_fragment(r->wsi, text, sizeof text, WSI_TOKEN_HTTP_URI_ARGS, i);
+        if (len <= 0) return true;
+        if (strlen(text) != (size_t)len || !query_add(r, text)) return false;
+    }
+    return false;
+}
+
+static bool read_key(struct http_reply *r)
+{
+    static const char name[] = "idempotency-key:";
+    int len = lws_hdr_custom_length(r->wsi, name, sizeof name - 1);
+    if (len <= 0) return true;
+    if (len > HTTP_KEY_MAX) return false;
+    return lws_hdr_custom_copy(r->wsi, r->idempotency_key, sizeof r->idempotency_key, name,
+                               sizeof name - 1) == len;
+}
+
+/* No length means no body: that is what the standard says, and what some clients send for an empty POST. */
+static bool read_length(struct http_reply *r)
+{
+    char text[24];
+    if (lws_hdr_total_length(r->wsi, WSI_TOKEN_HTTP_CONTENT_LENGTH) == 0) return true;
+    int len = lws_hdr_copy(r->wsi, text, sizeof text, WSI_TOKEN_HTTP_CONTENT_LENGTH);
+    if (len <= 0 || len > 15 || strspn(text, "0123456789") != (size_t)len) return false;
+    r->body_declared = strtoull(text, NULL, 10);
+    return true;
+}
+
+static void request_head(struct http_reply *r)
+{
+    if (lws_hdr_total_length(r->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
+        refuse(r, 411, "length-required", "a body needs Content-Length; transfer encodings are not accepted");
+    else if (!read_length(r))
+        refuse(r, 400, "bad-length", "Content-Length is not one decimal number");
+    else if (r->body_declared > HTTP_BODY_MAX)
+        refuse(r, 413, "too-large", "a request body has at most 4 MiB");
+    else if (!read_query(r))
+        refuse(r, 400, "bad-query",
+               "the query has a name twice, a name too long, too many names or bytes that are not text");
+    else if (!read_key(r))
+        refuse(r, 400, "bad-idempotency-key", "Idempotency-Key has at most 200 characters");
+    else if (r->body_declared == 0)
+        request_complete(r);
+}
+
+static int request_begin(struct lws *wsi, struct http_reply **slot, const char *path, size_t path_len)
+{
+    struct http *h = lws_context_user(lws_get_context(wsi));
+    char *uri;
+    int uri_len;
+    const char *method = method_name(lws_http_get_uri_and_method(wsi, &uri, &uri_len));
+    if (method == NULL || *slot != NULL || memchr(path, 0, path_len) != NULL) return -1;
+    struct http_reply *r = reply_new(h, wsi);
+    if (r == NULL) return -1;
+    *slot = r;
+    r->method = method;
+    r->path = strndup(path, path_len);
+    if (r->path == NULL || r->query == NULL) return -1;
+    request_head(r);
+    return 0;
+}
+
+static int request_body(struct http_reply *r, const uint8_t *bytes, size_t len)
+{
+    if (r->stage != HTTP_COLLECTING || len == 0) return 0; /* answered already: the rest is not wanted */
+    if (len > r->body_declared - r->body_len) return -1;
+    if (len > r->body_cap - r->body_len) {
+        size_t cap = 2 * (r->body_len + len);
+        uint8_t *grown = realloc(r->body, cap);
+        if (grown == NULL) return -1;
+        r->body = grown;
+        r->body_cap = cap;
+    }
+    memcpy(r->body + r->body_len, bytes, len);
+    r->body_len += len;
+    return 0;
+}
+
+/* --- Writing an answer ---------------------------------------------------------------------------------- */
+
+static int send_head(struct http_reply *r)
+{
+    char head[LWS_PRE + 512];
+    bool is_problem = r->status >= 400;
+    int len =
+        snprintf(head + LWS_PRE, sizeof head - LWS_PRE,
+                 "HTTP/1.1 %d %s\r\nContent-Type: application/%sjson\r\nContent-Length: %zu\r\n"
+                 "%s%s%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
+                 r->status, is_problem ? status_title(r->status) : "OK", is_problem ? "problem+" : "",
+                 r->answer_len, r->allow[0] == 0 ? "" : "Allow: ", r->allow, r->allow[0] == 0 ? "" : "\r\n");
+    r->head_sent = true;
+    if (strcmp(r->method, "HEAD") == 0) r->answer_sent = r->answer_len;
+    return lws_write(r->wsi, (unsigned char *)head + LWS_PRE, (size_t)len, LWS_WRITE_HTTP_HEADERS) < len ? -1
+                                                                                                         : 0;
+}
+
+/* libwebsockets calls this again only when all bytes of the last piece have left it. */
+static int answer_more(struct http_reply *r)
+{
+    if (r->stage != HTTP_SENDING) return 0;
+    lws_set_timeout(r->wsi, PENDING_TIMEOUT_HTTP_CONTENT, HTTP_REQUEST_SECONDS);
+    if (!r->head_sent) {
+        if (send_head(r) != 0) return -1;
+    } else if (r->answer_sent == r->answer_len) {
+        return -1; /* complete: close */
+    } else {
+        size_t len = r->answer_len - r->answer_sent;
+        if (len > HTTP_PIECE_BYTES) len = HTTP_PIECE_BYTES;
+        if (lws_write(r->wsi, r->answer + LWS_PRE + r->answer_sent, len, LWS_WRITE_HTTP) < (int)len)
+            return -1;
+        r->answer_sent += len;
+    }
+    return lws_callback_on_writable(r->wsi) < 0 ? -1 : 0;
+}
+
+/* Nothing is read from a connection once its request is complete (libwebsockets would spin on bytes it has no
+ * state for), so nobody would notice that its client has left. */
+static void watch_clients(uv_timer_t *timer)
+{
+    struct http *h = timer->data;
+    for (struct http_reply *r = h->replies, *next; r != NULL; r = next) {
+        next = r->next;
+        if (r->wsi == NULL || r->stage != HTTP_PENDING) continue;
+        struct pollfd p = {.fd = lws_get_socket_fd(r->wsi)};
+        if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0)
+            lws_set_timeout(r->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+    }
+}
+
+/* --- Events of libwebsockets ---------------------------------------------------------------------------- */
+
+static bool peer_is_ours(int fd)
+{
+    struct ucred peer;
+    socklen_t len = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) return false;
+    return peer.uid == 0 || peer.uid == geteuid();
+}
+
+static int http_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
+{
+    struct http_reply **slot = user;
+    int result = 0;
+    if (reason == LWS_CALLBACK_FILTER_NETWORK_CONNECTION) return peer_is_ours((int)(intptr_t)in) ? 0 : -1;
+    if (reason == LWS_CALLBACK_HTTP) {
+        result = request_begin(wsi, slot, in, len);
+    } else if (slot == NULL || *slot == NULL) {
+        return 0;
+    } else if (reason == LWS_CALLBACK_HTTP_BODY) {
+        result = request_body(*slot, in, len);
+    } else if (reason == LWS_CALLBACK_HTTP_BODY_COMPLETION) {
+        if ((*slot)->stage == HTTP_COLLECTING) request_complete(*slot);
+    } else if (reason == LWS_CALLBACK_HTTP_WRITEABLE) {
+        return answer_more(*slot);
+    } else if (reason == LWS_CALLBACK_CLOSED_HTTP) {
+        reply_lost(*slot);
+        *slot = NULL;
+        return 0;
+    }
+    if (result == 0 && *slot != NULL && (*slot)->stage == HTTP_PENDING) (void)lws_rx_flow_control(wsi, 0);
+    return result;
+}
+
+static void http_log(int level, const char *line)
+{
+    (void)level;
+    /* It reports the ordinary end of a foreign loop as an error. */
+    if (strstr(line, "lws_libuv_stop") == NULL) (void)fprintf(stderr, "http: %s", line);
+}
+
+/* --- Opening -------------------------------------------------------------------------------------------- */
+
+/* Of two servers starting at once, one gets the lock; it is held until the socket file is gone. */
+static enum err lock_path(struct http *h)
+{
+    char name[sizeof(((struct sockaddr_un *)0)->sun_path) + 8];
+    (void)snprintf(name, sizeof name, "%s.lock", h->socket_path);
+    h->lock_fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (h->lock_fd < 0) return ERR_IO;
+    if (flock(h->lock_fd, LOCK_EX | LOCK_NB) == 0) return OK;
+    return errno == EWOULDBLOCK ? ERR_BUSY : ERR_IO;
+}
+
+/* A socket file may be left by a dead process; libwebsockets removes what is there, so look first. */
+static enum err probe_path(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct stat status;
+    if (lstat(path, &status) != 0) return errno == ENOENT ? OK : ERR_IO;
+    if (!S_ISSOCK(status.st_mode)) return ERR_CONFLICT;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0) return ERR_IO;
+    memcpy(address.sun_path, path, strlen(path) + 1);
+    int answered = connect(fd, (const struct sockaddr *)&address, sizeof address);
+    enum err err = answered == 0 || errno == EAGAIN ? ERR_BUSY : errno == ECONNREFUSED ? OK : ERR_IO;
+    (void)close(fd);
+    return err;
+}
+
+static void note_handle(uv_handle_t *handle, void *context)
+{
+    struct http *h = context;
+    if (handle == (uv_handle_t *)&h->watch || handle == (uv_handle_t *)&h->closing) return;
+    if (handle->type == UV_TIMER)
+        h->lws_timer = handle; /* the walk is in order of creation: the last one is theirs */
+    if (handle->type == UV_IDLE) h->lws_idle = handle;
+}
+
+static enum err create_context(struct http *h)
+{
+    struct lws_context_creation_info info = {
+        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_UNIX_SOCK |
+                   LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
+        .iface = h->socket_path,
+        .protocols = h->protocol,
+        .user = h,
+        .foreign_loops = &h->loop,
+        .pcontext = &h->lws,
+        .max_http_header_data = HTTP_HEAD_MAX,
+        .max_http_header_pool = HTTP_CONNECTIONS_MAX,
+        .fd_limit_per_thread = HTTP_DESCRIPTORS_MAX,
+        .timeout_secs = HTTP_REQUEST_SECONDS,
+    };
+    struct stat status;
+    lws_set_log_level(LLL_ERR, http_log);
+    mode_t before = umask(0177);
+    h->lws = lws_create_context(&info);
+    (void)umask(before);
+    if (h->lws == NULL) return ERR_IO;
+    uv_walk(h->loop, note_handle, h);
+    ASSERT(h->lws_timer != NULL && h->lws_idle != NULL);
+    return stat(h->socket_path, &status) == 0 && S_ISSOCK(status.st_mode) && (status.st_mode & 0177) == 0
+               ? OK
+               : ERR_IO;
+}
+
+static void http_free(struct http *h)
+{
+    while (h->replies != NULL) reply_free(h->replies);
+    if (h->lock_fd >= 0) (void)close(h->lock_fd);
+    free(h->socket_path);
+    free(h);
+}
+
+static void init_handles(struct http *h, uv_loop_t *loop)
+{
+    (void)uv_timer_init(loop, &h->watch);
+    (void)uv_idle_init(loop, &h->closing);
+    h->watch.data = h->closing.data = h;
+    h->handles_open = 2;
+    (void)uv_timer_start(&h->watch, watch_clients, HTTP_WATCH_MS, HTTP_WATCH_MS);
+}
+
+enum err http_open(struct http **out, const struct http_options *options)
+{
+    *out = NULL;
+    if (strlen(options->socket_path) >= sizeof(((struct sockaddr_un *)0)->sun_path)) return ERR_TOO_LARGE;
+    struct http *h = calloc(1, sizeof *h);
+    if (h == NULL) return ERR_NO_MEMORY;
+    h->lock_fd = -1;
+    h->loop = options->loop;
+    h->routes = options->routes;
+    h->context = options->context;
+    h->socket_path = strdup(options->socket_path);
+    h->protocol[0] = (struct lws_protocols){
+        .name = "http", .callback = http_event, .per_session_data_size = sizeof(struct http_reply *)};
+    enum err err = h->socket_path == NULL ? ERR_NO_MEMORY : OK;
+    if (err == OK) err = probe_path(h->socket_path);
+    if (err == OK) err = lock_path(h);
+    if (err == OK) err = probe_path(h->socket_path); /* again, now that nobody else can start */
+    if (err != OK) {
+        http_free(h);
+        return err;
+    }
+    init_handles(h, options->loop);
+    err = create_context(h);
+    if (err == OK)
+        *out = h;
+    else
+        http_close(h, NULL, NULL);
+    return err;
+}
+
+/* --- Closing -------------------------------------------------------------------------------------------- */
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct http *h = handle->data;
+    if (--h->handles_open > 0) return;
+    void (*closed)(void *) = h->closed;
+    void *context = h->closed_context;
+    http_free(h);
+    if (closed != NULL) closed(context);
+}
+
+static void find_handle(uv_handle_t *handle, void *context)
+{
+    struct http *h = context;
+    if (handle == h->lws_timer || handle == h->lws_idle) h->lws_handles_left = true;
+}
+
+/* With a foreign loop libwebsockets is destroyed in two steps: the first asks its handles to close, the second
+ * frees the memory they are in, so it must come after the last of them has left the loop. */
+static void close_step(uv_idle_t *idle)
+{
+    struct http *h = idle->data;
+    h->lws_handles_left = false;
+    if (h->lws != NULL) uv_walk(h->loop, find_handle, h);
+    if (h->lws_handles_left) return;
+    if (h->lws != NULL) lws_context_destroy(h->lws);
+    if (h->lws != NULL) return;
+    uv_close((uv_handle_t *)&h->closing, handle_closed);
+    uv_close((uv_handle_t *)&h->watch, handle_closed);
+}
+
+static void close_begin(uv_idle_t *idle)
+{
+    struct http *h = idle->data;
+    (void)uv_idle_stop(idle);
+    (void)uv_idle_start(idle, close_step);
+    if (h->lws != NULL) lws_context_destroy(h->lws); /* from here: never inside one of its own events */
+}
+
+void http_close(struct http *h, void (*closed)(void *context), void *context)
+{
+    h->closed = closed;
+    h->closed_context = context;
+    (void)uv_timer_stop(&h->watch);
+    (void)uv_idle_start(&h->closing, close_begin);
+}
