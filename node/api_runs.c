@@ -140,7 +140,11 @@ static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct 
     union body *body = malloc(sizeof *body);
     if (body == NULL) return ERR_NO_MEMORY;
     enum err err = body_decode(body, KIND_RECEIPT, o->run->receipt->body);
-    if (err == OK) err = bundle_of_ids(bundle, core_chain(daemon_core(o->daemon)), body->RECEIPT.records);
+    void *memory = calloc(1, 1 << 20);
+    if (memory == NULL) err = ERR_NO_MEMORY;
+    struct arena scratch = {memory, 0, memory != NULL ? 1 << 20 : 0};
+    if (err == OK) err = bundle_gather(bundle, &scratch, core_chain(daemon_core(o->daemon)), body->RECEIPT.records);
+    free(memory);
     if (err == OK) {
         parts.bundle = buffer_span(bundle);
         parts.body = body->RECEIPT;

@@ -30,10 +30,6 @@ MUST_USE enum err bundle_collect(struct buffer *out, struct registry *r, struct 
 MUST_USE enum err bundle_gather(struct buffer *out, struct arena *scratch, const struct chain *chain,
                                 struct span ids);
 
-/* The same bundle again, years later, from the record ids a receipt lists. ERR_NOT_FOUND: one is not held here. */
-struct chain;
-MUST_USE enum err bundle_of_ids(struct buffer *out, const struct chain *chain, struct span ids);
-
 struct bundle {
     struct registry *registry;        /* replayed */
     const struct run_entry *run;      /* NULL only when the run record itself was refused */

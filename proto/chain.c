@@ -11,7 +11,6 @@ enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt)
     c->entry = ARENA_ARRAY(arena, struct chain_entry, CAP_RECORDS);
     if (c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
     TRY(index_init(&c->authors, arena, CAP_AUTHORS, salt));
-    TRY(index_init(&c->ids, arena, CAP_RECORDS, salt));
     return index_init(&c->entries, arena, CAP_RECORDS, salt);
 }
 
@@ -77,9 +76,7 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     entry_key(e->key, r->header.author, r->header.seq);
     e->applied = false;
     if (keep(c->arena, &e->record, r) != OK) return NULL;
-    if (index_find(&c->ids, e->record.id.bytes) != INDEX_NONE) return NULL;
     if (index_add(&c->entries, e->key, c->entry_count) != OK) return NULL;
-    if (index_add(&c->ids, e->record.id.bytes, c->entry_count) != OK) return NULL;
     c->entry_count++;
     if (r->header.seq > a->seen) a->seen = r->header.seq;
     return &e->record;
@@ -131,8 +128,12 @@ const struct record *chain_get(const struct chain *c, struct node_id author, uin
     return e != NULL ? &e->record : NULL;
 }
 
-const struct record *chain_find(const struct chain *c, struct record_id id)
+const struct record *chain_find(const struct chain *c, struct node_id author, struct record_id id)
 {
-    uint32_t row = index_find(&c->ids, id.bytes);
-    return row != INDEX_NONE ? &c->entry[row].record : NULL;
+    const struct author *a = find_author(c, author);
+    for (uint64_t seq = a != NULL ? a->seen : 0; seq > 0; seq--) {
+        const struct chain_entry *e = find_entry(c, author, seq);
+        if (e != NULL && ID_EQUAL(e->record.id, id)) return &e->record;
+    }
+    return NULL;
 }

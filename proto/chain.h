@@ -27,7 +27,7 @@ struct chain {
     struct author *author;
     struct chain_entry *entry;
     uint32_t author_count, entry_count;
-    struct index authors, entries, ids;
+    struct index authors, entries;
 };
 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
@@ -47,6 +47,6 @@ bool chain_act_early(struct chain *c, const struct record *kept);
 const struct author *chain_author(const struct chain *c,
                                   struct node_id author); /* NULL when nothing is held */
 const struct record *chain_get(const struct chain *c, struct node_id author, uint64_t seq);
-const struct record *chain_find(const struct chain *c, struct record_id id);
+const struct record *chain_find(const struct chain *c, struct node_id author, struct record_id id);
 
 #endif

@@ -102,7 +102,6 @@
     F(LIST32, measurements, 16)
 #define BODY_RECEIPT(F)                                                                                      \
     F(ID, run, struct run_id)                                                                                \
-    F(LIST32, records, 512)                                                                                  \
     F(LIST32, records, 1024)                                                                                 \
     F(BYTES, core, 4096)                                                                                     \
     F(SIG, core_signature, struct signature)                                                                 \
