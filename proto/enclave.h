@@ -26,35 +26,41 @@ struct core_receipt {
     struct run_id run;
     uint64_t term;
     struct compose_hash compose;
-    struct hash32 bundle;                        /* struct bundle.hash */
-    struct hash32 certificate;                   /* certificate_hash */
-    struct hash32 evidence;                      /* H("perigee/evidence/v1", evidence bytes) */
-    struct node_id enclave;                      /* signing key of this enclave */
+    struct hash32 bundle;      /* struct bundle.hash */
+    struct hash32 certificate; /* certificate_hash */
+    struct hash32 evidence;    /* H("perigee/evidence/v1", evidence bytes) */
+    struct node_id enclave;    /* signing key of this enclave */
     struct kem_public kem;
     struct hash32 challenge;
     uint32_t release_count;
-    struct record_id release[CAP_CUSTODIANS];    /* header ids of the release statements used, charter order */
-    struct hash32 commitment;                    /* output 0 */
+    struct record_id release[CAP_CUSTODIANS]; /* header ids of the release statements used, charter order */
+    struct hash32 commitment;                 /* output 0 */
     struct span engine;
 };
 void core_receipt_encode(struct buffer *out, const struct core_receipt *r);
 MUST_USE enum err core_receipt_decode(struct core_receipt *out, struct span bytes);
 struct hash32 core_receipt_hash(struct span bytes);
-struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run, uint64_t term, struct compose_hash compose,
-                              struct hash32 certificate, struct node_id signing, struct kem_public kem);
+struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run, uint64_t term,
+                              struct compose_hash compose, struct hash32 certificate, struct node_id signing,
+                              struct kem_public kem);
 /* Context of a sealed box on the relay: H("perigee/relay/v1", run, be64 term, be32 custodian, direction byte).
  * direction 0: enclave to custodian, 1: custodian to enclave. */
 struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian, uint8_t direction);
+/* Context of an output box: H("perigee/output-box/v1", run, reader). Its plaintext is salt 32 | output. */
+struct hash32 output_box_context(struct run_id run, struct node_id reader);
+struct hash32 enclave_evidence_hash(struct span evidence);
+/* H("perigee/output/v1", salt, output): hides the output until the salt is out. */
+struct hash32 enclave_commitment(struct hash32 salt, struct span output);
 
 /* FRAME_START: what the host gives a new worker. */
-void enclave_start_frame(struct buffer *out, struct consortium_id consortium, struct run_id run, uint64_t term,
-                         struct span certificate, struct span bundle);
+void enclave_start_frame(struct buffer *out, struct consortium_id consortium, struct run_id run,
+                         uint64_t term, struct span certificate, struct span bundle);
 
 struct enclave;
 
 enum enclave_event_type {
-    ENCLAVE_EVENT_FRAME,           /* from the host */
-    ENCLAVE_EVENT_DONE,            /* an executed effect: err, bytes */
+    ENCLAVE_EVENT_FRAME, /* from the host */
+    ENCLAVE_EVENT_DONE,  /* an executed effect: err, bytes */
     ENCLAVE_EVENT_TICK,
 };
 struct enclave_event {
@@ -68,24 +74,24 @@ struct enclave_event {
 
 /* Effects are executed in order, each answered by ENCLAVE_EVENT_DONE with its token, except FRAME, WIPE and EXIT. */
 enum enclave_effect_type {
-    ENCLAVE_FRAME,                 /* bytes: a frame for the host */
-    ENCLAVE_KEYS,                  /* -> signing public 32 | kem public 32 | challenge 32 */
-    ENCLAVE_EVIDENCE,              /* hash = S -> evidence bytes (SIMULATED in this driver) */
-    ENCLAVE_VERIFY,                /* checks, check_count -> ok, or ERR_SIGNATURE and bytes = be32 index */
-    ENCLAVE_SIGN,                  /* hash -> signature by the enclave's key */
-    ENCLAVE_SEAL,                  /* kem, bytes, context -> box */
-    ENCLAVE_OPEN,                  /* bytes = box, context -> plaintext */
-    ENCLAVE_CONTENT_ID,            /* manifest -> content id 32 */
-    ENCLAVE_CHECK_SHARES,          /* custodian (share index - 1), bytes = shares; keys, labels, envelopes -> ok or ERR_PROOF; kept */
-    ENCLAVE_UNLOCK,                /* t kept shares -> data keys, noise seed and commit salt, all kept by the executor:
+    ENCLAVE_FRAME,      /* bytes: a frame for the host */
+    ENCLAVE_KEYS,       /* -> signing public 32 | kem public 32 | challenge 32 */
+    ENCLAVE_EVIDENCE,   /* hash = S -> evidence bytes (SIMULATED in this driver) */
+    ENCLAVE_VERIFY,     /* checks, check_count -> ok, or ERR_SIGNATURE and bytes = be32 index */
+    ENCLAVE_SIGN,       /* hash -> signature by the enclave's key */
+    ENCLAVE_SEAL,       /* kem, bytes, context -> box */
+    ENCLAVE_OPEN,       /* bytes = box, context -> plaintext */
+    ENCLAVE_CONTENT_ID, /* manifest -> content id 32 */
+    ENCLAVE_CHECK_SHARES, /* custodian (share index - 1), bytes = shares; keys, labels, envelopes -> ok or ERR_PROOF; kept */
+    ENCLAVE_UNLOCK,      /* t kept shares -> data keys, noise seed and commit salt, all kept by the executor:
                                     * seed = HKDF-SHA-256(PRF value, info "perigee/noise-seed/v1"), salt = the same with
                                     * info "perigee/commit-salt/v1" | run; -> salt 32 (it leaves with the output) */
-    ENCLAVE_INPUT_BEGIN,           /* input, bytes = leaf list (32 each): expand its key, check the manifest's commitment and
+    ENCLAVE_INPUT_BEGIN, /* input, bytes = leaf list (32 each): expand its key, check the manifest's commitment and
                                     * root, make its memfd; once per input */
-    ENCLAVE_INPUT_CHUNK,           /* input, chunk, bytes = sealed: check against the leaf, decrypt into the memfd; any order */
-    ENCLAVE_COMPUTE,               /* workflow, all inputs (complete) -> output document bytes (already through the gate) */
-    ENCLAVE_COMMITMENT,            /* bytes = output -> commitment 32 */
-    ENCLAVE_WIPE,                  /* all secrets and memfds */
+    ENCLAVE_INPUT_CHUNK, /* input, chunk, bytes = sealed: check against the leaf, decrypt into the memfd; any order */
+    ENCLAVE_COMPUTE, /* workflow, all inputs (complete) -> output document bytes (already through the gate) */
+    ENCLAVE_COMMITMENT, /* bytes = output -> commitment 32 */
+    ENCLAVE_WIPE,       /* all secrets and memfds */
     ENCLAVE_EXIT,
 };
 struct enclave_effect {
@@ -113,10 +119,10 @@ struct enclave_keys {
     const struct charter *charter;
     uint32_t input_count;
     const struct manifest *manifest[CAP_INPUTS];
-    const struct ddo *ddo[CAP_INPUTS];   /* of each input's dataset: its schema and unit column */
+    const struct ddo *ddo[CAP_INPUTS]; /* of each input's dataset: its schema and unit column */
     struct dt app;
     struct compose_hash compose;
-    struct hash32 prf_input;       /* H("perigee/noise/v1", run id) */
+    struct hash32 prf_input; /* H("perigee/noise/v1", run id) */
     struct run_id run;
 };
 const struct enclave_keys *enclave_keys(const struct enclave *e);

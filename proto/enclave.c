@@ -1,0 +1,203 @@
+#include "proto/enclave_state.h"
+
+#include <string.h>
+
+enum err enclave_new(struct enclave **out, struct arena *arena)
+{
+    struct enclave *e = ARENA_NEW(arena, struct enclave);
+    void *scratch = arena_take(arena, SCRATCH_BYTES, 1);
+    if (e == NULL || scratch == NULL) return ERR_NO_MEMORY;
+    e->arena = arena;
+    e->scratch = arena_make(scratch, SCRATCH_BYTES);
+    e->token_next = 1;
+    *out = e;
+    return OK;
+}
+
+/* --- Effects --------------------------------------------------------------------------------------------------------- */
+
+struct enclave_effect *enclave_emit(struct enclave *e, enum enclave_effect_type type)
+{
+    ASSERT(e->effect_count < EFFECTS_MAX);
+    struct enclave_effect *effect = &e->effect[e->effect_count++];
+    *effect = (struct enclave_effect){.type = type};
+    return effect;
+}
+
+struct enclave_effect *enclave_ask(struct enclave *e, enum enclave_effect_type type, work_step then,
+                                   uint32_t index)
+{
+    uint32_t i = 0;
+    while (i < WORKS_MAX && e->work[i].token != 0) i++;
+    ASSERT(i < WORKS_MAX);
+    e->work[i] = (struct work){e->token_next++, e->phase, then, index};
+    struct enclave_effect *effect = enclave_emit(e, type);
+    effect->token = e->work[i].token;
+    return effect;
+}
+
+struct buffer enclave_buffer(struct enclave *e, size_t cap)
+{
+    void *bytes = arena_take(&e->scratch, cap, 1);
+    ASSERT(bytes != NULL);
+    return buffer_make(bytes, cap);
+}
+
+struct span enclave_copy(struct enclave *e, struct span bytes)
+{
+    struct buffer b = enclave_buffer(e, bytes.len);
+    buffer_put(&b, bytes);
+    return buffer_span(&b);
+}
+
+bool enclave_keep(struct enclave *e, struct span *out, struct span bytes)
+{
+    if (arena_copy(e->arena, out, bytes) == OK) return true;
+    enclave_fail(e, REFUSAL_FULL);
+    return false;
+}
+
+void enclave_state_frame(struct enclave *e, enum run_state state)
+{
+    uint8_t bytes[2] = {FRAME_STATE, (uint8_t)state};
+    enclave_emit(e, ENCLAVE_FRAME)->bytes = enclave_copy(e, SPAN_OF(bytes));
+}
+
+/* The machine's own copies of salt and output go first; keys and plaintext are the executor's to wipe. */
+void enclave_end(struct enclave *e)
+{
+    memset(e->salt.bytes, 0, sizeof e->salt.bytes);
+    if (e->output.len > 0) memset((uint8_t *)(uintptr_t)e->output.data, 0, e->output.len);
+    e->output = SPAN_NONE;
+    e->phase = PHASE_OVER;
+    (void)enclave_emit(e, ENCLAVE_WIPE);
+    (void)enclave_emit(e, ENCLAVE_EXIT);
+}
+
+/* What the step had asked for before it failed is forgotten: nothing of it may happen after the wipe. */
+void enclave_fail(struct enclave *e, enum refusal why)
+{
+    uint8_t bytes[2] = {FRAME_FAILED, (uint8_t)why};
+    if (e->phase == PHASE_OVER) return;
+    e->effect_count = 0;
+    enclave_emit(e, ENCLAVE_FRAME)->bytes = enclave_copy(e, SPAN_OF(bytes));
+    enclave_end(e);
+}
+
+/* --- Statements of the enclave's own ------------------------------------------------------------------------------------ */
+
+void enclave_sign(struct enclave *e, enum kind kind, const void *body, work_step then)
+{
+    struct header h = {.kind = kind,
+                       .consortium = e->consortium,
+                       .author = e->signing,
+                       .time_ms = e->wall_ms,
+                       .residency = SPAN_LITERAL("")};
+    struct buffer b = enclave_buffer(e, CAP_HEADER_BYTES + CAP_BODY_BYTES);
+    if (record_build(&b, &e->statement_header_len, &h, body) != OK) {
+        enclave_fail(e, REFUSAL_FULL);
+        return;
+    }
+    if (!enclave_keep(e, &e->statement, buffer_span(&b))) return;
+    enclave_ask(e, ENCLAVE_SIGN, then, 0)->hash =
+        record_sign_hash(kind, span_make(e->statement.data, e->statement_header_len));
+}
+
+bool enclave_signed(struct enclave *e, struct span *out, const struct enclave_event *event)
+{
+    struct signature signature;
+    struct record record;
+    if (event->err != OK || event->bytes.len != sizeof signature.bytes) {
+        enclave_fail(e, REFUSAL_ENCLAVE);
+        return false;
+    }
+    size_t header_len = e->statement_header_len;
+    memcpy(signature.bytes, event->bytes.data, sizeof signature.bytes);
+    enum err err = record_open(&record, span_make(e->statement.data, header_len), &signature,
+                               span_make(e->statement.data + header_len, e->statement.len - header_len));
+    ASSERT(err == OK); /* it was built here */
+    struct buffer b = enclave_buffer(e, e->statement.len + 128);
+    record_pack(&b, &record);
+    ASSERT(!b.overflow);
+    return enclave_keep(e, out, buffer_span(&b));
+}
+
+/* --- Steps ----------------------------------------------------------------------------------------------------------- */
+
+static void on_frame(struct enclave *e, struct span frame)
+{
+    if (frame.len == 0) return;
+    struct span body = span_make(frame.data + 1, frame.len - 1);
+    if (frame.data[0] == FRAME_START) enclave_start(e, body);
+    if (frame.data[0] == FRAME_BLOB) enclave_blob(e, body);
+    if (frame.data[0] == FRAME_ANSWER) enclave_answer(e, body);
+}
+
+static void on_done(struct enclave *e, const struct enclave_event *event)
+{
+    for (uint32_t i = 0; i < WORKS_MAX && event->token != 0; i++) {
+        struct work work = e->work[i];
+        if (work.token != event->token) continue;
+        e->work[i].token = 0;
+        if (work.phase == e->phase) work.then(e, &work, event);
+        return;
+    }
+}
+
+void enclave_step(struct enclave *e, const struct enclave_event *event)
+{
+    e->effect_count = 0;
+    arena_release(&e->scratch, 0);
+    e->now = event->now;
+    e->wall_ms = event->wall_ms;
+    if (e->phase == PHASE_OVER) return;
+    switch (event->type) {
+    case ENCLAVE_EVENT_FRAME: on_frame(e, event->bytes); break;
+    case ENCLAVE_EVENT_DONE: on_done(e, event); break;
+    case ENCLAVE_EVENT_TICK:
+        enclave_ask_tick(e);
+        enclave_input_tick(e);
+        break;
+    }
+}
+
+const struct enclave_effect *enclave_effects(const struct enclave *e, uint32_t *count)
+{
+    *count = e->effect_count;
+    return e->effect;
+}
+
+struct instant enclave_deadline(const struct enclave *e)
+{
+    struct instant next = INSTANT_NEVER;
+    if (e->phase == PHASE_SHARES || e->phase == PHASE_COMMITS) next.ns = e->ask_next_ns;
+    for (uint32_t i = 0; i < WANTS_MAX && e->phase != PHASE_OVER; i++) {
+        int64_t until = e->want[i].since_ns + (int64_t)WANT_WAIT_MS * 1000000;
+        if (e->want[i].active && e->want[i].asked && until < next.ns) next.ns = until;
+    }
+    return next;
+}
+
+void enclave_check(const struct enclave *e)
+{
+    ASSERT(e->effect_count <= EFFECTS_MAX && e->scratch.used <= e->scratch.cap);
+    ASSERT(e->input_count <= CAP_INPUTS && e->custodian_count <= CAP_CUSTODIANS);
+    ASSERT(e->manifest_done <= e->manifest_asked && e->manifest_asked <= e->input_count);
+    ASSERT(e->input_now <= e->input_count);
+    if (e->phase == PHASE_NEW || e->phase == PHASE_OVER) return;
+    ASSERT(e->bundle != NULL && e->workflow != NULL && e->input_count > 0);
+    for (uint32_t i = 0; i < e->input_count; i++) {
+        const struct input *input = &e->input[i];
+        ASSERT(input->chunk_done <= input->chunk_asked);
+        ASSERT(e->phase <= PHASE_MANIFESTS || input->manifest != NULL);
+        ASSERT(e->phase <= PHASE_INPUTS || input->chunk_done == input->manifest->chunk_count);
+        ASSERT(e->phase >= PHASE_INPUTS ||
+               !input->begun); /* nothing is decrypted before the keys are there */
+    }
+    ASSERT(e->phase >= PHASE_COMPUTING || e->output.len == 0);
+}
+
+const struct enclave_keys *enclave_keys(const struct enclave *e)
+{
+    return &e->keys;
+}

@@ -1,0 +1,330 @@
+/* Asking every custodian, twice: for shares, and to commit. An ask is one signed message, sealed to each custodian and sent
+ * again until answered. An answer is believed for its signature; what comes without one proves nothing against anybody,
+ * since the host can seal to the enclave too, and leaves its custodian open. */
+#include "proto/enclave_state.h"
+
+#include "proto/wire/pack.h"
+
+#include <string.h>
+
+/* --- Sending --------------------------------------------------------------------------------------------------------- */
+
+static void send_ask(struct enclave *e, uint32_t i)
+{
+    struct buffer b = enclave_buffer(e, e->custodian[i].box.len + 2);
+    buffer_put_u8(&b, FRAME_ASK);
+    buffer_put_u8(&b, (uint8_t)i);
+    buffer_put(&b, e->custodian[i].box);
+    enclave_emit(e, ENCLAVE_FRAME)->bytes = buffer_span(&b);
+}
+
+static void on_sealed(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    if (event->err != OK || event->bytes.len == 0 || event->bytes.len > CAP_BODY_BYTES) {
+        enclave_fail(e, REFUSAL_ENCLAVE);
+        return;
+    }
+    if (enclave_keep(e, &e->custodian[work->index].box, event->bytes)) send_ask(e, work->index);
+}
+
+void enclave_ask_all(struct enclave *e, enum phase phase, struct span packed)
+{
+    e->phase = phase;
+    e->ask_since_ns = e->now.ns;
+    e->ask_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
+    for (uint32_t i = 0; i < e->custodian_count; i++) {
+        struct custodian *c = &e->custodian[i];
+        c->standing = STANDING_OPEN;
+        c->why = REFUSAL_NONE;
+        c->busy = false;
+        c->box = SPAN_NONE;
+        struct hash32 context = relay_context(e->run, e->term, i, 0);
+        struct enclave_effect *effect = enclave_ask(e, ENCLAVE_SEAL, on_sealed, i);
+        effect->kem = c->kem;
+        effect->bytes = packed;
+        effect->context = enclave_copy(e, ID_SPAN(context));
+    }
+}
+
+static void on_ask_signed(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    struct span packed;
+    (void)work;
+    if (enclave_signed(e, &packed, event)) enclave_ask_all(e, PHASE_SHARES, packed);
+}
+
+void enclave_shares(struct enclave *e)
+{
+    struct buffer envelopes = enclave_buffer(e, (size_t)ENVELOPE_BYTES * CAP_INPUTS);
+    for (uint32_t i = 0; i < e->input_count; i++)
+        buffer_put(&envelopes, SPAN_OF(e->input[i].manifest->envelope));
+    struct body_SHARE_ASK body = {e->run, e->term,      e->certificate_bytes,   e->evidence,
+                                  e->kem, e->challenge, buffer_span(&envelopes)};
+    enclave_sign(e, KIND_SHARE_ASK, &body, on_ask_signed);
+}
+
+/* --- Where things stand -------------------------------------------------------------------------------------------------- */
+
+static uint32_t count_standing(const struct enclave *e, enum standing standing)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->custodian_count; i++)
+        if (e->custodian[i].standing == standing) count++;
+    return count;
+}
+
+/* The reason most custodians gave; the lower code on a tie. */
+static enum refusal main_reason(const struct enclave *e, enum refusal otherwise)
+{
+    uint8_t count[REFUSAL_COUNT] = {0};
+    enum refusal best = REFUSAL_NONE;
+    for (uint32_t i = 0; i < e->custodian_count; i++) count[e->custodian[i].why]++;
+    count[REFUSAL_NONE] = 0;
+    for (uint32_t r = 1; r < REFUSAL_COUNT; r++)
+        if (count[r] > count[best]) best = (enum refusal)r;
+    return best != REFUSAL_NONE ? best : otherwise;
+}
+
+static void on_unlocked(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    (void)work;
+    if (event->err != OK || event->bytes.len != 32) {
+        enclave_fail(e, REFUSAL_ENVELOPE);
+        return;
+    }
+    memcpy(e->salt.bytes, event->bytes.data, 32);
+    enclave_state_frame(e, RUN_KEYED);
+    enclave_inputs(e);
+}
+
+static void settle(struct enclave *e)
+{
+    const struct charter *charter = e->keys.charter;
+    uint32_t needed = e->phase == PHASE_SHARES ? charter->t : charter->q;
+    uint32_t lost = count_standing(e, STANDING_REFUSED) + count_standing(e, STANDING_BAD);
+    if (lost > e->custodian_count - needed) {
+        enclave_fail(e, main_reason(e, REFUSAL_ENVELOPE));
+        return;
+    }
+    if (count_standing(e, STANDING_GOOD) < needed) return;
+    if (e->phase == PHASE_COMMITS) {
+        enclave_committed(e);
+        return;
+    }
+    if (!enclave_statements(e, &e->releases)) return;
+    e->phase = PHASE_UNLOCKING;
+    (void)enclave_ask(e, ENCLAVE_UNLOCK, on_unlocked, 0);
+}
+
+bool enclave_statements(struct enclave *e, struct span *out)
+{
+    struct buffer b = enclave_buffer(e, (size_t)CAP_CUSTODIANS * 2048);
+    pack_array(&b, count_standing(e, STANDING_GOOD));
+    for (uint32_t i = 0; i < e->custodian_count; i++)
+        if (e->custodian[i].standing == STANDING_GOOD) pack_bin(&b, e->custodian[i].statement);
+    ASSERT(!b.overflow); /* statements were bounded when they were read */
+    return enclave_keep(e, out, buffer_span(&b));
+}
+
+/* --- Reading answers ----------------------------------------------------------------------------------------------------- */
+
+/* Something under this custodian's name was wrong. It may not have been its own: it is asked again. */
+static void name(struct custodian *c)
+{
+    c->named = true;
+    c->busy = false;
+}
+
+static enum err read_statement(const struct enclave *e, const struct custodian *c, struct record *out,
+                               union body *body, enum kind kind, struct span packed)
+{
+    TRY(record_unpack(out, packed));
+    if (out->header.kind != kind || !out->body_known) return ERR_KIND;
+    if (!ids_equal(out->header.consortium.bytes, e->consortium.bytes)) return ERR_CONSORTIUM;
+    if (!ID_EQUAL(out->header.author, c->node)) return ERR_CONFLICT;
+    return body_decode(body, kind, out->body);
+}
+
+static void verify(struct enclave *e, const struct record *r, uint32_t custodian, work_step then)
+{
+    struct signature_check *check = arena_take(&e->scratch, 1, sizeof *check);
+    ASSERT(check != NULL);
+    *check = (struct signature_check){r->header.author, record_sign_hash(r->header.kind, r->header_bytes),
+                                      r->signature, 0};
+    struct enclave_effect *effect = enclave_ask(e, ENCLAVE_VERIFY, then, custodian);
+    effect->check = check;
+    effect->check_count = 1;
+}
+
+static bool keep_good(struct enclave *e, struct custodian *c, struct span packed)
+{
+    struct record r;
+    enum err err = record_unpack(&r, packed);
+    ASSERT(err == OK); /* it was read before it was verified */
+    if (!enclave_keep(e, &c->statement, packed)) return false;
+    c->id = r.id;
+    c->standing = STANDING_GOOD;
+    c->busy = false;
+    return true;
+}
+
+static struct span content_of(const struct custodian *c)
+{
+    return span_make(c->answer + 1, c->answer_len - 1);
+}
+
+static enum err read_release(const struct enclave *e, const struct custodian *c, struct record *r,
+                             struct body_SHARE_ANSWER *answer)
+{
+    union body body;
+    TRY(body_decode(answer, KIND_SHARE_ANSWER, content_of(c)));
+    if (answer->release.len > 2000) return ERR_TOO_LARGE;
+    TRY(read_statement(e, c, r, &body, KIND_RELEASE, answer->release));
+    const struct body_RELEASE *b = &body.RELEASE;
+    struct hash32 shares = sha256(answer->shares), certificate = certificate_hash(e->certificate_bytes);
+    bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && ID_EQUAL(b->certificate, certificate) &&
+                ID_EQUAL(b->enclave, e->signing) && ID_EQUAL(b->kem, e->kem) &&
+                ID_EQUAL(b->challenge, e->challenge);
+    if (!same) return ERR_CONFLICT;
+    if (b->heads.len != (size_t)HEAD_BYTES * e->input_count) return ERR_RANGE;
+    if (answer->shares.len != (size_t)SHARE_BYTES * (e->input_count + 1)) return ERR_RANGE;
+    return ID_EQUAL(shares, b->shares) ? OK : ERR_HASH;
+}
+
+/* Its custodian signed these very shares, and they are wrong: that is its own doing, and it is out. */
+static void on_shares_checked(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    struct custodian *c = &e->custodian[work->index];
+    struct body_SHARE_ANSWER answer;
+    struct record r;
+    if (event->err != OK) {
+        name(c);
+        c->standing = STANDING_BAD;
+        settle(e);
+        return;
+    }
+    enum err err = read_release(e, c, &r, &answer);
+    ASSERT(err == OK); /* the answer has not changed since */
+    if (keep_good(e, c, answer.release)) settle(e);
+}
+
+static void on_release_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    struct custodian *c = &e->custodian[work->index];
+    struct body_SHARE_ANSWER answer;
+    struct record r;
+    if (event->err != OK) {
+        name(c);
+        return;
+    }
+    enum err err = read_release(e, c, &r, &answer);
+    ASSERT(err == OK);
+    struct enclave_effect *effect = enclave_ask(e, ENCLAVE_CHECK_SHARES, on_shares_checked, work->index);
+    effect->custodian = work->index;
+    effect->bytes = answer.shares;
+}
+
+static enum err read_commit(const struct enclave *e, const struct custodian *c, struct record *r)
+{
+    union body body;
+    if (c->answer_len > 2000) return ERR_TOO_LARGE;
+    TRY(read_statement(e, c, r, &body, KIND_COMMIT, content_of(c)));
+    const struct body_COMMIT *b = &body.COMMIT;
+    bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && b->index == 0 &&
+                ID_EQUAL(b->commitment, e->commitment) && ID_EQUAL(b->core, e->core_hash) &&
+                b->heads.len == (size_t)HEAD_BYTES * e->input_count;
+    return same ? OK : ERR_CONFLICT;
+}
+
+static void on_commit_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    struct custodian *c = &e->custodian[work->index];
+    if (event->err != OK)
+        name(c);
+    else if (keep_good(e, c, content_of(c)))
+        settle(e);
+}
+
+static enum err read_refusal(const struct enclave *e, const struct custodian *c, struct record *r,
+                             enum refusal *why)
+{
+    union body body;
+    uint64_t stage = e->phase == PHASE_SHARES ? TAG_SHARES : TAG_COMMIT;
+    TRY(read_statement(e, c, r, &body, KIND_REFUSAL, content_of(c)));
+    const struct body_REFUSAL *b = &body.REFUSAL;
+    if (!ID_EQUAL(b->run, e->run) || b->term != e->term || b->stage != stage) return ERR_CONFLICT;
+    *why = refusal_from(b->refusal);
+    return *why != REFUSAL_NONE ? OK : ERR_RANGE;
+}
+
+/* A custodian that does not know enough yet will; any other reason is its answer. */
+static bool passes(enum refusal why)
+{
+    return why == REFUSAL_ISOLATED || why == REFUSAL_UNKNOWN_RUN || why == REFUSAL_CONSORTIUM_FORMING;
+}
+
+static void on_refusal_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    struct custodian *c = &e->custodian[work->index];
+    struct record r;
+    if (event->err != OK) {
+        name(c);
+        return;
+    }
+    enum err err = read_refusal(e, c, &r, &c->why);
+    ASSERT(err == OK);
+    c->busy = false;
+    if (!passes(c->why)) c->standing = STANDING_REFUSED;
+    settle(e);
+}
+
+static void on_opened(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    struct custodian *c = &e->custodian[work->index];
+    struct body_SHARE_ANSWER answer;
+    struct record r;
+    enum refusal why;
+    if (event->err != OK || event->bytes.len < 2 || event->bytes.len > ANSWER_BYTES_MAX) {
+        name(c);
+        return;
+    }
+    memcpy(c->answer, event->bytes.data, event->bytes.len);
+    c->answer_len = event->bytes.len;
+    uint8_t tag = c->answer[0];
+    if (tag == TAG_SHARES && e->phase == PHASE_SHARES && read_release(e, c, &r, &answer) == OK)
+        verify(e, &r, work->index, on_release_verified);
+    else if (tag == TAG_COMMIT && e->phase == PHASE_COMMITS && read_commit(e, c, &r) == OK)
+        verify(e, &r, work->index, on_commit_verified);
+    else if (tag == TAG_REFUSAL && read_refusal(e, c, &r, &why) == OK)
+        verify(e, &r, work->index, on_refusal_verified);
+    else
+        name(c);
+}
+
+void enclave_answer(struct enclave *e, struct span body)
+{
+    if (e->phase != PHASE_SHARES && e->phase != PHASE_COMMITS) return;
+    if (body.len < 1 + KEM_OVERHEAD_BYTES || body.len > 1 + KEM_OVERHEAD_BYTES + ANSWER_BYTES_MAX) return;
+    uint32_t i = body.data[0];
+    if (i >= e->custodian_count || e->custodian[i].busy || e->custodian[i].standing != STANDING_OPEN) return;
+    struct hash32 context = relay_context(e->run, e->term, i, 1);
+    struct enclave_effect *effect = enclave_ask(e, ENCLAVE_OPEN, on_opened, i);
+    effect->bytes = enclave_copy(e, span_make(body.data + 1, body.len - 1));
+    effect->context = enclave_copy(e, ID_SPAN(context));
+    e->custodian[i].busy = true;
+}
+
+void enclave_ask_tick(struct enclave *e)
+{
+    if (e->phase != PHASE_SHARES && e->phase != PHASE_COMMITS) return;
+    if ((e->now.ns - e->ask_since_ns) / 1000000 >= ASK_TIMEOUT_MS) {
+        enclave_fail(e, main_reason(e, REFUSAL_TIMEOUT));
+        return;
+    }
+    if (e->now.ns < e->ask_next_ns) return;
+    e->ask_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
+    for (uint32_t i = 0; i < e->custodian_count; i++) {
+        const struct custodian *c = &e->custodian[i];
+        if (c->standing == STANDING_OPEN && !c->busy && c->box.len > 0) send_ask(e, i);
+    }
+}
