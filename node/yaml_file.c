@@ -20,7 +20,8 @@ static void log_line(cyaml_log_t level, void *context, const char *format, va_li
     if (vsnprintf(line, sizeof line, format, arguments) < 0) return;
     line[strcspn(line, "\n")] = 0;
     const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
-    const char *place = strstr(line, "(line: ");
+    const char *place = strstr(line, "in ");
+    if (strstr(line, "(line: ") == NULL) place = NULL;
     if (place == NULL && reason->what[0] == 0) (void)snprintf(reason->what, sizeof reason->what, "%s", text);
     if (place != NULL && reason->where[0] == 0)
         (void)snprintf(reason->where, sizeof reason->where, "%.100s", place);
@@ -48,8 +49,9 @@ enum err yaml_file_load(void **out, const cyaml_schema_value_t *schema, const ch
     cyaml_err_t refused = cyaml_load_data((const uint8_t *)text, len, &config, schema, out, NULL);
     free(text);
     if (refused == CYAML_OK) return OK;
+    if (reason.where[0] == 0) (void)snprintf(reason.where, sizeof reason.where, "near the start");
     *out = NULL;
-    return fault_set(fault, cap, refused == CYAML_ERR_OOM ? ERR_NO_MEMORY : ERR_SYNTAX, "%s: %s %s", path,
+    return fault_set(fault, cap, refused == CYAML_ERR_OOM ? ERR_NO_MEMORY : ERR_SYNTAX, "%s: %s, %s", path,
                      reason.what[0] == 0 ? cyaml_strerror(refused) : reason.what, reason.where);
 }
 

@@ -83,7 +83,7 @@ static void refusals_say_why(void **state)
         const char *text, *said;
     } bad[] = {
         {"listne: x\n", "listne"},
-        {"compute:\n  enclaves: 1\n  cores: 2\n", "cores (line: 2"},
+        {"compute:\n  enclaves: 1\n  cores: 2\n", "cores, in mapping (line: 2"},
         {"compute: { enclaves: many }\n", "many"},
         {"compute: { enclaves: 65 }\n", "compute.enclaves"},
         {"compute: { memory_mb: 1 }\n", "compute.memory_mb"},
