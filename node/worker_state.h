@@ -1,0 +1,58 @@
+/* worker_state: what the files worker*.c share. */
+#ifndef PERIGEE_NODE_WORKER_STATE_H
+#define PERIGEE_NODE_WORKER_STATE_H
+
+#include "crypto/body.h"
+#include "crypto/tdh2.h"
+#include "node/worker.h"
+
+/* In locked memory. */
+struct worker_secrets {
+    struct identity_secret identity;
+    struct kem_secret kem;
+    uint8_t data_key[CAP_INPUTS][32];
+    uint8_t seed[32], salt[32];
+};
+
+struct worker_input {
+    bool open;
+    int fd;
+    uint8_t *map; /* the memfd's bytes; NULL when there are none */
+    struct body_summary summary;
+    struct body_key *key;
+    struct hash32 *leaf;
+    bool *done; /* per chunk */
+    uint32_t chunks_left;
+};
+
+struct worker {
+    struct worker_options options;
+    struct worker_secrets *secret;
+    bool has_keys, unlocked, wiped;
+    struct dec_share
+        *share[CAP_CUSTODIANS]; /* locked: one per input, then the PRF's; NULL: none kept of this custodian */
+    struct worker_input input[CAP_INPUTS];
+    uint64_t plain_bytes; /* of all inputs */
+};
+
+/* Public facts of a body as its manifest states them. */
+struct body_summary worker_summary(const struct manifest *m);
+/* Room in the reply; NULL when out of memory, and the reply says so. */
+uint8_t *worker_reply_room(struct worker_reply *reply, size_t len);
+/* Bytes left of the run's memory for the op runtime and the gate once `plain_bytes` of plaintext are held; 0: none. */
+uint64_t worker_memory_left(const struct worker *w, uint64_t plain_bytes);
+
+MUST_USE enum err worker_shares_check(struct worker *w, const struct enclave_effect *effect,
+                                      const struct enclave_keys *keys);
+MUST_USE enum err worker_shares_unlock(struct worker *w, const struct enclave_keys *keys);
+void worker_shares_wipe(struct worker *w);
+
+MUST_USE enum err worker_input_begin(struct worker *w, const struct enclave_effect *effect,
+                                     const struct enclave_keys *keys);
+MUST_USE enum err worker_input_chunk(struct worker *w, const struct enclave_effect *effect);
+void worker_input_wipe(struct worker *w);
+
+MUST_USE enum err worker_compute(struct worker *w, struct worker_reply *reply,
+                                 const struct workflow *workflow, const struct enclave_keys *keys);
+
+#endif
