@@ -1,5 +1,7 @@
 #include "node/arguments.h"
 
+#include "node/closest.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
@@ -18,12 +20,22 @@ static enum err refuse(const char *word, const char *why)
     return ERR_USAGE;
 }
 
+static enum err refuse_unknown(const struct arguments *a, const char *word)
+{
+    char why[96] = "no such option of this command";
+    struct closest closest = closest_to(word);
+    for (uint32_t i = 0; i < a->option_count; i++) closest_offer(&closest, a->option[i].name);
+    if (closest.best != NULL)
+        (void)snprintf(why, sizeof why, "no such option; did you mean %s?", closest.best);
+    return refuse(word, why);
+}
+
 /* One option at argv[*at]; a value in the next word moves *at to it. */
 static enum err take_option(const struct arguments *a, int *at, int argc, char **argv)
 {
     const char *word = argv[*at], *equals = strchr(word, '=');
     const struct argument *option = find(a, word, equals == NULL ? strlen(word) : (size_t)(equals - word));
-    if (option == NULL) return refuse(word, "no such option of this command");
+    if (option == NULL) return refuse_unknown(a, word);
     if (option->flag != NULL) *option->flag = true;
     if (option->value == NULL) return equals == NULL ? OK : refuse(word, "takes no value");
     if (*option->value != NULL) return refuse(word, "given twice");

@@ -1,0 +1,206 @@
+#include "node/client.h"
+
+#include "node/http.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { CLIENT_OPTION_MAX = 16, CLIENT_PATH_MAX = 512 };
+
+int client_fail(const struct client *c, int code, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)fprintf(stderr, "perigee %s: ", c->command);
+    (void)vfprintf(stderr, format, arguments);
+    (void)fputc('\n', stderr);
+    va_end(arguments);
+    return code;
+}
+
+/* --- Beginning ------------------------------------------------------------------------------------------------------ */
+
+static int find_socket(struct client *c)
+{
+    if (c->data == NULL) c->data = getenv("PERIGEE_DATA");
+    if (c->data == NULL || c->data[0] == 0)
+        return client_fail(c, EXIT_USAGE, "expected --data DIR, a node's data directory (or PERIGEE_DATA)");
+    int len = snprintf(c->socket, sizeof c->socket, "%s/api.sock", c->data);
+    if (len < 0 || len >= (int)sizeof c->socket)
+        return client_fail(c, EXIT_USAGE, "--data: the path is too long");
+    return EXIT_OK;
+}
+
+int client_begin(struct client *c, const char *command, struct arguments *a, int argc, char **argv)
+{
+    struct argument merged[CLIENT_OPTION_MAX];
+    const struct argument *own = a->option;
+    const uint32_t own_count = a->option_count;
+    if (own_count > CLIENT_OPTION_MAX - 2) return EXIT_USAGE;
+    *c = (struct client){.command = command};
+    for (uint32_t i = 0; i < own_count; i++) merged[i] = own[i];
+    merged[own_count] = (struct argument){"--data", &c->data, NULL};
+    merged[own_count + 1] = (struct argument){"--json", NULL, &c->json};
+    a->option = merged;
+    a->option_count = own_count + 2;
+    enum err err = arguments_parse(a, argc, argv);
+    a->option = own;
+    a->option_count = own_count;
+    if (err == OK) return find_socket(c);
+    (void)fprintf(stderr, "see `perigee %s --help`\n", command);
+    return EXIT_USAGE;
+}
+
+/* --- Calls ---------------------------------------------------------------------------------------------------------- */
+
+static int unreachable(const struct client *c, enum err err)
+{
+    if (err == ERR_UNAVAILABLE)
+        return client_fail(c, EXIT_UNREACHABLE,
+                           "no node answers at %s: start it with `perigee node --data %s`", c->socket,
+                           c->data);
+    if (err == ERR_TOO_LARGE)
+        return client_fail(c, EXIT_UNREACHABLE,
+                           "%s: too long for a socket's name (107 bytes): use a shorter --data", c->socket);
+    if (err == ERR_USAGE)
+        return client_fail(c, EXIT_USAGE, "a word of the command line cannot stand in a request");
+    return client_fail(c, EXIT_UNREACHABLE, "the node at %s gave no whole answer: %s; its log says more",
+                       c->socket, err_text(err));
+}
+
+static int problem_code(int status)
+{
+    return status == 503 ? EXIT_TRY_LATER : EXIT_REFUSED;
+}
+
+static void say_problem(const struct client *c, int status, const json_t *problem)
+{
+    if (c->json && json_is_object(problem)) {
+        (void)json_dumpf(problem, stderr, JSON_COMPACT | JSON_SORT_KEYS);
+        (void)fputc('\n', stderr);
+        return;
+    }
+    const char *reason = client_text(problem, "reason"), *detail = client_text(problem, "detail");
+    (void)fprintf(stderr, "perigee %s: %s: %s%s%s\n", c->command, status == 503 ? "try later" : "refused",
+                  reason, reason[0] != 0 && detail[0] != 0 ? ": " : "", detail);
+}
+
+static int call(const struct client *c, json_t **out, const char *method, const char *path,
+                const json_t *body, bool loud)
+{
+    int status = 0;
+    json_t *answer = NULL;
+    enum err err = http_call(c->socket, method, path, body, &status, &answer);
+    *out = NULL;
+    if (err != OK) return loud ? unreachable(c, err) : EXIT_UNREACHABLE;
+    if (status >= 200 && status < 300) {
+        *out = answer != NULL ? answer : json_object();
+        return *out != NULL && json_is_object(*out) ? EXIT_OK : EXIT_REFUSED;
+    }
+    if (loud) say_problem(c, status, answer);
+    json_decref(answer);
+    return problem_code(status);
+}
+
+static bool make_path(char out[CLIENT_PATH_MAX], const char *format, va_list arguments)
+{
+    int len = vsnprintf(out, CLIENT_PATH_MAX, format, arguments);
+    return len > 0 && len < CLIENT_PATH_MAX;
+}
+
+int client_post(const struct client *c, json_t **out, json_t *body, const char *path_format, ...)
+{
+    char path[CLIENT_PATH_MAX];
+    va_list arguments;
+    va_start(arguments, path_format);
+    bool good = make_path(path, path_format, arguments);
+    va_end(arguments);
+    *out = NULL;
+    int code = good && body != NULL
+                   ? call(c, out, "POST", path, body, true)
+                   : client_fail(c, EXIT_USAGE, "a word of the command line is too long, or no UTF-8");
+    json_decref(body);
+    return code;
+}
+
+int client_get(const struct client *c, json_t **out, const char *path_format, ...)
+{
+    char path[CLIENT_PATH_MAX];
+    va_list arguments;
+    va_start(arguments, path_format);
+    bool good = make_path(path, path_format, arguments);
+    va_end(arguments);
+    *out = NULL;
+    if (!good) return client_fail(c, EXIT_USAGE, "a word of the command line is too long");
+    return call(c, out, "GET", path, NULL, true);
+}
+
+int client_try_get(const struct client *c, json_t **out, const char *path)
+{
+    return call(c, out, "GET", path, NULL, false);
+}
+
+/* --- Answers -------------------------------------------------------------------------------------------------------- */
+
+void client_print(const json_t *object)
+{
+    (void)json_dumpf(object, stdout, JSON_COMPACT | JSON_SORT_KEYS);
+    (void)fputc('\n', stdout);
+    (void)fflush(stdout);
+}
+
+int client_done(const struct client *c, json_t *answer, const char *format, ...)
+{
+    va_list arguments;
+    if (c->json) {
+        client_print(answer);
+    } else {
+        va_start(arguments, format);
+        (void)vprintf(format, arguments);
+        va_end(arguments);
+        (void)fputc('\n', stdout);
+    }
+    json_decref(answer);
+    return EXIT_OK;
+}
+
+const char *client_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text == NULL ? "" : text;
+}
+
+json_int_t client_number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+/* --- Words ---------------------------------------------------------------------------------------------------------- */
+
+int client_need(const struct client *c, const char *option, const char *value)
+{
+    if (value != NULL) return EXIT_OK;
+    return client_fail(c, EXIT_USAGE, "expected %s; see `perigee %s --help`", option, c->command);
+}
+
+int client_check_hash(const struct client *c, const char *what, const char *text)
+{
+    uint8_t bytes[32];
+    if (text == NULL) return client_need(c, what, text);
+    if (hex_decode(bytes, sizeof bytes, span_text(text)) == OK) return EXIT_OK;
+    return client_fail(c, EXIT_USAGE, "%s: expected 64 lower-case hex digits, got \"%.80s\"", what, text);
+}
+
+int client_check_token(const struct client *c, const char *what, const char *text)
+{
+    static const char prefix[] = "dt:perigee:";
+    uint8_t bytes[32];
+    if (text == NULL) return client_need(c, what, text);
+    if (strncmp(text, prefix, sizeof prefix - 1) == 0 &&
+        hex_decode(bytes, sizeof bytes, span_text(text + sizeof prefix - 1)) == OK)
+        return EXIT_OK;
+    return client_fail(c, EXIT_USAGE, "%s: expected dt:perigee:<64 lower-case hex digits>, got \"%.80s\"",
+                       what, text);
+}

@@ -1,0 +1,51 @@
+/* client: what the commands that talk to a node share: options, calls, errors on stderr, answers on stdout.
+ * Rules: --data names the node's data directory, else $PERIGEE_DATA does; --json is everywhere. What a node refuses is said
+ * once, with its reason, and becomes an exit code of command.h; with --json the problem is one object on stderr.
+ * Functions that return int return such an exit code. Threads: one. Ownership: borrows what it is given, except bodies
+ * and answers, which are taken where it says so. */
+#ifndef PERIGEE_NODE_CLIENT_H
+#define PERIGEE_NODE_CLIENT_H
+
+#include "node/arguments.h"
+#include "node/command.h"
+
+#include <jansson.h>
+#include <limits.h>
+
+struct client {
+    const char *command; /* "run request", for messages */
+    const char *data;
+    bool json;
+    char socket[PATH_MAX];
+};
+
+/* Parse the words of `command` with its own options in `a` (may be none) beside --data and --json. */
+int client_begin(struct client *c, const char *command, struct arguments *a, int argc, char **argv);
+/* One line on stderr: "perigee COMMAND: ...". Returns `code`. */
+int client_fail(const struct client *c, int code, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* Takes `body` (may be NULL). *out is the answer, the caller's; it is NULL unless EXIT_OK, and always an object then. */
+int client_post(const struct client *c, json_t **out, json_t *body, const char *path_format, ...)
+    __attribute__((format(printf, 4, 5)));
+int client_get(const struct client *c, json_t **out, const char *path_format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* The same without a word on stderr. *reason is "unreachable" or the problem's, of `cap` bytes. */
+int client_try_get(const struct client *c, json_t **out, const char *path);
+
+/* Say how it ended: the answer as one JSON object, or the line for people. Takes `answer`. Returns EXIT_OK. */
+int client_done(const struct client *c, json_t *answer, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+/* One object on a line of its own, flushed: streams are read as they come. Borrows. */
+void client_print(const json_t *object);
+
+/* Members of an answer: "" or 0 when absent or of another type. Borrowed. */
+const char *client_text(const json_t *object, const char *key);
+json_int_t client_number(const json_t *object, const char *key);
+
+/* Words of a command line: said on stderr and EXIT_USAGE when they are not what they should be. */
+int client_check_hash(const struct client *c, const char *what, const char *text);
+int client_check_token(const struct client *c, const char *what, const char *text);
+/* The token's hex digits, which is how it stands in a path. `text` was checked. */
+int client_need(const struct client *c, const char *option, const char *value);
+
+#endif

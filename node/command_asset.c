@@ -1,0 +1,164 @@
+#include "node/command_list.h"
+
+#include "crypto/hash.h"
+#include "crypto/secret.h"
+#include "node/home.h"
+#include "node/yaml_json.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* --- register ------------------------------------------------------------------------------------------------------- */
+
+/* A new token of this node's: dt = H("perigee/dt/v1", node, salt). */
+static int make_token(const struct client *c, struct hash32 *salt, char token[80])
+{
+    struct home home;
+    char fault[512] = "", hex[65];
+    enum err err = crypto_init();
+    if (err == OK) err = home_open(&home, c->data, fault, sizeof fault);
+    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s", fault[0] != 0 ? fault : err_text(err));
+    random_fill(salt->bytes, sizeof salt->bytes);
+    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(home.node), ID_SPAN(*salt));
+    home_close(&home);
+    hex_encode(hex, dt.bytes, sizeof dt.bytes);
+    (void)snprintf(token, 80, "dt:perigee:%s", hex);
+    return EXIT_OK;
+}
+
+static void set_default(json_t *object, const char *key, json_t *value)
+{
+    if (json_object_get(object, key) == NULL)
+        (void)json_object_set_new(object, key, value);
+    else
+        json_decref(value);
+}
+
+/* What a person need not write: version, token, and empty lists. */
+static void complete(json_t *ddo, const char *token)
+{
+    json_t *dataset = json_object_get(ddo, "dataset");
+    (void)json_object_set_new(ddo, "dt", json_string(token));
+    set_default(ddo, "perigee", json_string("ddo/1"));
+    set_default(ddo, "description", json_string(""));
+    set_default(ddo, "services", json_array());
+    if (!json_is_object(dataset)) return;
+    set_default(dataset, "unit_column", json_string(""));
+    set_default(dataset, "currency", json_string("epsilon"));
+    set_default(dataset, "row_count_exact", json_true());
+}
+
+static int post(const struct client *c, json_t *ddo)
+{
+    struct hash32 salt;
+    char token[80], salt_hex[65];
+    json_t *answer = NULL;
+    int code = make_token(c, &salt, token);
+    if (code != EXIT_OK) return code;
+    complete(ddo, token);
+    hex_encode(salt_hex, salt.bytes, sizeof salt.bytes);
+    char *text = yaml_json_canonical(ddo);
+    code =
+        client_post(c, &answer, text == NULL ? NULL : json_pack("{s:s, s:s}", "ddo", text, "salt", salt_hex),
+                    "/v1/assets");
+    free(text);
+    if (code != EXIT_OK) return code;
+    return client_done(c, answer, "registered %s", client_text(answer, "dt"));
+}
+
+int command_asset_register(int argc, char **argv)
+{
+    struct client c;
+    const char *path = NULL;
+    struct arguments a = {NULL, 0, 1, 1, 0, &path};
+    char fault[512] = "";
+    json_t *ddo = NULL;
+    int code = client_begin(&c, "asset register", &a, argc, argv);
+    if (code != EXIT_OK) return code;
+    if (yaml_json_load(&ddo, path, fault, sizeof fault) != OK)
+        return client_fail(&c, EXIT_REFUSED, "%s", fault);
+    if (json_is_object(ddo))
+        code = post(&c, ddo);
+    else
+        code = client_fail(&c, EXIT_REFUSED,
+                           "%s: expected name, type, jurisdiction, and for a dataset its schema", path);
+    json_decref(ddo);
+    return code;
+}
+
+/* --- list ----------------------------------------------------------------------------------------------------------- */
+
+int command_asset_list(int argc, char **argv)
+{
+    static const struct command_list list = {"asset list",
+                                             "/v1/assets",
+                                             "assets",
+                                             "no assets",
+                                             7,
+                                             {{"ASSET", "dt", 0},
+                                              {"TYPE", "type", 0},
+                                              {"NAME", "name", 0},
+                                              {"OWNER", "organisation", 0},
+                                              {"IN", "jurisdiction", 0},
+                                              {"ROWS", "rows", 0},
+                                              {"BUDGET", "budget", 0}}};
+    return command_list_run(&list, argc, argv);
+}
+
+/* --- bind ----------------------------------------------------------------------------------------------------------- */
+
+struct bind_words {
+    const char *asset, *workflow, *manifest;
+};
+
+/* The content that this manifest already describes, among the asset's; NULL when there is none. Borrowed. */
+static const json_t *find_content(const json_t *answer, const struct bind_words *w)
+{
+    size_t i, j;
+    json_t *asset, *content;
+    json_array_foreach(json_object_get(answer, "assets"), i, asset)
+    {
+        if (strcmp(client_text(asset, "dt"), w->asset) != 0) continue;
+        json_array_foreach(json_object_get(asset, "contents"), j, content)
+        {
+            if (strcmp(client_text(content, "manifest"), w->manifest) == 0) return content;
+        }
+    }
+    return NULL;
+}
+
+/* The policy must be the one the content was sealed under: its hash is in the label. */
+static int bind(const struct client *c, const struct bind_words *w)
+{
+    json_t *assets = NULL, *answer = NULL;
+    int code = client_get(c, &assets, "/v1/assets");
+    if (code != EXIT_OK) return code;
+    const json_t *content = find_content(assets, w);
+    if (content == NULL) {
+        json_decref(assets);
+        return client_fail(c, EXIT_REFUSED,
+                           "no content with this manifest is bound to this asset; `perigee seal` makes one");
+    }
+    json_t *body =
+        json_pack("{s:s, s:s, s:s, s:s}", "compose", w->workflow, "content", client_text(content, "content"),
+                  "manifest", w->manifest, "policy", client_text(content, "policy"));
+    json_decref(assets);
+    code = client_post(c, &answer, body, "/v1/assets/%s/content", w->asset);
+    if (code != EXIT_OK) return code;
+    return client_done(c, answer, "bound; an envelope opens only for the recipe it was sealed for");
+}
+
+int command_asset_bind(int argc, char **argv)
+{
+    struct client c;
+    struct bind_words w = {0};
+    const struct argument option[] = {
+        {"--asset", &w.asset, NULL}, {"--workflow", &w.workflow, NULL}, {"--manifest", &w.manifest, NULL}};
+    struct arguments a = {option, 3, 0, 0, 0, NULL};
+    int code = client_begin(&c, "asset bind", &a, argc, argv);
+    if (code == EXIT_OK) code = client_check_token(&c, "--asset", w.asset);
+    if (code == EXIT_OK) code = client_check_hash(&c, "--workflow", w.workflow);
+    if (code == EXIT_OK) code = client_check_hash(&c, "--manifest", w.manifest);
+    return code == EXIT_OK ? bind(&c, &w) : code;
+}

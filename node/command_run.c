@@ -1,0 +1,224 @@
+#include "node/command_list.h"
+#include "node/file.h"
+#include "node/output_table.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum {
+    RUN_POLL_MS = 100,
+    /* A settled run's output is opened by the node in moments; a receipt that is still on its way takes longer. */
+    RUN_OUTPUT_POLLS = 100,
+};
+
+/* In the order a run passes them. */
+static const char *const run_phases[] = {"requested", "eligible",  "elected",  "attested", "keyed",
+                                         "computing", "committed", "released", "settled"};
+enum { RUN_PHASE_COUNT = sizeof run_phases / sizeof run_phases[0] };
+static const char *const run_failures[] = {"refused", "failed", "revoked", "expired"};
+
+static bool is_failure(const char *state)
+{
+    for (size_t i = 0; i < sizeof run_failures / sizeof run_failures[0]; i++)
+        if (strcmp(state, run_failures[i]) == 0) return true;
+    return false;
+}
+
+/* --- Showing -------------------------------------------------------------------------------------------------------- */
+
+/* Each phase entered so far and how long after the one before. */
+static void print_phases(const json_t *run)
+{
+    const json_t *phases = json_object_get(run, "phases");
+    json_int_t before = 0;
+    for (int i = 0; i < RUN_PHASE_COUNT; i++) {
+        json_int_t at = client_number(phases, run_phases[i]);
+        if (at == 0) continue;
+        if (before == 0)
+            (void)printf("  %-10s\n", run_phases[i]);
+        else
+            (void)printf("  %-10s +%" JSON_INTEGER_FORMAT " ms\n", run_phases[i], at - before);
+        before = at;
+    }
+}
+
+static void print_run(const json_t *run)
+{
+    const char *state = client_text(run, "state"), *organisation = client_text(run, "organisation");
+    (void)printf("run        %s\nworkflow   %s, slot %" JSON_INTEGER_FORMAT
+                 "\nrequester  %s\nstate      %s\n",
+                 client_text(run, "run"), client_text(run, "compose"), client_number(run, "slot"),
+                 client_text(run, "requester"), state);
+    if (organisation[0] != 0)
+        (void)printf("computed   by %s, term %" JSON_INTEGER_FORMAT "\n", organisation,
+                     client_number(run, "term"));
+    if (strcmp(client_text(run, "reason"), "none") != 0)
+        (void)printf("reason     %s: %s\n", client_text(run, "reason"), client_text(run, "detail"));
+    print_phases(run);
+    if (json_is_object(json_object_get(run, "output"))) {
+        (void)fputc('\n', stdout);
+        output_table_print(json_object_get(run, "output"));
+    }
+}
+
+/* --- Waiting -------------------------------------------------------------------------------------------------------- */
+
+static void pause_ms(long ms)
+{
+    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    (void)nanosleep(&t, NULL);
+}
+
+/* Called after every poll; says what is new. */
+static void say_state(const struct client *c, const json_t *run, char before[32])
+{
+    const char *state = client_text(run, "state");
+    if (strcmp(before, state) == 0) return;
+    (void)snprintf(before, 32, "%s", state);
+    if (c->json) {
+        json_t *line = json_pack("{s:s, s:s}", "run", client_text(run, "run"), "state", state);
+        client_print(line);
+        json_decref(line);
+    } else if (listing_is_terminal()) {
+        (void)printf("\r\033[K%s ...", state);
+        (void)fflush(stdout);
+    }
+}
+
+static bool is_over(const json_t *run, uint32_t *patience)
+{
+    const char *state = client_text(run, "state");
+    if (is_failure(state)) return true;
+    if (strcmp(state, "settled") != 0) return false;
+    /* Settled by the receipt; the requester's output follows in moments, and not every requester is a reader. */
+    if (json_is_object(json_object_get(run, "output")) || *patience == 0) return true;
+    (*patience)--;
+    return false;
+}
+
+static int wait_for(const struct client *c, const char *id)
+{
+    char before[32] = "", path[96];
+    uint32_t patience = RUN_OUTPUT_POLLS;
+    json_t *run = NULL;
+    int code;
+    (void)snprintf(path, sizeof path, "/v1/runs/%s", id);
+    for (;;) {
+        code = client_get(c, &run, "%s", path);
+        if (code != EXIT_OK) return code;
+        say_state(c, run, before);
+        if (is_over(run, &patience)) break;
+        json_decref(run);
+        pause_ms(RUN_POLL_MS);
+    }
+    code = is_failure(client_text(run, "state")) ? EXIT_REFUSED : EXIT_OK;
+    if (!c->json && listing_is_terminal()) (void)fputs("\r\033[K", stdout);
+    if (c->json)
+        client_print(run);
+    else
+        print_run(run);
+    json_decref(run);
+    return code;
+}
+
+/* --- Commands ------------------------------------------------------------------------------------------------------- */
+
+struct request_words {
+    const char *workflow, *slot;
+    bool wait;
+};
+
+static int request(const struct client *c, const struct request_words *w)
+{
+    uint64_t slot = 0;
+    char id[65];
+    json_t *answer = NULL, *body = json_pack("{s:s}", "compose", w->workflow);
+    if (w->slot != NULL) {
+        if (arguments_number(&slot, "--slot", w->slot, 1, UINT32_MAX) != OK) {
+            json_decref(body);
+            return EXIT_USAGE;
+        }
+        (void)json_object_set_new(body, "slot", json_integer((json_int_t)slot));
+    }
+    int code = client_post(c, &answer, body, "/v1/runs");
+    if (code != EXIT_OK) return code;
+    (void)snprintf(id, sizeof id, "%s", client_text(answer, "run"));
+    if (!w->wait) return client_done(c, answer, "requested run %s; `perigee run show` follows it", id);
+    json_decref(answer);
+    return wait_for(c, id);
+}
+
+int command_run_request(int argc, char **argv)
+{
+    struct client c;
+    struct request_words w = {0};
+    const struct argument option[] = {
+        {"--workflow", &w.workflow, NULL}, {"--slot", &w.slot, NULL}, {"--wait", NULL, &w.wait}};
+    struct arguments a = {option, 3, 0, 0, 0, NULL};
+    int code = client_begin(&c, "run request", &a, argc, argv);
+    if (code == EXIT_OK) code = client_check_hash(&c, "--workflow", w.workflow);
+    return code == EXIT_OK ? request(&c, &w) : code;
+}
+
+int command_run_list(int argc, char **argv)
+{
+    static const struct command_list list = {"run list",
+                                             "/v1/runs",
+                                             "runs",
+                                             "no runs",
+                                             6,
+                                             {{"RUN", "run", 0},
+                                              {"SLOT", "slot", 0},
+                                              {"STATE", "state", 0},
+                                              {"REASON", "reason", 0},
+                                              {"REQUESTER", "requester", 0},
+                                              {"WORKFLOW", "compose", 16}}};
+    return command_list_run(&list, argc, argv);
+}
+
+int command_run_show(int argc, char **argv)
+{
+    struct client c;
+    const char *id = NULL;
+    struct arguments a = {NULL, 0, 1, 1, 0, &id};
+    json_t *run = NULL;
+    int code = client_begin(&c, "run show", &a, argc, argv);
+    if (code == EXIT_OK) code = client_check_hash(&c, "RUN", id);
+    if (code == EXIT_OK) code = client_get(&c, &run, "/v1/runs/%s", id);
+    if (code != EXIT_OK) return code;
+    if (c.json)
+        client_print(run);
+    else
+        print_run(run);
+    json_decref(run);
+    return EXIT_OK;
+}
+
+static int save_receipt(const struct client *c, const char *id, const char *out)
+{
+    json_t *answer = NULL;
+    int code = client_get(c, &answer, "/v1/runs/%s/receipt", id);
+    if (code != EXIT_OK) return code;
+    const json_t *text = json_object_get(answer, "receipt");
+    const struct span bytes = span_make(json_string_value(text), json_string_length(text));
+    enum err err = bytes.len > 0 ? file_write(out, bytes, 0644, true) : ERR_MISSING_FIELD;
+    json_decref(answer);
+    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", out, err_text(err));
+    return client_done(c, json_pack("{s:s, s:I}", "file", out, "bytes", (json_int_t)bytes.len),
+                       "wrote %s, %zu bytes; check it with `perigee verify %s --consortium HASH`", out,
+                       bytes.len, out);
+}
+
+int command_run_receipt(int argc, char **argv)
+{
+    struct client c;
+    const char *id = NULL, *out = NULL;
+    const struct argument option[] = {{"--out", &out, NULL}};
+    struct arguments a = {option, 1, 1, 1, 0, &id};
+    int code = client_begin(&c, "run receipt", &a, argc, argv);
+    if (code == EXIT_OK) code = client_check_hash(&c, "RUN", id);
+    if (code == EXIT_OK) code = client_need(&c, "--out FILE", out);
+    return code == EXIT_OK ? save_receipt(&c, id, out) : code;
+}

@@ -1,0 +1,81 @@
+#include "node/client.h"
+#include "node/listing.h"
+
+#include <stdio.h>
+
+static void print_roles(const json_t *roles)
+{
+    size_t i;
+    json_t *role;
+    (void)fputs("roles         ", stdout);
+    json_array_foreach(roles, i, role)(void) printf("%s%s", i > 0 ? ", " : "", json_string_value(role));
+    (void)puts(json_array_size(roles) == 0 ? "none" : "");
+}
+
+static void print_identity(const json_t *s)
+{
+    const json_t *charter = json_object_get(s, "charter"), *committee = json_object_get(s, "committee");
+    (void)printf("node          %s\n", client_text(s, "node"));
+    (void)printf("organisation  %s (%s)\n", client_text(s, "organisation"), client_text(s, "jurisdiction"));
+    print_roles(json_object_get(s, "roles"));
+    (void)printf("consortium    %s\n", client_text(s, "consortium"));
+    (void)printf("charter       %s, %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " signatures\n",
+                 json_is_true(json_object_get(charter, "decided")) ? "decided" : "not decided",
+                 client_number(charter, "signatures"), client_number(charter, "needed"));
+    if (json_is_object(committee))
+        (void)printf("committee     epoch %" JSON_INTEGER_FORMAT ", key A %.16s, key B %.16s\n",
+                     client_number(committee, "epoch"), client_text(committee, "key_a"),
+                     client_text(committee, "key_b"));
+}
+
+static void print_peers(const json_t *peers)
+{
+    size_t i, up = 0;
+    json_t *peer;
+    json_array_foreach(peers, i, peer) up += json_is_true(json_object_get(peer, "up"));
+    (void)printf("peers         %zu of %zu up", up, json_array_size(peers));
+    json_array_foreach(peers, i, peer)
+    {
+        if (!json_is_true(json_object_get(peer, "up")))
+            (void)printf(", not %s", client_text(peer, "organisation"));
+    }
+    (void)fputc('\n', stdout);
+}
+
+static void print_waiting(const json_t *s)
+{
+    const json_t *charter = json_object_get(s, "charter"), *keygen = json_object_get(s, "keygen");
+    size_t i;
+    json_t *name;
+    if (!json_is_true(json_object_get(s, "member")))
+        (void)puts("waits for     admission: `perigee member request`, then the stewards");
+    else if (!json_is_true(json_object_get(charter, "decided")))
+        (void)puts("waits for     stewards to sign the charter: `perigee consortium sign`");
+    else if (!json_is_object(json_object_get(s, "committee"))) {
+        (void)printf("waits for     key generation (%s)", client_text(keygen, "phase"));
+        json_array_foreach(json_object_get(keygen, "missing"), i, name)(void)
+            printf("%s%s", i > 0 ? ", " : ": ", json_string_value(name));
+        (void)fputc('\n', stdout);
+    } else if (json_is_true(json_object_get(s, "isolated")))
+        (void)puts("waits for     other custodians, to compare what they know");
+}
+
+int command_status(int argc, char **argv)
+{
+    struct client c;
+    struct arguments a = {NULL, 0, 0, 0, 0, NULL};
+    json_t *s = NULL;
+    int code = client_begin(&c, "status", &a, argc, argv);
+    if (code == EXIT_OK) code = client_get(&c, &s, "/v1/status");
+    if (code != EXIT_OK) return code;
+    if (c.json) {
+        client_print(s);
+    } else {
+        print_identity(s);
+        print_peers(json_object_get(s, "peers"));
+        (void)printf("records       %" JSON_INTEGER_FORMAT "\n", client_number(s, "records"));
+        print_waiting(s);
+    }
+    json_decref(s);
+    return EXIT_OK;
+}

@@ -1,0 +1,88 @@
+#include "node/command_list.h"
+#include "node/document_file.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+int command_workflow_publish(int argc, char **argv)
+{
+    struct client c;
+    const char *app = NULL, *path = NULL;
+    char *document = NULL;
+    const struct argument option[] = {{"--app", &app, NULL}};
+    struct arguments a = {option, 1, 1, 1, 0, &path};
+    json_t *answer = NULL;
+    int code = client_begin(&c, "workflow publish", &a, argc, argv);
+    if (code == EXIT_OK) code = client_check_token(&c, "--app", app);
+    if (code == EXIT_OK) code = document_file_read(&document, &c, path, "workflow/1");
+    if (code == EXIT_OK)
+        code = client_post(&c, &answer, json_pack("{s:s, s:s}", "app", app, "workflow", document),
+                           "/v1/workflows");
+    free(document);
+    if (code != EXIT_OK) return code;
+    return client_done(&c, answer, "published workflow %s", client_text(answer, "compose"));
+}
+
+static int get(struct client *c, json_t **answer, const char *command, int argc, char **argv)
+{
+    const char *hash = NULL, *asset = NULL;
+    const struct argument option[] = {{"--asset", &asset, NULL}};
+    struct arguments a = {option, 1, 1, 1, 0, &hash};
+    int code = client_begin(c, command, &a, argc, argv);
+    if (code == EXIT_OK) code = client_check_hash(c, "HASH", hash);
+    if (code == EXIT_OK && asset != NULL) code = client_check_token(c, "--asset", asset);
+    if (code != EXIT_OK) return code;
+    return client_get(c, answer, "/v1/workflows/%s%s%s", hash, asset != NULL ? "?asset=" : "",
+                      asset != NULL ? asset : "");
+}
+
+int command_workflow_show(int argc, char **argv)
+{
+    struct client c;
+    json_t *answer = NULL;
+    int code = get(&c, &answer, "workflow show", argc, argv);
+    if (code != EXIT_OK) return code;
+    if (c.json)
+        client_print(answer);
+    else
+        (void)fputs(client_text(answer, "text"), stdout);
+    json_decref(answer);
+    return EXIT_OK;
+}
+
+static void print_status(const json_t *answer)
+{
+    static const struct listing_column column[] = {{"OWNER", "organisation", 0},
+                                                   {"APPROVAL", "state", 0},
+                                                   {"FIRST SLOT", "slot_first", 0},
+                                                   {"LAST", "slot_last", 0},
+                                                   {"DATASET", "dataset", 0}};
+    const json_t *job = json_object_get(answer, "job");
+    (void)printf("workflow   %s (%s, by %s)\napprovals  %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
+                 "\n",
+                 client_text(answer, "compose"), client_text(answer, "name"), client_text(answer, "provider"),
+                 client_number(answer, "approved"), client_number(answer, "needed"));
+    if (json_is_object(job))
+        (void)printf("job        %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " endorsements\n",
+                     client_number(job, "endorsements"), client_number(job, "needed"));
+    else
+        (void)puts("job        none: the algorithm provider posts one with `perigee job post`");
+    listing_print(json_object_get(answer, "approvals"), column, 5, "no inputs");
+}
+
+int command_workflow_status(int argc, char **argv)
+{
+    struct client c;
+    json_t *answer = NULL;
+    int code = get(&c, &answer, "workflow status", argc, argv);
+    if (code != EXIT_OK) return code;
+    if (c.json) {
+        static const char *const long_members[] = {"document", "text", "diff"}; /* `workflow show` has them */
+        for (size_t i = 0; i < 3; i++) (void)json_object_del(answer, long_members[i]);
+        client_print(answer);
+    } else {
+        print_status(answer);
+    }
+    json_decref(answer);
+    return EXIT_OK;
+}
