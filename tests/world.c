@@ -612,6 +612,15 @@ struct arena *world_arena(struct world *w)
     UNREACHABLE();
 }
 
+void world_arena_free(struct arena *arena)
+{
+    for (uint32_t i = 0; i < WORLD_ARENAS_MAX; i++) {
+        if (&arenas[i].arena != arena) continue;
+        (void)munmap(arena->data, WORLD_CORE_BYTES);
+        arenas[i].owner = NULL;
+    }
+}
+
 struct world *world_new(void)
 {
     struct world *w = sparse(sizeof *w);

@@ -80,11 +80,12 @@ struct body_APPROVAL world_approval(struct world *w, uint32_t dataset, uint64_t 
 /* The votes of custodians 0..2 for WORLD_COMPUTE. */
 struct certificate world_certificate(struct world *w, uint64_t term);
 struct span world_certificate_bytes(struct world *w, uint64_t term);
-/* The first `count` records (0: all) applied, each of which must be accepted, in a registry of its own memory. */
+/* The first `count` records (0: all) applied, each of which must be accepted, in a registry of its own memory: registry_arena. */
 struct registry *world_registry(struct world *w, uint32_t count);
 const struct world_blob *world_blob(const struct world *w,
                                     const uint8_t cid[36]); /* NULL when there is none */
 /* Zeroed sparse memory as large as a core's, until world_free. */
 struct arena *world_arena(struct world *w);
+void world_arena_free(struct arena *arena); /* earlier */
 
 #endif

@@ -1,0 +1,418 @@
+/* The enclave's protocol side: a whole run with real keys, and everything that may go wrong on its way. */
+#include "crypto/identity.h"
+#include "crypto/kem.h"
+#include "proto/wire/pack.h"
+#include "tests/world_run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct world *world;
+static struct world_run *run;
+
+static int setup(void **state)
+{
+    (void)state;
+    world = world_new();
+    run = world_run_new(world);
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_run_free(run);
+    world_free(world);
+    return 0;
+}
+
+/* Drive to the end; what must hold of every end. */
+static void finish(void)
+{
+    world_run_start(run);
+    assert_true(world_run_drive(run, 200));
+    assert_true(run->wiped && run->gone);
+    assert_int_equal(run->effects_after_wipe, 0);
+    assert_true((run->result.len > 0) == (run->failed == REFUSAL_NONE));
+}
+
+static void fails_with(enum refusal why)
+{
+    finish();
+    if (run->failed != why) fail_msg("%s, not %s", refusal_name(run->failed), refusal_name(why));
+    assert_int_equal(run->result.len, 0);
+}
+
+static struct body_RECEIPT settled(void)
+{
+    union body body;
+    finish();
+    if (run->failed != REFUSAL_NONE) fail_msg("%s", refusal_name(run->failed));
+    assert_int_equal(body_decode(&body, KIND_RECEIPT, run->result), OK);
+    return body.RECEIPT;
+}
+
+static uint32_t statements(struct span packed, struct record *out)
+{
+    struct cursor c = cursor_make(packed);
+    struct span one;
+    uint32_t count;
+    assert_int_equal(unpack_array(&c, CAP_CUSTODIANS, &count), OK);
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(unpack_bin(&c, 4096, &one), OK);
+        assert_int_equal(record_unpack(&out[i], one), OK);
+        assert_int_equal(identity_verify(out[i].header.author,
+                                         record_sign_hash(out[i].header.kind, out[i].header_bytes),
+                                         &out[i].signature),
+                         OK);
+    }
+    assert_int_equal(cursor_end(&c), OK);
+    return count;
+}
+
+static void check_output(struct span packed)
+{
+    uint8_t plain[2048], reader[32];
+    struct span box;
+    struct cursor c = cursor_make(packed);
+    const struct world_node *n = &world->node[WORLD_REQUESTER];
+    struct hash32 context = output_box_context(world->run, n->id);
+    assert_int_equal(unpack_array_of(&c, 2), OK);
+    assert_int_equal(unpack_fixed(&c, reader, 32), OK);
+    assert_memory_equal(reader, n->id.bytes, 32);
+    assert_int_equal(unpack_bin(&c, sizeof plain, &box), OK);
+    assert_int_equal(kem_open(plain, &n->kem_secret, box, ID_SPAN(context)), OK);
+    assert_int_equal(box.len, KEM_OVERHEAD_BYTES + 32 + run->output.len);
+    assert_memory_equal(plain, run->salt.bytes, 32);
+    assert_memory_equal(plain + 32, run->output.data, run->output.len);
+}
+
+static void test_whole_run(void **state)
+{
+    (void)state;
+    static const enum run_state states[] = {RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING, RUN_COMMITTED};
+    struct record release[CAP_CUSTODIANS], commit[CAP_CUSTODIANS], ending;
+    struct core_receipt core;
+    struct body_RECEIPT r = settled();
+    assert_int_equal(run->state_count, 4);
+    for (uint32_t i = 0; i < 4; i++) assert_int_equal(run->state[i], states[i]);
+    assert_int_equal(core_receipt_decode(&core, r.core), OK);
+    assert_memory_equal(core.run.bytes, world->run.bytes, 32);
+    struct hash32 bundle = HASH_FRAMED("perigee/bundle/v1", r.records), hash = core_receipt_hash(r.core);
+    assert_memory_equal(core.bundle.bytes, bundle.bytes, 32);
+    struct hash32 commitment = enclave_commitment(run->salt, run->output);
+    assert_memory_equal(core.commitment.bytes, commitment.bytes, 32);
+    assert_int_equal(identity_verify(core.enclave, hash, &r.core_signature), OK);
+    assert_int_equal(statements(r.releases, release), 3);
+    assert_int_equal(core.release_count, 3);
+    for (uint32_t i = 0; i < 3; i++) assert_memory_equal(core.release[i].bytes, release[i].id.bytes, 32);
+    assert_int_equal(statements(r.commits, commit), 3);
+    assert_int_equal(record_unpack(&ending, r.ending), OK);
+    assert_int_equal(ending.header.kind, KIND_ENDING);
+    check_output(r.output);
+    assert_int_equal(run->wants, 2 + 2 + 3); /* manifests, leaf lists, chunks */
+}
+
+/* A second term repeats the commitment: the salt comes from the run, not from the enclave. */
+static void test_failover_repeats_the_commitment(void **state)
+{
+    (void)state;
+    struct core_receipt first, second;
+    struct body_RECEIPT r = settled();
+    assert_int_equal(core_receipt_decode(&first, r.core), OK);
+    struct world_run *before = run;
+    run = world_run_new(world);
+    run->term = 2;
+    r = settled();
+    assert_int_equal(core_receipt_decode(&second, r.core), OK);
+    assert_memory_equal(first.commitment.bytes, second.commitment.bytes, 32);
+    assert_memory_not_equal(first.enclave.bytes, second.enclave.bytes, 32);
+    world_run_free(before);
+}
+
+static void test_repeats_until_answered(void **state)
+{
+    (void)state;
+    run->slow = 0xf;
+    (void)settled();
+    for (uint32_t i = 0; i < 3; i++) assert_true(run->asks[i] >= 2);
+}
+
+static void test_one_silent(void **state)
+{
+    (void)state;
+    run->silent = 1;
+    (void)settled();
+}
+
+static void test_too_many_silent(void **state)
+{
+    (void)state;
+    run->silent = 3;
+    fails_with(REFUSAL_TIMEOUT);
+    assert_true(run->asks[0] >= 59);
+    assert_int_equal(run->asks[2], 1); /* who has answered is left alone */
+}
+
+static void test_one_bad_share(void **state)
+{
+    (void)state;
+    run->bad_share = 1;
+    struct record release[CAP_CUSTODIANS];
+    struct body_RECEIPT r = settled();
+    assert_int_equal(statements(r.releases, release), 3);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_memory_equal(release[i].header.author.bytes, world->node[i + 1].id.bytes, 32);
+    assert_int_equal(run->asks[0],
+                     2); /* for shares, and to commit: its signed bad share is not asked for again */
+}
+
+static void test_too_many_bad_shares(void **state)
+{
+    (void)state;
+    run->bad_share = 3;
+    fails_with(REFUSAL_ENVELOPE);
+}
+
+/* What is not signed proves nothing: it is asked for again, and the others carry the run. */
+static void test_unproven_answers(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        uint32_t *knob[] = {&run->bad_hash, &run->bad_signature, &run->garbage};
+        *knob[i] = 4;
+        (void)settled();
+        world_run_free(run);
+        run = world_run_new(world);
+        *knob[i] = 6;
+        fails_with(REFUSAL_TIMEOUT);
+        assert_true(run->asks[2] > 10);
+        world_run_free(run);
+        run = world_run_new(world);
+    }
+}
+
+static void test_refusals(void **state)
+{
+    (void)state;
+    run->refuse[0] = REFUSAL_REVOKED;
+    (void)settled();
+    world_run_free(run);
+    run = world_run_new(world);
+    run->refuse[0] = REFUSAL_TERM;
+    run->refuse[1] = run->refuse[3] = REFUSAL_REVOKED;
+    run->silent = 4; /* two are enough: the third share can never come */
+    fails_with(REFUSAL_REVOKED);
+    assert_int_equal(run->done[ENCLAVE_UNLOCK], 0);
+}
+
+static void test_passing_refusal(void **state)
+{
+    (void)state;
+    run->refuse[0] = run->refuse[1] = run->refuse[2] = REFUSAL_ISOLATED;
+    run->passing = 0xf;
+    (void)settled();
+    world_run_free(run);
+    run = world_run_new(world);
+    run->refuse[0] = run->refuse[1] = REFUSAL_UNKNOWN_RUN;
+    fails_with(REFUSAL_UNKNOWN_RUN); /* it never came to know it */
+}
+
+static void test_commit_refused(void **state)
+{
+    (void)state;
+    run->refuse_commit[0] = REFUSAL_REVOKED;
+    (void)settled();
+    world_run_free(run);
+    run = world_run_new(world);
+    run->refuse_commit[0] = run->refuse_commit[1] = REFUSAL_REVOKED;
+    fails_with(REFUSAL_REVOKED);
+    assert_int_equal(run->done[ENCLAVE_COMPUTE], 1);
+    assert_int_equal(run->state[run->state_count - 1], RUN_COMPUTING); /* nothing left it */
+}
+
+static void test_blobs(void **state)
+{
+    (void)state;
+    run->blob_corrupt = 2;
+    (void)settled();
+    world_run_free(run);
+    run = world_run_new(world);
+    run->blob_missing = 2;
+    (void)settled();
+    world_run_free(run);
+    for (uint32_t i = 0; i < world->blob_count; i++) {
+        run = world_run_new(world);
+        memcpy(run->blob_cid, world->blob[i].cid, 36);
+        run->blob_corrupt = 100;
+        fails_with(REFUSAL_INPUT_CORRUPT);
+        assert_int_equal(run->blob_corrupt, 97);
+        world_run_free(run);
+        run = world_run_new(world);
+        memcpy(run->blob_cid, world->blob[i].cid, 36);
+        run->blob_missing = 100;
+        fails_with(REFUSAL_INPUT_MISSING);
+        world_run_free(run);
+    }
+    run = world_run_new(world);
+}
+
+/* Every keyed effect may fail, at any of its calls: the end is always a named reason, a wipe and nothing after it. */
+static void test_every_effect_fails_once(void **state)
+{
+    (void)state;
+    for (int type = ENCLAVE_KEYS; type < ENCLAVE_WIPE; type++) {
+        bool reached = true;
+        for (int after = 0; reached && after < 12; after++) {
+            world_run_free(run);
+            run = world_run_new(world);
+            run->fail = (enum enclave_effect_type)type;
+            run->fail_after = after;
+            finish();
+            reached = (int)run->done[type] > after;
+            if (!reached) assert_int_equal(run->failed, REFUSAL_NONE);
+        }
+    }
+}
+
+static void test_output_too_long(void **state)
+{
+    (void)state;
+    static uint8_t big[1025];
+    run->output = SPAN_OF(big);
+    fails_with(REFUSAL_OUTPUT_TYPE);
+}
+
+/* The host may say anything at any time. */
+static void test_hostile_frames(void **state)
+{
+    (void)state;
+    static const uint8_t frames[][4] = {
+        {FRAME_ANSWER}, {FRAME_ANSWER, 0}, {FRAME_ANSWER, 31, 1}, {FRAME_BLOB, 1}, {99}, {0}};
+    uint8_t answer[200] = {FRAME_ANSWER, 1};
+    for (size_t i = 0; i < sizeof frames / sizeof frames[0]; i++) world_run_frame(run, SPAN_OF(frames[i]));
+    world_run_frame(run, SPAN_NONE);
+    world_run_frame(run, SPAN_OF(answer));
+    world_run_start(run);
+    for (int i = 0; i < 50; i++) world_run_frame(run, SPAN_OF(answer));
+    world_run_frame(run, run->start); /* a second START changes nothing */
+    assert_true(world_run_drive(run, 50));
+    assert_int_equal(run->failed, REFUSAL_NONE);
+}
+
+static void start_with(struct span certificate, struct consortium_id consortium, struct run_id id,
+                       uint64_t term)
+{
+    static uint8_t bundle[1 << 20], frame[(1 << 20) + 8192];
+    struct buffer b = BUFFER_OF(bundle), f = BUFFER_OF(frame);
+    struct registry *r = world_registry(world, 0);
+    assert_int_equal(bundle_collect(&b, r, world->run), OK);
+    world_arena_free(registry_arena(r));
+    enclave_start_frame(&f, consortium, id, term, certificate, buffer_span(&b));
+    world_run_free(run);
+    run = world_run_new(world);
+    world_run_frame(run, buffer_span(&f));
+    assert_true(world_run_drive(run, 5));
+    assert_int_equal(run->done[ENCLAVE_KEYS], 0);
+}
+
+static struct span encoded(const struct certificate *c)
+{
+    static uint8_t bytes[CERTIFICATE_BYTES_MAX];
+    struct buffer b = BUFFER_OF(bytes);
+    certificate_encode(&b, c);
+    return buffer_span(&b);
+}
+
+static void test_bad_starts(void **state)
+{
+    (void)state;
+    struct certificate c = world_certificate(world, 1);
+    struct run_id other = world->run;
+    struct consortium_id no = {{7}};
+    other.bytes[0] ^= 1;
+    start_with(encoded(&c), world->consortium, other, 1);
+    assert_int_equal(run->failed, REFUSAL_UNKNOWN_RUN);
+    start_with(encoded(&c), no, world->run, 1);
+    assert_int_equal(run->failed, REFUSAL_MALFORMED);
+    start_with(encoded(&c), world->consortium, world->run, 2);
+    assert_int_equal(run->failed, REFUSAL_CERTIFICATE);
+    start_with(SPAN_LITERAL("x"), world->consortium, world->run, 1);
+    assert_int_equal(run->failed, REFUSAL_CERTIFICATE);
+    c.vote_count = 2;
+    start_with(encoded(&c), world->consortium, world->run, 1);
+    assert_int_equal(run->failed, REFUSAL_CERTIFICATE);
+    c = world_certificate(world, 1);
+    c.vote[2].bytes[0] ^= 1;
+    start_with(encoded(&c), world->consortium, world->run, 1);
+    assert_int_equal(run->failed, REFUSAL_CERTIFICATE);
+    c = world_certificate(world, 1);
+    c.node = world->node[0].id; /* a custodian is no compute member */
+    start_with(encoded(&c), world->consortium, world->run, 1);
+    assert_int_equal(run->failed, REFUSAL_NOT_COMPUTE);
+}
+
+/* One flipped bit in a bundle: a rule or a signature stops it before there are keys. */
+static void test_bent_bundle(void **state)
+{
+    (void)state;
+    world_run_start(run);
+    static uint8_t bent[1 << 18], whole[1 << 18];
+    assert_true(run->start.len < sizeof whole);
+    memcpy(whole, run->start.data, run->start.len);
+    struct span frame = span_make(whole, run->start.len);
+    for (size_t at = 1; at < frame.len; at += 997) {
+        world_run_free(run);
+        run = world_run_new(world);
+        memcpy(bent, frame.data, frame.len);
+        bent[at] ^= 0x10;
+        world_run_frame(run, span_make(bent, frame.len));
+        assert_true(world_run_drive(run, 5));
+        assert_int_equal(run->done[ENCLAVE_KEYS], 0);
+        assert_int_not_equal(run->failed, REFUSAL_NONE);
+    }
+}
+
+static void test_core_receipt_codec(void **state)
+{
+    (void)state;
+    struct body_RECEIPT r = settled();
+    struct core_receipt core;
+    uint8_t again[4096];
+    struct buffer b = BUFFER_OF(again);
+    assert_int_equal(core_receipt_decode(&core, r.core), OK);
+    core_receipt_encode(&b, &core);
+    assert_true(span_equal(buffer_span(&b), r.core));
+    for (size_t len = 0; len < r.core.len; len++)
+        assert_int_not_equal(core_receipt_decode(&core, span_make(r.core.data, len)), OK);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_whole_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_failover_repeats_the_commitment, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_repeats_until_answered, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_silent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_silent, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_bad_share, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_bad_shares, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_unproven_answers, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_passing_refusal, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_commit_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_blobs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_every_effect_fails_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_output_too_long, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_hostile_frames, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bad_starts, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_bent_bundle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_core_receipt_codec, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,497 @@
+#include "tests/world_run.h"
+
+#include "crypto/body.h"
+#include "crypto/evidence.h"
+#include "crypto/identity.h"
+#include "crypto/kdf.h"
+#include "crypto/kem.h"
+#include "proto/base/panic.h"
+#include "proto/bundle.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { PLAIN_MAX = 2 << 20, ANSWER_MAX = 8192 };
+
+static void must(enum err err)
+{
+    ASSERT(err == OK);
+}
+
+static struct span keep(struct world_run *r, struct span bytes)
+{
+    struct span out;
+    must(arena_copy(r->arena, &out, bytes));
+    return out;
+}
+
+static void push(struct world_run *r, enum enclave_effect_type type, uint64_t token, enum err err,
+                 struct span bytes)
+{
+    ASSERT(r->tail - r->head < WORLD_EFFECTS_MAX);
+    r->queue[r->tail++ % WORLD_EFFECTS_MAX] = (struct world_queued){type, token, err, bytes};
+}
+
+void world_run_frame(struct world_run *r, struct span frame)
+{
+    push(r, ENCLAVE_FRAME, 0, OK, keep(r, frame));
+}
+
+/* --- Custodians ------------------------------------------------------------------------------------------------------ */
+
+static struct span heads_of(struct world_run *r)
+{
+    uint8_t bytes[HEAD_BYTES * WORLD_DATASETS];
+    struct buffer b = BUFFER_OF(bytes);
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
+        buffer_put_u64(&b, r->world->node[i].seq);
+        buffer_put(&b, ID_SPAN(r->world->node[i].head));
+    }
+    return keep(r, buffer_span(&b));
+}
+
+static void send_answer(struct world_run *r, uint32_t i, uint8_t tag, struct kem_public to,
+                        struct span content)
+{
+    static uint8_t plain[ANSWER_MAX], frame[2 + ANSWER_MAX + KEM_OVERHEAD_BYTES];
+    struct buffer b = BUFFER_OF(plain);
+    struct hash32 context = relay_context(r->world->run, r->term, i, 1);
+    buffer_put_u8(&b, tag);
+    buffer_put(&b, content);
+    must(buffer_done(&b));
+    frame[0] = FRAME_ANSWER;
+    frame[1] = (uint8_t)i;
+    must(kem_seal(frame + 2, &to, buffer_span(&b), ID_SPAN(context)));
+    if ((r->garbage & 1u << i) != 0) frame[40] ^= 1;
+    world_run_frame(r, span_make(frame, 2 + b.len + KEM_OVERHEAD_BYTES));
+}
+
+static void refuse(struct world_run *r, uint32_t i, uint64_t stage, enum refusal why, struct kem_public to)
+{
+    const struct world_node *n = &r->world->node[i];
+    struct body_REFUSAL body = {r->world->run, r->term, stage, why, SPAN_LITERAL("")};
+    send_answer(r, i, 3, to, world_statement(r->world, &n->secret, n->id, KIND_REFUSAL, &body));
+}
+
+static struct label label_of(const struct world *w, uint32_t input, const struct manifest *m)
+{
+    return label_make(group_key_id(&w->key[0].y), w->app, w->compose, w->node[input].id, m->content,
+                      w->dataset[input].policy);
+}
+
+static void put_share(struct buffer *b, const struct dec_share *s)
+{
+    buffer_put(b, SPAN_OF(s->d.bytes));
+    buffer_put(b, SPAN_OF(s->e.bytes));
+    buffer_put(b, SPAN_OF(s->f.bytes));
+}
+
+/* OK, or ERR_PROOF when an envelope is under another label: the custodian refuses. */
+static enum err make_shares(struct world_run *r, uint32_t i, struct span envelopes, struct buffer *out)
+{
+    struct world *w = r->world;
+    struct dec_share share;
+    struct hash32 input = HASH_FRAMED("perigee/noise/v1", ID_SPAN(w->run));
+    for (uint32_t j = 0; j < WORLD_DATASETS; j++) {
+        struct manifest *m;
+        struct envelope envelope;
+        must(manifest_parse(&m, &w->arena, w->dataset[j].manifest, NULL));
+        memcpy(envelope.bytes, envelopes.data + (size_t)j * ENVELOPE_BYTES, ENVELOPE_BYTES);
+        struct label label = label_of(w, j, m);
+        TRY(envelope_share(&share, &envelope, &w->key[0].y, &label, i + 1, &w->node[i].share[0]));
+        put_share(out, &share);
+    }
+    must(prf_share(&share, &w->key[1].y, input, i + 1, &w->node[i].share[1]));
+    put_share(out, &share);
+    if ((r->bad_share & 1u << i) != 0) out->data[SHARE_BYTES + 40] ^= 1;
+    return OK;
+}
+
+static void answer_shares(struct world_run *r, uint32_t i, const struct record *ask)
+{
+    static uint8_t shares[SHARE_BYTES * (WORLD_DATASETS + 1)], encoded[ANSWER_MAX];
+    struct world *w = r->world;
+    const struct world_node *n = &w->node[i];
+    struct body_SHARE_ASK a;
+    must(body_decode(&a, KIND_SHARE_ASK, ask->body));
+    struct buffer s = BUFFER_OF(shares), b = BUFFER_OF(encoded);
+    if (make_shares(r, i, a.envelopes, &s) != OK) {
+        refuse(r, i, 1, REFUSAL_ENVELOPE, a.kem);
+        return;
+    }
+    struct body_RELEASE body = {.run = a.run,
+                                .term = a.term,
+                                .certificate = certificate_hash(a.certificate),
+                                .enclave = ask->header.author,
+                                .kem = a.kem,
+                                .challenge = a.challenge,
+                                .lease_ms = 1000,
+                                .heads = heads_of(r),
+                                .shares = sha256(buffer_span(&s))};
+    if ((r->bad_hash & 1u << i) != 0) body.shares.bytes[0] ^= 1;
+    const struct identity_secret *secret =
+        (r->bad_signature & 1u << i) != 0 ? &n->approval_secret : &n->secret;
+    w->now_ms += 10 * (i + 1); /* clocks differ */
+    struct body_SHARE_ANSWER answer = {world_statement(w, secret, n->id, KIND_RELEASE, &body),
+                                       buffer_span(&s)};
+    body_encode(&b, KIND_SHARE_ANSWER, &answer);
+    send_answer(r, i, 1, a.kem, buffer_span(&b));
+}
+
+static void answer_commit(struct world_run *r, uint32_t i, const struct record *ask)
+{
+    const struct world_node *n = &r->world->node[i];
+    struct body_COMMIT_ASK a;
+    must(body_decode(&a, KIND_COMMIT_ASK, ask->body));
+    struct body_COMMIT body = {a.run, a.term, a.index, a.commitment, a.core, heads_of(r)};
+    send_answer(r, i, 2, a.kem, world_statement(r->world, &n->secret, n->id, KIND_COMMIT, &body));
+}
+
+static struct kem_public ask_kem(const struct record *ask)
+{
+    union body body;
+    must(body_decode(&body, ask->header.kind, ask->body));
+    return ask->header.kind == KIND_SHARE_ASK ? body.SHARE_ASK.kem : body.COMMIT_ASK.kem;
+}
+
+static void custodian(struct world_run *r, uint32_t i, struct span box)
+{
+    static uint8_t plain[65536];
+    struct record ask;
+    struct hash32 context = relay_context(r->world->run, r->term, i, 0);
+    ASSERT(i < WORLD_CUSTODIANS && box.len < sizeof plain);
+    r->asks[i]++;
+    if ((r->silent & 1u << i) != 0 || ((r->slow & 1u << i) != 0 && r->asks[i] == 1)) return;
+    must(kem_open(plain, &r->world->node[i].kem_secret, box, ID_SPAN(context)));
+    must(record_unpack(&ask, span_make(plain, box.len - KEM_OVERHEAD_BYTES)));
+    must(identity_verify(ask.header.author, record_sign_hash(ask.header.kind, ask.header_bytes),
+                         &ask.signature));
+    bool shares = ask.header.kind == KIND_SHARE_ASK;
+    enum refusal *why = shares ? &r->refuse[i] : &r->refuse_commit[i];
+    if (*why != REFUSAL_NONE) {
+        refuse(r, i, shares ? 1 : 2, *why, ask_kem(&ask));
+        if ((r->passing & 1u << i) != 0) *why = REFUSAL_NONE;
+    } else if (shares) {
+        answer_shares(r, i, &ask);
+    } else {
+        answer_commit(r, i, &ask);
+    }
+}
+
+/* --- Host ------------------------------------------------------------------------------------------------------------ */
+
+static void give_blob(struct world_run *r, const uint8_t cid[36])
+{
+    static const uint8_t any[36];
+    static uint8_t frame[38 + (1 << 20) + 64];
+    const struct world_blob *blob = world_blob(r->world, cid);
+    struct buffer b = BUFFER_OF(frame);
+    bool chosen = memcmp(r->blob_cid, any, 36) == 0 || memcmp(r->blob_cid, cid, 36) == 0;
+    bool missing = blob == NULL || (chosen && r->blob_missing > 0);
+    r->wants++;
+    if (chosen && r->blob_missing > 0) r->blob_missing--;
+    buffer_put_u8(&b, FRAME_BLOB);
+    buffer_put(&b, span_make(cid, 36));
+    buffer_put_u8(&b, missing ? 0 : 1);
+    if (!missing) buffer_put(&b, blob->bytes);
+    if (!missing && chosen && r->blob_corrupt > 0) {
+        r->blob_corrupt--;
+        b.data[b.len - 1] ^= 1;
+    }
+    must(buffer_done(&b));
+    world_run_frame(r, buffer_span(&b));
+}
+
+static void host(struct world_run *r, struct span frame)
+{
+    struct span body = span_make(frame.data + 1, frame.len - 1);
+    switch ((enum enclave_frame)frame.data[0]) {
+    case FRAME_WANT: give_blob(r, body.data); break;
+    case FRAME_ASK: custodian(r, body.data[0], span_make(body.data + 1, body.len - 1)); break;
+    case FRAME_STATE:
+        ASSERT(r->state_count < 16);
+        r->state[r->state_count++] = (enum run_state)body.data[0];
+        break;
+    case FRAME_RESULT: r->result = keep(r, body); break;
+    case FRAME_FAILED: r->failed = (enum refusal)body.data[0]; break;
+    case FRAME_START:
+    case FRAME_BLOB:
+    case FRAME_ANSWER: UNREACHABLE();
+    }
+}
+
+/* --- Executor -------------------------------------------------------------------------------------------------------- */
+
+static void do_keys(struct world_run *r, uint64_t token)
+{
+    uint8_t out[96];
+    uint8_t number[8];
+    struct node_id id;
+    store_u64(number, r->term);
+    struct hash32 s = HASH_FRAMED("perigee/test-enclave/v1", SPAN_OF(number), SPAN_LITERAL("signing"));
+    struct hash32 k = HASH_FRAMED("perigee/test-enclave/v1", SPAN_OF(number), SPAN_LITERAL("kem"));
+    memcpy(r->signing.bytes, s.bytes, 32);
+    memcpy(r->kem_secret.bytes, k.bytes, 32);
+    must(identity_public(&id, &r->signing));
+    kem_public_of(&r->kem, &r->kem_secret);
+    memcpy(out, id.bytes, 32);
+    memcpy(out + 32, r->kem.bytes, 32);
+    memset(out + 64, 0x5a, 32);
+    push(r, ENCLAVE_KEYS, token, OK, keep(r, SPAN_OF(out)));
+}
+
+static void do_evidence(struct world_run *r, const struct enclave_effect *f)
+{
+    uint8_t bytes[EVIDENCE_MAX];
+    struct buffer b = BUFFER_OF(bytes);
+    struct evidence_facts facts = {
+        .measurement = r->world->measurement, .platform_id = r->world->platform, .time_ms = r->world->now_ms};
+    must(evidence_simulate(&b, &facts, f->hash));
+    push(r, f->type, f->token, OK, keep(r, buffer_span(&b)));
+}
+
+static void do_verify(struct world_run *r, const struct enclave_effect *f)
+{
+    for (uint32_t i = 0; i < f->check_count; i++) {
+        if (identity_verify(f->check[i].author, f->check[i].message, &f->check[i].signature) == OK) continue;
+        uint8_t index[4];
+        store_u32(index, i);
+        push(r, f->type, f->token, ERR_SIGNATURE, keep(r, SPAN_OF(index)));
+        return;
+    }
+    push(r, f->type, f->token, OK, SPAN_NONE);
+}
+
+static void do_seal(struct world_run *r, const struct enclave_effect *f)
+{
+    static uint8_t box[1 << 17];
+    ASSERT(f->bytes.len + KEM_OVERHEAD_BYTES <= sizeof box);
+    must(kem_seal(box, &f->kem, f->bytes, f->context));
+    push(r, f->type, f->token, OK, keep(r, span_make(box, f->bytes.len + KEM_OVERHEAD_BYTES)));
+}
+
+static void do_open(struct world_run *r, const struct enclave_effect *f)
+{
+    static uint8_t plain[1 << 17];
+    enum err err = kem_open(plain, &r->kem_secret, f->bytes, f->context);
+    push(r, f->type, f->token, err,
+         err == OK ? keep(r, span_make(plain, f->bytes.len - KEM_OVERHEAD_BYTES)) : SPAN_NONE);
+}
+
+static void do_content_id(struct world_run *r, const struct enclave_effect *f)
+{
+    const struct manifest *m = f->manifest;
+    struct body_summary s = {m->suite, m->plain_len, m->salt, m->commitment, m->root, m->chunk_count};
+    struct content_id id = {{0}};
+    enum err err = body_summary_check(&s);
+    if (err == OK) id = body_content_id(&s);
+    push(r, f->type, f->token, err, keep(r, ID_SPAN(id)));
+}
+
+/* The label the enclave builds: from its own view of the run. */
+static struct label enclave_label(const struct enclave_keys *k, uint32_t i)
+{
+    const struct manifest *m = k->manifest[i];
+    return label_make(group_key_id(&k->committee->body.key_a), k->app, k->compose, m->owner, m->content,
+                      m->policy);
+}
+
+static enum err check_shares(struct world_run *r, const struct enclave_effect *f)
+{
+    const struct enclave_keys *k = enclave_keys(r->enclave);
+    ASSERT(f->bytes.len == (size_t)SHARE_BYTES * (WORLD_DATASETS + 1));
+    for (uint32_t i = 0; i <= WORLD_DATASETS; i++) {
+        struct dec_share *s = &r->share[f->custodian][i];
+        const uint8_t *at = f->bytes.data + (size_t)i * SHARE_BYTES;
+        s->index = f->custodian + 1;
+        memcpy(s->d.bytes, at, 32);
+        memcpy(s->e.bytes, at + 32, 32);
+        memcpy(s->f.bytes, at + 64, 32);
+        if (i == WORLD_DATASETS) return prf_share_check(s, &r->world->key[1], k->prf_input);
+        struct envelope envelope;
+        memcpy(envelope.bytes, k->manifest[i]->envelope, ENVELOPE_BYTES);
+        struct label label = enclave_label(k, i);
+        TRY(envelope_share_check(s, &envelope, &r->world->key[0], &label));
+    }
+    UNREACHABLE();
+}
+
+static void do_check_shares(struct world_run *r, const struct enclave_effect *f)
+{
+    enum err err = check_shares(r, f);
+    if (err == OK) r->kept[r->kept_count++] = f->custodian;
+    push(r, f->type, f->token, err, SPAN_NONE);
+}
+
+static void do_unlock(struct world_run *r, const struct enclave_effect *f)
+{
+    const struct enclave_keys *k = enclave_keys(r->enclave);
+    struct dec_share share[WORLD_CUSTODIANS];
+    uint8_t value[32], info[64];
+    ASSERT(r->kept_count >= 3);
+    for (uint32_t i = 0; i <= WORLD_DATASETS; i++) {
+        for (uint32_t j = 0; j < 3; j++) share[j] = r->share[r->kept[j]][i];
+        if (i == WORLD_DATASETS) break;
+        struct envelope envelope;
+        memcpy(envelope.bytes, k->manifest[i]->envelope, ENVELOPE_BYTES);
+        struct label label = enclave_label(k, i);
+        must(envelope_open(r->data_key[i], &envelope, &r->world->key[0], &label, share, 3));
+        ASSERT(memcmp(r->data_key[i], r->world->dataset[i].data_key, 32) == 0);
+    }
+    must(prf_combine(value, &r->world->key[1], k->prf_input, share, 3));
+    struct buffer b = BUFFER_OF(info);
+    buffer_put_text(&b, "perigee/commit-salt/v1");
+    buffer_put(&b, ID_SPAN(k->run));
+    hkdf_sha256(r->salt.bytes, 32, SPAN_NONE, SPAN_OF(value), buffer_span(&b));
+    push(r, f->type, f->token, OK, keep(r, ID_SPAN(r->salt)));
+}
+
+static void do_begin(struct world_run *r, const struct enclave_effect *f)
+{
+    const struct manifest *m = f->manifest;
+    struct hash32 leaf[4], commitment, root;
+    ASSERT(f->input < WORLD_DATASETS && r->body[f->input] == NULL && f->bytes.len <= sizeof leaf);
+    must(body_key_derive(&r->body[f->input], r->data_key[f->input], m->suite, m->salt));
+    memcpy(leaf, f->bytes.data, f->bytes.len);
+    commitment = body_key_commitment(r->body[f->input]);
+    root = body_root(leaf, m->chunk_count);
+    bool good = ID_EQUAL(commitment, m->commitment) && ID_EQUAL(root, m->root);
+    r->plain[f->input] = calloc(1, PLAIN_MAX);
+    push(r, f->type, f->token, good ? OK : ERR_HASH, SPAN_NONE);
+}
+
+static void do_chunk(struct world_run *r, const struct enclave_effect *f)
+{
+    struct hash32 hash = blake3(f->bytes);
+    ASSERT(ID_EQUAL(hash, f->hash));
+    uint8_t *at = r->plain[f->input] + (size_t)f->chunk * BODY_CHUNK_BYTES;
+    push(r, f->type, f->token, body_open_chunk(at, r->body[f->input], f->chunk, f->bytes), SPAN_NONE);
+}
+
+static void do_compute(struct world_run *r, const struct enclave_effect *f)
+{
+    ASSERT(ids_equal(f->workflow->hash.bytes, r->world->compose.bytes));
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
+        struct span plain = r->world->dataset[i].plain;
+        ASSERT(r->plain[i] != NULL && memcmp(r->plain[i], plain.data, plain.len) == 0);
+    }
+    push(r, f->type, f->token, OK, r->output);
+}
+
+static void do_sign(struct world_run *r, const struct enclave_effect *f)
+{
+    struct signature signature;
+    must(identity_sign(&signature, &r->signing, f->hash));
+    push(r, f->type, f->token, OK, keep(r, SPAN_OF(signature.bytes)));
+}
+
+static void do_commitment(struct world_run *r, const struct enclave_effect *f)
+{
+    struct hash32 commitment = enclave_commitment(r->salt, f->bytes);
+    push(r, f->type, f->token, OK, keep(r, ID_SPAN(commitment)));
+}
+
+static void execute(struct world_run *r, const struct enclave_effect *f)
+{
+    if (r->wiped && f->type != ENCLAVE_EXIT) r->effects_after_wipe++;
+    if (r->fail_after >= 0 && f->type == r->fail && f->token != 0 && (int)r->done[f->type] == r->fail_after) {
+        r->done[f->type]++;
+        push(r, f->type, f->token, ERR_IO, SPAN_NONE);
+        return;
+    }
+    r->done[f->type]++;
+    switch (f->type) {
+    case ENCLAVE_FRAME: host(r, f->bytes); break;
+    case ENCLAVE_KEYS: do_keys(r, f->token); break;
+    case ENCLAVE_EVIDENCE: do_evidence(r, f); break;
+    case ENCLAVE_VERIFY: do_verify(r, f); break;
+    case ENCLAVE_SIGN: do_sign(r, f); break;
+    case ENCLAVE_SEAL: do_seal(r, f); break;
+    case ENCLAVE_OPEN: do_open(r, f); break;
+    case ENCLAVE_CONTENT_ID: do_content_id(r, f); break;
+    case ENCLAVE_CHECK_SHARES: do_check_shares(r, f); break;
+    case ENCLAVE_UNLOCK: do_unlock(r, f); break;
+    case ENCLAVE_INPUT_BEGIN: do_begin(r, f); break;
+    case ENCLAVE_INPUT_CHUNK: do_chunk(r, f); break;
+    case ENCLAVE_COMPUTE: do_compute(r, f); break;
+    case ENCLAVE_COMMITMENT: do_commitment(r, f); break;
+    case ENCLAVE_WIPE: r->wiped = true; break;
+    case ENCLAVE_EXIT: r->gone = true; break;
+    }
+}
+
+/* --- Driving --------------------------------------------------------------------------------------------------------- */
+
+static void step(struct world_run *r, const struct enclave_event *event)
+{
+    uint32_t count;
+    enclave_step(r->enclave, event);
+    enclave_check(r->enclave);
+    const struct enclave_effect *effects = enclave_effects(r->enclave, &count);
+    for (uint32_t i = 0; i < count; i++) execute(r, &effects[i]);
+}
+
+bool world_run_drive(struct world_run *r, uint32_t ticks)
+{
+    while (!r->gone) {
+        struct enclave_event event = {.now = r->now, .wall_ms = r->world->now_ms};
+        if (r->head == r->tail) {
+            if (ticks-- == 0 || enclave_deadline(r->enclave).ns == INT64_MAX) return false;
+            r->now.ns += 1000000000;
+            event.type = ENCLAVE_EVENT_TICK;
+            event.now = r->now;
+        } else {
+            const struct world_queued *q = &r->queue[r->head++ % WORLD_EFFECTS_MAX];
+            event.type = q->type == ENCLAVE_FRAME ? ENCLAVE_EVENT_FRAME : ENCLAVE_EVENT_DONE;
+            event.token = q->token;
+            event.err = q->err;
+            event.bytes = q->bytes;
+        }
+        step(r, &event);
+    }
+    return true;
+}
+
+void world_run_start(struct world_run *r)
+{
+    static uint8_t bundle[1 << 20], frame[(1 << 20) + 8192];
+    struct buffer b = BUFFER_OF(bundle), f = BUFFER_OF(frame);
+    struct registry *registry = world_registry(r->world, 0);
+    must(bundle_collect(&b, registry, r->world->run));
+    world_arena_free(registry_arena(registry));
+    enclave_start_frame(&f, r->world->consortium, r->world->run, r->term,
+                        world_certificate_bytes(r->world, r->term), buffer_span(&b));
+    must(buffer_done(&f));
+    r->start = keep(r, buffer_span(&f));
+    world_run_frame(r, r->start);
+}
+
+struct world_run *world_run_new(struct world *w)
+{
+    static uint8_t output[1024];
+    struct world_run *r = calloc(1, sizeof *r);
+    struct buffer b = BUFFER_OF(output);
+    ASSERT(r != NULL);
+    r->world = w;
+    r->arena = world_arena(w);
+    r->term = 1;
+    r->fail_after = -1;
+    buffer_put_text(&b, "{\"compose\":\"");
+    buffer_put_hex(&b, ID_SPAN(w->compose));
+    buffer_put_text(&b, "\",\"pad\":\"\",\"perigee\":\"output/1\",\"value\":\"\xc3\xa9 6\"}");
+    r->output = keep(r, buffer_span(&b));
+    r->enclave_arena = world_arena(w);
+    must(enclave_new(&r->enclave, r->enclave_arena));
+    return r;
+}
+
+void world_run_free(struct world_run *r)
+{
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
+        if (r->body[i] != NULL) body_key_free(r->body[i]);
+        free(r->plain[i]);
+    }
+    world_arena_free(r->enclave_arena);
+    world_arena_free(r->arena);
+    free(r);
+}

@@ -1,0 +1,69 @@
+/* world_run: one enclave over a test world: its untrusted host, its custodians and its executor, all in one, with real
+ * cryptography. Tests bend the knobs, drive it, and look at what came out. */
+#ifndef PERIGEE_TESTS_WORLD_RUN_H
+#define PERIGEE_TESTS_WORLD_RUN_H
+
+#include "proto/enclave.h"
+#include "tests/world.h"
+
+enum { WORLD_FRAMES_MAX = 4096, WORLD_EFFECTS_MAX = 4096, WORLD_OUTPUT_BYTES = 200 };
+
+struct world_queued {
+    enum enclave_effect_type type; /* of what was done; ENCLAVE_FRAME: a frame to the enclave */
+    uint64_t token;
+    enum err err;
+    struct span bytes;
+};
+
+struct world_run {
+    /* Knobs, set after world_run_new and before world_run_drive. One bit per custodian. */
+    uint32_t silent, bad_share, bad_hash, bad_signature, garbage,
+        slow; /* slow: answers from the second ask on */
+    enum refusal refuse[WORLD_CUSTODIANS], refuse_commit[WORLD_CUSTODIANS];
+    uint32_t passing;                    /* refusals are given once, then it answers */
+    uint32_t blob_corrupt, blob_missing; /* so many deliveries of the blob below go wrong */
+    uint8_t blob_cid[36];                /* zero: any */
+    enum enclave_effect_type fail;       /* this effect fails when fail_after of its kind were done */
+    int fail_after;                      /* -1: never */
+    struct span output;                  /* what the computation gives */
+    uint64_t term;
+
+    struct world *world;
+    struct arena *arena, *enclave_arena;
+    struct enclave *enclave;
+    struct instant now;
+    struct span start;
+
+    /* What came out. */
+    enum run_state state[16];
+    uint32_t state_count;
+    enum refusal failed;
+    struct span result; /* encoded body of the receipt */
+    bool wiped, gone;
+    uint32_t asks[WORLD_CUSTODIANS], wants, effects_after_wipe, done[ENCLAVE_EXIT + 1];
+
+    /* The executor's secrets. */
+    struct identity_secret signing;
+    struct kem_secret kem_secret;
+    struct kem_public kem;
+    struct dec_share share[WORLD_CUSTODIANS][WORLD_DATASETS + 1];
+    uint32_t kept[WORLD_CUSTODIANS], kept_count;
+    uint8_t data_key[WORLD_DATASETS][32];
+    struct hash32 salt;
+    struct body_key *body[WORLD_DATASETS];
+    uint8_t *plain[WORLD_DATASETS];
+
+    struct world_queued queue[WORLD_EFFECTS_MAX];
+    uint32_t head, tail;
+};
+
+struct world_run *world_run_new(struct world *w);
+void world_run_free(struct world_run *r);
+/* A START of w's run; then until nothing is left to do. Ticks come whenever nothing else does, a second apart, and at most
+ * `ticks` of them. True: the enclave is gone. */
+void world_run_start(struct world_run *r);
+bool world_run_drive(struct world_run *r, uint32_t ticks);
+/* Give the enclave a frame, as its host. */
+void world_run_frame(struct world_run *r, struct span frame);
+
+#endif
