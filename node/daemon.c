@@ -4,6 +4,7 @@
 #include "crypto/secret.h"
 #include "node/command.h"
 #include "node/enclave_host.h"
+#include "node/fault.h"
 #include "node/keyed.h"
 #include "proto/base/panic.h"
 
@@ -580,18 +581,15 @@ static enum err open_links(struct daemon *d, char *fault, size_t cap)
                                     .listen = d->config->listen, .context = d, .up = on_link_up, .down = on_link_down,
                                     .message = on_link_message, .log = on_log};
     enum err err = links_open(&d->links, &options);
-    if (err != OK) {
-        snprintf(fault, cap, "cannot listen on %s: %s; choose a free address in perigee.yaml",
-                 d->config->listen != NULL ? d->config->listen : "(none)", err_text(err));
-        return err;
-    }
+    if (err != OK)
+        return fault_set(fault, cap, err, "cannot listen on %s: %s; choose a free address in perigee.yaml",
+                         d->config->listen != NULL ? d->config->listen : "(none)", err_text(err));
     for (unsigned i = 0; i < d->config->peers_count; i++) {
         struct node_id expected = {{0}};
         const char *node = d->config->peers[i].node;
-        if (node != NULL && hex_decode(expected.bytes, 32, span_text(node)) != OK) {
-            snprintf(fault, cap, "peer %s: node must be 64 lower-case hex digits, came \"%s\"", d->config->peers[i].address, node);
-            return ERR_SYNTAX;
-        }
+        if (node != NULL && hex_decode(expected.bytes, 32, span_text(node)) != OK)
+            return fault_set(fault, cap, ERR_SYNTAX, "peer %s: node must be 64 lower-case hex digits, came \"%s\"",
+                             d->config->peers[i].address, node);
         TRY(links_dial(d->links, d->config->peers[i].address, expected));
     }
     return OK;
@@ -603,8 +601,7 @@ static enum err open_api(struct daemon *d, char *fault, size_t cap)
     home_path(path, &d->home, "api.sock");
     struct http_options options = {.loop = &d->loop, .socket_path = path, .routes = api_routes, .context = d};
     enum err err = http_open(&d->http, &options);
-    if (err != OK) snprintf(fault, cap, "cannot serve the API on %s: %s", path, err_text(err));
-    return err;
+    return err == OK ? OK : fault_set(fault, cap, err, "cannot serve the API on %s: %s", path, err_text(err));
 }
 
 static void start_timers(struct daemon *d)
@@ -627,22 +624,19 @@ static enum err open_store(struct daemon *d, char *fault, size_t cap)
     uint64_t map_gb = d->config->store != NULL && d->config->store->map_gb > 0 ? d->config->store->map_gb : 256;
     struct lmdb_options options = {.path = path, .map_bytes = map_gb << 30};
     enum err err = lmdb_store_open(&d->store, &options);
-    if (err != OK) snprintf(fault, cap, "cannot open the store %s: %s", path, err_text(err));
-    return err;
+    return err == OK ? OK : fault_set(fault, cap, err, "cannot open the store %s: %s", path, err_text(err));
 }
 
 static enum err open_home(struct daemon *d, const char *path, char *fault, size_t cap)
 {
     char config[PATH_MAX];
     TRY(home_open(&d->home, path, fault, cap));
-    if (d->home.charter == NULL) {
-        snprintf(fault, cap, "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`", path, path);
-        return ERR_NOT_READY;
-    }
-    if (home_lock(&d->home) != OK) {
-        snprintf(fault, cap, "a node already runs in %s: stop it first, or name another data directory", path);
-        return ERR_BUSY;
-    }
+    if (d->home.charter == NULL)
+        return fault_set(fault, cap, ERR_NOT_READY,
+                         "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`", path, path);
+    if (home_lock(&d->home) != OK)
+        return fault_set(fault, cap, ERR_BUSY, "a node already runs in %s: stop it first, or name another data directory",
+                         path);
     home_path(config, &d->home, "perigee.yaml");
     return config_load(&d->config, config, fault, cap);
 }
@@ -653,10 +647,7 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     enum err err = open_core(d);
     if (err == OK) err = restore(d);
     if (err == OK) err = open_enclaves(d);
-    if (err != OK) {
-        if (fault[0] == 0) snprintf(fault, cap, "cannot start: %s", err_text(err));
-        return err;
-    }
+    if (err != OK) return fault_set(fault, cap, err, "cannot start: %s", err_text(err));
     TRY(open_links(d, fault, cap));
     return open_api(d, fault, cap);
 }

@@ -37,6 +37,16 @@ static void fail(struct core *c, struct run_track *t, enum refusal why)
     tell_progress(c, t);
 }
 
+/* A custodian tells the requester why it refused its enclave: shown until the run ends otherwise. */
+void host_refusal(struct core *c, struct node_id custodian, const struct body_REFUSAL *b)
+{
+    struct run_track *t = track_find(c, b->run);
+    enum refusal why = refusal_from(b->refusal);
+    notice(c, "a custodian refuses run", ID_SPAN(b->run), refusal_name(why));
+    if (t == NULL || t->view.state == RUN_SETTLED || t->phase == CANDIDATE_HOLDER) return;
+    t->view.verdict = verdict_refuse(why, custodian.bytes);
+}
+
 /* Progress is never proof: it only moves the view, and never past a receipt. */
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b)
 {

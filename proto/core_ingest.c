@@ -160,7 +160,7 @@ static void on_join(struct core *c, const struct record *r, const struct body_JO
     notice(c, "join request from", ID_SPAN(r->header.author), NULL);
 }
 
-static void dispatch_statement(struct core *c, const struct record *r, struct node_id from)
+static void dispatch_statement(struct core *c, const struct record *r)
 {
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
     struct node_id author = r->header.author;
@@ -181,10 +181,7 @@ static void dispatch_statement(struct core *c, const struct record *r, struct no
     if (kind == KIND_VOTE_ASK && compute) elect_vote_ask(c, author, &b->VOTE_ASK);
     if (kind == KIND_PREVOTE && custodian) elect_prevote(c, author, &b->PREVOTE);
     if (kind == KIND_VOTE && custodian) elect_vote(c, author, &b->VOTE);
-    if (kind == KIND_REFUSAL && custodian)
-        notice(c, "a custodian refuses run", ID_SPAN(b->REFUSAL.run),
-               refusal_name(refusal_from(b->REFUSAL.refusal)));
-    (void)from;
+    if (kind == KIND_REFUSAL && custodian) host_refusal(c, author, &b->REFUSAL);
 }
 
 /* --- Records --------------------------------------------------------------------------------------------------------------------- */
@@ -201,7 +198,7 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
     enum err err = record_unpack(&r, span_make(p->block, p->len));
     ASSERT(err == OK);
     if (kind_class(r.header.kind) != CLASS_CHAINED) {
-        dispatch_statement(c, &r, p->peer);
+        dispatch_statement(c, &r);
     } else {
         enum chain_offer offer = chain_offer(&c->chain, &r);
         if (offer == CHAIN_NEW && ingest_accept(c, &r, p->peer, false) == NULL)

@@ -230,6 +230,7 @@ void host_answer(struct core *c, struct node_id custodian, const struct message_
 void host_blob_missing(struct core *c, struct run_id run, struct span cid);
 void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m);
 void host_blob_get(struct core *c, struct node_id from, const struct message_BLOB_GET *m);
+void host_refusal(struct core *c, struct node_id custodian, const struct body_REFUSAL *b);
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b);
 void host_receipt(struct core *c, const struct record *r);
 void host_tick(struct core *c);
