@@ -21,7 +21,8 @@ struct contribution {
     /* Kept rows: unit, cell, then each statistic's part; bytes that sort as memcmp does. */
     uint32_t entry_bytes;
     uint8_t *entry;
-    size_t entry_count, entry_cap;
+    size_t entry_count, entry_cap, entry_touched; /* touched: what release has to wipe */
+    uint64_t rows_expected;
     /* Rows on their way to the engine. */
     uint32_t batch_count, batch_cap;
     uint32_t *cell;
@@ -53,7 +54,7 @@ static size_t sums_bytes(const struct contribution *c)
 void contribution_close(struct contribution *c)
 {
     if (c == NULL) return;
-    release(c->entry, c->entry_cap * c->entry_bytes);
+    release(c->entry, c->entry_touched * c->entry_bytes);
     release(c->cell, c->batch_cap * sizeof *c->cell);
     for (uint32_t i = 0; i < c->step->statistic_count; i++) {
         release(c->value[i], c->batch_cap * sizeof *c->value[i]);
@@ -284,13 +285,14 @@ static void compact(struct contribution *c)
 
 static enum err grow(struct contribution *c)
 {
-    size_t cap = c->entry_cap == 0 ? ENTRIES_FIRST : c->entry_cap * 2;
+    size_t cap = c->entry_cap == 0 ? ENTRIES_FIRST + (size_t)c->rows_expected : c->entry_cap * 2;
     uint8_t *larger = cap > SIZE_MAX / c->entry_bytes ? NULL : malloc(cap * c->entry_bytes);
     if (larger == NULL) return ERR_NO_MEMORY;
     if (c->entry_count > 0) memcpy(larger, c->entry, c->entry_count * c->entry_bytes);
-    release(c->entry, c->entry_cap * c->entry_bytes);
+    release(c->entry, c->entry_touched * c->entry_bytes);
     c->entry = larger;
     c->entry_cap = cap;
+    c->entry_touched = c->entry_count;
     return OK;
 }
 
@@ -301,11 +303,12 @@ static enum err make_room(struct contribution *c)
     return c->entry_count > c->entry_cap / 4 * 3 || c->entry_cap == 0 ? grow(c) : OK;
 }
 
-void contribution_part(struct contribution *c, uint32_t part, uint32_t part_count)
+void contribution_part(struct contribution *c, uint32_t part, uint32_t part_count, uint64_t rows_expected)
 {
     ASSERT(part < part_count && c->entry_count == 0);
     c->part = part;
     c->part_count = part_count;
+    c->rows_expected = rows_expected;
 }
 
 static enum err keep_row(struct contribution *c, const struct tables_chunk *chunk, uint32_t row)
@@ -314,6 +317,7 @@ static enum err keep_row(struct contribution *c, const struct tables_chunk *chun
     TRY(make_room(c));
     entry_write(c, c->entry + c->entry_count * c->entry_bytes, chunk, row);
     c->entry_count++;
+    if (c->entry_count > c->entry_touched) c->entry_touched = c->entry_count;
     return OK;
 }
 

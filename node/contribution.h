@@ -29,8 +29,9 @@ MUST_USE enum err contribution_open(struct contribution **out, const struct step
 void contribution_close(struct contribution *c); /* NULL is fine */
 /* Bytes of a kept row. */
 uint32_t contribution_row_bytes(const struct step *step);
-/* From here on only units of this part count; parts are 0 to part_count - 1. Only between unit ends. */
-void contribution_part(struct contribution *c, uint32_t part, uint32_t part_count);
+/* From here on only units of this part count; parts are 0 to part_count - 1. Only between unit ends. `rows_expected` is a
+ * public guess at the part's rows: room for them is reserved at once, and untouched room costs nothing. */
+void contribution_part(struct contribution *c, uint32_t part, uint32_t part_count, uint64_t rows_expected);
 MUST_USE enum err contribution_add(struct contribution *c, const struct tables_chunk *chunk);
 /* No further row belongs to a unit seen so far. */
 MUST_USE enum err contribution_unit_end(struct contribution *c);

@@ -179,23 +179,24 @@ static bool opens_scope(const struct workflow *w, uint32_t i)
     return true;
 }
 
-/* How often the inputs of a scope are read so that the kept rows of one part fit; from public row counts. */
-static uint32_t scope_parts(const struct scan *s, uint32_t first)
+/* Public rows of a scope. */
+static uint64_t scope_rows(const struct scan *s, uint32_t first)
 {
     const struct workflow *w = s->gate->workflow;
     uint64_t rows = 0;
-    if (w->unit_column.len == 0) return 1;
     for (uint32_t i = first; i < w->input_count; i++)
         if (same_scope(w, first, i)) rows += s->gate->input[i].row_count;
-    return (uint32_t)(1 + rows * contribution_row_bytes(s->step) / s->gate->unit_bytes_max);
+    return rows;
 }
 
+/* The inputs of a scope are read as often as it takes for the kept rows of one part to fit. */
 static enum err scan_scope(struct scan *s, uint32_t first)
 {
     const struct workflow *w = s->gate->workflow;
-    uint32_t part_count = scope_parts(s, first);
+    uint64_t rows = w->unit_column.len > 0 ? scope_rows(s, first) : 0;
+    uint32_t part_count = (uint32_t)(1 + rows * contribution_row_bytes(s->step) / s->gate->unit_bytes_max);
     for (uint32_t part = 0; part < part_count; part++) {
-        contribution_part(s->contribution, part, part_count);
+        contribution_part(s->contribution, part, part_count, rows / part_count + rows / part_count / 64);
         for (uint32_t i = first; i < w->input_count; i++)
             if (same_scope(w, first, i)) TRY(scan_input(s, i));
         TRY(contribution_unit_end(s->contribution));

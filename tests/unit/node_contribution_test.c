@@ -93,7 +93,7 @@ static void run(grid_wide sums[STATISTICS * CELLS], const struct step *step, boo
     assert_int_equal(engine_open(&engine, ENGINE_CPU), OK);
     assert_int_equal(contribution_open(&c, step, units, engine), OK);
     for (uint32_t part = 0; part < part_count; part++) {
-        contribution_part(c, part, part_count);
+        contribution_part(c, part, part_count, part_count == 1 ? 0 : ROWS / part_count);
         assert_int_equal(feed(c, units, 0, ROWS), OK);
         assert_int_equal(contribution_unit_end(c), OK);
     }

@@ -296,11 +296,11 @@ static size_t put_line(char *at, uint32_t unit)
                             decimals[pick(14)], flags[pick(3)], dates[pick(4)]);
 }
 
-/* Two datasets that differ in the rows of unit 1 alone, which is as often a new unit's (u9), in any order. */
-static void neighbours(char left[TEXT], char right[TEXT], bool row_is_unit)
+/* Two datasets that differ in the rows of unit 1 alone, replaced by rows of one unit: u1 again, or u9, a new one. */
+static void neighbours(char left[TEXT], char right[TEXT], bool row_is_unit, uint32_t renamed)
 {
     size_t l = 0, r = 0;
-    uint32_t rows = 1 + pick(ROWS_MAX), renamed = pick(2) == 0 ? 9 : 1, replaced = pick(rows);
+    uint32_t rows = 1 + pick(ROWS_MAX), replaced = pick(rows);
     for (uint32_t i = 0; i < rows; i++) {
         uint32_t unit = pick(4);
         bool replace = row_is_unit ? i == replaced : unit == 1;
@@ -342,8 +342,9 @@ static void trial(const char *select, enum privacy_scope scope, uint32_t rows_pe
     grid_wide a[6], b[6];
     gate_case_init(&c, select, row_is_unit ? "" : "u", rows_per_unit);
     c.workflow.scope = scope;
-    neighbours(left[0], right[0], row_is_unit);
-    neighbours(left[1], right[1], row_is_unit);
+    uint32_t renamed = pick(2) == 0 ? 9 : 1; /* in both inputs: it is one unit */
+    neighbours(left[0], right[0], row_is_unit, renamed);
+    neighbours(left[1], right[1], row_is_unit, renamed);
     if (scope == SCOPE_PER_OWNER || row_is_unit)
         memcpy(right[1], left[1], TEXT); /* one owner's rows change */
     gate_case_input(&c, 1, left[0]);
