@@ -12,6 +12,7 @@
 enum { META_ARENA_BYTES = 64 * META_BYTES_MAX, WHY_BYTES = 512 };
 
 struct compute {
+    struct workflow workflow;
     struct meta meta[CAP_INPUTS];
     uint8_t meta_plain[META_BYTES_MAX];
     _Alignas(16) uint8_t meta_memory[META_ARENA_BYTES];
@@ -36,15 +37,29 @@ static enum err read_meta(struct compute *c, const struct worker *w, uint32_t in
 
 /* --- Running ---------------------------------------------------------------------------------------------------------- */
 
+/* The recipe as this run uses it: a run names the inputs it reads, which may be fewer than the recipe allows. */
+static enum err narrow(struct workflow *out, const struct workflow *workflow, const struct enclave_keys *keys)
+{
+    *out = *workflow;
+    out->input_count = keys->input_count;
+    for (uint32_t i = 0; i < keys->input_count; i++) {
+        const struct manifest *m = keys->manifest[i];
+        uint32_t at = 0;
+        while (at < workflow->input_count && !ID_EQUAL(workflow->input[at].dt, m->dt)) at++;
+        if (at == workflow->input_count) return ERR_CONFLICT;
+        if (!ID_EQUAL(workflow->input[at].schema, keys->ddo[i]->schema.hash)) return ERR_CONFLICT;
+        out->input[i] = workflow->input[at];
+    }
+    return OK;
+}
+
 static enum err check_complete(const struct worker *w, const struct workflow *workflow,
                                const struct enclave_keys *keys)
 {
     if (!w->unlocked || keys == NULL || workflow == NULL) return ERR_NOT_READY;
-    if (keys->input_count != workflow->input_count || keys->input_count > CAP_INPUTS) return ERR_CONFLICT;
-    for (uint32_t i = 0; i < keys->input_count; i++) {
+    if (keys->input_count == 0 || keys->input_count > CAP_INPUTS) return ERR_CONFLICT;
+    for (uint32_t i = 0; i < keys->input_count; i++)
         if (!w->input[i].open || w->input[i].chunks_left > 0 || keys->ddo[i] == NULL) return ERR_NOT_READY;
-        if (!ID_EQUAL(keys->ddo[i]->schema.hash, workflow->input[i].schema)) return ERR_CONFLICT;
-    }
     return OK;
 }
 
@@ -75,17 +90,16 @@ static enum err open_tables(struct compute *c, const struct worker *w, const str
     return engine_open(&c->engine, ENGINE_CPU);
 }
 
-static enum err run_gate(struct compute *c, const struct worker *w, struct worker_reply *reply,
-                         const struct workflow *workflow)
+static enum err run_gate(struct compute *c, const struct worker *w, struct worker_reply *reply)
 {
-    struct gate gate = {.workflow = workflow,
+    struct gate gate = {.workflow = &c->workflow,
                         .input = c->input,
                         .tables = c->tables,
                         .engine = c->engine,
                         .seed32 = w->secret->seed,
                         .unit_bytes_max = worker_memory_left(w, w->plain_bytes) / 4};
     size_t bytes;
-    TRY(gate_output_bytes(workflow, &bytes));
+    TRY(gate_output_bytes(&c->workflow, &bytes));
     uint8_t *room = worker_reply_room(reply, bytes);
     if (room == NULL) return ERR_NO_MEMORY;
     struct buffer out = buffer_make(room, bytes);
@@ -97,12 +111,13 @@ static enum err run_gate(struct compute *c, const struct worker *w, struct worke
 static enum err compute(struct compute *c, const struct worker *w, struct worker_reply *reply,
                         const struct workflow *workflow, const struct enclave_keys *keys)
 {
+    TRY(narrow(&c->workflow, workflow, keys));
     for (uint32_t i = 0; i < keys->input_count; i++)
         c->input[i] = (struct gate_input){&keys->ddo[i]->schema, keys->ddo[i]->unit_column,
                                           keys->manifest[i]->row_count};
-    TRY(gate_check(workflow, c->input, c->why, sizeof c->why));
+    TRY(gate_check(&c->workflow, c->input, c->why, sizeof c->why));
     enum err err = open_tables(c, w, keys);
-    if (err == OK) err = run_gate(c, w, reply, workflow);
+    if (err == OK) err = run_gate(c, w, reply);
     tables_close(c->tables);
     engine_close(c->engine);
     return err == OK ? OK : ERR_REFUSED;
