@@ -29,7 +29,7 @@ enum exit_code { EXIT_OK = 0, EXIT_REFUSED = 1, EXIT_UNREACHABLE = 2, EXIT_USAGE
     X("workflow", "publish", command_workflow_publish, "--data DIR --app DT FILE", "publish a workflow (YAML or canonical JSON) under an algorithm asset") \
     X("workflow", "show", command_workflow_show, "--data DIR HASH [--asset DT]", "a recipe in plain words") \
     X("workflow", "status", command_workflow_status, "--data DIR HASH", "who approved it, who is waited for") \
-    X("seal", "", command_seal, "--data DIR --asset DT --in FILE --workflow HASH [--format csv|parquet|bytes] [--tar OUT]", "seal a file for a workflow and bind its content") \
+    X("seal", "", command_seal, "--data DIR --asset DT --in FILE --workflow HASH [--format csv|parquet|bytes] [--delimiter C] [--missing MARK] [--no-header] [--jurisdiction A,B] [--export none|to-enclave|any] [--gpu] [--tar OUT]", "seal a file for a workflow and bind its content") \
     X("grant", "", command_grant, "--data DIR --asset DT --to DT --op HASH... [--slots N] [--epsilon E]", "let an algorithm use a dataset through named ops") \
     X("approve", "", command_approve, "--data DIR --asset DT --workflow HASH [--slots A-B] [--yes]", "read a recipe in plain words and approve it") \
     X("job", "post", command_job_post, "--data DIR --workflow HASH --task TEXT", "post a job on the task market") \
