@@ -366,6 +366,112 @@ static void no_expression_fails(void **state)
     }
 }
 
+/* --- Rows do not see each other ------------------------------------------------------------------------------------- */
+
+enum { ALONE = 12 };
+
+static const char *const lines[ALONE] = {
+    "ann,f,63,0.145,true,2020-01-02\n",
+    "bob,m,?,-2.5,false,?\n",
+    "cid,?,9223372036854775807,1e308,?,2021-02-28\n",
+    "1,f,1,nan,true,2021-02-28\n",
+    "?,f,1,1,true,2021-02-28\n",
+    "2,m,-9223372036854775808,inf,true,1900-01-01\n",
+    "ann,m,0,-inf,false,9999-12-31\n",
+    "ann,f,63,0.145,true,2020-01-02\n",
+    "zed,f,50,50,?,?\n",
+    "3,q,5,0.5,true,2020-01-02\n",
+    "1e3,m,7,1000,false,2020-02-29\n",
+    "bob,f,0,0,true,2020-01-02\n",
+};
+
+struct seen {
+    struct tables_unit unit;
+    uint32_t cell;
+    int64_t value;
+    uint32_t valid;
+};
+
+static int seen_order(const void *a, const void *b)
+{
+    return memcmp(a, b, sizeof(struct seen));
+}
+
+/* What takes part of the rows of inputs `from` up to `to`, sorted. */
+static uint32_t collect(struct seen *out, struct tables *t, const struct tables_select *select, uint32_t from,
+                        uint32_t to)
+{
+    uint32_t count = 0;
+    memset(out, 0, ALONE * sizeof *out);
+    for (uint32_t input = from; input < to; input++) {
+        struct tables_rows *rows;
+        struct tables_chunk chunk = {.row_count = 1};
+        assert_int_equal(tables_rows_open(&rows, t, input, select), OK);
+        while (chunk.row_count > 0) {
+            assert_int_equal(tables_rows_next(rows, &chunk), OK);
+            for (uint32_t i = 0; i < chunk.row_count; i++) {
+                if (chunk.cell[i] == TABLES_NO_CELL) continue;
+                assert_true(count < ALONE);
+                struct seen *now = &out[count++];
+                now->unit = chunk.unit[i];
+                now->cell = chunk.cell[i];
+                now->value = chunk.value[1][i];
+                now->valid = chunk.valid[1][i] + 2u * chunk.valid[0][i];
+            }
+        }
+        tables_rows_close(rows);
+    }
+    qsort(out, count, sizeof *out, seen_order);
+    return count;
+}
+
+/* The rows of one file give together what each gives in a file of its own. */
+static void rows_do_not_see_each_other(void **state)
+{
+    (void)state;
+    static const char *const selects[] = {
+        "SELECT id AS u, sex AS g, x AS v FROM input",
+        "SELECT id AS u, sex AS g, CAST(id AS INTEGER) AS v FROM input",
+        "SELECT id AS u, sex AS g, age + 1 AS v FROM input WHERE age + 1 > 0",
+        "SELECT id AS u, sex AS g, (age + 1) * 2 AS v FROM input WHERE (age + 1) * 2 > 0 OR age + 1 < 5 OR "
+        "smoker",
+        "SELECT id AS u, sex AS g, CASE WHEN id IN (1, 2, 3) THEN 1 ELSE 0 END AS v FROM input",
+        "SELECT id AS u, sex AS g, x / age AS v FROM input WHERE CAST(id AS DOUBLE) < 1e9 OR id LIKE 'a%'",
+        "SELECT id AS u, sex AS g, coalesce(CAST(id AS INTEGER), CAST(sex AS INTEGER), age) AS v FROM input",
+        "SELECT id AS u, sex AS g, abs(age) AS v FROM input WHERE abs(age) >= 0",
+        "SELECT id AS u, left(sex, 1) AS g, seen - DATE '2020-01-01' AS v FROM input WHERE year(seen) > 0",
+        "SELECT id AS u, CASE WHEN x > 0 THEN 'm' ELSE 'f' END AS g, CAST(x AS DECIMAL(18,2)) * 1000 AS v "
+        "FROM input",
+        "SELECT id AS u, sex AS g, CASE smoker WHEN CAST(id AS BOOLEAN) THEN 1 ELSE 2 END AS v FROM input",
+        "SELECT id AS u, sex AS g, substring(id, age, 2) = 'a' AS v FROM input",
+    };
+    static char all[1024];
+    struct tables_source source[1 + ALONE];
+    struct buffer text = buffer_make(all, sizeof all);
+    for (int i = 0; i < ALONE; i++) buffer_put_text(&text, lines[i]);
+    buffer_put_zero(&text);
+    for (int i = 0; i <= ALONE; i++) {
+        source[i] = csv_source(file_of(i == 0 ? all : lines[i - 1]), people());
+        source[i].header = false;
+    }
+    struct tables *t = locked(source, 1 + ALONE);
+    for (size_t i = 0; i < sizeof selects / sizeof *selects; i++) {
+        struct step step = step_of(selects[i]);
+        struct tables_select select;
+        struct seen together[ALONE], alone[ALONE];
+        enum err err = make(&select, &step, "u");
+        if (err != OK) print_message("%s: %s\n", selects[i], why);
+        assert_int_equal(err, OK);
+        uint32_t count = collect(together, t, &select, 0, 1);
+        assert_true(count > 0);
+        assert_int_equal(collect(alone, t, &select, 1, 1 + ALONE), count);
+        assert_memory_equal(together, alone, sizeof alone);
+        tables_select_free(&select);
+    }
+    tables_close(t);
+    for (int i = 0; i <= ALONE; i++) (void)close(source[i].fd);
+}
+
 /* Many rows, several chunks: each row once, at every thread count; and a bad field far in is ERR_REFUSED without text. */
 static char *many_rows(uint32_t count, bool broken)
 {
@@ -574,6 +680,7 @@ int main(void)
         cmocka_unit_test(gives_units_cells_and_values),
         cmocka_unit_test(names_what_an_output_lacks),
         cmocka_unit_test(no_expression_fails),
+        cmocka_unit_test(rows_do_not_see_each_other),
         cmocka_unit_test(streams_every_row_once),
         cmocka_unit_test(reads_parquet),
         cmocka_unit_test(grid_rounds_half_away),
