@@ -1,0 +1,373 @@
+#include "node/seal.h"
+
+#include "crypto/body.h"
+#include "crypto/cid.h"
+#include "crypto/hash.h"
+#include "crypto/secret.h"
+#include "crypto/tdh2.h"
+#include "node/fault.h"
+#include "node/seal_check.h"
+#include "proto/base/panic.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    SEAL_MANIFEST_BYTES_MAX = 16384,
+    SEAL_PIN_BYTES = CID_BYTES + 32,
+    SEAL_ARENA_BYTES = 40 * SEAL_MANIFEST_BYTES_MAX
+};
+_Static_assert((int)BODY_CHUNK_BYTES == (int)MANIFEST_CHUNK_BYTES, "one chunk size");
+_Static_assert((int)BODY_SEALED_MAX <= (int)BLOB_BYTES_MAX, "a sealed chunk is one blob");
+_Static_assert(SEAL_CHUNK_COUNT_MAX * 32 <= (int)BLOB_BYTES_MAX, "the leaf list is one blob");
+
+struct seal_job {
+    const struct seal_options *o;
+    char *fault;
+    size_t cap;
+    int fd;
+    struct stat before;
+    uint8_t *data_key; /* 32, secret memory */
+    struct body_key *key;
+    struct body_summary summary;
+    uint8_t *plain, *sealed; /* SEAL_BATCH_CHUNKS each */
+    struct hash32 *leaf;     /* of every chunk */
+    struct hash32 leaves;    /* sha2-256 of that list */
+    uint32_t written;        /* chunks that may be in the store */
+    uint32_t thread_count;
+};
+
+static enum err refuse(const struct seal_job *j, enum err err, const char *what)
+{
+    return fault_set(j->fault, j->cap, err, "%s: %s", j->o->path, what);
+}
+
+/* --- Beginning and ending ----------------------------------------------------------------------------------------- */
+
+static enum err open_input(struct seal_job *j)
+{
+    j->fd = open(j->o->path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not hang us */
+    if (j->fd < 0) return refuse(j, errno == ENOENT ? ERR_NOT_FOUND : ERR_IO, strerror(errno));
+    if (fstat(j->fd, &j->before) != 0) return refuse(j, ERR_IO, strerror(errno));
+    if (!S_ISREG(j->before.st_mode)) return refuse(j, ERR_TYPE, "expected a regular file");
+    if ((uint64_t)j->before.st_size / BODY_CHUNK_BYTES + 1 > SEAL_CHUNK_COUNT_MAX)
+        return refuse(j, ERR_TOO_LARGE, "expected less than 32 GiB; split it into several datasets");
+    return OK;
+}
+
+static enum err take_memory(struct seal_job *j)
+{
+    j->plain = malloc((size_t)SEAL_BATCH_CHUNKS * BODY_CHUNK_BYTES);
+    j->sealed = malloc((size_t)SEAL_BATCH_CHUNKS * BODY_SEALED_MAX);
+    j->leaf = calloc(j->summary.chunk_count, sizeof j->leaf[0]);
+    j->data_key = secret_alloc(32);
+    const bool got = j->plain != NULL && j->sealed != NULL && j->leaf != NULL && j->data_key != NULL;
+    return got ? OK : refuse(j, ERR_NO_MEMORY, err_text(ERR_NO_MEMORY));
+}
+
+static uint32_t choose_thread_count(uint32_t wanted)
+{
+    long have = sysconf(_SC_NPROCESSORS_ONLN);
+    uint32_t count = wanted != 0 ? wanted : have < 1 ? 1 : (uint32_t)have;
+    return count > SEAL_BATCH_CHUNKS ? SEAL_BATCH_CHUNKS : count;
+}
+
+static enum err begin(struct seal_job *j)
+{
+    TRY(open_input(j));
+    j->summary.suite = body_suite_best();
+    j->summary.plain_len = (uint64_t)j->before.st_size;
+    j->summary.chunk_count = (uint32_t)(j->summary.plain_len / BODY_CHUNK_BYTES + 1);
+    j->thread_count = choose_thread_count(j->o->thread_count);
+    TRY(take_memory(j));
+    random_fill(j->data_key, 32);
+    random_fill(j->summary.salt.bytes, sizeof j->summary.salt.bytes);
+    TRY(body_key_derive(&j->key, j->data_key, j->summary.suite, j->summary.salt));
+    j->summary.commitment = body_key_commitment(j->key);
+    return OK;
+}
+
+static void end(struct seal_job *j)
+{
+    if (j->plain != NULL) secret_wipe(j->plain, (size_t)SEAL_BATCH_CHUNKS * BODY_CHUNK_BYTES);
+    free(j->plain);
+    free(j->sealed);
+    free(j->leaf);
+    body_key_free(j->key);
+    secret_free(j->data_key);
+    if (j->fd >= 0) (void)close(j->fd);
+}
+
+/* --- Chunks ------------------------------------------------------------------------------------------------------- */
+
+/* One thread's part of a batch: every stride-th chunk of it. */
+struct seal_part {
+    struct seal_job *job;
+    uint32_t first, count, begin, stride; /* first: the batch's first chunk in the body */
+    enum err err;
+};
+
+static void *seal_part(void *argument)
+{
+    struct seal_part *p = argument;
+    for (uint32_t i = p->begin; i < p->count && p->err == OK; i += p->stride) {
+        const uint32_t len = body_plain_bytes(&p->job->summary, p->first + i);
+        uint8_t *sealed = p->job->sealed + (size_t)i * BODY_SEALED_MAX;
+        const struct span plain = {p->job->plain + (size_t)i * BODY_CHUNK_BYTES, len};
+        p->err = body_seal_chunk(sealed, p->job->key, p->first + i, plain);
+        if (p->err == OK) p->job->leaf[p->first + i] = blake3(span_make(sealed, len + BODY_TAG_BYTES));
+    }
+    return NULL;
+}
+
+/* A thread that cannot be had is no error: its part is done here. */
+static enum err seal_batch(struct seal_job *j, uint32_t first, uint32_t count)
+{
+    struct seal_part part[SEAL_BATCH_CHUNKS];
+    pthread_t thread[SEAL_BATCH_CHUNKS];
+    bool started[SEAL_BATCH_CHUNKS] = {false};
+    const uint32_t stride = j->thread_count < count ? j->thread_count : count;
+    enum err err = OK;
+    for (uint32_t i = 0; i < stride; i++) {
+        part[i] = (struct seal_part){j, first, count, i, stride, OK};
+        started[i] = i > 0 && pthread_create(&thread[i], NULL, seal_part, &part[i]) == 0;
+    }
+    for (uint32_t i = 0; i < stride; i++)
+        if (!started[i]) (void)seal_part(&part[i]);
+    for (uint32_t i = 0; i < stride; i++) {
+        if (started[i]) (void)pthread_join(thread[i], NULL);
+        if (part[i].err != OK) err = part[i].err;
+    }
+    return err;
+}
+
+static enum err read_batch(struct seal_job *j, uint32_t first, uint32_t count)
+{
+    const uint64_t offset = (uint64_t)first * BODY_CHUNK_BYTES;
+    const uint64_t left = j->summary.plain_len - offset;
+    const uint64_t want =
+        left < (uint64_t)count * BODY_CHUNK_BYTES ? left : (uint64_t)count * BODY_CHUNK_BYTES;
+    for (uint64_t have = 0; have < want;) {
+        ssize_t got = pread(j->fd, j->plain + have, want - have, (off_t)(offset + have));
+        if (got < 0 && errno == EINTR) continue;
+        if (got < 0) return refuse(j, ERR_IO, strerror(errno));
+        if (got == 0) return refuse(j, ERR_CONFLICT, "became shorter while it was read");
+        have += (uint64_t)got;
+    }
+    return OK;
+}
+
+static enum err write_batch(struct seal_job *j, uint32_t first, uint32_t count)
+{
+    struct store_write write[SEAL_BATCH_CHUNKS];
+    struct cid cid[SEAL_BATCH_CHUNKS];
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t len = body_plain_bytes(&j->summary, first + i) + BODY_TAG_BYTES;
+        cid[i] = cid_make(CID_BLAKE3, j->leaf[first + i]);
+        write[i] = (struct store_write){STORE_PUT, STORE_BLOB, SPAN_OF(cid[i].bytes),
+                                        span_make(j->sealed + (size_t)i * BODY_SEALED_MAX, len)};
+    }
+    j->written = first + count;
+    return store_write_now(j->o->store, write, count);
+}
+
+static void tell(const struct seal_job *j, uint64_t done_bytes)
+{
+    if (j->o->progress != NULL) j->o->progress(j->o->progress_context, done_bytes, j->summary.plain_len);
+}
+
+static enum err seal_body(struct seal_job *j)
+{
+    for (uint32_t first = 0; first < j->summary.chunk_count; first += SEAL_BATCH_CHUNKS) {
+        const uint32_t left = j->summary.chunk_count - first;
+        const uint32_t count = left < SEAL_BATCH_CHUNKS ? left : SEAL_BATCH_CHUNKS;
+        tell(j, (uint64_t)first * BODY_CHUNK_BYTES);
+        TRY(read_batch(j, first, count));
+        TRY(seal_batch(j, first, count));
+        enum err err = write_batch(j, first, count);
+        if (err != OK) return refuse(j, err, err_text(err));
+    }
+    j->summary.root = body_root(j->leaf, j->summary.chunk_count);
+    return OK;
+}
+
+static bool same_time(struct timespec a, struct timespec b)
+{
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
+}
+
+static enum err check_unchanged(const struct seal_job *j)
+{
+    struct stat now;
+    if (fstat(j->fd, &now) == 0 && now.st_size == j->before.st_size &&
+        same_time(now.st_mtim, j->before.st_mtim) && same_time(now.st_ctim, j->before.st_ctim))
+        return OK;
+    return refuse(j, ERR_CONFLICT, "changed while it was sealed; nothing was kept, seal it again");
+}
+
+/* --- Pins --------------------------------------------------------------------------------------------------------- */
+
+static void pin_key(uint8_t out[SEAL_PIN_BYTES], const struct cid *cid, struct dt dt)
+{
+    memcpy(out, cid->bytes, CID_BYTES);
+    memcpy(out + CID_BYTES, dt.bytes, sizeof dt.bytes);
+}
+
+/* Pin (STORE_PUT) or unpin and delete (STORE_DELETE) chunks [0, written), in batches; each chunk is two writes. */
+static enum err mark_chunks(const struct seal_job *j, enum store_op op)
+{
+    enum { PER_BATCH = STORE_BATCH_MAX / 2 };
+    uint8_t pin[PER_BATCH][SEAL_PIN_BYTES];
+    struct cid cid[PER_BATCH];
+    struct store_write write[STORE_BATCH_MAX];
+    for (uint32_t first = 0; first < j->written; first += PER_BATCH) {
+        uint32_t count = 0;
+        for (uint32_t i = 0; i < PER_BATCH && first + i < j->written; i++) {
+            cid[i] = cid_make(CID_BLAKE3, j->leaf[first + i]);
+            pin_key(pin[i], &cid[i], j->o->dt);
+            write[count++] = (struct store_write){op, STORE_PIN, SPAN_OF(pin[i]), SPAN_NONE};
+            if (op == STORE_DELETE)
+                write[count++] = (struct store_write){op, STORE_BLOB, SPAN_OF(cid[i].bytes), SPAN_NONE};
+        }
+        TRY(store_write_now(j->o->store, write, count));
+    }
+    return OK;
+}
+
+/* Best effort: what cannot be deleted is unpinned rubbish that nothing names. */
+static void discard(const struct seal_job *j)
+{
+    const struct cid leaves = cid_make(CID_SHA256, j->leaves);
+    uint8_t pin[SEAL_PIN_BYTES];
+    pin_key(pin, &leaves, j->o->dt);
+    const struct store_write write[2] = {
+        {STORE_DELETE, STORE_PIN, SPAN_OF(pin), SPAN_NONE},
+        {STORE_DELETE, STORE_BLOB, SPAN_OF(leaves.bytes), SPAN_NONE},
+    };
+    if (j->written == 0) return;
+    enum err err = mark_chunks(j, STORE_DELETE);
+    if (err == OK) err = store_write_now(j->o->store, write, 2);
+    (void)err;
+}
+
+/* --- The manifest ------------------------------------------------------------------------------------------------- */
+
+static enum err seal_envelope(struct manifest *m, const struct seal_job *j)
+{
+    struct envelope envelope;
+    const struct label label =
+        label_make(m->root_key_id, m->app_id, m->compose, m->owner, m->content, m->policy);
+    TRY(envelope_seal(&envelope, &j->o->root_key, &label, j->data_key));
+    memcpy(m->envelope, envelope.bytes, sizeof m->envelope);
+    return OK;
+}
+
+static enum err seal_metadata(uint8_t *sealed, struct span *out, const struct seal_job *j)
+{
+    uint8_t plain[META_BYTES_MAX];
+    struct buffer text = BUFFER_OF(plain);
+    TRY(meta_write(&text, &j->o->meta));
+    TRY(body_seal_meta(sealed, j->data_key, j->summary.salt, buffer_span(&text)));
+    *out = span_make(sealed, text.len + BODY_META_OVERHEAD_BYTES);
+    return OK;
+}
+
+static enum err write_manifest_bytes(struct buffer *out, struct seal_result *result, const struct seal_job *j)
+{
+    uint8_t metadata[META_BYTES_MAX + BODY_META_OVERHEAD_BYTES];
+    struct manifest m;
+    memset(&m, 0, sizeof m);
+    m.owner = j->o->owner;
+    m.dt = j->o->dt;
+    m.app_id = j->o->app_id;
+    m.compose = j->o->compose;
+    m.policy = j->o->policy;
+    m.root_key_id = group_key_id(&j->o->root_key);
+    m.suite = j->summary.suite;
+    m.plain_len = j->summary.plain_len;
+    m.chunk_count = j->summary.chunk_count;
+    m.salt = j->summary.salt;
+    m.commitment = j->summary.commitment;
+    m.root = j->summary.root;
+    m.leaves = j->leaves;
+    m.row_count = result->row_count;
+    m.content = result->content = body_content_id(&j->summary);
+    TRY(seal_envelope(&m, j));
+    TRY(seal_metadata(metadata, &m.metadata, j));
+    return manifest_write(out, &m);
+}
+
+/* What was written must be what readers accept: an owner's zero id, for one, would not be. */
+static enum err check_manifest(struct span bytes, const struct seal_job *j)
+{
+    struct json_fault why = {{0}, {0}, OK};
+    struct manifest *m = NULL;
+    void *memory = calloc(1, SEAL_ARENA_BYTES);
+    if (memory == NULL) return ERR_NO_MEMORY;
+    struct arena arena = arena_make(memory, SEAL_ARENA_BYTES);
+    enum err err = manifest_parse(&m, &arena, bytes, &why);
+    free(memory);
+    if (err == OK) return OK;
+    return fault_set(j->fault, j->cap, err, "manifest: %s: expected %s", why.path, why.expected);
+}
+
+/* The leaf list and its pin, then the chunks' pins, then the manifest and its pin: the last batch makes it count. */
+static enum err write_blob(const struct seal_job *j, struct hash32 hash, struct span bytes)
+{
+    const struct cid cid = cid_make(CID_SHA256, hash);
+    uint8_t pin[SEAL_PIN_BYTES];
+    pin_key(pin, &cid, j->o->dt);
+    const struct store_write write[2] = {
+        {STORE_PUT, STORE_BLOB, SPAN_OF(cid.bytes), bytes},
+        {STORE_PUT, STORE_PIN, SPAN_OF(pin), SPAN_NONE},
+    };
+    return store_write_now(j->o->store, write, 2);
+}
+
+static enum err bind_manifest(struct seal_result *out, struct seal_job *j)
+{
+    uint8_t bytes[SEAL_MANIFEST_BYTES_MAX];
+    struct buffer text = BUFFER_OF(bytes);
+    const struct span leaves = span_make(j->leaf, (size_t)j->summary.chunk_count * sizeof j->leaf[0]);
+    j->leaves = sha256(leaves);
+    TRY(write_manifest_bytes(&text, out, j));
+    TRY(check_manifest(buffer_span(&text), j));
+    TRY(check_unchanged(j));
+    TRY(write_blob(j, j->leaves, leaves));
+    TRY(mark_chunks(j, STORE_PUT));
+    out->manifest = sha256(buffer_span(&text));
+    return write_blob(j, out->manifest, buffer_span(&text));
+}
+
+/* --- All of it ---------------------------------------------------------------------------------------------------- */
+
+static enum err seal(struct seal_result *out, struct seal_job *j)
+{
+    TRY(begin(j));
+    TRY(seal_check(out, j->o, j->fd, j->fault, j->cap));
+    TRY(seal_body(j));
+    TRY(bind_manifest(out, j));
+    out->plain_bytes = j->summary.plain_len;
+    out->chunk_count = j->summary.chunk_count;
+    tell(j, j->summary.plain_len);
+    return OK;
+}
+
+enum err seal_file(struct seal_result *out, const struct seal_options *options, char *fault, size_t cap)
+{
+    struct seal_job job = {.o = options, .fault = fault, .cap = cap, .fd = -1};
+    memset(out, 0, sizeof *out);
+    if (cap > 0) fault[0] = 0;
+    ASSERT(options->meta.format == META_BYTES || options->schema != NULL);
+    enum err err = seal(out, &job);
+    if (err != OK) discard(&job);
+    end(&job);
+    if (err != OK) memset(out, 0, sizeof *out);
+    if (err != OK && cap > 0 && fault[0] == 0) err = refuse(&job, err, err_text(err));
+    return err;
+}
