@@ -9,6 +9,7 @@
 #include "proto/approval.h"
 #include "proto/base/panic.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -26,6 +27,11 @@ static struct {
     struct world *owner;
     struct arena arena;
 } arenas[WORLD_ARENAS_MAX];
+
+uint64_t world_start_ms = WORLD_START_MS;
+const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
+static const char world_meta[] =
+    "{\"delimiter\":\",\",\"format\":\"csv\",\"header\":true,\"missing\":\"\",\"perigee\":\"meta/1\"}";
 
 static void must(enum err err)
 {
@@ -297,7 +303,7 @@ static struct span dataset_ddo(struct world *w, uint32_t i)
                     .unit_column = SPAN_LITERAL("id"),
                     .currency = CURRENCY_EPSILON,
                     .budget = UINT64_C(8000000000),
-                    .row_count = 3,
+                    .row_count = world_rows[i],
                     .row_count_exact = true};
     d.schema.column_count = 2;
     d.schema.column[0] = (struct column){SPAN_LITERAL("id"), COLUMN_INTEGER};
@@ -453,7 +459,7 @@ static struct span make_manifest(struct world *w, uint32_t i, struct content_id 
     struct buffer b = BUFFER_OF(bytes);
     struct envelope envelope;
     struct hash32 key = seed("data-key", i, 0), e1 = seed("envelope", i, 1), e2 = seed("envelope", i, 2);
-    uint8_t entropy[64], metadata[2 + BODY_META_OVERHEAD_BYTES];
+    uint8_t entropy[64], metadata[sizeof world_meta - 1 + BODY_META_OVERHEAD_BYTES];
     memcpy(d->data_key, key.bytes, 32);
     memcpy(entropy, e1.bytes, 32);
     memcpy(entropy + 32, e2.bytes, 32);
@@ -461,19 +467,32 @@ static struct span make_manifest(struct world *w, uint32_t i, struct content_id 
                          .dt = d->dt,
                          .app_id = w->app,
                          .compose = w->compose,
-                         .row_count = 3,
+                         .row_count = world_rows[i],
                          .salt = seed("body-salt", i, 0),
                          .policy = d->policy,
                          .root_key_id = group_key_id(&w->key[0].y)};
     seal_body(w, &m, d->data_key, d->plain);
     struct label label = label_make(m.root_key_id, w->app, w->compose, m.owner, m.content, d->policy);
     must(envelope_seal_from(&envelope, &w->key[0].y, &label, d->data_key, entropy));
-    must(body_seal_meta(metadata, d->data_key, m.salt, SPAN_LITERAL("{}")));
+    must(body_seal_meta(metadata, d->data_key, m.salt, SPAN_LITERAL(world_meta)));
     memcpy(m.envelope, envelope.bytes, ENVELOPE_BYTES);
     m.metadata = SPAN_OF(metadata);
     must(manifest_write(&b, &m));
     *content = m.content;
     return keep(w, &b);
+}
+
+/* One row of eleven bytes per person: id, age. */
+static struct span make_rows(struct world *w, uint32_t i)
+{
+    size_t len = 7 + (size_t)world_rows[i] * 11;
+    char *plain = arena_take(&w->arena, len + 1, 1), *at = plain;
+    ASSERT(plain != NULL);
+    memcpy(at, "id,age\n", 7);
+    at += 7;
+    for (uint32_t row = 0; row < world_rows[i]; row++, at += 11)
+        (void)snprintf(at, 12, "%07u,%02u\n", row % 10000000, 20 + row % 70);
+    return span_make(plain, len);
 }
 
 static void seal(struct world *w, const struct span ddo[WORLD_DATASETS])
@@ -483,11 +502,7 @@ static void seal(struct world *w, const struct span ddo[WORLD_DATASETS])
         struct world_dataset *d = &w->dataset[i];
         struct buffer b = BUFFER_OF(bytes);
         struct policy policy = {.export_to = EXPORT_TO_ENCLAVE};
-        size_t len = i == 0 ? BODY_CHUNK_BYTES + 100 : 100;
-        uint8_t *plain = arena_take(&w->arena, len, 1);
-        ASSERT(plain != NULL);
-        memset(plain, '0' + (int)i, len);
-        d->plain = span_make(plain, len);
+        d->plain = make_rows(w, i);
         must(policy_write(&b, &policy));
         struct body_ASSET body = asset_body(d->dt, 2, ddo[i]);
         body.policy = keep(w, &b);
@@ -526,7 +541,7 @@ struct body_APPROVAL world_approval(struct world *w, uint32_t dataset, uint64_t 
 static void approve(struct world *w)
 {
     for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
-        uint64_t expires_ms = WORLD_START_MS + 86400000;
+        uint64_t expires_ms = world_start_ms + 86400000;
         struct body_APPROVAL body = world_approval(w, i, 1, 2, expires_ms);
         w->approval[i] = world_record(w, i, KIND_APPROVAL, &body, expires_ms);
     }
@@ -542,7 +557,7 @@ static void request(struct world *w)
     ASSERT(v.refusal == REFUSAL_NONE);
     body.parameters = SPAN_LITERAL("");
     const struct record *record =
-        world_record(w, WORLD_REQUESTER, KIND_RUN, &body, WORLD_START_MS + 86400000);
+        world_record(w, WORLD_REQUESTER, KIND_RUN, &body, world_start_ms + 86400000);
     memcpy(w->run.bytes, record->id.bytes, 32);
 }
 
@@ -626,7 +641,7 @@ struct world *world_new(void)
     struct world *w = sparse(sizeof *w);
     must(crypto_init());
     w->arena = arena_make(sparse(WORLD_ARENA_BYTES), WORLD_ARENA_BYTES);
-    w->now_ms = WORLD_START_MS;
+    w->now_ms = world_start_ms;
     w->measurement = seed("measurement", 0, 0);
     w->platform = seed("platform", 0, 0);
     for (uint32_t i = 0; i < WORLD_NODES; i++) make_node(&w->node[i], i);
