@@ -1,0 +1,467 @@
+#include "node/link.h"
+
+#include "crypto/kem.h"
+#include "crypto/secret.h"
+#include "node/link_wire.h"
+#include "proto/base/caps.h"
+#include "proto/base/panic.h"
+
+#include <arpa/inet.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { LINKS_DIALS_MAX = CAP_PEERS, LINKS_ADDRESS_MAX = 256, LINKS_LINE_MAX = 512, LINKS_OPS_A_TURN = 64 };
+
+const struct links_pace links_pace_usual = {.tick_ms = 100,
+                                            .handshake_ms = 10000,
+                                            .ping_ms = 10000,
+                                            .dead_ms = 30000,
+                                            .retry_min_ms = 100,
+                                            .retry_max_ms = 5000,
+                                            .penalty_ms = 30000,
+                                            .half_open_max = 32,
+                                            .accept_burst = 128,
+                                            .accept_a_second = 32};
+
+uint64_t links_now(const struct links *l)
+{
+    return uv_now(l->options.loop) + 1; /* never 0, which means never */
+}
+
+void links_log(const struct links *l, const char *format, ...)
+{
+    char line[LINKS_LINE_MAX];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    l->options.log(l->options.context, line);
+}
+
+struct link_wire *links_find(struct links *l, struct node_id peer)
+{
+    for (struct link_wire *w = l->wires; w != NULL; w = w->next) {
+        if (w->stage == LINK_UP && ID_EQUAL(w->peer, peer)) return w;
+    }
+    return NULL;
+}
+
+/* --- Operations ----------------------------------------------------------------------------------------- */
+
+/* On a thread of nng's. */
+static void op_finished(void *context)
+{
+    struct link_op *op = context;
+    struct links *l = op->links;
+    (void)pthread_mutex_lock(&l->lock);
+    ASSERT(!op->finished);
+    op->finished = true;
+    op->next = NULL;
+    *l->finished_last = op;
+    l->finished_last = &op->next;
+    (void)pthread_mutex_unlock(&l->lock);
+    (void)uv_async_send(&l->wake);
+}
+
+enum err link_op_init(struct link_op *op, struct links *l, enum link_op_kind kind, void *owner)
+{
+    *op = (struct link_op){.links = l, .kind = kind, .owner = owner};
+    return nng_aio_alloc(&op->aio, op_finished, op) == 0 ? OK : ERR_NO_MEMORY;
+}
+
+static void op_forget(struct link_op *op)
+{
+    struct links *l = op->links;
+    (void)pthread_mutex_lock(&l->lock);
+    for (struct link_op **at = &l->finished; *at != NULL; at = &(*at)->next) {
+        if (*at != op) continue;
+        *at = op->next;
+        if (op->next == NULL) l->finished_last = at;
+        break;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+}
+
+void link_op_free(struct link_op *op)
+{
+    if (op->aio == NULL) return;
+    nng_aio_stop(op->aio);
+    op_forget(op); /* the callback has run if it ever will */
+    bool makes_stream = op->kind == LINK_OP_ACCEPT || op->kind == LINK_OP_DIAL;
+    if (op->busy && makes_stream && nng_aio_result(op->aio) == 0)
+        nng_stream_free(nng_aio_get_output(op->aio, 0));
+    nng_aio_free(op->aio);
+    op->aio = NULL;
+}
+
+static struct link_op *op_next(struct links *l)
+{
+    (void)pthread_mutex_lock(&l->lock);
+    struct link_op *op = l->finished;
+    if (op != NULL) {
+        l->finished = op->next;
+        if (op->next == NULL) l->finished_last = &l->finished;
+        op->finished = false;
+    }
+    (void)pthread_mutex_unlock(&l->lock);
+    return op;
+}
+
+/* --- Accepting ------------------------------------------------------------------------------------------ */
+
+static void accept_next(struct links *l)
+{
+    if (l->listener == NULL || l->accepting.busy) return;
+    l->accepting.busy = true;
+    nng_stream_listener_accept(l->listener, l->accepting.aio);
+}
+
+/* The address without the port, which changes with each connection. */
+static void stream_address(char *out, size_t len, nng_stream *stream)
+{
+    nng_sockaddr sa;
+    char text[INET6_ADDRSTRLEN] = "unknown";
+    if (nng_stream_get_addr(stream, NNG_OPT_REMADDR, &sa) != 0) sa.s_family = NNG_AF_UNSPEC;
+    if (sa.s_family == NNG_AF_INET) (void)inet_ntop(AF_INET, &sa.s_in.sa_addr, text, sizeof text);
+    if (sa.s_family == NNG_AF_INET6) (void)inet_ntop(AF_INET6, sa.s_in6.sa_addr, text, sizeof text);
+    if (sa.s_family == NNG_AF_IPC) (void)snprintf(text, sizeof text, "local socket");
+    (void)snprintf(out, len, "%s", text);
+}
+
+static bool accept_within_rate(struct links *l)
+{
+    uint64_t now = links_now(l), most = (uint64_t)l->pace.accept_burst * 1000;
+    l->accept_tokens_milli += (now - l->accept_filled_ms) * l->pace.accept_a_second;
+    if (l->accept_tokens_milli > most) l->accept_tokens_milli = most;
+    l->accept_filled_ms = now;
+    if (l->accept_tokens_milli < 1000) return false;
+    l->accept_tokens_milli -= 1000;
+    return true;
+}
+
+/* An address behind which a proven peer is linked right now is not shut out for what others there do. */
+static bool address_is_shut_out(const struct links *l, const char *address)
+{
+    if (!link_penalty_holds(&l->penalty, link_penalty_address(address), links_now(l))) return false;
+    for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
+        if (w->stage == LINK_UP && w->dial == NULL && strcmp(w->address, address) == 0) return false;
+    }
+    return true;
+}
+
+static uint32_t half_open_count(const struct links *l)
+{
+    uint32_t count = 0;
+    for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
+        if (w->stage == LINK_HANDSHAKE && w->dial == NULL) count++;
+    }
+    return count;
+}
+
+static void add_wire(struct links *l, nng_stream *stream, struct link_dial *dial, const char *address)
+{
+    struct link_wire *w;
+    if (link_wire_new(&w, l, stream, dial, address) != OK) return;
+    if (dial != NULL && w->stage != LINK_DEAD) dial->wire = w;
+    w->next = l->wires;
+    l->wires = w;
+}
+
+static void accepted(struct links *l)
+{
+    int result = nng_aio_result(l->accepting.aio);
+    if (result != 0) return; /* tried again at the next tick: out of descriptors, or the peer has gone */
+    nng_stream *stream = nng_aio_get_output(l->accepting.aio, 0);
+    char address[96];
+    stream_address(address, sizeof address, stream);
+    accept_next(l);
+    if (!accept_within_rate(l) || half_open_count(l) >= l->pace.half_open_max ||
+        address_is_shut_out(l, address)) {
+        l->status.refused++;
+        nng_stream_free(stream);
+        return;
+    }
+    l->status.accepted++;
+    add_wire(l, stream, NULL, address);
+}
+
+/* --- Dialling ------------------------------------------------------------------------------------------- */
+
+/* Half the delay and up to half of it more, so that many nodes do not come back in step. */
+void links_schedule(struct links *l, struct link_dial *d)
+{
+    uint32_t random;
+    random_fill(&random, sizeof random);
+    d->next_ms = links_now(l) + d->delay_ms / 2 + random % (d->delay_ms / 2 + 1);
+    d->delay_ms = 2 * d->delay_ms < l->pace.retry_max_ms ? 2 * d->delay_ms : l->pace.retry_max_ms;
+}
+
+static bool dial_is_satisfied(struct links *l, const struct link_dial *d)
+{
+    struct node_id peer = ID_IS_ZERO(d->expected) ? d->found : d->expected;
+    return !ID_IS_ZERO(peer) && links_find(l, peer) != NULL;
+}
+
+static bool dial_must_wait(const struct links *l, const struct link_dial *d)
+{
+    uint64_t now = links_now(l);
+    if (link_penalty_holds(&l->penalty, link_penalty_address(d->address), now)) return true;
+    return !ID_IS_ZERO(d->found) && link_penalty_holds(&l->penalty, link_penalty_node(d->found), now);
+}
+
+static void dial_tick(struct links *l, struct link_dial *d)
+{
+    if (d->op.busy || d->wire != NULL || links_now(l) < d->next_ms) return;
+    if (dial_is_satisfied(l, d) || dial_must_wait(l, d)) return;
+    d->op.busy = true;
+    nng_aio_set_timeout(d->op.aio, (nng_duration)l->pace.handshake_ms);
+    nng_stream_dialer_dial(d->dialer, d->op.aio);
+}
+
+static void dialled(struct links *l, struct link_dial *d)
+{
+    int result = nng_aio_result(d->op.aio);
+    if (result == 0) {
+        add_wire(l, nng_aio_get_output(d->op.aio, 0), d, d->address);
+        return;
+    }
+    if (!d->said_unreachable)
+        links_log(l, "cannot reach %s: %s; trying on", d->address, nng_strerror(result));
+    d->said_unreachable = true;
+    links_schedule(l, d);
+}
+
+static void dial_free(struct link_dial *d)
+{
+    if (d->dialer != NULL) nng_stream_dialer_close(d->dialer);
+    link_op_free(&d->op);
+    if (d->dialer != NULL) nng_stream_dialer_free(d->dialer);
+    free(d->address);
+    free(d);
+}
+
+static enum err dial_new(struct link_dial **out, struct links *l, const char *address,
+                         struct node_id expected)
+{
+    struct link_dial *d = calloc(1, sizeof *d);
+    *out = d;
+    if (d == NULL) return ERR_NO_MEMORY;
+    d->expected = expected;
+    d->delay_ms = l->pace.retry_min_ms;
+    d->address = strdup(address);
+    if (d->address == NULL) return ERR_NO_MEMORY;
+    TRY(link_op_init(&d->op, l, LINK_OP_DIAL, d));
+    int result = nng_stream_dialer_alloc(&d->dialer, address);
+    if (result == NNG_ENOMEM) return ERR_NO_MEMORY;
+    return result == 0 ? OK : ERR_USAGE;
+}
+
+static bool address_is_known_kind(const char *address)
+{
+    if (strlen(address) >= LINKS_ADDRESS_MAX) return false;
+    return strncmp(address, "tcp://", 6) == 0 || strncmp(address, "ipc://", 6) == 0;
+}
+
+enum err links_dial(struct links *l, const char *address, struct node_id expected)
+{
+    uint32_t count = 0;
+    struct link_dial *d;
+    if (!address_is_known_kind(address)) return ERR_USAGE;
+    for (d = l->dials; d != NULL; d = d->next, count++) {
+        if (strcmp(d->address, address) == 0 && ID_EQUAL(d->expected, expected)) return OK;
+    }
+    if (count == LINKS_DIALS_MAX) return ERR_FULL;
+    enum err err = dial_new(&d, l, address, expected);
+    if (err != OK) {
+        if (d != NULL) dial_free(d);
+        return err;
+    }
+    d->next = l->dials;
+    l->dials = d;
+    dial_tick(l, d);
+    return OK;
+}
+
+/* --- The loop ------------------------------------------------------------------------------------------- */
+
+static void handle(struct links *l, struct link_op *op)
+{
+    op->busy = false;
+    switch (op->kind) {
+    case LINK_OP_ACCEPT: accepted(l); return;
+    case LINK_OP_DIAL: dialled(l, op->owner); return;
+    case LINK_OP_READ: link_wire_read_done(op->owner); return;
+    case LINK_OP_WRITE: link_wire_write_done(op->owner); return;
+    }
+    UNREACHABLE();
+}
+
+static void sweep(struct links *l)
+{
+    for (struct link_wire **at = &l->wires; *at != NULL;) {
+        struct link_wire *w = *at;
+        if (w->stage != LINK_DEAD) {
+            at = &w->next;
+            continue;
+        }
+        *at = w->next;
+        link_wire_free(w);
+    }
+}
+
+static void tear_down(struct links *l);
+
+static void on_wake(uv_async_t *wake)
+{
+    struct links *l = wake->data;
+    struct link_op *op = NULL;
+    for (int i = 0; i < LINKS_OPS_A_TURN && !l->closing && (op = op_next(l)) != NULL; i++) handle(l, op);
+    if (op != NULL) (void)uv_async_send(wake); /* there may be more: let others on the loop have their turn */
+    if (l->closing)
+        tear_down(l);
+    else
+        sweep(l);
+}
+
+static void on_tick(uv_timer_t *tick)
+{
+    struct links *l = tick->data;
+    for (struct link_wire *w = l->wires; w != NULL && !l->closing; w = w->next) link_wire_tick(w);
+    for (struct link_dial *d = l->dials; d != NULL && !l->closing; d = d->next) dial_tick(l, d);
+    if (l->closing) return;
+    accept_next(l);
+    sweep(l);
+}
+
+enum err links_send(struct links *l, struct node_id peer, struct span message, bool bulk)
+{
+    if (message.len == 0) return ERR_USAGE;
+    if (message.len > CAP_MESSAGE_BYTES) return ERR_TOO_LARGE;
+    struct link_wire *w = l->closing ? NULL : links_find(l, peer);
+    return w == NULL ? ERR_NOT_FOUND : link_wire_send(w, message, bulk ? LINK_BULKY : LINK_CONTROL);
+}
+
+void links_status(const struct links *l, struct links_status *out)
+{
+    *out = l->status;
+    for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
+        if (w->stage == LINK_UP)
+            out->queued_bytes += (uint32_t)(w->queue[LINK_CONTROL].bytes + w->queue[LINK_BULKY].bytes);
+    }
+}
+
+/* --- Opening and closing -------------------------------------------------------------------------------- */
+
+static enum err listen_error(const struct links *l, int result)
+{
+    if (result == 0) return OK;
+    links_log(l, "cannot listen on %s: %s", l->listen, nng_strerror(result));
+    if (result == NNG_EADDRINUSE) return ERR_BUSY;
+    if (result == NNG_ENOMEM) return ERR_NO_MEMORY;
+    return result == NNG_EADDRINVAL || result == NNG_EINVAL || result == NNG_ENOTSUP ? ERR_USAGE : ERR_IO;
+}
+
+static enum err start_listening(struct links *l)
+{
+    if (!address_is_known_kind(l->listen)) return listen_error(l, NNG_EADDRINVAL);
+    TRY(link_op_init(&l->accepting, l, LINK_OP_ACCEPT, l));
+    TRY(listen_error(l, nng_stream_listener_alloc(&l->listener, l->listen)));
+    if (strncmp(l->listen, "ipc://", 6) == 0)
+        TRY(listen_error(l, nng_stream_listener_set_int(l->listener, NNG_OPT_IPC_PERMISSIONS, 0600)));
+    TRY(listen_error(l, nng_stream_listener_listen(l->listener)));
+    accept_next(l);
+    return OK;
+}
+
+static enum err prepare(struct links *l)
+{
+    struct kem_public key;
+    struct link_public own;
+    kem_public_of(&key, l->options.link_secret);
+    memcpy(own.bytes, key.bytes, sizeof own.bytes);
+    return link_proof_make(l->proof, l->options.identity, l->options.self, l->options.consortium, own);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    struct links *l = handle->data;
+    if (--l->handles_open > 0) return;
+    void (*closed)(void *) = l->closed;
+    void *context = l->closed_context;
+    (void)pthread_mutex_destroy(&l->lock);
+    free(l->listen);
+    free(l);
+    if (closed != NULL) closed(context);
+}
+
+/* On the loop, with none of our calls on the stack. */
+static void tear_down(struct links *l)
+{
+    if (uv_is_closing((uv_handle_t *)&l->wake)) return;
+    if (l->listener != NULL) nng_stream_listener_close(l->listener);
+    link_op_free(&l->accepting);
+    if (l->listener != NULL) nng_stream_listener_free(l->listener);
+    for (struct link_wire *w = l->wires; w != NULL; w = w->next) w->stage = LINK_DEAD;
+    sweep(l);
+    while (l->dials != NULL) {
+        struct link_dial *d = l->dials;
+        l->dials = d->next;
+        dial_free(d);
+    }
+    uv_close((uv_handle_t *)&l->tick, handle_closed);
+    uv_close((uv_handle_t *)&l->wake, handle_closed);
+}
+
+void links_close(struct links *l, void (*closed)(void *context), void *context)
+{
+    ASSERT(!l->closing);
+    l->closing = true;
+    l->closed = closed;
+    l->closed_context = context;
+    (void)uv_timer_stop(&l->tick);
+    (void)uv_async_send(&l->wake); /* the rest where no call of ours is on the stack */
+}
+
+enum err links_open(struct links **out, const struct links_options *options)
+{
+    *out = NULL;
+    struct links *l = calloc(1, sizeof *l);
+    if (l == NULL) return ERR_NO_MEMORY;
+    l->options = *options;
+    l->finished_last = &l->finished;
+    if (options->listen != NULL && (l->listen = strdup(options->listen)) == NULL) {
+        free(l);
+        return ERR_NO_MEMORY;
+    }
+    (void)pthread_mutex_init(&l->lock, NULL);
+    (void)uv_timer_init(options->loop, &l->tick);
+    (void)uv_async_init(options->loop, &l->wake, on_wake);
+    l->tick.data = l->wake.data = l;
+    l->handles_open = 2;
+    links_set_pace(l, &links_pace_usual);
+    enum err err = prepare(l);
+    if (err == OK && l->listen != NULL) err = start_listening(l);
+    if (err == OK)
+        *out = l;
+    else
+        links_close(l, NULL, NULL);
+    return err;
+}
+
+void links_set_pace(struct links *l, const struct links_pace *pace)
+{
+    l->pace = *pace;
+    l->accept_tokens_milli = (uint64_t)pace->accept_burst * 1000;
+    l->accept_filled_ms = links_now(l);
+    (void)uv_timer_start(&l->tick, on_tick, pace->tick_ms, pace->tick_ms);
+}
+
+uint16_t links_port(const struct links *l)
+{
+    int port = 0;
+    if (l->listener == NULL || nng_stream_listener_get_int(l->listener, NNG_OPT_TCP_BOUND_PORT, &port) != 0)
+        return 0;
+    return (uint16_t)port;
+}

@@ -1,0 +1,423 @@
+#include "node/link_wire.h"
+
+#include "crypto/noise.h"
+#include "proto/base/caps.h"
+#include "proto/base/panic.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    WIRE_CONTROL_BYTES_MAX = 4 << 20,
+    WIRE_BULK_BYTES_MAX = 64 << 20,
+    WIRE_HANDSHAKE_IN_BYTES = LINK_LENGTH_BYTES + LINK_ANSWER_BYTES,
+    WIRE_HANDSHAKE_OUT_BYTES = 2 * LINK_LENGTH_BYTES + LINK_HELLO_BYTES + LINK_ANSWER_BYTES,
+    WIRE_IN_BYTES = 2 * (LINK_LENGTH_BYTES + LINK_FRAME_MAX),
+    WIRE_OUT_BYTES =
+        2 * (LINK_LENGTH_BYTES + LINK_FRAME_MAX), /* control that waited, and one piece of bulk */
+    WIRE_STEADY_MS = 2000, /* a link that stood this long was a good one: redial soon */
+};
+
+static void wire_pump(struct link_wire *w);
+
+/* --- Queues --------------------------------------------------------------------------------------------- */
+
+static void queue_init(struct link_queue *q, size_t bytes_max)
+{
+    q->last = &q->first;
+    q->bytes_max = bytes_max;
+}
+
+static enum err queue_add(struct link_queue *q, struct span bytes)
+{
+    if (bytes.len + sizeof(struct link_message) > q->bytes_max - q->bytes) return ERR_FULL;
+    struct link_message *m = malloc(sizeof *m + bytes.len);
+    if (m == NULL) return ERR_NO_MEMORY;
+    *m = (struct link_message){.len = bytes.len};
+    memcpy(m->bytes, bytes.data, bytes.len);
+    *q->last = m;
+    q->last = &m->next;
+    q->bytes += bytes.len + sizeof *m;
+    return OK;
+}
+
+static void queue_pop(struct link_queue *q)
+{
+    struct link_message *m = q->first;
+    q->first = m->next;
+    if (q->first == NULL) q->last = &q->first;
+    q->bytes -= m->len + sizeof *m;
+    free(m);
+}
+
+/* --- Beginning and end ---------------------------------------------------------------------------------- */
+
+static void wire_read(struct link_wire *w)
+{
+    nng_iov room = {.iov_buf = w->in + w->in_len, .iov_len = w->in_cap - w->in_len};
+    ASSERT(!w->reading.busy && room.iov_len > 0);
+    w->reading.busy = true;
+    (void)nng_aio_set_iov(w->reading.aio, 1, &room);
+    nng_stream_recv(w->stream, w->reading.aio);
+}
+
+static enum err wire_put_handshake(struct link_wire *w, struct span payload)
+{
+    struct buffer out =
+        buffer_make(w->out + w->out_len + LINK_LENGTH_BYTES, w->out_cap - w->out_len - LINK_LENGTH_BYTES);
+    TRY(noise_write(w->noise, &out, payload));
+    store_u32(w->out + w->out_len, (uint32_t)out.len);
+    w->out_len += LINK_LENGTH_BYTES + out.len;
+    return OK;
+}
+
+static enum err wire_start(struct link_wire *w)
+{
+    uint8_t room[LINK_PROLOGUE_MAX];
+    struct span prologue = link_prologue(room, w->links->options.consortium);
+    TRY(link_op_init(&w->reading, w->links, LINK_OP_READ, w));
+    TRY(link_op_init(&w->writing, w->links, LINK_OP_WRITE, w));
+    w->in_cap = WIRE_HANDSHAKE_IN_BYTES;
+    w->out_cap = WIRE_HANDSHAKE_OUT_BYTES;
+    w->in = malloc(w->in_cap);
+    w->out = malloc(w->out_cap);
+    if (w->in == NULL || w->out == NULL) return ERR_NO_MEMORY;
+    TRY(noise_new(&w->noise, w->dial != NULL, w->links->options.link_secret, prologue));
+    return w->dial == NULL ? OK : wire_put_handshake(w, SPAN_NONE);
+}
+
+enum err link_wire_new(struct link_wire **out, struct links *l, nng_stream *stream, struct link_dial *dial,
+                       const char *address)
+{
+    struct link_wire *w = calloc(1, sizeof *w);
+    if (w == NULL) {
+        nng_stream_free(stream);
+        return ERR_NO_MEMORY;
+    }
+    w->links = l;
+    w->stream = stream;
+    w->dial = dial;
+    w->since_ms = w->heard_ms = w->said_ms = links_now(l);
+    (void)snprintf(w->address, sizeof w->address, "%s", address);
+    queue_init(&w->queue[LINK_CONTROL], WIRE_CONTROL_BYTES_MAX);
+    queue_init(&w->queue[LINK_BULKY], WIRE_BULK_BYTES_MAX);
+    enum err err = wire_start(w);
+    if (err != OK) {
+        w->stage = LINK_DEAD;
+        link_wire_free(w);
+        return err;
+    }
+    *out = w;
+    wire_read(w);
+    wire_pump(w);
+    return OK;
+}
+
+void link_wire_free(struct link_wire *w)
+{
+    ASSERT(w->stage == LINK_DEAD);
+    nng_stream_close(w->stream);
+    link_op_free(&w->reading);
+    link_op_free(&w->writing);
+    nng_stream_free(w->stream);
+    for (int lane = 0; lane < LINK_CLASS_COUNT; lane++) {
+        while (w->queue[lane].first != NULL) queue_pop(&w->queue[lane]);
+    }
+    link_pieces_free(&w->pieces);
+    noise_free(w->noise);
+    free(w->in);
+    free(w->out);
+    free(w);
+}
+
+static void wire_redial_later(struct link_wire *w)
+{
+    struct links *l = w->links;
+    struct link_dial *d = w->dial;
+    bool steady = w->up_ms != 0 && links_now(l) - w->up_ms >= WIRE_STEADY_MS;
+    d->wire = NULL;
+    if (steady) d->delay_ms = l->pace.retry_min_ms;
+    links_schedule(l, d);
+}
+
+void link_wire_drop(struct link_wire *w, bool offence, const char *reason)
+{
+    struct links *l = w->links;
+    bool was_up = w->stage == LINK_UP;
+    char name[17] = "";
+    if (w->stage == LINK_DEAD) return;
+    w->stage = LINK_DEAD;
+    nng_stream_close(w->stream);
+    if (was_up) hex_encode(name, w->peer.bytes, 8);
+    if (offence) {
+        struct hash32 who = was_up ? link_penalty_node(w->peer) : link_penalty_address(w->address);
+        bool boxed = link_penalty_add(&l->penalty, who, links_now(l), l->pace.penalty_ms);
+        l->status.refused++;
+        links_log(l, "link with %s%s%s ended: %s%s", name, was_up ? " at " : "", w->address, reason,
+                  boxed ? "; left alone for a while" : "");
+    }
+    if (w->dial != NULL) wire_redial_later(w);
+    if (!was_up) return;
+    l->status.up--;
+    if (!l->closing) l->options.down(l->options.context, w->peer, reason);
+}
+
+/* --- Writing -------------------------------------------------------------------------------------------- */
+
+static enum err wire_put_frame(struct link_wire *w, uint8_t flags, struct span bytes)
+{
+    uint8_t *at = w->out + w->out_len, *plain = w->links->plain_out;
+    size_t len = 1 + bytes.len;
+    plain[0] = flags;
+    if (bytes.len > 0) memcpy(plain + 1, bytes.data, bytes.len);
+    TRY(noise_encrypt(w->noise, at + LINK_LENGTH_BYTES, span_make(plain, len)));
+    store_u32(at, (uint32_t)(len + NOISE_TAG_BYTES));
+    w->out_len += LINK_LENGTH_BYTES + len + NOISE_TAG_BYTES;
+    return OK;
+}
+
+/* The next piece of the first message of a lane, if the buffer has room for it. */
+static bool wire_put_piece(struct link_wire *w, enum link_class lane, enum err *err)
+{
+    struct link_queue *q = &w->queue[lane];
+    struct link_message *m = q->first;
+    if (m == NULL) return false;
+    size_t len = m->len - m->sent < LINK_PIECE_MAX ? m->len - m->sent : LINK_PIECE_MAX;
+    if (LINK_LENGTH_BYTES + LINK_FRAME_MIN + len > w->out_cap - w->out_len) return false;
+    bool last = m->sent + len == m->len;
+    *err = wire_put_frame(w, (uint8_t)((lane == LINK_BULKY ? LINK_BULK : 0) | (last ? LINK_LAST : 0)),
+                          span_make(m->bytes + m->sent, len));
+    if (*err != OK) return false;
+    m->sent += len;
+    if (last) queue_pop(q);
+    return true;
+}
+
+static void wire_write(struct link_wire *w)
+{
+    nng_iov rest = {.iov_buf = w->out + w->out_at, .iov_len = w->out_len - w->out_at};
+    ASSERT(!w->writing.busy && rest.iov_len > 0);
+    w->writing.busy = true;
+    (void)nng_aio_set_iov(w->writing.aio, 1, &rest);
+    nng_stream_send(w->stream, w->writing.aio);
+}
+
+/* Until it has proven who it is a peer gets buffers of a few hundred bytes. */
+static enum err grow(uint8_t **bytes, size_t *cap, size_t wanted)
+{
+    if (*cap >= wanted) return OK;
+    uint8_t *grown = realloc(*bytes, wanted);
+    if (grown == NULL) return ERR_NO_MEMORY;
+    *bytes = grown;
+    *cap = wanted;
+    return OK;
+}
+
+static enum err wire_fill(struct link_wire *w)
+{
+    enum err err = grow(&w->out, &w->out_cap, WIRE_OUT_BYTES);
+    while (err == OK && wire_put_piece(w, LINK_CONTROL, &err)) {
+    }
+    if (err == OK) (void)wire_put_piece(w, LINK_BULKY, &err);
+    return err;
+}
+
+/* One write is under way at a time. It takes the control messages that wait and at most one piece of bulk, so bulk
+ * never keeps control waiting for longer than that piece. */
+static void wire_pump(struct link_wire *w)
+{
+    if (w->stage == LINK_DEAD || w->writing.busy) return;
+    if (w->stage == LINK_UP && wire_fill(w) != OK)
+        link_wire_drop(w, false, "a frame could not be made");
+    else if (w->out_len > 0)
+        wire_write(w);
+}
+
+void link_wire_write_done(struct link_wire *w)
+{
+    if (w->stage == LINK_DEAD) return;
+    int result = nng_aio_result(w->writing.aio);
+    if (result != 0) {
+        link_wire_drop(w, false, nng_strerror(result));
+        return;
+    }
+    size_t count = nng_aio_count(w->writing.aio); /* may be a part only */
+    w->out_at += count;
+    w->links->status.bytes_out += count;
+    w->said_ms = links_now(w->links);
+    if (w->out_at < w->out_len) {
+        wire_write(w);
+        return;
+    }
+    w->out_at = w->out_len = 0;
+    wire_pump(w);
+}
+
+enum err link_wire_send(struct link_wire *w, struct span message, enum link_class lane)
+{
+    TRY(queue_add(&w->queue[lane], message));
+    wire_pump(w);
+    return OK;
+}
+
+/* --- Handshake ------------------------------------------------------------------------------------------ */
+
+/* Of two links with one peer: the one dialled by the smaller node id. Of two that we dialled, the older: we end the
+ * newer before the peer has heard who we are. Of two that they dialled, for the same reason, the newer. */
+static bool wire_is_preferred(const struct link_wire *w, const struct link_wire *other)
+{
+    const struct node_id *self = &w->links->options.self;
+    if ((w->dial == NULL) == (other->dial == NULL)) return w->dial == NULL;
+    bool ours_is_smaller = memcmp(self->bytes, w->peer.bytes, sizeof self->bytes) < 0;
+    return ours_is_smaller == (w->dial != NULL);
+}
+
+static const char *wire_refusal(struct link_wire *w)
+{
+    struct links *l = w->links;
+    if (ID_EQUAL(w->peer, l->options.self)) return "it is ourselves";
+    if (w->dial != NULL && !ID_IS_ZERO(w->dial->expected) && !ID_EQUAL(w->peer, w->dial->expected))
+        return "another node answered than the one expected at this address";
+    if (link_penalty_holds(&l->penalty, link_penalty_node(w->peer), links_now(l)))
+        return "the node broke the rules a moment ago";
+    if (l->status.up >= CAP_PEERS) return "as many links are up as there may be";
+    return NULL;
+}
+
+static void wire_up(struct link_wire *w)
+{
+    struct links *l = w->links;
+    const char *refusal = wire_refusal(w);
+    if (w->dial != NULL) w->dial->found = w->peer;
+    struct link_wire *other = links_find(l, w->peer);
+    if (refusal != NULL) {
+        if (w->dial == NULL || !w->dial->said_unreachable)
+            links_log(l, "link with %s not wanted: %s", w->address, refusal);
+        if (w->dial != NULL) w->dial->said_unreachable = true;
+        l->status.refused++;
+    } else if (other != NULL && !wire_is_preferred(w, other)) {
+        refusal = "another link with this node stays";
+    }
+    if (refusal != NULL || grow(&w->in, &w->in_cap, WIRE_IN_BYTES) != OK) {
+        link_wire_drop(w, false, refusal == NULL ? "out of memory" : refusal);
+        return;
+    }
+    if (other != NULL) link_wire_drop(other, false, "another link with this node takes its place");
+    if (l->closing || w->stage != LINK_HANDSHAKE) return;
+    w->stage = LINK_UP;
+    w->up_ms = links_now(l);
+    l->status.up++;
+    if (w->dial != NULL) w->dial->said_unreachable = false;
+    l->options.up(l->options.context, w->peer);
+}
+
+static const char *handshake_reason(enum err err)
+{
+    if (err == ERR_DECRYPT)
+        return "handshake does not open: another consortium or protocol, or damage on the way";
+    if (err == ERR_SIGNATURE || err == ERR_KEY) return "handshake proof does not hold";
+    return "malformed handshake";
+}
+
+/* Messages 1 (empty payload), 2 and 3 (proofs); PROTOCOL.md "Link handshake". Each has one length. */
+static size_t handshake_bytes(const struct link_wire *w)
+{
+    if (w->dial != NULL) return LINK_ANSWER_BYTES;
+    return w->said_hello ? LINK_FINISH_BYTES : LINK_HELLO_BYTES;
+}
+
+static enum err wire_handshake(struct link_wire *w, struct span frame)
+{
+    uint8_t room[LINK_PROOF_BYTES];
+    struct buffer payload = BUFFER_OF(room);
+    TRY(noise_read(w->noise, &payload, frame));
+    if (frame.len == LINK_HELLO_BYTES)
+        w->said_hello = true;
+    else
+        TRY(link_proof_check(&w->peer, buffer_span(&payload), w->links->options.consortium,
+                             noise_remote(w->noise)));
+    if (noise_writes_next(w->noise)) TRY(wire_put_handshake(w, SPAN_OF(w->links->proof)));
+    if (noise_done(w->noise)) wire_up(w);
+    return OK;
+}
+
+/* --- Reading -------------------------------------------------------------------------------------------- */
+
+static enum err wire_message(struct link_wire *w, struct span frame)
+{
+    struct links *l = w->links;
+    struct span message;
+    TRY(noise_decrypt(w->noise, l->plain_in, frame));
+    TRY(link_pieces_add(&w->pieces, &message, span_make(l->plain_in, frame.len - NOISE_TAG_BYTES)));
+    if (message.data != NULL) l->options.message(l->options.context, w->peer, message);
+    return OK;
+}
+
+static void wire_refuse(struct link_wire *w, enum err err)
+{
+    const char *reason = "malformed frame";
+    if (w->stage == LINK_HANDSHAKE) reason = handshake_reason(err);
+    if (w->stage == LINK_UP && err == ERR_DECRYPT) reason = "a frame does not open";
+    if (w->stage == LINK_UP && err == ERR_TOO_LARGE) reason = "a message larger than a message may be";
+    if (err == ERR_NO_MEMORY) reason = "out of memory";
+    link_wire_drop(w, err != ERR_NO_MEMORY, reason);
+}
+
+/* One frame from `at` on; false when there is no whole one. The buffer may move while a frame is handled. */
+static bool wire_frame(struct link_wire *w, size_t *at)
+{
+    struct cursor c = cursor_make(span_make(w->in + *at, w->in_len - *at));
+    struct span frame;
+    bool up = w->stage == LINK_UP;
+    size_t min = up ? LINK_FRAME_MIN : handshake_bytes(w), max = up ? LINK_FRAME_MAX : min;
+    enum err err = link_frame_next(&c, &frame, min, max);
+    if (err == ERR_NOT_READY) return false;
+    if (err == OK) *at += LINK_LENGTH_BYTES + frame.len;
+    if (err == OK) err = up ? wire_message(w, frame) : wire_handshake(w, frame);
+    if (err != OK) wire_refuse(w, err);
+    return err == OK;
+}
+
+void link_wire_read_done(struct link_wire *w)
+{
+    size_t at = 0;
+    if (w->stage == LINK_DEAD) return;
+    int result = nng_aio_result(w->reading.aio);
+    if (result != 0) {
+        link_wire_drop(w, false, result == NNG_ECONNSHUT ? "the peer closed it" : nng_strerror(result));
+        return;
+    }
+    size_t count = nng_aio_count(w->reading.aio);
+    w->in_len += count;
+    w->links->status.bytes_in += count;
+    w->heard_ms = links_now(w->links);
+    while (w->stage != LINK_DEAD && !w->links->closing && wire_frame(w, &at)) {
+    }
+    if (w->stage == LINK_DEAD || w->links->closing) return;
+    memmove(w->in, w->in + at, w->in_len - at);
+    w->in_len -= at;
+    wire_read(w);
+    wire_pump(w);
+}
+
+/* --- Time ----------------------------------------------------------------------------------------------- */
+
+static void wire_ping(struct link_wire *w)
+{
+    if (grow(&w->out, &w->out_cap, WIRE_OUT_BYTES) == OK && wire_put_frame(w, 0, SPAN_NONE) == OK)
+        wire_pump(w);
+}
+
+void link_wire_tick(struct link_wire *w)
+{
+    const struct links_pace *pace = &w->links->pace;
+    uint64_t now = links_now(w->links);
+    if (w->stage == LINK_HANDSHAKE && now - w->since_ms >= pace->handshake_ms)
+        link_wire_drop(w, w->dial == NULL, "no handshake in time");
+    if (w->stage != LINK_UP) return;
+    if (now - w->heard_ms >= pace->dead_ms)
+        link_wire_drop(w, false, "nothing heard for too long");
+    else if (now - w->said_ms >= pace->ping_ms && !w->writing.busy)
+        wire_ping(w);
+}

@@ -1,0 +1,128 @@
+/* link_wire: one connection of link.c, and what link.c and link_wire.c share. Private to the two of them, but for the
+ * two calls at the end, which tests use too.
+ * An operation (accept, dial, read, write) is an nng aio; its callback runs on a thread of nng's, puts the operation in
+ * a list under the lock and wakes the loop. Everything else is the loop's. A wire that ends is marked dead and freed by
+ * link_sweep, when nothing on the stack can hold it. */
+#ifndef PERIGEE_NODE_LINK_WIRE_H
+#define PERIGEE_NODE_LINK_WIRE_H
+
+#include "node/link.h"
+#include "node/link_frame.h"
+#include "node/link_penalty.h"
+
+#include <nng/nng.h>
+#include <pthread.h>
+
+struct link_wire;
+struct link_dial;
+
+enum link_op_kind { LINK_OP_ACCEPT, LINK_OP_DIAL, LINK_OP_READ, LINK_OP_WRITE };
+struct link_op {
+    struct links *links;
+    struct link_op *next; /* in links.finished, guarded by links.lock */
+    bool finished;        /* is in that list */
+    bool busy;            /* started, and its end not yet handled */
+    enum link_op_kind kind;
+    nng_aio *aio;
+    void *owner; /* struct link_dial or struct link_wire */
+};
+MUST_USE enum err link_op_init(struct link_op *op, struct links *l, enum link_op_kind kind, void *owner);
+void link_op_free(struct link_op *op); /* cancels, waits for the callback, frees a stream nobody took */
+
+struct link_message {
+    struct link_message *next;
+    size_t len, sent;
+    uint8_t bytes[];
+};
+struct link_queue {
+    struct link_message *first, **last;
+    size_t bytes, bytes_max;
+};
+
+enum link_stage { LINK_HANDSHAKE, LINK_UP, LINK_DEAD };
+struct link_wire {
+    struct links *links;
+    struct link_wire *next;
+    struct link_dial *dial; /* NULL: they dialled us */
+    enum link_stage stage;
+    struct node_id peer; /* known when up */
+    bool said_hello;     /* message 1 of the handshake has been read */
+    char address[96];    /* theirs, for the log and the penalty */
+    nng_stream *stream;
+    struct noise *noise;
+    struct link_op reading, writing;
+    uint8_t *in; /* received, not yet read as frames */
+    size_t in_len, in_cap;
+    uint8_t *out; /* being written: out_at..out_len */
+    size_t out_at, out_len, out_cap;
+    struct link_queue queue[LINK_CLASS_COUNT];
+    struct link_pieces pieces;
+    uint64_t since_ms, up_ms, heard_ms, said_ms;
+};
+
+struct link_dial {
+    struct link_dial *next;
+    char *address;
+    struct node_id expected; /* zero: anybody */
+    struct node_id found;    /* who answered last */
+    nng_stream_dialer *dialer;
+    struct link_op op;
+    struct link_wire *wire;
+    uint64_t next_ms;
+    uint32_t delay_ms;
+    bool said_unreachable;
+};
+
+/* How fast things happen; tests go faster. */
+struct links_pace {
+    uint32_t tick_ms, handshake_ms, ping_ms, dead_ms, retry_min_ms, retry_max_ms, penalty_ms;
+    uint32_t half_open_max;                 /* inbound connections that have not proven who they are */
+    uint32_t accept_burst, accept_a_second; /* token bucket */
+};
+
+struct links {
+    struct links_options options;
+    struct links_pace pace;
+    uint8_t proof[LINK_PROOF_BYTES];
+    char *listen;
+    pthread_mutex_t lock; /* of finished and each operation's membership in it */
+    struct link_op *finished, **finished_last;
+    uv_async_t wake;
+    uv_timer_t tick;
+    nng_stream_listener *listener;
+    struct link_op accepting;
+    struct link_wire *wires;
+    struct link_dial *dials;
+    struct link_penalty penalty;
+    struct links_status status;
+    uint64_t accept_tokens_milli, accept_filled_ms;
+    uint8_t plain_in[LINK_FRAME_MAX], plain_out[LINK_FRAME_MAX];
+    bool closing;
+    uint32_t handles_open;
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+uint64_t links_now(const struct links *l);
+void links_log(const struct links *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct link_wire *links_find(struct links *l, struct node_id peer);
+void links_schedule(struct links *l, struct link_dial *d); /* the next attempt, later than the last one */
+
+/* Takes the stream, also on error. dial NULL: they dialled us. */
+MUST_USE enum err link_wire_new(struct link_wire **out, struct links *l, nng_stream *stream,
+                                struct link_dial *dial, const char *address);
+void link_wire_free(struct link_wire *w); /* dead and out of every list */
+void link_wire_read_done(struct link_wire *w);
+void link_wire_write_done(struct link_wire *w);
+void link_wire_tick(struct link_wire *w);
+MUST_USE enum err link_wire_send(struct link_wire *w, struct span message, enum link_class lane);
+/* The end of a connection, by us or them. offence: they broke a rule. Reported once. */
+void link_wire_drop(struct link_wire *w, bool offence, const char *reason);
+
+/* --- For tests ------------------------------------------------------------------------------------------ */
+
+void links_set_pace(struct links *l, const struct links_pace *pace);
+extern const struct links_pace links_pace_usual;
+uint16_t links_port(const struct links *l); /* of a TCP listener; 0 if there is none */
+
+#endif

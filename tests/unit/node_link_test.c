@@ -1,0 +1,942 @@
+/* link: several link sets on one loop, and a peer made by hand over a plain socket that says what we like. */
+#include "node/link.h"
+
+#include "crypto/identity.h"
+#include "crypto/kem.h"
+#include "crypto/secret.h"
+#include "node/link_wire.h"
+#include "proto/base/caps.h"
+#include "proto/base/panic.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { FINISH = LINK_LENGTH_BYTES + LINK_FINISH_BYTES }; /* message 3 in its frame */
+enum { NODES = 3, PATIENCE_MS = 20000, LOG_MAX = 8192, BIG_BYTES = 1 << 20, BIG_COUNT = 12 };
+
+struct node {
+    struct identity_secret identity;
+    struct kem_secret key;
+    struct node_id id;
+    struct consortium_id consortium;
+    struct links *links;
+    bool closed;
+    int up, ups, downs;
+    char log[LOG_MAX];
+    char reason[128]; /* of the last down */
+    /* What arrived: the numbers of messages, by class. */
+    uint32_t control_next, bulk_next, bulk_seen_at_marker;
+    bool wrong, marker;
+    struct links *close_on_message;
+};
+
+static uv_loop_t loop;
+static uv_timer_t patience;
+static bool out_of_patience;
+static struct node node[NODES];
+static const struct node_id anybody;
+
+static const struct links_pace fast = {.tick_ms = 10,
+                                       .handshake_ms = 300,
+                                       .ping_ms = 50,
+                                       .dead_ms = 250,
+                                       .retry_min_ms = 10,
+                                       .retry_max_ms = 50,
+                                       .penalty_ms = 60000,
+                                       .half_open_max = 4,
+                                       .accept_burst = 50,
+                                       .accept_a_second = 0};
+
+/* --- Nodes ---------------------------------------------------------------------------------------------- */
+
+static void on_up(void *context, struct node_id peer)
+{
+    struct node *n = context;
+    (void)peer;
+    n->up++;
+    n->ups++;
+}
+
+static void on_down(void *context, struct node_id peer, const char *reason)
+{
+    struct node *n = context;
+    (void)peer;
+    n->up--;
+    n->downs++;
+    (void)snprintf(n->reason, sizeof n->reason, "%s", reason);
+}
+
+/* A message: class 'c', 'b' or 'm' (a marker), its number, then bytes that follow from the number. */
+static size_t message_make(uint8_t *out, char class, uint32_t number, size_t len)
+{
+    out[0] = (uint8_t) class;
+    store_u32(out + 1, number);
+    for (size_t i = 5; i < len; i++) out[i] = (uint8_t)(number * 31 + i + (i >> 11));
+    return len;
+}
+
+static bool message_is_whole(struct span m)
+{
+    uint32_t number = load_u32(m.data + 1);
+    for (size_t i = 5; i < m.len; i++) {
+        if (m.data[i] != (uint8_t)(number * 31 + i + (i >> 11))) return false;
+    }
+    return true;
+}
+
+static void closed(void *context)
+{
+    ((struct node *)context)->closed = true;
+}
+
+static void on_message(void *context, struct node_id peer, struct span message)
+{
+    struct node *n = context;
+    (void)peer;
+    if (n->close_on_message != NULL) links_close(n->links, closed, n);
+    if (message.len < 5 || !message_is_whole(message)) {
+        n->wrong = true;
+        return;
+    }
+    uint32_t number = load_u32(message.data + 1);
+    if (message.data[0] == 'm') {
+        n->marker = true;
+        n->bulk_seen_at_marker = n->bulk_next;
+        return;
+    }
+    uint32_t *next = message.data[0] == 'b' ? &n->bulk_next : &n->control_next;
+    if (number != *next) n->wrong = true;
+    ++*next;
+}
+
+static void on_log(void *context, const char *line)
+{
+    struct node *n = context;
+    size_t len = strlen(n->log);
+    (void)snprintf(n->log + len, sizeof n->log - len, "%s\n", line);
+}
+
+static enum err node_try(struct node *n, const char *listen)
+{
+    const struct links_options options = {.loop = &loop,
+                                          .self = n->id,
+                                          .identity = &n->identity,
+                                          .link_secret = &n->key,
+                                          .consortium = n->consortium,
+                                          .listen = listen,
+                                          .context = n,
+                                          .up = on_up,
+                                          .down = on_down,
+                                          .message = on_message,
+                                          .log = on_log};
+    n->closed = false;
+    n->up = 0;
+    return links_open(&n->links, &options);
+}
+
+static void node_open(struct node *n, const char *listen)
+{
+    assert_int_equal(node_try(n, listen), OK);
+}
+
+static char *node_address(const struct node *n)
+{
+    static char text[NODES][64];
+    char *out = text[n - node];
+    (void)snprintf(out, sizeof text[0], "tcp://127.0.0.1:%u", links_port(n->links));
+    return out;
+}
+
+static void on_patience(uv_timer_t *timer)
+{
+    (void)timer;
+    out_of_patience = true;
+}
+
+#define RUN_UNTIL(condition)                                                                                 \
+    do {                                                                                                     \
+        out_of_patience = false;                                                                             \
+        (void)uv_timer_start(&patience, on_patience, PATIENCE_MS, 0);                                        \
+        while (!(condition) && !out_of_patience) (void)uv_run(&loop, UV_RUN_ONCE);                           \
+        (void)uv_timer_stop(&patience);                                                                      \
+        assert_false(out_of_patience);                                                                       \
+    } while (0)
+
+static void run_for(uint32_t ms)
+{
+    out_of_patience = false;
+    (void)uv_timer_start(&patience, on_patience, ms, 0);
+    while (!out_of_patience) (void)uv_run(&loop, UV_RUN_ONCE);
+}
+
+static void node_close(struct node *n)
+{
+    links_close(n->links, closed, n);
+    RUN_UNTIL(n->closed);
+    n->links = NULL;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    memset(node, 0, sizeof node);
+    assert_int_equal(crypto_init(), OK);
+    assert_int_equal(uv_loop_init(&loop), 0);
+    assert_int_equal(uv_timer_init(&loop, &patience), 0);
+    for (int i = 0; i < NODES; i++) {
+        struct kem_public unused;
+        identity_generate(&node[i].identity, &node[i].id);
+        kem_generate(&node[i].key, &unused);
+        memset(node[i].consortium.bytes, 0xc0, sizeof node[i].consortium.bytes);
+    }
+    return 0;
+}
+
+/* Closes what is open; nothing may be left in the loop. */
+static int teardown(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NODES; i++) {
+        if (node[i].links != NULL) node_close(&node[i]);
+    }
+    uv_close((uv_handle_t *)&patience, NULL);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    return 0;
+}
+
+static enum err send_text(struct node *from, const struct node *to, char class, uint32_t number, size_t len)
+{
+    static uint8_t bytes[CAP_MESSAGE_BYTES];
+    return links_send(from->links, to->id, span_make(bytes, message_make(bytes, class, number, len)),
+                      class == 'b');
+}
+
+static uint32_t refused(const struct node *n)
+{
+    struct links_status status;
+    links_status(n->links, &status);
+    return status.refused;
+}
+
+/* --- A peer by hand ------------------------------------------------------------------------------------- */
+
+struct raw {
+    int fd;
+    struct noise *noise;
+    uint8_t in[4 * 65536];
+    size_t len;
+    bool eof;
+};
+
+static struct raw raw;
+
+static void raw_connect(struct raw *r, const struct node *to)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(links_port(to->links))};
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    memset(r, 0, sizeof *r);
+    r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_true(r->fd >= 0);
+    assert_int_equal(connect(r->fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+static void raw_close(struct raw *r)
+{
+    (void)close(r->fd);
+    noise_free(r->noise);
+    r->noise = NULL;
+}
+
+static void raw_send(const struct raw *r, const void *bytes, size_t len)
+{
+    assert_int_equal(send(r->fd, bytes, len, MSG_NOSIGNAL), (ssize_t)len);
+}
+
+static void raw_poll(struct raw *r)
+{
+    ssize_t got = recv(r->fd, r->in + r->len, sizeof r->in - r->len, MSG_DONTWAIT);
+    if (got > 0) r->len += (size_t)got;
+    if (got == 0 || (got < 0 && errno == ECONNRESET)) r->eof = true;
+}
+
+#define RAW_UNTIL(r, condition) RUN_UNTIL((raw_poll(r), (condition)))
+
+static void raw_send_frame(const struct raw *r, struct span content)
+{
+    uint8_t frame[LINK_LENGTH_BYTES + LINK_FRAME_MAX];
+    store_u32(frame, (uint32_t)content.len);
+    memcpy(frame + LINK_LENGTH_BYTES, content.data, content.len);
+    raw_send(r, frame, LINK_LENGTH_BYTES + content.len);
+}
+
+static void raw_send_piece(struct raw *r, uint8_t flags, size_t len)
+{
+    static uint8_t plain[LINK_FRAME_MAX], sealed[LINK_FRAME_MAX];
+    plain[0] = flags;
+    memset(plain + 1, 7, len);
+    assert_int_equal(noise_encrypt(r->noise, sealed, span_make(plain, 1 + len)), OK);
+    raw_send_frame(r, span_make(sealed, 1 + len + NOISE_TAG_BYTES));
+}
+
+/* Node 2's keys, by hand, up to and with message 3. proof_of names whose proof is shown. */
+static void raw_handshake(struct raw *r, const struct node *to, const struct node *proof_of,
+                          size_t finish_bytes)
+{
+    const struct node *self = &node[2];
+    uint8_t prologue[LINK_PROLOGUE_MAX], proof[LINK_PROOF_BYTES],
+        room[512]; /* of message 3, the first bytes */
+    struct kem_public key;
+    struct link_public own;
+    struct buffer out = BUFFER_OF(room);
+    raw_connect(r, to);
+    assert_int_equal(noise_new(&r->noise, true, &self->key, link_prologue(prologue, self->consortium)), OK);
+    assert_int_equal(noise_write(r->noise, &out, SPAN_NONE), OK);
+    raw_send_frame(r, buffer_span(&out));
+    RAW_UNTIL(r, r->len == LINK_LENGTH_BYTES + LINK_ANSWER_BYTES);
+    out.len = 0;
+    assert_int_equal(noise_read(r->noise, &out, span_make(r->in + LINK_LENGTH_BYTES, LINK_ANSWER_BYTES)), OK);
+    struct node_id answered;
+    assert_int_equal(link_proof_check(&answered, buffer_span(&out), self->consortium, noise_remote(r->noise)),
+                     OK);
+    assert_true(ID_EQUAL(answered, to->id));
+    r->len = 0;
+    kem_public_of(&key, &self->key);
+    memcpy(own.bytes, key.bytes, sizeof own.bytes);
+    assert_int_equal(link_proof_make(proof, &proof_of->identity, self->id, self->consortium, own), OK);
+    out.len = 0;
+    assert_int_equal(noise_write(r->noise, &out, SPAN_OF(proof)), OK);
+    memmove(room + LINK_LENGTH_BYTES, room, out.len);
+    store_u32(room, (uint32_t)out.len);
+    raw_send(r, room, finish_bytes);
+}
+
+static void raw_up(struct raw *r, struct node *to)
+{
+    raw_handshake(r, to, &node[2], FINISH);
+    RUN_UNTIL(to->up == 1);
+}
+
+/* --- Two and three nodes -------------------------------------------------------------------------------- */
+
+static void two_nodes(const char *listen, const char *address)
+{
+    node_open(&node[0], listen);
+    node_open(&node[1], NULL);
+    assert_int_equal(
+        links_dial(node[1].links, address == NULL ? node_address(&node[0]) : address, node[0].id), OK);
+    assert_int_equal(send_text(&node[1], &node[0], 'c', 0, 100), ERR_NOT_FOUND);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    assert_int_equal(send_text(&node[1], &node[0], 'c', 0, 100), OK);
+    assert_int_equal(send_text(&node[0], &node[1], 'c', 0, 5), OK);
+    assert_int_equal(send_text(&node[0], &node[1], 'b', 0, CAP_MESSAGE_BYTES), OK);
+    RUN_UNTIL(node[0].control_next == 1 && node[1].control_next == 1 && node[1].bulk_next == 1);
+    assert_false(node[0].wrong || node[1].wrong);
+    struct links_status status;
+    links_status(node[1].links, &status);
+    assert_int_equal(status.up, 1);
+    assert_int_equal(status.refused, 0);
+    assert_int_equal(status.queued_bytes, 0);
+    assert_true(status.bytes_in > CAP_MESSAGE_BYTES && status.bytes_out > 100);
+    links_status(node[0].links, &status);
+    assert_int_equal(status.accepted, 1);
+    static uint8_t large[CAP_MESSAGE_BYTES + 1];
+    assert_int_equal(links_send(node[1].links, node[0].id, SPAN_OF(large), true), ERR_TOO_LARGE);
+    assert_int_equal(links_send(node[1].links, node[0].id, SPAN_NONE, true), ERR_USAGE);
+    assert_int_equal(links_send(node[1].links, node[2].id, SPAN_LITERAL("x"), true), ERR_NOT_FOUND);
+    node_close(&node[0]);
+    RUN_UNTIL(node[1].up == 0);
+    assert_int_equal(node[0].downs, 0); /* closing is no surprise */
+    assert_int_equal(node[1].downs, 1);
+}
+
+static void tcp(void **state)
+{
+    (void)state;
+    two_nodes("tcp://127.0.0.1:0", NULL);
+}
+
+static void ipc(void **state)
+{
+    (void)state;
+    char folder[] = "/tmp/perigee-link-XXXXXX", address[64];
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(address, sizeof address, "ipc://%s/peer", folder);
+    two_nodes(address, address);
+    assert_int_equal(rmdir(folder), 0);
+}
+
+static void whoever_answers(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), anybody), OK);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), anybody),
+                     OK); /* the same wish again */
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    run_for(300);
+    assert_true(node[0].up == 1 && node[1].up == 1);
+    assert_int_equal(node[1].downs, 0);
+}
+
+/* Everybody dials everybody: each pair keeps one link and stops changing its mind. */
+static void crossing(void **state)
+{
+    (void)state;
+    for (int i = 0; i < NODES; i++) node_open(&node[i], "tcp://127.0.0.1:0");
+    for (int i = 0; i < NODES; i++) {
+        for (int j = 0; j < NODES; j++) {
+            if (i != j) assert_int_equal(links_dial(node[i].links, node_address(&node[j]), node[j].id), OK);
+        }
+    }
+    RUN_UNTIL(node[0].up == 2 && node[1].up == 2 && node[2].up == 2);
+    run_for(500);
+    int ups[NODES];
+    for (int i = 0; i < NODES; i++) ups[i] = node[i].ups;
+    run_for(700);
+    for (int i = 0; i < NODES; i++) {
+        assert_int_equal(node[i].up, 2);
+        assert_int_equal(node[i].ups, ups[i]);
+        assert_int_equal(refused(&node[i]), 0);
+        for (int j = 0; j < NODES; j++) {
+            if (i != j) assert_int_equal(send_text(&node[i], &node[j], 'm', 1, 50), OK);
+        }
+    }
+    RUN_UNTIL(node[0].marker && node[1].marker && node[2].marker);
+}
+
+static void bulk_and_control(void **state)
+{
+    (void)state;
+    uint32_t control[2] = {0, 0};
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    for (uint32_t i = 0; i < BIG_COUNT; i++) {
+        assert_int_equal(send_text(&node[0], &node[1], 'b', i, BIG_BYTES), OK);
+        assert_int_equal(send_text(&node[1], &node[0], 'b', i, BIG_BYTES), OK);
+    }
+    assert_int_equal(send_text(&node[0], &node[1], 'm', 0, 64), OK);
+    assert_int_equal(send_text(&node[1], &node[0], 'm', 0, 200000), OK); /* control of several pieces */
+    while (node[0].bulk_next < BIG_COUNT || node[1].bulk_next < BIG_COUNT) {
+        for (int i = 0; i < 2; i++) {
+            assert_int_equal(send_text(&node[i], &node[1 - i], 'c', control[i], 5 + 997 * (control[i] % 90)),
+                             OK);
+            control[i]++;
+        }
+        uint32_t before = node[0].control_next + node[1].bulk_next;
+        RUN_UNTIL(node[0].control_next + node[1].bulk_next > before);
+    }
+    RUN_UNTIL(node[0].control_next == control[1] && node[1].control_next == control[0]);
+    for (int i = 0; i < 2; i++) {
+        assert_false(node[i].wrong);
+        assert_true(node[i].marker);
+        assert_true(node[i].bulk_seen_at_marker <
+                    BIG_COUNT / 2); /* control went past the bulk that was queued first */
+    }
+}
+
+static void full_queues(void **state)
+{
+    (void)state;
+    uint32_t bulk = 0, control = 0;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    while (send_text(&node[0], &node[1], 'b', bulk, BIG_BYTES) == OK) bulk++;
+    while (send_text(&node[0], &node[1], 'c', control, BIG_BYTES) == OK) control++;
+    assert_int_equal(send_text(&node[0], &node[1], 'b', bulk, BIG_BYTES), ERR_FULL);
+    assert_int_equal(send_text(&node[0], &node[1], 'c', control, BIG_BYTES), ERR_FULL);
+    assert_true(bulk >= 62 && bulk <= 65 && control >= 3 && control <= 5);
+    RUN_UNTIL(node[1].bulk_next == bulk &&
+              node[1].control_next == control); /* none of the accepted is lost */
+    assert_false(node[1].wrong);
+    assert_int_equal(send_text(&node[0], &node[1], 'b', bulk, BIG_BYTES), OK);
+}
+
+static void reconnects(void **state)
+{
+    (void)state;
+    char address[64];
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    (void)snprintf(address, sizeof address, "%s", node_address(&node[0]));
+    node_open(&node[1], NULL);
+    links_set_pace(node[1].links, &fast);
+    assert_int_equal(links_dial(node[1].links, address, node[0].id), OK);
+    RUN_UNTIL(node[1].up == 1);
+    for (int i = 2; i < 5; i++) {
+        node_close(&node[0]);
+        RUN_UNTIL(node[1].up == 0);
+        run_for(50);
+        node_open(&node[0], address);
+        RUN_UNTIL(node[1].ups == i && node[0].up == 1);
+    }
+    assert_string_equal(node[1].reason, "the peer closed it");
+    assert_non_null(strstr(node[1].log, "cannot reach tcp://127.0.0.1:"));
+    node[0].control_next = 0;
+    assert_int_equal(send_text(&node[1], &node[0], 'c', 0, 100), OK);
+    RUN_UNTIL(node[0].control_next == 1);
+}
+
+/* A link without traffic stays up for many times what silence may last; the pings keep it. */
+static void idle_links_stay(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    links_set_pace(node[0].links, &fast);
+    links_set_pace(node[1].links, &fast);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    run_for(5 * fast.dead_ms);
+    assert_int_equal(node[0].downs + node[1].downs, 0);
+    assert_true(node[0].up == 1 && node[1].up == 1);
+}
+
+/* --- Refusals ------------------------------------------------------------------------------------------- */
+
+static void port_in_use(void **state)
+{
+    (void)state;
+    struct links *kept;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    assert_int_equal(node_try(&node[1], node_address(&node[0])), ERR_BUSY);
+    assert_null(node[1].links);
+    assert_non_null(strstr(node[1].log, node_address(&node[0])));
+    assert_non_null(strstr(node[1].log, "in use"));
+    static const char *const bad[] = {
+        "", "tcp://", "http://127.0.0.1:1", "127.0.0.1:7001", "inproc://x", "tcp://127.0.0.1:99999"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        assert_int_not_equal(node_try(&node[1], bad[i]), OK);
+        kept = node[1].links;
+        assert_null(kept);
+    }
+    assert_int_equal(links_dial(node[0].links, "http://127.0.0.1:1", anybody), ERR_USAGE);
+    assert_int_equal(links_dial(node[0].links, "tcp://127.0.0.1", anybody), ERR_USAGE);
+    assert_int_equal(links_dial(node[0].links, "", anybody), ERR_USAGE);
+}
+
+static void wrong_consortium(void **state)
+{
+    (void)state;
+    node[1].consortium.bytes[31] ^= 1;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    links_set_pace(node[1].links, &fast);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(strstr(node[1].log, "left alone") != NULL);
+    assert_non_null(strstr(node[1].log, "another consortium"));
+    uint32_t accepted_before, tries = refused(&node[1]);
+    struct links_status status;
+    links_status(node[0].links, &status);
+    accepted_before = status.accepted;
+    assert_int_equal(tries, LINK_PENALTY_OFFENCES);
+    run_for(300); /* not redialled */
+    links_status(node[0].links, &status);
+    assert_int_equal(status.accepted, accepted_before);
+    assert_int_equal(refused(&node[1]), tries);
+    assert_int_equal(node[0].ups + node[1].ups, 0);
+}
+
+static void wrong_node(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[2].id), OK);
+    RUN_UNTIL(strstr(node[1].log, "another node answered") != NULL);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    assert_int_equal(links_dial(node[0].links, node_address(&node[0]), anybody), OK);
+    RUN_UNTIL(strstr(node[0].log, "ourselves") != NULL);
+    assert_int_equal(node[0].up, 1);
+}
+
+static void garbage_and_lengths(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+    } bad[] = {
+        {"GET / HTTP/1.1\r\n\r\n", 18},
+        {"\xff\xff\xff\xff", 4},
+        {"\0\0\0\0", 4},
+        {"\0\0\0\x1f", 4},
+        {"\0\0\0\x21", 4},
+        {"\0\0\0\xa0", 4}, /* the length of message 3, too early */
+    };
+    struct links_pace pace = fast;
+    pace.penalty_ms = 1;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        raw_connect(&raw, &node[0]);
+        raw_send(&raw, bad[i].bytes, bad[i].len);
+        RAW_UNTIL(&raw, raw.eof);
+        assert_int_equal(raw.len, 0);
+        assert_int_equal(refused(&node[0]), i + 1);
+        raw_close(&raw);
+    }
+    assert_non_null(strstr(node[0].log, "malformed handshake"));
+    assert_int_equal(node[0].ups, 0);
+}
+
+static void truncated_handshakes(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    raw_connect(&raw, &node[0]); /* nothing at all */
+    raw_close(&raw);
+    raw_connect(&raw, &node[0]);
+    raw_send(&raw, "\0\0\0\x20half", 8);
+    raw_close(&raw);
+    for (size_t len = 0; len < FINISH; len += 41) {
+        raw_handshake(&raw, &node[0], &node[2], len);
+        raw_close(&raw);
+        run_for(20);
+    }
+    assert_int_equal(node[0].ups, 0);
+    raw_up(&raw, &node[0]);
+    raw_close(&raw);
+    RUN_UNTIL(node[0].up == 0);
+}
+
+/* A proof made by another identity: the static key is the peer's, the node id is not. */
+static void stolen_name(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    raw_handshake(&raw, &node[0], &node[1], FINISH);
+    RAW_UNTIL(&raw, raw.eof);
+    raw_close(&raw);
+    assert_non_null(strstr(node[0].log, "proof does not hold"));
+    assert_int_equal(node[0].ups, 0);
+}
+
+static void replayed_handshake_data(void **state)
+{
+    (void)state;
+    uint8_t frame[LINK_FINISH_BYTES] = {0};
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    raw_handshake(&raw, &node[0], &node[2], 0);
+    raw_send_frame(&raw, SPAN_OF(frame)); /* right length, wrong bytes */
+    RAW_UNTIL(&raw, raw.eof);
+    raw_close(&raw);
+    assert_non_null(strstr(node[0].log, "does not open"));
+    assert_int_equal(node[0].ups, 0);
+}
+
+static int closed_count(struct raw *many, int count)
+{
+    int closed_so_far = 0;
+    for (int i = 0; i < count; i++) {
+        raw_poll(&many[i]);
+        closed_so_far += many[i].eof;
+    }
+    return closed_so_far;
+}
+
+static void half_open_cap(void **state)
+{
+    (void)state;
+    static struct raw many[8];
+    struct links_pace pace = fast;
+    pace.handshake_ms = 2000;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+    for (int i = 0; i < 8; i++) raw_connect(&many[i], &node[0]);
+    RUN_UNTIL(refused(&node[0]) >= 4);
+    RUN_UNTIL(closed_count(many, 8) >= 4);
+    assert_int_equal(closed_count(many, 8), 4);
+    for (int i = 0; i < 8; i++) RAW_UNTIL(&many[i], many[i].eof); /* the others run out of time */
+    assert_non_null(strstr(node[0].log, "no handshake in time"));
+    for (int i = 0; i < 8; i++) raw_close(&many[i]);
+}
+
+/* Three offences shut the address out. */
+static void address_shut_out(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &fast);
+    for (int i = 0; i < 3; i++) {
+        raw_connect(&raw, &node[0]);
+        raw_send(&raw, "nonsense", 8);
+        RAW_UNTIL(&raw, raw.eof);
+        raw_close(&raw);
+    }
+    assert_non_null(strstr(node[0].log, "left alone"));
+    struct links_status before, after;
+    links_status(node[0].links, &before);
+    raw_connect(&raw, &node[0]);
+    RAW_UNTIL(&raw, raw.eof);
+    raw_close(&raw);
+    links_status(node[0].links, &after);
+    assert_int_equal(after.accepted, before.accepted);
+    assert_int_equal(after.refused, before.refused + 1);
+}
+
+static void accept_rate(void **state)
+{
+    (void)state;
+    struct links_pace pace = fast;
+    pace.accept_burst = 3;
+    pace.accept_a_second = 0;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+    for (int i = 0; i < 5; i++) {
+        raw_connect(&raw, &node[0]);
+        if (i >= 3) RAW_UNTIL(&raw, raw.eof);
+        run_for(20);
+        raw_close(&raw);
+    }
+    struct links_status status;
+    links_status(node[0].links, &status);
+    assert_int_equal(status.accepted, 3);
+    assert_int_equal(status.refused, 2);
+}
+
+enum fault { FAULT_FLAGS, FAULT_EMPTY, FAULT_LONG, FAULT_SEAL, FAULT_SHORT, FAULT_HUGE, FAULT_COUNT };
+
+static void commit_fault(struct raw *r, enum fault fault)
+{
+    uint8_t bytes[64] = {0};
+    switch (fault) {
+    case FAULT_FLAGS: raw_send_piece(r, 4 | LINK_LAST, 10); return;
+    case FAULT_EMPTY: raw_send_piece(r, LINK_LAST, 0); return;
+    case FAULT_LONG:
+        for (int i = 0; i < 17; i++) {
+            raw_send_piece(r, LINK_BULK, LINK_PIECE_MAX);
+            run_for(5);
+        }
+        return;
+    case FAULT_SEAL: raw_send_frame(r, SPAN_OF(bytes)); return;
+    case FAULT_SHORT: raw_send_frame(r, span_make(bytes, LINK_FRAME_MIN - 1)); return;
+    case FAULT_HUGE: raw_send(r, "\0\1\0\0", 4); return;
+    case FAULT_COUNT: return;
+    }
+}
+
+static void proven_peer_breaks_framing(void **state)
+{
+    (void)state;
+    static const char *const reason[FAULT_COUNT] = {
+        "malformed frame",       "malformed frame", "a message larger than a message may be",
+        "a frame does not open", "malformed frame", "malformed frame"};
+    struct links_pace pace = fast;
+    pace.penalty_ms = 1;
+    pace.dead_ms = PATIENCE_MS;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+    for (int fault = 0; fault < FAULT_COUNT; fault++) {
+        raw_up(&raw, &node[0]);
+        raw_send_piece(&raw, 0, 0); /* a ping is no message */
+        commit_fault(&raw, (enum fault)fault);
+        RAW_UNTIL(&raw, raw.eof);
+        raw_close(&raw);
+        assert_int_equal(node[0].up, 0);
+        assert_string_equal(node[0].reason, reason[fault]);
+        assert_int_equal(refused(&node[0]), fault + 1);
+        run_for(5);
+    }
+    assert_int_equal(node[0].control_next + node[0].bulk_next, 0);
+    assert_false(node[0].wrong); /* nothing was delivered */
+}
+
+static void proven_peer_shut_out(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    for (int i = 0; i < 3; i++) {
+        raw_up(&raw, &node[0]);
+        commit_fault(&raw, FAULT_FLAGS);
+        RAW_UNTIL(&raw, raw.eof);
+        raw_close(&raw);
+    }
+    raw_handshake(&raw, &node[0], &node[2], FINISH);
+    RAW_UNTIL(&raw, raw.eof);
+    raw_close(&raw);
+    assert_int_equal(node[0].ups, 3);
+    assert_non_null(strstr(node[0].log, "broke the rules a moment ago"));
+    node_open(&node[1], NULL); /* others at the same address are welcome */
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1);
+}
+
+static void silent_peer_is_pinged_then_dropped(void **state)
+{
+    (void)state;
+    uint8_t plain[64];
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &fast);
+    raw_up(&raw, &node[0]);
+    RAW_UNTIL(&raw, raw.eof);
+    assert_string_equal(node[0].reason, "nothing heard for too long");
+    assert_true(raw.len >= 2 * (LINK_LENGTH_BYTES + LINK_FRAME_MIN));
+    assert_int_equal(load_u32(raw.in), LINK_FRAME_MIN);
+    assert_int_equal(noise_decrypt(raw.noise, plain, span_make(raw.in + LINK_LENGTH_BYTES, LINK_FRAME_MIN)),
+                     OK);
+    assert_int_equal(plain[0], 0);
+    raw_close(&raw);
+}
+
+/* The newer of two links that a peer dialled is the one it has. */
+static void returning_peer(void **state)
+{
+    (void)state;
+    static struct raw first;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    raw_up(&first, &node[0]);
+    raw_handshake(&raw, &node[0], &node[2], FINISH);
+    RAW_UNTIL(&first, first.eof);
+    assert_int_equal(node[0].up, 1);
+    assert_int_equal(node[0].ups, 2);
+    assert_int_equal(node[0].downs, 1);
+    raw_close(&first);
+    raw_close(&raw);
+    RUN_UNTIL(node[0].up == 0);
+}
+
+/* --- Closing -------------------------------------------------------------------------------------------- */
+
+static void close_in_the_middle(void **state)
+{
+    (void)state;
+    static struct raw waiting[3];
+    int silent = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t len = sizeof address;
+    char text[64];
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_int_equal(bind(silent, (struct sockaddr *)&address, sizeof address), 0);
+    assert_int_equal(listen(silent, 4), 0);
+    assert_int_equal(getsockname(silent, (struct sockaddr *)&address, &len), 0);
+    (void)snprintf(text, sizeof text, "tcp://127.0.0.1:%u", ntohs(address.sin_port));
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    assert_int_equal(links_dial(node[0].links, text, anybody), OK); /* connected, never answered */
+    assert_int_equal(links_dial(node[0].links, "tcp://127.0.0.1:1", anybody), OK); /* refused */
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), anybody), OK);
+    for (int i = 0; i < 3; i++) raw_connect(&waiting[i], &node[0]);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    for (uint32_t i = 0; i < 8; i++) assert_int_equal(send_text(&node[0], &node[1], 'b', i, BIG_BYTES), OK);
+    node_close(&node[0]);
+    node_open(&node[0], NULL); /* and at once after opening, with a dial that has just begun */
+    assert_int_equal(links_dial(node[0].links, text, anybody), OK);
+    node_close(&node[0]);
+    for (int i = 0; i < 3; i++) raw_close(&waiting[i]);
+    (void)close(silent);
+}
+
+static void close_from_a_message(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    node[0].close_on_message = node[0].links;
+    for (uint32_t i = 0; i < 5; i++) assert_int_equal(send_text(&node[1], &node[0], 'c', i, 100), OK);
+    RUN_UNTIL(node[0].closed);
+    node[0].links = NULL;
+    assert_int_equal(node[0].control_next, 1);
+}
+
+/* --- Parts ---------------------------------------------------------------------------------------------- */
+
+static void penalties(void **state)
+{
+    (void)state;
+    static struct link_penalty p;
+    struct hash32 who = link_penalty_address("192.0.2.1");
+    assert_false(link_penalty_holds(&p, who, 1));
+    assert_false(link_penalty_add(&p, who, 1000, 30000));
+    assert_false(link_penalty_add(&p, who, 2000, 30000));
+    assert_false(link_penalty_holds(&p, who, 2000));
+    assert_true(link_penalty_add(&p, who, 3000, 30000));
+    assert_true(link_penalty_holds(&p, who, 32999));
+    assert_false(link_penalty_holds(&p, who, 33000));
+    assert_false(link_penalty_holds(&p, link_penalty_address("192.0.2.2"), 3000));
+    struct hash32 slow = link_penalty_node(node[0].id);
+    for (uint64_t t = 1; t < 10; t++) /* rare offences are forgotten */
+        assert_false(link_penalty_add(&p, slow, 5000 + t * (LINK_PENALTY_MEMORY_MS + 1), 30000));
+    for (uint32_t i = 0; i < 3 * LINK_PENALTY_ROWS;
+         i++) { /* a crowd pushes the oldest out, and nothing breaks */
+        struct node_id id = {{(uint8_t)i, (uint8_t)(i >> 8), 1}};
+        assert_false(link_penalty_add(&p, link_penalty_node(id), 1000000 + i, 30000));
+    }
+    assert_false(link_penalty_holds(&p, slow, 1000000));
+}
+
+static void pieces(void **state)
+{
+    (void)state;
+    struct link_pieces p = {0};
+    struct span m;
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_NONE), ERR_TRUNCATED);
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\0")), OK);
+    assert_null(m.data);
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\1one")), OK);
+    assert_true(span_equal_text(m, "one"));
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\2bu")), OK);
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\0con")), OK);
+    assert_null(m.data);
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\0")), OK); /* a ping in between */
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\1trol")), OK);
+    assert_true(span_equal_text(m, "control"));
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\3lk")), OK);
+    assert_true(span_equal_text(m, "bulk"));
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\1")), ERR_SYNTAX);
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\2")), ERR_SYNTAX);
+    assert_int_equal(link_pieces_add(&p, &m, SPAN_LITERAL("\4x")), ERR_SYNTAX);
+    link_pieces_free(&p);
+}
+
+#define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        WITH_LOOP(tcp),
+        WITH_LOOP(ipc),
+        WITH_LOOP(whoever_answers),
+        WITH_LOOP(crossing),
+        WITH_LOOP(bulk_and_control),
+        WITH_LOOP(full_queues),
+        WITH_LOOP(reconnects),
+        WITH_LOOP(idle_links_stay),
+        WITH_LOOP(port_in_use),
+        WITH_LOOP(wrong_consortium),
+        WITH_LOOP(wrong_node),
+        WITH_LOOP(garbage_and_lengths),
+        WITH_LOOP(truncated_handshakes),
+        WITH_LOOP(stolen_name),
+        WITH_LOOP(replayed_handshake_data),
+        WITH_LOOP(half_open_cap),
+        WITH_LOOP(address_shut_out),
+        WITH_LOOP(accept_rate),
+        WITH_LOOP(proven_peer_breaks_framing),
+        WITH_LOOP(proven_peer_shut_out),
+        WITH_LOOP(silent_peer_is_pinged_then_dropped),
+        WITH_LOOP(returning_peer),
+        WITH_LOOP(close_in_the_middle),
+        WITH_LOOP(close_from_a_message),
+        WITH_LOOP(penalties),
+        cmocka_unit_test(pieces),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
