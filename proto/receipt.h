@@ -18,8 +18,10 @@
     X(LINK_APPROVALS, "approvals", "every owner whose rows were read approved this recipe, slot and cost")   \
     X(LINK_RUN, "run", "a requester the workflow names asked for it, and every rule allowed it")             \
     X(LINK_CERTIFICATE, "certificate", "q custodians elected this node for this term and slot")              \
-    X(LINK_EVIDENCE, "evidence", "the enclave's evidence binds its keys to consortium, run, recipe and term") \
-    X(LINK_RELEASES, "releases", "at least t custodians released shares to this enclave, unrevoked up to the heads they signed") \
+    X(LINK_EVIDENCE, "evidence",                                                                             \
+      "the enclave's evidence binds its keys to consortium, run, recipe and term")                           \
+    X(LINK_RELEASES, "releases",                                                                             \
+      "at least t custodians released shares to this enclave, unrevoked up to the heads they signed")        \
     X(LINK_CORE, "core-receipt", "the enclave signed what it computed")                                      \
     X(LINK_COMMITS, "commits", "q custodians committed to this one output")                                  \
     X(LINK_OUTPUT, "output", "this output is the committed one, of the declared type and size")              \
@@ -30,30 +32,46 @@ enum receipt_link { RECEIPT_LINK_TABLE(RECEIPT_LINK_ENUM) RECEIPT_LINK_COUNT };
 const char *receipt_link_name(enum receipt_link l);
 const char *receipt_link_text(enum receipt_link l);
 
-struct receipt_parts {             /* what the writer puts together and the reader finds */
+/* What the writer puts together and the reader finds. */
+struct receipt_parts {
     struct consortium_id consortium;
-    struct span bundle;            /* packed array of packed records */
-    struct body_RECEIPT body;      /* core, signatures, certificate, evidence, releases, commits, ending; output is empty */
-    struct span output;            /* the plaintext output document, or empty when the holder may not read it */
-    struct hash32 salt;
+    struct span bundle;       /* packed array of packed records */
+    struct body_RECEIPT body; /* as in the receipt record; records and output are not used */
+    struct span output;       /* the plaintext output document, or empty when the holder may not read it */
+    struct hash32 salt;       /* of its commitment; zero without output */
 };
+/* ERR_TOO_LARGE (also for parts that have no canonical form), or what is wrong with the packed parts. */
 MUST_USE enum err receipt_write(struct buffer *out, const struct receipt_parts *parts);
-MUST_USE enum err receipt_parse(struct receipt_parts *out, struct arena *arena, struct span bytes, struct json_fault *fault);
+/* Spans of `out` live in the arena, which takes up to 33 times the bytes. */
+enum { RECEIPT_BYTES_MAX = 3 * BUNDLE_BYTES_MAX };
+MUST_USE enum err receipt_parse(struct receipt_parts *out, struct arena *arena, struct span bytes,
+                                struct json_fault *fault);
 
+/* Is this evidence of the kind that proves nothing? */
+bool receipt_simulated(struct span evidence);
+
+/* A link holds when err is OK and all its checks pass; where err is ERR_REFUSED, the verdict says why. What could not be
+ * judged, because a part before it is unusable, is ERR_NOT_READY, never OK.
+ * Keyed work left to the caller: all checks; LINK_COMMITTEE: cocktail certificates of both keys over bundle's committee
+ * record; LINK_EVIDENCE: evidence_check of `evidence` over `binding` at `median_ms`, accepting `measurements`. */
 struct receipt_replay {
-    struct verdict verdict[RECEIPT_LINK_COUNT];  /* what the pure rules say of each link */
+    struct verdict verdict[RECEIPT_LINK_COUNT];
     enum err err[RECEIPT_LINK_COUNT];
     uint32_t check_count;
-    const struct signature_check *check;         /* keyed: signatures, with their link */
-    struct bundle *bundle;
+    const struct signature_check *check; /* keyed: signatures, with their link */
+    struct bundle *bundle;               /* NULL when its bytes are unusable */
     struct certificate certificate;
     struct core_receipt core;
-    struct hash32 binding;                       /* S, for the evidence check (keyed) */
-    struct span evidence;
-    uint64_t median_ms;                          /* of the release statements' clocks: when evidence is judged */
+    struct hash32 binding; /* S, for the evidence check (keyed) */
+    struct span evidence, measurements;
+    bool simulated, need_gpu;
+    uint64_t
+        median_ms; /* of the release statements' clocks: when evidence, certificates and expiry are judged */
     uint32_t release_count, commit_count;
+    bool output_known; /* false: LINK_OUTPUT is ERR_NOT_FOUND, there is nothing to hash */
 };
-MUST_USE enum err receipt_replay(struct receipt_replay *out, struct arena *arena, const struct receipt_parts *parts,
-                                 struct consortium_id anchor);
+/* ERR_NO_MEMORY only; everything else is in the links. */
+MUST_USE enum err receipt_replay(struct receipt_replay *out, struct arena *arena,
+                                 const struct receipt_parts *parts, struct consortium_id anchor);
 
 #endif
