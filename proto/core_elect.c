@@ -22,6 +22,8 @@ void track_state(struct core *c, struct run_track *t, enum run_state state)
     if (t->view.entered_ms[state] == 0) t->view.entered_ms[state] = c->wall_ms;
 }
 
+static void candidate_tick(struct core *c, struct run_track *t);
+
 struct run_track *track_new(struct core *c, const struct record *run)
 {
     struct run_id id;
@@ -36,6 +38,7 @@ struct run_track *track_new(struct core *c, const struct record *run)
     t->phase = c->options.compute ? CANDIDATE_WAITING : CANDIDATE_IDLE;
     t->next_ns = c->now.ns;
     t->view.term = 1;
+    if (c->ready && t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
     return t;
 }
 
