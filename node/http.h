@@ -15,29 +15,31 @@
 enum { HTTP_BODY_MAX = 4 << 20, HTTP_PARAMS_MAX = 4 };
 
 struct http;
-struct http_request {
-    const char *method, *path;           /* "GET", "/v1/runs/abc" */
-    const char *param[HTTP_PARAMS_MAX];  /* values of {name} parts of the route, in order */
-    json_t *query;                       /* object of strings; never NULL */
-    json_t *body;                        /* object, or NULL when the request had none */
-    const char *idempotency_key;         /* or NULL */
-    void *context;                       /* http_options.context */
+struct http_request {          /* valid during the handler; a handler that keeps `body` takes a reference */
+    const char *method, *path; /* "GET", "/v1/runs/abc" */
+    const char *param[HTTP_PARAMS_MAX]; /* values of {name} parts of the route, in order */
+    json_t *query;                      /* object of strings; never NULL */
+    json_t *body;                       /* object, or NULL when the request had none */
+    const char *idempotency_key;        /* or NULL */
+    void *context;                      /* http_options.context */
 };
-struct http_reply;                       /* a request waiting for its answer */
+struct http_reply; /* a request waiting for its answer */
 
 struct http_route {
-    const char *method, *path;           /* path parts in braces match one segment: "/v1/runs/{id}" */
+    const char *method, *path; /* path parts in braces match one segment: "/v1/runs/{id}" */
     void (*handle)(const struct http_request *request, struct http_reply *reply);
-    const char *summary;                 /* one line for help and the API description */
+    const char *summary; /* one line for help and the API description */
 };
 
 struct http_options {
     uv_loop_t *loop;
     const char *socket_path;
-    const struct http_route *routes;     /* ends with method NULL */
+    const struct http_route *routes; /* ends with method NULL */
     void *context;
 };
-MUST_USE enum err http_open(struct http **out, const struct http_options *options); /* ERR_BUSY: someone serves there */
+/* ERR_BUSY: someone serves there. ERR_CONFLICT: a file that is no socket is there. A socket file left by a dead process is
+ * removed; <socket_path>.lock stays. On error the loop needs one more turn. One request a connection. */
+MUST_USE enum err http_open(struct http **out, const struct http_options *options);
 /* Steals `body` (may be NULL). 2xx JSON. */
 void http_answer(struct http_reply *reply, int status, json_t *body);
 void http_problem(struct http_reply *reply, int status, const char *reason, const char *detail_format, ...)
@@ -46,8 +48,10 @@ void http_problem(struct http_reply *reply, int status, const char *reason, cons
 void http_close(struct http *h, void (*closed)(void *context), void *context);
 
 /* --- Client: blocking, for the command line ------------------------------------------------------------------------------ */
-/* *status is the HTTP status; *out the parsed body (caller decrefs), NULL if none. ERR_UNAVAILABLE: cannot connect. */
-MUST_USE enum err http_call(const char *socket_path, const char *method, const char *path, const json_t *body, int *status,
-                            json_t **out);
+/* *status is the HTTP status; *out the parsed body (caller decrefs), NULL if none, at most 64 MiB. ERR_UNAVAILABLE: cannot
+ * connect. ERR_NOT_READY: no answer within 120 s; a path with wait= in its query waits for ever. ERR_TRUNCATED, ERR_SYNTAX,
+ * ERR_IO: the answer is broken. ERR_USAGE: method or path hold bytes that may not be there. */
+MUST_USE enum err http_call(const char *socket_path, const char *method, const char *path, const json_t *body,
+                            int *status, json_t **out);
 
 #endif

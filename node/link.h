@@ -21,10 +21,10 @@ struct links;
 struct links_options {
     uv_loop_t *loop;
     struct node_id self;
-    const struct identity_secret *identity;   /* signs the handshake; borrowed */
-    const struct kem_secret *link_secret;     /* Noise static; borrowed */
+    const struct identity_secret *identity; /* signs the handshake; borrowed */
+    const struct kem_secret *link_secret;   /* Noise static; borrowed */
     struct consortium_id consortium;
-    const char *listen;                       /* "tcp://127.0.0.1:7001", "ipc:///path", or NULL for outbound only */
+    const char *listen; /* "tcp://127.0.0.1:7001", "ipc:///path", or NULL for outbound only */
     void *context;
     void (*up)(void *context, struct node_id peer);
     void (*down)(void *context, struct node_id peer, const char *reason);
@@ -32,15 +32,19 @@ struct links_options {
     void (*log)(void *context, const char *line);                             /* no secrets */
 };
 
-/* ERR_BUSY: the address is in use (say which). */
+/* ERR_BUSY: the address is in use (the log says which). ERR_USAGE: not an address. On error the loop needs one more turn. */
 MUST_USE enum err links_open(struct links **out, const struct links_options *options);
-/* Keep a link to this peer for ever. `expected` zero: whoever answers. */
+/* Keep a link to this peer for ever. `expected` zero: whoever answers. ERR_USAGE, ERR_FULL (CAP_PEERS addresses). */
 MUST_USE enum err links_dial(struct links *l, const char *address, struct node_id expected);
 /* Copies the message. bulk: may wait behind control. ERR_NOT_FOUND no link, ERR_FULL the peer's queue is full. */
 MUST_USE enum err links_send(struct links *l, struct node_id peer, struct span message, bool bulk);
-struct links_status { uint32_t up, accepted, refused, queued_bytes; uint64_t bytes_in, bytes_out; };
+struct links_status {
+    uint32_t up, accepted, refused, queued_bytes;
+    uint64_t bytes_in, bytes_out;
+};
 void links_status(const struct links *l, struct links_status *out);
-/* Stops dialling and accepting, closes every link, then calls `closed`; frees `l` before that. */
+/* Stops dialling and accepting, closes every link, then calls `closed`; frees `l` before that. No other callback comes
+ * after this call, `down` included; what waited to be sent is dropped. May be called from any callback. */
 void links_close(struct links *l, void (*closed)(void *context), void *context);
 
 #endif
