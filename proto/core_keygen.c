@@ -1,6 +1,7 @@
 /* Key generation among all custodians (PROTOCOL.md "Key generation"): COCKTAIL-DKG for key A and key B side by side.
  * Messages are repeated until everyone has them; a silent party is named as missing, a bad part as its sender's. */
 #include "proto/core_state.h"
+#include "proto/keygen_session.h"
 
 #include <string.h>
 
@@ -8,18 +9,9 @@ enum { EPOCH_FIRST = 1, FINISH_FIXED_BYTES = 32 + 64 + 64 };
 
 static const struct charter *charter_of(const struct core *c) { return registry_charter_bytes(c->registry); }
 
-/* Session tag: H("perigee/keygen/v1", consortium, be32 epoch, purpose); extension: charter hash | H("perigee/purpose/v1", purpose). */
 static void session_make(struct core *c, struct keygen_session *s, uint32_t purpose)
 {
-    const struct charter *charter = charter_of(c);
-    uint8_t epoch[4], byte = (uint8_t)purpose;
-    store_u32(epoch, EPOCH_FIRST);
-    *s = (struct keygen_session){.epoch = EPOCH_FIRST, .purpose = purpose, .n = charter->custodian_count,
-                                 .t = charter->t, .own = (uint32_t)own_custodian(c) + 1};
-    for (uint32_t i = 0; i < s->n; i++) s->party[i] = charter->member[charter->custodian[i]].dkg;
-    s->tag = HASH_FRAMED("perigee/keygen/v1", ID_SPAN(c->options.consortium), SPAN_OF(epoch), span_make(&byte, 1));
-    s->extension[0] = charter->hash;
-    s->extension[1] = HASH_FRAMED("perigee/purpose/v1", span_make(&byte, 1));
+    keygen_session_make(s, c->options.consortium, charter_of(c), EPOCH_FIRST, purpose, (uint32_t)own_custodian(c) + 1);
 }
 
 static void broadcast_to_custodians(struct core *c, enum kind kind, const void *body)

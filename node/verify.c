@@ -1,0 +1,291 @@
+#include "node/verify.h"
+
+#include "crypto/cocktail.h"
+#include "crypto/evidence.h"
+#include "crypto/hash.h"
+#include "crypto/identity.h"
+#include "proto/base/panic.h"
+#include "proto/keygen_session.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+
+/* Parsing takes up to 33 times the receipt's bytes, replaying what a core takes. Virtual: only what is touched counts. */
+#define VERIFY_ARENA_BYTES (core_arena_bytes() + (size_t)40 * RECEIPT_BYTES_MAX)
+
+struct verifier {
+    const struct verify_options *options;
+    struct verify_result *out;
+    const struct receipt_parts *parts;
+    const struct receipt_replay *replay;
+    struct arena *arena;
+    char why[VERIFY_TEXT_MAX]; /* of the link at hand, when a keyed check refused it */
+};
+
+/* --- Memory --------------------------------------------------------------------------------------------------------- */
+
+enum err verify_memory_open(struct arena *out)
+{
+    void *memory = mmap(NULL, VERIFY_ARENA_BYTES, PROT_READ | PROT_WRITE,
+                        MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (memory == MAP_FAILED) return ERR_NO_MEMORY;
+    *out = arena_make(memory, VERIFY_ARENA_BYTES);
+    return OK;
+}
+
+/* Pages not touched again read as zero, which is what an arena wants. */
+void verify_memory_reset(struct arena *arena)
+{
+    ASSERT(madvise(arena->data, arena->cap, MADV_DONTNEED) == 0);
+    arena->used = 0;
+}
+
+void verify_memory_close(struct arena *arena)
+{
+    if (arena->data != NULL) (void)munmap(arena->data, arena->cap);
+    memset(arena, 0, sizeof *arena);
+}
+
+/* --- What was found valid before ------------------------------------------------------------------------------------ */
+
+static struct hash32 *cache_slot(struct verify_cache *c, struct hash32 key)
+{
+    uint32_t at = load_u32(key.bytes) % VERIFY_CACHE_SLOTS;
+    while (!ID_IS_ZERO(c->held[at]) && !ID_EQUAL(c->held[at], key)) at = (at + 1) % VERIFY_CACHE_SLOTS;
+    return &c->held[at];
+}
+
+static bool cache_has(struct verify_cache *c, struct hash32 key)
+{
+    return c != NULL && !ID_IS_ZERO(*cache_slot(c, key));
+}
+
+static void cache_keep(struct verify_cache *c, struct hash32 key)
+{
+    if (c == NULL || c->count >= VERIFY_CACHE_SLOTS / 2) return;
+    struct hash32 *slot = cache_slot(c, key);
+    c->count += ID_IS_ZERO(*slot);
+    *slot = key;
+}
+
+/* --- Keyed work ----------------------------------------------------------------------------------------------------- */
+
+static enum err refuse(struct verifier *v, enum err err, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+static enum err refuse(struct verifier *v, enum err err, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(v->why, sizeof v->why, format, arguments);
+    va_end(arguments);
+    return err;
+}
+
+static enum err check_signature(struct verifier *v, const struct signature_check *c)
+{
+    char author[65];
+    const struct hash32 key = HASH_FRAMED("perigee/verify-signature/v1", ID_SPAN(c->author),
+                                          ID_SPAN(c->message), SPAN_OF(c->signature.bytes));
+    if (cache_has(v->options->cache, key)) return OK;
+    enum err err = identity_verify(c->author, c->message, &c->signature);
+    hex_encode(author, c->author.bytes, 32);
+    if (err != OK) return refuse(v, err, "the signature of %.16s does not verify", author);
+    cache_keep(v->options->cache, key);
+    return OK;
+}
+
+static enum err check_signatures(struct verifier *v, enum receipt_link link)
+{
+    for (uint32_t i = 0; i < v->replay->check_count; i++)
+        if (v->replay->check[i].link == link) TRY(check_signature(v, &v->replay->check[i]));
+    return OK;
+}
+
+/* --- Both keys, from the public messages of their generation ---------------------------------------------------------- */
+
+static enum err read_round1(struct cocktail_round1 *out, const struct keygen_session *s, struct span all)
+{
+    struct cursor c = cursor_make(all);
+    memset(out, 0, sizeof *out * s->n);
+    for (uint32_t i = 0; i < s->n; i++) {
+        TRY(cursor_copy(&c, out[i].ephemeral.bytes, 32));
+        for (uint32_t k = 0; k < s->t; k++) TRY(cursor_copy(&c, out[i].commitment[k].bytes, 32));
+        TRY(cursor_copy(&c, out[i].pop, sizeof out[i].pop));
+    }
+    return cursor_end(&c);
+}
+
+struct certified_key {
+    uint32_t purpose;
+    const struct point *y;
+    struct span shares, round1, signatures;
+};
+
+static enum err compare_key(const struct certified_key *k, const struct group_key *key)
+{
+    if (!ID_EQUAL(key->y, *k->y) || k->shares.len != (size_t)32 * key->n) return ERR_CONFLICT;
+    for (uint32_t i = 0; i < key->n; i++)
+        if (memcmp(k->shares.data + (size_t)32 * i, key->share[i].bytes, 32) != 0) return ERR_CONFLICT;
+    return OK;
+}
+
+static enum err check_key(struct verifier *v, const struct charter *charter, uint64_t epoch,
+                          const struct certified_key *k)
+{
+    struct keygen_session session;
+    struct cocktail_round1 *round1 = ARENA_ARRAY(v->arena, struct cocktail_round1, COMMITTEE_MAX);
+    struct group_key key;
+    uint8_t transcript[64];
+    if (round1 == NULL) return ERR_NO_MEMORY;
+    keygen_session_make(&session, v->parts->consortium, charter, (uint32_t)epoch, k->purpose, 0);
+    struct cocktail_session s = {.n = session.n,
+                                 .t = session.t,
+                                 .tag = session.tag,
+                                 .extension = span_make(session.extension, sizeof session.extension)};
+    memcpy(s.party, session.party, sizeof s.party);
+    if (read_round1(round1, &session, k->round1) != OK ||
+        k->signatures.len != (size_t)COCKTAIL_SIGNATURE_BYTES * s.n)
+        return refuse(v, ERR_RANGE, "key %c: not one message and one signature of each custodian",
+                      "?AB"[k->purpose]);
+    enum err err = cocktail_public(&key, transcript, &s, round1);
+    if (err == OK) err = compare_key(k, &key);
+    if (err != OK)
+        return refuse(v, err, "key %c does not follow from the custodians' messages", "?AB"[k->purpose]);
+    for (uint32_t i = 0; i < s.n; i++) {
+        err = cocktail_check(&s, round1, i + 1, k->signatures.data + (size_t)COCKTAIL_SIGNATURE_BYTES * i);
+        if (err != OK)
+            return refuse(v, err, "key %c: custodian %u did not certify it", "?AB"[k->purpose], i + 1);
+    }
+    return OK;
+}
+
+static enum err check_committee(struct verifier *v)
+{
+    const struct registry *r = v->replay->bundle->registry;
+    const struct charter *charter = registry_charter(r);
+    const struct committee *committee = registry_committee(r);
+    ASSERT(charter != NULL && committee != NULL); /* the rule of this link holds */
+    const struct body_COMMITTEE *b = &committee->body;
+    const struct hash32 key = HASH_FRAMED("perigee/verify-committee/v1", ID_SPAN(v->parts->consortium),
+                                          ID_SPAN(charter->hash), committee->tally->vote[0]->body);
+    if (cache_has(v->options->cache, key)) return OK;
+    const struct certified_key a = {KEYGEN_PURPOSE_ENVELOPES, &b->key_a, b->shares_a, b->round1_a,
+                                    b->signatures_a};
+    const struct certified_key p = {KEYGEN_PURPOSE_PRF, &b->key_b, b->shares_b, b->round1_b, b->signatures_b};
+    if (!ID_EQUAL(b->charter, charter->hash))
+        return refuse(v, ERR_CONFLICT, "the committee is of another charter");
+    TRY(check_key(v, charter, b->epoch, &a));
+    TRY(check_key(v, charter, b->epoch, &p));
+    cache_keep(v->options->cache, key);
+    return OK;
+}
+
+/* --- Evidence ------------------------------------------------------------------------------------------------------- */
+
+static enum err check_evidence(struct verifier *v)
+{
+    const struct receipt_replay *p = v->replay;
+    const struct charter *charter = registry_charter(p->bundle->registry);
+    struct evidence_result result;
+    const char *field = NULL;
+    ASSERT(charter != NULL);
+    /* link_evidence has refused simulated evidence that charter or workflow does not accept. */
+    struct evidence_policy policy = {
+        .allow_simulated = p->simulated, .need_gpu = p->need_gpu, .max_age_ms = charter->evidence_age_max_ms};
+    size_t count = p->measurements.len / 32;
+    policy.measurement_count =
+        (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);
+    for (uint32_t i = 0; i < policy.measurement_count; i++)
+        memcpy(policy.measurement[i].bytes, p->measurements.data + (size_t)32 * i, 32);
+    enum err err = evidence_check(&result, &field, p->evidence, p->binding, p->median_ms, &policy);
+    return err == OK ? OK
+                     : refuse(v, err, "the evidence is refused at its %s", field != NULL ? field : "form");
+}
+
+/* --- Links ---------------------------------------------------------------------------------------------------------- */
+
+static enum err judge(struct verifier *v, enum receipt_link link)
+{
+    enum err err = v->replay->err[link];
+    v->why[0] = 0;
+    if (link == LINK_OUTPUT && !v->replay->output_known)
+        err = OK; /* proven by its commitment, and not shown */
+    if (err == ERR_REFUSED)
+        return refuse(v, err, "%s: %s", refusal_name(v->replay->verdict[link].refusal),
+                      refusal_text(v->replay->verdict[link].refusal));
+    if (err != OK) return refuse(v, err, "%s", err_text(err));
+    TRY(check_signatures(v, link));
+    if (link == LINK_COMMITTEE) return check_committee(v);
+    return link == LINK_EVIDENCE ? check_evidence(v) : OK;
+}
+
+static void say(struct verifier *v, enum receipt_link link, bool ok)
+{
+    struct verify_line line = {.link = link, .ok = ok};
+    const struct receipt_replay *p = v->replay;
+    const char *text = receipt_link_text(link);
+    if (v->options->line == NULL) return;
+    if (!ok)
+        (void)snprintf(line.text, sizeof line.text, "expected: %s; came: %s", text, v->why);
+    else if (link == LINK_EVIDENCE && p->simulated)
+        (void)snprintf(line.text, sizeof line.text, "%s. SIMULATED: it proves nothing about hardware", text);
+    else if (link == LINK_OUTPUT && !p->output_known)
+        (void)snprintf(line.text, sizeof line.text, "the output is committed to, and not in this receipt");
+    else if (link == LINK_RECORDS)
+        (void)snprintf(line.text, sizeof line.text, "%s (%u records)", text, p->bundle->record_count);
+    else if (link == LINK_RELEASES || link == LINK_COMMITS)
+        (void)snprintf(line.text, sizeof line.text, "%s (%u signed)", text,
+                       link == LINK_RELEASES ? p->release_count : p->commit_count);
+    else
+        (void)snprintf(line.text, sizeof line.text, "%s", text);
+    v->options->line(v->options->context, &line);
+}
+
+static enum err broken(struct verifier *v, enum receipt_link link, enum err err)
+{
+    v->out->broken = link;
+    (void)snprintf(v->out->why, sizeof v->out->why, "%s", v->why);
+    say(v, link, false);
+    return err;
+}
+
+static void take_facts(struct verify_result *out, const struct receipt_replay *p)
+{
+    out->simulated = p->simulated;
+    out->output_known = p->output_known;
+    out->run = p->core.run;
+    out->term = p->core.term;
+    out->slot = p->certificate.slot;
+    out->median_ms = p->median_ms;
+    out->release_count = p->release_count;
+    out->commit_count = p->commit_count;
+    out->record_count = p->bundle != NULL ? p->bundle->record_count : 0;
+}
+
+enum err verify_bytes(struct verify_result *out, struct arena *arena, struct span receipt,
+                      const struct verify_options *options)
+{
+    struct json_fault fault = {{0}, {0}, OK};
+    struct receipt_parts parts;
+    struct receipt_replay *replay = ARENA_NEW(arena, struct receipt_replay);
+    struct verifier v = {.options = options, .out = out, .parts = &parts, .replay = replay, .arena = arena};
+    memset(out, 0, sizeof *out);
+    if (replay == NULL) return ERR_NO_MEMORY;
+    enum err err = receipt_parse(&parts, arena, receipt, &fault);
+    if (err == ERR_NO_MEMORY) return err;
+    if (err != OK) {
+        (void)refuse(&v, err, "%s: expected %s (%s)", fault.path, fault.expected, err_name(err));
+        return broken(&v, LINK_DOCUMENT, err);
+    }
+    if (receipt_replay(replay, arena, &parts, options->anchor) != OK) return ERR_NO_MEMORY;
+    take_facts(out, replay);
+    for (uint32_t i = 0; i < RECEIPT_LINK_COUNT; i++) {
+        err = judge(&v, (enum receipt_link)i);
+        if (err != OK) return broken(&v, (enum receipt_link)i, err);
+        say(&v, (enum receipt_link)i, true);
+    }
+    out->verified = true;
+    return OK;
+}
