@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+enum { RESERVED = CAP_RECORDS / 16 }; /* for revocations */
+
 enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt)
 {
     *c = (struct chain){.arena = arena};
@@ -52,9 +54,10 @@ enum chain_offer chain_offer(const struct chain *c, const struct record *r)
     ASSERT(r->header.seq > 0);
     const struct chain_entry *held = find_entry(c, r->header.author, r->header.seq);
     const struct author *a = find_author(c, r->header.author);
+    uint32_t places = r->header.kind == KIND_REVOCATION ? CAP_RECORDS : CAP_RECORDS - RESERVED;
     if (held != NULL) return ID_EQUAL(held->record.id, r->id) ? CHAIN_HELD : CHAIN_RIVAL;
     if (r->header.seq > (a != NULL ? a->applied : 0) + CAP_SEQ_AHEAD) return CHAIN_TOO_FAR;
-    if (c->entry_count == CAP_RECORDS || (a == NULL && c->author_count == CAP_AUTHORS)) return CHAIN_FULL;
+    if (c->entry_count >= places || (a == NULL && c->author_count == CAP_AUTHORS)) return CHAIN_FULL;
     return CHAIN_NEW;
 }
 
@@ -82,15 +85,32 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     return &e->record;
 }
 
-const struct record *chain_rival(struct chain *c, const struct record *r)
+static enum err keep_header(struct arena *arena, struct record *out, const struct record *r)
 {
-    struct author *a = find_author(c, r->header.author);
-    struct chain_entry *held = find_entry(c, r->header.author, r->header.seq);
-    ASSERT(a != NULL && held != NULL);
-    if (a->frozen != 0 && a->frozen <= r->header.seq) return &held->record;
-    if (keep(c->arena, &a->rival, r) != OK) return NULL;
-    a->frozen = r->header.seq;
-    return &held->record;
+    struct record bare = *r;
+    bare.body = SPAN_NONE;
+    bare.body_known = false;
+    return keep(arena, out, &bare);
+}
+
+bool chain_freeze(struct chain *c, const struct record *a, const struct record *b)
+{
+    ASSERT(ID_EQUAL(a->header.author, b->header.author) && a->header.seq == b->header.seq && a->header.seq > 0);
+    ASSERT(!ID_EQUAL(a->id, b->id));
+    struct author *author = need_author(c, a->header.author);
+    if (author == NULL || (author->frozen != 0 && author->frozen <= a->header.seq)) return false;
+    struct record pair[2];
+    if (keep_header(c->arena, &pair[0], a) != OK || keep_header(c->arena, &pair[1], b) != OK) return false;
+    memcpy(author->pair, pair, sizeof pair);
+    author->frozen = a->header.seq;
+    return true;
+}
+
+bool chain_whole(const struct chain *c, struct node_id author)
+{
+    const struct author *a = find_author(c, author);
+    if (a == NULL) return true;
+    return a->frozen != 0 ? a->applied + 1 >= a->frozen : a->applied == a->seen;
 }
 
 const struct record *chain_next(struct chain *c, struct node_id author)

@@ -1,7 +1,8 @@
 /* chain: every chained record held, per author, and the order in which it may take effect (DESIGN §4).
  * Rules: a record's turn comes when all earlier ones of its author are held and each names its predecessor; revocations
  * do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
- * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused.
+ * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused. The last places of the table
+ * take revocations only, so that nobody can fill it against one.
  * Ownership: records are copied into the arena and stay. Pure. */
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
@@ -15,7 +16,7 @@ struct author {
     struct record_id head; /* of that record; zero when applied is 0 */
     uint64_t seen;         /* the highest seq held */
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
-    struct record rival;   /* the second header of that seq */
+    struct record pair[2]; /* the two, without bodies */
 };
 struct chain_entry {
     uint8_t key[32];
@@ -37,8 +38,12 @@ MUST_USE enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt
 enum chain_offer chain_offer(const struct chain *c, const struct record *r);
 /* Keep a record whose signature holds (offer was CHAIN_NEW, checked again). Returns the kept copy, NULL when full. */
 const struct record *chain_insert(struct chain *c, const struct record *r);
-/* Keep a rival header: the author is frozen at its seq. Returns the first header of the pair. */
-const struct record *chain_rival(struct chain *c, const struct record *r);
+/* Keep two different headers of one place whose signatures hold, held before or not: the author is frozen there. False
+ * when it is frozen there or lower already, and when full. */
+bool chain_freeze(struct chain *c, const struct record *a, const struct record *b);
+/* Is everything held of this author that what is held of it speaks of? Not with a gap, nor when a record names another
+ * predecessor than the one held. What a frozen author signed from there on does not matter. */
+bool chain_whole(const struct chain *c, struct node_id author);
 /* The next record of this author whose turn has come, marked as applied; NULL when none is. */
 const struct record *chain_next(struct chain *c, struct node_id author);
 /* Mark a record that acts on receipt; false if it had acted before. */

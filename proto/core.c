@@ -61,6 +61,11 @@ const struct effect *core_effects(const struct core *c, uint32_t *count)
     return c->effect;
 }
 
+bool step_has_room(const struct core *c)
+{
+    return c->effect_count < EFFECTS_MAX / 2 && c->scratch.used < SCRATCH_BYTES / 2;
+}
+
 struct buffer scratch_buffer(struct core *c, size_t cap)
 {
     uint8_t *data = arena_take(&c->scratch, cap, 1);
@@ -227,6 +232,7 @@ static void on_done(struct core *c, const struct event *event)
 static void on_tick(struct core *c)
 {
     if (!c->ready) return;
+    ingest_tick(c);
     sync_tick(c);
     keygen_tick(c);
     elect_tick(c);

@@ -24,6 +24,17 @@ static struct record record_of(const struct pending *p, const struct signature *
     return r;
 }
 
+/* Header and body into p->block. The scratch they are built in is given back: many may be built in one step. */
+static bool keep_built(struct core *c, struct pending *p, struct header *h, const void *body)
+{
+    size_t mark = arena_mark(&c->scratch);
+    struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
+    bool kept =
+        record_build(&built, &p->header_len, h, body) == OK && pending_keep(c, p, buffer_span(&built));
+    arena_release(&c->scratch, mark);
+    return kept;
+}
+
 /* --- Chained records: one at a time, each knows its predecessor ---------------------------------------------------------------- */
 
 static void own_start(struct core *c, struct pending *p);
@@ -43,6 +54,9 @@ static void own_finish(struct core *c, struct pending *p, struct verdict verdict
 static void own_stored(struct core *c, struct pending *p, const struct event *event)
 {
     if (event->err != OK) {
+        /* A full disk keeps nothing. After any other error it may be there after all: another record in this place
+         * could be a second one. */
+        c->own_stuck |= event->err != ERR_FULL;
         notice(c, "own record could not be stored", SPAN_NONE, err_text(event->err));
         own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
         return;
@@ -70,33 +84,67 @@ static void own_signed(struct core *c, struct pending *p, const struct event *ev
     ask_store(c, p, own_stored, &item, 1);
 }
 
-/* p->side holds the encoded body, p->number the expiry. */
-static void own_start(struct core *c, struct pending *p)
+static void own_sign(struct core *c, struct pending *p)
 {
     const struct author *a = chain_author(&c->chain, c->options.self);
     struct header h = header_for(c, p->kind, p->number);
     union body *body = arena_take(&c->scratch, 1, sizeof *body);
-    c->own_head = p;
     ASSERT(body != NULL);
-    if (body_decode(body, p->kind, span_make(p->side, p->side_len)) != OK) {
-        own_finish(c, p, verdict_refuse(REFUSAL_MALFORMED, NULL), NULL);
-        return;
-    }
-    struct verdict v = registry_preview(c->registry, c->options.self, p->kind, body);
-    if (a != NULL && a->frozen != 0) v = verdict_refuse(REFUSAL_FROZEN, c->options.self.bytes);
-    if (v.refusal != REFUSAL_NONE) {
-        own_finish(c, p, v, NULL);
-        return;
-    }
-    h.seq = (a != NULL ? a->seen : 0) + 1;
+    enum err err = body_decode(body, p->kind, span_make(p->side, p->side_len));
+    ASSERT(err == OK); /* own_start saw it */
+    h.seq = (a != NULL ? a->applied : 0) + 1;
     if (a != NULL) h.prev = a->head;
-    struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
-    if (record_build(&built, &p->header_len, &h, body) != OK || !pending_keep(c, p, buffer_span(&built))) {
+    if (!keep_built(c, p, &h, body)) {
         own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
         return;
     }
     ask_crypto(c, p, CRYPTO_SIGN, own_signed)->hash =
         record_sign_hash(h.kind, span_make(p->block, p->header_len));
+}
+
+static void own_approval_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    if (event->err != OK)
+        own_finish(c, p, verdict_refuse(REFUSAL_NO_APPROVAL, c->options.self.bytes), NULL);
+    else
+        own_sign(c, p);
+}
+
+/* May this node sign this body as its next record? Never into a place that may be taken: with a gap in its own chain, or
+ * after a store that failed without saying what it kept. */
+static struct verdict own_check(struct core *c, const struct pending *p, const union body *body)
+{
+    const struct author *a = chain_author(&c->chain, c->options.self);
+    struct node_id self = c->options.self;
+    if (c->own_stuck) return verdict_refuse(REFUSAL_FULL, self.bytes);
+    if (a != NULL && a->frozen != 0) return verdict_refuse(REFUSAL_FROZEN, self.bytes);
+    if (a != NULL && a->applied != a->seen) return verdict_refuse(REFUSAL_GAP, self.bytes);
+    if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    return registry_preview(c->registry, self, p->kind, body);
+}
+
+/* p->side holds the encoded body, p->number the expiry. */
+static void own_start(struct core *c, struct pending *p)
+{
+    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    struct span encoded = span_make(p->side, p->side_len);
+    c->own_head = p;
+    ASSERT(body != NULL);
+    struct verdict v = body_decode(body, p->kind, encoded) == OK ? own_check(c, p, body)
+                                                                 : verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (v.refusal != REFUSAL_NONE) {
+        own_finish(c, p, v, NULL);
+        return;
+    }
+    struct header h = header_for(c, p->kind, p->number);
+    struct buffer part = scratch_buffer(c, VERIFY_PART_BYTES);
+    if (!ingest_approval_part(c, &part, &h, encoded)) {
+        own_sign(c, p);
+        return;
+    }
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, own_approval_checked);
+    job->parts = buffer_span(&part);
+    job->part_count = 1;
 }
 
 void author_record(struct core *c, enum kind kind, struct span body, uint64_t expires_ms, uint64_t token)
@@ -129,8 +177,7 @@ static bool statement_build(struct core *c, struct pending *p, enum kind kind, c
                             uint64_t expires_ms)
 {
     struct header h = header_for(c, kind, expires_ms);
-    struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
-    return record_build(&built, &p->header_len, &h, body) == OK && pending_keep(c, p, buffer_span(&built));
+    return keep_built(c, p, &h, body);
 }
 
 static void statement_leave(struct core *c, struct pending *p)

@@ -154,6 +154,17 @@ static void candidate_enter(struct core *c, struct run_track *t, enum candidate_
     ask_custodians(c, t, phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
 }
 
+/* A vote is for ever: when too few custodians are left for a quorum, there is nothing to ask for any more. What other
+ * nodes say of the run's progress proves nothing and ends no candidacy. */
+static void candidate_refused(struct core *c, struct run_track *t, struct node_id from, enum refusal why)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    t->view.verdict = verdict_refuse(why, from.bytes);
+    if (why != REFUSAL_VOTED && why != REFUSAL_SLOT_SPENT) return;
+    t->lost |= UINT32_C(1) << charter_custodian(charter, from);
+    if (charter->custodian_count - bits(t->lost) < charter->q) t->phase = CANDIDATE_DONE;
+}
+
 void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOTE *b)
 {
     const struct charter *charter = registry_charter(c->registry);
@@ -161,7 +172,7 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_PREVOTE || b->term != t->view.term) return;
     if (b->refusal != REFUSAL_NONE) {
-        t->view.verdict = verdict_refuse(refusal_from(b->refusal), from.bytes);
+        candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
     }
     t->answered |= UINT32_C(1) << custodian;
@@ -217,7 +228,7 @@ void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
     int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_VOTE || b->term != t->view.term) return;
     if (b->refusal != REFUSAL_NONE) {
-        t->view.verdict = verdict_refuse(refusal_from(b->refusal), from.bytes);
+        candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
     }
     struct pending *p = pending_new(c, on_vote_checked);
@@ -228,6 +239,17 @@ void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
     ask_verify(c, p, on_vote_checked, from, certificate_vote_hash(&t->certificate), &b->vote);
 }
 
+/* Runs that have or may soon have an enclave here. */
+static uint32_t busy(const struct core *c)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < c->track_count; i++) {
+        enum candidate_phase phase = c->track[i].phase;
+        if (phase == CANDIDATE_PREVOTE || phase == CANDIDATE_VOTE || phase == CANDIDATE_HOLDER) count++;
+    }
+    return count;
+}
+
 /* A waiting candidate holds back by its rank; it gives way for good once the run has a receipt. */
 static void candidate_tick(struct core *c, struct run_track *t)
 {
@@ -236,7 +258,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
     if (charter == NULL || run == NULL || c->now.ns < t->next_ns) return;
     bool over = run->receipt != NULL ||
                 (run->record->header.expires_ms != 0 && run->record->header.expires_ms <= c->wall_ms);
-    if (over || t->view.state == RUN_REFUSED || t->view.state == RUN_FAILED) {
+    if (over) {
         t->phase = CANDIDATE_DONE;
         return;
     }
@@ -246,7 +268,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
         if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, c->options.self);
         t->view.verdict = v;
         t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
-        if (v.refusal != REFUSAL_NONE || c->enclaves_running >= c->options.enclaves_max) return;
+        if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
         uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->view.term, c->options.self);
         t->phase = CANDIDATE_PREVOTE;
         t->answered = 0;
@@ -274,15 +296,17 @@ void elect_advert(struct core *c, const struct record *r, const struct body_ADVE
     *a = (struct advert){r->header.author, r->header.time_ms, b->platform};
 }
 
-enum { ADVERT_EVERY_MS = 2000, ADVERT_LIFE_MS = 90000 };
+enum { ADVERT_EVERY_MS = 2000, ADVERT_LIFE_MS = 90000, SLOTS_FREE_MAX = 1024 };
 
 static void advert_tick(struct core *c)
 {
     if (!c->options.compute || c->now.ns < c->advert_next_ns ||
         !core_member(c, c->options.self, ROLE_COMPUTE))
         return;
+    uint32_t most = c->options.enclaves_max < SLOTS_FREE_MAX ? c->options.enclaves_max : SLOTS_FREE_MAX;
+    uint32_t running = c->enclaves_running;
     struct body_ADVERT body = {c->options.platform, c->options.engine, c->options.gpu,
-                               c->options.enclaves_max - c->enclaves_running, SPAN_NONE};
+                               running < most ? most - running : 0, SPAN_NONE};
     c->advert_next_ns = c->now.ns + (int64_t)ADVERT_EVERY_MS * 1000000;
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }

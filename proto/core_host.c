@@ -126,7 +126,7 @@ static bool check_receipt(struct core *c, const struct record *r)
 
 void host_receipt(struct core *c, const struct record *r)
 {
-    if (c->ready && check_receipt(c, r)) return;
+    if (c->ready && step_has_room(c) && check_receipt(c, r)) return;
     if (c->waiting_receipt_count < CAP_RUNS) c->waiting_receipt[c->waiting_receipt_count++] = r;
 }
 
@@ -134,7 +134,8 @@ static void check_waiting_receipts(struct core *c)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < c->waiting_receipt_count; i++)
-        if (!check_receipt(c, c->waiting_receipt[i])) c->waiting_receipt[kept++] = c->waiting_receipt[i];
+        if (!step_has_room(c) || !check_receipt(c, c->waiting_receipt[i]))
+            c->waiting_receipt[kept++] = c->waiting_receipt[i];
     c->waiting_receipt_count = kept;
 }
 
@@ -190,6 +191,7 @@ void host_frame(struct core *c, struct run_id run, struct span frame)
     struct span body = span_make(frame.data + 1, frame.len - 1);
     switch (frame.data[0]) {
     case FRAME_WANT: {
+        if (body.len != 36) break;
         struct effect *e = emit(c, EFFECT_ENCLAVE_BLOB);
         e->run = run;
         e->bytes = scratch_copy(c, body);
@@ -249,6 +251,7 @@ static bool ask_owner(struct core *c, struct want *w)
         struct buffer b = scratch_buffer(c, t->certificate_bytes.len + 128);
         message_encode(&b, MESSAGE_BLOB_GET_CODE, &m);
         send_message(c, a->owner, buffer_span(&b));
+        w->from = a->owner;
         w->since_ns = c->now.ns;
         return true;
     }
@@ -276,20 +279,35 @@ void host_blob_missing(struct core *c, struct run_id run, struct span cid)
     give_blob(c, run, cid.data, false, SPAN_NONE);
 }
 
+static bool blob_named(const uint8_t cid[36], struct span bytes)
+{
+    struct hash32 hash = cid[2] == cid_sha256[2] ? sha256(bytes) : blake3(bytes);
+    return memcmp(cid + 4, hash.bytes, 32) == 0;
+}
+
+/* Only what was asked for, from whom it was asked of; a wrong blob is as good as none, and the next owner is asked. */
 void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m)
 {
-    (void)from;
     for (uint32_t i = 0; i < WANTS_MAX; i++) {
         struct want *w = &c->want[i];
-        if (!w->active || !span_equal(SPAN_OF(w->cid), m->cid)) continue;
-        if (m->refusal != REFUSAL_NONE || m->bytes.len == 0) {
+        if (!w->active || !span_equal(SPAN_OF(w->cid), m->cid) || !ID_EQUAL(w->from, from)) continue;
+        if (m->refusal != REFUSAL_NONE || !blob_named(w->cid, m->bytes)) {
             want_next(c, w);
         } else {
-            give_blob(c, w->run, w->cid, true, m->bytes); /* the enclave checks the hash */
+            give_blob(c, w->run, w->cid, true, m->bytes); /* the enclave checks it again */
             w->active = false;
         }
         return;
     }
+}
+
+static bool own_input(const struct core *c, const struct body_RUN *run)
+{
+    for (uint32_t i = 0; i < run_input_count(run); i++) {
+        const struct asset *a = registry_asset(c->registry, run_input_at(run, i).dt);
+        if (a != NULL && ID_EQUAL(a->owner, c->options.self)) return true;
+    }
+    return false;
 }
 
 /* An owner serves ciphertext to the elected node of a run over its data, and to no one else (export `to-enclave`). */
@@ -302,7 +320,10 @@ static enum refusal may_serve(struct core *c, struct node_id to, const struct me
     if (certificate_decode(&cert, m->certificate) != OK || certificate_check(&cert, charter) != OK)
         return REFUSAL_CERTIFICATE;
     if (!ID_EQUAL(cert.run, m->run) || !ID_EQUAL(cert.node, to)) return REFUSAL_CERTIFICATE;
-    struct verdict v = registry_check_node(c->registry, &run->body, to);
+    if (!own_input(c, &run->body)) return REFUSAL_NOT_OWNER;
+    struct verdict v =
+        registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+    if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, to);
     return v.refusal;
 }
 

@@ -1,6 +1,8 @@
 /* Records and statements from outside: cheap checks first, then the signature, then their turn (PROTOCOL.md "Records"). */
 #include "proto/core_state.h"
 
+#include "proto/approval.h"
+
 #include <string.h>
 
 enum { FUTURE_HOLD_MS = 15 * 60 * 1000 };
@@ -20,12 +22,26 @@ static void on_applied(struct core *c, const struct record *r)
 
 static bool acts_on_receipt(enum kind kind)
 {
-    return kind == KIND_REVOCATION;
+    return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
+}
+
+/* Give every record its turn that has come, as far as this step has room; until the rest follows the author has a gap. */
+static void advance(struct core *c, struct node_id author)
+{
+    const struct record *turn;
+    while (step_has_room(c) && (turn = chain_next(&c->chain, author)) != NULL) on_applied(c, turn);
+    registry_gap(c->registry, author, !chain_whole(&c->chain, author));
+}
+
+void ingest_tick(struct core *c)
+{
+    for (uint32_t i = 0; i < c->chain.author_count && step_has_room(c); i++)
+        if (!chain_whole(&c->chain, c->chain.author[i].node)) advance(c, c->chain.author[i].node);
 }
 
 const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored)
 {
-    const struct record *kept = chain_insert(&c->chain, r), *turn;
+    const struct record *kept = chain_insert(&c->chain, r);
     if (kept == NULL) return NULL;
     if (!stored) {
         struct buffer packed = scratch_buffer(c, CAP_BODY_BYTES + CAP_HEADER_BYTES + 128);
@@ -35,7 +51,7 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
         e->keep_count = 1;
     }
     if (acts_on_receipt(kept->header.kind) && chain_act_early(&c->chain, kept)) on_applied(c, kept);
-    while ((turn = chain_next(&c->chain, kept->header.author)) != NULL) on_applied(c, turn);
+    advance(c, kept->header.author);
     if (c->ready) ingest_broadcast(c, kept, from);
     return kept;
 }
@@ -57,33 +73,81 @@ void ingest_broadcast(struct core *c, const struct record *r, struct node_id exc
     }
 }
 
+/* --- Equivocation ------------------------------------------------------------------------------------------------------------ */
+
+void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a)
+{
+    const struct record *pair = a->pair;
+    struct message_EQUIVOCATION m = {pair[0].header_bytes, pair[0].signature, pair[1].header_bytes,
+                                     pair[1].signature};
+    struct buffer b = scratch_buffer(c, 2048);
+    message_encode(&b, MESSAGE_EQUIVOCATION_CODE, &m);
+    send_message(c, to, buffer_span(&b));
+}
+
+/* Both halves are kept: a record held is in the store with its body, the other goes there without. */
+static void keep_pair(struct core *c, const struct author *a)
+{
+    struct effect *e = emit(c, EFFECT_STORE);
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct record *held = chain_get(&c->chain, a->node, a->pair[i].header.seq);
+        struct buffer packed = scratch_buffer(c, CAP_HEADER_BYTES + 128);
+        if (held != NULL && ID_EQUAL(held->id, a->pair[i].id)) continue;
+        record_pack(&packed, &a->pair[i]);
+        e->keep[e->keep_count++] =
+            (struct keep){KEEP_RECORD, ID_SPAN(a->pair[i].id), buffer_span(&packed)};
+    }
+}
+
+/* Two headers in one place: from there on nothing of the author counts. `except` sent the pair, so it knows. */
+static void freeze(struct core *c, const struct record *one, const struct record *other, struct node_id except)
+{
+    struct node_id author = one->header.author;
+    if (!chain_freeze(&c->chain, one, other)) return;
+    registry_freeze(c->registry, author, one->header.seq);
+    registry_gap(c->registry, author, !chain_whole(&c->chain, author));
+    notice(c, "equivocation: two records in one place by", ID_SPAN(author), NULL);
+    if (!c->ready) return; /* it comes from the store */
+    const struct author *a = chain_author(&c->chain, author);
+    keep_pair(c, a);
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer_view *p = &c->peer[i].view;
+        if (p->up && !ID_EQUAL(p->node, except) && core_member(c, p->node, 0)) ingest_tell_pair(c, p->node, a);
+    }
+}
+
+/* A header without its body is in the store only as half of a pair. The store is read in the order of (author, seq). */
+static void restore_half(struct core *c, const struct record *r)
+{
+    struct record half;
+    struct node_id nobody = {{0}};
+    struct span header = span_make(c->half_header, c->half_len);
+    bool rivals = c->half_len > 0 && record_open(&half, header, &c->half_signature, SPAN_NONE) == OK &&
+                  ID_EQUAL(half.header.author, r->header.author) && half.header.seq == r->header.seq &&
+                  !ID_EQUAL(half.id, r->id);
+    if (rivals) freeze(c, &half, r, nobody);
+    if (r->body_known) return;
+    memcpy(c->half_header, r->header_bytes.data, r->header_bytes.len);
+    c->half_len = r->header_bytes.len;
+    c->half_signature = r->signature;
+}
+
 void ingest_restore(struct core *c, struct span packed)
 {
     struct record r;
     struct node_id nobody = {{0}};
     ASSERT(!c->ready);
-    if (record_unpack(&r, packed) != OK || chain_offer(&c->chain, &r) != CHAIN_NEW) {
+    if (record_unpack(&r, packed) != OK || r.header.seq == 0) {
         notice(c, "a stored record was left out", SPAN_NONE, NULL);
         return;
     }
+    enum chain_offer offer = chain_offer(&c->chain, &r);
+    if (offer == CHAIN_RIVAL)
+        freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody);
+    else
+        restore_half(c, &r);
+    if (offer != CHAIN_NEW || !r.body_known) return;
     if (ingest_accept(c, &r, nobody, true) == NULL) notice(c, "no room for a stored record", SPAN_NONE, NULL);
-}
-
-/* --- Equivocation ------------------------------------------------------------------------------------------------------------ */
-
-static void freeze(struct core *c, const struct record *rival, struct node_id from)
-{
-    const struct record *first = chain_rival(&c->chain, rival);
-    if (first == NULL) return;
-    registry_freeze(c->registry, rival->header.author, rival->header.seq);
-    notice(c, "equivocation: two records in one place by", ID_SPAN(rival->header.author), NULL);
-    struct message_EQUIVOCATION m = {first->header_bytes, first->signature, rival->header_bytes,
-                                     rival->signature};
-    struct buffer b = scratch_buffer(c, 2048);
-    message_encode(&b, MESSAGE_EQUIVOCATION_CODE, &m);
-    for (uint32_t i = 0; i < c->peer_count; i++)
-        if (c->peer[i].view.up && !ID_EQUAL(c->peer[i].view.node, from))
-            send_message(c, c->peer[i].view.node, buffer_span(&b));
 }
 
 static void on_pair_verified(struct core *c, struct pending *p, const struct event *event)
@@ -98,13 +162,7 @@ static void on_pair_verified(struct core *c, struct pending *p, const struct eve
         ok = record_open(&a, m.header_a, &m.signature_a, SPAN_NONE) == OK &&
              record_open(&b, m.header_b, &m.signature_b, SPAN_NONE) == OK;
     }
-    if (ok) {
-        const struct record *held = chain_get(&c->chain, a.header.author, a.header.seq);
-        if (held == NULL) /* neither is held: the pair alone freezes the author */
-            registry_freeze(c->registry, a.header.author, a.header.seq);
-        else
-            freeze(c, ID_EQUAL(held->id, a.id) ? &b : &a, p->peer);
-    }
+    if (ok) freeze(c, &a, &b, p->peer);
     pending_end(c, p);
 }
 
@@ -186,6 +244,40 @@ static void dispatch_statement(struct core *c, const struct record *r)
 
 /* --- Records --------------------------------------------------------------------------------------------------------------------- */
 
+/* An approval or grant may outlive neither its revocation nor the lack of a place for one. */
+static void no_room(struct core *c, const struct record *r)
+{
+    notice(c, "no room for record", ID_SPAN(r->id), NULL);
+    if (r->header.kind == KIND_REVOCATION) registry_void(c->registry, r->header.author);
+}
+
+bool ingest_approval_part(struct core *c, struct buffer *parts, const struct header *h, struct span body)
+{
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    const struct member *m = registry_member(c->registry, h->author);
+    ASSERT(b != NULL);
+    if (h->kind != KIND_APPROVAL || m == NULL || body_decode(b, KIND_APPROVAL, body) != OK) return false;
+    struct hash32 message =
+        approval_sign_hash(c->options.consortium, h->author, &b->APPROVAL, h->expires_ms);
+    buffer_put(parts, ID_SPAN(m->approval));
+    buffer_put(parts, ID_SPAN(message));
+    buffer_put(parts, SPAN_OF(b->APPROVAL.approval_signature.bytes));
+    return true;
+}
+
+void ingest_ask_verify(struct core *c, struct pending *p, pending_step then, const struct record *r)
+{
+    struct buffer parts = scratch_buffer(c, 2 * VERIFY_PART_BYTES);
+    struct hash32 message = record_sign_hash(r->header.kind, r->header_bytes);
+    buffer_put(&parts, ID_SPAN(r->header.author));
+    buffer_put(&parts, ID_SPAN(message));
+    buffer_put(&parts, SPAN_OF(r->signature.bytes));
+    bool two = ingest_approval_part(c, &parts, &r->header, r->body);
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, then);
+    job->parts = buffer_span(&parts);
+    job->part_count = two ? 2 : 1;
+}
+
 static void on_verified(struct core *c, struct pending *p, const struct event *event)
 {
     struct record r;
@@ -201,9 +293,11 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
         dispatch_statement(c, &r);
     } else {
         enum chain_offer offer = chain_offer(&c->chain, &r);
-        if (offer == CHAIN_NEW && ingest_accept(c, &r, p->peer, false) == NULL)
-            notice(c, "no room for record", ID_SPAN(r.id), NULL);
-        if (offer == CHAIN_RIVAL) freeze(c, &r, p->peer);
+        struct node_id nobody = {{0}}; /* the sender has one half only, perhaps */
+        if (offer == CHAIN_RIVAL)
+            freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody);
+        else if (offer != CHAIN_HELD && ingest_accept(c, &r, p->peer, false) == NULL)
+            no_room(c, &r);
     }
     pending_end(c, p);
 }
@@ -223,6 +317,7 @@ static bool worth_checking(struct core *c, const struct record *r)
                (r->header.expires_ms == 0 || r->header.expires_ms > c->wall_ms);
     if (!registry_may_write(c->registry, r->header.author)) return false;
     enum chain_offer offer = chain_offer(&c->chain, r);
+    if (r->header.kind == KIND_REVOCATION && offer != CHAIN_HELD) return true; /* no_room acts on it */
     return offer == CHAIN_NEW || offer == CHAIN_RIVAL;
 }
 
@@ -243,6 +338,5 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         pending_end(c, p);
         return;
     }
-    ask_verify(c, p, on_verified, r.header.author, record_sign_hash(r.header.kind, r.header_bytes),
-               &r.signature);
+    ingest_ask_verify(c, p, on_verified, &r);
 }

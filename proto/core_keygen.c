@@ -108,10 +108,12 @@ static void check_certificates(struct core *c)
     struct keygen *k = &c->keygen;
     uint32_t n = charter_of(c)->custodian_count;
     if (k->checking || !signatures_complete(c)) return;
-    k->checking = true;
-    for (uint32_t i = 0; i < 2; i++) {
-        struct pending *p = pending_new(c, on_checked);
-        ASSERT(p != NULL);
+    struct pending *both[2] = {pending_new(c, on_checked), pending_new(c, on_checked)};
+    k->checking = both[0] != NULL && both[1] != NULL;
+    for (uint32_t i = 0; i < 2 && !k->checking; i++)
+        if (both[i] != NULL) pending_end(c, both[i]); /* full: the next tick tries again */
+    for (uint32_t i = 0; i < 2 && k->checking; i++) {
+        struct pending *p = both[i];
         struct buffer parts = scratch_buffer(c, 64 * CAP_CUSTODIANS), round1 = scratch_buffer(c, 8192 * CAP_CUSTODIANS);
         for (uint32_t j = 0; j < n; j++) {
             buffer_put(&parts, SPAN_OF(k->signature[i][j].bytes));
@@ -244,6 +246,7 @@ void keygen_tick(struct core *c)
     bool open = k->phase == KEYGEN_ROUND1_SENT || k->phase == KEYGEN_SIGNED || k->phase == KEYGEN_DONE;
     if (!open || c->now.ns < k->resend_ns || registry_committee(c->registry) != NULL) return;
     k->resend_ns = c->now.ns + (int64_t)RESEND_MS * 1000000;
+    check_certificates(c);
     for (uint32_t i = 0; i < 2; i++) {
         if (k->round1[i][own_custodian(c)] != NULL) send_round1(c, i);
         if (k->result[i] != NULL) send_signature(c, i);

@@ -173,21 +173,21 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
     seal_answer(c, p, ANSWER_SHARES, buffer_span(&b));
 }
 
-/* The release binds this custodian to the slot, the term and the enclave's key, all in one durable batch. */
+/* The release binds this custodian to the slot and the enclave's key, both in one durable batch. It may have voted for
+ * another candidate in this term: the certificate's q voters decide, and the loser's voter serves the winner too. */
 static void on_release_signed(struct core *c, struct pending *p, const struct event *event)
 {
     if (!take_signature(c, p, event)) return;
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
-    uint8_t key[3][PROMISE_KEY_BYTES];
-    const uint8_t *value[3] = {p->run.bytes, a->certificate.node.bytes, a->record.header.author.bytes};
-    struct keep items[3];
+    uint8_t key[2][PROMISE_KEY_BYTES];
+    const uint8_t *value[2] = {p->run.bytes, a->record.header.author.bytes};
+    struct keep items[2];
     promise_key(key[0], PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
-    promise_key(key[1], PROMISE_VOTE, p->run.bytes, p->term);
-    promise_key(key[2], PROMISE_RELEASE, p->run.bytes, p->term);
-    for (uint32_t i = 0; i < 3; i++)
+    promise_key(key[1], PROMISE_RELEASE, p->run.bytes, p->term);
+    for (uint32_t i = 0; i < 2; i++)
         items[i] = (struct keep){KEEP_PROMISE, scratch_copy(c, SPAN_OF(key[i])), scratch_copy(c, span_make(value[i], 32))};
-    ask_store(c, p, on_release_stored, items, 3);
+    ask_store(c, p, on_release_stored, items, 2);
 }
 
 static void on_shares(struct core *c, struct pending *p, const struct event *event)
@@ -218,7 +218,7 @@ static void compute_shares(struct core *c, struct pending *p)
     for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
         struct run_input input = run_input_at(&run->body, i);
         const struct asset *asset = registry_asset(c->registry, input.dt);
-        const struct binding *bound = registry_binding(c->registry, asset, run->body.compose);
+        const struct binding *bound = registry_binding_of(c->registry, asset, input.binding);
         buffer_put(&parts, ID_SPAN(run->body.app));
         buffer_put(&parts, ID_SPAN(run->body.compose));
         buffer_put(&parts, ID_SPAN(asset->owner));
@@ -242,8 +242,6 @@ static enum err promise_release(struct core *c, struct pending *p)
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
     TRY(promise_set(&c->promises, key, p->run.bytes));
-    promise_key(key, PROMISE_VOTE, p->run.bytes, p->term);
-    TRY(promise_set(&c->promises, key, a->certificate.node.bytes));
     promise_key(key, PROMISE_RELEASE, p->run.bytes, p->term);
     return promise_set(&c->promises, key, a->record.header.author.bytes);
 }

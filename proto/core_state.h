@@ -42,6 +42,7 @@ struct pending {
 
 struct peer {
     struct peer_view view;
+    uint32_t pair_next;       /* which author's equivocation it is told of next */
     struct hash32 heads_sent; /* hash of the heads last sent; unchanged ones are not repeated */
     int64_t heads_at_ns;
     bool compared; /* a custodian whose heads have been seen since start */
@@ -78,6 +79,7 @@ struct run_track {
     enum candidate_phase phase;
     int64_t next_ns;   /* when to ask (again) */
     uint32_t answered; /* bit per custodian: prevoted or voted */
+    uint32_t lost;     /* bit per custodian: bound to another node or run for ever */
     struct certificate certificate;
     struct span certificate_bytes;
 };
@@ -99,6 +101,7 @@ struct want {
     uint8_t cid[36];
     struct run_id run;
     int64_t since_ns;
+    struct node_id from; /* who was asked last */
     uint32_t asked;
     bool active;
 };
@@ -135,6 +138,7 @@ struct core {
     struct pending *own_head; /* own record being made; others wait in own_queue */
     struct pending *own_queue[OWN_QUEUE_MAX];
     uint32_t own_queue_count;
+    bool own_stuck; /* the store failed on an own record: nothing is signed until a restart has read what it holds */
 
     struct run_track *track;
     uint32_t track_count;
@@ -153,6 +157,11 @@ struct core {
     struct keygen keygen;
     int64_t heads_next_ns;
     uint32_t refused_messages;
+
+    /* Half of an equivocation's pair, read back from the store without its body; the other half comes next. */
+    uint8_t half_header[CAP_HEADER_BYTES];
+    size_t half_len;
+    struct signature half_signature;
 };
 
 /* --- core.c ---------------------------------------------------------------------------------------------------------- */
@@ -182,6 +191,14 @@ void ingest_restore(struct core *c, struct span packed);
 /* Insert a record whose signature holds: keep, apply what has its turn, tell others. */
 const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored);
 void ingest_broadcast(struct core *c, const struct record *r, struct node_id except);
+void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a);
+/* Apply what was left for later, so that one step stays small. */
+void ingest_tick(struct core *c);
+/* Ask whether this record's signature holds; an approval's by its owner's approval key, too. */
+void ingest_ask_verify(struct core *c, struct pending *p, pending_step then, const struct record *r);
+/* The signature of an approval's body as a part to verify. False: it is no approval, or does not decode. */
+bool ingest_approval_part(struct core *c, struct buffer *parts, const struct header *h, struct span body);
+bool step_has_room(const struct core *c); /* for more effects and scratch */
 
 /* --- core_author.c ---------------------------------------------------------------------------------------------------- */
 /* Queue an own chained record. `token` (may be 0) gets the reply. */

@@ -19,6 +19,18 @@ static struct span own_heads(struct core *c, bool member)
     return buffer_span(&b);
 }
 
+/* One known equivocation with each heads message, in turn: whoever missed it learns of it. */
+static void tell_next_pair(struct core *c, struct peer *p)
+{
+    if (!core_member(c, p->view.node, 0)) return;
+    for (uint32_t i = 0; i < c->chain.author_count; i++) {
+        const struct author *a = &c->chain.author[p->pair_next++ % c->chain.author_count];
+        if (a->frozen == 0) continue;
+        ingest_tell_pair(c, p->view.node, a);
+        return;
+    }
+}
+
 static void tell_heads(struct core *c, struct peer *p)
 {
     struct message_HEADS m = {own_heads(c, core_member(c, p->view.node, 0))};
@@ -27,6 +39,7 @@ static void tell_heads(struct core *c, struct peer *p)
     p->heads_sent = sha256(m.heads);
     p->heads_at_ns = c->now.ns;
     send_message(c, p->view.node, buffer_span(&b));
+    tell_next_pair(c, p);
 }
 
 void sync_peer_up(struct core *c, struct node_id node)
@@ -54,27 +67,29 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
         c->refused_messages++;
         return;
     }
-    if (p != NULL) p->compared = true;
+    bool behind = false;
     for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {
         struct message_GET get;
         memcpy(get.author.bytes, m->heads.data + at, 32);
         uint64_t theirs = load_u64(m->heads.data + at + 32);
         const struct author *a = chain_author(&c->chain, get.author);
-        uint64_t ours = a != NULL ? a->applied : 0;
+        uint64_t ours = a == NULL ? 0 : a->frozen != 0 ? a->seen : a->applied;
         if (theirs <= ours || theirs > UINT_TIME || !registry_may_write(c->registry, get.author)) continue;
+        behind = true;
         get.from = ours + 1;
         get.to = theirs < ours + GET_MAX ? theirs : ours + GET_MAX;
         struct buffer b = scratch_buffer(c, 96);
         message_encode(&b, MESSAGE_GET_CODE, &get);
         send_message(c, from, buffer_span(&b));
     }
+    if (p != NULL && !behind) p->compared = true; /* it knew nothing that is not held here */
 }
 
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
 {
     bool member = core_member(c, from, 0);
     uint64_t last = m->to < m->from + GET_MAX ? m->to : m->from + GET_MAX;
-    for (uint64_t seq = m->from; seq <= last; seq++) {
+    for (uint64_t seq = m->from; seq <= last && step_has_room(c); seq++) {
         const struct record *r = chain_get(&c->chain, m->author, seq);
         if (r == NULL) break;
         /* An applicant may read charter and member records only. */

@@ -25,11 +25,11 @@ struct verdict election_decide(struct registry *r, const struct promises *p, str
     if (run == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, ask->run.bytes);
     uint64_t expires = run->record->header.expires_ms;
     if (expires != 0 && expires <= ask->now_ms) return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
-    if (!registry_counts(r, run->record))
-        return verdict_refuse(REFUSAL_FROZEN, run->record->header.author.bytes);
+    struct verdict v = registry_check_record(r, run->record);
+    if (v.refusal != REFUSAL_NONE) return v;
     if (ask->term != 1)
         return verdict_refuse(REFUSAL_TERM, NULL); /* later terms need leases, which this version has not */
-    struct verdict v = check_promises(p, ask, &run->body);
+    v = check_promises(p, ask, &run->body);
     if (v.refusal != REFUSAL_NONE) return v;
     v = registry_check_run(r, &run->body, run->record->header.author, ask->now_ms);
     return v.refusal == REFUSAL_NONE ? registry_check_node(r, &run->body, ask->node) : v;

@@ -27,6 +27,7 @@ static enum err load_charter(struct registry *r, struct span bytes)
 }
 
 static enum err allocate(struct registry *r, struct arena *arena);
+static bool tally_decided(const struct registry *r, const struct tally *t);
 
 enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
                       struct span charter)
@@ -60,10 +61,12 @@ static enum err allocate(struct registry *r, struct arena *arena)
     r->job = ARENA_ARRAY(arena, struct job, CAP_JOBS);
     r->run = ARENA_ARRAY(arena, struct run_entry, CAP_RUNS);
     r->revocation = ARENA_ARRAY(arena, struct revocation, CAP_REVOCATIONS);
-    r->frozen = ARENA_ARRAY(arena, struct frozen, CAP_AUTHORS);
+    r->frozen = ARENA_ARRAY(arena, struct frozen, CAP_WRITERS);
+    r->gap = ARENA_ARRAY(arena, struct node_id, CAP_WRITERS);
+    r->removal = ARENA_ARRAY(arena, struct removal_row, CAP_MEMBERS);
     r->workers = ARENA_ARRAY(arena, struct workers_row, CAP_WORKER_SETS);
     r->committee = ARENA_ARRAY(arena, struct committee, CAP_COMMITTEES);
-    if (r->committee == NULL || r->workers == NULL || r->frozen == NULL) return ERR_NO_MEMORY;
+    if (r->committee == NULL) return ERR_NO_MEMORY; /* the last: an arena that was full stays full */
     TRY(index_init(&r->tallies, arena, CAP_TALLIES, salt));
     TRY(index_init(&r->members, arena, CAP_MEMBERS, salt));
     TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
@@ -75,35 +78,112 @@ static enum err allocate(struct registry *r, struct arena *arena)
 
 /* --- Who counts ------------------------------------------------------------------------------------------------------- */
 
+static struct frozen *find_frozen(const struct registry *r, struct node_id author)
+{
+    for (uint32_t i = 0; i < r->frozen_count; i++)
+        if (ID_EQUAL(r->frozen[i].author, author)) return &r->frozen[i];
+    return NULL;
+}
+
+/* Versions from the frozen seq on never were. */
+static void roll_back(struct registry *r, struct asset *a, uint64_t seq)
+{
+    const struct asset_version *v = NULL;
+    for (uint32_t next = a->versions_plus_one; next != 0; next = v->next_plus_one) {
+        v = &r->version[next - 1];
+        if (v->record->header.seq < seq) break;
+    }
+    if (v == NULL || v->record->header.seq >= seq) return; /* none is left: registry_asset says so */
+    a->record = v->record;
+    a->ddo = v->ddo;
+    a->version = v->version;
+}
+
 void registry_freeze(struct registry *r, struct node_id author, uint64_t seq)
 {
-    for (uint32_t i = 0; i < r->frozen_count; i++) {
-        if (!ID_EQUAL(r->frozen[i].author, author)) continue;
-        if (seq < r->frozen[i].seq) r->frozen[i].seq = seq;
-        return;
+    struct frozen *f = find_frozen(r, author);
+    if (f == NULL) {
+        ASSERT(r->frozen_count < CAP_WRITERS); /* only members are frozen, and there are no more of them */
+        f = &r->frozen[r->frozen_count++];
+        *f = (struct frozen){author, seq};
     }
-    ASSERT(r->frozen_count <
-           CAP_AUTHORS); /* an author must be a member, and there are no more members than that */
-    r->frozen[r->frozen_count++] = (struct frozen){author, seq};
+    if (seq < f->seq) f->seq = seq;
+    for (uint32_t i = 0; i < r->asset_count; i++)
+        if (ID_EQUAL(r->asset[i].owner, author)) roll_back(r, &r->asset[i], f->seq);
+}
+
+void registry_void(struct registry *r, struct node_id author)
+{
+    registry_freeze(r, author, UINT64_MAX);
+}
+
+static uint32_t find_gap(const struct registry *r, struct node_id author)
+{
+    uint32_t i = 0;
+    while (i < r->gap_count && !ID_EQUAL(r->gap[i], author)) i++;
+    return i;
+}
+
+void registry_gap(struct registry *r, struct node_id author, bool gap)
+{
+    uint32_t at = find_gap(r, author);
+    if (gap == (at < r->gap_count)) return;
+    ASSERT(!gap || r->gap_count < CAP_WRITERS);
+    if (gap)
+        r->gap[r->gap_count++] = author;
+    else
+        r->gap[at] = r->gap[--r->gap_count];
+}
+
+/* The lowest last seq of this member's decided removals; UINT64_MAX when there is none. */
+static uint64_t last_seq(const struct registry *r, struct node_id node)
+{
+    uint64_t last = UINT64_MAX;
+    for (uint32_t i = 0; i < r->removal_count; i++) {
+        const struct removal_row *row = &r->removal[i];
+        if (!ID_EQUAL(row->body.node, node) || row->body.last_seq >= last) continue;
+        if (tally_decided(r, &r->tally[row->tally])) last = row->body.last_seq;
+    }
+    return last;
+}
+
+/* An owner of whom nothing can be used just now: why. */
+struct verdict registry_check_author(const struct registry *r, struct node_id author)
+{
+    const struct frozen *f = find_frozen(r, author);
+    if (f != NULL) return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
+    if (find_gap(r, author) < r->gap_count) return verdict_refuse(REFUSAL_GAP, author.bytes);
+    return last_seq(r, author) == UINT64_MAX ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+}
+
+struct verdict registry_check_record(const struct registry *r, const struct record *record)
+{
+    return registry_counts(r, record) ? VERDICT_OK : registry_check_author(r, record->header.author);
 }
 
 bool registry_counts(const struct registry *r, const struct record *record)
 {
-    for (uint32_t i = 0; i < r->frozen_count; i++)
-        if (ID_EQUAL(r->frozen[i].author, record->header.author))
-            return record->header.seq < r->frozen[i].seq;
-    return true;
+    struct node_id author = record->header.author;
+    const struct frozen *f = find_frozen(r, author);
+    if (f != NULL && record->header.seq >= f->seq) return false;
+    return find_gap(r, author) == r->gap_count && record->header.seq <= last_seq(r, author);
 }
 
-static bool tally_by_custodians(const struct tally *t)
+static bool tally_by_custodians(enum kind kind)
 {
-    return t->kind == KIND_COMMITTEE;
+    return kind == KIND_COMMITTEE;
+}
+
+static bool eligible(const struct registry *r, enum kind kind, struct node_id author)
+{
+    return (tally_by_custodians(kind) ? charter_custodian(r->charter, author)
+                                      : charter_steward(r->charter, author)) >= 0;
 }
 
 uint32_t tally_needed(const struct registry *r, const struct tally *t)
 {
     if (r->charter == NULL) return UINT32_MAX;
-    return tally_by_custodians(t) ? r->charter->custodian_count : r->charter->s;
+    return tally_by_custodians(t->kind) ? r->charter->custodian_count : r->charter->s;
 }
 
 uint32_t tally_count(const struct registry *r, const struct tally *t)
@@ -112,9 +192,8 @@ uint32_t tally_count(const struct registry *r, const struct tally *t)
     if (r->charter == NULL) return 0;
     for (uint32_t i = 0; i < t->author_count; i++) {
         struct node_id author = t->vote[i]->header.author;
-        int place = tally_by_custodians(t) ? charter_custodian(r->charter, author)
-                                           : charter_steward(r->charter, author);
-        if (place >= 0 && registry_counts(r, t->vote[i])) count++;
+        bool negative = t->kind == KIND_REMOVAL;
+        if (eligible(r, t->kind, author) && (negative || registry_counts(r, t->vote[i]))) count++;
     }
     return count;
 }
@@ -124,31 +203,60 @@ static bool tally_decided(const struct registry *r, const struct tally *t)
     return tally_count(r, t) >= tally_needed(r, t);
 }
 
-const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash)
+static struct hash32 tally_key(enum kind kind, struct hash32 body_hash)
 {
-    uint32_t row = index_find(&r->tallies, body_hash.bytes);
-    return row != INDEX_NONE && r->tally[row].kind == kind ? &r->tally[row] : NULL;
+    uint8_t byte = (uint8_t)kind;
+    return HASH_FRAMED("perigee/tally/v1", span_make(&byte, 1), ID_SPAN(body_hash));
 }
 
-/* Add one author's voice. A repetition by the same author changes nothing. *row is the tally. */
+const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash)
+{
+    struct hash32 key = tally_key(kind, body_hash);
+    uint32_t row = index_find(&r->tallies, key.bytes);
+    return row != INDEX_NONE ? &r->tally[row] : NULL;
+}
+
+/* One eligible author cannot fill the table against the others: each may open its part of it. */
+static bool may_open_tally(const struct registry *r, struct node_id author)
+{
+    uint32_t opened = 0;
+    if (r->tally_count == CAP_TALLIES) return false;
+    if (r->charter == NULL) return true; /* a bundle: what it holds harms only itself */
+    for (uint32_t i = 0; i < r->tally_count; i++)
+        if (ID_EQUAL(r->tally[i].vote[0]->header.author, author)) opened++;
+    return opened < CAP_TALLIES / (r->charter->steward_count + r->charter->custodian_count);
+}
+
+/* Add one eligible author's voice. A repetition by the same author changes nothing. *row is the tally. */
 static struct verdict tally_add(struct registry *r, uint32_t *row, bool *fresh, const struct record *record)
 {
-    *row = index_find(&r->tallies, record->header.body_hash.bytes);
+    struct node_id author = record->header.author;
+    struct hash32 key = tally_key(record->header.kind, record->header.body_hash);
+    if (r->charter != NULL && !eligible(r, record->header.kind, author))
+        return verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    *row = index_find(&r->tallies, key.bytes);
     *fresh = *row == INDEX_NONE;
     if (*fresh) {
-        if (r->tally_count == CAP_TALLIES) return verdict_refuse(REFUSAL_FULL, NULL);
-        *row = r->tally_count++;
-        r->tally[*row] = (struct tally){.kind = record->header.kind, .body_hash = record->header.body_hash};
-        if (index_add(&r->tallies, r->tally[*row].body_hash.bytes, *row) != OK)
-            return verdict_refuse(REFUSAL_FULL, NULL);
+        if (!may_open_tally(r, author)) return verdict_refuse(REFUSAL_FULL, NULL);
+        *row = r->tally_count;
+        struct tally *opened = &r->tally[*row];
+        *opened = (struct tally){.kind = record->header.kind, .body_hash = record->header.body_hash};
+        memcpy(opened->key, key.bytes, sizeof opened->key);
+        if (index_add(&r->tallies, opened->key, *row) != OK) return verdict_refuse(REFUSAL_FULL, NULL);
+        r->tally_count++;
     }
     struct tally *t = &r->tally[*row];
-    if (t->kind != record->header.kind) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     for (uint32_t i = 0; i < t->author_count; i++)
         if (ID_EQUAL(t->vote[i]->header.author, record->header.author)) return VERDICT_OK;
     if (t->author_count == CAP_STEWARDS) return verdict_refuse(REFUSAL_FULL, NULL);
     t->vote[t->author_count++] = record;
     return VERDICT_OK;
+}
+
+/* Where several decided bodies name one thing, the smallest hash is in force, whatever arrived first. */
+static bool tally_before(const struct tally *a, const struct tally *b)
+{
+    return memcmp(a->body_hash.bytes, b->body_hash.bytes, 32) < 0;
 }
 
 /* --- Members ---------------------------------------------------------------------------------------------------------- */
@@ -160,8 +268,7 @@ static const struct charter_member *charter_find(const struct charter *c, struct
     return NULL;
 }
 
-/* Several decided bodies may name one node; the smallest body hash is in force, whatever arrived first. */
-const struct member *registry_member(struct registry *r, struct node_id node)
+static const struct member *find_member(const struct registry *r, struct node_id node)
 {
     const struct charter_member *named = charter_find(r->charter, node);
     if (named != NULL) return &r->founder[named - r->charter->member];
@@ -171,21 +278,26 @@ const struct member *registry_member(struct registry *r, struct node_id node)
          next = r->member[next - 1].next_plus_one) {
         const struct member *m = &r->member[next - 1].member;
         if (!tally_decided(r, m->tally)) continue;
-        if (best == NULL || memcmp(m->tally->body_hash.bytes, best->tally->body_hash.bytes, 32) < 0) best = m;
+        if (best == NULL || tally_before(m->tally, best->tally)) best = m;
     }
     return best;
 }
 
+const struct member *registry_member(struct registry *r, struct node_id node)
+{
+    return last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
+}
+
 bool registry_may_write(const struct registry *r, struct node_id author)
 {
-    return registry_member((struct registry *)r, author) != NULL;
+    return find_member(r, author) != NULL;
 }
 
 const struct member *registry_member_at(struct registry *r, uint32_t index)
 {
     uint32_t founders = r->charter != NULL ? r->charter->member_count : 0;
-    if (index < founders) return &r->founder[index];
-    index -= founders;
+    for (uint32_t i = 0; i < founders; i++)
+        if (registry_member(r, r->founder[i].node) != NULL && index-- == 0) return &r->founder[i];
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct member *m = &r->member[i].member;
         if (registry_member(r, m->node) == m && index-- == 0) return m;
@@ -209,14 +321,20 @@ static struct verdict apply_charter(struct registry *r, const struct record *rec
     return v;
 }
 
+/* Keys and the right to admit come from the charter only. */
+static struct verdict check_admission(const struct body_MEMBER *b)
+{
+    return (b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) == 0 ? VERDICT_OK
+                                                             : verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
+}
+
 static struct verdict apply_member(struct registry *r, const struct record *record,
                                    const struct body_MEMBER *b)
 {
     uint32_t row;
     bool fresh;
-    if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0)
-        return verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
-    struct verdict v = tally_add(r, &row, &fresh, record);
+    struct verdict v = check_admission(b);
+    if (v.refusal == REFUSAL_NONE) v = tally_add(r, &row, &fresh, record);
     if (v.refusal != REFUSAL_NONE || !fresh) return v;
     if (r->member_count == CAP_MEMBERS) return verdict_refuse(REFUSAL_FULL, NULL);
     uint32_t at = r->member_count++;
@@ -249,9 +367,13 @@ static struct verdict apply_op(struct registry *r, const struct record *record, 
     uint32_t row;
     bool fresh;
     struct op *op;
-    struct verdict v = tally_add(r, &row, &fresh, record);
-    if (v.refusal != REFUSAL_NONE || !fresh) return v;
+    size_t mark = arena_mark(r->arena);
     if (op_parse(&op, r->arena, b->document, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    struct verdict v = tally_add(r, &row, &fresh, record);
+    if (v.refusal != REFUSAL_NONE || !fresh) {
+        arena_release(r->arena, mark);
+        return v;
+    }
     if (r->op_count == CAP_OPS) return verdict_refuse(REFUSAL_FULL, NULL);
     r->op[r->op_count] = (struct op_row){op, row};
     enum err err = index_add(&r->ops, op->hash.bytes, r->op_count++);
@@ -270,6 +392,27 @@ static struct verdict apply_workers(struct registry *r, const struct record *rec
     return VERDICT_OK;
 }
 
+/* Whoever keeps keys or admits members leaves by another charter. */
+static struct verdict check_removal(const struct registry *r, const struct body_REMOVAL *b)
+{
+    bool seated = r->charter != NULL && (charter_custodian(r->charter, b->node) >= 0 ||
+                                         charter_steward(r->charter, b->node) >= 0);
+    return !seated ? VERDICT_OK : verdict_refuse(REFUSAL_CHARTER, b->node.bytes);
+}
+
+static struct verdict apply_removal(struct registry *r, const struct record *record,
+                                    const struct body_REMOVAL *b)
+{
+    uint32_t row;
+    bool fresh;
+    struct verdict v = check_removal(r, b);
+    if (r->removal_count == CAP_MEMBERS) v = verdict_refuse(REFUSAL_FULL, NULL);
+    if (v.refusal == REFUSAL_NONE) v = tally_add(r, &row, &fresh, record);
+    if (v.refusal == REFUSAL_NONE && fresh)
+        r->removal[r->removal_count++] = (struct removal_row){*b, row};
+    return v;
+}
+
 static struct verdict apply_tally_only(struct registry *r, const struct record *record)
 {
     uint32_t row;
@@ -277,13 +420,20 @@ static struct verdict apply_tally_only(struct registry *r, const struct record *
     return tally_add(r, &row, &fresh, record);
 }
 
+static struct verdict check_registration(const struct registry *r, struct node_id author,
+                                         const struct body_ASSET *b)
+{
+    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(author), ID_SPAN(b->salt));
+    if (!ids_equal(dt.bytes, b->dt.bytes)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
+    if (b->version != 1) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    return r->asset_count < CAP_ASSETS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
 static struct verdict asset_register(struct registry *r, const struct record *record,
                                      const struct body_ASSET *b, const struct ddo *ddo)
 {
-    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(record->header.author), ID_SPAN(b->salt));
-    if (!ids_equal(dt.bytes, b->dt.bytes)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
-    if (b->version != 1) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (r->asset_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
+    struct verdict v = check_registration(r, record->header.author, b);
+    if (v.refusal != REFUSAL_NONE) return v;
     r->asset[r->asset_count] = (struct asset){.dt = b->dt,
                                               .owner = record->header.author,
                                               .ddo = ddo,
@@ -313,33 +463,49 @@ static struct verdict asset_update(struct asset *a, const struct record *record,
     return VERDICT_OK;
 }
 
-static struct verdict asset_bind(struct registry *r, struct asset *a, const struct record *record,
-                                 const struct body_ASSET *b)
+static void asset_bind(struct registry *r, struct asset *a, const struct record *record,
+                       const struct body_ASSET *b, const struct policy *policy)
 {
-    struct policy *policy;
-    if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (policy_parse(&policy, r->arena, b->policy, NULL) != OK)
-        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
-    if (r->binding_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     r->binding[r->binding_count] =
         (struct binding){record, b->compose, b->content, b->manifest, policy, a->bindings_plus_one};
     a->bindings_plus_one = ++r->binding_count;
-    return VERDICT_OK;
 }
 
-static struct verdict asset_publish(struct registry *r, struct asset *a, const struct record *record,
-                                    const struct body_ASSET *b)
+static void asset_publish(struct registry *r, const struct asset *a, const struct record *record,
+                          const struct workflow *w)
 {
-    struct workflow *w;
-    if (a->ddo->type != ASSET_ALGORITHM) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (workflow_parse(&w, r->arena, b->workflow, NULL) != OK)
-        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
-    if (!ID_EQUAL(w->app_id, b->dt)) return verdict_refuse(REFUSAL_APP, b->dt.bytes);
-    if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return VERDICT_OK;
-    if (r->workflow_count == CAP_JOBS) return verdict_refuse(REFUSAL_FULL, NULL);
+    if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return;
     r->workflow[r->workflow_count] = (struct published){w, record, a->owner, 0};
-    enum err err = index_add(&r->workflows, w->hash.bytes, r->workflow_count++);
-    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+    enum err err = index_add(&r->workflows, r->workflow[r->workflow_count].workflow->hash.bytes,
+                             r->workflow_count);
+    ASSERT(err == OK); /* as many places as workflows */
+    r->workflow_count++;
+}
+
+/* The documents of an asset record, each checked against its schema before anything is changed. */
+struct asset_parts {
+    struct ddo *ddo;
+    struct policy *policy;     /* NULL: binds no content */
+    struct workflow *workflow; /* NULL: publishes none */
+};
+
+static struct verdict read_parts(struct registry *r, const struct body_ASSET *b, struct asset_parts *out)
+{
+    *out = (struct asset_parts){NULL, NULL, NULL};
+    if (ddo_parse(&out->ddo, r->arena, b->ddo, NULL) != OK || !ID_EQUAL(out->ddo->dt, b->dt))
+        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (!ID_IS_ZERO(b->content)) {
+        if (out->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+        if (policy_parse(&out->policy, r->arena, b->policy, NULL) != OK)
+            return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+        if (r->binding_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
+    }
+    if (b->workflow.len == 0) return VERDICT_OK;
+    if (out->ddo->type != ASSET_ALGORITHM) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (workflow_parse(&out->workflow, r->arena, b->workflow, NULL) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (!ID_EQUAL(out->workflow->app_id, b->dt)) return verdict_refuse(REFUSAL_APP, b->dt.bytes);
+    return r->workflow_count < CAP_JOBS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
 static struct asset *find_asset(const struct registry *r, struct dt dt)
@@ -348,35 +514,58 @@ static struct asset *find_asset(const struct registry *r, struct dt dt)
     return row != INDEX_NONE ? &r->asset[row] : NULL;
 }
 
-static struct verdict apply_asset(struct registry *r, const struct record *record, const struct body_ASSET *b)
+static struct verdict apply_parts(struct registry *r, const struct record *record, const struct body_ASSET *b,
+                                  const struct asset_parts *parts)
 {
-    struct ddo *ddo;
-    if (ddo_parse(&ddo, r->arena, b->ddo, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
-    if (!ID_EQUAL(ddo->dt, b->dt)) return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
     if (r->version_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     struct asset *a = find_asset(r, b->dt);
-    struct verdict v = a == NULL ? asset_register(r, record, b, ddo) : asset_update(a, record, b, ddo);
+    struct verdict v =
+        a == NULL ? asset_register(r, record, b, parts->ddo) : asset_update(a, record, b, parts->ddo);
     if (v.refusal != REFUSAL_NONE) return v;
     a = find_asset(r, b->dt);
-    r->version[r->version_count] = (struct asset_version){record, a->versions_plus_one};
+    r->version[r->version_count] = (struct asset_version){record, parts->ddo, b->version, a->versions_plus_one};
     a->versions_plus_one = ++r->version_count;
-    if (!ID_IS_ZERO(b->content)) v = asset_bind(r, a, record, b);
-    if (v.refusal == REFUSAL_NONE && b->workflow.len > 0) v = asset_publish(r, a, record, b);
+    if (parts->policy != NULL) asset_bind(r, a, record, b, parts->policy);
+    if (parts->workflow != NULL) asset_publish(r, a, record, parts->workflow);
+    return VERDICT_OK;
+}
+
+static struct verdict apply_asset(struct registry *r, const struct record *record, const struct body_ASSET *b)
+{
+    struct asset_parts parts;
+    size_t mark = arena_mark(r->arena);
+    struct verdict v = read_parts(r, b, &parts);
+    if (v.refusal == REFUSAL_NONE) v = apply_parts(r, record, b, &parts);
+    if (v.refusal != REFUSAL_NONE) arena_release(r->arena, mark);
     return v;
 }
 
-/* Follow grants upwards from `from`: would reaching `target` close a circle? Depth is bounded by the grants there are. */
-static bool grant_reaches(const struct registry *r, struct dt from, struct dt target, uint32_t depth)
+/* Follow grants upwards from `from`: would reaching `target` close a circle? Each token is visited once. */
+static bool grant_reaches(struct registry *r, struct dt from, struct dt target)
 {
-    const struct asset *a = find_asset(r, from);
-    if (ID_EQUAL(from, target)) return true;
-    if (a == NULL || depth == 0) return false;
-    for (uint32_t next = a->grants_plus_one; next != 0; next = r->grant[next - 1].next_plus_one)
-        if (grant_reaches(r, r->grant[next - 1].body.higher, target, depth - 1)) return true;
-    return false;
+    size_t mark = arena_mark(r->arena);
+    bool *seen = ARENA_ARRAY(r->arena, bool, r->asset_count + 1);
+    uint32_t *queue = ARENA_ARRAY(r->arena, uint32_t, r->asset_count + 1), count = 0;
+    bool reached = ID_EQUAL(from, target) || seen == NULL || queue == NULL; /* no memory: refuse */
+    uint32_t row = index_find(&r->assets, from.bytes);
+    if (!reached && row != INDEX_NONE) {
+        seen[row] = true;
+        queue[count++] = row;
+    }
+    for (uint32_t i = 0; i < count && !reached; i++) {
+        for (uint32_t next = r->asset[queue[i]].grants_plus_one; next != 0 && !reached;
+             next = r->grant[next - 1].next_plus_one) {
+            struct dt higher = r->grant[next - 1].body.higher;
+            reached = ID_EQUAL(higher, target);
+            row = index_find(&r->assets, higher.bytes);
+            if (row == INDEX_NONE || seen[row]) continue;
+            seen[row] = true;
+            queue[count++] = row;
+        }
+    }
+    arena_release(r->arena, mark);
+    return reached;
 }
-
-enum { GRANT_DEPTH_MAX = 8 };
 
 static struct verdict apply_grant(struct registry *r, const struct record *record, const struct body_GRANT *b)
 {
@@ -438,9 +627,12 @@ static struct verdict apply_approval(struct registry *r, const struct record *re
 static struct verdict apply_revocation(struct registry *r, const struct record *record,
                                        const struct body_REVOCATION *b)
 {
-    if (r->revocation_count == CAP_REVOCATIONS) return verdict_refuse(REFUSAL_FULL, NULL);
     for (uint32_t i = 0; i < r->revocation_count; i++)
         if (ID_EQUAL(r->revocation[i].record->id, record->id)) return VERDICT_OK;
+    if (r->revocation_count == CAP_REVOCATIONS) {
+        registry_void(r, record->header.author);
+        return verdict_refuse(REFUSAL_FULL, NULL);
+    }
     r->revocation[r->revocation_count++] = (struct revocation){record, *b};
     return VERDICT_OK;
 }
@@ -484,8 +676,8 @@ static struct verdict apply_body(struct registry *r, const struct record *record
     case KIND_RUN: return apply_run(r, record, &b->RUN);
     case KIND_WORKERS: return apply_workers(r, record, &b->WORKERS);
     case KIND_RECEIPT: return VERDICT_OK; /* acts through registry_settle, once its commits are checked */
-    case KIND_ENDORSEMENT:
-    case KIND_REMOVAL: return apply_tally_only(r, record);
+    case KIND_ENDORSEMENT: return apply_tally_only(r, record);
+    case KIND_REMOVAL: return apply_removal(r, record, &b->REMOVAL);
     case KIND_SLOT_RETURN: return VERDICT_OK; /* no effect yet: the slot stays allotted */
     case KIND_ADVERT:
     case KIND_PROGRESS:
@@ -507,11 +699,28 @@ static struct verdict apply_body(struct registry *r, const struct record *record
     return verdict_refuse(REFUSAL_MALFORMED, NULL);
 }
 
+/* Negative records: no freeze and no expiry holds them up. */
+static bool acts_always(enum kind kind)
+{
+    return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
+}
+
+bool registry_may_expire(enum kind kind)
+{
+    return kind == KIND_GRANT || kind == KIND_APPROVAL || kind == KIND_RUN || kind == KIND_RECEIPT;
+}
+
 struct verdict registry_apply(struct registry *r, const struct record *record)
 {
     union body body;
     ASSERT(record->body_known && kind_class(record->header.kind) == CLASS_CHAINED);
     if (body_decode(&body, record->header.kind, record->body) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (acts_always(record->header.kind)) return apply_body(r, record, &body);
+    const struct frozen *f = find_frozen(r, record->header.author);
+    if (f != NULL && record->header.seq >= f->seq)
+        return verdict_refuse(REFUSAL_FROZEN, record->header.author.bytes);
+    if (record->header.expires_ms != 0 && !registry_may_expire(record->header.kind))
         return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return apply_body(r, record, &body);
 }
@@ -522,20 +731,13 @@ static struct verdict preview_asset(struct registry *r, struct node_id author, c
 {
     size_t mark = arena_mark(r->arena);
     struct record record = {.header = {.kind = KIND_ASSET, .author = author}};
-    struct asset *known = find_asset(r, b->dt);
+    const struct asset *known = find_asset(r, b->dt);
     struct asset copy = known != NULL ? *known : (struct asset){0};
-    struct ddo *ddo;
-    struct workflow *w;
-    struct verdict v = VERDICT_OK;
-    if (ddo_parse(&ddo, r->arena, b->ddo, NULL) != OK || !ID_EQUAL(ddo->dt, b->dt))
-        v = verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
-    else if (known != NULL)
-        v = asset_update(&copy, &record, b, ddo);
-    else if (b->version != 1)
-        v = verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (v.refusal == REFUSAL_NONE && b->workflow.len > 0 &&
-        workflow_parse(&w, r->arena, b->workflow, NULL) != OK)
-        v = verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    struct asset_parts parts;
+    struct verdict v = read_parts(r, b, &parts);
+    if (v.refusal == REFUSAL_NONE && r->version_count == CAP_ASSETS) v = verdict_refuse(REFUSAL_FULL, NULL);
+    if (v.refusal == REFUSAL_NONE)
+        v = known != NULL ? asset_update(&copy, &record, b, parts.ddo) : check_registration(r, author, b);
     arena_release(r->arena, mark);
     return v;
 }
@@ -545,7 +747,7 @@ static struct verdict preview_grant(struct registry *r, struct node_id author, c
     const struct asset *a = find_asset(r, b->lower);
     if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
     if (find_asset(r, b->higher) == NULL) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
-    if (grant_reaches(r, b->higher, b->lower, GRANT_DEPTH_MAX))
+    if (grant_reaches(r, b->higher, b->lower))
         return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
     return VERDICT_OK;
 }
@@ -560,11 +762,23 @@ static struct verdict preview_approval(struct registry *r, struct node_id author
     return check_approval(r, find_asset(r, b->dataset), author, b, &allotted);
 }
 
-static struct verdict preview_steward(const struct registry *r, struct node_id author)
+static struct verdict preview_op(struct registry *r, const struct body_OP *b)
+{
+    struct op *op;
+    size_t mark = arena_mark(r->arena);
+    enum err err = op_parse(&op, r->arena, b->document, NULL);
+    arena_release(r->arena, mark);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL);
+}
+
+static struct verdict preview_joint(struct registry *r, struct node_id author, enum kind kind,
+                                    const union body *body)
 {
     if (r->charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
-    return charter_steward(r->charter, author) >= 0 ? VERDICT_OK
-                                                    : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    if (!eligible(r, kind, author)) return verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    if (kind == KIND_MEMBER) return check_admission(&body->MEMBER);
+    if (kind == KIND_REMOVAL) return check_removal(r, &body->REMOVAL);
+    return kind == KIND_OP ? preview_op(r, &body->OP) : VERDICT_OK;
 }
 
 static struct verdict preview_job(const struct registry *r, struct node_id author, const struct body_JOB *b)
@@ -577,9 +791,11 @@ static struct verdict preview_job(const struct registry *r, struct node_id autho
 struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
                                 const union body *body)
 {
-    bool steward = kind == KIND_MEMBER || kind == KIND_OP || kind == KIND_ENDORSEMENT ||
-                   kind == KIND_REMOVAL || kind == KIND_WORKERS;
-    if (steward) return preview_steward(r, author);
+    bool joint = kind == KIND_CHARTER || kind == KIND_MEMBER || kind == KIND_OP || kind == KIND_ENDORSEMENT ||
+                 kind == KIND_REMOVAL || kind == KIND_WORKERS || kind == KIND_COMMITTEE;
+    const struct frozen *f = find_frozen(r, author);
+    if (f != NULL && f->seq != UINT64_MAX) return verdict_refuse(REFUSAL_FROZEN, author.bytes);
+    if (joint) return preview_joint(r, author, kind, body);
     if (kind == KIND_ASSET) return preview_asset(r, author, &body->ASSET);
     if (kind == KIND_GRANT) return preview_grant(r, author, &body->GRANT);
     if (kind == KIND_APPROVAL) return preview_approval(r, author, &body->APPROVAL);
@@ -612,11 +828,13 @@ static bool committee_shape(const struct charter *c, const struct body_COMMITTEE
 const struct committee *registry_committee(const struct registry *r)
 {
     const struct charter *charter = registry_charter(r);
+    const struct committee *best = NULL;
     for (uint32_t i = 0; charter != NULL && i < r->committee_count; i++) {
         const struct committee *c = &r->committee[i];
-        if (committee_shape(charter, &c->body) && tally_decided(r, c->tally)) return c;
+        if (!committee_shape(charter, &c->body) || !tally_decided(r, c->tally)) continue;
+        if (best == NULL || tally_before(c->tally, best->tally)) best = c;
     }
-    return NULL;
+    return best;
 }
 
 const struct asset *registry_asset(const struct registry *r, struct dt dt)
@@ -631,6 +849,16 @@ const struct binding *registry_binding(const struct registry *r, const struct as
     for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
         const struct binding *b = &r->binding[next - 1];
         if (ID_EQUAL(b->compose, compose) && registry_counts(r, b->record)) return b;
+    }
+    return NULL;
+}
+
+const struct binding *registry_binding_of(const struct registry *r, const struct asset *a,
+                                          struct record_id record)
+{
+    for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
+        const struct binding *b = &r->binding[next - 1];
+        if (ID_EQUAL(b->record->id, record)) return registry_counts(r, b->record) ? b : NULL;
     }
     return NULL;
 }
@@ -656,6 +884,8 @@ const struct run_entry *registry_run(const struct registry *r, struct run_id run
 bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
                       struct dt dataset)
 {
+    struct node_id author = record->header.author;
+    if (find_frozen(r, author) != NULL || last_seq(r, author) != UINT64_MAX) return true;
     for (uint32_t i = 0; i < r->revocation_count; i++) {
         const struct revocation *v = &r->revocation[i];
         if (!ID_EQUAL(v->record->header.author, record->header.author)) continue;
@@ -713,12 +943,13 @@ const struct job *registry_job(const struct registry *r, struct compose_hash com
 
 struct span registry_workers(const struct registry *r, struct span set)
 {
+    const struct workers_row *best = NULL;
     for (uint32_t i = 0; i < r->workers_count; i++) {
         const struct workers_row *w = &r->workers[i];
-        if (span_equal(w->body.name, set) && tally_decided(r, &r->tally[w->tally]))
-            return w->body.measurements;
+        if (!span_equal(w->body.name, set) || !tally_decided(r, &r->tally[w->tally])) continue;
+        if (best == NULL || tally_before(&r->tally[w->tally], &r->tally[best->tally])) best = w;
     }
-    return SPAN_NONE;
+    return best != NULL ? best->body.measurements : SPAN_NONE;
 }
 
 bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement)

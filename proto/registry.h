@@ -4,7 +4,11 @@
  *    whatever depends on another author's records is looked up when asked, never when applied;
  *  - revocations may be applied at any time; an approval or grant is live only if no revocation of its author that
  *    covers it has a higher seq;
- *  - a frozen author (equivocation) counts only below the seq it is frozen at;
+ *  - a frozen author (equivocation) counts only below the seq it is frozen at, and all its approvals and grants are void;
+ *  - an author with a gap counts nowhere until it is closed: what is missing may be a revocation;
+ *  - a decided removal ends a member at its last seq and voids its approvals and grants. Custodians and stewards are
+ *    removed by another charter only. Votes for a removal count whatever gaps or freezes;
+ *  - what could not take a revocation because it is full voids all approvals and grants of that owner instead;
  *  - one mechanism decides charters, members, ops, committees, endorsements, removals and worker sets: enough distinct
  *    eligible authors of one kind and one body hash (struct tally).
  * The same code serves the daemon, the enclave and the receipt verifier (bundle.c), so they cannot disagree.
@@ -19,6 +23,7 @@
 
 /* One joint decision in the making. */
 struct tally {
+    uint8_t key[32]; /* H("perigee/tally/v1", kind, body hash): one body may be right for two kinds */
     enum kind kind;
     struct hash32 body_hash;
     uint32_t author_count;
@@ -57,6 +62,8 @@ struct asset {
 };
 struct asset_version {
     const struct record *record;
+    const struct ddo *ddo;
+    uint64_t version;
     uint32_t next_plus_one;
 };
 struct published { /* a workflow */
@@ -109,7 +116,8 @@ MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struc
 
 /* The memory it lives in, for what is made of its contents; it may also lend scratch between a mark and a release. */
 struct arena *registry_arena(const struct registry *r);
-/* Does a revocation of its own author, at or after it, cover this record? */
+/* Does a revocation of its own author, at or after it, cover this record? All records of an author who equivocated or was
+ * removed are covered. */
 bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
                       struct dt dataset);
 
@@ -120,8 +128,20 @@ struct verdict registry_apply(struct registry *r, const struct record *record);
 void registry_settle(struct registry *r, struct run_id run, const struct record *receipt);
 /* An author signed two headers at this seq: nothing of it counts from there on. */
 void registry_freeze(struct registry *r, struct node_id author, uint64_t seq);
+/* Is something of this author missing (chain_whole)? Nothing of it counts until that is held. */
+void registry_gap(struct registry *r, struct node_id author, bool gap);
+/* A revocation of this author could not be kept: all its approvals and grants are void. */
+void registry_void(struct registry *r, struct node_id author);
 bool registry_counts(const struct registry *r, const struct record *record);
-/* May this author have records at all? Charter members and admitted members. */
+/* May data of this author be used at all? REFUSAL_FROZEN, REFUSAL_REVOKED (registry_void), REFUSAL_GAP,
+ * REFUSAL_NOT_MEMBER (removed). */
+struct verdict registry_check_author(const struct registry *r, struct node_id author);
+/* registry_counts, with the reason why it does not. */
+struct verdict registry_check_record(const struct registry *r, const struct record *record);
+/* Kinds whose expiry somebody looks at. A record of another kind with an expiry would outlive it, so it has no effect. */
+bool registry_may_expire(enum kind kind);
+/* May this author have records at all? Charter members and all who were ever admitted: what a removed one signed before
+ * must still be had. */
 bool registry_may_write(const struct registry *r, struct node_id author);
 
 /* Would applying a record with this body be refused? For own records, before they are signed. */
@@ -136,6 +156,9 @@ const struct member *registry_member(struct registry *r, struct node_id node);
 const struct asset *registry_asset(const struct registry *r, struct dt dt);
 const struct binding *registry_binding(const struct registry *r, const struct asset *a,
                                        struct compose_hash compose);
+/* The binding that this asset record made, NULL when it made none or does not count. */
+const struct binding *registry_binding_of(const struct registry *r, const struct asset *a,
+                                          struct record_id record);
 const struct published *registry_workflow(const struct registry *r, struct compose_hash compose);
 const struct op *registry_op(const struct registry *r, struct hash32 op); /* decided */
 const struct run_entry *registry_run(const struct registry *r, struct run_id run);
@@ -145,7 +168,7 @@ const struct job *registry_job(const struct registry *r,
                                struct compose_hash compose); /* an endorsed one, else any, else NULL */
 uint32_t registry_endorsements(const struct registry *r, const struct job *job);
 bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement);
-/* All measurements of the decided sets of this name, packed 32 bytes each (of the first decided set). */
+/* The measurements of this set, packed 32 bytes each; of several decided ones the one with the smallest body hash. */
 struct span registry_workers(const struct registry *r, struct span set);
 uint32_t tally_count(const struct registry *r, const struct tally *t); /* eligible distinct authors */
 uint32_t tally_needed(const struct registry *r, const struct tally *t);
@@ -191,7 +214,7 @@ uint32_t run_input_count(const struct body_RUN *run);
 /* Another run known here with a receipt, or a lower run id, in the same slot? NULL if none with a receipt. */
 const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
                                              uint64_t slot);
-/* Residency and export: may this compute member run it? */
+/* Residency and export: may this compute member run it? By the policy the content was bound under and by the newest. */
 struct verdict registry_check_node(struct registry *r, const struct body_RUN *run, struct node_id node);
 
 #endif

@@ -94,20 +94,19 @@ static struct verdict check_input(const struct registry *r, const struct workflo
                                   const struct workflow_input *slot_input, const struct run_input *input,
                                   uint64_t slot, uint64_t now_ms)
 {
+    struct verdict v = registry_check_author(r, slot_input->owner);
     const struct asset *a = registry_asset(r, input->dt);
-    const struct binding *b = NULL;
+    if (v.refusal != REFUSAL_NONE) return v;
     if (a == NULL || a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, input->dt.bytes);
     if (!ID_EQUAL(a->owner, slot_input->owner)) return verdict_refuse(REFUSAL_NOT_OWNER, input->dt.bytes);
     if (!ID_EQUAL(a->ddo->schema.hash, slot_input->schema))
         return verdict_refuse(REFUSAL_SCHEMA, input->dt.bytes);
-    for (uint32_t next = a->bindings_plus_one; next != 0 && b == NULL;
-         next = r->binding[next - 1].next_plus_one)
-        if (ID_EQUAL(r->binding[next - 1].record->id, input->binding)) b = &r->binding[next - 1];
-    if (b == NULL || !registry_counts(r, b->record) || !ID_EQUAL(b->compose, w->hash))
+    const struct binding *b = registry_binding_of(r, a, input->binding);
+    if (b == NULL || !ID_EQUAL(b->compose, w->hash))
         return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
     if (!ID_EQUAL(b->content, input->content) || !ID_EQUAL(b->manifest, input->manifest))
         return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
-    struct verdict v = check_grant(r, w, a, slot, now_ms);
+    v = check_grant(r, w, a, slot, now_ms);
     return v.refusal == REFUSAL_NONE ? check_approval(r, w, a, slot, now_ms) : v;
 }
 
@@ -183,7 +182,8 @@ struct verdict registry_check_run(const struct registry *r, const struct body_RU
     if (formed.refusal != REFUSAL_NONE) return formed;
     const struct workflow *w = registry_workflow(r, run->compose)->workflow;
     if (!names_requester(w, requester)) return verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
-    if (!registry_may_write(r, requester)) return verdict_refuse(REFUSAL_NOT_MEMBER, requester.bytes);
+    if (registry_member((struct registry *)r, requester) == NULL)
+        return verdict_refuse(REFUSAL_NOT_MEMBER, requester.bytes);
     struct verdict v = registry_check_recipe(r, run);
     return v.refusal == REFUSAL_NONE ? check_inputs(r, w, run, now_ms) : v;
 }
@@ -205,19 +205,34 @@ const struct run_entry *registry_slot_holder(const struct registry *r, struct co
     return NULL;
 }
 
-/* The lowest slot that some approval allots and no run known here has named; 1 when nothing is allotted. */
-static uint64_t free_slot(const struct registry *r, const struct workflow *w)
+/* Does every owner's live approval allot this slot, and has no run known here named it? */
+static bool slot_free(const struct registry *r, const struct workflow *w, uint64_t slot, uint64_t now_ms)
 {
-    const struct asset *a = registry_asset(r, w->input[0].dt);
-    uint64_t best = 0;
-    for (uint32_t next = a == NULL ? 0 : a->approvals_plus_one; next != 0;
-         next = r->approval[next - 1].next_plus_one) {
-        const struct body_APPROVAL *b = &r->approval[next - 1].body;
-        if (!ID_EQUAL(b->compose, w->hash)) continue;
-        uint64_t slot = b->slot_first;
-        while (slot <= b->slot_last && slot_taken(r, w->hash, slot)) slot++;
-        if (slot <= b->slot_last && (best == 0 || slot < best)) best = slot;
+    for (uint32_t i = 0; i < w->input_count; i++) {
+        const struct asset *a = registry_asset(r, w->input[i].dt);
+        if (a == NULL) return false;
+        struct approval_view view = registry_approval(r, a, w->hash, slot, now_ms);
+        if (view.approval == NULL || view.revoked || view.expired) return false;
     }
+    return !slot_taken(r, w->hash, slot);
+}
+
+static void lower_to(const struct registry *r, const struct workflow *w, uint64_t slot, uint64_t now_ms,
+                     uint64_t *best)
+{
+    if ((*best == 0 || slot < *best) && slot_free(r, w, slot, now_ms)) *best = slot;
+}
+
+/* The lowest free slot: where an approval begins, or behind a slot that is taken. 1 when there is none. */
+static uint64_t free_slot(const struct registry *r, const struct workflow *w, uint64_t now_ms)
+{
+    uint64_t best = 0;
+    for (uint32_t i = 0; i < r->approval_count; i++)
+        if (ID_EQUAL(r->approval[i].body.compose, w->hash))
+            lower_to(r, w, r->approval[i].body.slot_first, now_ms, &best);
+    for (uint32_t i = 0; i < r->run_count; i++)
+        if (ID_EQUAL(r->run[i].body.compose, w->hash))
+            lower_to(r, w, r->run[i].body.slot + 1, now_ms, &best);
     return best != 0 ? best : 1;
 }
 
@@ -234,6 +249,8 @@ struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8
     struct buffer b = buffer_make(inputs, (size_t)RUN_INPUT_BYTES * CAP_INPUTS);
     for (uint32_t i = 0; i < w->input_count; i++) {
         const struct asset *a = registry_asset(r, w->input[i].dt);
+        struct verdict author = registry_check_author(r, w->input[i].owner);
+        if (author.refusal != REFUSAL_NONE) return author;
         if (a == NULL) return verdict_refuse(REFUSAL_ASSET, w->input[i].dt.bytes);
         const struct binding *bound = registry_binding(r, a, compose);
         if (bound == NULL) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
@@ -245,7 +262,7 @@ struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8
     ASSERT(!b.overflow);
     *out = (struct body_RUN){compose,
                              w->app_id,
-                             slot != 0 ? slot : free_slot(r, w),
+                             slot != 0 ? slot : free_slot(r, w, now_ms),
                              w->engine,
                              SPAN_NONE,
                              buffer_span(&b),
@@ -264,6 +281,14 @@ static bool jurisdiction_allowed(const struct span *list, uint32_t count, struct
     return count == 0;
 }
 
+static struct verdict check_policy(const struct policy *p, const struct asset *a, struct span jurisdiction)
+{
+    if (p->export_to == EXPORT_NONE) return verdict_refuse(REFUSAL_EXPORT, a->owner.bytes);
+    if (!jurisdiction_allowed(p->jurisdiction, p->jurisdiction_count, jurisdiction))
+        return verdict_refuse(REFUSAL_RESIDENCY, a->owner.bytes);
+    return VERDICT_OK;
+}
+
 struct verdict registry_check_node(struct registry *r, const struct body_RUN *run, struct node_id node)
 {
     const struct member *m = registry_member(r, node);
@@ -276,11 +301,12 @@ struct verdict registry_check_node(struct registry *r, const struct body_RUN *ru
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         struct run_input input = run_input_at(run, i);
         const struct asset *a = registry_asset(r, input.dt);
-        const struct binding *b = a != NULL ? registry_binding(r, a, run->compose) : NULL;
-        if (b == NULL) return verdict_refuse(REFUSAL_CONTENT, input.dt.bytes);
-        if (b->policy->export_to == EXPORT_NONE) return verdict_refuse(REFUSAL_EXPORT, a->owner.bytes);
-        if (!jurisdiction_allowed(b->policy->jurisdiction, b->policy->jurisdiction_count, m->jurisdiction))
-            return verdict_refuse(REFUSAL_RESIDENCY, a->owner.bytes);
+        const struct binding *bound = a != NULL ? registry_binding_of(r, a, input.binding) : NULL;
+        const struct binding *newest = a != NULL ? registry_binding(r, a, run->compose) : NULL;
+        if (bound == NULL || newest == NULL) return verdict_refuse(REFUSAL_CONTENT, input.dt.bytes);
+        struct verdict v = check_policy(bound->policy, a, m->jurisdiction);
+        if (v.refusal == REFUSAL_NONE) v = check_policy(newest->policy, a, m->jurisdiction);
+        if (v.refusal != REFUSAL_NONE) return v;
     }
     return VERDICT_OK;
 }

@@ -4,6 +4,11 @@
 
 #include "proto/registry.h"
 
+enum {
+    /* Whoever may have records: members of the charter, at most this many, and those admitted. */
+    CAP_WRITERS = 2 * CAP_MEMBERS,
+};
+
 struct frozen {
     struct node_id author;
     uint64_t seq;
@@ -21,6 +26,11 @@ struct workers_row {
     uint32_t tally;
 };
 
+struct removal_row {
+    struct body_REMOVAL body;
+    uint32_t tally;
+};
+
 struct registry {
     struct arena *arena;
     struct consortium_id consortium;
@@ -28,8 +38,8 @@ struct registry {
     uint32_t charter_tally_plus_one;
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
-    uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, workers_count,
-        committee_count, version_count;
+    uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
+        committee_count, version_count, removal_count;
     struct tally *tally;
     struct member_row *member;
     struct member *founder; /* one per charter member */
@@ -43,7 +53,9 @@ struct registry {
     struct job *job;
     struct run_entry *run;
     struct revocation *revocation;
-    struct frozen *frozen;
+    struct frozen *frozen; /* seq UINT64_MAX: only its approvals and grants are void */
+    struct node_id *gap;   /* authors of whom something is missing */
+    struct removal_row *removal;
     struct workers_row *workers;
     struct committee *committee;
     struct index tallies, members, assets, workflows, ops, jobs, runs;

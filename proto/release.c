@@ -16,8 +16,8 @@ static struct verdict check_common(struct registry *r, const struct promises *p,
     if (entry == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, run.bytes);
     uint64_t expires = entry->record->header.expires_ms;
     if (expires != 0 && expires <= now_ms) return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
-    if (!registry_counts(r, entry->record))
-        return verdict_refuse(REFUSAL_FROZEN, entry->record->header.author.bytes);
+    struct verdict v = registry_check_record(r, entry->record);
+    if (v.refusal != REFUSAL_NONE) return v;
     if (promise_term(p, run) > term) return verdict_refuse(REFUSAL_TERM, NULL);
     const uint8_t *holder = promise_get(p, PROMISE_SLOT, entry->body.compose.bytes, entry->body.slot);
     if (holder != NULL && memcmp(holder, run.bytes, 32) != 0)
@@ -102,7 +102,10 @@ void release_evidence_policy(struct registry *r, const struct body_RUN *run, boo
         charter != NULL && charter->accept_simulated && p != NULL && p->workflow->accept_simulated;
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
-        const struct binding *b = a != NULL ? registry_binding(r, a, run->compose) : NULL;
-        if (b == NULL || b->policy->need_gpu) *need_gpu = true;
+        const struct binding *bound =
+            a != NULL ? registry_binding_of(r, a, run_input_at(run, i).binding) : NULL;
+        const struct binding *newest = a != NULL ? registry_binding(r, a, run->compose) : NULL;
+        if (bound == NULL || newest == NULL || bound->policy->need_gpu || newest->policy->need_gpu)
+            *need_gpu = true;
     }
 }

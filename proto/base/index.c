@@ -15,10 +15,12 @@ enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uin
 
 static uint32_t start(const struct index *x, const uint8_t key[32])
 {
-    uint64_t mixed = (load_u64(key) ^ x->salt) * UINT64_C(0x9e3779b97f4a7c15);
-    mixed ^= load_u64(key + 8);
-    mixed *= UINT64_C(0xbf58476d1ce4e5b9);
-    return (uint32_t)(mixed >> 32) & x->mask;
+    uint64_t mixed = x->salt;
+    for (uint32_t i = 0; i < 32; i += 8) { /* all of it: keys of one author differ in the last bytes only */
+        mixed = (mixed ^ load_u64(key + i)) * UINT64_C(0x9e3779b97f4a7c15);
+        mixed ^= mixed >> 32;
+    }
+    return (uint32_t)mixed & x->mask;
 }
 
 uint32_t index_find(const struct index *x, const uint8_t key[32])

@@ -32,7 +32,6 @@ void *pool_take(struct pool *p, size_t size)
     block->next = NULL;
     block->class_index = i;
     block->taken = 1;
-    memset(block + 1, 0, size);
     p->in_use++;
     return block + 1;
 }
@@ -43,6 +42,7 @@ void pool_give(struct pool *p, void *memory)
     struct pool_block *block = (struct pool_block *)memory - 1;
     ASSERT(block->taken == 1 && block->class_index < POOL_CLASSES && p->in_use > 0);
     block->taken = 0;
+    memset(block + 1, 0, class_bytes[block->class_index]);
     block->next = p->free[block->class_index];
     p->free[block->class_index] = block;
     p->in_use--;

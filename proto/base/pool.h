@@ -1,5 +1,6 @@
 /* pool: blocks of a few fixed sizes from an arena, with free lists, for work in flight.
- * A block is zeroed when taken. NULL means full or larger than the largest class. Pure. */
+ * A block is zeroed when it is given back, so what it held is gone, and reads as zero when taken. NULL means full or
+ * larger than the largest class. Pure. */
 #ifndef PERIGEE_PROTO_BASE_POOL_H
 #define PERIGEE_PROTO_BASE_POOL_H
 

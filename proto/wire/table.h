@@ -72,7 +72,7 @@
     F(ID, text, struct hash32)                                                                               \
     F(SIG, approval_signature, struct signature)
 #define BODY_REVOCATION(F)                                                                                   \
-    F(UINT, target, 4)                                                                                       \
+    F(UINT, target, 3)                                                                                       \
     F(ID, subject, struct hash32)                                                                            \
     F(BYTES, approval_signature, 64)
 #define BODY_JOB(F)                                                                                          \
