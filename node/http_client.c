@@ -117,6 +117,15 @@ static enum err call_receive(struct call *c)
     }
 }
 
+static enum err read_status(const char *head, int *status)
+{
+    if (strncmp(head, "HTTP/1.", 7) != 0 || (head[7] != '0' && head[7] != '1') || head[8] != ' ')
+        return ERR_SYNTAX;
+    if (strspn(head + 9, "0123456789") != 3 || head[9] < '1' || head[9] > '5') return ERR_SYNTAX;
+    *status = (head[9] - '0') * 100 + (head[10] - '0') * 10 + (head[11] - '0');
+    return OK;
+}
+
 /* "HTTP/1.1 200 OK", then headers; only Content-Length matters. */
 static enum err read_head(struct span answer, int *status, struct span *body)
 {
@@ -127,7 +136,7 @@ static enum err read_head(struct span answer, int *status, struct span *body)
     size_t len = (size_t)(end - answer.data);
     memcpy(head, answer.data, len);
     head[len] = 0;
-    if (sscanf(head, "HTTP/1.%*1[01] %3d ", status) != 1 || *status < 100 || *status > 599) return ERR_SYNTAX;
+    TRY(read_status(head, status));
     *body = span_make(end + 4, answer.len - len - 4);
     for (char *line = strstr(head, "\r\n"); line != NULL; line = strstr(line + 2, "\r\n")) {
         if (strncasecmp(line + 2, "content-length:", 15) != 0) continue;

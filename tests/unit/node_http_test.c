@@ -208,11 +208,10 @@ static size_t raw_receive(int fd, char *out, size_t cap)
 
 static int raw_status(const char *request, char *answer, size_t cap)
 {
-    int fd = raw_open(), status = 0;
+    int fd = raw_open();
     raw_send(fd, request);
     (void)raw_receive(fd, answer, cap);
-    if (sscanf(answer, "HTTP/1.1 %d", &status) != 1) return 0;
-    return status;
+    return strncmp(answer, "HTTP/1.1 ", 9) == 0 ? (int)strtol(answer + 9, NULL, 10) : 0;
 }
 
 static json_t *call_ok(const char *method, const char *path, const json_t *body, int expected)

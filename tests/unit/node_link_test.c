@@ -470,9 +470,9 @@ static void full_queues(void **state)
 static void reconnects(void **state)
 {
     (void)state;
-    char address[64];
     node_open(&node[0], "tcp://127.0.0.1:0");
-    (void)snprintf(address, sizeof address, "%s", node_address(&node[0]));
+    char *address = strdup(node_address(&node[0]));
+    assert_non_null(address);
     node_open(&node[1], NULL);
     links_set_pace(node[1].links, &fast);
     assert_int_equal(links_dial(node[1].links, address, node[0].id), OK);
@@ -486,6 +486,7 @@ static void reconnects(void **state)
     }
     assert_string_equal(node[1].reason, "the peer closed it");
     assert_non_null(strstr(node[1].log, "cannot reach tcp://127.0.0.1:"));
+    free(address);
     node[0].control_next = 0;
     assert_int_equal(send_text(&node[1], &node[0], 'c', 0, 100), OK);
     RUN_UNTIL(node[0].control_next == 1);
