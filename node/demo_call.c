@@ -1,0 +1,210 @@
+/* What the demonstration does: commands in processes of their own, and questions to the nodes' API. */
+#include "node/demo.h"
+
+#include "node/command.h"
+#include "node/http.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+enum { CALL_SECONDS = 120, CALL_POLL_MS = 50, CALL_TEXT_MAX = 512 };
+
+const char *demo_text(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text == NULL ? "" : text;
+}
+
+long demo_now_ms(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return t.tv_sec * 1000 + t.tv_nsec / 1000000;
+}
+
+/* --- Ctrl-C --------------------------------------------------------------------------------------------------------- */
+
+static volatile int interrupted;
+
+static void on_signal(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+bool demo_interrupted(void)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    return interrupted != 0;
+}
+
+/* --- Words ---------------------------------------------------------------------------------------------------------- */
+
+struct words {
+    const char *word[DEMO_WORD_MAX + 1];
+    char text[CALL_TEXT_MAX]; /* `first`, cut at its spaces */
+    uint32_t count;
+};
+
+static bool add_word(struct words *w, const char *word)
+{
+    if (w->count >= DEMO_WORD_MAX) return false;
+    w->word[w->count++] = word;
+    w->word[w->count] = NULL;
+    return true;
+}
+
+static bool make_words(struct words *w, const struct demo_node *node, const char *first, va_list rest)
+{
+    char *save = NULL;
+    const char *word;
+    bool good = (size_t)snprintf(w->text, sizeof w->text, "%s", first) < sizeof w->text;
+    w->count = 0;
+    for (char *at = strtok_r(w->text, " ", &save); good && at != NULL; at = strtok_r(NULL, " ", &save))
+        good = add_word(w, at);
+    while (good && (word = va_arg(rest, const char *)) != NULL) good = add_word(w, word);
+    if (good && node != NULL) good = add_word(w, "--data") && add_word(w, node->dir);
+    return good && add_word(w, "--json");
+}
+
+/* --- Commands ------------------------------------------------------------------------------------------------------- */
+
+static char *last_line(char *text)
+{
+    size_t len = strlen(text);
+    while (len > 0 && text[len - 1] == '\n') text[--len] = 0;
+    char *line = strrchr(text, '\n');
+    return line == NULL ? text : line + 1;
+}
+
+static bool execute(struct demo *d, struct demo_node *node, struct demo_output *out, const struct words *w)
+{
+    if (demo_interrupted()) return demo_bad(d, NULL, "interrupted");
+    enum err err = demo_process_run(out, w->word, CALL_SECONDS, &interrupted);
+    if (err == OK) return true;
+    if (err == ERR_CANCELLED) return demo_bad(d, NULL, "interrupted");
+    if (err == ERR_NOT_READY)
+        return demo_bad(d, node, "`perigee %s %s` did not end within %d s", w->word[0], w->word[1],
+                        CALL_SECONDS);
+    return demo_bad(d, node, "`perigee %s` could not be run: %s", w->word[0], err_text(err));
+}
+
+static bool keep_answer(struct demo *d, struct demo_node *node, json_t **answer, char *line,
+                        const struct words *w)
+{
+    if (answer == NULL) return true;
+    *answer = json_loads(line, JSON_REJECT_DUPLICATES, NULL);
+    if (json_is_object(*answer)) return true;
+    json_decref(*answer);
+    *answer = NULL;
+    return demo_bad(d, node, "`perigee %s` printed no JSON object but: %.200s", w->word[0], line);
+}
+
+bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const char *words, ...)
+{
+    struct words w;
+    struct demo_output out;
+    va_list rest;
+    va_start(rest, words);
+    bool good = make_words(&w, node, words, rest);
+    va_end(rest);
+    if (answer != NULL) *answer = NULL;
+    if (!good) return demo_bad(d, NULL, "too many words for `perigee %s`", words);
+    good = execute(d, node, &out, &w);
+    if (good && out.code != EXIT_OK)
+        good = demo_bad(d, node, "`perigee %s` of %s exited %d: %.600s", words,
+                        node != NULL ? node->name : "nobody", out.code, out.err);
+    if (good) good = keep_answer(d, node, answer, last_line(out.out), &w);
+    demo_output_free(&out);
+    return good;
+}
+
+static bool check_refusal(struct demo *d, struct demo_node *node, const char *reason, char **detail,
+                          struct demo_output *out, const char *words)
+{
+    json_t *problem = json_loads(last_line(out->err), 0, NULL);
+    const bool same = strcmp(demo_text(problem, "reason"), reason) == 0;
+    if (out->code != EXIT_REFUSED || !same) {
+        json_decref(problem);
+        return demo_bad(d, node, "`perigee %s` exited %d, expected 1 with reason %s: %.600s", words,
+                        out->code, reason, out->code == EXIT_OK ? out->out : out->err);
+    }
+    if (detail != NULL) *detail = strdup(demo_text(problem, "detail"));
+    json_decref(problem);
+    return true;
+}
+
+bool demo_refused(struct demo *d, struct demo_node *node, const char *reason, char **detail,
+                  const char *words, ...)
+{
+    struct words w;
+    struct demo_output out;
+    va_list rest;
+    va_start(rest, words);
+    bool good = make_words(&w, node, words, rest);
+    va_end(rest);
+    if (detail != NULL) *detail = NULL;
+    if (!good) return demo_bad(d, NULL, "too many words for `perigee %s`", words);
+    good = execute(d, node, &out, &w) && check_refusal(d, node, reason, detail, &out, words);
+    demo_output_free(&out);
+    return good;
+}
+
+/* --- Questions ------------------------------------------------------------------------------------------------------ */
+
+static void pause_ms(long ms)
+{
+    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
+    (void)nanosleep(&t, NULL);
+}
+
+static bool ask_once(const struct demo *d, struct demo_node *node, const char *path,
+                     demo_predicate *predicate, const void *context, char seen[CALL_TEXT_MAX])
+{
+    int status = 0;
+    json_t *answer = NULL;
+    enum err err = http_call(node->socket, "GET", path, NULL, &status, &answer);
+    bool holds = err == OK && status == 200 && predicate(d, answer, context);
+    if (!holds) {
+        char *text = answer == NULL ? NULL : json_dumps(answer, JSON_COMPACT);
+        (void)snprintf(seen, CALL_TEXT_MAX, "%s", text != NULL ? text : err_text(err));
+        free(text);
+    }
+    json_decref(answer);
+    return holds;
+}
+
+bool demo_await(struct demo *d, struct demo_node *node, const char *path, demo_predicate *predicate,
+                const void *context, int seconds)
+{
+    const long end = demo_now_ms() + seconds * 1000L;
+    char seen[CALL_TEXT_MAX] = "";
+    int code = 0;
+    for (;;) {
+        if (demo_interrupted()) return demo_bad(d, NULL, "interrupted");
+        if (ask_once(d, node, path, predicate, context, seen)) return true;
+        if (node->pid > 0 && demo_process_ended(node->pid, &code)) {
+            node->pid = 0;
+            return demo_bad(d, node, "the node of %s ended with exit code %d", node->name, code);
+        }
+        if (demo_now_ms() >= end)
+            return demo_bad(d, node, "not within %d s at %s: GET %s says %s", seconds, node->name, path,
+                            seen);
+        pause_ms(CALL_POLL_MS);
+    }
+}
+
+bool demo_await_all(struct demo *d, const char *path, demo_predicate *predicate, const void *context,
+                    int seconds)
+{
+    for (uint32_t i = 0; i < d->node_count; i++)
+        if (!demo_await(d, &d->node[i], path, predicate, context, seconds)) return false;
+    return true;
+}
