@@ -68,9 +68,8 @@ static void add_workers(struct selection *s, const struct registry *r, const str
         union body body;
         bool mine = t->kind == KIND_WORKERS && body_decode(&body, KIND_WORKERS, t->vote[0]->body) == OK &&
                     span_equal(body.WORKERS.name, w->workers) && tally_count(r, t) >= tally_needed(r, t);
-        if (!mine) continue;
-        add_tally(s, r, t); /* the first decided one is the set in force */
-        return;
+        if (mine)
+            add_tally(s, r, t); /* should there be several, which is in force is the registry's to say */
     }
 }
 
