@@ -20,11 +20,10 @@ static void log_line(cyaml_log_t level, void *context, const char *format, va_li
     if (vsnprintf(line, sizeof line, format, arguments) < 0) return;
     line[strcspn(line, "\n")] = 0;
     const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
-    const char *place = strstr(line, "in ");
-    if (strstr(line, "(line: ") == NULL) place = NULL;
-    if (place == NULL && reason->what[0] == 0) (void)snprintf(reason->what, sizeof reason->what, "%s", text);
-    if (place != NULL && reason->where[0] == 0)
-        (void)snprintf(reason->where, sizeof reason->where, "%.100s", place);
+    if (strncmp(text, "  in ", 5) == 0 && reason->where[0] == 0)
+        (void)snprintf(reason->where, sizeof reason->where, "%.100s", text + 2);
+    if (reason->what[0] == 0 && strcmp(text, "Backtrace:") != 0) /* some errors have no line of their own */
+        (void)snprintf(reason->what, sizeof reason->what, "%s", text);
 }
 
 static cyaml_config_t make_config(struct yaml_reason *reason)

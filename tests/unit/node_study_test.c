@@ -213,10 +213,10 @@ static void run_select(struct totals *t, const struct study *s, const char *path
 static void cohort_through_its_select(void **state)
 {
     char folder[] = "/tmp/perigee_study_XXXXXX", path[PATH_MAX], notice[PATH_MAX + 8];
-    struct study *s = load(CARDIO);
     static struct totals t;
     (void)state;
     if (!have_duckdb()) skip();
+    struct study *s = load(CARDIO);
     assert_non_null(mkdtemp(folder));
     s->synthetic->rows = 4000;
     assert_int_equal(study_make_files(s, folder, fault, sizeof fault), OK);
@@ -251,11 +251,11 @@ static const char *heart_folder(void)
 static void heart_through_its_select(void **state)
 {
     static const uint64_t positives[4] = {139, 106, 115, 149};
-    struct study *s = load(HEART);
     static struct totals t;
     uint64_t pressures = 0, cell[6] = {0};
     (void)state;
     if (heart_folder() == NULL || !have_duckdb()) skip();
+    struct study *s = load(HEART);
     for (unsigned i = 0; i < 4; i++) {
         char path[PATH_MAX];
         assert_int_equal(study_file(path, s, i, heart_folder()), OK);
@@ -277,11 +277,11 @@ static void heart_through_its_select(void **state)
 static void heart_without_duckdb(void **state)
 {
     static struct csv reader;
-    struct study *s = load(HEART);
     struct schema schema;
     struct meta meta;
     (void)state;
     if (heart_folder() == NULL) skip();
+    struct study *s = load(HEART);
     study_schema(&schema, s);
     study_meta(&meta, s);
     for (unsigned i = 0; i < 4; i++) {
