@@ -20,10 +20,11 @@ static void log_line(cyaml_log_t level, void *context, const char *format, va_li
     if (vsnprintf(line, sizeof line, format, arguments) < 0) return;
     line[strcspn(line, "\n")] = 0;
     const char *text = strncmp(line, "Load: ", 6) == 0 ? line + 6 : line;
-    if (strncmp(text, "  in ", 5) == 0 && reason->where[0] == 0)
+    const bool place = strncmp(text, "  in ", 5) == 0;
+    if (strcmp(text, "Backtrace:") == 0) return;
+    if (place && reason->where[0] == 0)
         (void)snprintf(reason->where, sizeof reason->where, "%.100s", text + 2);
-    if (reason->what[0] == 0 && strcmp(text, "Backtrace:") != 0) /* some errors have no line of their own */
-        (void)snprintf(reason->what, sizeof reason->what, "%s", text);
+    if (!place && reason->what[0] == 0) (void)snprintf(reason->what, sizeof reason->what, "%s", text);
 }
 
 static cyaml_config_t make_config(struct yaml_reason *reason)

@@ -19,7 +19,7 @@
 enum { ROWS = 10000, SILOS = 4 };
 
 struct row {
-    char id[16];
+    char id[COHORT_LINE_BYTES_MAX];
     int age, bp, egfr;
     double creatinine;
     bool male, has_bp, has_creatinine, has_egfr, diabetes, has_diabetes, outcome;
