@@ -23,6 +23,7 @@ enum exit_code { EXIT_OK = 0, EXIT_REFUSED = 1, EXIT_UNREACHABLE = 2, EXIT_USAGE
     X("op", "register", command_op_register, "--data DIR FILE", "as a steward, register an op template")     \
     X("op", "list", command_op_list, "--data DIR", "registered ops")                                         \
     X("workers", "register", command_workers_register, "--data DIR --name NAME MEASUREMENT...", "as a steward, accept enclave worker measurements") \
+    X("workers", "measure", command_workers_measure, "", "the measurement of this program's enclave worker")  \
     X("asset", "register", command_asset_register, "--data DIR FILE", "register an asset described in YAML (no content)") \
     X("asset", "list", command_asset_list, "--data DIR", "assets this node knows")                           \
     X("asset", "bind", command_asset_bind, "--data DIR --asset DT --workflow HASH --manifest HASH", "bind an already sealed content to another workflow") \

@@ -1,4 +1,7 @@
 #include "node/client.h"
+#include "node/measure.h"
+
+#include <stdio.h>
 
 enum { MEASUREMENT_COUNT_MAX = 16 };
 
@@ -23,4 +26,22 @@ int command_workers_register(int argc, char **argv)
         client_post(&c, &answer, json_pack("{s:s, s:o}", "name", name, "measurements", list), "/v1/workers");
     if (code != EXIT_OK) return code;
     return client_done(&c, answer, "signed worker set %s; it counts when s stewards have", name);
+}
+
+int command_workers_measure(int argc, char **argv)
+{
+    bool json = false;
+    const struct argument option[] = {{"--json", NULL, &json}};
+    struct arguments a = {option, 1, 0, 0, 0, NULL};
+    struct hash32 measurement;
+    char text[65];
+    if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
+    enum err err = measure_self(&measurement);
+    if (err != OK) {
+        (void)fprintf(stderr, "perigee workers measure: %s\n", err_text(err));
+        return EXIT_REFUSED;
+    }
+    hex_encode(text, measurement.bytes, 32);
+    (void)printf(json ? "{\"measurement\":\"%s\"}\n" : "%s\n", text);
+    return EXIT_OK;
 }

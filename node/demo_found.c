@@ -180,15 +180,10 @@ static bool register_op(struct demo *d, uint32_t index)
 /* What runs in the sandbox is this very program: its hash is what the stewards accept. */
 static bool register_workers(struct demo *d)
 {
-    struct demo_output out;
-    const char *const words[] = {"enclave-worker", "--measure", NULL};
-    const volatile int never = 0;
-    enum err err = demo_process_run(&out, words, FOUND_SECONDS, &never);
-    if (err == OK) (void)snprintf(d->measurement, sizeof d->measurement, "%.64s", out.out);
-    const int code = out.code;
-    demo_output_free(&out);
-    if (err != OK || code != 0 || strlen(d->measurement) != 64)
-        return demo_bad(d, NULL, "`perigee enclave-worker --measure` gave no measurement");
+    json_t *answer = NULL;
+    if (!demo_call(d, NULL, &answer, "workers measure", NULL)) return false;
+    (void)snprintf(d->measurement, sizeof d->measurement, "%s", demo_text(answer, "measurement"));
+    json_decref(answer);
     for (uint32_t i = 0; i < demo_majority(d); i++)
         if (!demo_call(d, &d->node[i], NULL, "workers register --name default", d->measurement, NULL))
             return false;
