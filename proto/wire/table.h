@@ -110,7 +110,7 @@
     F(BYTES, releases, 24576)                                                                                \
     F(BYTES, commits, 20480)                                                                                 \
     F(BYTES, ending, 1024)                                                                                   \
-    F(BYTES, output, 20480)
+    F(BYTES, output, 40960)
 
 /* --- Ephemeral records: newest per author and subject replaces, never proof ------------------------------------------- */
 #define BODY_ADVERT(F)                                                                                       \
