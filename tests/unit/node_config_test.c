@@ -110,6 +110,21 @@ static void refusals_say_why(void **state)
     }
 }
 
+/* The example in the tree says what it says: shown values are the defaults. */
+static void example_is_read(void **state)
+{
+    struct config *c = NULL;
+    (void)state;
+    enum err err = config_load(&c, PERIGEE_SOURCE_DIR "/configs/node.yaml", fault, sizeof fault);
+    if (err != OK) fail_msg("%s", fault);
+    assert_int_equal(c->peers_count, 1);
+    assert_int_equal(c->compute->enclaves, 1);
+    assert_int_equal(c->compute->memory_mb, 2048);
+    assert_int_equal(c->compute->threads, 2);
+    assert_int_equal(c->store->map_gb, 64);
+    config_free(c);
+}
+
 static void absent_and_large(void **state)
 {
     struct config *c = NULL;
@@ -125,7 +140,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(empty_is_defaults),  cmocka_unit_test(compute_has_defaults),
         cmocka_unit_test(everything_is_read), cmocka_unit_test(refusals_say_why),
-        cmocka_unit_test(absent_and_large),
+        cmocka_unit_test(example_is_read),    cmocka_unit_test(absent_and_large),
     };
     int fd = mkstemp(path);
     if (fd < 0) return 1;
