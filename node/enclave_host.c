@@ -135,9 +135,15 @@ static void worker_say_end(struct host_worker *w)
     if (!w->stopping) host_log(w->host, line);
 }
 
-static void kill_worker(struct host_worker *w)
+/* The whole group: bubblewrap's inner processes do not follow the outer one while they are being set up. */
+static void kill_group(const struct host_worker *w)
 {
-    if (w->started && !w->exited) (void)uv_process_kill(&w->process, SIGKILL);
+    (void)kill(-(pid_t)w->process.pid, SIGKILL);
+}
+
+static void kill_worker(const struct host_worker *w)
+{
+    if (w->started && !w->exited) kill_group(w);
 }
 
 static void on_gone_late(uv_timer_t *timer)
@@ -172,6 +178,9 @@ static void on_process_exit(uv_process_t *process, int64_t status, int number)
     w->exit_signal = number;
     w->host->exit_status = status;
     w->host->exit_signal = number;
+    if (!w->ended)
+        kill_group(
+            w); /* somebody in it still holds the socket; the group's number is not free before all left */
     worker_say_end(w);
     worker_check_gone(w);
 }
@@ -299,11 +308,13 @@ static enum err worker_spawn(struct host_worker *w, const struct sandbox_command
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&w->errors},
         {.flags = both, .data.stream = (uv_stream_t *)&w->socket},
     };
+    /* Detached is a session of its own, not a life of its own: see kill_group and --die-with-parent. */
     uv_process_options_t options = {.exit_cb = on_process_exit,
                                     .file = command->argv[0],
                                     .args = (char **)command->argv,
                                     .env = environment,
                                     .cwd = "/",
+                                    .flags = UV_PROCESS_DETACHED,
                                     .stdio = stdio,
                                     .stdio_count = HANDLES};
     int result = uv_spawn(w->host->options.loop, &w->process, &options);

@@ -14,7 +14,7 @@
  *
  * A residual: bubblewrap and seccomp protect the host from the worker and the data from what the worker runs. The machine's
  * administrator stands outside; evidence of this driver is `simulated` and says so.
- * Threads: sandbox_command_make any; sandbox_enter once, from the first thread. Errors: ERR_UNAVAILABLE and a line for
+ * Threads: sandbox_command_make any; the others once, from the first thread. Errors: ERR_UNAVAILABLE and a line for
  * people in `why`, which depends on no data. */
 #ifndef PERIGEE_NODE_SANDBOX_H
 #define PERIGEE_NODE_SANDBOX_H
@@ -52,7 +52,9 @@ struct sandbox_command {
     bool overflow;
 };
 
-/* bubblewrap is PERIGEE_BWRAP when that is set and not empty, and then nothing else; else the first `bwrap` of PATH.
+/* To be started in a session, and so a process group, of its own: --die-with-parent binds bubblewrap's processes to each
+ * other only once they are set up, so whoever ends a worker kills the group (enclave_host.c).
+ * bubblewrap is PERIGEE_BWRAP when that is set and not empty, and then nothing else; else the first `bwrap` of PATH.
  * ERR_UNAVAILABLE also when a file of the spec cannot be read; ERR_TOO_LARGE. */
 MUST_USE enum err sandbox_command_make(struct sandbox_command *out, const struct sandbox_spec *spec,
                                        char *why, size_t why_len);
@@ -62,7 +64,9 @@ struct sandbox_limits {
     uint64_t file_bytes;   /* largest memfd */
 };
 
-/* Check the outer wall, put up the inner one, and check that too. There is no way back. Load every library first. */
+/* Check the outer wall: the first thing a worker does. Closes every descriptor but the standard three and the socket. */
+MUST_USE enum err sandbox_check(char *why, size_t why_len);
+/* Put up the inner wall and check that too. There is no way back. Load every library first. */
 MUST_USE enum err sandbox_enter(const struct sandbox_limits *limits, char *why, size_t why_len);
 
 #endif

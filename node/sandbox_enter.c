@@ -123,6 +123,12 @@ static enum err check_outer(char *why, size_t why_len)
     return OK;
 }
 
+enum err sandbox_check(char *why, size_t why_len)
+{
+    if (!descriptors_are_closed()) return refuse(why, why_len, "descriptors of the node could not be closed");
+    return check_outer(why, why_len);
+}
+
 /* --- Limits ------------------------------------------------------------------------------------------------------------- */
 
 static bool limit(int resource, uint64_t value)
@@ -310,8 +316,7 @@ static enum err check_inner(char *why, size_t why_len)
 
 enum err sandbox_enter(const struct sandbox_limits *limits, char *why, size_t why_len)
 {
-    if (!descriptors_are_closed()) return refuse(why, why_len, "descriptors of the node could not be closed");
-    TRY(check_outer(why, why_len));
+    TRY(check_outer(why, why_len)); /* whoever forgot to ask is told now */
     if (!set_limits(limits)) return refuse(why, why_len, "the worker's limits could not be set");
     if (prctl(PR_GET_DUMPABLE, 0, 0, 0, 0) != 0) return refuse(why, why_len, "the worker is still dumpable");
     if (!load_filter()) return refuse(why, why_len, "the system-call filter could not be loaded");

@@ -255,6 +255,7 @@ static enum err prepare(struct process *p, char *why, size_t why_len)
 {
     const struct duckdb *api;
     struct sandbox_limits limits = {p->options.memory_bytes, p->options.memory_bytes};
+    TRY(sandbox_check(why, why_len));
     TRY(crypto_init());
     TRY(measure_self(&p->options.measurement));
     TRY(duckdb_load(&api, why, why_len)); /* a library cannot be loaded once the walls are up */

@@ -220,6 +220,21 @@ static void host(struct world_run *r, struct span frame)
     }
 }
 
+void world_run_take(struct world_run *r, struct span frame)
+{
+    ASSERT(frame.len > 0);
+    host(r, frame);
+}
+
+bool world_run_next(struct world_run *r, struct span *frame)
+{
+    if (r->head == r->tail) return false;
+    const struct world_queued *next = &r->queue[r->head++ % WORLD_EFFECTS_MAX];
+    ASSERT(next->type == ENCLAVE_FRAME);
+    *frame = next->bytes;
+    return true;
+}
+
 /* --- Executor -------------------------------------------------------------------------------------------------------- */
 
 static void do_keys(struct world_run *r, uint64_t token)

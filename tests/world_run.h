@@ -65,5 +65,9 @@ void world_run_start(struct world_run *r);
 bool world_run_drive(struct world_run *r, uint32_t ticks);
 /* Give the enclave a frame, as its host. */
 void world_run_frame(struct world_run *r, struct span frame);
+/* For an enclave in another process: take a frame from it, and the next one for it (false: none). The machine in `r` then
+ * has no part in it. */
+void world_run_take(struct world_run *r, struct span frame);
+bool world_run_next(struct world_run *r, struct span *frame);
 
 #endif

@@ -133,7 +133,7 @@ static int inside(char **argv)
     char why[SANDBOX_WHY_BYTES] = "";
     struct sandbox_limits limits = {(uint64_t)MEMORY_MB << 20, 1 << 20};
     (void)printf("environment=%s\n", getenv("PATH") != NULL ? getenv("PATH") : "none");
-    if (sandbox_enter(&limits, why, sizeof why) != OK) {
+    if (sandbox_check(why, sizeof why) != OK || sandbox_enter(&limits, why, sizeof why) != OK) {
         (void)printf("refused: %s\n", why);
         return 9;
     }
