@@ -261,7 +261,10 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_RESTORE_RECORD: ingest_restore(c, event->bytes); break;
     case EVENT_RESTORE_PROMISE: on_restore_promise(c, event); break;
     case EVENT_READY: c->ready = true; break;
-    case EVENT_PEER_UP: sync_peer_up(c, event->peer); break;
+    case EVENT_PEER_UP:
+        sync_peer_up(c, event->peer);
+        c->advert_next_ns = 0; /* adverts are kept by nobody: who was away has none, and could not release to us */
+        break;
     case EVENT_PEER_DOWN: sync_peer_down(c, event->peer); break;
     case EVENT_MESSAGE: on_message(c, event); break;
     case EVENT_STORED:
