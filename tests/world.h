@@ -23,7 +23,8 @@ enum {
 
 /* The wall clock when the first record is made; each record is a millisecond later. */
 #define WORLD_START_MS UINT64_C(1767225600000)
-extern uint64_t world_start_ms; /* that, unless set otherwise before world_new: a worker process reads a real clock */
+extern uint64_t
+    world_start_ms; /* that, unless set otherwise before world_new: a worker process reads a real clock */
 extern const uint32_t world_rows[WORLD_DATASETS]; /* rows of CSV in each dataset */
 
 struct world_node {
