@@ -91,8 +91,8 @@ static bool execute(struct demo *d, struct demo_node *node, struct demo_output *
     if (err == OK) return true;
     if (err == ERR_CANCELLED) return demo_bad(d, NULL, "interrupted");
     if (err == ERR_NOT_READY)
-        return demo_bad(d, node, "`perigee %s %s` did not end within %d s", w->word[0], w->word[1],
-                        CALL_SECONDS);
+        return demo_bad(d, node, "`perigee %s %s` did not end within %d s; so far: %.300s", w->word[0],
+                        w->word[1], CALL_SECONDS, out->out != NULL ? out->out : "");
     return demo_bad(d, node, "`perigee %s` could not be run: %s", w->word[0], err_text(err));
 }
 
