@@ -28,6 +28,7 @@ static enum err load_charter(struct registry *r, struct span bytes)
 
 static enum err allocate(struct registry *r, struct arena *arena);
 static bool tally_decided(const struct registry *r, const struct tally *t);
+static const struct member *find_member(const struct registry *r, struct node_id node);
 
 enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
                       struct span charter)
@@ -153,7 +154,8 @@ struct verdict registry_check_author(const struct registry *r, struct node_id au
     const struct frozen *f = find_frozen(r, author);
     if (f != NULL) return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
     if (find_gap(r, author) < r->gap_count) return verdict_refuse(REFUSAL_GAP, author.bytes);
-    return last_seq(r, author) == UINT64_MAX ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    bool member = last_seq(r, author) == UINT64_MAX && find_member(r, author) != NULL;
+    return member ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
 }
 
 struct verdict registry_check_record(const struct registry *r, const struct record *record)
@@ -161,12 +163,18 @@ struct verdict registry_check_record(const struct registry *r, const struct reco
     return registry_counts(r, record) ? VERDICT_OK : registry_check_author(r, record->header.author);
 }
 
+static bool before_freeze(const struct registry *r, const struct record *record)
+{
+    const struct frozen *f = find_frozen(r, record->header.author);
+    return f == NULL || record->header.seq < f->seq;
+}
+
+/* Asks for membership too: who is no member any more, because those who admitted it count no more, never was one. */
 bool registry_counts(const struct registry *r, const struct record *record)
 {
     struct node_id author = record->header.author;
-    const struct frozen *f = find_frozen(r, author);
-    if (f != NULL && record->header.seq >= f->seq) return false;
-    return find_gap(r, author) == r->gap_count && record->header.seq <= last_seq(r, author);
+    return before_freeze(r, record) && find_gap(r, author) == r->gap_count &&
+           record->header.seq <= last_seq(r, author) && find_member(r, author) != NULL;
 }
 
 static bool tally_by_custodians(enum kind kind)
@@ -192,8 +200,8 @@ uint32_t tally_count(const struct registry *r, const struct tally *t)
     if (r->charter == NULL) return 0;
     for (uint32_t i = 0; i < t->author_count; i++) {
         struct node_id author = t->vote[i]->header.author;
-        bool negative = t->kind == KIND_REMOVAL;
-        if (eligible(r, t->kind, author) && (negative || registry_counts(r, t->vote[i]))) count++;
+        bool counts = t->kind == KIND_REMOVAL ? before_freeze(r, t->vote[i]) : registry_counts(r, t->vote[i]);
+        if (counts && eligible(r, t->kind, author)) count++;
     }
     return count;
 }
@@ -227,7 +235,7 @@ static bool may_open_tally(const struct registry *r, struct node_id author)
     return opened < CAP_TALLIES / (r->charter->steward_count + r->charter->custodian_count);
 }
 
-/* Add one eligible author's voice. A repetition by the same author changes nothing. *row is the tally. */
+/* Add one eligible author's voice, once. *row is the tally. */
 static struct verdict tally_add(struct registry *r, uint32_t *row, bool *fresh, const struct record *record)
 {
     struct node_id author = record->header.author;
@@ -246,8 +254,12 @@ static struct verdict tally_add(struct registry *r, uint32_t *row, bool *fresh, 
         r->tally_count++;
     }
     struct tally *t = &r->tally[*row];
-    for (uint32_t i = 0; i < t->author_count; i++)
-        if (ID_EQUAL(t->vote[i]->header.author, record->header.author)) return VERDICT_OK;
+    for (uint32_t i = 0; i < t->author_count; i++) {
+        if (!ID_EQUAL(t->vote[i]->header.author, author)) continue;
+        /* Removals act out of turn: the earlier voice is the one a freeze may leave standing. */
+        if (record->header.seq < t->vote[i]->header.seq) t->vote[i] = record;
+        return VERDICT_OK;
+    }
     if (t->author_count == CAP_STEWARDS) return verdict_refuse(REFUSAL_FULL, NULL);
     t->vote[t->author_count++] = record;
     return VERDICT_OK;

@@ -7,7 +7,8 @@
  *  - a frozen author (equivocation) counts only below the seq it is frozen at, and all its approvals and grants are void;
  *  - an author with a gap counts nowhere until it is closed: what is missing may be a revocation;
  *  - a decided removal ends a member at its last seq and voids its approvals and grants. Custodians and stewards are
- *    removed by another charter only. Votes for a removal count whatever gaps or freezes;
+ *    removed by another charter only. Votes for a removal count whatever gaps;
+ *  - nothing counts of who is not a member, also when it was one until those who admitted it were frozen;
  *  - what could not take a revocation because it is full voids all approvals and grants of that owner instead;
  *  - one mechanism decides charters, members, ops, committees, endorsements, removals and worker sets: enough distinct
  *    eligible authors of one kind and one body hash (struct tally).
