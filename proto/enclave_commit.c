@@ -120,9 +120,9 @@ static void on_ending_signed(struct enclave *e, const struct work *work, const s
 static void sign_ending(struct enclave *e)
 {
     struct buffer b = enclave_buffer(e, CAP_BODY_BYTES);
-    pack_array(&b, 2 * e->workflow->reader_count);
-    for (uint32_t i = 0; i < e->workflow->reader_count; i++) {
-        pack_bin(&b, ID_SPAN(e->workflow->reader[i]));
+    pack_array(&b, 2 * e->reader_count);
+    for (uint32_t i = 0; i < e->reader_count; i++) {
+        pack_bin(&b, ID_SPAN(e->reader[i]));
         pack_bin(&b, e->reader_box[i]);
     }
     if (b.overflow) {
@@ -141,7 +141,7 @@ static void on_output_sealed(struct enclave *e, const struct work *work, const s
         return;
     }
     if (!enclave_keep(e, &e->reader_box[work->index], event->bytes)) return;
-    if (++e->readers_sealed == e->workflow->reader_count) sign_ending(e);
+    if (++e->readers_sealed == e->reader_count) sign_ending(e);
 }
 
 void enclave_committed(struct enclave *e)
@@ -152,10 +152,10 @@ void enclave_committed(struct enclave *e)
     struct buffer plain = enclave_buffer(e, 32 + e->output.len);
     buffer_put(&plain, ID_SPAN(e->salt));
     buffer_put(&plain, e->output);
-    for (uint32_t i = 0; i < e->workflow->reader_count; i++) {
-        const struct member *m = registry_member(e->bundle->registry, e->workflow->reader[i]);
+    for (uint32_t i = 0; i < e->reader_count; i++) {
+        const struct member *m = registry_member(e->bundle->registry, e->reader[i]);
         ASSERT(m != NULL); /* checked before anything was asked for */
-        struct hash32 context = output_box_context(e->run, e->workflow->reader[i]);
+        struct hash32 context = output_box_context(e->run, e->reader[i]);
         struct enclave_effect *effect = enclave_ask(e, ENCLAVE_SEAL, on_output_sealed, i);
         effect->kem = m->kem;
         effect->bytes = buffer_span(&plain);

@@ -42,18 +42,27 @@ static bool receipt_fits(const struct enclave *e)
     const struct charter *charter = registry_charter(e->bundle->registry);
     size_t heads = (size_t)HEAD_BYTES * run_input_count(&e->bundle->run->body);
     size_t releases = charter->t * (RELEASE_BYTES + heads), commits = charter->q * (COMMIT_BYTES + heads);
-    size_t outputs = e->workflow->reader_count * ((size_t)OUTPUT_BYTES + e->workflow->output_bytes_max);
+    size_t outputs = e->reader_count * ((size_t)OUTPUT_BYTES + e->workflow->output_bytes_max);
     size_t all =
         releases + commits + outputs + e->bundle->ids.len + e->certificate_bytes.len + RECEIPT_FIXED_BYTES;
     return releases <= RELEASES_MAX && commits <= COMMITS_MAX && outputs <= OUTPUTS_MAX &&
            all <= CAP_BODY_BYTES;
 }
 
+/* The output goes to the requester of this run and to the readers its workflow names, each once. */
+static void list_readers(struct enclave *e)
+{
+    struct node_id requester = e->bundle->run->record->header.author;
+    e->reader[e->reader_count++] = requester;
+    for (uint32_t i = 0; i < e->workflow->reader_count; i++)
+        if (!ID_EQUAL(e->workflow->reader[i], requester)) e->reader[e->reader_count++] = e->workflow->reader[i];
+}
+
 static struct verdict check_readers(const struct enclave *e)
 {
-    for (uint32_t i = 0; i < e->workflow->reader_count; i++)
-        if (registry_member(e->bundle->registry, e->workflow->reader[i]) == NULL)
-            return verdict_refuse(REFUSAL_NOT_MEMBER, e->workflow->reader[i].bytes);
+    for (uint32_t i = 0; i < e->reader_count; i++)
+        if (registry_member(e->bundle->registry, e->reader[i]) == NULL)
+            return verdict_refuse(REFUSAL_NOT_MEMBER, e->reader[i].bytes);
     return VERDICT_OK;
 }
 
@@ -67,6 +76,7 @@ static struct verdict judge(struct enclave *e, struct span bundle)
         return verdict_refuse(REFUSAL_UNKNOWN_RUN, e->run.bytes);
     e->workflow = e->bundle->workflow->workflow;
     v = check_certificate(e);
+    list_readers(e);
     if (v.refusal == REFUSAL_NONE) v = check_readers(e);
     if (v.refusal == REFUSAL_NONE && !receipt_fits(e)) v = verdict_refuse(REFUSAL_FULL, NULL);
     return v;

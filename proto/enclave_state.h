@@ -117,7 +117,9 @@ struct enclave {
     struct hash32 salt, commitment, core_hash;
     struct span output, core, releases, commits, ending, outputs;
     struct signature core_signature;
-    struct span reader_box[CAP_REQUESTERS];
+    struct node_id reader[CAP_REQUESTERS + 1]; /* the requester, then whom else the workflow names */
+    uint32_t reader_count;
+    struct span reader_box[CAP_REQUESTERS + 1];
     uint32_t readers_sealed;
 };
 
