@@ -173,10 +173,8 @@ static bool tell(struct demo *d, uint32_t last)
     return true;
 }
 
-int demo_perform(struct demo *d, uint32_t last)
+static int finish(struct demo *d, bool good)
 {
-    (void)demo_interrupted(); /* from here on Ctrl-C ends it in order */
-    bool good = make_dir(d) && demo_study_open(d) && tell(d, last);
     if (good && d->options.stay) stay(d);
     if (good) good = demo_nodes_stop(d);
     demo_nodes_kill(d);
@@ -184,6 +182,18 @@ int demo_perform(struct demo *d, uint32_t last)
     d->study = NULL;
     remove_dir(d);
     return good ? EXIT_OK : EXIT_REFUSED;
+}
+
+int demo_perform(struct demo *d, uint32_t last)
+{
+    (void)demo_interrupted(); /* from here on Ctrl-C ends it in order */
+    return finish(d, make_dir(d) && demo_study_open(d) && tell(d, last));
+}
+
+int demo_perform_with(struct demo *d, bool (*last)(struct demo *d, void *context), void *context)
+{
+    (void)demo_interrupted();
+    return finish(d, make_dir(d) && demo_study_open(d) && tell(d, 4) && last(d, context));
 }
 
 /* --- The command ---------------------------------------------------------------------------------------------------- */

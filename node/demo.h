@@ -27,7 +27,8 @@ struct demo_node {
 
 struct demo_options {
     const char *study, *data, *keep;
-    uint64_t rows; /* per silo of a synthetic study; 0: as the study says */
+    uint64_t rows;  /* per silo of a synthetic study; 0: as the study says */
+    uint32_t slots; /* each approval allows, and the budget covers: 0: as the study says */
     bool stay, json, quiet;
 };
 
@@ -110,5 +111,7 @@ struct demo_node *demo_algorithm(struct demo *d);
 
 /* All of it: makes the directory, runs the story up to `last` (1..7), and always cleans up. An exit code. */
 int demo_perform(struct demo *d, uint32_t last);
+/* Chapters up to the approvals (4), then `last`, then cleaning up. For benchmarks. An exit code. */
+int demo_perform_with(struct demo *d, bool (*last)(struct demo *d, void *context), void *context);
 
 #endif

@@ -2,6 +2,7 @@
 #include "node/demo.h"
 
 #include "node/file.h"
+#include "node/yaml_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -43,6 +44,18 @@ static bool make_files(struct demo *d)
     return find_files(d, d->dir);
 }
 
+/* More runs than the study allows need a budget that covers them. */
+static bool allow_slots(struct demo *d)
+{
+    char budget[32];
+    if (d->options.slots == 0) return true;
+    (void)snprintf(budget, sizeof budget, "%u", 2 * d->options.slots); /* each run costs less than 2 */
+    d->study->slots = d->options.slots;
+    free(d->study->budget);
+    d->study->budget = yaml_file_text(budget);
+    return d->study->budget != NULL || demo_bad(d, NULL, "out of memory");
+}
+
 bool demo_study_open(struct demo *d)
 {
     char fault[512] = "", path[PATH_MAX];
@@ -51,6 +64,7 @@ bool demo_study_open(struct demo *d)
     if (d->options.study != NULL) (void)snprintf(path, sizeof path, "%s", d->options.study);
     enum err err = study_load(&d->study, path, fault, sizeof fault);
     if (err != OK) return demo_bad(d, NULL, "%s", fault[0] != 0 ? fault : err_text(err));
+    if (!allow_slots(d)) return false;
     demo_nodes_name(d);
     if (d->options.data != NULL) return find_files(d, d->options.data);
     return d->study->synthetic != NULL ? make_files(d)

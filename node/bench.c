@@ -1,0 +1,114 @@
+#include "node/bench.h"
+
+#include "crypto/secret.h"
+#include "gpu/bench.h"
+#include "node/arguments.h"
+#include "node/closest.h"
+#include "node/command.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { SUMS_ROWS = 4 << 20, SUMS_GROUPS = 64 };
+
+static const struct {
+    const char *name;
+    enum err (*run)(const struct bench *b);
+} benches[] = {{"ingest", bench_ingest}, {"shares", bench_shares}, {"sums", bench_sums}, {"run", bench_run}};
+enum { BENCH_COUNT = sizeof benches / sizeof benches[0] };
+
+/* --- Tools ---------------------------------------------------------------------------------------------------------- */
+
+double bench_now(void)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
+}
+
+uint32_t bench_cores(void)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    return cores < 1 ? 1 : cores > 64 ? 64 : (uint32_t)cores;
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+double bench_median(double *values, uint32_t count)
+{
+    qsort(values, count, sizeof values[0], by_value);
+    return values[count / 2];
+}
+
+void bench_print(const struct bench *b, const char *name, double value, const char *unit, double ratio,
+                 const char *against)
+{
+    if (b->json)
+        (void)printf("{\"name\":\"%s\",\"value\":%.6g,\"unit\":\"%s\",\"ratio\":%.4g,\"against\":\"%s\"}\n",
+                     name, value, unit, ratio, against);
+    else
+        (void)printf("%s %.6g %s %.3f %s\n", name, value, unit, ratio, against);
+    (void)fflush(stdout);
+}
+
+/* --- The gate's sums (gpu/bench.h measures, here they are printed) ---------------------------------------------------- */
+
+enum err bench_sums(const struct bench *b)
+{
+    struct bench_group_sums r;
+    TRY(bench_group_sums(&r, SUMS_ROWS, SUMS_GROUPS));
+    bench_print(b, "group_sums_cpu", (double)r.row_count / r.cpu_seconds / 1e6, "Mrows/s",
+                r.cpu_read_seconds / r.cpu_seconds, "reading_the_same_bytes");
+    if (!r.cuda) return OK;
+    const double kernel = (double)r.cuda_kernel_bytes / r.cuda_kernel_seconds;
+    const double copy = (double)r.cuda_copy_bytes / r.cuda_copy_seconds;
+    bench_print(b, "group_sums_cuda", (double)r.row_count / r.cuda_kernel_seconds / 1e6, "Mrows/s",
+                kernel / copy, "device_copy_bandwidth");
+    return OK;
+}
+
+/* --- The command ---------------------------------------------------------------------------------------------------- */
+
+static int unknown(const char *name)
+{
+    struct closest closest = closest_to(name);
+    (void)fprintf(stderr, "perigee bench: no benchmark \"%s\"; there are", name);
+    for (int i = 0; i < BENCH_COUNT; i++) {
+        (void)fprintf(stderr, " %s", benches[i].name);
+        closest_offer(&closest, benches[i].name);
+    }
+    (void)fprintf(stderr, "%s%s\n", closest.best != NULL ? "; did you mean " : "",
+                  closest.best != NULL ? closest.best : "");
+    return EXIT_USAGE;
+}
+
+static int run_one(const struct bench *b, int index)
+{
+    enum err err = benches[index].run(b);
+    if (err == OK) return EXIT_OK;
+    (void)fprintf(stderr, "perigee bench: %s: %s\n", benches[index].name, err_text(err));
+    return EXIT_REFUSED;
+}
+
+int command_bench(int argc, char **argv)
+{
+    struct bench b = {false};
+    const char *name = NULL;
+    const struct argument option[] = {{"--json", NULL, &b.json}};
+    struct arguments a = {option, 1, 0, 1, 0, &name};
+    int code = EXIT_OK;
+    if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
+    if (crypto_init() != OK) return EXIT_REFUSED;
+    for (int i = 0; i < BENCH_COUNT; i++) {
+        if (name != NULL && strcmp(name, benches[i].name) == 0) return run_one(&b, i);
+        if (name == NULL && run_one(&b, i) != EXIT_OK) code = EXIT_REFUSED;
+    }
+    return name == NULL ? code : unknown(name);
+}

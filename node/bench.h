@@ -1,0 +1,31 @@
+/* bench: figures as ratios of something bare measured in the same run, one line each: name value unit ratio against.
+ * Rules: medians of BENCH_ROUNDS, both sides interleaved in one process, so that a busy machine slows both. A ratio is value
+ * over its limit; for times with a fixed budget it is the time over the budget. Nothing is warmed up out of sight.
+ * Threads: the commands' own. */
+#ifndef PERIGEE_NODE_BENCH_H
+#define PERIGEE_NODE_BENCH_H
+
+#include "proto/base/err.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+enum { BENCH_ROUNDS = 5 };
+
+struct bench {
+    bool json;
+};
+void bench_print(const struct bench *b, const char *name, double value, const char *unit, double ratio,
+                 const char *against);
+/* Sorts. */
+double bench_median(double *values, uint32_t count);
+double bench_now(void); /* seconds, monotonic */
+uint32_t bench_cores(void);
+
+/* One benchmark each; errors are said on stderr. */
+MUST_USE enum err bench_ingest(const struct bench *b); /* P3: records decoded, checked, verified, stored */
+MUST_USE enum err bench_shares(const struct bench *b); /* P7: one share release, one combine at t = 5 */
+MUST_USE enum err bench_run(const struct bench *b);    /* P13: request to signed output, seven processes */
+MUST_USE enum err bench_sums(const struct bench *b);   /* the gate's group sums */
+
+#endif
