@@ -38,10 +38,13 @@ const struct http_route api_routes[] = {
 
 /* --- Reading requests ------------------------------------------------------------------------------------------------- */
 
-static const json_t *member(const struct http_request *q, struct http_reply *r, const char *name, const char *expected)
+static const json_t *member(const struct http_request *q, struct http_reply *r, const char *name,
+                            const char *expected)
 {
     const json_t *value = q->body != NULL ? json_object_get(q->body, name) : NULL;
-    if (value == NULL) http_problem(r, 400, "missing-field", "expected member \"%s\" (%s) in the body; it is absent", name, expected);
+    if (value == NULL)
+        http_problem(r, 400, "missing-field", "expected member \"%s\" (%s) in the body; it is absent", name,
+                     expected);
     return value;
 }
 
@@ -66,12 +69,15 @@ bool api_hash(const struct http_request *q, struct http_reply *r, const char *na
     return false;
 }
 
-bool api_uint(const struct http_request *q, struct http_reply *r, const char *name, uint64_t max, uint64_t *out)
+bool api_uint(const struct http_request *q, struct http_reply *r, const char *name, uint64_t max,
+              uint64_t *out)
 {
     const json_t *value = member(q, r, name, "number");
     if (value == NULL) return false;
-    if (!json_is_integer(value) || json_integer_value(value) < 0 || (uint64_t)json_integer_value(value) > max) {
-        http_problem(r, 400, "out-of-range", "\"%s\" must be a whole number from 0 to %llu", name, (unsigned long long)max);
+    if (!json_is_integer(value) || json_integer_value(value) < 0 ||
+        (uint64_t)json_integer_value(value) > max) {
+        http_problem(r, 400, "out-of-range", "\"%s\" must be a whole number from 0 to %llu", name,
+                     (unsigned long long)max);
         return false;
     }
     *out = (uint64_t)json_integer_value(value);
@@ -94,8 +100,8 @@ bool api_dt(const struct http_request *q, struct http_reply *r, const char *name
     return false;
 }
 
-bool api_hash_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max, uint8_t *out,
-                   uint32_t *count)
+bool api_hash_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
+                   uint8_t *out, uint32_t *count)
 {
     const json_t *list = member(q, r, name, "list of hashes");
     if (list == NULL) return false;
@@ -105,14 +111,17 @@ bool api_hash_list(const struct http_request *q, struct http_reply *r, const cha
         const char *text = json_string_value(json_array_get(list, i));
         good = text != NULL && hex_decode(out + (size_t)i * 32, 32, span_text(text)) == OK;
     }
-    if (!good) http_problem(r, 400, "syntax", "\"%s\" must list 1 to %u hashes of 64 lower-case hex digits", name, max);
+    if (!good)
+        http_problem(r, 400, "syntax", "\"%s\" must list 1 to %u hashes of 64 lower-case hex digits", name,
+                     max);
     return good;
 }
 
 bool api_param_hash(const struct http_request *q, struct http_reply *r, int index, uint8_t out[32])
 {
     if (hex_decode(out, 32, span_text(q->param[index])) == OK) return true;
-    http_problem(r, 400, "syntax", "expected 64 lower-case hex digits in the path; came \"%.80s\"", q->param[index]);
+    http_problem(r, 400, "syntax", "expected 64 lower-case hex digits in the path; came \"%.80s\"",
+                 q->param[index]);
     return false;
 }
 
@@ -126,7 +135,10 @@ json_t *api_hex(const void *bytes, size_t len)
     return json_string(text);
 }
 
-json_t *api_hex32(const uint8_t bytes[32]) { return api_hex(bytes, 32); }
+json_t *api_hex32(const uint8_t bytes[32])
+{
+    return api_hex(bytes, 32);
+}
 
 json_t *api_dt_text(struct dt dt)
 {
@@ -138,7 +150,10 @@ json_t *api_dt_text(struct dt dt)
     return json_string(text);
 }
 
-json_t *api_span(struct span text) { return json_stringn((const char *)text.data, text.len); }
+json_t *api_span(struct span text)
+{
+    return json_stringn((const char *)text.data, text.len);
+}
 
 json_t *api_roles(uint32_t roles)
 {
@@ -176,7 +191,8 @@ json_t *api_organisation(struct daemon *d, struct node_id node)
 
 static int refusal_status(enum refusal r)
 {
-    bool passes = r == REFUSAL_CONSORTIUM_FORMING || r == REFUSAL_ISOLATED || r == REFUSAL_FULL || r == REFUSAL_TIMEOUT;
+    bool passes =
+        r == REFUSAL_CONSORTIUM_FORMING || r == REFUSAL_ISOLATED || r == REFUSAL_FULL || r == REFUSAL_TIMEOUT;
     bool unknown = r == REFUSAL_WORKFLOW || r == REFUSAL_ASSET || r == REFUSAL_UNKNOWN_RUN;
     return passes ? 503 : unknown ? 404 : r == REFUSAL_MALFORMED ? 400 : 409;
 }
@@ -192,13 +208,19 @@ void api_refuse(struct daemon *d, struct http_reply *r, struct verdict v)
     if (ID_IS_ZERO(v.subject))
         http_problem(r, status, refusal_name(v.refusal), "%s", refusal_text(v.refusal));
     else if (m != NULL)
-        http_problem(r, status, refusal_name(v.refusal), "%s (%.*s)", refusal_text(v.refusal), (int)m->organisation.len,
-                     (const char *)m->organisation.data);
+        http_problem(r, status, refusal_name(v.refusal), "%s (%.*s)", refusal_text(v.refusal),
+                     (int)m->organisation.len, (const char *)m->organisation.data);
     else
         http_problem(r, status, refusal_name(v.refusal), "%s (%s)", refusal_text(v.refusal), subject);
 }
 
-struct answer_to { struct daemon *daemon; struct http_reply *reply; const char *name; json_t *id; bool record; };
+struct answer_to {
+    struct daemon *daemon;
+    struct http_reply *reply;
+    const char *name;
+    json_t *id;
+    bool record;
+};
 
 static void on_answer(void *context, struct verdict verdict, struct hash32 id)
 {
@@ -215,7 +237,8 @@ static void on_answer(void *context, struct verdict verdict, struct hash32 id)
     free(a);
 }
 
-static void command(struct daemon *d, struct http_reply *r, const struct command *c, const char *name, json_t *id, bool record)
+static void command(struct daemon *d, struct http_reply *r, const struct command *c, const char *name,
+                    json_t *id, bool record)
 {
     struct answer_to *a = malloc(sizeof *a);
     if (a == NULL) {
@@ -237,7 +260,8 @@ void api_author(struct daemon *d, struct http_reply *r, enum kind kind, const vo
         json_decref(id);
         http_problem(r, 400, "too-large", "the record's body must fit %d bytes", CAP_BODY_BYTES);
     } else {
-        struct command c = {.type = COMMAND_AUTHOR, .kind = kind, .body = buffer_span(&b), .expires_ms = expires_ms};
+        struct command c = {
+            .type = COMMAND_AUTHOR, .kind = kind, .body = buffer_span(&b), .expires_ms = expires_ms};
         command(d, r, &c, name, id, true);
     }
     free(bytes);

@@ -7,10 +7,11 @@
 /* Request members. Each returns false after it has answered 400 with what was expected. `out` spans borrow. */
 bool api_text(const struct http_request *q, struct http_reply *r, const char *name, struct span *out);
 bool api_hash(const struct http_request *q, struct http_reply *r, const char *name, uint8_t out[32]);
-bool api_uint(const struct http_request *q, struct http_reply *r, const char *name, uint64_t max, uint64_t *out);
+bool api_uint(const struct http_request *q, struct http_reply *r, const char *name, uint64_t max,
+              uint64_t *out);
 bool api_dt(const struct http_request *q, struct http_reply *r, const char *name, struct dt *out);
-bool api_hash_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max, uint8_t *out,
-                   uint32_t *count);
+bool api_hash_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
+                   uint8_t *out, uint32_t *count);
 /* Path parameters and query members. */
 bool api_param_hash(const struct http_request *q, struct http_reply *r, int index, uint8_t out[32]);
 bool api_parse_dt(struct dt *out, const char *text);
@@ -20,7 +21,7 @@ json_t *api_hex32(const uint8_t bytes[32]);
 json_t *api_dt_text(struct dt dt);
 json_t *api_span(struct span text);
 json_t *api_roles(uint32_t roles);
-json_t *api_epsilon(uint64_t nano);          /* "1.5" */
+json_t *api_epsilon(uint64_t nano); /* "1.5" */
 json_t *api_organisation(struct daemon *d, struct node_id node);
 
 /* Answer with the refusal: 409, or 503 for those that pass by themselves. */
@@ -33,10 +34,10 @@ void api_command(struct daemon *d, struct http_reply *r, const struct command *c
 
 /* Handlers, by file. */
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
-api_handler api_status, api_consortium, api_consortium_sign, api_keygen, api_members, api_member_request, api_member_admit,
-    api_ops, api_op_register, api_workers_register;
-api_handler api_assets, api_asset_register, api_asset_bind, api_workflows, api_workflow, api_workflow_publish, api_grant,
-    api_approvals, api_approve, api_jobs, api_job_post, api_job_endorse;
+api_handler api_status, api_consortium, api_consortium_sign, api_keygen, api_members, api_member_request,
+    api_member_admit, api_ops, api_op_register, api_workers_register;
+api_handler api_assets, api_asset_register, api_asset_bind, api_workflows, api_workflow, api_workflow_publish,
+    api_grant, api_approvals, api_approve, api_jobs, api_job_post, api_job_endorse;
 api_handler api_runs, api_run_request, api_run, api_run_receipt;
 
 #endif

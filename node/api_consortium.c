@@ -22,8 +22,8 @@ static json_t *committee_state(const struct registry *r)
 {
     const struct committee *k = registry_committee(r);
     if (k == NULL) return json_null();
-    return json_pack("{s:i, s:o, s:o}", "epoch", (int)k->body.epoch, "key_a", api_hex32(k->body.key_a.bytes), "key_b",
-                     api_hex32(k->body.key_b.bytes));
+    return json_pack("{s:i, s:o, s:o}", "epoch", (int)k->body.epoch, "key_a", api_hex32(k->body.key_a.bytes),
+                     "key_b", api_hex32(k->body.key_b.bytes));
 }
 
 static json_t *keygen_state(struct core *core)
@@ -34,7 +34,8 @@ static json_t *keygen_state(struct core *core)
     enum keygen_phase phase = core_keygen(core, &missing);
     json_t *list = json_array();
     for (uint32_t i = 0; i < c->custodian_count; i++)
-        if ((missing >> i & 1) != 0) json_array_append_new(list, api_span(c->member[c->custodian[i]].organisation));
+        if ((missing >> i & 1) != 0)
+            json_array_append_new(list, api_span(c->member[c->custodian[i]].organisation));
     return json_pack("{s:s, s:o}", "phase", phases[phase], "missing", list);
 }
 
@@ -43,8 +44,8 @@ static json_t *peers_state(struct daemon *d)
     json_t *list = json_array();
     const struct peer_view *p;
     for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
-        json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "node", api_hex32(p->node.bytes), "organisation",
-                                              api_organisation(d, p->node), "up", p->up));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "node", api_hex32(p->node.bytes),
+                                              "organisation", api_organisation(d, p->node), "up", p->up));
     return list;
 }
 
@@ -54,15 +55,17 @@ static json_t *store_state(struct daemon *d)
     if (store_status(daemon_store(d), &s) != OK) return json_null();
     return json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "used_bytes", (json_int_t)s.used_bytes, "map_bytes",
                      (json_int_t)s.map_bytes, "blobs", (json_int_t)s.entries[STORE_BLOB], "quarantined",
-                     (json_int_t)s.quarantined, "batches", (json_int_t)s.batches, "syncs", (json_int_t)s.syncs);
+                     (json_int_t)s.quarantined, "batches", (json_int_t)s.batches, "syncs",
+                     (json_int_t)s.syncs);
 }
 
 static json_t *links_state(struct daemon *d)
 {
     struct links_status s;
     daemon_link_status(d, &s);
-    return json_pack("{s:i, s:i, s:i, s:I, s:I}", "up", (int)s.up, "accepted", (int)s.accepted, "refused", (int)s.refused,
-                     "bytes_in", (json_int_t)s.bytes_in, "bytes_out", (json_int_t)s.bytes_out);
+    return json_pack("{s:i, s:i, s:i, s:I, s:I}", "up", (int)s.up, "accepted", (int)s.accepted, "refused",
+                     (int)s.refused, "bytes_in", (json_int_t)s.bytes_in, "bytes_out",
+                     (json_int_t)s.bytes_out);
 }
 
 void api_status(const struct http_request *q, struct http_reply *reply)
@@ -97,9 +100,10 @@ void api_consortium(const struct http_request *q, struct http_reply *reply)
     struct daemon *d = q->context;
     struct registry *r = core_registry(daemon_core(d));
     const struct charter *c = registry_charter_bytes(r);
-    http_answer(reply, 200, json_pack("{s:o, s:o, s:o, s:o}", "consortium", api_hex32(daemon_home(d)->consortium.bytes),
-                                      "charter", api_span(c->bytes), "state", charter_state(r), "committee",
-                                      committee_state(r)));
+    http_answer(reply, 200,
+                json_pack("{s:o, s:o, s:o, s:o}", "consortium", api_hex32(daemon_home(d)->consortium.bytes),
+                          "charter", api_span(c->bytes), "state", charter_state(r), "committee",
+                          committee_state(r)));
 }
 
 void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
@@ -123,9 +127,9 @@ void api_keygen(const struct http_request *q, struct http_reply *reply)
 
 static json_t *member_json(struct registry *r, const struct member *m)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:i}", "node", api_hex32(m->node.bytes), "organisation", api_span(m->organisation),
-                     "jurisdiction", api_span(m->jurisdiction), "roles", api_roles(m->roles), "signatures",
-                     m->tally != NULL ? (int)tally_count(r, m->tally) : 0);
+    return json_pack("{s:o, s:o, s:o, s:o, s:i}", "node", api_hex32(m->node.bytes), "organisation",
+                     api_span(m->organisation), "jurisdiction", api_span(m->jurisdiction), "roles",
+                     api_roles(m->roles), "signatures", m->tally != NULL ? (int)tally_count(r, m->tally) : 0);
 }
 
 void api_members(const struct http_request *q, struct http_reply *reply)
@@ -136,13 +140,14 @@ void api_members(const struct http_request *q, struct http_reply *reply)
     json_t *members = json_array(), *requests = json_array();
     const struct member *m;
     const struct join_request *j;
-    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++) json_array_append_new(members, member_json(r, m));
+    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++)
+        json_array_append_new(members, member_json(r, m));
     for (uint32_t i = 0; (j = core_join_at(core, i)) != NULL; i++) {
         if (registry_member(r, j->author) != NULL) continue;
-        json_array_append_new(requests,
-                              json_pack("{s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes), "organisation",
-                                        api_span(j->body.organisation), "jurisdiction", api_span(j->body.jurisdiction),
-                                        "roles", api_roles((uint32_t)j->body.roles)));
+        json_array_append_new(requests, json_pack("{s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes),
+                                                  "organisation", api_span(j->body.organisation),
+                                                  "jurisdiction", api_span(j->body.jurisdiction), "roles",
+                                                  api_roles((uint32_t)j->body.roles)));
     }
     http_answer(reply, 200, json_pack("{s:o, s:o}", "members", members, "requests", requests));
 }
@@ -161,8 +166,13 @@ static enum err own_card(struct charter_member *out, struct arena *arena, const 
 
 static void join_with(struct daemon *d, struct http_reply *reply, const struct charter_member *card)
 {
-    struct body_JOIN body = {.node = card->node, .organisation = card->organisation, .jurisdiction = card->jurisdiction,
-                             .roles = card->roles, .kem = card->kem, .dkg = card->dkg, .approval = card->approval};
+    struct body_JOIN body = {.node = card->node,
+                             .organisation = card->organisation,
+                             .jurisdiction = card->jurisdiction,
+                             .roles = card->roles,
+                             .kem = card->kem,
+                             .dkg = card->dkg,
+                             .approval = card->approval};
     uint8_t bytes[4096];
     struct buffer b = BUFFER_OF(bytes);
     body_encode(&b, KIND_JOIN, &body);
@@ -170,7 +180,8 @@ static void join_with(struct daemon *d, struct http_reply *reply, const struct c
         http_problem(reply, 400, "too-large", "card.json does not fit a join request");
         return;
     }
-    api_command(d, reply, &(struct command){.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)});
+    api_command(d, reply,
+                &(struct command){.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)});
 }
 
 void api_member_request(const struct http_request *q, struct http_reply *reply)
@@ -186,7 +197,9 @@ void api_member_request(const struct http_request *q, struct http_reply *reply)
     if (own_card(&card, &arena, daemon_home(d)) == OK)
         join_with(d, reply, &card);
     else
-        http_problem(reply, 409, "card", "expected a member card in card.json of the data directory; make it with `perigee init`");
+        http_problem(
+            reply, 409, "card",
+            "expected a member card in card.json of the data directory; make it with `perigee init`");
     free(memory);
 }
 
@@ -201,7 +214,8 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
         api_author(d, reply, KIND_MEMBER, &j->body, 0, NULL, NULL);
         return;
     }
-    http_problem(reply, 404, "no-request", "no join request of this node is waiting; it asks with `perigee member request`");
+    http_problem(reply, 404, "no-request",
+                 "no join request of this node is waiting; it asks with `perigee member request`");
 }
 
 /* --- Ops and workers ---------------------------------------------------------------------------------------------------- */
@@ -217,10 +231,10 @@ void api_ops(const struct http_request *q, struct http_reply *reply)
         if (t->kind != KIND_OP || body_decode(&body, KIND_OP, t->vote[0]->body) != OK) continue;
         struct hash32 hash = sha256(body.document);
         const struct op *op = registry_op(r, hash);
-        json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:i, s:b}", "op", api_hex32(hash.bytes), "name",
-                                              op != NULL ? api_span(op->name) : json_null(), "signatures",
-                                              (int)tally_count(r, t), "needed", (int)tally_needed(r, t), "registered",
-                                              op != NULL));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:i, s:b}", "op", api_hex32(hash.bytes),
+                                              "name", op != NULL ? api_span(op->name) : json_null(),
+                                              "signatures", (int)tally_count(r, t), "needed",
+                                              (int)tally_needed(r, t), "registered", op != NULL));
     }
     http_answer(reply, 200, json_pack("{s:o}", "ops", list));
 }

@@ -4,7 +4,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-static struct registry *registry_of(const struct http_request *q) { return core_registry(daemon_core(q->context)); }
+static struct registry *registry_of(const struct http_request *q)
+{
+    return core_registry(daemon_core(q->context));
+}
 
 /* --- Assets ------------------------------------------------------------------------------------------------------------ */
 
@@ -13,9 +16,10 @@ static json_t *contents_json(const struct registry *r, const struct asset *a)
     json_t *list = json_array();
     for (uint32_t next = a->bindings_plus_one; next != 0;) {
         const struct binding *b = registry_binding_at(r, next - 1);
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:o}", "compose", api_hex32(b->compose.bytes), "content",
-                                              api_hex32(b->content.bytes), "manifest", api_hex32(b->manifest.bytes),
-                                              "policy", api_span(b->policy->bytes)));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o, s:o, s:o}", "compose", api_hex32(b->compose.bytes),
+                                        "content", api_hex32(b->content.bytes), "manifest",
+                                        api_hex32(b->manifest.bytes), "policy", api_span(b->policy->bytes)));
         next = b->next_plus_one;
     }
     return list;
@@ -74,7 +78,8 @@ static enum err parse_policy(void *out, struct arena *arena, struct span bytes, 
     return OK;
 }
 
-static bool checked_document(struct http_reply *reply, const char *what, parse_document *parse, struct span bytes, void *out)
+static bool checked_document(struct http_reply *reply, const char *what, parse_document *parse,
+                             struct span bytes, void *out)
 {
     enum { MEMORY = 4 << 20 };
     void *memory = calloc(1, MEMORY);
@@ -86,7 +91,8 @@ static bool checked_document(struct http_reply *reply, const char *what, parse_d
     }
     free(memory);
     if (err != OK)
-        http_problem(reply, 400, err_name(err), "%s refused at %s: expected %s", what, fault.path[0] != 0 ? fault.path : "the top",
+        http_problem(reply, 400, err_name(err), "%s refused at %s: expected %s", what,
+                     fault.path[0] != 0 ? fault.path : "the top",
                      fault.expected[0] != 0 ? fault.expected : err_text(err));
     return err == OK;
 }
@@ -108,7 +114,9 @@ void api_asset_register(const struct http_request *q, struct http_reply *reply)
 static const struct asset *asset_of(const struct http_request *q, struct http_reply *reply, struct dt dt)
 {
     const struct asset *a = registry_asset(registry_of(q), dt);
-    if (a == NULL) http_problem(reply, 404, "unknown-asset", "no such asset is registered here: `perigee asset list` shows them");
+    if (a == NULL)
+        http_problem(reply, 404, "unknown-asset",
+                     "no such asset is registered here: `perigee asset list` shows them");
     return a;
 }
 
@@ -120,7 +128,8 @@ void api_asset_bind(const struct http_request *q, struct http_reply *reply)
         http_problem(reply, 400, "syntax", "expected a token \"dt:perigee:<64 hex>\" in the path");
         return;
     }
-    if (!api_hash(q, reply, "compose", body.compose.bytes) || !api_hash(q, reply, "content", body.content.bytes) ||
+    if (!api_hash(q, reply, "compose", body.compose.bytes) ||
+        !api_hash(q, reply, "content", body.content.bytes) ||
         !api_hash(q, reply, "manifest", body.manifest.bytes) || !api_text(q, reply, "policy", &body.policy))
         return;
     if (!checked_document(reply, "policy/1", parse_policy, body.policy, &policy)) return;
@@ -133,7 +142,9 @@ void api_asset_bind(const struct http_request *q, struct http_reply *reply)
 
 /* --- Workflows ------------------------------------------------------------------------------------------------------------- */
 
-struct approval_tally { uint32_t approved, needed; };
+struct approval_tally {
+    uint32_t approved, needed;
+};
 
 static json_t *approval_json(struct daemon *d, const struct registry *r, const struct workflow *w,
                              const struct workflow_input *input, struct approval_tally *tally)
@@ -141,16 +152,17 @@ static json_t *approval_json(struct daemon *d, const struct registry *r, const s
     const struct asset *a = registry_asset(r, input->dt);
     struct approval_view v = {NULL, false, false};
     if (a != NULL) v = registry_approval(r, a, w->hash, 0, daemon_wall_ms());
-    const char *state = a == NULL             ? "unregistered"
-                        : v.approval == NULL  ? "waiting"
-                        : v.revoked           ? "revoked"
-                        : v.expired           ? "expired"
-                                              : "approved";
+    const char *state = a == NULL            ? "unregistered"
+                        : v.approval == NULL ? "waiting"
+                        : v.revoked          ? "revoked"
+                        : v.expired          ? "expired"
+                                             : "approved";
     bool live = v.approval != NULL && !v.revoked && !v.expired;
     tally->approved += live;
     tally->needed++;
-    json_t *body = json_pack("{s:o, s:o, s:o, s:s}", "owner", api_hex32(input->owner.bytes), "organisation",
-                             api_organisation(d, input->owner), "dataset", api_dt_text(input->dt), "state", state);
+    json_t *body =
+        json_pack("{s:o, s:o, s:o, s:s}", "owner", api_hex32(input->owner.bytes), "organisation",
+                  api_organisation(d, input->owner), "dataset", api_dt_text(input->dt), "state", state);
     if (v.approval != NULL) {
         json_object_set_new(body, "slot_first", json_integer((json_int_t)v.approval->body.slot_first));
         json_object_set_new(body, "slot_last", json_integer((json_int_t)v.approval->body.slot_last));
@@ -163,9 +175,9 @@ static json_t *job_json(struct daemon *d, const struct registry *r, const struct
 {
     const struct charter *c = registry_charter_bytes(r);
     return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i}", "job", api_hex32(j->record->id.bytes), "compose",
-                     api_hex32(j->body.compose.bytes), "app", api_dt_text(j->body.app), "task", api_span(j->body.task),
-                     "provider", api_organisation(d, j->record->header.author), "endorsements",
-                     (int)registry_endorsements(r, j), "needed", (int)c->s);
+                     api_hex32(j->body.compose.bytes), "app", api_dt_text(j->body.app), "task",
+                     api_span(j->body.task), "provider", api_organisation(d, j->record->header.author),
+                     "endorsements", (int)registry_endorsements(r, j), "needed", (int)c->s);
 }
 
 static json_t *workflow_summary(struct daemon *d, const struct registry *r, const struct published *p)
@@ -175,10 +187,11 @@ static json_t *workflow_summary(struct daemon *d, const struct registry *r, cons
     for (uint32_t i = 0; i < p->workflow->input_count; i++)
         json_array_append_new(approvals, approval_json(d, r, p->workflow, &p->workflow->input[i], &tally));
     const struct job *job = registry_job(r, p->workflow->hash);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "compose", api_hex32(p->workflow->hash.bytes), "app",
-                     api_dt_text(p->workflow->app_id), "name", api_span(p->workflow->name), "provider",
-                     api_organisation(d, p->provider), "approvals", approvals, "approved", (int)tally.approved, "needed",
-                     (int)tally.needed, "job", job != NULL ? job_json(d, r, job) : json_null());
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "compose",
+                     api_hex32(p->workflow->hash.bytes), "app", api_dt_text(p->workflow->app_id), "name",
+                     api_span(p->workflow->name), "provider", api_organisation(d, p->provider), "approvals",
+                     approvals, "approved", (int)tally.approved, "needed", (int)tally.needed, "job",
+                     job != NULL ? job_json(d, r, job) : json_null());
 }
 
 void api_workflows(const struct http_request *q, struct http_reply *reply)
@@ -192,12 +205,14 @@ void api_workflows(const struct http_request *q, struct http_reply *reply)
 }
 
 /* The last workflow of the same app that this owner approved, for the diff. */
-static const struct workflow *approved_before(const struct registry *r, const struct workflow *w, const struct asset *a)
+static const struct workflow *approved_before(const struct registry *r, const struct workflow *w,
+                                              const struct asset *a)
 {
     for (uint32_t next = a->approvals_plus_one; next != 0;) {
         const struct approval *p = registry_approval_at(r, next - 1);
         const struct published *old = registry_workflow(r, p->body.compose);
-        if (old != NULL && !ID_EQUAL(old->workflow->hash, w->hash) && ID_EQUAL(old->workflow->app_id, w->app_id))
+        if (old != NULL && !ID_EQUAL(old->workflow->hash, w->hash) &&
+            ID_EQUAL(old->workflow->app_id, w->app_id))
             return old->workflow;
         next = p->next_plus_one;
     }
@@ -289,7 +304,8 @@ void api_grant(const struct http_request *q, struct http_reply *reply)
     if (!api_uint(q, reply, "slots_max", UINT32_MAX, &body.slots_max)) return;
     if (!api_text(q, reply, "epsilon_max", &epsilon)) return;
     if (!parse_epsilon((const char *)epsilon.data, &body.epsilon_max)) {
-        http_problem(reply, 400, "syntax", "epsilon_max must be a decimal like \"1.5\" with at most nine places");
+        http_problem(reply, 400, "syntax",
+                     "epsilon_max must be a decimal like \"1.5\" with at most nine places");
         return;
     }
     body.ops = span_make(ops, (size_t)count * 32);
@@ -298,7 +314,11 @@ void api_grant(const struct http_request *q, struct http_reply *reply)
 
 /* --- Approvals ----------------------------------------------------------------------------------------------------------------- */
 
-struct approving { struct daemon *daemon; struct http_reply *reply; struct body_APPROVAL body; };
+struct approving {
+    struct daemon *daemon;
+    struct http_reply *reply;
+    struct body_APPROVAL body;
+};
 
 static void on_approval_signed(void *context, enum err err, struct span output)
 {
@@ -327,7 +347,8 @@ static bool same_text(const struct workflow *w, const struct body_APPROVAL *body
 void api_approve(const struct http_request *q, struct http_reply *reply)
 {
     struct body_APPROVAL body = {.delta = 0};
-    if (!api_dt(q, reply, "dataset", &body.dataset) || !api_hash(q, reply, "compose", body.compose.bytes)) return;
+    if (!api_dt(q, reply, "dataset", &body.dataset) || !api_hash(q, reply, "compose", body.compose.bytes))
+        return;
     if (!api_uint(q, reply, "slot_first", UINT32_MAX, &body.slot_first)) return;
     if (!api_uint(q, reply, "slot_last", UINT32_MAX, &body.slot_last)) return;
     if (!api_hash(q, reply, "text_hash", body.text.bytes)) return;
@@ -337,7 +358,8 @@ void api_approve(const struct http_request *q, struct http_reply *reply)
         return;
     }
     if (!same_text(p->workflow, &body)) {
-        http_problem(reply, 409, "text", "text_hash is not the hash of this recipe's text for this dataset: read it again");
+        http_problem(reply, 409, "text",
+                     "text_hash is not the hash of this recipe's text for this dataset: read it again");
         return;
     }
     struct approving *a = malloc(sizeof *a);
@@ -349,7 +371,8 @@ void api_approve(const struct http_request *q, struct http_reply *reply)
     body.cost = p->workflow->epsilon_nano;
     *a = (struct approving){q->context, reply, body};
     const struct home *home = daemon_home(q->context);
-    struct crypto_job job = {.op = CRYPTO_SIGN, .hash = approval_sign_hash(home->consortium, home->node, &a->body, 0)};
+    struct crypto_job job = {.op = CRYPTO_SIGN,
+                             .hash = approval_sign_hash(home->consortium, home->node, &a->body, 0)};
     daemon_keyed(q->context, &job, on_approval_signed, a);
 }
 
@@ -360,10 +383,11 @@ void api_approvals(const struct http_request *q, struct http_reply *reply)
     const struct approval *p;
     for (uint32_t i = 0; (p = registry_approval_at(r, i)) != NULL; i++)
         json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "record", api_hex32(p->record->id.bytes), "owner",
-                            api_organisation(q->context, p->record->header.author), "dataset", api_dt_text(p->body.dataset),
-                            "compose", api_hex32(p->body.compose.bytes), "slot_first", (json_int_t)p->body.slot_first,
-                            "slot_last", (json_int_t)p->body.slot_last, "epsilon_per_slot", api_epsilon(p->body.cost)));
+            list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "record", api_hex32(p->record->id.bytes),
+                            "owner", api_organisation(q->context, p->record->header.author), "dataset",
+                            api_dt_text(p->body.dataset), "compose", api_hex32(p->body.compose.bytes),
+                            "slot_first", (json_int_t)p->body.slot_first, "slot_last",
+                            (json_int_t)p->body.slot_last, "epsilon_per_slot", api_epsilon(p->body.cost)));
     http_answer(reply, 200, json_pack("{s:o}", "approvals", list));
 }
 
@@ -374,7 +398,8 @@ void api_jobs(const struct http_request *q, struct http_reply *reply)
     const struct registry *r = registry_of(q);
     json_t *list = json_array();
     const struct job *j;
-    for (uint32_t i = 0; (j = registry_job_at(r, i)) != NULL; i++) json_array_append_new(list, job_json(q->context, r, j));
+    for (uint32_t i = 0; (j = registry_job_at(r, i)) != NULL; i++)
+        json_array_append_new(list, job_json(q->context, r, j));
     http_answer(reply, 200, json_pack("{s:o}", "jobs", list));
 }
 

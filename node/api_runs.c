@@ -6,7 +6,10 @@
 #include <string.h>
 #include <sys/mman.h>
 
-static struct registry *registry_of(const struct http_request *q) { return core_registry(daemon_core(q->context)); }
+static struct registry *registry_of(const struct http_request *q)
+{
+    return core_registry(daemon_core(q->context));
+}
 
 static const struct run_entry *find_run(const struct http_request *q, struct http_reply *reply)
 {
@@ -22,14 +25,16 @@ static json_t *run_json(struct daemon *d, const struct run_entry *run)
     struct run_view view;
     struct run_id id;
     memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
-    json_t *body = json_pack("{s:o, s:o, s:I, s:o, s:b}", "run", api_hex32(id.bytes), "compose",
-                             api_hex32(run->body.compose.bytes), "slot", (json_int_t)run->body.slot, "requester",
-                             api_organisation(d, run->record->header.author), "receipt", run->receipt != NULL);
+    json_t *body =
+        json_pack("{s:o, s:o, s:I, s:o, s:b}", "run", api_hex32(id.bytes), "compose",
+                  api_hex32(run->body.compose.bytes), "slot", (json_int_t)run->body.slot, "requester",
+                  api_organisation(d, run->record->header.author), "receipt", run->receipt != NULL);
     if (!core_run(daemon_core(d), id, &view)) return body;
     json_t *phases = json_object();
     for (uint32_t s = 0; s < RUN_STATE_COUNT; s++)
         if (view.entered_ms[s] != 0)
-            json_object_set_new(phases, run_state_name((enum run_state)s), json_integer((json_int_t)view.entered_ms[s]));
+            json_object_set_new(phases, run_state_name((enum run_state)s),
+                                json_integer((json_int_t)view.entered_ms[s]));
     json_object_set_new(body, "state", json_string(run_state_name(view.state)));
     json_object_set_new(body, "reason", json_string(refusal_name(view.verdict.refusal)));
     json_object_set_new(body, "detail", json_string(refusal_text(view.verdict.refusal)));
@@ -45,7 +50,8 @@ void api_runs(const struct http_request *q, struct http_reply *reply)
     const struct registry *r = registry_of(q);
     json_t *list = json_array();
     const struct run_entry *run;
-    for (uint32_t i = 0; (run = registry_run_at(r, i)) != NULL; i++) json_array_append_new(list, run_json(q->context, run));
+    for (uint32_t i = 0; (run = registry_run_at(r, i)) != NULL; i++)
+        json_array_append_new(list, run_json(q->context, run));
     http_answer(reply, 200, json_pack("{s:o}", "runs", list));
 }
 
@@ -54,8 +60,11 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
     struct command command = {.type = COMMAND_RUN, .kind = KIND_RUN};
     uint64_t life_ms = 3600000;
     if (!api_hash(q, reply, "compose", command.compose.bytes)) return;
-    if (json_object_get(q->body, "slot") != NULL && !api_uint(q, reply, "slot", UINT32_MAX, &command.slot)) return;
-    if (json_object_get(q->body, "expires_in_ms") != NULL && !api_uint(q, reply, "expires_in_ms", 86400000, &life_ms)) return;
+    if (json_object_get(q->body, "slot") != NULL && !api_uint(q, reply, "slot", UINT32_MAX, &command.slot))
+        return;
+    if (json_object_get(q->body, "expires_in_ms") != NULL &&
+        !api_uint(q, reply, "expires_in_ms", 86400000, &life_ms))
+        return;
     command.expires_ms = daemon_wall_ms() + life_ms;
     api_command(q->context, reply, &command);
 }
@@ -106,7 +115,8 @@ static void open_output(const struct http_request *q, struct http_reply *reply, 
     *o = (struct opening){q->context, reply, run, then};
     struct node_id self = daemon_home(q->context)->node;
     struct span box = SPAN_NONE;
-    if (run->receipt != NULL && body_decode(body, KIND_RECEIPT, run->receipt->body) == OK) box = own_box(&body->RECEIPT, self);
+    if (run->receipt != NULL && body_decode(body, KIND_RECEIPT, run->receipt->body) == OK)
+        box = own_box(&body->RECEIPT, self);
     if (box.len > 0) {
         struct hash32 context = HASH_FRAMED("perigee/output-box/v1", ID_SPAN(run->record->id), ID_SPAN(self));
         struct crypto_job job = {.op = CRYPTO_OPEN, .box = box, .context = ID_SPAN(context)};
@@ -121,7 +131,8 @@ static void open_output(const struct http_request *q, struct http_reply *reply, 
 static void answer_run(struct opening *o, struct span plain)
 {
     json_t *body = run_json(o->daemon, o->run), *output = NULL;
-    if (plain.len > 32) output = json_loadb((const char *)plain.data + 32, plain.len - 32, JSON_REJECT_DUPLICATES, NULL);
+    if (plain.len > 32)
+        output = json_loadb((const char *)plain.data + 32, plain.len - 32, JSON_REJECT_DUPLICATES, NULL);
     json_object_set_new(body, "output", output != NULL ? output : json_null());
     http_answer(o->reply, 200, body);
 }
@@ -143,7 +154,8 @@ static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct 
     void *memory = calloc(1, 1 << 20);
     if (memory == NULL) err = ERR_NO_MEMORY;
     struct arena scratch = {memory, 0, memory != NULL ? 1 << 20 : 0};
-    if (err == OK) err = bundle_gather(bundle, &scratch, core_chain(daemon_core(o->daemon)), body->RECEIPT.records);
+    if (err == OK)
+        err = bundle_gather(bundle, &scratch, core_chain(daemon_core(o->daemon)), body->RECEIPT.records);
     free(memory);
     if (err == OK) {
         parts.bundle = buffer_span(bundle);
@@ -168,12 +180,14 @@ static void answer_receipt(struct opening *o, struct span plain)
         http_problem(o->reply, 503, "no-memory", "out of memory; try again later");
         return;
     }
-    struct buffer out = buffer_make(memory, RECEIPT_MAX), bundle = buffer_make(memory + RECEIPT_MAX, BUNDLE_BYTES_MAX);
+    struct buffer out = buffer_make(memory, RECEIPT_MAX),
+                  bundle = buffer_make(memory + RECEIPT_MAX, BUNDLE_BYTES_MAX);
     enum err err = write_receipt(&out, &bundle, o, plain);
     if (err == OK)
         http_answer(o->reply, 200, json_pack("{s:o}", "receipt", api_span(buffer_span(&out))));
     else
-        http_problem(o->reply, 503, err_name(err), "the receipt could not be put together here: %s", err_text(err));
+        http_problem(o->reply, 503, err_name(err), "the receipt could not be put together here: %s",
+                     err_text(err));
     munmap(memory, RECEIPT_MAX + BUNDLE_BYTES_MAX);
 }
 
@@ -182,7 +196,8 @@ void api_run_receipt(const struct http_request *q, struct http_reply *reply)
     const struct run_entry *run = find_run(q, reply);
     if (run == NULL) return;
     if (run->receipt == NULL)
-        http_problem(reply, 409, "not-settled", "this run has no receipt yet: `perigee run show` says what it waits for");
+        http_problem(reply, 409, "not-settled",
+                     "this run has no receipt yet: `perigee run show` says what it waits for");
     else
         open_output(q, reply, run, answer_receipt);
 }

@@ -5,43 +5,71 @@
 #ifndef PERIGEE_NODE_COMMAND_H
 #define PERIGEE_NODE_COMMAND_H
 
-enum exit_code { EXIT_OK = 0, EXIT_REFUSED = 1, EXIT_UNREACHABLE = 2, EXIT_USAGE = 3, EXIT_NOT_VERIFIED = 4, EXIT_TRY_LATER = 75 };
+enum exit_code {
+    EXIT_OK = 0,
+    EXIT_REFUSED = 1,
+    EXIT_UNREACHABLE = 2,
+    EXIT_USAGE = 3,
+    EXIT_NOT_VERIFIED = 4,
+    EXIT_TRY_LATER = 75
+};
 
 /* X(noun, verb, function, arguments, summary): verb "" when the noun stands alone. */
 #define COMMAND_TABLE(X)                                                                                     \
-    X("init", "", command_init, "--data DIR --organisation NAME --jurisdiction CODE --roles A,B [--listen ADDR]", "make a node's data directory, keys and member card") \
+    X("init", "", command_init,                                                                              \
+      "--data DIR --organisation NAME --jurisdiction CODE --roles A,B [--listen ADDR]",                      \
+      "make a node's data directory, keys and member card")                                                  \
     X("node", "", command_node, "--data DIR", "run the node until SIGTERM or SIGINT")                        \
     X("status", "", command_status, "--data DIR", "what the node is, whom it sees, what it waits for")       \
-    X("consortium", "new", command_consortium_new, "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] CARD...", "write a charter from the founders' member cards") \
-    X("consortium", "join", command_consortium_join, "--data DIR CHARTER", "bind this data directory to a charter") \
+    X("consortium", "new", command_consortium_new,                                                           \
+      "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] CARD...",                                  \
+      "write a charter from the founders' member cards")                                                     \
+    X("consortium", "join", command_consortium_join, "--data DIR CHARTER",                                   \
+      "bind this data directory to a charter")                                                               \
     X("consortium", "sign", command_consortium_sign, "--data DIR", "as a steward, sign the charter")         \
-    X("consortium", "keygen", command_consortium_keygen, "--data DIR", "as a custodian, generate both consortium keys with the others") \
+    X("consortium", "keygen", command_consortium_keygen, "--data DIR",                                       \
+      "as a custodian, generate both consortium keys with the others")                                       \
     X("consortium", "show", command_consortium_show, "--data DIR", "charter, committee and what is missing") \
     X("member", "request", command_member_request, "--data DIR", "ask the stewards to be admitted")          \
     X("member", "list", command_member_list, "--data DIR", "members and waiting requests")                   \
     X("member", "admit", command_member_admit, "--data DIR NODE", "as a steward, admit an applicant")        \
     X("op", "register", command_op_register, "--data DIR FILE", "as a steward, register an op template")     \
     X("op", "list", command_op_list, "--data DIR", "registered ops")                                         \
-    X("workers", "register", command_workers_register, "--data DIR --name NAME MEASUREMENT...", "as a steward, accept enclave worker measurements") \
-    X("workers", "measure", command_workers_measure, "", "the measurement of this program's enclave worker")  \
-    X("asset", "register", command_asset_register, "--data DIR FILE", "register an asset described in YAML (no content)") \
+    X("workers", "register", command_workers_register, "--data DIR --name NAME MEASUREMENT...",              \
+      "as a steward, accept enclave worker measurements")                                                    \
+    X("workers", "measure", command_workers_measure, "", "the measurement of this program's enclave worker") \
+    X("asset", "register", command_asset_register, "--data DIR FILE",                                        \
+      "register an asset described in YAML (no content)")                                                    \
     X("asset", "list", command_asset_list, "--data DIR", "assets this node knows")                           \
-    X("asset", "bind", command_asset_bind, "--data DIR --asset DT --workflow HASH --manifest HASH", "bind an already sealed content to another workflow") \
-    X("workflow", "publish", command_workflow_publish, "--data DIR --app DT FILE", "publish a workflow (YAML or canonical JSON) under an algorithm asset") \
-    X("workflow", "show", command_workflow_show, "--data DIR HASH [--asset DT]", "a recipe in plain words") \
-    X("workflow", "status", command_workflow_status, "--data DIR HASH", "who approved it, who is waited for") \
-    X("seal", "", command_seal, "--data DIR --asset DT --in FILE --workflow HASH [--format csv|parquet|bytes] [--delimiter C] [--missing MARK] [--no-header] [--jurisdiction A,B] [--export none|to-enclave|any] [--gpu] [--tar OUT]", "seal a file for a workflow and bind its content") \
-    X("grant", "", command_grant, "--data DIR --asset DT --to DT --op HASH... [--slots N] [--epsilon E]", "let an algorithm use a dataset through named ops") \
-    X("approve", "", command_approve, "--data DIR --asset DT --workflow HASH [--slots A-B] [--yes]", "read a recipe in plain words and approve it") \
-    X("job", "post", command_job_post, "--data DIR --workflow HASH --task TEXT", "post a job on the task market") \
+    X("asset", "bind", command_asset_bind, "--data DIR --asset DT --workflow HASH --manifest HASH",          \
+      "bind an already sealed content to another workflow")                                                  \
+    X("workflow", "publish", command_workflow_publish, "--data DIR --app DT FILE",                           \
+      "publish a workflow (YAML or canonical JSON) under an algorithm asset")                                \
+    X("workflow", "show", command_workflow_show, "--data DIR HASH [--asset DT]", "a recipe in plain words")  \
+    X("workflow", "status", command_workflow_status, "--data DIR HASH",                                      \
+      "who approved it, who is waited for")                                                                  \
+    X("seal", "", command_seal,                                                                              \
+      "--data DIR --asset DT --in FILE --workflow HASH [--format csv|parquet|bytes] [--delimiter C] "        \
+      "[--missing MARK] [--no-header] [--jurisdiction A,B] [--export none|to-enclave|any] [--gpu] [--tar "   \
+      "OUT]",                                                                                                \
+      "seal a file for a workflow and bind its content")                                                     \
+    X("grant", "", command_grant, "--data DIR --asset DT --to DT --op HASH... [--slots N] [--epsilon E]",    \
+      "let an algorithm use a dataset through named ops")                                                    \
+    X("approve", "", command_approve, "--data DIR --asset DT --workflow HASH [--slots A-B] [--yes]",         \
+      "read a recipe in plain words and approve it")                                                         \
+    X("job", "post", command_job_post, "--data DIR --workflow HASH --task TEXT",                             \
+      "post a job on the task market")                                                                       \
     X("job", "endorse", command_job_endorse, "--data DIR JOB", "as a steward, endorse a job")                \
     X("job", "list", command_job_list, "--data DIR", "jobs and their endorsements")                          \
-    X("run", "request", command_run_request, "--data DIR --workflow HASH [--slot N] [--wait]", "request a run in a slot") \
+    X("run", "request", command_run_request, "--data DIR --workflow HASH [--slot N] [--wait]",               \
+      "request a run in a slot")                                                                             \
     X("run", "list", command_run_list, "--data DIR", "runs this node knows")                                 \
     X("run", "show", command_run_show, "--data DIR RUN", "state, phases and result of a run")                \
-    X("run", "receipt", command_run_receipt, "--data DIR RUN --out FILE", "write the self-contained receipt") \
+    X("run", "receipt", command_run_receipt, "--data DIR RUN --out FILE",                                    \
+      "write the self-contained receipt")                                                                    \
     X("verify", "", command_verify, "RECEIPT --consortium HASH", "replay a receipt offline, link by link")   \
-    X("demo", "", command_demo, "[--study FILE --data DIR] [--rows N] [--keep DIR] [--stay]", "a joint study with seven processes on this machine") \
+    X("demo", "", command_demo, "[--study FILE --data DIR] [--rows N] [--keep DIR] [--stay]",                \
+      "a joint study with seven processes on this machine")                                                  \
     X("bench", "", command_bench, "[NAME]", "figures as ratios of bare primitives")                          \
     X("enclave-worker", "", command_enclave_worker, "", "internal: the process behind one run")
 

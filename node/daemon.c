@@ -24,7 +24,11 @@ struct queued {
     uint8_t bytes[];
 };
 
-struct waiting { uint64_t token; daemon_done done; void *context; };
+struct waiting {
+    uint64_t token;
+    daemon_done done;
+    void *context;
+};
 
 struct daemon {
     uv_loop_t loop;
@@ -41,9 +45,9 @@ struct daemon {
     void *arena_memory;
     struct pump_executors executors;
     bool stepping, stopping;
-    struct queued *queue_head, **queue_tail;   /* loop thread */
-    pthread_mutex_t lock;                      /* guards `finished` */
-    struct queued *finished, **finished_tail;  /* filled by the store's thread */
+    struct queued *queue_head, **queue_tail;  /* loop thread */
+    pthread_mutex_t lock;                     /* guards `finished` */
+    struct queued *finished, **finished_tail; /* filled by the store's thread */
     struct waiting waiting[REPLIES_MAX];
     uint64_t token_next;
     unsigned work_in_flight, open_parts;
@@ -71,8 +75,9 @@ static void log_line(const struct daemon *d, const char *line)
     struct tm utc;
     clock_gettime(CLOCK_REALTIME, &t);
     gmtime_r(&t.tv_sec, &utc);
-    fprintf(stderr, "time=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ node=%s msg=\"%s\"\n", utc.tm_year + 1900, utc.tm_mon + 1,
-            utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, t.tv_nsec / 1000000, node, line);
+    fprintf(stderr, "time=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ node=%s msg=\"%s\"\n", utc.tm_year + 1900,
+            utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, t.tv_nsec / 1000000, node,
+            line);
 }
 
 /* --- Feeding the core ------------------------------------------------------------------------------------------------- */
@@ -174,11 +179,17 @@ static void on_link_message(void *context, struct node_id peer, struct span mess
     feed(context, &(struct event){.type = EVENT_MESSAGE, .peer = peer, .bytes = message});
 }
 
-static void on_log(void *context, const char *line) { log_line(context, line); }
+static void on_log(void *context, const char *line)
+{
+    log_line(context, line);
+}
 
 /* --- Executors: store ---------------------------------------------------------------------------------------------------- */
 
-struct store_wait { struct daemon *daemon; uint64_t token; };
+struct store_wait {
+    struct daemon *daemon;
+    uint64_t token;
+};
 
 static void on_stored(void *context, enum err err)
 {
@@ -189,12 +200,16 @@ static void on_stored(void *context, enum err err)
 
 static void on_stored_quietly(void *context, enum err err)
 {
-    if (err != OK) fprintf(stderr, "level=error msg=\"a peer's record could not be stored: %s\"\n", err_text(err));
+    if (err != OK)
+        fprintf(stderr, "level=error msg=\"a peer's record could not be stored: %s\"\n", err_text(err));
     (void)context;
 }
 
 /* One record becomes three entries: header and signature by id, body by id, its place in the chain. */
-struct record_rows { uint8_t value[2 + CAP_HEADER_BYTES + 64], chain[32 + 8 + 32]; struct record record; };
+struct record_rows {
+    uint8_t value[2 + CAP_HEADER_BYTES + 64], chain[32 + 8 + 32];
+    struct record record;
+};
 
 static uint32_t record_writes(struct store_write *out, struct record_rows *rows, struct span packed)
 {
@@ -224,9 +239,12 @@ static void x_store(void *context, uint64_t token, const struct keep *items, uin
         const struct keep *k = &items[i];
         switch (k->space) {
         case KEEP_RECORD: n += record_writes(&writes[n], &rows[i], k->value); break;
-        case KEEP_PROMISE: writes[n++] = (struct store_write){STORE_PUT_NEW, STORE_PROMISE, k->key, k->value}; break;
+        case KEEP_PROMISE:
+            writes[n++] = (struct store_write){STORE_PUT_NEW, STORE_PROMISE, k->key, k->value};
+            break;
         case KEEP_LOCAL:
-            writes[n++] = (struct store_write){k->value.len > 0 ? STORE_PUT : STORE_DELETE, STORE_LOCAL, k->key, k->value};
+            writes[n++] = (struct store_write){k->value.len > 0 ? STORE_PUT : STORE_DELETE, STORE_LOCAL,
+                                               k->key, k->value};
             break;
         }
     }
@@ -257,7 +275,10 @@ struct keyed_work {
     void *context;
 };
 
-static void keyed_work_run(uv_work_t *work) { keyed_run(((struct keyed_work *)work->data)->keyed); }
+static void keyed_work_run(uv_work_t *work)
+{
+    keyed_run(((struct keyed_work *)work->data)->keyed);
+}
 
 static void keyed_work_done(uv_work_t *work, int status)
 {
@@ -274,10 +295,12 @@ static void keyed_work_done(uv_work_t *work, int status)
     free(w);
 }
 
-static void start_keyed(struct daemon *d, const struct crypto_job *job, uint64_t token, daemon_keyed_done done, void *context)
+static void start_keyed(struct daemon *d, const struct crypto_job *job, uint64_t token,
+                        daemon_keyed_done done, void *context)
 {
     struct keyed_work *w = calloc(1, sizeof *w);
-    if (w == NULL || (w->keyed = keyed_copy(job, &d->home)) == NULL) panic(__FILE__, __LINE__, "out of memory");
+    if (w == NULL || (w->keyed = keyed_copy(job, &d->home)) == NULL)
+        panic(__FILE__, __LINE__, "out of memory");
     w->daemon = d;
     w->token = token;
     w->done = done;
@@ -304,11 +327,11 @@ enum { BLOB_HEADROOM = 1 + 36 + 1 };
 struct blob_work {
     uv_work_t work;
     struct daemon *daemon;
-    struct node_id peer;                       /* zero: for the local enclave */
+    struct node_id peer; /* zero: for the local enclave */
     struct run_id run;
     uint8_t cid[36];
     enum err err;
-    struct buffer bytes;                       /* headroom for a frame, then the blob */
+    struct buffer bytes; /* headroom for a frame, then the blob */
 };
 
 static void blob_work_run(uv_work_t *work)
@@ -365,7 +388,8 @@ static void read_blob(struct daemon *d, struct node_id peer, struct run_id run, 
     uint8_t *memory = malloc(BLOB_HEADROOM + BLOB_BYTES_MAX);
     if (b == NULL || memory == NULL) panic(__FILE__, __LINE__, "out of memory");
     ASSERT(cid.len == sizeof b->cid);
-    *b = (struct blob_work){.daemon = d, .peer = peer, .run = run, .bytes = buffer_make(memory, BLOB_HEADROOM + BLOB_BYTES_MAX)};
+    *b = (struct blob_work){
+        .daemon = d, .peer = peer, .run = run, .bytes = buffer_make(memory, BLOB_HEADROOM + BLOB_BYTES_MAX)};
     memcpy(b->cid, cid.data, sizeof b->cid);
     b->work.data = b;
     d->work_in_flight++;
@@ -541,12 +565,14 @@ static void on_signal(uv_signal_t *signal, int number)
 static enum err open_core(struct daemon *d)
 {
     size_t bytes = core_arena_bytes();
-    d->arena_memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    d->arena_memory =
+        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (d->arena_memory == MAP_FAILED) return ERR_NO_MEMORY;
     struct arena arena = arena_make(d->arena_memory, bytes), *kept = ARENA_NEW(&arena, struct arena);
     ASSERT(kept != NULL);
     *kept = arena; /* the arena's own header lives at its start */
-    struct core_options options = {.self = d->home.node, .consortium = d->home.consortium,
+    struct core_options options = {.self = d->home.node,
+                                   .consortium = d->home.consortium,
                                    .charter = span_make(d->home.charter, d->home.charter_len)};
     if (d->config->compute != NULL) {
         const char *platform = d->config->compute->platform;
@@ -563,23 +589,31 @@ static enum err open_enclaves(struct daemon *d)
 {
     const struct config_compute *compute = d->config->compute;
     if (compute == NULL) return OK;
-    struct enclave_host_options options = {.loop = &d->loop,
-                                           .memory_mb = compute->memory_mb > 0 ? compute->memory_mb : 2048,
-                                           .threads = compute->threads > 0 ? compute->threads : 2,
-                                           .platform = enclave_platform_id(compute->platform != NULL ? compute->platform : ""),
-                                           .duckdb = d->config->duckdb,
-                                           .context = d,
-                                           .frame = on_enclave_frame,
-                                           .log = on_log};
+    struct enclave_host_options options = {
+        .loop = &d->loop,
+        .memory_mb = compute->memory_mb > 0 ? compute->memory_mb : 2048,
+        .threads = compute->threads > 0 ? compute->threads : 2,
+        .platform = enclave_platform_id(compute->platform != NULL ? compute->platform : ""),
+        .duckdb = d->config->duckdb,
+        .context = d,
+        .frame = on_enclave_frame,
+        .log = on_log};
     return enclave_host_open(&d->enclaves, &options);
 }
 
 static enum err open_links(struct daemon *d, char *fault, size_t cap)
 {
-    struct links_options options = {.loop = &d->loop, .self = d->home.node, .identity = d->home.identity,
-                                    .link_secret = d->home.link, .consortium = d->home.consortium,
-                                    .listen = d->config->listen, .context = d, .up = on_link_up, .down = on_link_down,
-                                    .message = on_link_message, .log = on_log};
+    struct links_options options = {.loop = &d->loop,
+                                    .self = d->home.node,
+                                    .identity = d->home.identity,
+                                    .link_secret = d->home.link,
+                                    .consortium = d->home.consortium,
+                                    .listen = d->config->listen,
+                                    .context = d,
+                                    .up = on_link_up,
+                                    .down = on_link_down,
+                                    .message = on_link_message,
+                                    .log = on_log};
     enum err err = links_open(&d->links, &options);
     if (err != OK)
         return fault_set(fault, cap, err, "cannot listen on %s: %s; choose a free address in perigee.yaml",
@@ -588,7 +622,8 @@ static enum err open_links(struct daemon *d, char *fault, size_t cap)
         struct node_id expected = {{0}};
         const char *node = d->config->peers[i].node;
         if (node != NULL && hex_decode(expected.bytes, 32, span_text(node)) != OK)
-            return fault_set(fault, cap, ERR_SYNTAX, "peer %s: node must be 64 lower-case hex digits, came \"%s\"",
+            return fault_set(fault, cap, ERR_SYNTAX,
+                             "peer %s: node must be 64 lower-case hex digits, came \"%s\"",
                              d->config->peers[i].address, node);
         TRY(links_dial(d->links, d->config->peers[i].address, expected));
     }
@@ -621,7 +656,8 @@ static enum err open_store(struct daemon *d, char *fault, size_t cap)
 {
     char path[PATH_MAX];
     home_path(path, &d->home, "store");
-    uint64_t map_gb = d->config->store != NULL && d->config->store->map_gb > 0 ? d->config->store->map_gb : 256;
+    uint64_t map_gb =
+        d->config->store != NULL && d->config->store->map_gb > 0 ? d->config->store->map_gb : 256;
     struct lmdb_options options = {.path = path, .map_bytes = map_gb << 30};
     enum err err = lmdb_store_open(&d->store, &options);
     return err == OK ? OK : fault_set(fault, cap, err, "cannot open the store %s: %s", path, err_text(err));
@@ -633,10 +669,11 @@ static enum err open_home(struct daemon *d, const char *path, char *fault, size_
     TRY(home_open(&d->home, path, fault, cap));
     if (d->home.charter == NULL)
         return fault_set(fault, cap, ERR_NOT_READY,
-                         "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`", path, path);
+                         "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`",
+                         path, path);
     if (home_lock(&d->home) != OK)
-        return fault_set(fault, cap, ERR_BUSY, "a node already runs in %s: stop it first, or name another data directory",
-                         path);
+        return fault_set(fault, cap, ERR_BUSY,
+                         "a node already runs in %s: stop it first, or name another data directory", path);
     home_path(config, &d->home, "perigee.yaml");
     return config_load(&d->config, config, fault, cap);
 }
@@ -684,8 +721,17 @@ int daemon_run(const char *home)
         free(d);
         return err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
     }
-    d->executors = (struct pump_executors){d, x_send, x_send_blob, x_store, x_crypto, x_enclave_start, x_enclave_send,
-                                           x_enclave_blob, x_enclave_stop, x_reply, x_notice};
+    d->executors = (struct pump_executors){d,
+                                           x_send,
+                                           x_send_blob,
+                                           x_store,
+                                           x_crypto,
+                                           x_enclave_start,
+                                           x_enclave_send,
+                                           x_enclave_blob,
+                                           x_enclave_stop,
+                                           x_reply,
+                                           x_notice};
     uv_loop_init(&d->loop);
     uv_async_init(&d->loop, &d->wake, on_wake);
     d->wake.data = d;
@@ -705,11 +751,20 @@ int daemon_run(const char *home)
     return err == OK ? EXIT_OK : err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
 }
 
-struct core *daemon_core(struct daemon *d) { return d->core; }
+struct core *daemon_core(struct daemon *d)
+{
+    return d->core;
+}
 
-const struct home *daemon_home(const struct daemon *d) { return &d->home; }
+const struct home *daemon_home(const struct daemon *d)
+{
+    return &d->home;
+}
 
-struct store *daemon_store(struct daemon *d) { return d->store; }
+struct store *daemon_store(struct daemon *d)
+{
+    return d->store;
+}
 
 void daemon_link_status(const struct daemon *d, struct links_status *out)
 {

@@ -31,6 +31,4 @@ void daemon_command(struct daemon *d, const struct command *command, daemon_done
 typedef void (*daemon_keyed_done)(void *context, enum err err, struct span output);
 void daemon_keyed(struct daemon *d, const struct crypto_job *job, daemon_keyed_done done, void *context);
 
-
-
 #endif

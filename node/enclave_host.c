@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 enum {
@@ -115,10 +116,18 @@ static void close_handle(uv_handle_t *handle)
     if (!uv_is_closing(handle)) uv_close(handle, on_handle_closed);
 }
 
+/* Where the node is the machine's first process, as in a container, what bubblewrap leaves when killed is its to reap. */
+static void reap_group(const struct host_worker *w)
+{
+    if (!w->started) return;
+    while (waitpid(-(pid_t)w->process.pid, NULL, WNOHANG) > 0) continue;
+}
+
 static void worker_close(struct host_worker *w)
 {
     if (w->closing) return;
     w->closing = true;
+    if (w->exited) reap_group(w);
     close_handle((uv_handle_t *)&w->socket);
     close_handle((uv_handle_t *)&w->errors);
     close_handle((uv_handle_t *)&w->timer);

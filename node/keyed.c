@@ -104,13 +104,15 @@ static enum err seal_box(struct keyed *k)
 
 static enum err check_evidence(struct keyed *k)
 {
-    struct evidence_policy policy = {.allow_simulated = k->job.accept_simulated, .need_gpu = k->job.need_gpu,
+    struct evidence_policy policy = {.allow_simulated = k->job.accept_simulated,
+                                     .need_gpu = k->job.need_gpu,
                                      .max_age_ms = k->job.age_max_ms};
     struct evidence_result result;
     struct evidence_out out = {0};
     const char *field = NULL;
     size_t count = k->job.measurements.len / 32;
-    policy.measurement_count = (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);
+    policy.measurement_count =
+        (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);
     for (uint32_t i = 0; i < policy.measurement_count; i++)
         memcpy(policy.measurement[i].bytes, k->job.measurements.data + (size_t)i * 32, 32);
     enum err err = evidence_check(&result, &field, k->job.box, k->job.hash, k->job.now_ms, &policy);
@@ -131,7 +133,10 @@ static enum err check_evidence(struct keyed *k)
 static struct cocktail_session session_of(const struct keyed *k)
 {
     const struct keygen_session *s = &k->session;
-    struct cocktail_session out = {.n = s->n, .t = s->t, .own = s->own, .tag = s->tag,
+    struct cocktail_session out = {.n = s->n,
+                                   .t = s->t,
+                                   .own = s->own,
+                                   .tag = s->tag,
                                    .extension = span_make(s->extension, sizeof s->extension)};
     memcpy(out.party, s->party, sizeof out.party);
     return out;
@@ -158,7 +163,8 @@ static enum err take_round1(struct cocktail_round1 *out, const struct keygen_ses
     return cursor_end(&c);
 }
 
-static void keygen_path(char out[PATH_MAX], const struct keyed *k, uint32_t epoch, uint32_t purpose, const char *what)
+static void keygen_path(char out[PATH_MAX], const struct keyed *k, uint32_t epoch, uint32_t purpose,
+                        const char *what)
 {
     char name[64];
     snprintf(name, sizeof name, "keygen/%u-%u.%s", epoch, purpose, what);
@@ -258,14 +264,18 @@ static enum err keygen_check(struct keyed *k)
     enum err err = take_round1(round1, &k->session, k->job.box);
     if (err == OK && k->job.parts.len != (size_t)k->session.n * COCKTAIL_SIGNATURE_BYTES) err = ERR_RANGE;
     for (uint32_t j = 0; err == OK && j < k->session.n; j++)
-        err = cocktail_check(&session, round1, j + 1, k->job.parts.data + (size_t)j * COCKTAIL_SIGNATURE_BYTES);
+        err =
+            cocktail_check(&session, round1, j + 1, k->job.parts.data + (size_t)j * COCKTAIL_SIGNATURE_BYTES);
     free(round1);
     return err;
 }
 
 /* --- Shares ---------------------------------------------------------------------------------------------------------- */
 
-struct held_share { struct scalar_secret x; struct point y; };
+struct held_share {
+    struct scalar_secret x;
+    struct point y;
+};
 
 static enum err load_share(struct held_share *out, const struct keyed *k, uint32_t purpose)
 {

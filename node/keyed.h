@@ -11,17 +11,17 @@
 enum { KEYED_OUTPUT_MAX = 65536 + 1024 };
 
 struct keyed {
-    struct crypto_job job;          /* spans point into `memory` */
+    struct crypto_job job; /* spans point into `memory` */
     struct keygen_session session;
     const struct home *home;
     uint8_t *memory;
     enum err err;
-    uint8_t *output;                /* output_len bytes, freed by keyed_free */
+    uint8_t *output; /* output_len bytes, freed by keyed_free */
     size_t output_len;
 };
 
 struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home); /* NULL: out of memory */
 void keyed_run(struct keyed *k);
-void keyed_free(struct keyed *k);   /* wipes what may be secret */
+void keyed_free(struct keyed *k); /* wipes what may be secret */
 
 #endif

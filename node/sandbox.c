@@ -93,7 +93,7 @@ static void put_walls(struct sandbox_command *c)
 {
     static const char *const walls[] = {"--unshare-user",    "--unshare-ipc", "--unshare-pid",
                                         "--unshare-net",     "--unshare-uts", "--unshare-cgroup",
-                                        "--die-with-parent", "--clearenv"};
+                                        "--die-with-parent", "--as-pid-1",    "--clearenv"};
     for (size_t i = 0; i < sizeof walls / sizeof *walls; i++) put(c, walls[i]);
     put_two(c, "--cap-drop", "ALL");
     put_two(c, "--uid", "65534");

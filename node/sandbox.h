@@ -53,7 +53,8 @@ struct sandbox_command {
 };
 
 /* To be started in a session, and so a process group, of its own: --die-with-parent binds bubblewrap's processes to each
- * other only once they are set up, so whoever ends a worker kills the group (enclave_host.c).
+ * other only once they are set up, so whoever ends a worker kills the group (enclave_host.c). The program is process 1 of its
+ * namespace: bubblewrap waits for it itself, so a worker that ends leaves no zombie to anybody.
  * bubblewrap is PERIGEE_BWRAP when that is set and not empty, and then nothing else; else the first `bwrap` of PATH.
  * ERR_UNAVAILABLE also when a file of the spec cannot be read; ERR_TOO_LARGE. */
 MUST_USE enum err sandbox_command_make(struct sandbox_command *out, const struct sandbox_spec *spec,

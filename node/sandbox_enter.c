@@ -114,7 +114,7 @@ static bool descriptors_are_closed(void)
 
 static enum err check_outer(char *why, size_t why_len)
 {
-    if (getpid() > 2) return refuse(why, why_len, "the worker is not in a process namespace of its own");
+    if (getpid() != 1) return refuse(why, why_len, "the worker is not in a process namespace of its own");
     if (!network_is_empty() || !network_has_no_route())
         return refuse(why, why_len, "the worker sees a network");
     if (!capabilities_are_none()) return refuse(why, why_len, "the worker holds capabilities");

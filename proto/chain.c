@@ -95,7 +95,8 @@ static enum err keep_header(struct arena *arena, struct record *out, const struc
 
 bool chain_freeze(struct chain *c, const struct record *a, const struct record *b)
 {
-    ASSERT(ID_EQUAL(a->header.author, b->header.author) && a->header.seq == b->header.seq && a->header.seq > 0);
+    ASSERT(ID_EQUAL(a->header.author, b->header.author) && a->header.seq == b->header.seq &&
+           a->header.seq > 0);
     ASSERT(!ID_EQUAL(a->id, b->id));
     struct author *author = need_author(c, a->header.author);
     if (author == NULL || (author->frozen != 0 && author->frozen <= a->header.seq)) return false;

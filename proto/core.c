@@ -263,7 +263,8 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_READY: c->ready = true; break;
     case EVENT_PEER_UP:
         sync_peer_up(c, event->peer);
-        c->advert_next_ns = 0; /* adverts are kept by nobody: who was away has none, and could not release to us */
+        c->advert_next_ns =
+            0; /* adverts are kept by nobody: who was away has none, and could not release to us */
         break;
     case EVENT_PEER_DOWN: sync_peer_down(c, event->peer); break;
     case EVENT_MESSAGE: on_message(c, event); break;

@@ -110,7 +110,8 @@ static bool check_receipt(struct core *c, const struct record *r)
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     if (body_decode(b, KIND_RECEIPT, r->body) != OK) return true;
-    if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->RECEIPT.run) == NULL) return false;
+    if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->RECEIPT.run) == NULL)
+        return false;
     struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
     uint32_t count = commit_parts(c, &parts, &b->RECEIPT);
     struct pending *p = count > 0 ? pending_new(c, on_commits_checked) : NULL;
@@ -143,7 +144,8 @@ static void check_waiting_receipts(struct core *c)
 
 void host_start(struct core *c, struct run_track *t)
 {
-    struct buffer bundle = scratch_buffer(c, BUNDLE_BYTES_MAX), frame = scratch_buffer(c, BUNDLE_BYTES_MAX + 8192);
+    struct buffer bundle = scratch_buffer(c, BUNDLE_BYTES_MAX),
+                  frame = scratch_buffer(c, BUNDLE_BYTES_MAX + 8192);
     c->enclaves_running++;
     if (bundle_collect(&bundle, c->registry, t->view.run) != OK) {
         fail(c, t, REFUSAL_FULL);
@@ -321,8 +323,7 @@ static enum refusal may_serve(struct core *c, struct node_id to, const struct me
         return REFUSAL_CERTIFICATE;
     if (!ID_EQUAL(cert.run, m->run) || !ID_EQUAL(cert.node, to)) return REFUSAL_CERTIFICATE;
     if (!own_input(c, &run->body)) return REFUSAL_NOT_OWNER;
-    struct verdict v =
-        registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+    struct verdict v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
     if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, to);
     return v.refusal;
 }
@@ -348,7 +349,8 @@ static void refuse_blob(struct core *c, struct node_id to, struct span cid, enum
 void host_blob_get(struct core *c, struct node_id from, const struct message_BLOB_GET *m)
 {
     struct certificate cert;
-    bool named = m->cid.len == 36 && (memcmp(m->cid.data, cid_sha256, 4) == 0 || memcmp(m->cid.data, cid_blake3, 4) == 0);
+    bool named = m->cid.len == 36 &&
+                 (memcmp(m->cid.data, cid_sha256, 4) == 0 || memcmp(m->cid.data, cid_blake3, 4) == 0);
     enum refusal why = named ? may_serve(c, from, m) : REFUSAL_MALFORMED;
     struct pending *p = why == REFUSAL_NONE ? pending_new(c, on_getter_checked) : NULL;
     if (p == NULL || !pending_keep(c, p, m->cid) || certificate_decode(&cert, m->certificate) != OK) {

@@ -94,13 +94,13 @@ static void keep_pair(struct core *c, const struct author *a)
         struct buffer packed = scratch_buffer(c, CAP_HEADER_BYTES + 128);
         if (held != NULL && ID_EQUAL(held->id, a->pair[i].id)) continue;
         record_pack(&packed, &a->pair[i]);
-        e->keep[e->keep_count++] =
-            (struct keep){KEEP_RECORD, ID_SPAN(a->pair[i].id), buffer_span(&packed)};
+        e->keep[e->keep_count++] = (struct keep){KEEP_RECORD, ID_SPAN(a->pair[i].id), buffer_span(&packed)};
     }
 }
 
 /* Two headers in one place: from there on nothing of the author counts. `except` sent the pair, so it knows. */
-static void freeze(struct core *c, const struct record *one, const struct record *other, struct node_id except)
+static void freeze(struct core *c, const struct record *one, const struct record *other,
+                   struct node_id except)
 {
     struct node_id author = one->header.author;
     if (!chain_freeze(&c->chain, one, other)) return;
@@ -112,7 +112,8 @@ static void freeze(struct core *c, const struct record *one, const struct record
     keep_pair(c, a);
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer_view *p = &c->peer[i].view;
-        if (p->up && !ID_EQUAL(p->node, except) && core_member(c, p->node, 0)) ingest_tell_pair(c, p->node, a);
+        if (p->up && !ID_EQUAL(p->node, except) && core_member(c, p->node, 0))
+            ingest_tell_pair(c, p->node, a);
     }
 }
 
@@ -257,8 +258,7 @@ bool ingest_approval_part(struct core *c, struct buffer *parts, const struct hea
     const struct member *m = registry_member(c->registry, h->author);
     ASSERT(b != NULL);
     if (h->kind != KIND_APPROVAL || m == NULL || body_decode(b, KIND_APPROVAL, body) != OK) return false;
-    struct hash32 message =
-        approval_sign_hash(c->options.consortium, h->author, &b->APPROVAL, h->expires_ms);
+    struct hash32 message = approval_sign_hash(c->options.consortium, h->author, &b->APPROVAL, h->expires_ms);
     buffer_put(parts, ID_SPAN(m->approval));
     buffer_put(parts, ID_SPAN(message));
     buffer_put(parts, SPAN_OF(b->APPROVAL.approval_signature.bytes));

@@ -7,11 +7,15 @@
 
 enum { EPOCH_FIRST = 1, FINISH_FIXED_BYTES = 32 + 64 + 64 };
 
-static const struct charter *charter_of(const struct core *c) { return registry_charter_bytes(c->registry); }
+static const struct charter *charter_of(const struct core *c)
+{
+    return registry_charter_bytes(c->registry);
+}
 
 static void session_make(struct core *c, struct keygen_session *s, uint32_t purpose)
 {
-    keygen_session_make(s, c->options.consortium, charter_of(c), EPOCH_FIRST, purpose, (uint32_t)own_custodian(c) + 1);
+    keygen_session_make(s, c->options.consortium, charter_of(c), EPOCH_FIRST, purpose,
+                        (uint32_t)own_custodian(c) + 1);
 }
 
 static void broadcast_to_custodians(struct core *c, enum kind kind, const void *body)
@@ -42,7 +46,8 @@ static void send_signature(struct core *c, uint32_t i)
 static bool keep_round1(struct core *c, uint32_t i, uint32_t custodian, struct span message)
 {
     struct keygen *k = &c->keygen;
-    if (k->round1[i][custodian] != NULL) return span_equal(message, span_make(k->round1[i][custodian], k->round1_len[i][custodian]));
+    if (k->round1[i][custodian] != NULL)
+        return span_equal(message, span_make(k->round1[i][custodian], k->round1_len[i][custodian]));
     k->round1[i][custodian] = arena_take(c->arena, message.len > 0 ? message.len : 1, 1);
     if (k->round1[i][custodian] == NULL) return false;
     if (message.len > 0) memcpy(k->round1[i][custodian], message.data, message.len);
@@ -114,7 +119,8 @@ static void check_certificates(struct core *c)
         if (both[i] != NULL) pending_end(c, both[i]); /* full: the next tick tries again */
     for (uint32_t i = 0; i < 2 && k->checking; i++) {
         struct pending *p = both[i];
-        struct buffer parts = scratch_buffer(c, 64 * CAP_CUSTODIANS), round1 = scratch_buffer(c, 8192 * CAP_CUSTODIANS);
+        struct buffer parts = scratch_buffer(c, 64 * CAP_CUSTODIANS),
+                      round1 = scratch_buffer(c, 8192 * CAP_CUSTODIANS);
         for (uint32_t j = 0; j < n; j++) {
             buffer_put(&parts, SPAN_OF(k->signature[i][j].bytes));
             buffer_put(&round1, span_make(k->round1[i][j], k->round1_len[i][j]));
@@ -144,7 +150,8 @@ static void on_finished(struct core *c, struct pending *p, const struct event *e
     k->result[i] = (uint8_t *)kept.data;
     memcpy(k->signature[i][own].bytes, kept.data + 32 + 32 * n + 64, 64);
     k->signature_known[i][own] = true;
-    if (k->result[0] != NULL && k->result[1] != NULL && k->phase == KEYGEN_ROUND1_SENT) k->phase = KEYGEN_SIGNED;
+    if (k->result[0] != NULL && k->result[1] != NULL && k->phase == KEYGEN_ROUND1_SENT)
+        k->phase = KEYGEN_SIGNED;
     send_signature(c, i);
     check_certificates(c);
 }
@@ -200,7 +207,8 @@ static void begin(struct core *c)
 
 static bool may_begin(struct core *c)
 {
-    return registry_charter(c->registry) != NULL && own_custodian(c) >= 0 && registry_committee(c->registry) == NULL;
+    return registry_charter(c->registry) != NULL && own_custodian(c) >= 0 &&
+           registry_committee(c->registry) == NULL;
 }
 
 void keygen_start(struct core *c, uint64_t token)
@@ -226,14 +234,16 @@ void keygen_round1(struct core *c, struct node_id from, const struct body_KEYGEN
         return;
     }
     if (c->keygen.phase == KEYGEN_IDLE) begin(c);
-    if (c->keygen.round1[b->purpose - 1][own_custodian(c)] != NULL) finish_if_complete(c, (uint32_t)b->purpose - 1);
+    if (c->keygen.round1[b->purpose - 1][own_custodian(c)] != NULL)
+        finish_if_complete(c, (uint32_t)b->purpose - 1);
 }
 
 void keygen_sign(struct core *c, struct node_id from, const struct body_KEYGEN_SIGN *b)
 {
     struct keygen *k = &c->keygen;
     int custodian = charter_custodian(charter_of(c), from);
-    if (own_custodian(c) < 0 || custodian < 0 || b->epoch != EPOCH_FIRST || b->purpose == 0 || b->purpose > 2) return;
+    if (own_custodian(c) < 0 || custodian < 0 || b->epoch != EPOCH_FIRST || b->purpose == 0 || b->purpose > 2)
+        return;
     if (k->phase == KEYGEN_IDLE || k->phase == KEYGEN_DONE) return;
     k->signature[b->purpose - 1][custodian] = b->signature;
     k->signature_known[b->purpose - 1][custodian] = true;
@@ -260,7 +270,8 @@ enum keygen_phase core_keygen(const struct core *c, uint32_t *missing)
     if (registry_committee(c->registry) != NULL) return KEYGEN_DONE;
     for (uint32_t j = 0; charter != NULL && j < charter->custodian_count; j++) {
         bool answered = c->keygen.round1[0][j] != NULL && c->keygen.round1[1][j] != NULL;
-        if (c->keygen.phase == KEYGEN_SIGNED) answered = c->keygen.signature_known[0][j] && c->keygen.signature_known[1][j];
+        if (c->keygen.phase == KEYGEN_SIGNED)
+            answered = c->keygen.signature_known[0][j] && c->keygen.signature_known[1][j];
         if (!answered) *missing |= UINT32_C(1) << j;
     }
     return c->keygen.phase;

@@ -10,7 +10,14 @@
 
 #include <string.h>
 
-enum { ANSWER_SHARES = 1, ANSWER_COMMIT = 2, ANSWER_REFUSAL = 3, STAGE_SHARES = 1, STAGE_COMMIT = 2, ANSWER_MAX = 16384 };
+enum {
+    ANSWER_SHARES = 1,
+    ANSWER_COMMIT = 2,
+    ANSWER_REFUSAL = 3,
+    STAGE_SHARES = 1,
+    STAGE_COMMIT = 2,
+    ANSWER_MAX = 16384
+};
 
 /* What an ask needs on its way; kept in p->side. p->block is for the statement being signed. */
 struct ask {
@@ -22,14 +29,17 @@ struct ask {
     struct release_ask facts;
     uint8_t shares[SHARE_BYTES * (CAP_INPUTS + 1)];
     size_t shares_len;
-    uint8_t plain[ANSWER_MAX];     /* the answer before it is sealed */
+    uint8_t plain[ANSWER_MAX]; /* the answer before it is sealed */
     size_t plain_len;
-    uint8_t statement[4096];       /* packed signed RELEASE or COMMIT */
+    uint8_t statement[4096]; /* packed signed RELEASE or COMMIT */
     size_t statement_len;
-    uint8_t opened[40960];         /* the box's plaintext, which the spans above borrow from */
+    uint8_t opened[40960]; /* the box's plaintext, which the spans above borrow from */
 };
 
-static struct ask *ask_of(struct pending *p) { return (struct ask *)(void *)p->side; }
+static struct ask *ask_of(struct pending *p)
+{
+    return (struct ask *)(void *)p->side;
+}
 
 static struct kem_public ask_kem(const struct pending *p)
 {
@@ -39,11 +49,13 @@ static struct kem_public ask_kem(const struct pending *p)
 
 /* --- Sending an answer --------------------------------------------------------------------------------------------------------------- */
 
-static struct answer *answer_find(struct core *c, struct run_id run, uint64_t term, uint8_t kind, struct node_id enclave)
+static struct answer *answer_find(struct core *c, struct run_id run, uint64_t term, uint8_t kind,
+                                  struct node_id enclave)
 {
     for (uint32_t i = 0; i < c->answer_count; i++) {
         struct answer *a = &c->answer[i];
-        if (ID_EQUAL(a->run, run) && a->term == term && a->kind == kind && ID_EQUAL(a->enclave, enclave)) return a;
+        if (ID_EQUAL(a->run, run) && a->term == term && a->kind == kind && ID_EQUAL(a->enclave, enclave))
+            return a;
     }
     return NULL;
 }
@@ -166,7 +178,8 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
         pending_end(c, p);
         return;
     }
-    struct body_SHARE_ANSWER answer = {span_make(a->statement, a->statement_len), span_make(a->shares, a->shares_len)};
+    struct body_SHARE_ANSWER answer = {span_make(a->statement, a->statement_len),
+                                       span_make(a->shares, a->shares_len)};
     struct buffer b = scratch_buffer(c, ANSWER_MAX);
     body_encode(&b, KIND_SHARE_ANSWER, &answer);
     notice(c, "released shares for run", ID_SPAN(p->run), NULL);
@@ -186,7 +199,8 @@ static void on_release_signed(struct core *c, struct pending *p, const struct ev
     promise_key(key[0], PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
     promise_key(key[1], PROMISE_RELEASE, p->run.bytes, p->term);
     for (uint32_t i = 0; i < 2; i++)
-        items[i] = (struct keep){KEEP_PROMISE, scratch_copy(c, SPAN_OF(key[i])), scratch_copy(c, span_make(value[i], 32))};
+        items[i] = (struct keep){KEEP_PROMISE, scratch_copy(c, SPAN_OF(key[i])),
+                                 scratch_copy(c, span_make(value[i], 32))};
     ask_store(c, p, on_release_stored, items, 2);
 }
 
@@ -202,9 +216,14 @@ static void on_shares(struct core *c, struct pending *p, const struct event *eve
     ASSERT(event->bytes.len <= sizeof a->shares && run != NULL && charter != NULL);
     memcpy(a->shares, event->bytes.data, event->bytes.len);
     a->shares_len = event->bytes.len;
-    struct body_RELEASE body = {.run = p->run, .term = p->term, .certificate = certificate_hash(a->share.certificate),
-                                .enclave = a->record.header.author, .kem = a->share.kem, .challenge = a->share.challenge,
-                                .lease_ms = charter->lease_ms, .heads = heads_of(c, &run->body),
+    struct body_RELEASE body = {.run = p->run,
+                                .term = p->term,
+                                .certificate = certificate_hash(a->share.certificate),
+                                .enclave = a->record.header.author,
+                                .kem = a->share.kem,
+                                .challenge = a->share.challenge,
+                                .lease_ms = charter->lease_ms,
+                                .heads = heads_of(c, &run->body),
                                 .shares = sha256(span_make(a->shares, a->shares_len))};
     author_sign_into(c, p, KIND_RELEASE, &body, on_release_signed);
 }
@@ -287,8 +306,9 @@ static void check_evidence(struct core *c, struct pending *p)
     }
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_EVIDENCE, on_evidence);
     job->box = a->share.evidence;
-    job->hash = enclave_binding(c->options.consortium, p->run, p->term, run->body.compose,
-                                certificate_hash(a->share.certificate), a->record.header.author, a->share.kem);
+    job->hash =
+        enclave_binding(c->options.consortium, p->run, p->term, run->body.compose,
+                        certificate_hash(a->share.certificate), a->record.header.author, a->share.kem);
     job->measurements = registry_workers(c->registry, w->workflow->workers);
     job->age_max_ms = charter->evidence_age_max_ms;
     job->now_ms = c->wall_ms;
@@ -315,7 +335,8 @@ static void on_commit_signed(struct core *c, struct pending *p, const struct eve
     struct ask *a = ask_of(p);
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, PROMISE_COMMIT, p->run.bytes, a->commit.index);
-    struct keep item = {KEEP_PROMISE, scratch_copy(c, SPAN_OF(key)), scratch_copy(c, ID_SPAN(a->commit.commitment))};
+    struct keep item = {KEEP_PROMISE, scratch_copy(c, SPAN_OF(key)),
+                        scratch_copy(c, ID_SPAN(a->commit.commitment))};
     ask_store(c, p, on_commit_stored, &item, 1);
 }
 
@@ -323,8 +344,9 @@ static void decide_commit(struct core *c, struct pending *p)
 {
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
-    struct commit_ask facts = {p->run, p->term, a->record.header.author, a->commit.index, a->commit.commitment, c->wall_ms,
-                               core_isolated(c)};
+    struct commit_ask facts = {
+        p->run,     p->term,         a->record.header.author, a->commit.index, a->commit.commitment,
+        c->wall_ms, core_isolated(c)};
     struct verdict v = commit_decide(c->registry, &c->promises, c->options.self, &facts);
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, PROMISE_COMMIT, p->run.bytes, a->commit.index);
@@ -334,8 +356,8 @@ static void decide_commit(struct core *c, struct pending *p)
         refuse(c, p, STAGE_COMMIT, v);
         return;
     }
-    struct body_COMMIT body = {p->run, p->term, a->commit.index, a->commit.commitment, a->commit.core,
-                               heads_of(c, &run->body)};
+    struct body_COMMIT body = {
+        p->run, p->term, a->commit.index, a->commit.commitment, a->commit.core, heads_of(c, &run->body)};
     author_sign_into(c, p, KIND_COMMIT, &body, on_commit_signed);
 }
 
@@ -404,7 +426,10 @@ static enum err read_ask(struct core *c, struct pending *p)
         TRY(body_decode(&a->share, KIND_SHARE_ASK, a->record.body));
         if (!ID_EQUAL(a->share.run, p->run) || a->share.term != p->term) return ERR_CONFLICT;
         if (a->share.envelopes.len % ENVELOPE_BYTES != 0) return ERR_RANGE;
-        a->facts = (struct release_ask){.run = p->run, .term = p->term, .enclave = h->author, .kem = a->share.kem,
+        a->facts = (struct release_ask){.run = p->run,
+                                        .term = p->term,
+                                        .enclave = h->author,
+                                        .kem = a->share.kem,
                                         .envelope_count = (uint32_t)(a->share.envelopes.len / ENVELOPE_BYTES),
                                         .evidence_err = ERR_EVIDENCE};
         return OK;
@@ -412,7 +437,8 @@ static enum err read_ask(struct core *c, struct pending *p)
     if (h->kind != KIND_COMMIT_ASK) return ERR_KIND;
     TRY(body_decode(&a->commit, KIND_COMMIT_ASK, a->record.body));
     if (!ID_EQUAL(a->commit.run, p->run) || a->commit.term != p->term) return ERR_CONFLICT;
-    a->facts.kem = a->commit.kem; /* what goes there is a signature anyone may see: a wrong key harms only the asker */
+    a->facts.kem =
+        a->commit.kem; /* what goes there is a signature anyone may see: a wrong key harms only the asker */
     return OK;
 }
 

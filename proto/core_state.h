@@ -138,7 +138,8 @@ struct core {
     struct pending *own_head; /* own record being made; others wait in own_queue */
     struct pending *own_queue[OWN_QUEUE_MAX];
     uint32_t own_queue_count;
-    bool own_stuck; /* the store failed on an own record: nothing is signed until a restart has read what it holds */
+    bool
+        own_stuck; /* the store failed on an own record: nothing is signed until a restart has read what it holds */
 
     struct run_track *track;
     uint32_t track_count;

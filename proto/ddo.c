@@ -158,7 +158,7 @@ static enum err set_ops_read(struct service_workflow *x, const struct service *s
 static void check_configs(const struct json *configs, struct json_reader *r)
 {
     for (uint32_t i = 0; configs != NULL && i < configs->count; i++) {
-        enum json_type type = configs->items[i].type;
+        enum json_form type = configs->items[i].type;
         struct span name;
         if (!field_is_name(configs->keys[i], &name)) {
             json_refuse(r, "configs", ERR_SYNTAX, "names of a-z 0-9 . _ -");

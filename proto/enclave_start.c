@@ -55,7 +55,8 @@ static void list_readers(struct enclave *e)
     struct node_id requester = e->bundle->run->record->header.author;
     e->reader[e->reader_count++] = requester;
     for (uint32_t i = 0; i < e->workflow->reader_count; i++)
-        if (!ID_EQUAL(e->workflow->reader[i], requester)) e->reader[e->reader_count++] = e->workflow->reader[i];
+        if (!ID_EQUAL(e->workflow->reader[i], requester))
+            e->reader[e->reader_count++] = e->workflow->reader[i];
 }
 
 static struct verdict check_readers(const struct enclave *e)

@@ -13,22 +13,22 @@
 enum keep_space { KEEP_RECORD, KEEP_PROMISE, KEEP_LOCAL };
 struct keep {
     enum keep_space space;
-    struct span key;               /* record: id; promise and local: the caller's name */
-    struct span value;             /* record: packed (record_pack); empty deletes a local value */
+    struct span key;   /* record: id; promise and local: the caller's name */
+    struct span value; /* record: packed (record_pack); empty deletes a local value */
 };
 enum { KEEP_MAX = 4 };
 
 /* --- Keyed work -------------------------------------------------------------------------------------------------------- */
 enum crypto_op {
-    CRYPTO_SIGN,                   /* hash -> 64-byte BIP-340 signature by this node's identity */
-    CRYPTO_VERIFY,                 /* parts of VERIFY_PART_BYTES -> ok, or ERR_SIGNATURE if any fails */
-    CRYPTO_OPEN,                   /* box, context -> plaintext, with this node's X25519 key */
-    CRYPTO_SEAL,                   /* kem, plaintext (box), context -> box */
-    CRYPTO_EVIDENCE,               /* evidence (box), binding (hash), policy below -> evidence_out, or an error and detail */
-    CRYPTO_KEYGEN_BEGIN,           /* session -> round-1 message: ephemeral 32 | t x 32 | pop 64 | n x 48; the secret state is durable before this completes */
-    CRYPTO_KEYGEN_FINISH,          /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */
-    CRYPTO_KEYGEN_CHECK,           /* session, box = all n round-1 messages, all n signatures (parts) -> ok or ERR_PROOF */
-    CRYPTO_SHARES,                 /* parts of SHARE_PART_BYTES, hash = PRF input, epoch -> SHARE_BYTES per part, then the
+    CRYPTO_SIGN,     /* hash -> 64-byte BIP-340 signature by this node's identity */
+    CRYPTO_VERIFY,   /* parts of VERIFY_PART_BYTES -> ok, or ERR_SIGNATURE if any fails */
+    CRYPTO_OPEN,     /* box, context -> plaintext, with this node's X25519 key */
+    CRYPTO_SEAL,     /* kem, plaintext (box), context -> box */
+    CRYPTO_EVIDENCE, /* evidence (box), binding (hash), policy below -> evidence_out, or an error and detail */
+    CRYPTO_KEYGEN_BEGIN, /* session -> round-1 message: ephemeral 32 | t x 32 | pop 64 | n x 48; the secret state is durable before this completes */
+    CRYPTO_KEYGEN_FINISH, /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */
+    CRYPTO_KEYGEN_CHECK, /* session, box = all n round-1 messages, all n signatures (parts) -> ok or ERR_PROOF */
+    CRYPTO_SHARES, /* parts of SHARE_PART_BYTES, hash = PRF input, epoch -> SHARE_BYTES per part, then the
                                     * PRF's; ERR_PROOF when an envelope is not under its label */
 };
 
@@ -38,72 +38,76 @@ enum { VERIFY_PART_BYTES = 128 };
 enum { LABEL_PART_BYTES = 5 * 32, SHARE_PART_BYTES = LABEL_PART_BYTES + ENVELOPE_BYTES };
 
 struct keygen_session {
-    uint32_t epoch, purpose;       /* 1: key A (envelopes), 2: key B (PRF) */
-    uint32_t n, t, own;            /* own: 1..n */
+    uint32_t epoch, purpose; /* 1: key A (envelopes), 2: key B (PRF) */
+    uint32_t n, t, own;      /* own: 1..n */
     struct point party[CAP_CUSTODIANS];
     struct hash32 tag, extension[2]; /* tag; charter hash | H(purpose) */
 };
 
 struct crypto_job {
     enum crypto_op op;
-    struct hash32 hash;            /* signed message; evidence binding; PRF input */
+    struct hash32 hash; /* signed message; evidence binding; PRF input */
     struct kem_public kem;
     struct span box, context;
-    struct span parts;             /* concatenated fixed-size items, see the op */
+    struct span parts; /* concatenated fixed-size items, see the op */
     uint32_t part_count;
-    uint32_t epoch, index;         /* CRYPTO_SHARES: epoch of the share, its index 1..n */
+    uint32_t epoch, index; /* CRYPTO_SHARES: epoch of the share, its index 1..n */
     const struct keygen_session *session;
     bool accept_simulated, need_gpu;
-    struct span measurements;      /* CRYPTO_EVIDENCE: accepted, 32 bytes each */
-    uint64_t age_max_ms, now_ms;   /* CRYPTO_EVIDENCE */
+    struct span measurements;    /* CRYPTO_EVIDENCE: accepted, 32 bytes each */
+    uint64_t age_max_ms, now_ms; /* CRYPTO_EVIDENCE */
 };
 /* Output of CRYPTO_EVIDENCE. */
-struct evidence_out { struct hash32 measurement, platform; uint64_t time_ms; bool simulated; };
+struct evidence_out {
+    struct hash32 measurement, platform;
+    uint64_t time_ms;
+    bool simulated;
+};
 /* Output of CRYPTO_KEYGEN_FINISH: y 32 | n shares of 32 | transcript 64 | own signature 64. */
 
 /* --- Commands (from the API) -------------------------------------------------------------------------------------------- */
 enum command_type {
-    COMMAND_AUTHOR,                /* sign and publish one record of `kind` with `body` */
-    COMMAND_RUN,                   /* plan, check and publish a run */
-    COMMAND_KEYGEN,                /* start key generation for the charter in force (custodians) */
-    COMMAND_JOIN,                  /* send a join request (body JOIN) to the charter's members */
-    COMMAND_RECORD,                /* a packed record from outside (charter file, offline approval) */
+    COMMAND_AUTHOR, /* sign and publish one record of `kind` with `body` */
+    COMMAND_RUN,    /* plan, check and publish a run */
+    COMMAND_KEYGEN, /* start key generation for the charter in force (custodians) */
+    COMMAND_JOIN,   /* send a join request (body JOIN) to the charter's members */
+    COMMAND_RECORD, /* a packed record from outside (charter file, offline approval) */
 };
 struct command {
     enum command_type type;
     enum kind kind;
-    struct span body;              /* encoded body of `kind` */
+    struct span body; /* encoded body of `kind` */
     uint64_t expires_ms;
-    struct compose_hash compose;   /* COMMAND_RUN */
-    uint64_t slot;                 /* COMMAND_RUN; 0: the lowest free one */
+    struct compose_hash compose; /* COMMAND_RUN */
+    uint64_t slot;               /* COMMAND_RUN; 0: the lowest free one */
 };
 
 /* --- Frames between the host and its enclave worker (one byte of type, then a body; PROTOCOL.md "Enclave frames") -------- */
 enum enclave_frame {
-    FRAME_START = 1,               /* host: bundle, certificate, custodian keys are in the bundle; see enclave.h */
-    FRAME_BLOB = 2,                /* host: cid 36 | found u8 | bytes */
-    FRAME_ANSWER = 3,              /* host: custodian index u8 | box */
-    FRAME_WANT = 16,               /* enclave: cid 36 */
-    FRAME_ASK = 17,                /* enclave: custodian index u8 | box */
-    FRAME_STATE = 18,              /* enclave: run_state u8 */
-    FRAME_RESULT = 19,             /* enclave: body of a receipt record */
-    FRAME_FAILED = 20,             /* enclave: refusal u8 */
+    FRAME_START = 1,   /* host: bundle, certificate, custodian keys are in the bundle; see enclave.h */
+    FRAME_BLOB = 2,    /* host: cid 36 | found u8 | bytes */
+    FRAME_ANSWER = 3,  /* host: custodian index u8 | box */
+    FRAME_WANT = 16,   /* enclave: cid 36 */
+    FRAME_ASK = 17,    /* enclave: custodian index u8 | box */
+    FRAME_STATE = 18,  /* enclave: run_state u8 */
+    FRAME_RESULT = 19, /* enclave: body of a receipt record */
+    FRAME_FAILED = 20, /* enclave: refusal u8 */
 };
 
 /* --- Events ------------------------------------------------------------------------------------------------------------- */
 enum event_type {
     EVENT_TICK,
-    EVENT_RESTORE_RECORD,          /* at start: a packed record of the own store (signature was checked before) */
-    EVENT_RESTORE_PROMISE,         /* at start: key, value */
-    EVENT_READY,                   /* the store has been read: the core may act */
+    EVENT_RESTORE_RECORD,  /* at start: a packed record of the own store (signature was checked before) */
+    EVENT_RESTORE_PROMISE, /* at start: key, value */
+    EVENT_READY,           /* the store has been read: the core may act */
     EVENT_PEER_UP,
     EVENT_PEER_DOWN,
-    EVENT_MESSAGE,                 /* one link message from an authenticated peer */
-    EVENT_STORED,                  /* token, err */
-    EVENT_CRYPTO,                  /* token, err, output */
-    EVENT_COMMAND,                 /* token, command */
-    EVENT_ENCLAVE,                 /* run, frame from the local worker; an empty frame: the worker is gone */
-    EVENT_BLOB_MISSING,            /* run, cid: the local store lacks a blob the worker wants */
+    EVENT_MESSAGE,      /* one link message from an authenticated peer */
+    EVENT_STORED,       /* token, err */
+    EVENT_CRYPTO,       /* token, err, output */
+    EVENT_COMMAND,      /* token, command */
+    EVENT_ENCLAVE,      /* run, frame from the local worker; an empty frame: the worker is gone */
+    EVENT_BLOB_MISSING, /* run, cid: the local store lacks a blob the worker wants */
 };
 struct event {
     enum event_type type;
@@ -113,23 +117,23 @@ struct event {
     enum err err;
     struct node_id peer;
     struct run_id run;
-    struct span bytes;             /* message, frame, packed record, crypto output, cid */
-    struct span key;               /* EVENT_RESTORE_PROMISE */
+    struct span bytes; /* message, frame, packed record, crypto output, cid */
+    struct span key;   /* EVENT_RESTORE_PROMISE */
     const struct command *command;
 };
 
 /* --- Effects ------------------------------------------------------------------------------------------------------------- */
 enum effect_type {
-    EFFECT_SEND,                   /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
-    EFFECT_SEND_BLOB,              /* peer, bytes = cid: read the blob and send message BLOB (refused if absent) */
-    EFFECT_STORE,                  /* token, keep[]: durable before EVENT_STORED */
-    EFFECT_CRYPTO,                 /* token, crypto */
-    EFFECT_ENCLAVE_START,          /* run, bytes = FRAME_START */
-    EFFECT_ENCLAVE_SEND,           /* run, bytes = frame */
-    EFFECT_ENCLAVE_BLOB,           /* run, bytes = cid: from the store to the worker, else EVENT_BLOB_MISSING */
-    EFFECT_ENCLAVE_STOP,           /* run */
-    EFFECT_REPLY,                  /* token, verdict, id: the answer to a command */
-    EFFECT_NOTICE,                 /* bytes = one line for the log; no secrets, no data */
+    EFFECT_SEND,          /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
+    EFFECT_SEND_BLOB,     /* peer, bytes = cid: read the blob and send message BLOB (refused if absent) */
+    EFFECT_STORE,         /* token, keep[]: durable before EVENT_STORED */
+    EFFECT_CRYPTO,        /* token, crypto */
+    EFFECT_ENCLAVE_START, /* run, bytes = FRAME_START */
+    EFFECT_ENCLAVE_SEND,  /* run, bytes = frame */
+    EFFECT_ENCLAVE_BLOB,  /* run, bytes = cid: from the store to the worker, else EVENT_BLOB_MISSING */
+    EFFECT_ENCLAVE_STOP,  /* run */
+    EFFECT_REPLY,         /* token, verdict, id: the answer to a command */
+    EFFECT_NOTICE,        /* bytes = one line for the log; no secrets, no data */
 };
 struct effect {
     enum effect_type type;

@@ -152,7 +152,8 @@ static uint64_t last_seq(const struct registry *r, struct node_id node)
 struct verdict registry_check_author(const struct registry *r, struct node_id author)
 {
     const struct frozen *f = find_frozen(r, author);
-    if (f != NULL) return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
+    if (f != NULL)
+        return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
     if (find_gap(r, author) < r->gap_count) return verdict_refuse(REFUSAL_GAP, author.bytes);
     bool member = last_seq(r, author) == UINT64_MAX && find_member(r, author) != NULL;
     return member ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
@@ -336,8 +337,9 @@ static struct verdict apply_charter(struct registry *r, const struct record *rec
 /* Keys and the right to admit come from the charter only. */
 static struct verdict check_admission(const struct body_MEMBER *b)
 {
-    return (b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) == 0 ? VERDICT_OK
-                                                             : verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
+    return (b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) == 0
+               ? VERDICT_OK
+               : verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
 }
 
 static struct verdict apply_member(struct registry *r, const struct record *record,
@@ -407,8 +409,8 @@ static struct verdict apply_workers(struct registry *r, const struct record *rec
 /* Whoever keeps keys or admits members leaves by another charter. */
 static struct verdict check_removal(const struct registry *r, const struct body_REMOVAL *b)
 {
-    bool seated = r->charter != NULL && (charter_custodian(r->charter, b->node) >= 0 ||
-                                         charter_steward(r->charter, b->node) >= 0);
+    bool seated = r->charter != NULL &&
+                  (charter_custodian(r->charter, b->node) >= 0 || charter_steward(r->charter, b->node) >= 0);
     return !seated ? VERDICT_OK : verdict_refuse(REFUSAL_CHARTER, b->node.bytes);
 }
 
@@ -420,8 +422,7 @@ static struct verdict apply_removal(struct registry *r, const struct record *rec
     struct verdict v = check_removal(r, b);
     if (r->removal_count == CAP_MEMBERS) v = verdict_refuse(REFUSAL_FULL, NULL);
     if (v.refusal == REFUSAL_NONE) v = tally_add(r, &row, &fresh, record);
-    if (v.refusal == REFUSAL_NONE && fresh)
-        r->removal[r->removal_count++] = (struct removal_row){*b, row};
+    if (v.refusal == REFUSAL_NONE && fresh) r->removal[r->removal_count++] = (struct removal_row){*b, row};
     return v;
 }
 
@@ -488,8 +489,8 @@ static void asset_publish(struct registry *r, const struct asset *a, const struc
 {
     if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return;
     r->workflow[r->workflow_count] = (struct published){w, record, a->owner, 0};
-    enum err err = index_add(&r->workflows, r->workflow[r->workflow_count].workflow->hash.bytes,
-                             r->workflow_count);
+    enum err err =
+        index_add(&r->workflows, r->workflow[r->workflow_count].workflow->hash.bytes, r->workflow_count);
     ASSERT(err == OK); /* as many places as workflows */
     r->workflow_count++;
 }
@@ -535,7 +536,8 @@ static struct verdict apply_parts(struct registry *r, const struct record *recor
         a == NULL ? asset_register(r, record, b, parts->ddo) : asset_update(a, record, b, parts->ddo);
     if (v.refusal != REFUSAL_NONE) return v;
     a = find_asset(r, b->dt);
-    r->version[r->version_count] = (struct asset_version){record, parts->ddo, b->version, a->versions_plus_one};
+    r->version[r->version_count] =
+        (struct asset_version){record, parts->ddo, b->version, a->versions_plus_one};
     a->versions_plus_one = ++r->version_count;
     if (parts->policy != NULL) asset_bind(r, a, record, b, parts->policy);
     if (parts->workflow != NULL) asset_publish(r, a, record, parts->workflow);
@@ -759,8 +761,7 @@ static struct verdict preview_grant(struct registry *r, struct node_id author, c
     const struct asset *a = find_asset(r, b->lower);
     if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
     if (find_asset(r, b->higher) == NULL) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
-    if (grant_reaches(r, b->higher, b->lower))
-        return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
+    if (grant_reaches(r, b->higher, b->lower)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
     return VERDICT_OK;
 }
 

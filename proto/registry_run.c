@@ -102,8 +102,7 @@ static struct verdict check_input(const struct registry *r, const struct workflo
     if (!ID_EQUAL(a->ddo->schema.hash, slot_input->schema))
         return verdict_refuse(REFUSAL_SCHEMA, input->dt.bytes);
     const struct binding *b = registry_binding_of(r, a, input->binding);
-    if (b == NULL || !ID_EQUAL(b->compose, w->hash))
-        return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+    if (b == NULL || !ID_EQUAL(b->compose, w->hash)) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
     if (!ID_EQUAL(b->content, input->content) || !ID_EQUAL(b->manifest, input->manifest))
         return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
     v = check_grant(r, w, a, slot, now_ms);
@@ -231,8 +230,7 @@ static uint64_t free_slot(const struct registry *r, const struct workflow *w, ui
         if (ID_EQUAL(r->approval[i].body.compose, w->hash))
             lower_to(r, w, r->approval[i].body.slot_first, now_ms, &best);
     for (uint32_t i = 0; i < r->run_count; i++)
-        if (ID_EQUAL(r->run[i].body.compose, w->hash))
-            lower_to(r, w, r->run[i].body.slot + 1, now_ms, &best);
+        if (ID_EQUAL(r->run[i].body.compose, w->hash)) lower_to(r, w, r->run[i].body.slot + 1, now_ms, &best);
     return best != 0 ? best : 1;
 }
 

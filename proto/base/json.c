@@ -375,7 +375,7 @@ static const struct json *reader_take(struct json_reader *r, const char *key, co
     return &r->object->items[index];
 }
 
-static const struct json *reader_take_type(struct json_reader *r, const char *key, enum json_type type,
+static const struct json *reader_take_type(struct json_reader *r, const char *key, enum json_form type,
                                            const char *expected)
 {
     const struct json *value = reader_take(r, key, expected);

@@ -8,12 +8,12 @@
 
 #include "proto/base/arena.h"
 
-enum json_type { JSON_TYPE_NULL, JSON_TYPE_BOOL, JSON_TYPE_INT, JSON_TYPE_STRING, JSON_TYPE_ARRAY, JSON_TYPE_OBJECT };
+enum json_form { JSON_TYPE_NULL, JSON_TYPE_BOOL, JSON_TYPE_INT, JSON_TYPE_STRING, JSON_TYPE_ARRAY, JSON_TYPE_OBJECT };
 enum { JSON_DEPTH_MAX = 16, JSON_MEMBERS_MAX = 256 };
 #define JSON_INT_MAX ((int64_t)1 << 53)
 
 struct json {
-    enum json_type type;
+    enum json_form type;
     bool boolean;
     int64_t integer;
     struct span string; /* unescaped UTF-8 */

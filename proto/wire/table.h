@@ -17,7 +17,7 @@
 #include "proto/base/caps.h"
 #include "proto/base/ids.h"
 
-#define UINT_ANY UINT64_MAX
+#define UINT_ANY  UINT64_MAX
 #define UINT_TIME (UINT64_C(1) << 53)
 
 /* --- Decisions: chained records -------------------------------------------------------------------------------------- */
@@ -37,11 +37,11 @@
     F(ID, charter, struct hash32)                                                                            \
     F(ID, key_a, struct point)                                                                               \
     F(LIST32, shares_a, CAP_CUSTODIANS)                                                                      \
-    F(BYTES, round1_a, ROUND1_BYTES_MAX)                                                                             \
+    F(BYTES, round1_a, ROUND1_BYTES_MAX)                                                                     \
     F(BYTES, signatures_a, 64 * CAP_CUSTODIANS)                                                              \
     F(ID, key_b, struct point)                                                                               \
     F(LIST32, shares_b, CAP_CUSTODIANS)                                                                      \
-    F(BYTES, round1_b, ROUND1_BYTES_MAX)                                                                             \
+    F(BYTES, round1_b, ROUND1_BYTES_MAX)                                                                     \
     F(BYTES, signatures_b, 64 * CAP_CUSTODIANS)
 #define BODY_ASSET(F)                                                                                        \
     F(ID, dt, struct dt)                                                                                     \
@@ -202,9 +202,9 @@ enum {
     /* Public round-1 message of one custodian: ephemeral 32 | t commitments of 32 | proof of possession 64. All n of them,
      * in charter order, are what the certificate signatures are over (crypto/cocktail.h). */
     ROUND1_BYTES_MAX = CAP_CUSTODIANS * (32 + 32 * 22 + 64),
-    RUN_INPUT_BYTES = 4 * 32,    /* dt | content id | manifest hash | id of the asset record that binds them */
-    HEAD_BYTES = 8 + 32,         /* be64 seq | head: one per input of the run, of that input's owner */
-    SHARE_BYTES = 3 * 32,        /* d | e | f: one per input, then the threshold PRF's */
+    RUN_INPUT_BYTES = 4 * 32, /* dt | content id | manifest hash | id of the asset record that binds them */
+    HEAD_BYTES = 8 + 32,      /* be64 seq | head: one per input of the run, of that input's owner */
+    SHARE_BYTES = 3 * 32,     /* d | e | f: one per input, then the threshold PRF's */
 };
 
 /* Classes: how a kind is ordered, kept and signed. */
@@ -247,7 +247,7 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 #define BODY_JOIN BODY_MEMBER
 
 /* --- Link messages: inside a Noise session, authenticated by it ------------------------------------------------------- */
-#define MESSAGE_HEADS(F) F(BYTES, heads, 65520)      /* author 32 | be64 seq | head 32, sorted by author */
+#define MESSAGE_HEADS(F) F(BYTES, heads, 65520) /* author 32 | be64 seq | head 32, sorted by author */
 #define MESSAGE_GET(F)                                                                                       \
     F(ID, author, struct node_id)                                                                            \
     F(UINT, from, UINT_TIME)                                                                                 \
@@ -286,13 +286,13 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(RELAY, 7, "relay", 0, "a sealed box between an enclave and a custodian")
 
 /* --- Structures and codes from the tables ---------------------------------------------------------------------------- */
-#define FIELD_DECLARE(kind, name, arg) FIELD_DECLARE_##kind(name, arg)
-#define FIELD_DECLARE_ID(name, arg) arg name;
-#define FIELD_DECLARE_UINT(name, arg) uint64_t name;
-#define FIELD_DECLARE_BYTES(name, arg) struct span name;
-#define FIELD_DECLARE_TEXT(name, arg) struct span name;
+#define FIELD_DECLARE(kind, name, arg)  FIELD_DECLARE_##kind(name, arg)
+#define FIELD_DECLARE_ID(name, arg)     arg name;
+#define FIELD_DECLARE_UINT(name, arg)   uint64_t name;
+#define FIELD_DECLARE_BYTES(name, arg)  struct span name;
+#define FIELD_DECLARE_TEXT(name, arg)   struct span name;
 #define FIELD_DECLARE_LIST32(name, arg) struct span name;
-#define FIELD_DECLARE_SIG(name, arg) struct signature name;
+#define FIELD_DECLARE_SIG(name, arg)    struct signature name;
 
 #define KIND_STRUCT(symbol, code, name, class, who, refers)                                                  \
     struct body_##symbol {                                                                                   \

@@ -37,7 +37,7 @@ check() {
         }
         BEGIN {
             pure = "^(stdint|stdbool|stddef|stdarg|limits|string|inttypes|stdalign|stdnoreturn)\\.h$"
-            system_header = "^(assert|complex|ctype|errno|fcntl|fenv|float|dlfcn|getopt|grp|iso646|locale|math|netdb|poll|pthread|pwd|regex|sched|semaphore|setjmp|signal|spawn|strings|stdatomic|stdio|stdlib|syslog|tgmath|termios|threads|time|unistd|dirent|fnmatch|glob|libgen|ifaddrs|endian|wchar|immintrin|x86intrin|cpuid|arm_neon)\\.h$"
+            system_header = "^(assert|complex|ctype|errno|fcntl|fenv|float|dlfcn|getopt|grp|iso646|locale|math|netdb|poll|pthread|pwd|regex|sched|semaphore|setjmp|signal|spawn|strings|stdatomic|stdio|stdlib|syslog|tgmath|termios|threads|time|unistd|dirent|fnmatch|ftw|glob|libgen|ifaddrs|endian|wchar|immintrin|x86intrin|cpuid|arm_neon)\\.h$"
         }
         {
             from = $1
