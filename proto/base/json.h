@@ -8,7 +8,14 @@
 
 #include "proto/base/arena.h"
 
-enum json_form { JSON_TYPE_NULL, JSON_TYPE_BOOL, JSON_TYPE_INT, JSON_TYPE_STRING, JSON_TYPE_ARRAY, JSON_TYPE_OBJECT };
+enum json_form {
+    JSON_TYPE_NULL,
+    JSON_TYPE_BOOL,
+    JSON_TYPE_INT,
+    JSON_TYPE_STRING,
+    JSON_TYPE_ARRAY,
+    JSON_TYPE_OBJECT
+};
 enum { JSON_DEPTH_MAX = 16, JSON_MEMBERS_MAX = 256 };
 #define JSON_INT_MAX ((int64_t)1 << 53)
 
