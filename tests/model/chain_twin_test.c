@@ -75,6 +75,7 @@ static struct node_id author[AUTHORS_MAX];
 static struct place place[AUTHORS_MAX];
 static struct record_id last_approval[2];
 static uint32_t unloved; /* whom stewards speak of removing */
+static uint32_t agenda[4];
 static struct body_APPROVAL approval_form[2];
 
 static uint32_t author_index(struct node_id node)
@@ -226,43 +227,44 @@ static void say_asset(uint32_t owner)
     memcpy(s->tag, tag, sizeof tag);
 }
 
-static void say_member(uint32_t steward)
+/* What the stewards of a case speak of: two bodies for one new member, two worker sets of one name, two removals of one
+ * member, an op that is none, a seat for someone. Few enough that some are decided. */
+enum { AGENDA_COUNT = 8 };
+
+static void say_member(uint32_t steward, uint32_t item)
 {
-    uint32_t who = WORLD_NODES + below(2), variant = below(2);
-    struct body_MEMBER b = {.node = author[who],
-                            .organisation = variant == 0 ? SPAN_LITERAL("late") : SPAN_LITERAL("later"),
+    struct body_MEMBER b = {.node = author[WORLD_NODES],
+                            .organisation = item == 0 ? SPAN_LITERAL("late") : SPAN_LITERAL("later"),
                             .jurisdiction = SPAN_LITERAL("EU"),
-                            .roles = variant == 0 ? ROLE_COMPUTE : ROLE_REQUESTER,
-                            .approval = author[who],
+                            .roles = item == 0 ? ROLE_COMPUTE : ROLE_REQUESTER,
+                            .approval = author[WORLD_NODES],
                             .platforms = SPAN_LITERAL("")};
-    if (one_in(8)) b.roles |= ROLE_STEWARD;
-    say(steward, KIND_MEMBER, &b, one_in(10) ? times[1] : 0);
+    if (item == 2) b.roles |= ROLE_STEWARD;
+    say(steward, KIND_MEMBER, &b, one_in(20) ? times[1] : 0);
+}
+
+static void say_workers(uint32_t steward, uint32_t item)
+{
+    uint8_t two[64] = {1};
+    struct body_WORKERS b = {SPAN_LITERAL("spare"), {two, item == 3 ? 32 : 64}};
+    say(steward, KIND_WORKERS, &b, 0);
+}
+
+static void say_removal(uint32_t steward, uint32_t item)
+{
+    struct body_REMOVAL b = {author[item == 7 ? 0 : unloved], item == 5 ? 1 : 2};
+    say(steward, KIND_REMOVAL, &b, 0);
 }
 
 static void say_steward(uint32_t steward)
 {
-    uint8_t other[64] = {1};
-    switch (below(6)) {
-    case 0: {
-        struct body_WORKERS b = {one_in(2) ? SPAN_LITERAL("default") : SPAN_LITERAL("spare"), SPAN_OF(other)};
-        if (one_in(2)) b.measurements.len = 32;
-        say(steward, KIND_WORKERS, &b, 0);
-        break;
-    }
-    case 1:
-    case 5: {
-        struct body_REMOVAL b = {author[unloved], 1 + below(2)};
-        if (one_in(6)) b.node = author[0];
-        say(steward, KIND_REMOVAL, &b, 0);
-        break;
-    }
-    case 2: {
-        struct body_OP b = {SPAN_LITERAL("no document")};
-        say(steward, KIND_OP, &b, 0);
-        break;
-    }
-    default: say_member(steward); break;
-    }
+    uint32_t item = agenda[below(4)];
+    if (item < 3)
+        say_member(steward, item);
+    else if (item < 5)
+        say_workers(steward, item);
+    else
+        say_removal(steward, item);
 }
 
 static void say_run(uint32_t who)
@@ -289,7 +291,7 @@ static void say_something(void)
     else if (choice < 14)
         say_steward(below(WORLD_CUSTODIANS));
     else
-        say_run(choice == 14 ? WORLD_REQUESTER : WORLD_NODES + below(2));
+        say_run(choice == 14 ? WORLD_REQUESTER : WORLD_NODES);
 }
 
 /* One author says another thing in the place of an earlier record, and perhaps goes on from there. */
@@ -313,7 +315,8 @@ static void make_case(uint64_t seed)
     memory = arena_make(base, 8 << 20);
     memset(base, 0, 8 << 20);
     said_count = 0;
-    unloved = WORLD_COMPUTE + below(5);
+    unloved = WORLD_COMPUTE + below(4);
+    for (uint32_t i = 0; i < 4; i++) agenda[i] = below(AGENDA_COUNT);
     memset(last_approval, 0, sizeof last_approval);
     for (uint32_t i = 0; i < WORLD_NODES; i++)
         place[i] = (struct place){world->node[i].seq, world->node[i].head};
@@ -322,7 +325,9 @@ static void make_case(uint64_t seed)
     base_count = said_count;
     bool assembly = one_in(3); /* a case of stewards, or of owners */
     for (uint32_t i = below(60); i > 0; i--)
-        if (assembly)
+        if (assembly && one_in(8))
+            say_run(WORLD_NODES);
+        else if (assembly)
             say_steward(below(WORLD_CUSTODIANS));
         else
             say_something();
@@ -700,6 +705,12 @@ static void report_twin(struct report *r)
             }
         }
     }
+    for (uint32_t i = 0; i < said_count; i++) {
+        const struct said *s = &said[i];
+        bool run = s->record.header.kind == KIND_RUN && s->body.RUN.slot != 0 && twin_counts(s);
+        if (run) line(r, "run %08x\n", short_id(s->record.id.bytes));
+    }
+    line(r, "workflow %d\n", twin_counts(base_record(KIND_ASSET, WORLD_ALGORITHM)));
     for (uint32_t t = 0; t < 2; t++)
         line(r, "run at %u %s\n", t, twin_run(times[t]) ? "may be" : "may not be");
 }
@@ -745,6 +756,13 @@ static void report_core(struct report *r, struct core *core)
         line(r, "author %u frozen %u\n", i, a != NULL ? (unsigned)a->frozen : 0);
     }
     for (uint32_t i = 0; i < WORLD_DATASETS; i++) report_core_dataset(r, g, i);
+    for (uint32_t i = 0; i < said_count; i++) {
+        struct run_id id;
+        memcpy(id.bytes, said[i].record.id.bytes, 32);
+        const struct run_entry *e = registry_run(g, id);
+        if (e != NULL && registry_counts(g, e->record)) line(r, "run %08x\n", short_id(id.bytes));
+    }
+    line(r, "workflow %d\n", registry_workflow(g, world->compose) != NULL);
     for (uint32_t t = 0; t < 2; t++) {
         struct verdict v = registry_check_run(g, &run->body.RUN, world->node[WORLD_REQUESTER].id, times[t]);
         line(r, "run at %u %s\n", t, v.refusal == REFUSAL_NONE ? "may be" : "may not be");
