@@ -25,7 +25,7 @@ static bool show_data(struct demo *d)
         struct stat status;
         if (stat(d->node[i].data, &status) != 0)
             return demo_bad(d, NULL, "%s: is not there", d->node[i].data);
-        demo_note(d, "%-14s %-4s %s, %ld KiB", d->node[i].name, d->node[i].jurisdiction,
+        demo_note(d, "%-20s %-4s %s, %ld KiB", d->node[i].name, d->node[i].jurisdiction,
                   strrchr(d->node[i].data, '/') + 1, (long)(status.st_size + 1023) / 1024);
     }
     return demo_good(d, "%u files: %s%s", d->silo_count, d->study->description,

@@ -142,7 +142,7 @@ static bool seal(struct demo *d, struct demo_node *n)
                    more[5], more[6], NULL))
         return false;
     (void)snprintf(n->manifest, sizeof n->manifest, "%s", demo_text(answer, "manifest"));
-    demo_note(d, "%-14s %6lld rows sealed, content %.16s", n->name,
+    demo_note(d, "%-20s %6lld rows sealed, content %.16s", n->name,
               (long long)json_integer_value(json_object_get(answer, "rows")), demo_text(answer, "content"));
     json_decref(answer);
     return true;

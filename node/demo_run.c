@@ -61,6 +61,7 @@ static bool show_result(struct demo *d, const json_t *run)
     if (d->options.json || d->options.quiet) return true;
     (void)fputc('\n', stdout);
     output_table_print(output);
+    if (d->study->synthetic != NULL) (void)puts("The patients are synthetic: no number here is a finding.");
     return true;
 }
 

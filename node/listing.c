@@ -91,7 +91,7 @@ static void put_padded(const char *text, uint32_t width, bool last)
     for (uint32_t i = width_of(text); !last && i < width + 2; i++) (void)fputc(' ', stdout);
 }
 
-static void print_aligned(const json_t *rows, const struct listing_column *column, uint32_t count)
+void listing_print_aligned(const json_t *rows, const struct listing_column *column, uint32_t count)
 {
     char cell[LISTING_CELL_BYTES];
     uint32_t width[LISTING_COLUMN_MAX];
@@ -142,5 +142,5 @@ void listing_print(const json_t *rows, const struct listing_column *column, uint
     else if (json_array_size(rows) == 0)
         (void)puts(nothing);
     else
-        print_aligned(rows, column, column_count);
+        listing_print_aligned(rows, column, column_count);
 }

@@ -19,6 +19,8 @@ struct listing_column {
 /* `rows` is an array of objects; `nothing` is said on a terminal when it is empty. */
 void listing_print(const json_t *rows, const struct listing_column *column, uint32_t column_count,
                    const char *nothing);
+/* Aligned under titles wherever it goes: for a part of a longer text. */
+void listing_print_aligned(const json_t *rows, const struct listing_column *column, uint32_t column_count);
 /* Does this stream go to a terminal? */
 bool listing_is_terminal(void);
 /* Escape sequences for emphasis; "" in a pipe or with NO_COLOR. */

@@ -86,7 +86,7 @@ static void print_step(const json_t *step)
     choose_columns(&columns, step);
     json_array_foreach(json_object_get(step, "cells"), i, cell)(void)
         json_array_append_new(rows, make_row(step, cell));
-    if (columns.count > 0) listing_print(rows, columns.column, columns.count, "no groups");
+    if (columns.count > 0) listing_print_aligned(rows, columns.column, columns.count);
     json_decref(rows);
 }
 

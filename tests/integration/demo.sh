@@ -1,0 +1,88 @@
+#!/usr/bin/env bash
+# The demonstration with few rows: it ends well, says what it did step by step, keeps what it promises, leaves nothing
+# running, and ends in order when it is interrupted.
+set -euo pipefail
+: "${PERIGEE:?the program}"
+[[ -e ${PERIGEE_DUCKDB:-} ]] || { echo "SKIPPED: no libduckdb.so at ${PERIGEE_DUCKDB:-PERIGEE_DUCKDB}"; exit 77; }
+tmp=$(mktemp -d /tmp/perigee-test.XXXXXX)
+trap 'rm -rf "$tmp"' EXIT
+
+fail() {
+    echo "FAILED: $*" >&2
+    exit 1
+}
+# Processes whose command line names this test's folder.
+running() { pgrep -f -- "--data $tmp" || true; }
+
+# --- one whole run ----------------------------------------------------------------------------------------------------
+"$PERIGEE" demo --keep "$tmp/kept" --rows 300 --json >"$tmp/steps" || fail "demo: exit $?"
+[[ $(jq -r .ok "$tmp/steps" | sort -u) == true ]] || fail "a step is not ok"
+jq -es 'all(.[]; has("step") and has("expectation") and has("outcome"))' "$tmp/steps" >/dev/null || fail "a step lacks a member"
+for section in 1 2 3 4 5 6 7; do
+    grep -qF "{\"section\":$section," "$tmp/steps" || fail "no step of section $section"
+done
+for said in "approval 1/4" "approval 4/4" "run too early" verify "one changed byte" rows "spent slot"; do
+    grep -qF "\"step\":\"$said\"" "$tmp/steps" || fail "no step $said"
+done
+for reason in no-approval recipe-lock slot-spent; do grep -q "refused, $reason" "$tmp/steps" || fail "no refusal $reason"; done
+[[ -z $(running) ]] || fail "processes are left: $(running)"
+
+# --- what it kept, with no node running ----------------------------------------------------------------------------------
+cd "$tmp/kept"
+for file in receipt.json consortium charter.json workflow.json output.json; do [[ -s $file ]] || fail "no $file"; done
+[[ $(sha256sum <charter.json | cut -d' ' -f1) == "$(cat consortium)" ]] || fail "the consortium is not the charter's hash"
+"$PERIGEE" verify receipt.json --consortium "$(cat consortium)" >"$tmp/links" || fail "verify: exit $?"
+[[ $(grep -c '^ok' "$tmp/links") -eq 15 ]] || fail "not 15 links"
+grep -q SIMULATED "$tmp/links" || fail "SIMULATED is not said"
+"$PERIGEE" verify receipt.json --consortium "$(cat consortium)" --json | jq -es 'all(.[]; .ok // .verified)' >/dev/null ||
+    fail "verify --json"
+code=0
+"$PERIGEE" verify receipt.json >/dev/null 2>&1 || code=$?
+[[ $code -eq 4 ]] || fail "verify without an anchor: exit $code"
+code=0
+"$PERIGEE" verify receipt.json --consortium "$(printf '%064d' 7)" 2>"$tmp/why" >/dev/null || code=$?
+[[ $code -eq 4 ]] || fail "verify for another consortium: exit $code"
+grep -q "link consortium" "$tmp/why" || fail "the broken link is not named: $(cat "$tmp/why")"
+# Only ciphertext and metadata moved: no line of any hospital's file is in another node's store.
+for silo in eu-west eu-north swiss us; do
+    line=$(sed -n 42p "$silo.csv")
+    grep -lF -- "$line" ./*/store/* && fail "a row of $silo stands in a store in clear"
+done
+cd /
+
+# --- the second run in the same folder is refused, and nothing is overwritten ---------------------------------------------
+"$PERIGEE" demo --keep "$tmp/kept" --rows 300 >/dev/null 2>&1 && fail "a folder with something in it was taken"
+[[ -s $tmp/kept/receipt.json ]] || fail "a kept receipt is gone"
+
+# --- interrupted ---------------------------------------------------------------------------------------------------------
+mkdir "$tmp/short"
+TMPDIR=$tmp/short "$PERIGEE" demo --rows 300 >"$tmp/interrupted" 2>&1 &
+demo=$!
+for _ in $(seq 100); do
+    pgrep -f -- "--data $tmp/short" >/dev/null && break
+    sleep 0.05
+done
+sleep 0.5
+kill -INT "$demo"
+code=0
+wait "$demo" || code=$?
+[[ $code -eq 1 ]] || fail "interrupted: exit $code"
+grep -q interrupted "$tmp/interrupted" || fail "it does not say that it was interrupted"
+[[ -z $(running) ]] || fail "an interrupted demonstration left processes: $(running)"
+[[ -z $(ls -A "$tmp/short") ]] || fail "an interrupted demonstration left files: $(ls "$tmp/short")"
+
+# --- killed: the nodes go with it -------------------------------------------------------------------------------------------
+TMPDIR=$tmp/short "$PERIGEE" demo --rows 300 >/dev/null 2>&1 &
+demo=$!
+for _ in $(seq 100); do
+    [[ $(pgrep -fc -- "node --data $tmp/short") -ge 7 ]] && break
+    sleep 0.05
+done
+kill -KILL "$demo"
+wait "$demo" 2>/dev/null || true
+for _ in $(seq 100); do
+    [[ -z $(running) ]] && break
+    sleep 0.1
+done
+[[ -z $(running) ]] || fail "a killed demonstration left processes: $(running)"
+echo passed
