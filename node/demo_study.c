@@ -88,9 +88,8 @@ static bool list_parties(struct demo *d, struct study_parties *p)
         if (!read_id(d, p->owner[i].bytes, d->node[i].id, "") ||
             !read_id(d, p->dataset[i].bytes, d->node[i].asset, "dt:perigee:"))
             return false;
-    p->requester_count = p->reader_count = 1;
+    p->requester_count = 1; /* who also reads */
     if (!read_id(d, p->requester[0].bytes, demo_algorithm(d)->id, "")) return false;
-    p->reader[0] = p->requester[0];
     return d->app[0] == 0 || read_id(d, p->app.bytes, d->app, "dt:perigee:");
 }
 
