@@ -139,7 +139,7 @@ static uint32_t bits(uint32_t mask)
 
 static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
 {
-    const struct charter *charter = registry_charter(c->registry);
+    const struct charter *charter = registry_charter_bytes(c->registry);
     struct body_PREVOTE_ASK body = {t->view.run, t->view.term};
     for (uint32_t i = 0; i < charter->custodian_count; i++)
         if ((t->answered >> i & 1) == 0)
@@ -158,7 +158,7 @@ static void candidate_enter(struct core *c, struct run_track *t, enum candidate_
  * nodes say of the run's progress proves nothing and ends no candidacy. */
 static void candidate_refused(struct core *c, struct run_track *t, struct node_id from, enum refusal why)
 {
-    const struct charter *charter = registry_charter(c->registry);
+    const struct charter *charter = registry_charter_bytes(c->registry);
     t->view.verdict = verdict_refuse(why, from.bytes);
     if (why != REFUSAL_VOTED && why != REFUSAL_SLOT_SPENT) return;
     t->lost |= UINT32_C(1) << charter_custodian(charter, from);
@@ -208,7 +208,7 @@ static void elected(struct core *c, struct run_track *t)
 
 static void on_vote_checked(struct core *c, struct pending *p, const struct event *event)
 {
-    const struct charter *charter = registry_charter(c->registry);
+    const struct charter *charter = registry_charter_bytes(c->registry);
     struct run_track *t = track_find(c, p->run);
     uint32_t custodian = (uint32_t)p->number;
     bool counts =

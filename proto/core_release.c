@@ -208,7 +208,7 @@ static void on_shares(struct core *c, struct pending *p, const struct event *eve
 {
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
-    const struct charter *charter = registry_charter(c->registry);
+    const struct charter *charter = registry_charter_bytes(c->registry);
     if (event->err != OK) {
         refuse(c, p, STAGE_SHARES, verdict_refuse(REFUSAL_ENVELOPE, NULL));
         return;

@@ -125,10 +125,15 @@ static uint32_t find_gap(const struct registry *r, struct node_id author)
     return i;
 }
 
+static bool has_gap(const struct registry *r, struct node_id author)
+{
+    return find_gap(r, author) < r->gap_count;
+}
+
 void registry_gap(struct registry *r, struct node_id author, bool gap)
 {
     uint32_t at = find_gap(r, author);
-    if (gap == (at < r->gap_count)) return;
+    if (gap == has_gap(r, author)) return;
     ASSERT(!gap || r->gap_count < CAP_WRITERS);
     if (gap)
         r->gap[r->gap_count++] = author;
@@ -154,7 +159,7 @@ struct verdict registry_check_author(const struct registry *r, struct node_id au
     const struct frozen *f = find_frozen(r, author);
     if (f != NULL)
         return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
-    if (find_gap(r, author) < r->gap_count) return verdict_refuse(REFUSAL_GAP, author.bytes);
+    if (has_gap(r, author)) return verdict_refuse(REFUSAL_GAP, author.bytes);
     bool member = last_seq(r, author) == UINT64_MAX && find_member(r, author) != NULL;
     return member ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
 }
@@ -174,8 +179,8 @@ static bool before_freeze(const struct registry *r, const struct record *record)
 bool registry_counts(const struct registry *r, const struct record *record)
 {
     struct node_id author = record->header.author;
-    return before_freeze(r, record) && find_gap(r, author) == r->gap_count &&
-           record->header.seq <= last_seq(r, author) && find_member(r, author) != NULL;
+    return before_freeze(r, record) && record->header.seq <= last_seq(r, author) &&
+           find_member(r, author) != NULL;
 }
 
 static bool tally_by_custodians(enum kind kind)
@@ -192,7 +197,7 @@ static bool eligible(const struct registry *r, enum kind kind, struct node_id au
 uint32_t tally_needed(const struct registry *r, const struct tally *t)
 {
     if (r->charter == NULL) return UINT32_MAX;
-    return tally_by_custodians(t->kind) ? r->charter->custodian_count : r->charter->s;
+    return tally_by_custodians(t->kind) ? r->charter->custodian_count - r->charter->f : r->charter->s;
 }
 
 uint32_t tally_count(const struct registry *r, const struct tally *t)
@@ -918,6 +923,7 @@ const struct grant *registry_grant(const struct registry *r, struct dt lower, st
     const struct asset *a = find_asset(r, lower);
     const struct grant *expired = NULL;
     struct compose_hash none = {{0}};
+    if (a != NULL && has_gap(r, a->owner)) return NULL;
     for (uint32_t next = a == NULL ? 0 : a->grants_plus_one; next != 0;
          next = r->grant[next - 1].next_plus_one) {
         const struct grant *g = &r->grant[next - 1];
@@ -977,6 +983,7 @@ struct approval_view registry_approval(const struct registry *r, const struct as
                                        struct compose_hash compose, uint64_t slot, uint64_t now_ms)
 {
     struct approval_view none = {NULL, false, false};
+    if (has_gap(r, a->owner)) return none;
     for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
         const struct approval *p = &r->approval[next - 1];
         if (!ID_EQUAL(p->body.compose, compose) || !registry_counts(r, p->record)) continue;

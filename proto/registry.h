@@ -5,7 +5,8 @@
  *  - revocations may be applied at any time; an approval or grant is live only if no revocation of its author that
  *    covers it has a higher seq;
  *  - a frozen author (equivocation) counts only below the seq it is frozen at, and all its approvals and grants are void;
- *  - an author with a gap counts nowhere until it is closed: what is missing may be a revocation;
+ *  - approvals and grants of an author with a gap wait until it is closed: what is missing may be a revocation. The rest
+ *    of what has had its turn counts, since nothing could take it back;
  *  - a decided removal ends a member at its last seq and voids its approvals and grants. Custodians and stewards are
  *    removed by another charter only. Votes for a removal count whatever gaps;
  *  - nothing counts of who is not a member, also when it was one until those who admitted it were frozen;
@@ -129,7 +130,7 @@ struct verdict registry_apply(struct registry *r, const struct record *record);
 void registry_settle(struct registry *r, struct run_id run, const struct record *receipt);
 /* An author signed two headers at this seq: nothing of it counts from there on. */
 void registry_freeze(struct registry *r, struct node_id author, uint64_t seq);
-/* Is something of this author missing (chain_whole)? Nothing of it counts until that is held. */
+/* Is something of this author missing (chain_whole)? Its approvals and grants wait until that is held. */
 void registry_gap(struct registry *r, struct node_id author, bool gap);
 /* A revocation of this author could not be kept: all its approvals and grants are void. */
 void registry_void(struct registry *r, struct node_id author);
@@ -152,7 +153,7 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
 /* --- Lookups. NULL when unknown or not (yet) decided. ------------------------------------------------------------------ */
 const struct charter *registry_charter(const struct registry *r);       /* decided by s stewards */
 const struct charter *registry_charter_bytes(const struct registry *r); /* known, perhaps not decided yet */
-const struct committee *registry_committee(const struct registry *r);   /* decided by all custodians */
+const struct committee *registry_committee(const struct registry *r);   /* decided by n-f custodians */
 const struct member *registry_member(struct registry *r, struct node_id node);
 const struct asset *registry_asset(const struct registry *r, struct dt dt);
 const struct binding *registry_binding(const struct registry *r, const struct asset *a,

@@ -344,7 +344,7 @@ static bool same32(const void *a, const void *b)
 
 static uint32_t needed_votes(enum kind kind)
 {
-    return kind == KIND_COMMITTEE ? 4 : 3;
+    return kind == KIND_COMMITTEE ? 4 - 1 : 3; /* n-f, s */
 }
 
 /* The lowest seq in which two different records were delivered; 0 for none. */
@@ -396,9 +396,9 @@ static uint64_t twin_last_seq(uint32_t who);
 /* In its author's unbroken chain, below any fork, by somebody who is a member and was not removed before. */
 static bool twin_counts(const struct said *s)
 {
-    uint64_t seq = s->record.header.seq, frozen = twin_frozen(s->author);
-    return !s->withheld && !twin_gap(s->author) && (frozen == 0 || seq < frozen) &&
-           seq <= twin_last_seq(s->author) && twin_admitted(s->author);
+    uint64_t seq = s->record.header.seq;
+    return !s->withheld && seq <= twin_unbroken(s->author) && seq <= twin_last_seq(s->author) &&
+           twin_admitted(s->author) && (twin_frozen(s->author) == 0 || seq < twin_frozen(s->author));
 }
 
 static bool twin_vote(const struct said *s, enum kind kind, struct span body)
@@ -556,6 +556,7 @@ static struct choice twin_approval(uint32_t owner, uint64_t slot, uint64_t now)
     const struct said *chain[SAID_MAX];
     bool accepted[SAID_MAX];
     struct choice none = {NULL, false, false};
+    if (twin_gap(owner)) return none; /* what is missing may be a revocation */
     for (uint32_t i = twin_accepted(owner, chain, accepted); i > 0; i--) {
         const struct said *s = chain[i - 1];
         if (!accepted[i - 1] || s->record.header.kind != KIND_APPROVAL || !twin_counts(s)) continue;
@@ -571,6 +572,7 @@ static const struct said *twin_grant(uint32_t owner, uint64_t now)
 {
     const struct said *chain[SAID_MAX], *expired = NULL;
     bool accepted[SAID_MAX];
+    if (twin_gap(owner)) return NULL;
     for (uint32_t i = twin_accepted(owner, chain, accepted); i > 0; i--) {
         const struct said *s = chain[i - 1];
         if (!accepted[i - 1] || s->record.header.kind != KIND_GRANT || !twin_counts(s)) continue;
@@ -690,7 +692,7 @@ static void report_twin(struct report *r)
         line(r, "author %u frozen %u\n", i, (unsigned)twin_frozen(i));
     for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
         const struct said *a = twin_asset(i, i, NULL), *b = twin_binding(i, NULL);
-        bool counts = a != NULL && !twin_gap(i);
+        bool counts = a != NULL;
         line(r, "asset %u version %u %s\n", i, counts ? (unsigned)a->body.ASSET.version : 0,
              counts ? a->tag : "");
         line(r, "binding %u %08x\n", i, counts && b != NULL ? short_id(b->record.id.bytes) : 0);
