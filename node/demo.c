@@ -216,9 +216,9 @@ static void say_end(const struct demo *d, long began_ms)
 {
     const double seconds = (double)(demo_now_ms() - began_ms) / 1000.0;
     if (d->options.json) return;
-    (void)printf(
-        "\n%sdone%s in %.1f s: one approved joint study, one receipt, no row left its hospital in clear.\n",
-        listing_bold(), listing_plain(), seconds);
+    (void)printf("\n%sdone%s in %.1f s: one approved joint study, one receipt; rows left their hospitals "
+                 "only sealed.\n",
+                 listing_bold(), listing_plain(), seconds);
     if (d->options.keep != NULL)
         (void)printf("kept in %s: receipt.json, consortium, charter.json, workflow.json, output.json. Try:\n"
                      "  perigee verify %s/receipt.json --consortium $(cat %s/consortium)\n",

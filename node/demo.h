@@ -101,6 +101,7 @@ bool demo_found(struct demo *d);   /* 1, 2: data, consortium, keys, ops */
 bool demo_publish(struct demo *d); /* 3: assets, workflow, job, sealing, grants */
 bool demo_approve(struct demo *d); /* 4 */
 bool demo_run(struct demo *d);     /* 5 */
+bool demo_clear(struct demo *d);   /* 5: whatever moved was sealed */
 bool demo_receipt(struct demo *d); /* 6, ends with every node stopped */
 bool demo_refuse(struct demo *d);  /* 7, begins with starting them again */
 /* What the silos do for one workflow, also for the changed one of step 7. */

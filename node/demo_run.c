@@ -75,7 +75,7 @@ bool demo_run(struct demo *d)
         return false;
     bool good = show_result(d, run);
     json_decref(run);
-    return good;
+    return good && demo_clear(d);
 }
 
 /* --- 6 -------------------------------------------------------------------------------------------------------------- */
