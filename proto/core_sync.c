@@ -3,12 +3,20 @@
 
 #include <string.h>
 
-enum { HEAD_ITEM_BYTES = 32 + 8 + 32, GET_MAX = 256 };
+enum { HEAD_ITEM_BYTES = 32 + 8 + 32, GET_MAX = 256, HEADS_BYTES_MAX = 65520 };
 
-/* Authors in the order of the chain table; a peer that is not a member is told of the founders only. */
-static struct span own_heads(struct core *c, bool member)
+/* Heads for members and for the others, made at most once per step however many peers are told. Authors in the order of
+ * the chain table; who is not a member is told of the founders only. */
+struct heads {
+    struct span message[2]; /* by membership; empty until made */
+    struct hash32 hash[2];
+};
+
+static void make_heads(struct core *c, struct heads *h, bool member)
 {
-    struct buffer b = scratch_buffer(c, 65520);
+    if (h->message[member].len > 0) return;
+    size_t cap = (size_t)c->chain.author_count * HEAD_ITEM_BYTES;
+    struct buffer b = scratch_buffer(c, cap < HEADS_BYTES_MAX ? cap + 1 : HEADS_BYTES_MAX);
     for (uint32_t i = 0; i < c->chain.author_count && b.len + HEAD_ITEM_BYTES <= b.cap; i++) {
         const struct author *a = &c->chain.author[i];
         if (!member && charter_steward(registry_charter_bytes(c->registry), a->node) < 0) continue;
@@ -16,7 +24,11 @@ static struct span own_heads(struct core *c, bool member)
         buffer_put_u64(&b, a->applied);
         buffer_put(&b, ID_SPAN(a->head));
     }
-    return buffer_span(&b);
+    struct message_HEADS m = {buffer_span(&b)};
+    struct buffer message = scratch_buffer(c, b.len + 16);
+    message_encode(&message, MESSAGE_HEADS_CODE, &m);
+    h->hash[member] = sha256(m.heads);
+    h->message[member] = buffer_span(&message);
 }
 
 /* One known equivocation with each heads message, in turn: whoever missed it learns of it. */
@@ -31,33 +43,54 @@ static void tell_next_pair(struct core *c, struct peer *p)
     }
 }
 
-static void tell_heads(struct core *c, struct peer *p)
+static void tell_heads(struct core *c, struct heads *h, struct peer *p)
 {
-    struct message_HEADS m = {own_heads(c, core_member(c, p->view.node, 0))};
-    struct buffer b = scratch_buffer(c, 65536);
-    message_encode(&b, MESSAGE_HEADS_CODE, &m);
-    p->heads_sent = sha256(m.heads);
+    bool member = core_member(c, p->view.node, 0);
+    make_heads(c, h, member);
+    p->heads_sent = h->hash[member];
     p->heads_at_ns = c->now.ns;
-    send_message(c, p->view.node, buffer_span(&b));
+    send_message(c, p->view.node, h->message[member]);
     tell_next_pair(c, p);
+}
+
+/* A place for a peer: strangers share a quarter of the table, and whoever is gone gives its place up. */
+static struct peer *take_place(struct core *c, struct node_id node)
+{
+    bool member = core_member(c, node, 0);
+    struct peer *gone = NULL, *stranger = NULL;
+    uint32_t strangers = 0;
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        struct peer *p = &c->peer[i];
+        bool known = core_member(c, p->view.node, 0);
+        if (!known && p->view.up) strangers++;
+        if (!known && p->view.up) stranger = p;
+        if (!p->view.up && (gone == NULL || !known)) gone = p;
+    }
+    if (!member && strangers >= CAP_PEERS / 4) return NULL;
+    struct peer *place = c->peer_count < CAP_PEERS ? &c->peer[c->peer_count++]
+                         : gone != NULL            ? gone
+                                                   : stranger;
+    if (place != NULL) *place = (struct peer){.view = {.node = node}};
+    return place;
 }
 
 void sync_peer_up(struct core *c, struct node_id node)
 {
+    struct heads heads = {{SPAN_NONE, SPAN_NONE}, {{{0}}, {{0}}}};
     struct peer *p = peer_find(c, node);
-    if (p == NULL && c->peer_count < CAP_PEERS) {
-        p = &c->peer[c->peer_count++];
-        p->view.node = node;
-    }
+    if (p == NULL) p = take_place(c, node);
     if (p == NULL) return;
     p->view.up = true;
-    tell_heads(c, p);
+    tell_heads(c, &heads, p);
 }
 
+/* What a peer had shown may be old by the time it comes back: it is compared anew. */
 void sync_peer_down(struct core *c, struct node_id node)
 {
     struct peer *p = peer_find(c, node);
-    if (p != NULL) p->view.up = false;
+    if (p == NULL) return;
+    p->view.up = false;
+    p->compared = false;
 }
 
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
@@ -118,14 +151,15 @@ static void repeat_join(struct core *c)
 
 void sync_tick(struct core *c)
 {
+    struct heads heads = {{SPAN_NONE, SPAN_NONE}, {{{0}}, {{0}}}};
     repeat_join(c);
-    for (uint32_t i = 0; i < c->peer_count; i++) {
+    for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++) {
         struct peer *p = &c->peer[i];
         if (!p->view.up) continue;
-        struct span heads = own_heads(c, core_member(c, p->view.node, 0));
-        struct hash32 hash = sha256(heads);
+        bool member = core_member(c, p->view.node, 0);
+        make_heads(c, &heads, member);
         int64_t age_ms = (c->now.ns - p->heads_at_ns) / 1000000;
-        bool changed = !ID_EQUAL(hash, p->heads_sent);
-        if ((changed && age_ms >= TICK_MS) || age_ms >= HEADS_MS) tell_heads(c, p);
+        bool changed = !ID_EQUAL(heads.hash[member], p->heads_sent);
+        if ((changed && age_ms >= TICK_MS) || age_ms >= HEADS_MS) tell_heads(c, &heads, p);
     }
 }
