@@ -21,7 +21,7 @@
 #include <unistd.h>
 
 enum {
-    INGEST_RECORDS = 8000,
+    INGEST_RECORDS = 3000,
     INGEST_IN_FLIGHT = 256, /* fed and not yet stored: as a link would hand them over */
     INGEST_THREADS_MAX = 64,
     INGEST_MESSAGE_BYTES = 1024,

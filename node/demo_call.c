@@ -181,19 +181,28 @@ static bool ask_once(const struct demo *d, struct demo_node *node, const char *p
     return holds;
 }
 
+/* A node that ends by itself is the reason for whatever is waited for. */
+static bool all_alive(struct demo *d)
+{
+    int code = 0;
+    for (uint32_t i = 0; i < d->node_count; i++) {
+        struct demo_node *n = &d->node[i];
+        if (n->pid <= 0 || !demo_process_ended(n->pid, &code)) continue;
+        n->pid = 0;
+        return demo_bad(d, n, "the node of %s ended with exit code %d", n->name, code);
+    }
+    return true;
+}
+
 bool demo_await(struct demo *d, struct demo_node *node, const char *path, demo_predicate *predicate,
                 const void *context, int seconds)
 {
     const long end = demo_now_ms() + seconds * 1000L;
     char seen[CALL_TEXT_MAX] = "";
-    int code = 0;
     for (;;) {
         if (demo_interrupted()) return demo_bad(d, NULL, "interrupted");
         if (ask_once(d, node, path, predicate, context, seen)) return true;
-        if (node->pid > 0 && demo_process_ended(node->pid, &code)) {
-            node->pid = 0;
-            return demo_bad(d, node, "the node of %s ended with exit code %d", node->name, code);
-        }
+        if (!all_alive(d)) return false;
         if (demo_now_ms() >= end)
             return demo_bad(d, node, "not within %d s at %s: GET %s says %s", seconds, node->name, path,
                             seen);
