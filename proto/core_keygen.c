@@ -244,6 +244,8 @@ void keygen_sign(struct core *c, struct node_id from, const struct body_KEYGEN_S
     if (own_custodian(c) < 0 || custodian < 0 || b->epoch != EPOCH_FIRST || b->purpose == 0 || b->purpose > 2)
         return;
     if (k->phase == KEYGEN_IDLE || k->phase == KEYGEN_DONE) return;
+    /* The first stands: what is being checked is what goes into the committee record. */
+    if (k->checking || k->signature_known[b->purpose - 1][custodian]) return;
     k->signature[b->purpose - 1][custodian] = b->signature;
     k->signature_known[b->purpose - 1][custodian] = true;
     check_certificates(c);
