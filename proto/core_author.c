@@ -189,8 +189,12 @@ static void statement_leave(struct core *c, struct pending *p)
     if (!ID_EQUAL(p->peer, nobody)) {
         send_message(c, p->peer, buffer_span(&b));
     } else {
-        for (uint32_t i = 0; i < c->peer_count; i++)
-            if (c->peer[i].view.up) send_message(c, c->peer[i].view.node, buffer_span(&b));
+        /* Strangers may know that somebody wants to join, not what members do. */
+        for (uint32_t i = 0; i < c->peer_count; i++) {
+            const struct peer_view *to = &c->peer[i].view;
+            bool open = r.header.kind == KIND_JOIN || core_member(c, to->node, 0);
+            if (to->up && open) send_message(c, to->node, buffer_span(&b));
+        }
     }
     pending_end(c, p);
 }
