@@ -63,7 +63,10 @@ enum err certificate_check(const struct certificate *c, const struct charter *ch
 {
     if (!ids_equal(c->consortium.bytes, charter->hash.bytes)) return ERR_CONSORTIUM;
     if (c->term == 0 || c->vote_count < charter->q) return ERR_NOT_READY;
-    for (uint32_t i = 0; i < c->vote_count; i++)
+    if (c->vote_count > CAP_CUSTODIANS) return ERR_RANGE;
+    for (uint32_t i = 0; i < c->vote_count; i++) {
         if (c->custodian[i] >= charter->custodian_count) return ERR_RANGE;
+        if (i > 0 && c->custodian[i] <= c->custodian[i - 1]) return ERR_DUPLICATE; /* each votes once */
+    }
     return OK;
 }
