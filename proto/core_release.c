@@ -168,6 +168,31 @@ static bool take_signature(struct core *c, struct pending *p, const struct event
     return false;
 }
 
+/* --- Deciding ------------------------------------------------------------------------------------------------------------------------------- */
+
+/* What this custodian knows at this moment. It is asked before every step that binds or sends: records go on arriving
+ * while shares are computed, signed and stored, and a revocation among them counts. */
+static struct verdict decide_release_now(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct advert *advert = a->certificate_good ? advert_find(c, a->certificate.node) : NULL;
+    a->facts.certificate = a->certificate_good ? &a->certificate : NULL;
+    a->facts.platform_known = advert != NULL;
+    if (advert != NULL) a->facts.platform = advert->platform;
+    a->facts.now_ms = c->wall_ms;
+    a->facts.isolated = core_isolated(c);
+    return release_decide(c->registry, &c->promises, c->options.self, &a->facts);
+}
+
+static struct verdict decide_commit_now(struct core *c, const struct pending *p)
+{
+    const struct ask *a = (const struct ask *)(const void *)p->side;
+    struct commit_ask facts = {
+        p->run,     p->term,         a->record.header.author, a->commit.index, a->commit.commitment,
+        c->wall_ms, core_isolated(c)};
+    return commit_decide(c->registry, &c->promises, c->options.self, &facts);
+}
+
 /* --- Shares ---------------------------------------------------------------------------------------------------------------------------------- */
 
 static void on_release_stored(struct core *c, struct pending *p, const struct event *event)
@@ -176,6 +201,11 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
     if (event->err != OK) {
         notice(c, "a release could not be stored; no share leaves", SPAN_NONE, err_text(event->err));
         pending_end(c, p);
+        return;
+    }
+    struct verdict v = decide_release_now(c, p);
+    if (v.refusal != REFUSAL_NONE) {
+        refuse(c, p, STAGE_SHARES, v);
         return;
     }
     struct body_SHARE_ANSWER answer = {span_make(a->statement, a->statement_len),
@@ -209,8 +239,9 @@ static void on_shares(struct core *c, struct pending *p, const struct event *eve
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
     const struct charter *charter = registry_charter_bytes(c->registry);
-    if (event->err != OK) {
-        refuse(c, p, STAGE_SHARES, verdict_refuse(REFUSAL_ENVELOPE, NULL));
+    struct verdict v = event->err == OK ? decide_release_now(c, p) : verdict_refuse(REFUSAL_ENVELOPE, NULL);
+    if (v.refusal != REFUSAL_NONE) {
+        refuse(c, p, STAGE_SHARES, v);
         return;
     }
     ASSERT(event->bytes.len <= sizeof a->shares && run != NULL && charter != NULL);
@@ -267,14 +298,7 @@ static enum err promise_release(struct core *c, struct pending *p)
 
 static void decide_release(struct core *c, struct pending *p)
 {
-    struct ask *a = ask_of(p);
-    const struct advert *advert = a->certificate_good ? advert_find(c, a->certificate.node) : NULL;
-    a->facts.certificate = a->certificate_good ? &a->certificate : NULL;
-    a->facts.platform_known = advert != NULL;
-    if (advert != NULL) a->facts.platform = advert->platform;
-    a->facts.now_ms = c->wall_ms;
-    a->facts.isolated = core_isolated(c);
-    struct verdict v = release_decide(c->registry, &c->promises, c->options.self, &a->facts);
+    struct verdict v = decide_release_now(c, p);
     if (v.refusal == REFUSAL_NONE && promise_release(c, p) != OK) v = verdict_refuse(REFUSAL_OTHER_KEY, NULL);
     if (v.refusal != REFUSAL_NONE)
         refuse(c, p, STAGE_SHARES, v);
@@ -325,6 +349,11 @@ static void on_commit_stored(struct core *c, struct pending *p, const struct eve
         pending_end(c, p);
         return;
     }
+    struct verdict v = decide_commit_now(c, p);
+    if (v.refusal != REFUSAL_NONE) {
+        refuse(c, p, STAGE_COMMIT, v);
+        return;
+    }
     notice(c, "signed the commit of run", ID_SPAN(p->run), NULL);
     seal_answer(c, p, ANSWER_COMMIT, span_make(a->statement, a->statement_len));
 }
@@ -344,10 +373,7 @@ static void decide_commit(struct core *c, struct pending *p)
 {
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
-    struct commit_ask facts = {
-        p->run,     p->term,         a->record.header.author, a->commit.index, a->commit.commitment,
-        c->wall_ms, core_isolated(c)};
-    struct verdict v = commit_decide(c->registry, &c->promises, c->options.self, &facts);
+    struct verdict v = decide_commit_now(c, p);
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, PROMISE_COMMIT, p->run.bytes, a->commit.index);
     if (v.refusal == REFUSAL_NONE && promise_set(&c->promises, key, a->commit.commitment.bytes) != OK)
