@@ -37,7 +37,7 @@ struct run_track *track_new(struct core *c, const struct record *run)
     track_state(c, t, RUN_REQUESTED);
     t->phase = c->options.compute ? CANDIDATE_WAITING : CANDIDATE_IDLE;
     t->next_ns = c->now.ns;
-    t->view.term = 1;
+    t->term = t->view.term = 1;
     if (c->ready && t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
     return t;
 }
@@ -140,7 +140,7 @@ static uint32_t bits(uint32_t mask)
 static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
-    struct body_PREVOTE_ASK body = {t->view.run, t->view.term};
+    struct body_PREVOTE_ASK body = {t->view.run, t->term};
     for (uint32_t i = 0; i < charter->custodian_count; i++)
         if ((t->answered >> i & 1) == 0)
             author_statement(c, charter->member[charter->custodian[i]].node, kind, &body, NULL, NULL);
@@ -170,7 +170,7 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     const struct charter *charter = registry_charter(c->registry);
     struct run_track *t = track_find(c, b->run);
     int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
-    if (t == NULL || custodian < 0 || t->phase != CANDIDATE_PREVOTE || b->term != t->view.term) return;
+    if (t == NULL || custodian < 0 || t->phase != CANDIDATE_PREVOTE || b->term != t->term) return;
     if (b->refusal != REFUSAL_NONE) {
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
@@ -178,7 +178,7 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     t->answered |= UINT32_C(1) << custodian;
     if (bits(t->answered) < charter->q) return;
     track_state(c, t, RUN_ELIGIBLE);
-    t->certificate = vote_of(c, registry_run(c->registry, b->run), t->view.term, c->options.self);
+    t->certificate = vote_of(c, registry_run(c->registry, b->run), t->term, c->options.self);
     candidate_enter(c, t, CANDIDATE_VOTE);
 }
 
@@ -201,6 +201,7 @@ static void elected(struct core *c, struct run_track *t)
     if (buffer_done(&b) != OK || arena_copy(c->arena, &t->certificate_bytes, buffer_span(&b)) != OK) return;
     t->phase = CANDIDATE_HOLDER;
     t->view.node = c->options.self;
+    t->view.term = t->term;
     track_state(c, t, RUN_ELECTED);
     notice(c, "elected for run", ID_SPAN(t->view.run), NULL);
     host_start(c, t);
@@ -226,7 +227,7 @@ void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
     const struct charter *charter = registry_charter(c->registry);
     struct run_track *t = track_find(c, b->run);
     int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
-    if (t == NULL || custodian < 0 || t->phase != CANDIDATE_VOTE || b->term != t->view.term) return;
+    if (t == NULL || custodian < 0 || t->phase != CANDIDATE_VOTE || b->term != t->term) return;
     if (b->refusal != REFUSAL_NONE) {
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
@@ -269,7 +270,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
         t->view.verdict = v;
         t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
         if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
-        uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->view.term, c->options.self);
+        uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->term, c->options.self);
         t->phase = CANDIDATE_PREVOTE;
         t->answered = 0;
         t->next_ns = c->now.ns + (int64_t)rank * charter->rank_delay_ms * 1000000;

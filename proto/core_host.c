@@ -15,7 +15,7 @@ static const uint8_t cid_sha256[4] = {0x01, 0x55, 0x12, 0x20}, cid_blake3[4] = {
 
 static void tell_progress(struct core *c, const struct run_track *t)
 {
-    struct body_PROGRESS body = {t->view.run, t->view.term, t->view.state, t->view.verdict.refusal};
+    struct body_PROGRESS body = {t->view.run, t->term, t->view.state, t->view.verdict.refusal};
     author_ephemeral(c, KIND_PROGRESS, &body, c->wall_ms + PROGRESS_LIFE_MS);
 }
 
@@ -47,12 +47,24 @@ void host_refusal(struct core *c, struct node_id custodian, const struct body_RE
     t->view.verdict = verdict_refuse(why, custodian.bytes);
 }
 
-/* Progress is never proof: it only moves the view, and never past a receipt. */
+/* A node seen with the run keeps the view until it ended; this node is told nothing of runs it held itself. */
+static bool may_move_view(const struct core *c, const struct run_track *t, struct node_id author,
+                          uint64_t term)
+{
+    if (ID_IS_ZERO(t->view.node) || ID_EQUAL(t->view.node, author)) return true;
+    if (ID_EQUAL(t->view.node, c->options.self)) return false;
+    return t->view.state >= RUN_REFUSED || term > t->view.term;
+}
+
+/* Progress is never proof: it only moves the view, never to what a receipt alone shows, and never past one. */
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b)
 {
     struct run_track *t = track_find(c, b->run);
     if (t == NULL || b->state >= RUN_STATE_COUNT || t->phase == CANDIDATE_HOLDER) return;
-    if (t->view.state == RUN_SETTLED) return;
+    const struct run_entry *run = registry_run(c->registry, b->run);
+    bool shown = t->view.state == RUN_SETTLED || (run != NULL && run->receipt != NULL);
+    if (shown || b->state == RUN_RELEASED || b->state == RUN_SETTLED) return;
+    if (!may_move_view(c, t, r->header.author, b->term)) return;
     t->view.node = r->header.author;
     t->view.term = b->term;
     t->view.verdict = verdict_refuse(refusal_from(b->reason), NULL);
@@ -151,7 +163,7 @@ void host_start(struct core *c, struct run_track *t)
         fail(c, t, REFUSAL_FULL);
         return;
     }
-    enclave_start_frame(&frame, c->options.consortium, t->view.run, t->view.term, t->certificate_bytes,
+    enclave_start_frame(&frame, c->options.consortium, t->view.run, t->term, t->certificate_bytes,
                         buffer_span(&bundle));
     struct effect *e = emit(c, EFFECT_ENCLAVE_START);
     e->run = t->view.run;
@@ -166,7 +178,7 @@ static void on_ask(struct core *c, struct run_track *t, struct span body)
     const struct charter *charter = registry_charter(c->registry);
     if (body.len < 2 || charter == NULL || body.data[0] >= charter->custodian_count) return;
     struct node_id to = charter->member[charter->custodian[body.data[0]]].node;
-    struct message_RELAY m = {t->view.run, t->view.term, 0, span_make(body.data + 1, body.len - 1)};
+    struct message_RELAY m = {t->view.run, t->term, 0, span_make(body.data + 1, body.len - 1)};
     struct buffer b = scratch_buffer(c, body.len + 128);
     message_encode(&b, MESSAGE_RELAY_CODE, &m);
     send_message(c, to, buffer_span(&b));
@@ -217,7 +229,7 @@ void host_answer(struct core *c, struct node_id custodian, const struct message_
     const struct charter *charter = registry_charter(c->registry);
     struct run_track *t = track_find(c, m->run);
     int index = charter != NULL ? charter_custodian(charter, custodian) : -1;
-    if (t == NULL || t->phase != CANDIDATE_HOLDER || index < 0 || m->term != t->view.term) return;
+    if (t == NULL || t->phase != CANDIDATE_HOLDER || index < 0 || m->term != t->term) return;
     struct buffer b = scratch_buffer(c, m->box.len + 2);
     buffer_put_u8(&b, FRAME_ANSWER);
     buffer_put_u8(&b, (uint8_t)index);

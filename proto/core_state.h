@@ -77,6 +77,7 @@ enum candidate_phase {
 struct run_track {
     struct run_view view;
     enum candidate_phase phase;
+    uint64_t term;     /* of the own candidacy; the view's follows what others say */
     int64_t next_ns;   /* when to ask (again) */
     uint32_t answered; /* bit per custodian: prevoted or voted */
     uint32_t lost;     /* bit per custodian: bound to another node or run for ever */
