@@ -107,11 +107,18 @@ bool chain_freeze(struct chain *c, const struct record *a, const struct record *
     return true;
 }
 
+bool chain_miss(struct chain *c, const struct record *r)
+{
+    struct author *a = need_author(c, r->header.author);
+    if (a != NULL && r->header.seq > a->missing) a->missing = r->header.seq;
+    return a != NULL;
+}
+
 bool chain_whole(const struct chain *c, struct node_id author)
 {
     const struct author *a = find_author(c, author);
     if (a == NULL) return true;
-    return a->frozen != 0 ? a->applied + 1 >= a->frozen : a->applied == a->seen;
+    return a->frozen != 0 ? a->applied + 1 >= a->frozen : a->applied == a->seen && a->applied >= a->missing;
 }
 
 const struct record *chain_next(struct chain *c, struct node_id author)

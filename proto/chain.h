@@ -15,6 +15,7 @@ struct author {
     uint64_t applied;      /* all records up to here have had their turn */
     struct record_id head; /* of that record; zero when applied is 0 */
     uint64_t seen;         /* the highest seq held */
+    uint64_t missing;      /* the highest seq of a revocation that was too far to be held; 0: none */
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
     struct record pair[2]; /* the two, without bodies */
 };
@@ -41,6 +42,9 @@ const struct record *chain_insert(struct chain *c, const struct record *r);
 /* Keep two different headers of one place whose signatures hold, held before or not: the author is frozen there. False
  * when it is frozen there or lower already, and when full. */
 bool chain_freeze(struct chain *c, const struct record *a, const struct record *b);
+/* A record whose signature holds is too far to be held (CHAIN_TOO_FAR): the author has a gap until its turn has come.
+ * False when there is no place to note it. */
+bool chain_miss(struct chain *c, const struct record *r);
 /* Is everything held of this author that what is held of it speaks of? Not with a gap, nor when a record names another
  * predecessor than the one held. What a frozen author signed from there on does not matter. */
 bool chain_whole(const struct chain *c, struct node_id author);

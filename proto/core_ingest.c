@@ -245,11 +245,16 @@ static void dispatch_statement(struct core *c, const struct record *r)
 
 /* --- Records --------------------------------------------------------------------------------------------------------------------- */
 
-/* An approval or grant may outlive neither its revocation nor the lack of a place for one. */
-static void no_room(struct core *c, const struct record *r)
+/* An approval or grant may outlive neither its revocation nor the lack of a place for one. A revocation far ahead comes
+ * again in its turn: until then the author has a gap. */
+static void no_room(struct core *c, const struct record *r, enum chain_offer offer)
 {
     notice(c, "no room for record", ID_SPAN(r->id), NULL);
-    if (r->header.kind == KIND_REVOCATION) registry_void(c->registry, r->header.author);
+    if (r->header.kind != KIND_REVOCATION) return;
+    if (offer == CHAIN_TOO_FAR && chain_miss(&c->chain, r))
+        registry_gap(c->registry, r->header.author, !chain_whole(&c->chain, r->header.author));
+    else
+        registry_void(c->registry, r->header.author);
 }
 
 bool ingest_approval_part(struct core *c, struct buffer *parts, const struct header *h, struct span body)
@@ -297,7 +302,7 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
         if (offer == CHAIN_RIVAL)
             freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody);
         else if (offer != CHAIN_HELD && ingest_accept(c, &r, p->peer, false) == NULL)
-            no_room(c, &r);
+            no_room(c, &r, offer);
     }
     pending_end(c, p);
 }
@@ -317,7 +322,10 @@ static bool worth_checking(struct core *c, const struct record *r)
                (r->header.expires_ms == 0 || r->header.expires_ms > c->wall_ms);
     if (!registry_may_write(c->registry, r->header.author)) return false;
     enum chain_offer offer = chain_offer(&c->chain, r);
-    if (r->header.kind == KIND_REVOCATION && offer != CHAIN_HELD) return true; /* no_room acts on it */
+    const struct author *a = chain_author(&c->chain, r->header.author);
+    if (offer == CHAIN_TOO_FAR) /* no_room acts on it, once */
+        return r->header.kind == KIND_REVOCATION && (a == NULL || r->header.seq > a->missing);
+    if (r->header.kind == KIND_REVOCATION && offer == CHAIN_FULL) return true; /* and on this one */
     return offer == CHAIN_NEW || offer == CHAIN_RIVAL;
 }
 
