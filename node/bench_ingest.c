@@ -174,6 +174,12 @@ static void x_send(void *context, struct node_id peer, struct span bytes)
     (void)bytes;
 }
 
+static void x_send_blob(void *context, struct node_id peer, struct span cid, struct span manifests)
+{
+    (void)cid;
+    x_send(context, peer, manifests);
+}
+
 static void x_run(void *context, struct run_id run, struct span bytes)
 {
     (void)context;
@@ -299,8 +305,8 @@ static enum err open_core(struct ingest *g)
     struct arena *kept = ARENA_NEW(&arena, struct arena); /* the core keeps a pointer to its arena */
     *kept = arena;
     TRY(core_new(&g->core, kept, &options));
-    g->executors = (struct pump_executors){g,     x_send, x_send, x_store, x_crypto, x_run,
-                                           x_run, x_run,  x_stop, x_reply, x_notice};
+    g->executors = (struct pump_executors){g,     x_send, x_send_blob, x_store, x_crypto, x_run,
+                                           x_run, x_run,  x_stop,      x_reply, x_notice};
     feed(g, (struct event){.type = EVENT_READY});
     feed(g, (struct event){.type = EVENT_PEER_UP, .peer = g->author.id});
     return OK;
