@@ -26,6 +26,7 @@ struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home)
     struct keyed *k = calloc(1, sizeof *k);
     if (k == NULL) return NULL;
     k->memory = malloc(total);
+    k->memory_len = total;
     k->output = malloc(KEYED_OUTPUT_MAX);
     if (k->memory == NULL || k->output == NULL) {
         keyed_free(k);
@@ -50,6 +51,7 @@ void keyed_free(struct keyed *k)
     if (k == NULL) return;
     if (k->output != NULL) secret_wipe(k->output, KEYED_OUTPUT_MAX);
     free(k->output);
+    if (k->memory != NULL) secret_wipe(k->memory, k->memory_len);
     free(k->memory);
     free(k);
 }

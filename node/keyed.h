@@ -14,7 +14,8 @@ struct keyed {
     struct crypto_job job; /* spans point into `memory` */
     struct keygen_session session;
     const struct home *home;
-    uint8_t *memory;
+    uint8_t *memory; /* what was asked: a box to seal holds shares */
+    size_t memory_len;
     enum err err;
     uint8_t *output; /* output_len bytes, freed by keyed_free */
     size_t output_len;
