@@ -106,6 +106,8 @@ static enum err dataset_read(struct ddo *d, struct json_reader *parent)
         json_refuse(&r, "unit_column", ERR_NOT_FOUND, "a column of the schema, or nothing");
     }
     json_read_enum(&r, "currency", budget_currency_names, 2, &currency);
+    if (currency != CURRENCY_EPSILON) /* a workflow's cost is in epsilon: another unit would not bound it */
+        json_refuse(&r, "currency", ERR_REFUSED, "epsilon: zcdp is reserved");
     field_decimal(&r, "budget", budget_places[currency], 0, BUDGET_MAX, &budget);
     json_read_int(&r, "row_count", 0, ROW_COUNT_MAX, &row_count);
     json_read_bool(&r, "row_count_exact", &d->row_count_exact);

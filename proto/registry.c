@@ -614,7 +614,7 @@ static struct verdict check_approval(const struct registry *r, const struct asse
     if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dataset.bytes);
     if (b->slot_first == 0 || b->slot_last < b->slot_first)
         return verdict_refuse(REFUSAL_SLOT_RANGE, b->dataset.bytes);
-    if (a->ddo->currency == CURRENCY_EPSILON && b->delta != 0)
+    if (a->ddo->currency != CURRENCY_EPSILON || b->delta != 0)
         return verdict_refuse(REFUSAL_COST, b->dataset.bytes);
     for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
         const struct body_APPROVAL *other = &r->approval[next - 1].body;
