@@ -556,9 +556,25 @@ static enum err create_context(struct http *h)
                : ERR_IO;
 }
 
+/* A handler still holds it: it stays, in no list, until it is answered. */
+static void reply_orphan(struct http_reply *r)
+{
+    *r->link = r->next;
+    if (r->next != NULL) r->next->link = r->link;
+    r->http = NULL;
+    r->wsi = NULL;
+    r->next = NULL;
+    r->link = &r->next;
+}
+
 static void http_free(struct http *h)
 {
-    while (h->replies != NULL) reply_free(h->replies);
+    while (h->replies != NULL) {
+        if (h->replies->stage == HTTP_PENDING)
+            reply_orphan(h->replies);
+        else
+            reply_free(h->replies);
+    }
     if (h->lock_fd >= 0) (void)close(h->lock_fd);
     free(h->socket_path);
     free(h);

@@ -92,9 +92,17 @@ static const struct http_route routes[] = {
 
 /* --- The server's thread -------------------------------------------------------------------------------- */
 
+static void answer_held(struct server *s)
+{
+    for (int i = 0; i < s->held_count; i++) http_answer(s->held[i], 200, json_pack("{s:i}", "held", i));
+    s->held_count = 0;
+}
+
+/* Handlers answer when they can: what they hold is still theirs when the server is gone. */
 static void server_closed(void *context)
 {
     struct server *s = context;
+    answer_held(s);
     atomic_store(&s->closed, 1);
     uv_close((uv_handle_t *)&s->wake, NULL);
     uv_close((uv_handle_t *)&s->turn, NULL);
@@ -107,12 +115,7 @@ static void obey(uv_async_t *wake)
     const struct http_options options = {.loop = &s->loop, .socket_path = s->path, .routes = routes};
     switch (atomic_load(&s->order)) {
     case ORDER_NONE: return;
-    case ORDER_ANSWER_HELD:
-        for (int i = 0; i < s->held_count; i++) {
-            http_answer(s->held[i], 200, json_pack("{s:i}", "held", i));
-        }
-        s->held_count = 0;
-        break;
+    case ORDER_ANSWER_HELD: answer_held(s); break;
     case ORDER_OPEN_SECOND: atomic_store(&s->second, (int)http_open(&other, &options)); break;
     case ORDER_CLOSE: http_close(s->http, server_closed, s); break;
     }
