@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/secret.h"
+#include "node/blob_scope.h"
 #include "node/command.h"
 #include "node/enclave_host.h"
 #include "node/fault.h"
@@ -330,6 +331,8 @@ struct blob_work {
     struct node_id peer; /* zero: for the local enclave */
     struct run_id run;
     uint8_t cid[36];
+    uint8_t manifests[32 * CAP_INPUTS]; /* to a peer: what may be served from */
+    size_t manifests_len;
     enum err err;
     struct buffer bytes; /* headroom for a frame, then the blob */
 };
@@ -338,7 +341,9 @@ static void blob_work_run(uv_work_t *work)
 {
     struct blob_work *b = work->data;
     b->bytes.len = BLOB_HEADROOM;
-    b->err = store_read(b->daemon->store, STORE_BLOB, SPAN_OF(b->cid), &b->bytes);
+    if (!ID_IS_ZERO(b->peer))
+        b->err = blob_scope_check(b->daemon->store, span_make(b->manifests, b->manifests_len), b->cid);
+    if (b->err == OK) b->err = store_read(b->daemon->store, STORE_BLOB, SPAN_OF(b->cid), &b->bytes);
 }
 
 static void blob_to_peer(struct daemon *d, struct blob_work *b)
@@ -382,32 +387,35 @@ static void blob_work_done(uv_work_t *work, int status)
     free(b);
 }
 
-static void read_blob(struct daemon *d, struct node_id peer, struct run_id run, struct span cid)
+static void read_blob(struct daemon *d, struct node_id peer, struct run_id run, struct span cid,
+                      struct span manifests)
 {
     struct blob_work *b = calloc(1, sizeof *b);
     uint8_t *memory = malloc(BLOB_HEADROOM + BLOB_BYTES_MAX);
     if (b == NULL || memory == NULL) panic(__FILE__, __LINE__, "out of memory");
-    ASSERT(cid.len == sizeof b->cid);
+    ASSERT(cid.len == sizeof b->cid && manifests.len <= sizeof b->manifests);
     *b = (struct blob_work){
         .daemon = d, .peer = peer, .run = run, .bytes = buffer_make(memory, BLOB_HEADROOM + BLOB_BYTES_MAX)};
     memcpy(b->cid, cid.data, sizeof b->cid);
+    if (manifests.len > 0) memcpy(b->manifests, manifests.data, manifests.len);
+    b->manifests_len = manifests.len;
     b->work.data = b;
     d->work_in_flight++;
     int rc = uv_queue_work(&d->loop, &b->work, blob_work_run, blob_work_done);
     ASSERT(rc == 0);
 }
 
-static void x_send_blob(void *context, struct node_id peer, struct span cid)
+static void x_send_blob(void *context, struct node_id peer, struct span cid, struct span manifests)
 {
     struct run_id none = {{0}};
-    read_blob(context, peer, none, cid);
+    read_blob(context, peer, none, cid, manifests);
 }
 
 static void x_enclave_blob(void *context, struct run_id run, struct span cid)
 {
     struct node_id local = {{0}};
     if (cid.len != 36) return; /* the worker is not trusted to frame well */
-    read_blob(context, local, run, cid);
+    read_blob(context, local, run, cid, SPAN_NONE);
 }
 
 /* --- Executors: enclave, replies, notices -------------------------------------------------------------------------------------- */

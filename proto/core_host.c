@@ -315,13 +315,16 @@ void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m
     }
 }
 
-static bool own_input(const struct core *c, const struct body_RUN *run)
+/* The manifests this run pins of this node's own datasets: nothing else here is any business of the node elected for it. */
+static struct span own_manifests(struct core *c, const struct body_RUN *run)
 {
+    struct buffer b = scratch_buffer(c, 32 * CAP_INPUTS);
     for (uint32_t i = 0; i < run_input_count(run); i++) {
-        const struct asset *a = registry_asset(c->registry, run_input_at(run, i).dt);
-        if (a != NULL && ID_EQUAL(a->owner, c->options.self)) return true;
+        struct run_input input = run_input_at(run, i);
+        const struct asset *a = registry_asset(c->registry, input.dt);
+        if (a != NULL && ID_EQUAL(a->owner, c->options.self)) buffer_put(&b, ID_SPAN(input.manifest));
     }
-    return false;
+    return buffer_span(&b);
 }
 
 /* An owner serves ciphertext to the elected node of a run over its data, and to no one else (export `to-enclave`). */
@@ -334,17 +337,23 @@ static enum refusal may_serve(struct core *c, struct node_id to, const struct me
     if (certificate_decode(&cert, m->certificate) != OK || certificate_check(&cert, charter) != OK)
         return REFUSAL_CERTIFICATE;
     if (!ID_EQUAL(cert.run, m->run) || !ID_EQUAL(cert.node, to)) return REFUSAL_CERTIFICATE;
-    if (!own_input(c, &run->body)) return REFUSAL_NOT_OWNER;
-    struct verdict v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+    if (own_manifests(c, &run->body).len == 0) return REFUSAL_NOT_OWNER;
+    uint64_t expires = run->record->header.expires_ms;
+    if (expires != 0 && expires <= c->wall_ms) return REFUSAL_RUN_EXPIRED;
+    struct verdict v = registry_check_record(c->registry, run->record);
+    if (v.refusal == REFUSAL_NONE)
+        v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
     if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, to);
     return v.refusal;
 }
 
 static void on_getter_checked(struct core *c, struct pending *p, const struct event *event)
 {
-    if (event->err == OK) {
+    const struct run_entry *run = registry_run(c->registry, p->run);
+    if (event->err == OK && run != NULL) {
         struct effect *e = emit(c, EFFECT_SEND_BLOB);
         e->peer = p->peer;
+        e->manifests = own_manifests(c, &run->body);
         e->bytes = scratch_copy(c, span_make(p->block, p->len));
     }
     pending_end(c, p);
@@ -379,6 +388,7 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
         buffer_put(&parts, SPAN_OF(cert.vote[i].bytes));
     }
     p->peer = from;
+    p->run = m->run;
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_getter_checked);
     job->parts = buffer_span(&parts);
     job->part_count = cert.vote_count;

@@ -124,8 +124,9 @@ struct event {
 
 /* --- Effects ------------------------------------------------------------------------------------------------------------- */
 enum effect_type {
-    EFFECT_SEND,          /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
-    EFFECT_SEND_BLOB,     /* peer, bytes = cid: read the blob and send message BLOB (refused if absent) */
+    EFFECT_SEND, /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
+    EFFECT_SEND_BLOB, /* peer, bytes = cid, manifests: send message BLOB with it if it is one of these manifests or is
+                           * listed in one, else refuse */
     EFFECT_STORE,         /* token, keep[]: durable before EVENT_STORED */
     EFFECT_CRYPTO,        /* token, crypto */
     EFFECT_ENCLAVE_START, /* run, bytes = FRAME_START */
@@ -141,6 +142,7 @@ struct effect {
     struct node_id peer;
     struct run_id run;
     struct span bytes;
+    struct span manifests; /* EFFECT_SEND_BLOB: sha2-256 of what may be served from, 32 bytes each */
     struct keep keep[KEEP_MAX];
     uint32_t keep_count;
     struct crypto_job crypto;
