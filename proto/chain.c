@@ -49,6 +49,11 @@ static struct author *need_author(struct chain *c, struct node_id node)
     return a;
 }
 
+static bool too_far(const struct author *a, uint64_t seq)
+{
+    return seq > (a != NULL ? a->applied : 0) + CAP_SEQ_AHEAD;
+}
+
 enum chain_offer chain_offer(const struct chain *c, const struct record *r)
 {
     ASSERT(r->header.seq > 0);
@@ -56,7 +61,7 @@ enum chain_offer chain_offer(const struct chain *c, const struct record *r)
     const struct author *a = find_author(c, r->header.author);
     uint32_t places = r->header.kind == KIND_REVOCATION ? CAP_RECORDS : CAP_RECORDS - RESERVED;
     if (held != NULL) return ID_EQUAL(held->record.id, r->id) ? CHAIN_HELD : CHAIN_RIVAL;
-    if (r->header.seq > (a != NULL ? a->applied : 0) + CAP_SEQ_AHEAD) return CHAIN_TOO_FAR;
+    if (too_far(a, r->header.seq)) return CHAIN_TOO_FAR;
     if (c->entry_count >= places || (a == NULL && c->author_count == CAP_AUTHORS)) return CHAIN_FULL;
     return CHAIN_NEW;
 }
@@ -85,12 +90,23 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     return &e->record;
 }
 
-static enum err keep_header(struct arena *arena, struct record *out, const struct record *r)
+bool chain_may_freeze(const struct chain *c, struct node_id author, uint64_t seq)
 {
-    struct record bare = *r;
-    bare.body = SPAN_NONE;
-    bare.body_known = false;
-    return keep(arena, out, &bare);
+    const struct author *a = find_author(c, author);
+    return !too_far(a, seq) && (a == NULL || a->frozen == 0 || seq < a->frozen);
+}
+
+static void keep_half(struct author *author, uint32_t i, const struct record *half)
+{
+    struct record *kept = &author->pair[i];
+    struct buffer b = buffer_make(author->pair_header[i], sizeof author->pair_header[i]);
+    *kept = *half;
+    buffer_put(&b, half->header_bytes);
+    kept->header_bytes = buffer_span(&b);
+    kept->body = SPAN_NONE;
+    kept->body_known = false;
+    enum err err = header_decode(&kept->header, kept->header_bytes);
+    ASSERT(err == OK); /* it was decoded from the same bytes */
 }
 
 bool chain_freeze(struct chain *c, const struct record *a, const struct record *b)
@@ -98,11 +114,11 @@ bool chain_freeze(struct chain *c, const struct record *a, const struct record *
     ASSERT(ID_EQUAL(a->header.author, b->header.author) && a->header.seq == b->header.seq &&
            a->header.seq > 0);
     ASSERT(!ID_EQUAL(a->id, b->id));
-    struct author *author = need_author(c, a->header.author);
-    if (author == NULL || (author->frozen != 0 && author->frozen <= a->header.seq)) return false;
-    struct record pair[2];
-    if (keep_header(c->arena, &pair[0], a) != OK || keep_header(c->arena, &pair[1], b) != OK) return false;
-    memcpy(author->pair, pair, sizeof pair);
+    struct node_id node = a->header.author;
+    struct author *author = chain_may_freeze(c, node, a->header.seq) ? need_author(c, node) : NULL;
+    if (author == NULL) return false;
+    keep_half(author, 0, a);
+    keep_half(author, 1, b);
     author->frozen = a->header.seq;
     return true;
 }

@@ -3,7 +3,7 @@
  * do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
  * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused. The last places of the table
  * take revocations only, so that nobody can fill it against one.
- * Ownership: records are copied into the arena and stay. Pure. */
+ * Ownership: records are copied into the arena and stay; an author's pair changes when a lower one comes. Pure. */
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
 
@@ -18,6 +18,7 @@ struct author {
     uint64_t missing;      /* the highest seq of a revocation that was too far to be held; 0: none */
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
     struct record pair[2]; /* the two, without bodies */
+    uint8_t pair_header[2][CAP_HEADER_BYTES];
 };
 struct chain_entry {
     uint8_t key[32];
@@ -39,8 +40,11 @@ MUST_USE enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt
 enum chain_offer chain_offer(const struct chain *c, const struct record *r);
 /* Keep a record whose signature holds (offer was CHAIN_NEW, checked again). Returns the kept copy, NULL when full. */
 const struct record *chain_insert(struct chain *c, const struct record *r);
+/* Would a pair in this place freeze the author? Not when it is frozen there or lower already, nor too far ahead: who signs
+ * pairs could walk down from there for ever. */
+bool chain_may_freeze(const struct chain *c, struct node_id author, uint64_t seq);
 /* Keep two different headers of one place whose signatures hold, held before or not: the author is frozen there. False
- * when it is frozen there or lower already, and when full. */
+ * when chain_may_freeze says no, and when full. */
 bool chain_freeze(struct chain *c, const struct record *a, const struct record *b);
 /* A record whose signature holds is too far to be held (CHAIN_TOO_FAR): the author has a gap until its turn has come.
  * False when there is no place to note it. */

@@ -175,9 +175,8 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
     bool pair = ID_EQUAL(a.header.author, b.header.author) && a.header.seq == b.header.seq &&
                 a.header.seq > 0 && ID_EQUAL(a.header.consortium, b.header.consortium) &&
                 !ID_EQUAL(a.id, b.id);
-    const struct author *author = chain_author(&c->chain, a.header.author);
     if (!pair || !ids_equal(a.header.consortium.bytes, c->options.consortium.bytes)) return;
-    if (author != NULL && author->frozen != 0 && author->frozen <= a.header.seq) return;
+    if (!chain_may_freeze(&c->chain, a.header.author, a.header.seq)) return;
     if (!registry_may_write(c->registry, a.header.author)) return;
     struct pending *p = pending_new(c, on_pair_verified);
     struct buffer bytes = scratch_buffer(c, 2048), parts = scratch_buffer(c, 2 * VERIFY_PART_BYTES);
