@@ -306,9 +306,23 @@ const struct member *registry_member(struct registry *r, struct node_id node)
     return last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
 }
 
+/* Were there ever enough voices for it, whoever of them was frozen since? */
+static bool tally_was_decided(const struct registry *r, const struct tally *t)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; r->charter != NULL && i < t->author_count; i++)
+        if (eligible(r, t->kind, t->vote[i]->header.author)) count++;
+    return count >= tally_needed(r, t);
+}
+
+/* Another steward's voice may make a member again of who lost one: by then its revocations must be held. */
 bool registry_may_write(const struct registry *r, struct node_id author)
 {
-    return find_member(r, author) != NULL;
+    if (charter_find(r->charter, author) != NULL) return true;
+    uint32_t row = index_find(&r->members, author.bytes);
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0; next = r->member[next - 1].next_plus_one)
+        if (tally_was_decided(r, r->member[next - 1].member.tally)) return true;
+    return false;
 }
 
 const struct member *registry_member_at(struct registry *r, uint32_t index)

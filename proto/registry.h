@@ -142,8 +142,8 @@ struct verdict registry_check_author(const struct registry *r, struct node_id au
 struct verdict registry_check_record(const struct registry *r, const struct record *record);
 /* Kinds whose expiry somebody looks at. A record of another kind with an expiry would outlive it, so it has no effect. */
 bool registry_may_expire(enum kind kind);
-/* May this author have records at all? Charter members and all who were ever admitted: what a removed one signed before
- * must still be had. */
+/* May this author have records at all? Charter members and all who were ever admitted, also by stewards frozen since: what
+ * a removed one signed before must still be had, and the revocations of one who may become a member again. */
 bool registry_may_write(const struct registry *r, struct node_id author);
 
 /* Would applying a record with this body be refused? For own records, before they are signed. */

@@ -915,6 +915,7 @@ static void test_joint_loses_a_frozen_author(void **state)
     assert_non_null(registry_member(s->registry, b.node));
     registry_freeze(s->registry, world->node[2].id, third->header.seq);
     assert_null(registry_member(s->registry, b.node));
+    assert_true(registry_may_write(s->registry, b.node)); /* its revocations are kept meanwhile */
     ACCEPTED(scene_apply(s, 3, KIND_MEMBER, &b, 0));
     assert_non_null(registry_member(s->registry, b.node));
     scene_free(s);
