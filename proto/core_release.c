@@ -216,22 +216,40 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
     seal_answer(c, p, ANSWER_SHARES, buffer_span(&b));
 }
 
-/* The release binds this custodian to the slot and the enclave's key, both in one durable batch. It may have voted for
- * another candidate in this term: the certificate's q voters decide, and the loser's voter serves the winner too. */
+/* What a release binds to: the slot, the enclave's key, and for the commit who holds the shares and with what worker. */
+enum { RELEASE_PROMISES = 4 };
+_Static_assert((int)RELEASE_PROMISES <= (int)KEEP_MAX, "a release is one durable batch");
+struct release_promises {
+    uint8_t key[RELEASE_PROMISES][PROMISE_KEY_BYTES];
+    const uint8_t *value[RELEASE_PROMISES];
+};
+
+static struct release_promises release_promises(const struct ask *a, const struct pending *p,
+                                                const struct run_entry *run)
+{
+    struct release_promises made = {.value = {p->run.bytes, a->record.header.author.bytes,
+                                              a->certificate.node.bytes,
+                                              a->facts.evidence.measurement.bytes}};
+    promise_key(made.key[0], PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
+    promise_key(made.key[1], PROMISE_RELEASE, p->run.bytes, p->term);
+    promise_key(made.key[2], PROMISE_HOST, p->run.bytes, p->term);
+    promise_key(made.key[3], PROMISE_WORKER, p->run.bytes, p->term);
+    return made;
+}
+
+/* All of it in one durable batch. This custodian may have voted for another candidate in this term: the certificate's q
+ * voters decide, and the loser's voter serves the winner too. */
 static void on_release_signed(struct core *c, struct pending *p, const struct event *event)
 {
     if (!take_signature(c, p, event)) return;
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
-    uint8_t key[2][PROMISE_KEY_BYTES];
-    const uint8_t *value[2] = {p->run.bytes, a->record.header.author.bytes};
-    struct keep items[2];
-    promise_key(key[0], PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
-    promise_key(key[1], PROMISE_RELEASE, p->run.bytes, p->term);
-    for (uint32_t i = 0; i < 2; i++)
-        items[i] = (struct keep){KEEP_PROMISE, scratch_copy(c, SPAN_OF(key[i])),
-                                 scratch_copy(c, span_make(value[i], 32))};
-    ask_store(c, p, on_release_stored, items, 2);
+    struct release_promises made = release_promises(a, p, run);
+    struct keep items[RELEASE_PROMISES];
+    for (uint32_t i = 0; i < RELEASE_PROMISES; i++)
+        items[i] = (struct keep){KEEP_PROMISE, scratch_copy(c, SPAN_OF(made.key[i])),
+                                 scratch_copy(c, span_make(made.value[i], 32))};
+    ask_store(c, p, on_release_stored, items, RELEASE_PROMISES);
 }
 
 static void on_shares(struct core *c, struct pending *p, const struct event *event)
@@ -289,11 +307,10 @@ static enum err promise_release(struct core *c, struct pending *p)
 {
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
-    uint8_t key[PROMISE_KEY_BYTES];
-    promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
-    TRY(promise_set(&c->promises, key, p->run.bytes));
-    promise_key(key, PROMISE_RELEASE, p->run.bytes, p->term);
-    return promise_set(&c->promises, key, a->record.header.author.bytes);
+    struct release_promises made = release_promises(a, p, run);
+    for (uint32_t i = 0; i < RELEASE_PROMISES; i++)
+        TRY(promise_set(&c->promises, made.key[i], made.value[i]));
+    return OK;
 }
 
 static void decide_release(struct core *c, struct pending *p)

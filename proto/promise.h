@@ -14,6 +14,8 @@ enum promise_kind {
     PROMISE_RELEASE = 3, /* run 32 | be64 term -> enclave signing key 32: one enclave key per term */
     PROMISE_COMMIT =
         4, /* run 32 | be64 output index -> commitment 32: one output for ever, whatever the term */
+    PROMISE_HOST = 5,   /* run 32 | be64 term -> node 32: whom the release's certificate elected */
+    PROMISE_WORKER = 6, /* run 32 | be64 term -> measurement 32: what the release's evidence showed */
 };
 enum { PROMISE_KEY_BYTES = 41, PROMISE_VALUE_BYTES = 32 };
 

@@ -75,6 +75,25 @@ struct verdict release_decide(struct registry *r, const struct promises *p, stru
     return VERDICT_OK;
 }
 
+/* Is the node, and the worker on it, to which shares were released one that may have them now? */
+static struct verdict check_released(struct registry *r, const struct promises *p, struct run_id run,
+                                     uint64_t term, const struct run_entry *entry)
+{
+    const uint8_t *host = promise_get(p, PROMISE_HOST, run.bytes, term);
+    const uint8_t *worker = promise_get(p, PROMISE_WORKER, run.bytes, term);
+    const struct published *w = registry_workflow(r, entry->body.compose);
+    struct node_id node;
+    struct hash32 measurement;
+    if (host == NULL || worker == NULL || w == NULL) return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
+    memcpy(node.bytes, host, sizeof node.bytes);
+    memcpy(measurement.bytes, worker, sizeof measurement.bytes);
+    struct verdict v = registry_check_node(r, &entry->body, node);
+    if (v.refusal != REFUSAL_NONE) return v;
+    return registry_worker(r, w->workflow->workers, measurement)
+               ? VERDICT_OK
+               : verdict_refuse(REFUSAL_MEASUREMENT, worker);
+}
+
 struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
                              const struct commit_ask *ask)
 {
@@ -84,6 +103,8 @@ struct verdict commit_decide(struct registry *r, const struct promises *p, struc
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
     if (served == NULL || memcmp(served, ask->enclave.bytes, 32) != 0)
         return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
+    v = check_released(r, p, ask->run, ask->term, run);
+    if (v.refusal != REFUSAL_NONE) return v;
     if (ask->index != 0)
         return verdict_refuse(REFUSAL_OUTPUT_TYPE, NULL); /* this version has one output per run */
     const uint8_t *bound = promise_get(p, PROMISE_COMMIT, ask->run.bytes, ask->index);

@@ -87,6 +87,8 @@ static struct verdict decide_commit(struct asking *a)
 static void released(struct asking *a)
 {
     promise(a, PROMISE_RELEASE, a->s->run_id.bytes, 1, a->commit.enclave.bytes);
+    promise(a, PROMISE_HOST, a->s->run_id.bytes, 1, a->certificate.node.bytes);
+    promise(a, PROMISE_WORKER, a->s->run_id.bytes, 1, world->measurement.bytes);
 }
 
 /* --- What both refuse ---------------------------------------------------------------------------------------------------------- */
@@ -478,7 +480,18 @@ static void bound_to_another(struct asking *a)
     promise(a, PROMISE_COMMIT, a->s->run_id.bytes, 0, other32);
 }
 
+static void host_removed(struct asking *a)
+{
+    struct body_REMOVAL b = {world->node[WORLD_COMPUTE].id, 9000};
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(scene_apply(a->s, i, KIND_REMOVAL, &b, 0).refusal, REFUSAL_NONE);
+}
+
 static const struct change commit_only[] = {
+    {"the node was removed since", REFUSAL_NOT_COMPUTE, NULL, host_removed},
+    {"an owner exports to nobody any more", REFUSAL_EXPORT, no_export, NULL},
+    {"the workflow stays elsewhere", REFUSAL_RESIDENCY, elsewhere, NULL},
+    {"the worker is in the set no more", REFUSAL_MEASUREMENT, no_workers, NULL},
     {"a second output", REFUSAL_OUTPUT_TYPE, NULL, other_index},
     {"another output is committed", REFUSAL_COMMIT_CONFLICT, NULL, bound_to_another},
 };
@@ -520,6 +533,10 @@ static void test_not_released(void **state)
     served_another(a);
     assert_int_equal(decide_commit(a).refusal, REFUSAL_NOT_RELEASED); /* to another enclave */
     commit_seen[REFUSAL_NOT_RELEASED] = true;
+    scene_free(a->s);
+    a = begin(NULL);
+    promise(a, PROMISE_RELEASE, a->s->run_id.bytes, 1, a->commit.enclave.bytes);
+    assert_int_equal(decide_commit(a).refusal, REFUSAL_NOT_RELEASED); /* to whom, nobody knows */
     scene_free(a->s);
 }
 
@@ -565,8 +582,9 @@ static const enum refusal release_refusals[] = {REFUSAL_CERTIFICATE, REFUSAL_NOT
                                                 REFUSAL_RESIDENCY,   REFUSAL_EVIDENCE,    REFUSAL_BINDING,
                                                 REFUSAL_MEASUREMENT, REFUSAL_GPU,         REFUSAL_PLATFORM,
                                                 REFUSAL_ENVELOPE,    REFUSAL_OTHER_KEY};
-static const enum refusal commit_refusals[] = {REFUSAL_NOT_RELEASED, REFUSAL_OUTPUT_TYPE,
-                                               REFUSAL_COMMIT_CONFLICT};
+static const enum refusal commit_refusals[] = {
+    REFUSAL_NOT_RELEASED, REFUSAL_OUTPUT_TYPE, REFUSAL_COMMIT_CONFLICT, REFUSAL_NOT_COMPUTE,
+    REFUSAL_EXPORT,       REFUSAL_RESIDENCY,   REFUSAL_MEASUREMENT};
 #define COUNT(array) (sizeof(array) / sizeof(array)[0])
 
 static void assert_seen(const bool *seen, const enum refusal *list, size_t count, const char *by)
