@@ -12,8 +12,9 @@
  * The worker computes on the CPU. CUDA needs device nodes and a driver's ioctls, which would put the driver inside the
  * walls; this sandbox has none of that.
  *
- * A residual: bubblewrap and seccomp protect the host from the worker and the data from what the worker runs. The machine's
- * administrator stands outside; evidence of this driver is `simulated` and says so.
+ * Residuals. A node killed in the microseconds between two calls of bubblewrap's outer process leaves the inner one waiting
+ * for ever, before it has started anything. The walls protect the host from the worker and the data from what the worker
+ * runs; the machine's administrator stands outside them, and evidence of this driver is `simulated` and says so.
  * Threads: sandbox_command_make any; the others once, from the first thread. Errors: ERR_UNAVAILABLE and a line for
  * people in `why`, which depends on no data. */
 #ifndef PERIGEE_NODE_SANDBOX_H

@@ -247,7 +247,7 @@ static bool allow(scmp_filter_ctx filter, const char *name, unsigned count,
                   const struct scmp_arg_cmp *conditions)
 {
     int number = seccomp_syscall_resolve_name(name);
-    if (number == __NR_SCMP_ERROR) return true;
+    if (number < 0) return true;
     return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, number, count, conditions) == 0;
 }
 
@@ -276,8 +276,7 @@ static bool fill_filter(scmp_filter_ctx filter)
         ok = allow(filter, allowed[i], 0, NULL);
     ok = ok && add_conditions(filter);
     int clone3 = seccomp_syscall_resolve_name("clone3");
-    if (clone3 != __NR_SCMP_ERROR)
-        ok = ok && seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(ENOSYS), clone3, 0, NULL) == 0;
+    if (clone3 >= 0) ok = ok && seccomp_rule_add_array(filter, SCMP_ACT_ERRNO(ENOSYS), clone3, 0, NULL) == 0;
     return ok;
 }
 
