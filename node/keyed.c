@@ -20,6 +20,12 @@ static struct span move_span(uint8_t **at, struct span bytes)
     return copy;
 }
 
+/* Signatures are by far the most frequent work and put out little or nothing. */
+static size_t output_bytes(enum crypto_op op)
+{
+    return op == CRYPTO_SIGN || op == CRYPTO_VERIFY ? sizeof(struct signature) : (size_t)KEYED_OUTPUT_MAX;
+}
+
 struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home)
 {
     size_t total = job->box.len + job->context.len + job->parts.len + job->measurements.len + 1;
@@ -27,7 +33,8 @@ struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home)
     if (k == NULL) return NULL;
     k->memory = malloc(total);
     k->memory_len = total;
-    k->output = malloc(KEYED_OUTPUT_MAX);
+    k->output_cap = output_bytes(job->op);
+    k->output = malloc(k->output_cap);
     if (k->memory == NULL || k->output == NULL) {
         keyed_free(k);
         return NULL;
@@ -49,7 +56,7 @@ struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home)
 void keyed_free(struct keyed *k)
 {
     if (k == NULL) return;
-    if (k->output != NULL) secret_wipe(k->output, KEYED_OUTPUT_MAX);
+    if (k->output != NULL) secret_wipe(k->output, k->output_cap);
     free(k->output);
     if (k->memory != NULL) secret_wipe(k->memory, k->memory_len);
     free(k->memory);
@@ -58,7 +65,7 @@ void keyed_free(struct keyed *k)
 
 static void put(struct keyed *k, const void *bytes, size_t len)
 {
-    ASSERT(len <= KEYED_OUTPUT_MAX - k->output_len);
+    ASSERT(len <= k->output_cap - k->output_len);
     memcpy(k->output + k->output_len, bytes, len);
     k->output_len += len;
 }

@@ -18,7 +18,7 @@ struct keyed {
     size_t memory_len;
     enum err err;
     uint8_t *output; /* output_len bytes, freed by keyed_free */
-    size_t output_len;
+    size_t output_len, output_cap;
 };
 
 struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home); /* NULL: out of memory */

@@ -19,6 +19,7 @@ void track_state(struct core *c, struct run_track *t, enum run_state state)
     bool ended = t->view.state == RUN_SETTLED;
     if (ended) return;
     t->view.state = state;
+    t->heard_ms = c->wall_ms;
     if (t->view.entered_ms[state] == 0) t->view.entered_ms[state] = c->wall_ms;
 }
 
@@ -35,10 +36,12 @@ struct run_track *track_new(struct core *c, const struct record *run)
     if (index_add(&c->tracks, t->view.run.bytes, c->track_count) != OK) return NULL;
     c->track_count++;
     track_state(c, t, RUN_REQUESTED);
-    t->phase = c->options.compute ? CANDIDATE_WAITING : CANDIDATE_IDLE;
+    /* A run read back at start may have been tried before, by this node too: without later terms it is not tried again. */
+    t->phase = c->options.compute && c->ready ? CANDIDATE_WAITING : CANDIDATE_IDLE;
     t->next_ns = c->now.ns;
     t->term = t->view.term = 1;
-    if (c->ready && t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
+    t->heard_ms = c->wall_ms;
+    if (t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
     return t;
 }
 
@@ -312,11 +315,33 @@ static void advert_tick(struct core *c)
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 
+/* Nobody waits for ever: a run whose slot went to another is refused, one past its expiry expired, and one whose node fell
+ * silent failed. Views only; a receipt that still comes settles it. */
+static void view_tick(struct core *c, struct run_track *t)
+{
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    bool open = t->view.state < RUN_RELEASED && t->phase != CANDIDATE_HOLDER;
+    if (!open || run == NULL) return;
+    const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
+    uint64_t expires = run->record->header.expires_ms;
+    if (holder != NULL && holder != run) {
+        t->view.verdict = verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes);
+        track_state(c, t, RUN_REFUSED);
+    } else if (expires != 0 && expires <= c->wall_ms) {
+        t->view.verdict = verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
+        track_state(c, t, RUN_EXPIRED);
+    } else if (t->view.state >= RUN_ELECTED && c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {
+        t->view.verdict = verdict_refuse(REFUSAL_TIMEOUT, t->view.node.bytes);
+        track_state(c, t, RUN_FAILED);
+    }
+}
+
 void elect_tick(struct core *c)
 {
     advert_tick(c);
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];
+        view_tick(c, t);
         bool asking =
             t->phase == CANDIDATE_WAITING || t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE;
         if (asking) candidate_tick(c, t);
