@@ -18,6 +18,7 @@ enum {
     RESEND_MS = 1000,
     PREVOTE_WAIT_MS = 1500,
     BLOB_WAIT_MS = 5000,
+    RUN_SILENCE_MS = 90000, /* longer than an enclave waits for answers */
 };
 
 struct pending;
@@ -79,6 +80,7 @@ struct run_track {
     enum candidate_phase phase;
     uint64_t term;     /* of the own candidacy; the view's follows what others say */
     int64_t next_ns;   /* when to ask (again) */
+    uint64_t heard_ms; /* when the view last moved */
     uint32_t answered; /* bit per custodian: prevoted or voted */
     uint32_t lost;     /* bit per custodian: bound to another node or run for ever */
     struct certificate certificate;
