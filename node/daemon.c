@@ -499,7 +499,7 @@ static enum err restore_record(void *context, struct span key, struct span value
     if (err == OK) err = cursor_copy(&c, signature.bytes, sizeof signature.bytes);
     if (err == OK) err = record_open(&r, header_bytes, &signature, buffer_span(&b));
     if (err != OK) {
-        log_line(d, "a stored record fails its check; it will be fetched from peers");
+        feed(d, &(struct event){.type = EVENT_RESTORE_LOST, .key = key});
         return OK;
     }
     record_pack(&p, &r);

@@ -239,15 +239,41 @@ static void on_tick(struct core *c)
     host_tick(c);
 }
 
+/* Somebody relies on a promise that cannot be read any more: without it this custodian could break it unknowingly. */
 static void on_restore_promise(struct core *c, const struct event *event)
 {
+    bool sized = event->key.len == PROMISE_KEY_BYTES && event->bytes.len == PROMISE_VALUE_BYTES;
     ASSERT(!c->ready);
-    if (event->key.len != PROMISE_KEY_BYTES || event->bytes.len != PROMISE_VALUE_BYTES) {
-        notice(c, "a stored promise has a wrong size", SPAN_NONE, NULL);
-        return;
-    }
-    if (promise_set(&c->promises, event->key.data, event->bytes.data) != OK)
-        notice(c, "a stored promise contradicts another", event->key, NULL);
+    if (sized && promise_set(&c->promises, event->key.data, event->bytes.data) == OK) return;
+    c->promise_lost = true;
+    notice(c, "a stored promise is damaged: this node neither votes nor releases", event->key, NULL);
+}
+
+/* A record was there, so its author has a gap until a peer brings it back: an own place is never signed twice. */
+static void miss(struct core *c, struct node_id author, uint64_t seq)
+{
+    struct record lost = {.header = {.author = author, .seq = seq}};
+    if (!chain_miss(&c->chain, &lost)) c->own_stuck |= ID_EQUAL(author, c->options.self);
+    registry_gap(c->registry, author, !chain_whole(&c->chain, author));
+    notice(c, "a stored record is damaged; it will be asked for from peers, author", ID_SPAN(author), NULL);
+}
+
+static void on_restore_lost(struct core *c, const struct event *event)
+{
+    struct node_id author;
+    struct cursor at = cursor_make(event->key);
+    uint64_t seq = 0;
+    ASSERT(!c->ready);
+    if (cursor_copy(&at, author.bytes, 32) == OK && cursor_u64(&at, &seq) == OK) miss(c, author, seq);
+}
+
+/* An own record that found no place keeps its place taken. */
+static void on_restore_record(struct core *c, const struct event *event)
+{
+    struct record r;
+    ingest_restore(c, event->bytes);
+    if (record_unpack(&r, event->bytes) != OK || !ID_EQUAL(r.header.author, c->options.self)) return;
+    if (chain_get(&c->chain, r.header.author, r.header.seq) == NULL) miss(c, r.header.author, r.header.seq);
 }
 
 void core_step(struct core *c, const struct event *event)
@@ -258,8 +284,9 @@ void core_step(struct core *c, const struct event *event)
     c->wall_ms = event->wall_ms;
     switch (event->type) {
     case EVENT_TICK: on_tick(c); break;
-    case EVENT_RESTORE_RECORD: ingest_restore(c, event->bytes); break;
+    case EVENT_RESTORE_RECORD: on_restore_record(c, event); break;
     case EVENT_RESTORE_PROMISE: on_restore_promise(c, event); break;
+    case EVENT_RESTORE_LOST: on_restore_lost(c, event); break;
     case EVENT_READY: c->ready = true; break;
     case EVENT_PEER_UP:
         sync_peer_up(c, event->peer);
@@ -327,12 +354,13 @@ const struct peer_view *core_peer_at(const struct core *c, uint32_t i)
     return i < c->peer_count ? &c->peer[i].view : NULL;
 }
 
-/* A custodian answers `try later` until q-1 others have shown their heads since it started. */
+/* A custodian answers `try later` until q-1 others have shown their heads since it started; one that cannot read what it
+ * promised always does. */
 bool core_isolated(const struct core *c)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
     uint32_t compared = 0;
-    if (charter == NULL) return true;
+    if (charter == NULL || c->promise_lost) return true;
     for (uint32_t i = 0; i < c->peer_count; i++)
         if (c->peer[i].compared && charter_custodian(charter, c->peer[i].view.node) >= 0) compared++;
     return compared + 1 < charter->q;

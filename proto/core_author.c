@@ -118,7 +118,7 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
     struct node_id self = c->options.self;
     if (c->own_stuck) return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (a != NULL && a->frozen != 0) return verdict_refuse(REFUSAL_FROZEN, self.bytes);
-    if (a != NULL && a->applied != a->seen) return verdict_refuse(REFUSAL_GAP, self.bytes);
+    if (!chain_whole(&c->chain, self)) return verdict_refuse(REFUSAL_GAP, self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

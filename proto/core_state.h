@@ -18,7 +18,6 @@ enum {
     RESEND_MS = 1000,
     PREVOTE_WAIT_MS = 1500,
     BLOB_WAIT_MS = 5000,
-    RUN_SILENCE_MS = 90000, /* longer than an enclave waits for answers */
 };
 
 struct pending;
@@ -80,7 +79,6 @@ struct run_track {
     enum candidate_phase phase;
     uint64_t term;     /* of the own candidacy; the view's follows what others say */
     int64_t next_ns;   /* when to ask (again) */
-    uint64_t heard_ms; /* when the view last moved */
     uint32_t answered; /* bit per custodian: prevoted or voted */
     uint32_t lost;     /* bit per custodian: bound to another node or run for ever */
     struct certificate certificate;
@@ -122,6 +120,7 @@ struct core {
     struct registry *registry;
     struct chain chain;
     struct promises promises;
+    bool promise_lost; /* one in the store does not read back */
 
     struct effect *effect;
     uint32_t effect_count;

@@ -99,6 +99,7 @@ enum event_type {
     EVENT_TICK,
     EVENT_RESTORE_RECORD,  /* at start: a packed record of the own store (signature was checked before) */
     EVENT_RESTORE_PROMISE, /* at start: key, value */
+    EVENT_RESTORE_LOST,    /* at start: a place in a chain (key: author 32 | be64 seq ...) does not read back */
     EVENT_READY,           /* the store has been read: the core may act */
     EVENT_PEER_UP,
     EVENT_PEER_DOWN,
@@ -118,7 +119,7 @@ struct event {
     struct node_id peer;
     struct run_id run;
     struct span bytes; /* message, frame, packed record, crypto output, cid */
-    struct span key;   /* EVENT_RESTORE_PROMISE */
+    struct span key;   /* EVENT_RESTORE_PROMISE, EVENT_RESTORE_LOST */
     const struct command *command;
 };
 
