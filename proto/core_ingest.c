@@ -151,6 +151,27 @@ void ingest_restore(struct core *c, struct span packed)
     if (ingest_accept(c, &r, nobody, true) == NULL) notice(c, "no room for a stored record", SPAN_NONE, NULL);
 }
 
+/* What anybody who connects can cause must not fill the log. */
+static void stranger_notice(struct core *c, const char *text, struct node_id subject)
+{
+    if (c->now.ns < c->stranger_notice_ns) return;
+    c->stranger_notice_ns = c->now.ns + (int64_t)STRANGER_NOTICE_MS * 1000000;
+    notice(c, text, ID_SPAN(subject), NULL);
+}
+
+/* A place for a signature check. A peer that is no member may have a few at a time; what is dropped it offers again. */
+static struct pending *check_new(struct core *c, struct node_id from, pending_step then)
+{
+    struct node_id nobody = {{0}};
+    uint32_t open = 0;
+    if (!ID_EQUAL(from, nobody) && !core_member(c, from, 0))
+        for (uint32_t i = 0; i < CAP_PENDING; i++)
+            if (c->pending[i].token != 0 && ID_EQUAL(c->pending[i].peer, from)) open++;
+    struct pending *p = open < STRANGER_CHECKS_MAX ? pending_new(c, then) : NULL;
+    if (p != NULL) p->peer = from;
+    return p;
+}
+
 static void on_pair_verified(struct core *c, struct pending *p, const struct event *event)
 {
     struct message_EQUIVOCATION m;
@@ -178,11 +199,10 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
     if (!pair || !ids_equal(a.header.consortium.bytes, c->options.consortium.bytes)) return;
     if (!chain_may_freeze(&c->chain, a.header.author, a.header.seq)) return;
     if (!registry_may_write(c->registry, a.header.author)) return;
-    struct pending *p = pending_new(c, on_pair_verified);
+    struct pending *p = check_new(c, from, on_pair_verified);
     struct buffer bytes = scratch_buffer(c, 2048), parts = scratch_buffer(c, 2 * VERIFY_PART_BYTES);
     message_encode(&bytes, MESSAGE_EQUIVOCATION_CODE, m);
     if (p == NULL) return;
-    p->peer = from;
     if (!pending_keep(c, p, buffer_span(&bytes))) {
         pending_end(c, p);
         return;
@@ -202,20 +222,31 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
 
 /* --- Statements ---------------------------------------------------------------------------------------------------------------- */
 
+static void drop_oldest_join(struct core *c)
+{
+    pool_give(&c->pool, c->join_block[0]);
+    c->join_count--;
+    memmove(c->join, c->join + 1, c->join_count * sizeof *c->join);
+    memmove(c->join_block, c->join_block + 1, c->join_count * sizeof *c->join_block);
+}
+
+/* The first request of an applicant stands until it is admitted; requests are repeated, so the oldest may make place. */
 static void on_join(struct core *c, const struct record *r, const struct body_JOIN *b)
 {
     if (!ID_EQUAL(b->node, r->header.author) || core_member(c, b->node, 0)) return;
     if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return;
-    uint32_t at = 0;
-    while (at < c->join_count && !ID_EQUAL(c->join[at].author, r->header.author)) at++;
-    if (at == JOINS_MAX) return;
-    if (at < c->join_count) return; /* the first request stands until it is admitted */
-    struct span kept;
-    if (arena_copy(c->arena, &kept, r->body) != OK) return;
-    if (body_decode(&c->join[at].body, KIND_MEMBER, kept) != OK) return;
-    c->join[at].author = r->header.author;
-    c->join_count++;
-    notice(c, "join request from", ID_SPAN(r->header.author), NULL);
+    for (uint32_t i = 0; i < c->join_count; i++)
+        if (ID_EQUAL(c->join[i].author, r->header.author)) return;
+    uint8_t *block = pool_take(&c->pool, r->body.len);
+    if (block == NULL) return;
+    if (c->join_count == JOINS_MAX) drop_oldest_join(c);
+    struct join_request *j = &c->join[c->join_count];
+    memcpy(block, r->body.data, r->body.len);
+    enum err err = body_decode(&j->body, KIND_MEMBER, span_make(block, r->body.len));
+    ASSERT(err == OK); /* dispatch_statement decoded the same bytes */
+    j->author = r->header.author;
+    c->join_block[c->join_count++] = block;
+    stranger_notice(c, "join request from", j->author);
 }
 
 static void dispatch_statement(struct core *c, const struct record *r)
@@ -287,7 +318,7 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
     struct record r;
     if (event->err != OK) {
         c->refused_messages++;
-        notice(c, "bad signature from peer", ID_SPAN(p->peer), NULL);
+        stranger_notice(c, "bad signature from peer", p->peer);
         pending_end(c, p);
         return;
     }
@@ -336,11 +367,10 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         return;
     }
     if (!worth_checking(c, &r)) return;
-    struct pending *p = pending_new(c, on_verified);
+    struct pending *p = check_new(c, from, on_verified);
     if (p == NULL) return; /* full: the sender's heads will offer it again */
     struct buffer packed = scratch_buffer(c, m->body.len + CAP_HEADER_BYTES + 128);
     record_pack(&packed, &r);
-    p->peer = from;
     if (!pending_keep(c, p, buffer_span(&packed))) {
         pending_end(c, p);
         return;

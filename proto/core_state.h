@@ -13,11 +13,14 @@ enum {
     EFFECTS_MAX = 4096,
     SCRATCH_BYTES = 16 << 20,
     JOINS_MAX = 64,
+    STRANGER_CHECKS_MAX = 4, /* signatures being checked for one peer that is no member */
+    STRANGER_NOTICE_MS = 1000,
     TICK_MS = 250,
     HEADS_MS = 1000,
     RESEND_MS = 1000,
     PREVOTE_WAIT_MS = 1500,
     BLOB_WAIT_MS = 5000,
+    RUN_SILENCE_MS = 90000, /* longer than an enclave waits for answers */
 };
 
 struct pending;
@@ -132,9 +135,11 @@ struct core {
     struct peer peer[CAP_PEERS];
     uint32_t peer_count;
 
-    struct join_request join[JOINS_MAX];
+    struct join_request join[JOINS_MAX]; /* oldest first */
+    uint8_t *join_block[JOINS_MAX];      /* pool memory: what their spans point into */
     uint32_t join_count;
-    struct span join_body; /* own request, repeated until admitted */
+    int64_t stranger_notice_ns; /* when the next notice that strangers can cause may be given */
+    struct span join_body;      /* own request, repeated until admitted */
     int64_t join_next_ns;
 
     struct pending *own_head; /* own record being made; others wait in own_queue */

@@ -1,0 +1,242 @@
+/* What a core does with records and requests from outside that are out of the ordinary: far ahead, in pairs without end,
+ * from peers nobody knows. Every signature check is answered with yes. */
+#include "proto/chain.h"
+#include "proto/core.h"
+#include "tests/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { WALL_MS_LATER = 3600000 };
+static struct world *world;
+static uint8_t engine[] = "none";
+
+static struct core *core_begin(void)
+{
+    struct core *core;
+    struct core_options options = {.self = {{0xee}},
+                                   .consortium = world->consortium,
+                                   .charter = world->charter,
+                                   .engine = SPAN_OF(engine)};
+    assert_int_equal(core_new(&core, world_arena(world), &options), OK);
+    core_step(core, &(struct event){.type = EVENT_READY, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
+    return core;
+}
+
+/* One message in; the tokens of the checks it asks for out. */
+static uint32_t offer(struct core *core, struct node_id from, const struct record *record, uint64_t token[8])
+{
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    struct buffer b = BUFFER_OF(bytes);
+    uint32_t count, tokens = 0;
+    record_encode(&b, record);
+    core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .peer = from,
+                                    .bytes = buffer_span(&b)});
+    const struct effect *e = core_effects(core, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == EFFECT_CRYPTO) token[tokens++] = e[i].token;
+    return tokens;
+}
+
+static uint32_t answer(struct core *core, uint64_t token)
+{
+    uint32_t count, notices = 0;
+    core_step(core, &(struct event){
+                        .type = EVENT_CRYPTO, .wall_ms = WORLD_START_MS + WALL_MS_LATER, .token = token});
+    const struct effect *e = core_effects(core, &count);
+    for (uint32_t i = 0; i < count; i++) notices += e[i].type == EFFECT_NOTICE;
+    core_check(core);
+    return notices;
+}
+
+static uint32_t deliver(struct core *core, struct node_id from, const struct record *record)
+{
+    uint64_t token[8];
+    uint32_t tokens = offer(core, from, record, token), notices = 0;
+    for (uint32_t i = 0; i < tokens; i++) notices += answer(core, token[i]);
+    return notices;
+}
+
+static struct record make(struct node_id author, enum kind kind, uint64_t seq, const void *body)
+{
+    static uint8_t memory[128][4096]; /* records live until the end */
+    static uint32_t made;
+    assert_true(made < sizeof memory / sizeof memory[0]);
+    struct buffer b = BUFFER_OF(memory[made]);
+    struct header h = {.kind = kind,
+                       .consortium = world->consortium,
+                       .author = author,
+                       .seq = seq,
+                       .time_ms = WORLD_START_MS,
+                       .residency = SPAN_LITERAL("")};
+    struct signature none = {{0}};
+    size_t header_len;
+    struct record r;
+    made++;
+    if (seq > 1) h.prev.bytes[0] = 1;
+    assert_int_equal(record_build(&b, &header_len, &h, body), OK);
+    struct span all = buffer_span(&b);
+    assert_int_equal(record_open(&r, span_make(all.data, header_len), &none,
+                                 span_make(all.data + header_len, all.len - header_len)),
+                     OK);
+    return r;
+}
+
+static struct record revocation(uint64_t seq, uint8_t of)
+{
+    struct body_REVOCATION b = {.target = 1, .subject = {{of}}, .approval_signature = SPAN_NONE};
+    return make(world->node[0].id, KIND_REVOCATION, seq, &b);
+}
+
+static const struct node_id nobody = {{0}};
+
+static void deliver_world(struct core *core)
+{
+    for (uint32_t i = 0; i < world->record_count; i++) deliver(core, nobody, world->record[i]);
+}
+
+static enum refusal author_state(struct core *core)
+{
+    return registry_check_author(core_registry(core), world->node[0].id).refusal;
+}
+
+/* What is too far to be held makes its author wait, and only until the place is reached. */
+static void test_far_revocation_is_a_gap(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    uint64_t token[8], far = CAP_SEQ_AHEAD + world->node[0].seq + 1;
+    struct record r = revocation(far, 1), nearer = revocation(far - 1, 2);
+    deliver_world(core);
+    assert_int_equal(author_state(core), REFUSAL_NONE);
+    deliver(core, nobody, &r);
+    assert_int_equal(author_state(core), REFUSAL_GAP);
+    assert_int_equal(offer(core, nobody, &r, token), 0); /* said once is enough */
+    deliver(core, nobody, &nearer);
+    assert_int_equal(author_state(core), REFUSAL_GAP);
+}
+
+static void test_gap_closes_in_its_turn(void **state)
+{
+    (void)state;
+    struct chain c;
+    struct record first = *world->record[0], later = first;
+    assert_int_equal(chain_init(&c, world_arena(world), 1), OK);
+    assert_int_equal(first.header.seq, 1);
+    assert_true(chain_miss(&c, &later));
+    assert_false(chain_whole(&c, first.header.author));
+    assert_non_null(chain_insert(&c, &first));
+    assert_non_null(chain_next(&c, first.header.author));
+    assert_true(chain_whole(&c, first.header.author));
+}
+
+/* Pairs that walk down take no memory; those far ahead are no pairs. */
+static void test_pairs_are_bounded(void **state)
+{
+    (void)state;
+    struct chain c;
+    struct arena *arena = world_arena(world);
+    struct node_id author = world->node[0].id;
+    struct record a[3], b[3];
+    assert_int_equal(chain_init(&c, arena, 1), OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        uint64_t seq = i == 0 ? CAP_SEQ_AHEAD + 1 : 10 - i;
+        a[i] = revocation(seq, 1);
+        b[i] = revocation(seq, 2);
+    }
+    size_t before = arena_mark(arena);
+    assert_false(chain_freeze(&c, &a[0], &b[0]));
+    assert_null(chain_author(&c, author));
+    for (uint32_t i = 1; i < 3; i++) {
+        assert_true(chain_freeze(&c, &a[i], &b[i]));
+        assert_false(chain_freeze(&c, &a[i], &b[i]));
+        const struct author *kept = chain_author(&c, author);
+        assert_int_equal(kept->frozen, a[i].header.seq);
+        assert_true(span_equal(kept->pair[0].header_bytes, a[i].header_bytes));
+        assert_true(span_equal(kept->pair[1].header_bytes, b[i].header_bytes));
+        assert_true(ID_EQUAL(kept->pair[1].header.body_hash, b[i].header.body_hash));
+    }
+    assert_int_equal(arena_mark(arena), before);
+}
+
+/* --- Strangers -------------------------------------------------------------------------------------------------------------- */
+
+static struct record join_of(uint8_t byte)
+{
+    struct node_id author = {{0xc0, byte}};
+    struct body_MEMBER b = {.node = author,
+                            .organisation = SPAN_LITERAL("late"),
+                            .jurisdiction = SPAN_LITERAL("EU"),
+                            .roles = ROLE_COMPUTE,
+                            .approval = author,
+                            .platforms = SPAN_LITERAL("")};
+    return make(author, KIND_JOIN, 0, &b);
+}
+
+static void test_stranger_has_few_checks(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct node_id stranger = {{0xc0}}, other = {{0xc1}};
+    uint64_t token[5][8];
+    for (uint8_t i = 0; i < 5; i++) {
+        struct record r = join_of(i);
+        assert_int_equal(offer(core, stranger, &r, token[i]), i < 4 ? 1 : 0);
+    }
+    struct record r = join_of(9);
+    assert_int_equal(offer(core, other, &r, token[4]), 1);
+    answer(core, token[0][0]);
+    assert_int_equal(offer(core, stranger, &r, token[0]), 1);
+}
+
+static void test_newest_joins_are_kept(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct node_id stranger = {{0xc0}};
+    uint32_t notices = 0, count = 0;
+    for (uint8_t i = 0; i < 100; i++) {
+        struct record r = join_of(i);
+        notices += deliver(core, stranger, &r);
+    }
+    while (core_join_at(core, count) != NULL) count++;
+    assert_int_equal(count, 64);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct join_request *j = core_join_at(core, i);
+        assert_int_equal(j->author.bytes[1], 100 - 64 + i);
+        assert_true(ID_EQUAL(j->body.node, j->author));
+        assert_true(span_equal(j->body.organisation, SPAN_LITERAL("late")));
+    }
+    assert_true(notices <= 1); /* all within one second */
+}
+
+static int set_up(void **state)
+{
+    (void)state;
+    world = world_new();
+    return world != NULL ? 0 : -1;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    world_free(world);
+    return 0;
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_far_revocation_is_a_gap), cmocka_unit_test(test_gap_closes_in_its_turn),
+        cmocka_unit_test(test_pairs_are_bounded),       cmocka_unit_test(test_stranger_has_few_checks),
+        cmocka_unit_test(test_newest_joins_are_kept),
+    };
+    return cmocka_run_group_tests_name("ingest", tests, set_up, tear_down);
+}
