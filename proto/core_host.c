@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { PROGRESS_LIFE_MS = 60000 };
+enum { PROGRESS_LIFE_MS = 60000, RESULT_RETRY_MS = 1000 };
 
 static const uint8_t cid_sha256[4] = {0x01, 0x55, 0x12, 0x20}, cid_blake3[4] = {0x01, 0x55, 0x1e, 0x20};
 
@@ -137,8 +137,21 @@ static bool check_receipt(struct core *c, const struct record *r)
     return true;
 }
 
+/* An own record carries the result: it need not be kept for another try. */
+static void forget_result(struct core *c, const struct record *r)
+{
+    size_t mark = arena_mark(&c->scratch);
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    ASSERT(b != NULL);
+    bool known = ID_EQUAL(r->header.author, c->options.self) && body_decode(b, KIND_RECEIPT, r->body) == OK;
+    struct run_track *t = known ? track_find(c, b->RECEIPT.run) : NULL;
+    if (t != NULL) t->result = SPAN_NONE;
+    arena_release(&c->scratch, mark);
+}
+
 void host_receipt(struct core *c, const struct record *r)
 {
+    forget_result(c, r);
     if (c->ready && step_has_room(c) && check_receipt(c, r)) return;
     if (c->waiting_receipt_count < CAP_RUNS) c->waiting_receipt[c->waiting_receipt_count++] = r;
 }
@@ -184,14 +197,54 @@ static void on_ask(struct core *c, struct run_track *t, struct span body)
     send_message(c, to, buffer_span(&b));
 }
 
+static bool in_making(const struct core *c, struct span receipt)
+{
+    const struct pending *head = c->own_head;
+    bool found = head != NULL && head->kind == KIND_RECEIPT &&
+                 span_equal(span_make(head->side, head->side_len), receipt);
+    for (uint32_t i = 0; i < c->own_queue_count && !found; i++) {
+        const struct pending *p = c->own_queue[i];
+        found = p->kind == KIND_RECEIPT && span_equal(span_make(p->side, p->side_len), receipt);
+    }
+    return found;
+}
+
+/* A queue, a pool or a disk may be full just then: the result is kept and tried again until a record carries it. */
+static void result_tick(struct core *c, struct run_track *t)
+{
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    if (t->result.len == 0 || c->now.ns < t->result_ns || !step_has_room(c)) return;
+    if (run != NULL && run->receipt != NULL) {
+        t->result = SPAN_NONE; /* somebody else's record carries it */
+        return;
+    }
+    t->result_ns = c->now.ns + (int64_t)RESULT_RETRY_MS * 1000000;
+    if (!in_making(c, t->result)) author_record(c, KIND_RECEIPT, t->result, 0, 0);
+}
+
+static bool result_fits(struct core *c, const struct run_track *t, struct span body)
+{
+    size_t mark = arena_mark(&c->scratch);
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    ASSERT(b != NULL);
+    bool fits = body_decode(b, KIND_RECEIPT, body) == OK && ID_EQUAL(b->RECEIPT.run, t->view.run);
+    arena_release(&c->scratch, mark);
+    return fits;
+}
+
 static void on_result(struct core *c, struct run_track *t, struct span body)
 {
+    if (!result_fits(c, t, body) || arena_copy(c->arena, &t->result, body) != OK) {
+        fail(c, t, REFUSAL_ENCLAVE);
+        return;
+    }
     struct effect *e = emit(c, EFFECT_ENCLAVE_STOP);
     e->run = t->view.run;
     t->phase = CANDIDATE_DONE;
     if (c->enclaves_running > 0) c->enclaves_running--;
     track_state(c, t, RUN_RELEASED);
-    author_record(c, KIND_RECEIPT, body, 0, 0);
+    t->result_ns = c->now.ns;
+    result_tick(c, t);
 }
 
 void host_frame(struct core *c, struct run_id run, struct span frame)
@@ -397,6 +450,7 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
 void host_tick(struct core *c)
 {
     check_waiting_receipts(c);
+    for (uint32_t i = 0; i < c->track_count; i++) result_tick(c, &c->track[i]);
     for (uint32_t i = 0; i < WANTS_MAX; i++) {
         struct want *w = &c->want[i];
         if (w->active && (c->now.ns - w->since_ns) / 1000000 >= BLOB_WAIT_MS) want_next(c, w);

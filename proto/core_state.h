@@ -82,10 +82,14 @@ struct run_track {
     enum candidate_phase phase;
     uint64_t term;     /* of the own candidacy; the view's follows what others say */
     int64_t next_ns;   /* when to ask (again) */
+    uint64_t heard_ms; /* when the view last moved */
     uint32_t answered; /* bit per custodian: prevoted or voted */
     uint32_t lost;     /* bit per custodian: bound to another node or run for ever */
     struct certificate certificate;
     struct span certificate_bytes;
+    struct span
+        result; /* the worker's receipt, until an own record carries it; the worker is gone and cannot give it again */
+    int64_t result_ns; /* when to try (again) to author it */
 };
 
 struct keygen {
