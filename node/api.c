@@ -48,6 +48,31 @@ static const json_t *member(const struct http_request *q, struct http_reply *r, 
     return value;
 }
 
+static bool listed(const char *members, const char *name)
+{
+    size_t len = strlen(name);
+    for (const char *at = members; (at = strstr(at, name)) != NULL; at += len) {
+        bool starts = at == members || at[-1] == ' ', ends = at[len] == ' ' || at[len] == 0;
+        if (len > 0 && starts && ends) return true;
+    }
+    return false;
+}
+
+bool api_only(const struct http_request *q, struct http_reply *r, const char *members)
+{
+    const char *name;
+    json_t *value;
+    if (q->body == NULL) return true;
+    json_object_foreach(q->body, name, value)
+    {
+        if (listed(members, name)) continue;
+        http_problem(r, 400, "unknown-field", "\"%.80s\" is not a member of this call; it takes: %s", name,
+                     members[0] != 0 ? members : "nothing");
+        return false;
+    }
+    return true;
+}
+
 bool api_text(const struct http_request *q, struct http_reply *r, const char *name, struct span *out)
 {
     const json_t *value = member(q, r, name, "text");

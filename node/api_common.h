@@ -4,6 +4,9 @@
 
 #include "node/daemon.h"
 
+/* Nothing in the body that the call does not know: `members` names them, separated by spaces. Answers 400 and returns
+ * false otherwise, so that a mistyped member never falls back to a default. */
+bool api_only(const struct http_request *q, struct http_reply *r, const char *members);
 /* Request members. Each returns false after it has answered 400 with what was expected. `out` spans borrow. */
 bool api_text(const struct http_request *q, struct http_reply *r, const char *name, struct span *out);
 bool api_hash(const struct http_request *q, struct http_reply *r, const char *name, uint8_t out[32]);

@@ -110,6 +110,7 @@ void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
     const struct charter *c = registry_charter_bytes(core_registry(daemon_core(d)));
+    if (!api_only(q, reply, "")) return;
     if (charter_steward(c, daemon_home(d)->node) < 0) {
         api_refuse(d, reply, verdict_refuse(REFUSAL_NOT_MEMBER, daemon_home(d)->node.bytes));
         return;
@@ -120,6 +121,7 @@ void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
 
 void api_keygen(const struct http_request *q, struct http_reply *reply)
 {
+    if (!api_only(q, reply, "")) return;
     api_command(q->context, reply, &(struct command){.type = COMMAND_KEYGEN});
 }
 
@@ -189,6 +191,7 @@ void api_member_request(const struct http_request *q, struct http_reply *reply)
     struct daemon *d = q->context;
     void *memory = calloc(1, 65536);
     struct charter_member card;
+    if (!api_only(q, reply, "")) return;
     if (memory == NULL) {
         http_problem(reply, 503, "no-memory", "out of memory; try again later");
         return;
@@ -208,6 +211,7 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
     struct daemon *d = q->context;
     struct node_id node;
     const struct join_request *j;
+    if (!api_only(q, reply, "node")) return;
     if (!api_hash(q, reply, "node", node.bytes)) return;
     for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
         if (!ID_EQUAL(j->author, node)) continue;
@@ -242,6 +246,7 @@ void api_ops(const struct http_request *q, struct http_reply *reply)
 void api_op_register(const struct http_request *q, struct http_reply *reply)
 {
     struct span document;
+    if (!api_only(q, reply, "document")) return;
     if (!api_text(q, reply, "document", &document)) return;
     void *memory = calloc(1, 1 << 20);
     struct json_fault fault = {0};
@@ -261,6 +266,7 @@ void api_workers_register(const struct http_request *q, struct http_reply *reply
     struct body_WORKERS body;
     uint8_t measurements[16 * 32];
     uint32_t count;
+    if (!api_only(q, reply, "name measurements")) return;
     if (!api_text(q, reply, "name", &body.name)) return;
     if (!api_hash_list(q, reply, "measurements", 16, measurements, &count)) return;
     body.measurements = span_make(measurements, (size_t)count * 32);

@@ -100,6 +100,7 @@ static bool checked_document(struct http_reply *reply, const char *what, parse_d
 void api_asset_register(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ASSET body = {.version = 1};
+    if (!api_only(q, reply, "ddo salt")) return;
     if (!api_text(q, reply, "ddo", &body.ddo) || !api_hash(q, reply, "salt", body.salt.bytes)) return;
     if (!checked_document(reply, "ddo/1", parse_ddo, body.ddo, &body.dt)) return;
     struct node_id self = daemon_home(q->context)->node;
@@ -124,6 +125,7 @@ void api_asset_bind(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ASSET body = {.version = 0};
     struct hash32 policy;
+    if (!api_only(q, reply, "compose content manifest policy")) return;
     if (!api_parse_dt(&body.dt, q->param[0])) {
         http_problem(reply, 400, "syntax", "expected a token \"dt:perigee:<64 hex>\" in the path");
         return;
@@ -264,6 +266,7 @@ void api_workflow_publish(const struct http_request *q, struct http_reply *reply
 {
     struct body_ASSET body = {.version = 0};
     struct compose_hash compose;
+    if (!api_only(q, reply, "app workflow")) return;
     if (!api_dt(q, reply, "app", &body.dt) || !api_text(q, reply, "workflow", &body.workflow)) return;
     if (!checked_document(reply, "workflow/1", parse_workflow, body.workflow, &compose)) return;
     const struct asset *a = asset_of(q, reply, body.dt);
@@ -299,6 +302,7 @@ void api_grant(const struct http_request *q, struct http_reply *reply)
     uint8_t ops[32 * CAP_OPS_IN_GRANT];
     uint32_t count;
     struct span epsilon;
+    if (!api_only(q, reply, "lower higher ops slots_max epsilon_max")) return;
     if (!api_dt(q, reply, "lower", &body.lower) || !api_dt(q, reply, "higher", &body.higher)) return;
     if (!api_hash_list(q, reply, "ops", CAP_OPS_IN_GRANT, ops, &count)) return;
     if (!api_uint(q, reply, "slots_max", UINT32_MAX, &body.slots_max)) return;
@@ -347,6 +351,7 @@ static bool same_text(const struct workflow *w, const struct body_APPROVAL *body
 void api_approve(const struct http_request *q, struct http_reply *reply)
 {
     struct body_APPROVAL body = {.delta = 0};
+    if (!api_only(q, reply, "dataset compose slot_first slot_last text_hash")) return;
     if (!api_dt(q, reply, "dataset", &body.dataset) || !api_hash(q, reply, "compose", body.compose.bytes))
         return;
     if (!api_uint(q, reply, "slot_first", UINT32_MAX, &body.slot_first)) return;
@@ -406,6 +411,7 @@ void api_jobs(const struct http_request *q, struct http_reply *reply)
 void api_job_post(const struct http_request *q, struct http_reply *reply)
 {
     struct body_JOB body;
+    if (!api_only(q, reply, "compose task")) return;
     if (!api_hash(q, reply, "compose", body.compose.bytes) || !api_text(q, reply, "task", &body.task)) return;
     const struct published *p = registry_workflow(registry_of(q), body.compose);
     if (p == NULL) {
@@ -420,6 +426,7 @@ void api_job_endorse(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ENDORSEMENT body;
     const struct job *j;
+    if (!api_only(q, reply, "")) return;
     if (!api_param_hash(q, reply, 0, body.job.bytes)) return;
     for (uint32_t i = 0; (j = registry_job_at(registry_of(q), i)) != NULL; i++) {
         if (!ID_EQUAL(j->record->id, body.job)) continue;

@@ -59,9 +59,15 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
 {
     struct command command = {.type = COMMAND_RUN, .kind = KIND_RUN};
     uint64_t life_ms = 3600000;
+    if (!api_only(q, reply, "compose slot expires_in_ms")) return;
     if (!api_hash(q, reply, "compose", command.compose.bytes)) return;
     if (json_object_get(q->body, "slot") != NULL && !api_uint(q, reply, "slot", UINT32_MAX, &command.slot))
         return;
+    if (json_object_get(q->body, "slot") != NULL && command.slot == 0) {
+        http_problem(reply, 400, "out-of-range",
+                     "\"slot\" must be at least 1; leave it out for the lowest free one");
+        return;
+    }
     if (json_object_get(q->body, "expires_in_ms") != NULL &&
         !api_uint(q, reply, "expires_in_ms", 86400000, &life_ms))
         return;
