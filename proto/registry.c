@@ -1,6 +1,8 @@
 #include "proto/registry_state.h"
 
 #include "proto/base/panic.h"
+#include "proto/certificate.h"
+#include "proto/enclave.h"
 
 #include <string.h>
 
@@ -688,10 +690,35 @@ static struct verdict apply_run(struct registry *r, const struct record *record,
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
+/* Is it by the node that was elected? The core receipt, to which q custodians committed, names the certificate. */
+static bool by_elected(const struct record *receipt)
+{
+    union body body;
+    struct core_receipt core;
+    struct certificate certificate;
+    if (body_decode(&body, KIND_RECEIPT, receipt->body) != OK ||
+        core_receipt_decode(&core, body.RECEIPT.core) != OK ||
+        certificate_decode(&certificate, body.RECEIPT.certificate) != OK)
+        return false;
+    struct hash32 hash = certificate_hash(body.RECEIPT.certificate);
+    return ID_EQUAL(hash, core.certificate) && ID_EQUAL(body.RECEIPT.run, core.run) &&
+           ID_EQUAL(certificate.run, core.run) && ID_EQUAL(certificate.node, receipt->header.author);
+}
+
+/* Whatever arrived first: the elected node's own, and among equals the one with the smallest id. */
+static bool receipt_before(const struct record *a, const struct record *b)
+{
+    bool elected = by_elected(a);
+    if (elected != by_elected(b)) return elected;
+    return memcmp(a->id.bytes, b->id.bytes, sizeof a->id.bytes) < 0;
+}
+
 void registry_settle(struct registry *r, struct run_id run, const struct record *receipt)
 {
     uint32_t row = index_find(&r->runs, run.bytes);
-    if (row != INDEX_NONE && r->run[row].receipt == NULL) r->run[row].receipt = receipt;
+    if (row == INDEX_NONE) return;
+    struct run_entry *entry = &r->run[row];
+    if (entry->receipt == NULL || receipt_before(receipt, entry->receipt)) entry->receipt = receipt;
 }
 
 static struct verdict apply_body(struct registry *r, const struct record *record, const union body *b)

@@ -126,7 +126,9 @@ bool registry_revoked(const struct registry *r, const struct record *record, str
 /* Apply one record whose signature holds and whose turn it is. A refusal means the record stays without effect for ever
  * (it contradicts its own author's earlier records or its own schema). */
 struct verdict registry_apply(struct registry *r, const struct record *record);
-/* The core has checked the q commit signatures of this receipt record: from now on the run has it. */
+/* The core has checked the q commit signatures of this receipt record: from now on the run has it, or
+ * a better one: anyone may carry those signatures in another record, so the elected node's own goes before, then the
+ * smallest record id. */
 void registry_settle(struct registry *r, struct run_id run, const struct record *receipt);
 /* An author signed two headers at this seq: nothing of it counts from there on. */
 void registry_freeze(struct registry *r, struct node_id author, uint64_t seq);

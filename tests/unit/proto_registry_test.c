@@ -1,6 +1,8 @@
 /* The registry, rule by rule. A run check, a plan, a node check and a preview are good as the scene comes, and every refusal
  * they can give is produced by one change. Rules of tokens, budgets, revocations and joint decisions follow; the fourteen
  * defects of the model this one makes strict are tests by name (PROTOCOL.md "Records", DESIGN §5). */
+#include "proto/certificate.h"
+#include "proto/enclave.h"
 #include "proto/registry.h"
 #include "tests/scene.h"
 
@@ -446,6 +448,55 @@ static void test_plan_slot_spent(void **state)
     assert_non_null(registry_slot_holder(s->registry, s->run.compose, 1));
     assert_null(registry_slot_holder(s->registry, s->run.compose, 2));
     REFUSED(plan(s, 1, &run), REFUSAL_SLOT_SPENT);
+    scene_free(s);
+}
+
+/* --- Receipts ------------------------------------------------------------------------------------------------------------------ */
+
+static const struct record *receipt_of(struct scene *s, uint32_t author, uint32_t node)
+{
+    static uint8_t bytes[2][4096];
+    struct buffer certificate = buffer_make(bytes[0], sizeof bytes[0]);
+    struct buffer core = buffer_make(bytes[1], sizeof bytes[1]);
+    struct certificate elects = world_certificate(world, 1);
+    elects.run = s->run_id;
+    elects.node = world->node[node].id;
+    certificate_encode(&certificate, &elects);
+    struct core_receipt facts = {.run = s->run_id,
+                                 .term = 1,
+                                 .certificate = certificate_hash(buffer_span(&certificate)),
+                                 .engine = s->run.engine};
+    core_receipt_encode(&core, &facts);
+    struct body_RECEIPT body = {
+        .run = s->run_id, .core = buffer_span(&core), .certificate = buffer_span(&certificate)};
+    return scene_record(s, author, KIND_RECEIPT, &body, 0);
+}
+
+static const struct record *settled_by(struct scene *s, const struct record *const *receipt, uint32_t first,
+                                       uint32_t second)
+{
+    struct run_entry *entry = (struct run_entry *)(uintptr_t)registry_run(s->registry, s->run_id);
+    entry->receipt = NULL;
+    registry_settle(s->registry, s->run_id, receipt[first]);
+    registry_settle(s->registry, s->run_id, receipt[second]);
+    return entry->receipt;
+}
+
+/* Any member may carry the commits in a record of its own, with whatever it likes beside them. */
+static void test_receipt_of_the_elected(void **state)
+{
+    (void)state;
+    struct scene *s = good_scene();
+    const struct record *receipt[3];
+    receipt[0] = receipt_of(s, WORLD_COMPUTE, WORLD_COMPUTE);
+    receipt[1] = receipt_of(s, WORLD_ALGORITHM, WORLD_COMPUTE);
+    receipt[2] = receipt_of(s, WORLD_REQUESTER, WORLD_COMPUTE);
+    uint32_t smaller = memcmp(receipt[1]->id.bytes, receipt[2]->id.bytes, 32) < 0 ? 1 : 2;
+    for (uint32_t other = 1; other < 3; other++) {
+        assert_ptr_equal(settled_by(s, receipt, 0, other), receipt[0]);
+        assert_ptr_equal(settled_by(s, receipt, other, 0), receipt[0]);
+        assert_ptr_equal(settled_by(s, receipt, other, 3 - other), receipt[smaller]);
+    }
     scene_free(s);
 }
 
@@ -1597,6 +1648,7 @@ static void add_rules(void)
     ADD(test_plan_takes_a_slot_all_allot);
     ADD(test_plan_refusals);
     ADD(test_plan_slot_spent);
+    ADD(test_receipt_of_the_elected);
     ADD(test_node_refusals);
     ADD(test_node_by_the_pinned_and_the_newest_policy);
     ADD(test_budget_fold);
