@@ -4,7 +4,10 @@
 
 #include <string.h>
 
-enum { RESERVED = CAP_RECORDS / 16 }; /* for revocations */
+enum {
+    RESERVED = CAP_RECORDS / 16, /* for revocations */
+    AUTHOR_PLACES = CAP_RECORDS / 4
+};
 
 enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt)
 {
@@ -62,6 +65,7 @@ enum chain_offer chain_offer(const struct chain *c, const struct record *r)
     uint32_t places = r->header.kind == KIND_REVOCATION ? CAP_RECORDS : CAP_RECORDS - RESERVED;
     if (held != NULL) return ID_EQUAL(held->record.id, r->id) ? CHAIN_HELD : CHAIN_RIVAL;
     if (too_far(a, r->header.seq)) return CHAIN_TOO_FAR;
+    if (a != NULL && a->held >= AUTHOR_PLACES) return CHAIN_FULL;
     if (c->entry_count >= places || (a == NULL && c->author_count == CAP_AUTHORS)) return CHAIN_FULL;
     return CHAIN_NEW;
 }
@@ -86,6 +90,7 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     if (keep(c->arena, &e->record, r) != OK) return NULL;
     if (index_add(&c->entries, e->key, c->entry_count) != OK) return NULL;
     c->entry_count++;
+    a->held++;
     if (r->header.seq > a->seen) a->seen = r->header.seq;
     return &e->record;
 }

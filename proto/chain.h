@@ -2,7 +2,7 @@
  * Rules: a record's turn comes when all earlier ones of its author are held and each names its predecessor; revocations
  * do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
  * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused. The last places of the table
- * take revocations only, so that nobody can fill it against one.
+ * take revocations only, and no author has more than a quarter of it, so that nobody can fill it against the others.
  * Ownership: records are copied into the arena and stay; an author's pair changes when a lower one comes. Pure. */
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
@@ -15,6 +15,7 @@ struct author {
     uint64_t applied;      /* all records up to here have had their turn */
     struct record_id head; /* of that record; zero when applied is 0 */
     uint64_t seen;         /* the highest seq held */
+    uint32_t held;         /* records */
     uint64_t missing;      /* the highest seq of a revocation that was too far to be held; 0: none */
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
     struct record pair[2]; /* the two, without bodies */

@@ -119,6 +119,9 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
     if (c->own_stuck) return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (a != NULL && a->frozen != 0) return verdict_refuse(REFUSAL_FROZEN, self.bytes);
     if (!chain_whole(&c->chain, self)) return verdict_refuse(REFUSAL_GAP, self.bytes);
+    struct record next = {
+        .header = {.kind = p->kind, .author = self, .seq = (a != NULL ? a->applied : 0) + 1}};
+    if (chain_offer(&c->chain, &next) != CHAIN_NEW) return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

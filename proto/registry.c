@@ -68,8 +68,10 @@ static enum err allocate(struct registry *r, struct arena *arena)
     r->gap = ARENA_ARRAY(arena, struct node_id, CAP_WRITERS);
     r->removal = ARENA_ARRAY(arena, struct removal_row, CAP_MEMBERS);
     r->workers = ARENA_ARRAY(arena, struct workers_row, CAP_WORKER_SETS);
+    r->writer = ARENA_ARRAY(arena, struct writer, CAP_WRITERS);
     r->committee = ARENA_ARRAY(arena, struct committee, CAP_COMMITTEES);
     if (r->committee == NULL) return ERR_NO_MEMORY; /* the last: an arena that was full stays full */
+    TRY(index_init(&r->writers, arena, CAP_WRITERS, salt));
     TRY(index_init(&r->tallies, arena, CAP_TALLIES, salt));
     TRY(index_init(&r->members, arena, CAP_MEMBERS, salt));
     TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
@@ -337,6 +339,49 @@ const struct member *registry_member_at(struct registry *r, uint32_t index)
         if (registry_member(r, m->node) == m && index-- == 0) return m;
     }
     return NULL;
+}
+
+/* --- Everybody's part of the tables ------------------------------------------------------------------------------------- */
+
+static const uint32_t share_places[SHARE_COUNT] = {
+    [SHARE_VERSION] = CAP_ASSETS,     [SHARE_WORKFLOW] = CAP_JOBS,          [SHARE_GRANT] = CAP_GRANTS,
+    [SHARE_APPROVAL] = CAP_APPROVALS, [SHARE_REVOCATION] = CAP_REVOCATIONS, [SHARE_JOB] = CAP_JOBS,
+    [SHARE_RUN] = CAP_RUNS,
+};
+
+/* Bit per table that a record with this body takes a place of. */
+static uint32_t shares_of(enum kind kind, const union body *b)
+{
+    if (kind == KIND_ASSET)
+        return UINT32_C(1) << SHARE_VERSION | (b->ASSET.workflow.len > 0 ? UINT32_C(1) << SHARE_WORKFLOW : 0);
+    if (kind == KIND_GRANT) return UINT32_C(1) << SHARE_GRANT;
+    if (kind == KIND_APPROVAL) return UINT32_C(1) << SHARE_APPROVAL;
+    if (kind == KIND_REVOCATION) return UINT32_C(1) << SHARE_REVOCATION;
+    if (kind == KIND_JOB) return UINT32_C(1) << SHARE_JOB;
+    return kind == KIND_RUN ? UINT32_C(1) << SHARE_RUN : 0;
+}
+
+static bool share_left(const struct registry *r, struct node_id author, uint32_t shares)
+{
+    uint32_t row = index_find(&r->writers, author.bytes);
+    if (row == INDEX_NONE) return shares == 0 || r->writer_count < CAP_WRITERS;
+    for (uint32_t i = 0; i < SHARE_COUNT; i++)
+        if ((shares >> i & 1) != 0 && r->writer[row].used[i] >= (share_places[i] + 3) / 4) return false;
+    return true;
+}
+
+/* After share_left has said yes. */
+static void share_take(struct registry *r, struct node_id author, uint32_t shares)
+{
+    uint32_t row = index_find(&r->writers, author.bytes);
+    if (shares == 0) return;
+    if (row == INDEX_NONE) {
+        row = r->writer_count++;
+        r->writer[row] = (struct writer){.node = author};
+        enum err err = index_add(&r->writers, r->writer[row].node.bytes, row);
+        ASSERT(err == OK); /* as many places as writers */
+    }
+    for (uint32_t i = 0; i < SHARE_COUNT; i++) r->writer[row].used[i] += shares >> i & 1;
 }
 
 /* --- Applying, kind by kind -------------------------------------------------------------------------------------------- */
@@ -664,11 +709,13 @@ static struct verdict apply_revocation(struct registry *r, const struct record *
 {
     for (uint32_t i = 0; i < r->revocation_count; i++)
         if (ID_EQUAL(r->revocation[i].record->id, record->id)) return VERDICT_OK;
-    if (r->revocation_count == CAP_REVOCATIONS) {
+    uint32_t share = UINT32_C(1) << SHARE_REVOCATION;
+    if (r->revocation_count == CAP_REVOCATIONS || !share_left(r, record->header.author, share)) {
         registry_void(r, record->header.author);
         return verdict_refuse(REFUSAL_FULL, NULL);
     }
     r->revocation[r->revocation_count++] = (struct revocation){record, *b};
+    share_take(r, record->header.author, share);
     return VERDICT_OK;
 }
 
@@ -782,7 +829,11 @@ struct verdict registry_apply(struct registry *r, const struct record *record)
         return verdict_refuse(REFUSAL_FROZEN, record->header.author.bytes);
     if (record->header.expires_ms != 0 && !registry_may_expire(record->header.kind))
         return verdict_refuse(REFUSAL_MALFORMED, NULL);
-    return apply_body(r, record, &body);
+    uint32_t shares = shares_of(record->header.kind, &body);
+    if (!share_left(r, record->header.author, shares)) return verdict_refuse(REFUSAL_FULL, NULL);
+    struct verdict v = apply_body(r, record, &body);
+    if (v.refusal == REFUSAL_NONE) share_take(r, record->header.author, shares);
+    return v;
 }
 
 /* --- Previews of own records ------------------------------------------------------------------------------------------- */
@@ -855,6 +906,8 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
     const struct frozen *f = find_frozen(r, author);
     if (f != NULL && f->seq != UINT64_MAX) return verdict_refuse(REFUSAL_FROZEN, author.bytes);
     if (joint) return preview_joint(r, author, kind, body);
+    if (kind != KIND_REVOCATION && !share_left(r, author, shares_of(kind, body)))
+        return verdict_refuse(REFUSAL_FULL, author.bytes);
     if (kind == KIND_ASSET) return preview_asset(r, author, &body->ASSET);
     if (kind == KIND_GRANT) return preview_grant(r, author, &body->GRANT);
     if (kind == KIND_APPROVAL) return preview_approval(r, author, &body->APPROVAL);

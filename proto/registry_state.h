@@ -31,6 +31,22 @@ struct removal_row {
     uint32_t tally;
 };
 
+/* Tables that authors share: no author has more than a quarter of one, so that nobody fills it against the others. */
+enum share {
+    SHARE_VERSION,
+    SHARE_WORKFLOW,
+    SHARE_GRANT,
+    SHARE_APPROVAL,
+    SHARE_REVOCATION,
+    SHARE_JOB,
+    SHARE_RUN
+};
+enum { SHARE_COUNT = SHARE_RUN + 1 };
+struct writer {
+    struct node_id node;
+    uint32_t used[SHARE_COUNT];
+};
+
 struct registry {
     struct arena *arena;
     struct consortium_id consortium;
@@ -39,7 +55,8 @@ struct registry {
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
-        committee_count, version_count, removal_count;
+        committee_count, version_count, removal_count, writer_count;
+    struct writer *writer;
     struct tally *tally;
     struct member_row *member;
     struct member *founder; /* one per charter member */
@@ -58,7 +75,7 @@ struct registry {
     struct removal_row *removal;
     struct workers_row *workers;
     struct committee *committee;
-    struct index tallies, members, assets, workflows, ops, jobs, runs;
+    struct index writers, tallies, members, assets, workflows, ops, jobs, runs;
 };
 
 #endif

@@ -1296,6 +1296,32 @@ static void test_run_records(void **state)
     scene_free(s);
 }
 
+/* One member can fill its own part of a table, and nobody else's. */
+static void test_no_author_fills_a_table(void **state)
+{
+    (void)state;
+    static struct record junk[CAP_RUNS / 4 + 1];
+    static uint8_t bytes[CAP_BODY_BYTES];
+    struct scene *s = good_scene();
+    struct buffer b = BUFFER_OF(bytes);
+    struct body_RUN run = s->run;
+    union body preview = {.RUN = run};
+    uint32_t full = 0;
+    body_encode(&b, KIND_RUN, &run);
+    for (uint32_t i = 0; i < CAP_RUNS / 4 + 1; i++) {
+        junk[i] =
+            (struct record){.header = {.kind = KIND_RUN, .author = world->node[WORLD_ALGORITHM].id, .seq = 1},
+                            .body = buffer_span(&b),
+                            .body_known = true};
+        store_u64(junk[i].id.bytes, i + 1);
+        full += registry_apply(s->registry, &junk[i]).refusal == REFUSAL_FULL;
+    }
+    assert_int_equal(full, 1);
+    REFUSED(registry_preview(s->registry, world->node[WORLD_ALGORITHM].id, KIND_RUN, &preview), REFUSAL_FULL);
+    ACCEPTED(scene_apply(s, WORLD_REQUESTER, KIND_RUN, &run, 0));
+    scene_free(s);
+}
+
 /* An expiry nobody looks at would be outlived by its record: such a record has no effect. */
 static void test_expiry_only_where_it_is_kept(void **state)
 {
@@ -1688,6 +1714,7 @@ static void add_rules(void)
     ADD(test_forming_preview);
     ADD(test_charter_of_another_consortium);
     ADD(test_run_records);
+    ADD(test_no_author_fills_a_table);
     ADD(test_expiry_only_where_it_is_kept);
     ADD(test_grant_refusals);
     ADD(test_grant_newest);
