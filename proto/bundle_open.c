@@ -118,21 +118,6 @@ struct verdict bundle_check_authors(const struct bundle *b)
     return VERDICT_OK;
 }
 
-/* The hash an approval of this workflow for this dataset must carry. */
-static enum err text_hash(struct hash32 *out, struct arena *arena, const struct workflow *w,
-                          struct dt dataset)
-{
-    size_t mark = arena_mark(arena);
-    uint8_t *text = arena_take(arena, WORKFLOW_RENDER_BYTES_MAX, 1);
-    if (text == NULL) return ERR_NO_MEMORY;
-    struct buffer b = buffer_make(text, WORKFLOW_RENDER_BYTES_MAX);
-    workflow_render(&b, w, dataset);
-    *out = sha256(buffer_span(&b));
-    enum err err = buffer_done(&b);
-    arena_release(arena, mark);
-    return err;
-}
-
 static bool run_reads(const struct body_RUN *run, struct dt dataset)
 {
     for (uint32_t i = 0; i < run_input_count(run); i++)
@@ -140,7 +125,7 @@ static bool run_reads(const struct body_RUN *run, struct dt dataset)
     return false;
 }
 
-static struct verdict check_approval(const struct bundle *b, struct arena *arena, const struct record *r)
+static struct verdict check_approval(const struct bundle *b, const struct record *r)
 {
     union body body;
     struct hash32 shown;
@@ -153,7 +138,7 @@ static struct verdict check_approval(const struct bundle *b, struct arena *arena
     if (!applies) return verdict_refuse(REFUSAL_NO_APPROVAL, r->header.author.bytes);
     if (run->slot < a->slot_first || run->slot > a->slot_last)
         return verdict_refuse(REFUSAL_SLOT_RANGE, r->header.author.bytes);
-    if (text_hash(&shown, arena, b->workflow->workflow, a->dataset) != OK)
+    if (registry_text_hash(&shown, b->registry, b->workflow->workflow, a->dataset) != OK)
         return verdict_refuse(REFUSAL_FULL, NULL);
     return ID_EQUAL(shown, a->text) ? VERDICT_OK
                                     : verdict_refuse(REFUSAL_NO_APPROVAL, r->header.author.bytes);
@@ -165,7 +150,7 @@ struct verdict bundle_check_approvals(const struct bundle *b)
     if (b->workflow == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->run->body.compose.bytes);
     for (uint32_t i = 0; i < b->record_count; i++) {
         if (b->record[i].header.kind != KIND_APPROVAL) continue;
-        struct verdict v = check_approval(b, registry_arena(b->registry), &b->record[i]);
+        struct verdict v = check_approval(b, &b->record[i]);
         if (v.refusal != REFUSAL_NONE) return v;
     }
     return VERDICT_OK;

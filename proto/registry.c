@@ -698,7 +698,7 @@ static struct verdict apply_approval(struct registry *r, const struct record *re
     struct verdict v = check_approval(r, a, record->header.author, b, &allotted);
     if (v.refusal != REFUSAL_NONE) return v;
     if (r->approval_count == CAP_APPROVALS) return verdict_refuse(REFUSAL_FULL, NULL);
-    r->approval[r->approval_count] = (struct approval){record, *b, a->approvals_plus_one};
+    r->approval[r->approval_count] = (struct approval){record, *b, a->approvals_plus_one, TEXT_UNREAD};
     a->approvals_plus_one = ++r->approval_count;
     a->allotted = allotted;
     return VERDICT_OK;

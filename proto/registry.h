@@ -79,10 +79,13 @@ struct grant {
     struct body_GRANT body;
     uint32_t next_plus_one;
 };
+/* Does an approval sign the text its workflow renders to? Rendering is long, and both are fixed: found out once. */
+enum approval_text { TEXT_UNREAD, TEXT_RIGHT, TEXT_WRONG };
 struct approval {
     const struct record *record;
     struct body_APPROVAL body;
     uint32_t next_plus_one;
+    enum approval_text text;
 };
 struct job {
     const struct record *record;
@@ -120,6 +123,9 @@ MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struc
 struct arena *registry_arena(const struct registry *r);
 /* Does a revocation of its own author, at or after it, cover this record? All records of an author who equivocated or was
  * removed are covered. */
+/* The hash an approval of this workflow for this dataset must carry. ERR_NO_MEMORY. */
+MUST_USE enum err registry_text_hash(struct hash32 *out, const struct registry *r, const struct workflow *w,
+                                     struct dt dataset);
 bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
                       struct dt dataset);
 

@@ -74,6 +74,34 @@ static struct verdict check_grant(const struct registry *r, const struct workflo
     return VERDICT_OK;
 }
 
+enum err registry_text_hash(struct hash32 *out, const struct registry *r, const struct workflow *w,
+                            struct dt dataset)
+{
+    size_t mark = arena_mark(r->arena);
+    uint8_t *text = arena_take(r->arena, WORKFLOW_RENDER_BYTES_MAX, 1);
+    if (text == NULL) return ERR_NO_MEMORY;
+    struct buffer b = buffer_make(text, WORKFLOW_RENDER_BYTES_MAX);
+    workflow_render(&b, w, dataset);
+    *out = sha256(buffer_span(&b));
+    enum err err = buffer_done(&b);
+    arena_release(r->arena, mark);
+    return err;
+}
+
+/* The enclave checks it again, but then the slot is spent. */
+static struct verdict check_text(const struct registry *r, const struct workflow *w, const struct approval *p,
+                                 struct node_id owner)
+{
+    struct approval *kept = &r->approval[p - r->approval];
+    if (kept->text == TEXT_UNREAD) {
+        struct hash32 shown;
+        if (registry_text_hash(&shown, r, w, p->body.dataset) != OK)
+            return verdict_refuse(REFUSAL_FULL, NULL);
+        kept->text = ID_EQUAL(shown, p->body.text) ? TEXT_RIGHT : TEXT_WRONG;
+    }
+    return kept->text == TEXT_RIGHT ? VERDICT_OK : verdict_refuse(REFUSAL_NO_APPROVAL, owner.bytes);
+}
+
 static struct verdict check_approval(const struct registry *r, const struct workflow *w,
                                      const struct asset *a, uint64_t slot, uint64_t now_ms)
 {
@@ -86,7 +114,7 @@ static struct verdict check_approval(const struct registry *r, const struct work
     if (view.expired) return verdict_refuse(REFUSAL_APPROVAL_EXPIRED, a->owner.bytes);
     if (!ID_EQUAL(view.approval->body.app, w->app_id)) return verdict_refuse(REFUSAL_APP, a->owner.bytes);
     if (w->epsilon_nano > view.approval->body.cost) return verdict_refuse(REFUSAL_COST, a->owner.bytes);
-    return VERDICT_OK;
+    return check_text(r, w, view.approval, a->owner);
 }
 
 /* One input: the dataset, the content bound for this very recipe, the grant and the owner's own approval. */
@@ -152,6 +180,15 @@ static struct verdict check_inputs(const struct registry *r, const struct workfl
     return VERDICT_OK;
 }
 
+/* Who gets the output: it is sealed to their member records. */
+static struct verdict check_readers(const struct registry *r, const struct workflow *w)
+{
+    for (uint32_t i = 0; i < w->reader_count; i++)
+        if (registry_member((struct registry *)r, w->reader[i]) == NULL)
+            return verdict_refuse(REFUSAL_NOT_MEMBER, w->reader[i].bytes);
+    return VERDICT_OK;
+}
+
 static struct verdict check_formed(const struct registry *r, const struct body_RUN *run)
 {
     if (registry_charter(r) == NULL || registry_committee(r) == NULL)
@@ -184,6 +221,7 @@ struct verdict registry_check_run(const struct registry *r, const struct body_RU
     if (registry_member((struct registry *)r, requester) == NULL)
         return verdict_refuse(REFUSAL_NOT_MEMBER, requester.bytes);
     struct verdict v = registry_check_recipe(r, run);
+    if (v.refusal == REFUSAL_NONE) v = check_readers(r, w);
     return v.refusal == REFUSAL_NONE ? check_inputs(r, w, run, now_ms) : v;
 }
 

@@ -189,6 +189,17 @@ static void put_job(struct scene *s)
     for (uint32_t i = 0; i < s->endorsers; i++) (void)put(s, i, KIND_ENDORSEMENT, &body, 0);
 }
 
+/* An approval is of the scene's workflow, as it is by now; unless it was changed itself. */
+static void follow_workflow(struct scene *s, uint32_t i)
+{
+    union body first;
+    struct body_APPROVAL *a = &s->approval[i];
+    (void)world_first(s->world, KIND_APPROVAL, i, &first);
+    if (ID_EQUAL(a->compose, s->world->compose)) a->compose = s->workflow->hash;
+    if (!ID_EQUAL(a->text, first.APPROVAL.text)) return;
+    must(registry_text_hash(&a->text, s->registry, s->workflow, a->dataset));
+}
+
 static void put_owner(struct scene *s, uint32_t i)
 {
     uint32_t out = i == 0 ? s->left_out : 0;
@@ -199,7 +210,7 @@ static void put_owner(struct scene *s, uint32_t i)
         s->grant_record[i] = put(s, i, KIND_GRANT, &s->grant[i], s->grant_expires_ms[i]);
     body = scene_asset(s, i, 2, true);
     if ((out & SCENE_BINDING) == 0) s->binding[i] = put(s, i, KIND_ASSET, &body, 0);
-    if (ID_EQUAL(s->approval[i].compose, s->world->compose)) s->approval[i].compose = s->workflow->hash;
+    follow_workflow(s, i);
     if ((out & SCENE_APPROVAL) == 0)
         s->approval_record[i] = put(s, i, KIND_APPROVAL, &s->approval[i], s->approval_expires_ms[i]);
 }

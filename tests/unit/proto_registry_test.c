@@ -159,6 +159,15 @@ static void approval_other_app(struct scene *s)
 {
     s->approval[0].app.bytes[0] ^= 1;
 }
+static void approval_other_text(struct scene *s)
+{
+    s->approval[0].text.bytes[31] ^= 1;
+}
+static void reader_is_stranger(struct scene *s)
+{
+    memset(s->workflow->reader[0].bytes, 0x5a, 32);
+    s->workflow->reader_count = 1;
+}
 static void slot_not_allotted(struct scene *s)
 {
     s->run.slot = 3;
@@ -299,6 +308,8 @@ static const struct change run_changes[] = {
     {"the slot is not allotted", REFUSAL_SLOT_RANGE, NULL, slot_not_allotted, "owner"},
     {"the approval allows less", REFUSAL_COST, approval_cheap, NULL, "owner"},
     {"the approval is for another app", REFUSAL_APP, approval_other_app, NULL, "owner"},
+    {"the approval signs another text", REFUSAL_NO_APPROVAL, approval_other_text, NULL, "owner"},
+    {"a reader is no member", REFUSAL_NOT_MEMBER, reader_is_stranger, NULL, NULL},
 };
 enum { RUN_CHANGES = sizeof run_changes / sizeof run_changes[0] };
 
