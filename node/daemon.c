@@ -348,7 +348,12 @@ static void blob_work_run(uv_work_t *work)
 
 static void blob_to_peer(struct daemon *d, struct blob_work *b)
 {
-    struct message_BLOB m = {SPAN_OF(b->cid), b->err == OK ? REFUSAL_NONE : REFUSAL_INPUT_MISSING, SPAN_NONE};
+    enum refusal why = b->err == OK            ? REFUSAL_NONE
+                       : b->err == ERR_CORRUPT ? REFUSAL_INPUT_CORRUPT
+                                               : REFUSAL_INPUT_MISSING;
+    struct message_BLOB m = {SPAN_OF(b->cid), why, SPAN_NONE};
+    if (b->err == ERR_CORRUPT)
+        log_line(d, "a stored blob fails its hash and is quarantined: seal that dataset again");
     if (b->err == OK) m.bytes = span_make(b->bytes.data + BLOB_HEADROOM, b->bytes.len - BLOB_HEADROOM);
     size_t cap = m.bytes.len + 128;
     uint8_t *memory = malloc(cap);
@@ -686,9 +691,28 @@ static enum err open_home(struct daemon *d, const char *path, char *fault, size_
     return config_load(&d->config, config, fault, cap);
 }
 
+/* The store remembers which consortium it belongs to: another charter.json beside it is refused, not followed. */
+static enum err check_consortium(struct daemon *d, char *fault, size_t cap)
+{
+    static const char name[] = "consortium";
+    uint8_t bytes[32];
+    struct buffer known = BUFFER_OF(bytes);
+    enum err err = store_read(d->store, STORE_LOCAL, SPAN_LITERAL(name), &known);
+    if (err == ERR_NOT_FOUND) {
+        struct store_write write = {STORE_PUT, STORE_LOCAL, SPAN_LITERAL(name), ID_SPAN(d->home.consortium)};
+        err = store_write_now(d->store, &write, 1);
+    } else if (err == OK && !span_equal(buffer_span(&known), ID_SPAN(d->home.consortium))) {
+        return fault_set(
+            fault, cap, ERR_CONSORTIUM,
+            "charter.json is not the charter this node was founded with: put the first one back");
+    }
+    return err == OK ? OK : fault_set(fault, cap, err, "cannot use the store: %s", err_text(err));
+}
+
 static enum err start(struct daemon *d, char *fault, size_t cap)
 {
     TRY(open_store(d, fault, cap));
+    TRY(check_consortium(d, fault, cap));
     enum err err = open_core(d);
     if (err == OK) err = restore(d);
     if (err == OK) err = open_enclaves(d);

@@ -15,11 +15,11 @@ struct run_track *track_find(struct core *c, struct run_id run)
 
 void track_state(struct core *c, struct run_track *t, enum run_state state)
 {
+    t->heard_ms = c->wall_ms;
     if (t->view.state == state && t->view.entered_ms[state] != 0) return;
     bool ended = t->view.state == RUN_SETTLED;
     if (ended) return;
     t->view.state = state;
-    t->heard_ms = c->wall_ms;
     if (t->view.entered_ms[state] == 0) t->view.entered_ms[state] = c->wall_ms;
 }
 

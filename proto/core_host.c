@@ -447,8 +447,20 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
     job->part_count = cert.vote_count;
 }
 
+/* A long computation is not silence. */
+static void repeat_progress(struct core *c)
+{
+    for (uint32_t i = 0; i < c->track_count; i++) {
+        struct run_track *t = &c->track[i];
+        if (t->phase != CANDIDATE_HOLDER || c->wall_ms < t->heard_ms + RUN_SILENCE_MS / 4) continue;
+        t->heard_ms = c->wall_ms;
+        tell_progress(c, t);
+    }
+}
+
 void host_tick(struct core *c)
 {
+    repeat_progress(c);
     check_waiting_receipts(c);
     for (uint32_t i = 0; i < c->track_count; i++) result_tick(c, &c->track[i]);
     for (uint32_t i = 0; i < WANTS_MAX; i++) {
