@@ -2,6 +2,8 @@
 #include "proto/core_state.h"
 
 #include "proto/election.h"
+#include "proto/enclave.h"
+#include "proto/wire/pack.h"
 
 #include <string.h>
 
@@ -254,6 +256,23 @@ static uint32_t busy(const struct core *c)
     return count;
 }
 
+/* What an elected node needs room for is looked at before the slot is spent. */
+static struct verdict check_sizes(struct core *c, const struct run_track *t, const struct run_entry *run)
+{
+    size_t mark = arena_mark(&c->scratch);
+    struct buffer bundle = scratch_buffer(c, BUNDLE_BYTES_MAX);
+    uint32_t count = 0;
+    enum err err = bundle_collect(&bundle, c->registry, t->view.run);
+    struct cursor start = cursor_make(buffer_span(&bundle));
+    if (err == OK) err = unpack_array(&start, BUNDLE_RECORDS_MAX, &count);
+    const struct published *p = registry_workflow(c->registry, run->body.compose);
+    bool fits =
+        err == OK && p != NULL &&
+        enclave_receipt_fits(registry_charter(c->registry), p->workflow, run, count, CERTIFICATE_BYTES_MAX);
+    arena_release(&c->scratch, mark);
+    return fits ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
 /* A waiting candidate holds back by its rank; it gives way for good once the run has a receipt. */
 static void candidate_tick(struct core *c, struct run_track *t)
 {
@@ -270,6 +289,8 @@ static void candidate_tick(struct core *c, struct run_track *t)
         struct verdict v =
             registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
         if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, c->options.self);
+        if (v.refusal == REFUSAL_NONE && !step_has_room(c)) return; /* in the next step */
+        if (v.refusal == REFUSAL_NONE) v = check_sizes(c, t, run);
         t->view.verdict = v;
         t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
         if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;

@@ -36,15 +36,17 @@ static struct verdict check_certificate(struct enclave *e)
     return registry_check_node(e->bundle->registry, run, c->node);
 }
 
-/* A receipt that would not fit is found out before anything is spent. */
-static bool receipt_fits(const struct enclave *e)
+bool enclave_receipt_fits(const struct charter *charter, const struct workflow *w,
+                          const struct run_entry *run, uint32_t record_count, size_t certificate_len)
 {
-    const struct charter *charter = registry_charter(e->bundle->registry);
-    size_t heads = (size_t)HEAD_BYTES * run_input_count(&e->bundle->run->body);
+    uint32_t readers = w->reader_count + 1;
+    for (uint32_t i = 0; i < w->reader_count; i++)
+        readers -= ID_EQUAL(w->reader[i], run->record->header.author);
+    size_t heads = (size_t)HEAD_BYTES * run_input_count(&run->body);
     size_t releases = charter->t * (RELEASE_BYTES + heads), commits = charter->q * (COMMIT_BYTES + heads);
-    size_t outputs = e->reader_count * ((size_t)OUTPUT_BYTES + e->workflow->output_bytes_max);
+    size_t outputs = readers * ((size_t)OUTPUT_BYTES + w->output_bytes_max);
     size_t all =
-        releases + commits + outputs + e->bundle->ids.len + e->certificate_bytes.len + RECEIPT_FIXED_BYTES;
+        releases + commits + outputs + (size_t)record_count * 32 + certificate_len + RECEIPT_FIXED_BYTES;
     return releases <= RELEASES_MAX && commits <= COMMITS_MAX && outputs <= OUTPUTS_MAX &&
            all <= CAP_BODY_BYTES;
 }
@@ -79,7 +81,10 @@ static struct verdict judge(struct enclave *e, struct span bundle)
     v = check_certificate(e);
     list_readers(e);
     if (v.refusal == REFUSAL_NONE) v = check_readers(e);
-    if (v.refusal == REFUSAL_NONE && !receipt_fits(e)) v = verdict_refuse(REFUSAL_FULL, NULL);
+    bool fits = v.refusal != REFUSAL_NONE ||
+                enclave_receipt_fits(registry_charter(e->bundle->registry), e->workflow, e->bundle->run,
+                                     e->bundle->record_count, e->certificate_bytes.len);
+    if (!fits) v = verdict_refuse(REFUSAL_FULL, NULL);
     return v;
 }
 
