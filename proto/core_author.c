@@ -80,7 +80,7 @@ static void own_signed(struct core *c, struct pending *p, const struct event *ev
     struct record r = record_of(p, &p->signature);
     struct buffer packed = scratch_buffer(c, p->len + PACKED_EXTRA);
     record_pack(&packed, &r);
-    struct keep item = {KEEP_RECORD, ID_SPAN(r.id), buffer_span(&packed)};
+    struct keep item = {KEEP_RECORD, scratch_copy(c, ID_SPAN(r.id)), buffer_span(&packed)};
     ask_store(c, p, own_stored, &item, 1);
 }
 

@@ -98,9 +98,10 @@ static void keep_pair(struct core *c, const struct author *a)
     }
 }
 
-/* Two headers in one place: from there on nothing of the author counts. `except` sent the pair, so it knows. */
+/* Two headers in one place: from there on nothing of the author counts. `except` sent the pair, so it knows; `from` holds
+ * the other chain, and where that parts from ours may be further down. */
 static void freeze(struct core *c, const struct record *one, const struct record *other,
-                   struct node_id except)
+                   struct node_id except, struct node_id from)
 {
     struct node_id author = one->header.author;
     if (!chain_freeze(&c->chain, one, other)) return;
@@ -115,6 +116,8 @@ static void freeze(struct core *c, const struct record *one, const struct record
         if (p->up && !ID_EQUAL(p->node, except) && core_member(c, p->node, 0))
             ingest_tell_pair(c, p->node, a);
     }
+    bool part_lower = one->header.seq > 1 && !ID_EQUAL(one->header.prev, other->header.prev);
+    if (part_lower && peer_find(c, from) != NULL) sync_walk_down(c, from, author, one->header.seq - 1);
 }
 
 /* A header without its body is in the store only as half of a pair. The store is read in the order of (author, seq). */
@@ -126,7 +129,7 @@ static void restore_half(struct core *c, const struct record *r)
     bool rivals = c->half_len > 0 && record_open(&half, header, &c->half_signature, SPAN_NONE) == OK &&
                   ID_EQUAL(half.header.author, r->header.author) && half.header.seq == r->header.seq &&
                   !ID_EQUAL(half.id, r->id);
-    if (rivals) freeze(c, &half, r, nobody);
+    if (rivals) freeze(c, &half, r, nobody, nobody);
     if (r->body_known) return;
     memcpy(c->half_header, r->header_bytes.data, r->header_bytes.len);
     c->half_len = r->header_bytes.len;
@@ -144,7 +147,7 @@ void ingest_restore(struct core *c, struct span packed)
     }
     enum chain_offer offer = chain_offer(&c->chain, &r);
     if (offer == CHAIN_RIVAL)
-        freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody);
+        freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody, nobody);
     else
         restore_half(c, &r);
     if (offer != CHAIN_NEW || !r.body_known) return;
@@ -184,7 +187,7 @@ static void on_pair_verified(struct core *c, struct pending *p, const struct eve
         ok = record_open(&a, m.header_a, &m.signature_a, SPAN_NONE) == OK &&
              record_open(&b, m.header_b, &m.signature_b, SPAN_NONE) == OK;
     }
-    if (ok) freeze(c, &a, &b, p->peer);
+    if (ok) freeze(c, &a, &b, p->peer, p->peer);
     pending_end(c, p);
 }
 
@@ -330,7 +333,7 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
         enum chain_offer offer = chain_offer(&c->chain, &r);
         struct node_id nobody = {{0}}; /* the sender has one half only, perhaps */
         if (offer == CHAIN_RIVAL)
-            freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody);
+            freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody, p->peer);
         else if (offer != CHAIN_HELD && ingest_accept(c, &r, p->peer, false) == NULL)
             no_room(c, &r, offer);
     }

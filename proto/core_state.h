@@ -227,6 +227,7 @@ void author_command(struct core *c, uint64_t token, const struct command *comman
 /* --- core_sync.c ------------------------------------------------------------------------------------------------------ */
 void sync_peer_up(struct core *c, struct node_id node);
 void sync_peer_down(struct core *c, struct node_id node);
+void sync_walk_down(struct core *c, struct node_id of, struct node_id author, uint64_t seq);
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m);
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
 void sync_tick(struct core *c);

@@ -93,6 +93,30 @@ void sync_peer_down(struct core *c, struct node_id node)
     p->compared = false;
 }
 
+static void ask(struct core *c, struct node_id of, struct node_id author, uint64_t first, uint64_t last)
+{
+    struct message_GET get = {author, first, last};
+    struct buffer b = scratch_buffer(c, 96);
+    message_encode(&b, MESSAGE_GET_CODE, &get);
+    send_message(c, of, buffer_span(&b));
+}
+
+/* Does the peer hold another record where we hold one, and is that not yet known to be an equivocation? */
+static bool another_head(const struct core *c, struct node_id author, uint64_t seq, const uint8_t head[32])
+{
+    const struct author *a = chain_author(&c->chain, author);
+    const struct record *held = chain_get(&c->chain, author, seq);
+    bool known = a != NULL && a->frozen != 0 && a->frozen <= seq;
+    return held != NULL && !known && memcmp(held->id.bytes, head, 32) != 0;
+}
+
+/* Two chains of one author differ at `seq`: ask for the other one from there down, until where they part has been found
+ * (freeze asks on while the two do not name one predecessor). */
+void sync_walk_down(struct core *c, struct node_id of, struct node_id author, uint64_t seq)
+{
+    ask(c, of, author, seq > GET_MAX ? seq - GET_MAX + 1 : 1, seq);
+}
+
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
 {
     struct peer *p = peer_find(c, from);
@@ -102,18 +126,19 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
     }
     bool behind = false;
     for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {
-        struct message_GET get;
-        memcpy(get.author.bytes, m->heads.data + at, 32);
+        struct node_id author;
+        memcpy(author.bytes, m->heads.data + at, 32);
         uint64_t theirs = load_u64(m->heads.data + at + 32);
-        const struct author *a = chain_author(&c->chain, get.author);
+        const struct author *a = chain_author(&c->chain, author);
         uint64_t ours = a == NULL ? 0 : a->frozen != 0 ? a->seen : a->applied;
-        if (theirs <= ours || theirs > UINT_TIME || !registry_may_write(c->registry, get.author)) continue;
+        if (theirs > UINT_TIME || !registry_may_write(c->registry, author)) continue;
+        bool fork = another_head(c, author, theirs, m->heads.data + at + 40);
+        if (theirs <= ours && !fork) continue;
         behind = true;
-        get.from = ours + 1;
-        get.to = theirs < ours + GET_MAX ? theirs : ours + GET_MAX;
-        struct buffer b = scratch_buffer(c, 96);
-        message_encode(&b, MESSAGE_GET_CODE, &get);
-        send_message(c, from, buffer_span(&b));
+        if (fork)
+            sync_walk_down(c, from, author, theirs);
+        else
+            ask(c, from, author, ours + 1, theirs < ours + GET_MAX ? theirs : ours + GET_MAX);
     }
     if (p != NULL && !behind) p->compared = true; /* it knew nothing that is not held here */
 }
