@@ -39,7 +39,8 @@ void core_check(const struct core *c);              /* every invariant */
 struct registry *core_registry(struct core *c);
 const struct chain *core_chain(const struct core *c);
 struct node_id core_self(const struct core *c);
-bool core_isolated(const struct core *c); /* a custodian that has not yet compared heads with q-1 others, or has lost
+bool core_isolated(
+    const struct core *c); /* a custodian that has not yet compared heads with q-1 others, or has lost
                                            * a promise: it neither votes nor releases */
 
 #define RUN_STATE_TABLE(X)                                                                                   \

@@ -214,7 +214,7 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 #define KIND_TABLE(X)                                                                                        \
     X(CHARTER, 1, "charter", CLASS_CHAINED, "s stewards, joint", "version 1 is the consortium id")           \
     X(MEMBER, 2, "member", CLASS_CHAINED, "s stewards, joint", "a join request")                             \
-    X(COMMITTEE, 3, "committee", CLASS_CHAINED, "n-f custodians, joint", "the charter")                    \
+    X(COMMITTEE, 3, "committee", CLASS_CHAINED, "n-f custodians, joint", "the charter")                      \
     X(ASSET, 4, "asset", CLASS_CHAINED, "owner of the token", "its salt or an earlier version")              \
     X(OP, 5, "op", CLASS_CHAINED, "s stewards, joint", "-")                                                  \
     X(GRANT, 6, "grant", CLASS_CHAINED, "owner of the lower token", "both tokens, registered ops")           \
