@@ -1,5 +1,6 @@
 #include "crypto/hash.h"
 #include "node/client.h"
+#include "node/recipe_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,7 +63,8 @@ static int approve(const struct client *c, const struct approve_words *w)
     json_t *recipe = NULL, *answer = NULL;
     int code = client_get(c, &recipe, "/v1/workflows/%s?asset=%s", w->workflow, w->asset);
     if (code != EXIT_OK) return code;
-    code = show(c, w, recipe);
+    code = recipe_check(c, client_text(recipe, "document"));
+    if (code == EXIT_OK) code = show(c, w, recipe);
     if (code == EXIT_OK)
         code = client_post(c, &answer,
                            json_pack("{s:s, s:s, s:I, s:I, s:s}", "dataset", w->asset, "compose", w->workflow,

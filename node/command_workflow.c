@@ -1,5 +1,6 @@
 #include "node/command_list.h"
 #include "node/document_file.h"
+#include "node/recipe_check.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ int command_workflow_publish(int argc, char **argv)
     int code = client_begin(&c, "workflow publish", &a, argc, argv);
     if (code == EXIT_OK) code = client_check_token(&c, "--app", app);
     if (code == EXIT_OK) code = document_file_read(&document, &c, path, "workflow/1");
+    if (code == EXIT_OK) code = recipe_check(&c, document);
     if (code == EXIT_OK)
         code = client_post(&c, &answer, json_pack("{s:s, s:s}", "app", app, "workflow", document),
                            "/v1/workflows");
