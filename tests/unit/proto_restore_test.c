@@ -1,572 +1,142 @@
 /* core, at start: what a damaged store does to a node: it signs in no place that may be taken, and forgets no promise. */
-*crashes.What must hold at every step is asserted by the cluster itself(tests / cluster.h);
-what each test adds is said *by its name.* /
-#include "tests/cluster.h"
-
-#include "proto/promise.h"
+#include "proto/core_state.h"
+#include "tests/world.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
 
-    static struct world *world;
-static const struct cluster_options quiet = {1, 0, 0};
+enum { SELF = 0 };
 
-static void accepted(struct verdict v)
+static struct world *world;
+static struct arena *memory;
+
+static struct core *core_begin(void)
 {
-    assert_string_equal(refusal_name(v.refusal), "none");
+    struct core *c;
+    struct core_options options = {
+        .self = world->node[SELF].id, .consortium = world->consortium, .charter = world->charter};
+    memory = world_arena(world);
+    assert_int_equal(core_new(&c, memory, &options), OK);
+    return c;
 }
 
-static void refused(struct verdict v, enum refusal why)
+static void step(struct core *c, struct event event)
 {
-    assert_string_equal(refusal_name(v.refusal), refusal_name(why));
+    event.wall_ms = world->now_ms;
+    core_step(c, &event);
 }
 
-static struct registry *registry_of(struct cluster *c, uint32_t node)
+static bool is_last_own(const struct record *r)
 {
-    return core_registry(cluster_core(c, node));
+    return ID_EQUAL(r->header.author, world->node[SELF].id) && r->header.seq == world->node[SELF].seq;
 }
 
-static bool one_started(struct cluster *c)
+/* Every record comes back from the store; the newest own one does not read back when `damaged`. */
+static const struct record *restore(struct core *c, bool damaged)
 {
-    uint32_t count;
-    (void)cluster_starts(c, &count);
-    return count > 0;
-}
-
-static uint32_t starts(const struct cluster *c)
-{
-    uint32_t count;
-    (void)cluster_starts(c, &count);
-    return count;
-}
-
-/* At most one node for each run and term, at most one run for each slot (all runs here are of one recipe). */
-static void assert_one_certificate(struct cluster *c, uint32_t any_node)
-{
-    uint32_t count;
-    const struct cluster_start *s = cluster_starts(c, &count);
-    for (uint32_t i = 0; i < count; i++) {
-        assert_true(s[i].certified);
-        const struct run_entry *a = registry_run(registry_of(c, any_node), s[i].run);
-        assert_non_null(a);
-        for (uint32_t j = 0; j < i; j++) {
-            const struct run_entry *b = registry_run(registry_of(c, any_node), s[j].run);
-            if (ID_EQUAL(s[i].run, s[j].run) && s[i].term == s[j].term)
-                assert_int_equal(s[i].node, s[j].node);
-            if (a->body.slot == b->body.slot) assert_true(ID_EQUAL(s[i].run, s[j].run));
-        }
-    }
-}
-
-/* --- Forming --------------------------------------------------------------------------------------------------------------- */
-
-static void test_forming(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    struct body_CHARTER body = {world->charter};
-    uint32_t missing;
-    struct command keygen = {.type = COMMAND_KEYGEN, .body = SPAN_NONE};
-    cluster_run(c, 3000);
-    refused(cluster_command(c, 0, &keygen, NULL), REFUSAL_CONSORTIUM_FORMING);
-    for (uint32_t i = 0; i < 2; i++) {
-        accepted(cluster_author(c, i, KIND_CHARTER, &body, 0, NULL));
-        cluster_run(c, 3000);
-        for (uint32_t j = 0; j < CLUSTER_NODES; j++) assert_null(registry_charter(registry_of(c, j)));
-    }
-    cluster_sign_charter(c);
-    cluster_admit(c);
-    refused(cluster_command(c, WORLD_COMPUTE, &keygen, NULL), REFUSAL_NOT_CUSTODIAN);
-    cluster_generate_keys(c);
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
-        assert_int_equal(core_keygen(cluster_core(c, i), &missing), KEYGEN_DONE);
-    accepted(cluster_command(c, 0, &keygen, NULL)); /* done is done */
-    const struct committee *first = registry_committee(registry_of(c, 0));
-    for (uint32_t i = 1; i < CLUSTER_NODES; i++) {
-        const struct committee *k = registry_committee(registry_of(c, i));
-        assert_memory_equal(k->body.key_a.bytes, first->body.key_a.bytes, 32);
-        assert_memory_equal(k->body.key_b.bytes, first->body.key_b.bytes, 32);
-    }
-    assert_memory_not_equal(first->body.key_a.bytes, first->body.key_b.bytes, 32);
-    cluster_free(c);
-}
-
-/* An applicant reads charter and member records, and nothing else, until it is admitted. */
-static void test_applicants_read_little(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    struct body_WORKERS body = {SPAN_LITERAL("default"), ID_SPAN(world->measurement)};
-    cluster_sign_charter(c);
-    for (uint32_t i = 0; i < 3; i++) accepted(cluster_author(c, i, KIND_WORKERS, &body, 0, NULL));
-    refused(cluster_author(c, WORLD_COMPUTE, KIND_WORKERS, &body, 0, NULL), REFUSAL_NOT_MEMBER);
-    cluster_run(c, 5000);
-    struct node_id steward = cluster_id(c, 0);
-    assert_int_equal(chain_author(core_chain(cluster_core(c, 1)), steward)->applied, 2);
-    assert_int_equal(chain_author(core_chain(cluster_core(c, WORLD_COMPUTE)), steward)->applied, 1);
-    assert_int_equal(registry_workers(registry_of(c, 1), SPAN_LITERAL("default")).len, 32);
-    assert_int_equal(registry_workers(registry_of(c, WORLD_COMPUTE), SPAN_LITERAL("default")).len, 0);
-    cluster_admit(c);
-    cluster_run(c, 5000);
-    assert_int_equal(registry_workers(registry_of(c, WORLD_COMPUTE), SPAN_LITERAL("default")).len, 32);
-    cluster_free(c);
-}
-
-static void test_join_refusals(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    uint8_t bytes[512];
-    struct buffer b = BUFFER_OF(bytes);
-    struct body_MEMBER body = {.node = cluster_id(c, 5),
-                               .organisation = SPAN_LITERAL("x"),
-                               .jurisdiction = SPAN_LITERAL("EU"),
-                               .platforms = SPAN_LITERAL("")};
-    body_encode(&b, KIND_JOIN, &body);
-    struct command command = {.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)};
-    refused(cluster_command(c, 6, &command, NULL), REFUSAL_MALFORMED); /* for somebody else */
-    refused(cluster_command(c, 0, &command, NULL), REFUSAL_MALFORMED);
-    command.body.len--;
-    refused(cluster_command(c, 5, &command, NULL), REFUSAL_MALFORMED);
-    body.node = cluster_id(c, 0);
-    b.len = 0;
-    body_encode(&b, KIND_JOIN, &body);
-    command.body = buffer_span(&b);
-    refused(cluster_command(c, 0, &command, NULL), REFUSAL_EXISTS);
-    cluster_free(c);
-}
-
-/* --- Approvals and runs ------------------------------------------------------------------------------------------------------ */
-
-static void test_run_needs_k_approvals(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    struct run_id run;
-    cluster_sign_charter(c);
-    cluster_admit(c);
-    cluster_generate_keys(c);
-    refused(cluster_request(c, 1, NULL), REFUSAL_WORKFLOW);
-    cluster_publish(c);
-    refused(cluster_request(c, 1, NULL), REFUSAL_NO_APPROVAL);
-    cluster_approve(c, 0);
-    cluster_run(c, 3000);
-    refused(cluster_request(c, 1, NULL), REFUSAL_NO_APPROVAL); /* k-1 */
-    cluster_approve(c, 1);
-    cluster_run(c, 3000);
-    refused(cluster_request(c, 3, NULL), REFUSAL_SLOT_RANGE);
-    accepted(cluster_request(c, 1, &run));
-    assert_true(cluster_until(c, one_started, 30000));
-    cluster_run(c, 20000);
-    uint32_t count;
-    const struct cluster_start *s = cluster_starts(c, &count);
-    assert_int_equal(count, 1); /* two candidates, one certificate */
-    assert_true(s->certified && ID_EQUAL(s->run, run) && s->term == 1);
-    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
-        struct run_view v;
-        assert_true(core_run(cluster_core(c, i), run, &v));
-        assert_string_equal(run_state_name(v.state), "elected");
-        struct node_id winner = cluster_id(c, s->node);
-        assert_true(ID_EQUAL(v.node, winner));
-    }
-    cluster_free(c);
-}
-
-/* The approval key signs what was shown; a node that signs without it makes no approval, not even for itself. */
-static void test_approval_needs_its_key(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    union body body;
-    cluster_sign_charter(c);
-    cluster_admit(c);
-    cluster_generate_keys(c);
-    cluster_publish(c);
-    assert_int_equal(body_decode(&body, KIND_APPROVAL, world->approval[0]->body), OK);
-    body.APPROVAL.approval_signature.bytes[0] ^= 1;
-    refused(cluster_author(c, 0, KIND_APPROVAL, &body, world->approval[0]->header.expires_ms, NULL),
-            REFUSAL_NO_APPROVAL);
-    const struct author *self = chain_author(core_chain(cluster_core(c, 0)), cluster_id(c, 0));
-    struct span forged = cluster_forge(c, 0, self->applied + 1, self->head, KIND_APPROVAL, &body);
-    for (uint32_t i = 1; i < CLUSTER_NODES; i++) cluster_inject(c, 0, i, forged);
-    cluster_run(c, 3000);
-    for (uint32_t i = 0; i < CLUSTER_NODES; i++) assert_null(registry_approval_at(registry_of(c, i), 0));
-    cluster_approve(c, 0);
-    cluster_run(c, 3000);
-    for (uint32_t i = 0; i < CLUSTER_NODES; i++) assert_non_null(registry_approval_at(registry_of(c, i), 0));
-    cluster_free(c);
-}
-
-/* Two runs for one slot race: never two certificates, over many races; and some race is won. */
-static void test_one_slot_one_run(void **state)
-{
-    (void)state;
-    uint32_t won = 0;
-    for (uint64_t seed = 1; seed <= 6; seed++) {
-        struct cluster_options options = {seed, 0, 0};
-        struct cluster *c = cluster_new(world, &options);
-        cluster_form(c);
-        struct command command = {
-            .type = COMMAND_RUN, .compose = world->compose, .slot = 1, .body = SPAN_NONE};
-        cluster_send_command(c, WORLD_REQUESTER, &command);
-        command.expires_ms = cluster_wall_ms(c) + 600000; /* another record, so another run */
-        cluster_send_command(c, WORLD_REQUESTER, &command);
-        cluster_run(c, 30000);
-        uint32_t runs = 0;
-        while (registry_run_at(registry_of(c, 0), runs) != NULL) runs++;
-        assert_int_equal(runs, 2);
-        assert_one_certificate(c, 0);
-        assert_true(starts(c) <= 1);
-        won += starts(c);
-        if (starts(c) == 1) { /* later, too, and for good */
-            accepted(cluster_request(c, 1, NULL));
-            cluster_run(c, 20000);
-            assert_int_equal(starts(c), 1);
-            accepted(cluster_request(c, 2, NULL)); /* the other slot is free */
-            cluster_run(c, 20000);
-            assert_int_equal(starts(c), 2);
-            assert_one_certificate(c, 0);
-        }
-        cluster_free(c);
-    }
-    assert_true(won > 0);
-}
-
-static void test_revocation_stops_an_election(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
-    memcpy(body.subject.bytes, world->compose.bytes, 32);
-    cluster_form(c);
-    cluster_part(c, 1u << WORLD_COMPUTE | 1u << CLUSTER_SECOND, true); /* nobody to compute, for now */
-    accepted(cluster_request(c, 1, NULL));
-    cluster_run(c, 3000);
-    accepted(cluster_author(c, 1, KIND_REVOCATION, &body, 0, NULL));
-    cluster_run(c, 3000);
-    cluster_part(c, 1u << WORLD_COMPUTE | 1u << CLUSTER_SECOND, false);
-    cluster_run(c, 20000);
-    assert_int_equal(starts(c), 0);
-    refused(cluster_request(c, 2, NULL), REFUSAL_REVOKED);
-    cluster_free(c);
-}
-
-/* --- Equivocation --------------------------------------------------------------------------------------------------------------- */
-
-static bool frozen_everywhere(struct cluster *c)
-{
-    struct node_id victim = cluster_id(c, 1);
-    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
-        if (cluster_core(c, i) == NULL) continue;
-        const struct author *a = chain_author(core_chain(cluster_core(c, i)), victim);
-        if (a == NULL || a->frozen == 0) return false;
-    }
-    return true;
-}
-
-/* Owner 1 says two things in one place, each to another node. All learn of it, void its approvals, keep it over a restart,
- * and pass it on to whom it never reached. */
-static void test_equivocation_spreads(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    struct body_REVOCATION one = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE}, two = one;
-    two.subject.bytes[0] = 1;
-    cluster_form(c);
-    cluster_crash(c, 5); /* it hears nothing of it now */
-    const struct author *a = chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 1));
-    uint64_t seq = a->applied + 1;
-    struct record_id head = a->head;
-    cluster_part(c, 1u << 2 | 1u << 1, true); /* node 2 is away with the liar when it gets its half */
-    cluster_inject(c, 1, 2, cluster_forge(c, 1, seq, head, KIND_REVOCATION, &one));
-    cluster_inject(c, 1, 6, cluster_forge(c, 1, seq, head, KIND_REVOCATION, &two));
-    cluster_run(c, 3000);
-    assert_false(frozen_everywhere(c));
-    cluster_part(c, 1u << 2 | 1u << 1, false);
-    assert_true(cluster_until(c, frozen_everywhere, 20000));
-    refused(cluster_request(c, 1, NULL), REFUSAL_FROZEN);
-    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
-        if (i != 1 && i != 5) {
-            cluster_run(c, 500);
-            cluster_crash(c, i);
-            cluster_restart(c, i);
-        }
-    assert_true(frozen_everywhere(c)); /* from their own stores */
-    cluster_restart(c, 5);
-    assert_true(cluster_until(c, frozen_everywhere, 20000));
-    struct body_WORKERS workers = {SPAN_LITERAL("spare"), SPAN_NONE};
-    refused(cluster_author(c, 1, KIND_WORKERS, &workers, 0, NULL), REFUSAL_FROZEN); /* it signs no more */
-    cluster_free(c);
-}
-
-/* A pair of which the receiver holds neither half is as good. */
-static void test_equivocation_pair_alone(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    static uint8_t first[1024], bytes[2048];
-    struct body_REVOCATION one = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE}, two = one;
-    union message_body a, b;
-    enum message code;
-    struct buffer out = BUFFER_OF(bytes);
-    two.subject.bytes[0] = 1;
-    cluster_form(c);
-    const struct author *self = chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 1));
-    struct span half = cluster_forge(c, 1, self->applied + 2, self->head, KIND_REVOCATION, &one);
-    memcpy(first, half.data, half.len);
-    assert_int_equal(message_decode(&code, &a, span_make(first, half.len)), OK);
-    half = cluster_forge(c, 1, self->applied + 2, self->head, KIND_REVOCATION, &two);
-    assert_int_equal(message_decode(&code, &b, half), OK);
-    struct message_EQUIVOCATION pair = {a.RECORD.header, a.RECORD.signature, b.RECORD.header,
-                                        b.RECORD.signature};
-    pair.signature_b.bytes[3] ^= 1;
-    message_encode(&out, MESSAGE_EQUIVOCATION_CODE, &pair);
-    cluster_inject(c, 6, 0, buffer_span(&out)); /* one signature is bad: no proof */
-    cluster_run(c, 3000);
-    assert_int_equal(chain_author(core_chain(cluster_core(c, 0)), cluster_id(c, 1))->frozen, 0);
-    pair.signature_b.bytes[3] ^= 1;
-    out.len = 0;
-    message_encode(&out, MESSAGE_EQUIVOCATION_CODE, &pair);
-    cluster_inject(c, 6, 0, buffer_span(&out));
-    assert_true(cluster_until(c, frozen_everywhere, 20000));
-    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
-        cluster_run(c, 500);
-        cluster_crash(c, i);
-        cluster_restart(c, i);
-    }
-    assert_true(frozen_everywhere(c));
-    cluster_free(c);
-}
-
-/* --- Durability ------------------------------------------------------------------------------------------------------------------- */
-
-/* With the stores of two custodians held there are two votes, one too few. They are given when the stores have spoken. */
-static void test_votes_wait_for_the_store(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    cluster_form(c);
-    accepted(cluster_request(c, 1, NULL));
-    cluster_hold_store(c, 0, true);
-    cluster_hold_store(c, 3, true);
-    cluster_run(c, 20000);
-    assert_int_equal(starts(c), 0);
-    assert_int_equal(cluster_votes_sent(c, 0) + cluster_votes_sent(c, 3), 0);
-    assert_true(cluster_votes_sent(c, 1) + cluster_votes_sent(c, 2) > 0);
-    cluster_hold_store(c, 0, false);
-    cluster_hold_store(c, 3, false);
-    assert_true(cluster_until(c, one_started, 20000));
-    cluster_run(c, 10000);
-    assert_one_certificate(c, 0);
-    cluster_free(c);
-}
-
-/* Own records, too: nothing of one is seen before it is kept, and the command waits. */
-static void test_records_wait_for_the_store(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    uint8_t bytes[64];
-    struct buffer b = BUFFER_OF(bytes);
-    struct body_WORKERS body = {SPAN_LITERAL("default"), SPAN_NONE};
-    cluster_sign_charter(c);
-    cluster_run(c, 3000);
-    uint64_t before = chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 0))->applied;
-    body_encode(&b, KIND_WORKERS, &body);
-    struct command command = {.type = COMMAND_AUTHOR, .kind = KIND_WORKERS, .body = buffer_span(&b)};
-    cluster_hold_store(c, 0, true);
-    cluster_send_command(c, 0, &command);
-    cluster_run(c, 5000);
-    assert_int_equal(chain_author(core_chain(cluster_core(c, 0)), cluster_id(c, 0))->applied, before);
-    assert_int_equal(chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 0))->applied, before);
-    cluster_hold_store(c, 0, false);
-    cluster_run(c, 5000);
-    assert_int_equal(chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 0))->applied, before + 1);
-    cluster_free(c);
-}
-
-/* A full disk is a refusal, and the place is free again after it. Another failure may have kept the record after all: nothing
- * more is signed until a restart has read what the store holds. */
-static void test_a_failing_store(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    struct body_WORKERS body = {SPAN_LITERAL("default"), SPAN_NONE};
-    cluster_sign_charter(c);
-    cluster_fail_store(c, 0, ERR_FULL);
-    refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_FULL);
-    cluster_fail_store(c, 0, OK);
-    accepted(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL));
-    cluster_fail_store(c, 0, ERR_IO);
-    refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_FULL);
-    cluster_fail_store(c, 0, OK);
-    refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_FULL);
-    cluster_crash(c, 0);
-    cluster_restart(c, 0);
-    cluster_run(c, 3000);
-    accepted(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL));
-    cluster_run(c, 3000);
-    assert_true(cluster_converged(c));
-    cluster_free(c);
-}
-
-static void restart_all(struct cluster *c, uint32_t first, uint32_t count)
-{
-    for (uint32_t i = first; i < first + count; i++) cluster_crash(c, i);
-    for (uint32_t i = first; i < first + count; i++) cluster_restart(c, i);
-}
-
-/* After a restart custodians stand by their votes: the other candidate asks in vain, and gives up. */
-static void test_restart_keeps_votes(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    struct run_id run;
-    struct run_view view;
-    cluster_form(c);
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) cluster_link(c, WORLD_COMPUTE, i, false);
-    accepted(cluster_request(c, 1, &run));
-    assert_true(cluster_until(c, one_started, 30000));
-    restart_all(c, 0, WORLD_CUSTODIANS);
-    cluster_crash(c, CLUSTER_SECOND); /* who won says nothing more */
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) cluster_link(c, WORLD_COMPUTE, i, true);
-    cluster_run(c, 30000);
-    assert_int_equal(starts(c), 1);
-    assert_true(core_run(cluster_core(c, WORLD_COMPUTE), run, &view));
-    assert_string_equal(refusal_name(view.verdict.refusal), "voted");
-    cluster_restart(c, CLUSTER_SECOND); /* a run read back may have been tried before */
-    cluster_run(c, 30000);
-    assert_int_equal(starts(c), 1);
-    accepted(cluster_request(c, 2, NULL)); /* and the consortium goes on */
-    cluster_run(c, 30000);
-    assert_int_equal(starts(c), 2);
-    assert_one_certificate(c, 0);
-    cluster_free(c);
-}
-
-/* A custodian that started and saw nobody votes for nothing. */
-static void test_an_isolated_custodian_does_not_vote(void **state)
-{
-    (void)state;
-    struct cluster *c = cluster_new(world, &quiet);
-    cluster_form(c);
-    cluster_part(c, 1u << WORLD_COMPUTE | 1u << CLUSTER_SECOND, true);
-    accepted(cluster_request(c, 1, NULL));
-    cluster_run(c, 3000);
-    restart_all(c, 0, WORLD_CUSTODIANS);
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
-        assert_true(core_isolated(cluster_core(c, i)));
-        for (uint32_t j = 0; j < i; j++) cluster_link(c, i, j, false);
-    }
-    cluster_part(c, 1u << WORLD_COMPUTE | 1u << CLUSTER_SECOND, false);
-    cluster_run(c, 20000);
-    assert_int_equal(starts(c), 0); /* each is in touch with candidates, with no other custodian */
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_int_equal(cluster_votes_sent(c, i), 0);
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
-        for (uint32_t j = 0; j < i; j++) cluster_link(c, i, j, true);
-    assert_true(cluster_until(c, one_started, 30000));
-    cluster_free(c);
-}
-
-/* --- Bad weather -------------------------------------------------------------------------------------------------------------------- */
-
-static bool settled_down(struct cluster *c)
-{
-    return cluster_converged(c) && one_started(c);
-}
-
-/* From nothing to an election with a tenth of all messages lost and a tenth said twice. */
-static void test_loss_and_repetition(void **state)
-{
-    (void)state;
-    struct cluster_options options = {11, 10, 10};
-    struct cluster *c = cluster_new(world, &options);
-    cluster_form(c);
-    accepted(cluster_request(c, 1, NULL));
-    assert_true(cluster_until(c, settled_down, 120000));
-    assert_one_certificate(c, 0);
-    cluster_free(c);
-}
-
-static void random_trouble(struct cluster *c, uint64_t *random)
-{
-    *random = *random * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
-    uint32_t dice = (uint32_t)(*random >> 33), node = dice / 8 % CLUSTER_NODES;
-    switch (dice % 8) {
-    case 0:
-    case 1:
-    case 2:
-        if (cluster_core(c, node) != NULL)
-            cluster_crash(c, node);
+    const struct record *last = NULL;
+    static uint8_t packed[CAP_BODY_BYTES + 1024];
+    for (uint32_t i = 0; i < world->record_count; i++) {
+        const struct record *r = world->record[i];
+        uint8_t bytes[72];
+        struct buffer b = BUFFER_OF(packed), key = BUFFER_OF(bytes);
+        if (is_last_own(r)) last = r;
+        record_pack(&b, r);
+        buffer_put(&key, ID_SPAN(r->header.author));
+        buffer_put_u64(&key, r->header.seq);
+        buffer_put(&key, ID_SPAN(r->id));
+        if (damaged && last == r)
+            step(c, (struct event){.type = EVENT_RESTORE_LOST, .key = buffer_span(&key)});
         else
-            cluster_restart(c, node);
-        break;
-    case 3: cluster_part(c, dice / 64 % 256, true); break;
-    case 4: cluster_part(c, dice / 64 % 256, false); break;
-    case 5: cluster_hold_store(c, node, true); break;
-    case 6: cluster_hold_store(c, node, false); break;
-    case 7: cluster_noise(c, dice / 64 % 30, dice / 4096 % 30); break;
+            step(c, (struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&b)});
     }
+    step(c, (struct event){.type = EVENT_READY});
+    assert_non_null(last);
+    return last;
 }
 
-/* Crashes, partitions, held stores and loss at random moments around three elections; then calm. Safety all the way (the
- * cluster asserts it), and in the end everyone holds the same, and no slot has two runs. */
-static void one_storm(uint64_t seed)
+/* Asks for an own record. REFUSAL_NONE: it is about to be signed. */
+static enum refusal author_one(struct core *c)
 {
-    struct cluster_options options = {seed, 0, 5};
-    struct cluster *c = cluster_new(world, &options);
-    uint64_t random = seed;
-    cluster_form(c);
-    for (uint32_t i = 0; i < 60; i++) {
-        struct command command = {.type = COMMAND_RUN,
-                                  .compose = world->compose,
-                                  .slot = 1 + i % 2,
-                                  .expires_ms = cluster_wall_ms(c) + 3600000 + i,
-                                  .body = SPAN_NONE};
-        if (i % 20 == 0 && cluster_core(c, WORLD_REQUESTER) != NULL)
-            cluster_send_command(c, WORLD_REQUESTER, &command);
-        random_trouble(c, &random);
-        cluster_run(c, 400);
+    uint8_t bytes[128];
+    struct buffer b = BUFFER_OF(bytes);
+    struct body_REVOCATION body = {.target = REVOKE_APPROVAL};
+    uint32_t count;
+    body_encode(&b, KIND_REVOCATION, &body);
+    struct command command = {.type = COMMAND_AUTHOR, .kind = KIND_REVOCATION, .body = buffer_span(&b)};
+    step(c, (struct event){.type = EVENT_COMMAND, .token = 9, .command = &command});
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (e[i].type == EFFECT_REPLY) return e[i].verdict.refusal;
+        if (e[i].type == EFFECT_CRYPTO && e[i].crypto.op == CRYPTO_SIGN) return REFUSAL_NONE;
     }
-    cluster_noise(c, 0, 0);
-    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
-        cluster_hold_store(c, i, false);
-        if (cluster_core(c, i) == NULL) cluster_restart(c, i);
-        for (uint32_t j = 0; j < i; j++) cluster_link(c, i, j, true);
-    }
-    if (!cluster_until(c, cluster_converged, 60000))
-        fail_msg("seed %llu does not converge", (unsigned long long)seed);
-    cluster_run(c, 20000);
-    assert_one_certificate(c, 0);
-    cluster_free(c);
+    fail_msg("neither an answer nor a signature");
+    return REFUSAL_FULL;
 }
 
-static void test_storms(void **state)
+/* From a peer, its signature checked. */
+static void deliver(struct core *c, const struct record *r)
+{
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    struct buffer b = BUFFER_OF(bytes);
+    uint32_t count;
+    record_encode(&b, r);
+    step(c, (struct event){.type = EVENT_MESSAGE, .peer = world->node[1].id, .bytes = buffer_span(&b)});
+    const struct effect *e = core_effects(c, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(e->type, EFFECT_CRYPTO);
+    step(c, (struct event){.type = EVENT_CRYPTO, .token = e->token});
+}
+
+static void test_whole_store(void **state)
 {
     (void)state;
-    const char *text = getenv("PERIGEE_STORM_SEED"), *many = getenv("PERIGEE_STORMS");
-    uint64_t first = text != NULL ? strtoull(text, NULL, 10) : 1,
-             count = many != NULL ? strtoull(many, NULL, 10) : 8;
-    for (uint64_t seed = first; seed < first + count; seed++) one_storm(seed);
+    struct core *c = core_begin();
+    (void)restore(c, false);
+    assert_int_equal(author_one(c), REFUSAL_NONE);
+    world_arena_free(memory);
 }
 
-/* --- All ------------------------------------------------------------------------------------------------------------------------------ */
+static void test_lost_own_record(void **state)
+{
+    (void)state;
+    struct core *c = core_begin();
+    const struct record *lost = restore(c, true);
+    assert_int_equal(author_one(c), REFUSAL_GAP);
+    deliver(c, lost);
+    assert_int_equal(author_one(c), REFUSAL_NONE);
+    world_arena_free(memory);
+}
 
-static int set_up(void **state)
+static void test_lost_promise(void **state)
+{
+    (void)state;
+    for (size_t value = 0; value <= PROMISE_VALUE_BYTES; value += PROMISE_VALUE_BYTES / 2) {
+        uint8_t key[PROMISE_KEY_BYTES] = {PROMISE_VOTE}, bytes[PROMISE_VALUE_BYTES] = {1};
+        struct core *c = core_begin();
+        step(c, (struct event){
+                    .type = EVENT_RESTORE_PROMISE, .key = SPAN_OF(key), .bytes = span_make(bytes, value)});
+        (void)restore(c, false);
+        assert_true(core_isolated(c));
+        for (; c->peer_count < WORLD_CUSTODIANS - 1; c->peer_count++)
+            c->peer[c->peer_count] =
+                (struct peer){.view = {world->node[c->peer_count + 1].id, true}, .compared = true};
+        assert_int_equal(core_isolated(c), value != PROMISE_VALUE_BYTES);
+        world_arena_free(memory);
+    }
+}
+
+static int begin(void **state)
 {
     (void)state;
     world = world_new();
     return 0;
 }
 
-static int tear_down(void **state)
+static int end(void **state)
 {
     (void)state;
     world_free(world);
@@ -576,22 +146,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forming),
-        cmocka_unit_test(test_applicants_read_little),
-        cmocka_unit_test(test_join_refusals),
-        cmocka_unit_test(test_run_needs_k_approvals),
-        cmocka_unit_test(test_approval_needs_its_key),
-        cmocka_unit_test(test_one_slot_one_run),
-        cmocka_unit_test(test_revocation_stops_an_election),
-        cmocka_unit_test(test_equivocation_spreads),
-        cmocka_unit_test(test_equivocation_pair_alone),
-        cmocka_unit_test(test_votes_wait_for_the_store),
-        cmocka_unit_test(test_records_wait_for_the_store),
-        cmocka_unit_test(test_a_failing_store),
-        cmocka_unit_test(test_restart_keeps_votes),
-        cmocka_unit_test(test_an_isolated_custodian_does_not_vote),
-        cmocka_unit_test(test_loss_and_repetition),
-        cmocka_unit_test(test_storms),
+        cmocka_unit_test(test_whole_store),
+        cmocka_unit_test(test_lost_own_record),
+        cmocka_unit_test(test_lost_promise),
     };
-    return cmocka_run_group_tests_name("proto_core", tests, set_up, tear_down);
+    return cmocka_run_group_tests(tests, begin, end);
 }
