@@ -234,6 +234,14 @@ const struct tally *registry_tally(const struct registry *r, enum kind kind, str
     return row != INDEX_NONE ? &r->tally[row] : NULL;
 }
 
+static uint32_t seated_count(const struct charter *c)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < c->member_count; i++)
+        if ((c->member[i].roles & (ROLE_STEWARD | ROLE_CUSTODIAN)) != 0) count++;
+    return count;
+}
+
 /* One eligible author cannot fill the table against the others: each may open its part of it. */
 static bool may_open_tally(const struct registry *r, struct node_id author)
 {
@@ -242,7 +250,7 @@ static bool may_open_tally(const struct registry *r, struct node_id author)
     if (r->charter == NULL) return true; /* a bundle: what it holds harms only itself */
     for (uint32_t i = 0; i < r->tally_count; i++)
         if (ID_EQUAL(r->tally[i].vote[0]->header.author, author)) opened++;
-    return opened < CAP_TALLIES / (r->charter->steward_count + r->charter->custodian_count);
+    return opened < CAP_TALLIES / seated_count(r->charter);
 }
 
 /* Add one eligible author's voice, once. *row is the tally. */

@@ -1,0 +1,572 @@
+/* Every table full, with tables so small that they are: what does not fit is refused, what was there stays as it was, and a
+ * revocation finds a place or voids what it would have revoked. */
+#include "proto/core_state.h"
+#include "tests/world.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct world *world;
+static struct arena *memory;
+
+static int begin(void **state)
+{
+    (void)state;
+    memory = world_arena(world);
+    return 0;
+}
+
+static int end(void **state)
+{
+    (void)state;
+    world_arena_free(memory);
+    return 0;
+}
+
+static struct span keep(struct span bytes)
+{
+    struct span out;
+    assert_int_equal(arena_copy(memory, &out, bytes), OK);
+    return out;
+}
+
+static struct record *record_at(struct node_id author, uint64_t seq, struct record_id prev, enum kind kind,
+                                const void *body)
+{
+    static uint8_t bytes[CAP_HEADER_BYTES + CAP_BODY_BYTES];
+    struct buffer b = BUFFER_OF(bytes);
+    struct header h = {.kind = kind,
+                       .consortium = world->consortium,
+                       .author = author,
+                       .seq = seq,
+                       .prev = prev,
+                       .time_ms = world->now_ms,
+                       .residency = SPAN_LITERAL("")};
+    struct signature none = {{0}};
+    struct record *record = ARENA_NEW(memory, struct record);
+    size_t header_len;
+    assert_non_null(record);
+    assert_int_equal(record_build(&b, &header_len, &h, body), OK);
+    struct span all = keep(buffer_span(&b));
+    assert_int_equal(record_open(record, span_make(all.data, header_len), &none,
+                                 span_make(all.data + header_len, all.len - header_len)),
+                     OK);
+    return record;
+}
+
+static struct node_id author_number(uint32_t i)
+{
+    struct node_id id = {{(uint8_t)(i + 1), (uint8_t)(i >> 8), 0xaa}};
+    return id;
+}
+
+/* --- The chain ------------------------------------------------------------------------------------------------------------- */
+
+static const struct body_JOB job = {{{1}}, {{2}}, {(const uint8_t *)"j", 1}};
+static const struct body_REVOCATION revocation = {REVOKE_ALL, {{0}}, {(const uint8_t *)"", 0}};
+
+/* The author's next record, inserted; the offer it was answered with. */
+static enum chain_offer grow(struct chain *c, struct node_id author, enum kind kind)
+{
+    const struct author *a = chain_author(c, author);
+    struct record_id none = {{0}};
+    const void *body = kind == KIND_REVOCATION ? (const void *)&revocation : (const void *)&job;
+    const struct record *r =
+        record_at(author, a != NULL ? a->applied + 1 : 1, a != NULL ? a->head : none, kind, body);
+    enum chain_offer offer = chain_offer(c, r);
+    const struct record *kept = chain_insert(c, r);
+    assert_int_equal(kept != NULL, offer == CHAIN_NEW);
+    if (kept == NULL) return offer;
+    assert_true(chain_next(c, author) == kept);
+    assert_null(chain_next(c, author));
+    return offer;
+}
+
+/* All that one author may have, in a table of its own. */
+static uint32_t places_of_one(enum kind kind)
+{
+    struct chain c;
+    uint32_t count = 0;
+    assert_int_equal(chain_init(&c, memory, 7), OK);
+    while (grow(&c, author_number(0), kind) == CHAIN_NEW) count++;
+    assert_true(count > 0 && count <= CAP_RECORDS / 2);
+    return count;
+}
+
+static uint32_t grow_all(struct chain *c, enum kind kind)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < CAP_AUTHORS; i++)
+        while (grow(c, author_number(i), kind) == CHAIN_NEW) count++;
+    return count;
+}
+
+static void test_chain_records(void **state)
+{
+    (void)state;
+    struct chain c;
+    uint32_t one = places_of_one(KIND_JOB), seen = 0;
+    assert_int_equal(chain_init(&c, memory, 7), OK);
+    uint32_t positive = grow_all(&c, KIND_JOB), negative = grow_all(&c, KIND_REVOCATION);
+    assert_true(positive > one &&
+                negative > 0); /* one author does not fill it; revocations find the last places */
+    assert_int_equal(positive + negative, CAP_RECORDS);
+    assert_int_equal(grow_all(&c, KIND_JOB) + grow_all(&c, KIND_REVOCATION), 0);
+    for (uint32_t i = 0; i < CAP_AUTHORS; i++) {
+        struct node_id author = author_number(i);
+        const struct author *a = chain_author(&c, author);
+        for (uint64_t seq = 1; a != NULL && seq <= a->applied; seq++) {
+            const struct record *r = chain_get(&c, author, seq);
+            assert_true(r != NULL && r->header.seq == seq && ID_EQUAL(r->header.author, author));
+            assert_true(chain_find(&c, author, r->id) == r);
+            assert_int_equal(chain_offer(&c, r), CHAIN_HELD);
+            seen++;
+        }
+        assert_true(chain_whole(&c, author));
+    }
+    assert_int_equal(seen, CAP_RECORDS);
+}
+
+static void test_chain_authors(void **state)
+{
+    (void)state;
+    struct chain c;
+    assert_int_equal(chain_init(&c, memory, 7), OK);
+    for (uint32_t i = 0; i < CAP_AUTHORS; i++)
+        assert_int_equal(grow(&c, author_number(i), KIND_JOB), CHAIN_NEW);
+    assert_int_equal(grow(&c, author_number(CAP_AUTHORS), KIND_JOB), CHAIN_FULL);
+    assert_null(chain_author(&c, author_number(CAP_AUTHORS)));
+    for (uint32_t i = 0; i < CAP_AUTHORS; i++)
+        assert_int_equal(grow(&c, author_number(i), KIND_JOB), CHAIN_NEW);
+    struct record_id none = {{0}};
+    struct node_id late = author_number(CAP_AUTHORS);
+    const struct record *a = record_at(late, 1, none, KIND_JOB, &job);
+    const struct record *b = record_at(late, 1, none, KIND_REVOCATION, &revocation);
+    assert_false(chain_freeze(&c, a, b)); /* no place for whom it is about */
+    struct node_id first = author_number(0);
+    struct record_id head = chain_author(&c, first)->head;
+    a = record_at(first, 3, head, KIND_JOB, &job);
+    b = record_at(first, 3, head, KIND_REVOCATION, &revocation);
+    assert_true(chain_freeze(&c, a, b));
+    assert_int_equal(chain_author(&c, first)->frozen, 3);
+}
+
+/* Records far ahead of a gap are refused, the others kept until the gap closes. */
+static void test_chain_ahead(void **state)
+{
+    (void)state;
+    struct chain c;
+    struct record_id head = {{9}};
+    struct node_id author = author_number(0);
+    assert_int_equal(chain_init(&c, memory, 7), OK);
+    assert_int_equal(chain_offer(&c, record_at(author, CAP_SEQ_AHEAD + 1, head, KIND_JOB, &job)),
+                     CHAIN_TOO_FAR);
+    assert_int_equal(chain_offer(&c, record_at(author, CAP_SEQ_AHEAD, head, KIND_JOB, &job)), CHAIN_NEW);
+    assert_non_null(chain_insert(&c, record_at(author, CAP_SEQ_AHEAD, head, KIND_JOB, &job)));
+    assert_null(chain_next(&c, author));
+    assert_false(chain_whole(&c, author));
+    assert_int_equal(grow(&c, author, KIND_JOB), CHAIN_NEW);
+    assert_int_equal(chain_offer(&c, record_at(author, CAP_SEQ_AHEAD + 1, head, KIND_JOB, &job)), CHAIN_NEW);
+}
+
+/* --- The registry ------------------------------------------------------------------------------------------------------------ */
+
+static struct registry *registry;
+static uint64_t next_seq;
+
+/* The world as it is, small as the tables are. */
+static void registry_begin(void)
+{
+    assert_int_equal(registry_new(&registry, memory, world->consortium, world->charter), OK);
+    for (uint32_t i = 0; i < world->record_count; i++)
+        assert_int_equal(registry_apply(registry, world->record[i]).refusal, REFUSAL_NONE);
+    next_seq = 1000;
+}
+
+static struct verdict run_allowed(void)
+{
+    const struct run_entry *run = registry_run(registry, world->run);
+    assert_non_null(run);
+    return registry_check_run(registry, &run->body, run->record->header.author, world->now_ms);
+}
+
+static enum refusal apply(uint32_t node, enum kind kind, const void *body)
+{
+    struct record_id prev = {{1}};
+    return registry_apply(registry, record_at(world->node[node].id, next_seq++, prev, kind, body)).refusal;
+}
+
+/* Applied until it is full, by everybody who may: then full for good, and what was in force before still is. */
+static uint32_t fill(enum refusal (*one)(uint32_t round), uint32_t rounds_max)
+{
+    uint32_t accepted = 0, full = 0;
+    for (uint32_t i = 0; i < rounds_max; i++) {
+        enum refusal r = one(i);
+        if (r != REFUSAL_NONE && r != REFUSAL_FULL) fail_msg("refused with \"%s\"", refusal_name(r));
+        if (r == REFUSAL_NONE) accepted++;
+        if (r == REFUSAL_FULL) full++;
+    }
+    assert_true(full > 0);
+    assert_int_equal(one(rounds_max), REFUSAL_FULL);
+    assert_int_equal(run_allowed().refusal, REFUSAL_NONE);
+    return accepted;
+}
+
+static enum refusal add_member(uint32_t round)
+{
+    struct body_MEMBER b = {.node = author_number(round),
+                            .organisation = SPAN_LITERAL("late"),
+                            .jurisdiction = SPAN_LITERAL("EU"),
+                            .roles = ROLE_COMPUTE,
+                            .platforms = SPAN_LITERAL("")};
+    enum refusal worst = REFUSAL_NONE;
+    for (uint32_t i = 0; i < 3; i++) { /* the proposal opened by another steward each time */
+        enum refusal r = apply((round + i) % WORLD_CUSTODIANS, KIND_MEMBER, &b);
+        if (r != REFUSAL_NONE) worst = r;
+    }
+    return worst;
+}
+
+static void test_members(void **state)
+{
+    (void)state;
+    registry_begin();
+    uint32_t admitted = fill(add_member, 4 * CAP_MEMBERS);
+    assert_true(admitted > 0 && admitted <= CAP_MEMBERS);
+    for (uint32_t i = 0; i < admitted; i++) assert_non_null(registry_member(registry, author_number(i)));
+    assert_null(registry_member(registry, author_number(4 * CAP_MEMBERS)));
+    for (uint32_t i = WORLD_COMPUTE; i < WORLD_NODES; i++)
+        assert_non_null(registry_member(registry, world->node[i].id));
+}
+
+static enum refusal add_op(uint32_t round)
+{
+    static uint8_t bytes[1024];
+    char name[16];
+    struct buffer out = BUFFER_OF(bytes);
+    snprintf(name, sizeof name, "op-%u", round);
+    struct op op = {.name = span_text(name),
+                    .description = SPAN_LITERAL(""),
+                    .runtime = RUNTIME_SELECT,
+                    .code = {{1}},
+                    .output = SPAN_LITERAL("aggregate")};
+    assert_int_equal(op_write(&out, &op), OK);
+    struct body_OP b = {buffer_span(&out)};
+    return apply(round % WORLD_CUSTODIANS, KIND_OP, &b);
+}
+
+static void test_ops(void **state)
+{
+    (void)state;
+    registry_begin();
+    assert_true(fill(add_op, 2 * CAP_OPS) < CAP_OPS);
+    assert_non_null(registry_op(registry, world->op));
+}
+
+static enum refusal add_tally(uint32_t round)
+{
+    struct body_ENDORSEMENT b = {{{(uint8_t)round, (uint8_t)(round >> 8)}}};
+    return apply(0, KIND_ENDORSEMENT, &b);
+}
+
+/* One steward, proposing without end, does not keep the others from deciding. */
+static void test_tallies(void **state)
+{
+    (void)state;
+    registry_begin();
+    uint32_t opened = fill(add_tally, 2 * CAP_TALLIES);
+    assert_true(opened > 0 && opened < CAP_TALLIES / 2);
+    struct body_MEMBER b = {.node = author_number(1),
+                            .organisation = SPAN_LITERAL("late"),
+                            .jurisdiction = SPAN_LITERAL("EU"),
+                            .platforms = SPAN_LITERAL("")};
+    assert_int_equal(apply(0, KIND_MEMBER, &b), REFUSAL_FULL); /* it may not open another */
+    for (uint32_t i = 1; i < 4; i++) assert_int_equal(apply(i, KIND_MEMBER, &b), REFUSAL_NONE);
+    assert_non_null(registry_member(registry, b.node));
+    assert_int_equal(apply(0, KIND_MEMBER, &b), REFUSAL_NONE); /* it may join in */
+}
+
+static enum refusal add_grant(uint32_t round)
+{
+    struct body_GRANT b = {world->dataset[round % 2].dt, world->app, 0,
+                           ID_SPAN(world->op),           10,         UINT64_C(1000000000)};
+    return apply(round % 2, KIND_GRANT, &b);
+}
+
+static void test_grants(void **state)
+{
+    (void)state;
+    registry_begin();
+    assert_true(fill(add_grant, 2 * CAP_GRANTS) <= CAP_GRANTS);
+}
+
+static enum refusal add_job(uint32_t round)
+{
+    struct body_JOB b = {world->app, world->compose, SPAN_LITERAL("again")};
+    return apply(round % WORLD_NODES, KIND_JOB, &b);
+}
+
+static void test_jobs(void **state)
+{
+    (void)state;
+    registry_begin();
+    assert_true(fill(add_job, 3 * CAP_JOBS) <= CAP_JOBS);
+}
+
+static enum refusal add_approval(uint32_t round)
+{
+    static struct body_APPROVAL form[2];
+    if (form[round % 2].slot_last == 0) form[round % 2] = world_approval(world, round % 2, 1, 1, 0);
+    struct body_APPROVAL b = form[round % 2];
+    b.slot_first = b.slot_last = 10 + round;
+    b.cost = 0;
+    return apply(round % 2, KIND_APPROVAL, &b);
+}
+
+static void test_approvals(void **state)
+{
+    (void)state;
+    registry_begin();
+    assert_true(fill(add_approval, 2 * CAP_APPROVALS) <= CAP_APPROVALS);
+}
+
+static enum refusal add_run(uint32_t round)
+{
+    struct body_RUN b = registry_run(registry, world->run)->body;
+    b.slot = 100 + round;
+    return apply(round % WORLD_NODES, KIND_RUN, &b);
+}
+
+static void test_runs(void **state)
+{
+    (void)state;
+    registry_begin();
+    assert_true(fill(add_run, 4 * CAP_RUNS) <= CAP_RUNS);
+}
+
+static enum refusal add_version(uint32_t round)
+{
+    const uint32_t node = round % 2;
+    const struct asset *a = registry_asset(registry, world->dataset[node].dt);
+    struct body_ASSET b = {.dt = a->dt,
+                           .version = a->version + 1,
+                           .ddo = a->ddo->bytes,
+                           .workflow = SPAN_LITERAL(""),
+                           .policy = SPAN_LITERAL("")};
+    return apply(node, KIND_ASSET, &b);
+}
+
+static void test_asset_versions(void **state)
+{
+    (void)state;
+    registry_begin();
+    uint64_t before = registry_asset(registry, world->dataset[0].dt)->version;
+    assert_true(fill(add_version, 2 * CAP_ASSETS) <= CAP_ASSETS);
+    const struct asset *a = registry_asset(registry, world->dataset[0].dt);
+    uint64_t version = a->version;
+    assert_true(version >= before);
+    assert_int_equal(add_version(0), REFUSAL_FULL);
+    assert_true(a->version == version); /* refused is not done */
+}
+
+/* A revocation with no place voids everything of its author, and nothing of anybody else. */
+static void test_revocations(void **state)
+{
+    (void)state;
+    struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    enum refusal last = REFUSAL_NONE;
+    registry_begin();
+    for (uint32_t i = 0; i < 2 * CAP_REVOCATIONS && last == REFUSAL_NONE; i++) {
+        memset(none.subject.bytes, (int)i + 1, 32);
+        last = apply(3, KIND_REVOCATION, &none); /* somebody who owns nothing fills what it may */
+    }
+    assert_int_equal(last, REFUSAL_FULL);
+    assert_int_equal(run_allowed().refusal, REFUSAL_NONE);
+    last = REFUSAL_NONE;
+    for (uint32_t i = 0; i < 2 * CAP_REVOCATIONS && last == REFUSAL_NONE; i++) {
+        memset(none.subject.bytes, (int)i + 1, 32);
+        assert_int_equal(run_allowed().refusal, REFUSAL_NONE);
+        last = apply(0, KIND_REVOCATION, &none); /* of nothing, each of them */
+    }
+    assert_int_equal(last, REFUSAL_FULL);
+    struct verdict v = run_allowed();
+    assert_int_equal(v.refusal, REFUSAL_REVOKED);
+    assert_memory_equal(v.subject.bytes, world->node[0].id.bytes, 32);
+}
+
+/* --- The core ---------------------------------------------------------------------------------------------------------------- */
+
+static struct core *core_begin(uint32_t node)
+{
+    struct core *c;
+    struct core_options options = {
+        .self = world->node[node].id, .consortium = world->consortium, .charter = world->charter};
+    assert_int_equal(core_new(&c, memory, &options), OK);
+    core_step(c, &(struct event){.type = EVENT_READY, .wall_ms = world->now_ms});
+    return c;
+}
+
+static uint32_t deliver(struct core *c, const struct record *r, uint64_t *token)
+{
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    struct buffer b = BUFFER_OF(bytes);
+    uint32_t count, asked = 0;
+    record_encode(&b, r);
+    core_step(c, &(struct event){.type = EVENT_MESSAGE,
+                                 .peer = world->node[1].id,
+                                 .wall_ms = world->now_ms,
+                                 .bytes = buffer_span(&b)});
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == EFFECT_CRYPTO) {
+            *token = e[i].token;
+            asked++;
+        }
+    core_check(c);
+    return asked;
+}
+
+/* More work than may be in flight is not begun; when some is done, more is begun. */
+static void test_pending(void **state)
+{
+    (void)state;
+    struct core *c = core_begin(2);
+    uint64_t token[CAP_PENDING + 1];
+    uint32_t begun = 0;
+    while (begun < world->record_count && deliver(c, world->record[begun], &token[begun]) == 1 &&
+           begun < CAP_PENDING)
+        begun++;
+    assert_int_equal(begun, CAP_PENDING);
+    for (uint32_t i = 0; i < begun; i++)
+        core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token[i]});
+    assert_int_equal(deliver(c, world->record[begun], &token[0]), 1);
+    assert_non_null(registry_charter(core_registry(c)));
+}
+
+/* The table of peers is full of members: a stranger finds no place, and every one that has one is told of heads. */
+static void test_peers(void **state)
+{
+    (void)state;
+    struct core *c = core_begin(0);
+    uint64_t token;
+    uint32_t up = 0, count;
+    for (uint32_t i = 0; i < 12; i++)
+        if (deliver(c, world->record[i], &token) == 1)
+            core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token});
+    for (uint32_t i = 0; i < 3 * CAP_PEERS; i++)
+        core_step(c,
+                  &(struct event){.type = EVENT_PEER_UP, .wall_ms = world->now_ms, .peer = author_number(i)});
+    for (uint32_t i = 1; i < WORLD_NODES; i++)
+        core_step(
+            c, &(struct event){.type = EVENT_PEER_UP, .wall_ms = world->now_ms, .peer = world->node[i].id});
+    core_check(c);
+    for (uint32_t i = 1; i < WORLD_NODES; i++) {
+        const struct peer *p = peer_find(c, world->node[i].id);
+        up += p != NULL && p->view.up;
+    }
+    assert_int_equal(up, WORLD_NODES - 1); /* strangers do not keep members out */
+    core_step(c, &(struct event){.type = EVENT_TICK, .wall_ms = world->now_ms, .now = {INT64_C(5000000000)}});
+    (void)core_effects(c, &count);
+    assert_true(count >= WORLD_NODES - 1);
+}
+
+/* A long chain that comes backwards takes its turn in steps none of which is too large. */
+static void test_backlog(void **state)
+{
+    (void)state;
+    uint32_t count = places_of_one(KIND_JOB);
+    struct core *c = core_begin(2);
+    const struct record *chain[CAP_RECORDS];
+    struct record_id prev = {{0}};
+    uint64_t token;
+    for (uint32_t i = 0; i < count; i++) {
+        chain[i] = record_at(world->node[0].id, i + 1, prev, KIND_JOB, &job);
+        prev = chain[i]->id;
+    }
+    for (uint32_t i = count; i > 0; i--) {
+        assert_int_equal(deliver(c, chain[i - 1], &token), 1);
+        core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token});
+    }
+    for (uint32_t i = 0; i < 10; i++)
+        core_step(c, &(struct event){
+                         .type = EVENT_TICK, .wall_ms = world->now_ms, .now = {(int64_t)i * 300000000}});
+    assert_int_equal(chain_author(core_chain(c), world->node[0].id)->applied, count);
+    const struct record *next = record_at(world->node[0].id, count + 1, prev, KIND_JOB, &job);
+    assert_int_equal(deliver(c, next, &token), 0); /* full */
+}
+
+/* A revocation that finds no place in the chain voids what it might have revoked, if it was really said. */
+static void test_revocation_without_a_place(void **state)
+{
+    (void)state;
+    uint32_t count = places_of_one(KIND_JOB);
+    struct core *c = core_begin(2);
+    struct node_id owner = world->node[0].id;
+    struct record_id prev = {{0}};
+    struct event done = {.type = EVENT_CRYPTO, .wall_ms = world->now_ms};
+    for (uint64_t seq = 1; seq <= count; seq++) {
+        const struct record *r = record_at(owner, seq, prev, KIND_JOB, &job);
+        prev = r->id;
+        assert_int_equal(deliver(c, r, &done.token), 1);
+        core_step(c, &done);
+    }
+    const struct record *last = record_at(owner, count + 1, prev, KIND_REVOCATION, &revocation);
+    assert_int_equal(chain_offer(core_chain(c), last), CHAIN_FULL);
+    assert_int_equal(registry_check_author(core_registry(c), owner).refusal, REFUSAL_NONE);
+    assert_int_equal(deliver(c, last, &done.token), 1); /* looked at all the same */
+    done.err = ERR_SIGNATURE;
+    core_step(c, &done);
+    assert_int_equal(registry_check_author(core_registry(c), owner).refusal, REFUSAL_NONE);
+    assert_int_equal(deliver(c, last, &done.token), 1);
+    done.err = OK;
+    core_step(c, &done);
+    assert_int_equal(registry_check_author(core_registry(c), owner).refusal, REFUSAL_REVOKED);
+    assert_int_equal(registry_check_author(core_registry(c), world->node[1].id).refusal, REFUSAL_NONE);
+}
+
+/* --- All ---------------------------------------------------------------------------------------------------------------------- */
+
+static int set_up(void **state)
+{
+    (void)state;
+    world = world_new();
+    return 0;
+}
+
+static int tear_down(void **state)
+{
+    (void)state;
+    world_free(world);
+    return 0;
+}
+
+#define CASE(test) cmocka_unit_test_setup_teardown(test, begin, end)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        CASE(test_chain_records),
+        CASE(test_chain_authors),
+        CASE(test_chain_ahead),
+        CASE(test_members),
+        CASE(test_ops),
+        CASE(test_tallies),
+        CASE(test_grants),
+        CASE(test_jobs),
+        CASE(test_approvals),
+        CASE(test_runs),
+        CASE(test_asset_versions),
+        CASE(test_revocations),
+        CASE(test_pending),
+        CASE(test_peers),
+        CASE(test_backlog),
+        CASE(test_revocation_without_a_place),
+    };
+    return cmocka_run_group_tests_name("chain_caps_tiny", tests, set_up, tear_down);
+}
