@@ -166,6 +166,8 @@ static int ask_schema(struct sealing *s)
     if (ddo->type != ASSET_DATASET)
         return client_fail(s->client, EXIT_REFUSED, "%s is no dataset", s->words->asset);
     s->options.schema = &ddo->schema;
+    s->options.row_count_exact = ddo->row_count_exact;
+    s->options.row_count = ddo->row_count;
     return EXIT_OK;
 }
 

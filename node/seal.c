@@ -11,6 +11,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -346,10 +347,22 @@ static enum err bind_manifest(struct seal_result *out, struct seal_job *j)
 
 /* --- All of it ---------------------------------------------------------------------------------------------------- */
 
+/* Bytes have no rows that could be counted, so an exact number above zero is not met by them. */
+static enum err check_rows(const struct seal_result *out, const struct seal_job *j)
+{
+    if (!j->o->row_count_exact || out->row_count == j->o->row_count) return OK;
+    return fault_set(j->fault, j->cap, ERR_REFUSED,
+                     "%s: expected exactly %" PRIu64 " rows, as the dataset is registered, found %" PRIu64
+                     "%s",
+                     j->o->path, j->o->row_count, out->row_count,
+                     j->o->meta.format == META_BYTES ? " (bytes are not counted: give --format)" : "");
+}
+
 static enum err seal(struct seal_result *out, struct seal_job *j)
 {
     TRY(begin(j));
     TRY(seal_check(out, j->o, j->fd, j->fault, j->cap));
+    TRY(check_rows(out, j));
     TRY(seal_body(j));
     TRY(bind_manifest(out, j));
     out->plain_bytes = j->summary.plain_len;

@@ -5,6 +5,7 @@
  *   all threads and written before the next is read.
  * - A table is checked before a byte of it is sealed: every field against the schema, rows counted; the count becomes
  *   public. DuckDB does it where it is present, otherwise csv.h; Parquet needs DuckDB. Bytes are not looked at.
+ * - A dataset registered with an exact number of rows is sealed with that number or not at all.
  * - The file must not change meanwhile: what was checked is what is sealed, or ERR_CONFLICT.
  * - The data key exists in secret memory and nowhere else, and is wiped on every path; plaintext buffers are wiped too.
  * - The manifest and its pin are written last, in one batch: a manifest that is there stands for a whole body. What a
@@ -30,6 +31,8 @@ struct seal_options {
     const char *path;
     struct meta meta;            /* format and reader options */
     const struct schema *schema; /* csv and parquet; its spans are borrowed */
+    bool row_count_exact;        /* the dataset promises row_count rows, no more and no fewer */
+    uint64_t row_count;
     struct node_id owner;
     struct dt dt, app_id;
     struct compose_hash compose;
@@ -51,7 +54,7 @@ struct seal_result {
 };
 
 /* ERR_NOT_FOUND, ERR_TYPE (not a regular file), ERR_TOO_LARGE, ERR_SYNTAX (a field that is not of its column's type: line
- * and column are said), ERR_UNAVAILABLE (Parquet without DuckDB), ERR_CONFLICT (changed while read), ERR_KEY, and the
+ * and column are said), ERR_REFUSED (another number of rows than the exact one), ERR_UNAVAILABLE (Parquet without DuckDB), ERR_CONFLICT (changed while read), ERR_KEY, and the
  * store's. */
 MUST_USE enum err seal_file(struct seal_result *out, const struct seal_options *options, char *fault,
                             size_t cap);

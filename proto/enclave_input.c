@@ -105,6 +105,12 @@ static void on_content_id(struct enclave *e, const struct work *work, const stru
         fill_manifests(e);
 }
 
+/* An exact number of rows is what owners and requester went by: a manifest with another is not of that dataset. */
+static bool has_rows(const struct manifest *m, const struct ddo *ddo)
+{
+    return !ddo->row_count_exact || m->row_count == ddo->row_count;
+}
+
 /* Which recipe a manifest was sealed for is not judged here: every custodian's label check does, and must be what refuses. */
 static void take_manifest(struct enclave *e, struct want *w, struct span bytes)
 {
@@ -112,7 +118,8 @@ static void take_manifest(struct enclave *e, struct want *w, struct span bytes)
     struct input *input = &e->input[w->input];
     bool good = manifest_parse(&m, e->arena, bytes, NULL) == OK && ID_EQUAL(m->owner, input->asset->owner) &&
                 ID_EQUAL(m->dt, input->named.dt) && ID_EQUAL(m->content, input->named.content) &&
-                m->chunk_count > 0 && m->chunk_count <= LEAVES_BYTES_MAX / 32;
+                has_rows(m, input->asset->ddo) && m->chunk_count > 0 &&
+                m->chunk_count <= LEAVES_BYTES_MAX / 32;
     if (!good) {
         enclave_fail(e, REFUSAL_INPUT_CORRUPT);
         return;

@@ -30,6 +30,7 @@ static struct {
 
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
+uint32_t world_rows_extra;
 static const char world_meta[] =
     "{\"delimiter\":\",\",\"format\":\"csv\",\"header\":true,\"missing\":\"\",\"perigee\":\"meta/1\"}";
 
@@ -467,7 +468,7 @@ static struct span make_manifest(struct world *w, uint32_t i, struct content_id 
                          .dt = d->dt,
                          .app_id = w->app,
                          .compose = w->compose,
-                         .row_count = world_rows[i],
+                         .row_count = world_rows[i] + world_rows_extra,
                          .salt = seed("body-salt", i, 0),
                          .policy = d->policy,
                          .root_key_id = group_key_id(&w->key[0].y)};

@@ -26,6 +26,7 @@ enum {
 extern uint64_t
     world_start_ms; /* that, unless set otherwise before world_new: a worker process reads a real clock */
 extern const uint32_t world_rows[WORLD_DATASETS]; /* rows of CSV in each dataset */
+extern uint32_t world_rows_extra; /* what manifests claim beyond them: 0 unless set before world_new */
 
 struct world_node {
     struct identity_secret secret, approval_secret; /* an owner's approval key is another one */

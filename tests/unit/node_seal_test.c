@@ -402,6 +402,28 @@ static void table_is_checked_and_counted(void **state)
     check_sealed(&result, &o, span_text(table));
 }
 
+static void exact_rows_are_exact(void **state)
+{
+    struct seal_options o = options_for(META_CSV);
+    struct seal_result result;
+    uint64_t before[2], after[2];
+    (void)state;
+    put_input(span_text(table));
+    o.row_count_exact = true;
+    o.row_count = 5;
+    entries(before);
+    assert_int_equal(seal_file(&result, &o, fault, sizeof fault), ERR_REFUSED);
+    assert_non_null(strstr(fault, "exactly 5 rows"));
+    assert_non_null(strstr(fault, "found 4"));
+    entries(after);
+    assert_memory_equal(before, after, sizeof before);
+    o.row_count = 4;
+    assert_int_equal(seal_file(&result, &o, fault, sizeof fault), OK);
+    o.row_count = 5;
+    o.row_count_exact = false;
+    assert_int_equal(seal_file(&result, &o, fault, sizeof fault), OK);
+}
+
 static void faults_name_line_and_column(void **state)
 {
     static const struct {
@@ -690,6 +712,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(failures_leave_nothing),
         cmocka_unit_test(too_large_is_refused),
         cmocka_unit_test(table_is_checked_and_counted),
+        cmocka_unit_test(exact_rows_are_exact),
         cmocka_unit_test(faults_name_line_and_column),
         cmocka_unit_test(without_duckdb),
         cmocka_unit_test(bad_parquet_is_refused),

@@ -587,6 +587,12 @@ static void failures_say_nothing(void **state)
     ddo.schema.hash.bytes[0] ^= 1; /* another schema than the recipe's */
     assert_int_equal(compute(w, &reply, workflow), ERR_CONFLICT);
     keys.ddo[1] = right;
+    manifest[1].row_count++; /* one more row claimed than is there */
+    assert_int_equal(compute(w, &reply, workflow), ERR_REFUSED);
+    manifest[1].row_count -= 2;
+    assert_int_equal(compute(w, &reply, workflow), ERR_REFUSED);
+    manifest[1].row_count++;
+    assert_int_equal(compute(w, &reply, workflow), OK);
     struct workflow other = *workflow;
     other.output_bytes_max = 256; /* public: said as it is */
     assert_int_equal(compute(w, &reply, &other), ERR_TOO_LARGE);

@@ -285,6 +285,17 @@ static void test_every_effect_fails_once(void **state)
     }
 }
 
+/* Sealed past the node's own check: a manifest of another number of rows than the dataset's exact one. */
+static void test_rows_beyond_the_dataset(void **state)
+{
+    (void)teardown(state);
+    world_rows_extra = 1;
+    (void)setup(state);
+    world_rows_extra = 0;
+    fails_with(REFUSAL_INPUT_CORRUPT);
+    assert_int_equal(run->done[ENCLAVE_COMPUTE], 0);
+}
+
 static void test_output_too_long(void **state)
 {
     (void)state;
@@ -413,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commit_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blobs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_effect_fails_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rows_beyond_the_dataset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_frames, setup, teardown),
         cmocka_unit_test_setup_teardown(test_bad_starts, setup, teardown),
