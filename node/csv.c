@@ -142,9 +142,8 @@ static bool in_header(const struct csv *c)
 
 static enum err check_name(struct csv *c)
 {
-    int named = schema_column(c->schema, span_make(c->field, c->len));
-    if (named < 0 || named == (int)c->column) return OK;
-    return refuse(c, "the schema's order of columns in the header");
+    if (span_equal(span_make(c->field, c->len), c->schema->column[c->column].name)) return OK;
+    return refuse(c, "the schema's name of this column in the header");
 }
 
 static enum err end_field(struct csv *c)

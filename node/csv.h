@@ -6,7 +6,7 @@
  * - Quotes only around a whole field, doubled inside. No NUL; valid UTF-8.
  * - Empty or the missing mark is "no value" for any type. integer: 64 bits, [-]digits. decimal: [-]digits[.digits], digits
  *   on at least one side, with an optional exponent; finite. boolean: true, false, t, f, 1, 0. date: YYYY-MM-DD that exists.
- * - A header whose name is another column's of the schema is refused: columns in another order would be read as each other.
+ * - A header's names are the schema's, in its order and spelling: anything else would be read as what it is not.
  * Memory is one field, at most CSV_FIELD_BYTES_MAX. Threads: one. After an error only csv_fault is meaningful. */
 #ifndef PERIGEE_NODE_CSV_H
 #define PERIGEE_NODE_CSV_H

@@ -436,6 +436,9 @@ static void faults_name_line_and_column(void **state)
         {"id,age,bp,ill,seen\na,63,120,true\n", "line 2, column 5 (seen)"},
         {"id,age,bp,ill,seen\na,63,120,true,2024-02-29,9\n", "line 2, column 6 (none)"},
         {"id,bp,age,ill,seen\na,63,120,true,2024-02-29\n", "line 1, column 2 (age)"},
+        {"pid,age,bp,ill,seen\na,63,120,true,2024-02-29\n", "line 1, column 1 (id)"},
+        {"id,age,bp,ill,Seen\na,63,120,true,2024-02-29\n", "line 1, column 5 (seen)"},
+        {"a,63,120,true,2024-02-29\n", "line 1, column 1 (id)"},
     };
     struct seal_options o = options_for(META_CSV);
     struct seal_result result;
@@ -589,7 +592,7 @@ static void duckdb_agrees(void **state)
         table,
         "id,age,bp,ill,seen\n",
         "id,age,bp,ill,seen\n\"a\n,b\",1,1.,T,\n",
-        "A,B,C,D,E\n?,?,?,?,?\n\"\",,,,\n",
+        "\"id\",age,bp,ill,seen\n?,?,?,?,?\n\"\",,,,\n",
         "id,age,bp,ill,seen\r\na,1,.5,t,2024-02-29\r\nb,-2,5e-1,1,\r\n",
     };
     struct seal_options o = options_for(META_CSV);
