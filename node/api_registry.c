@@ -1,5 +1,7 @@
 #include "node/api_common.h"
 #include "proto/approval.h"
+#include "proto/base/text.h"
+#include "proto/field.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -408,11 +410,29 @@ void api_jobs(const struct http_request *q, struct http_reply *reply)
     http_answer(reply, 200, json_pack("{s:o}", "jobs", list));
 }
 
+/* A task is shown on terminals and in lists: what cannot be seen, or turns text around, is refused by its name. */
+static bool task_is_fit(struct http_reply *reply, struct span task)
+{
+    if (task.len == 0)
+        http_problem(reply, 400, "syntax", "\"task\" must say in words what the job is for; it is empty");
+    else if (task.len > CAP_TEXT)
+        http_problem(reply, 400, "too-large", "\"task\" must have at most %d bytes", CAP_TEXT);
+    else if (!text_valid(task))
+        http_problem(reply, 400, "syntax", "\"task\" must be text without control characters");
+    else if (!field_is_visible(task))
+        http_problem(reply, 400, "syntax",
+                     "\"task\" must have no invisible or direction-changing characters");
+    else
+        return true;
+    return false;
+}
+
 void api_job_post(const struct http_request *q, struct http_reply *reply)
 {
     struct body_JOB body;
     if (!api_only(q, reply, "compose task")) return;
     if (!api_hash(q, reply, "compose", body.compose.bytes) || !api_text(q, reply, "task", &body.task)) return;
+    if (!task_is_fit(reply, body.task)) return;
     const struct published *p = registry_workflow(registry_of(q), body.compose);
     if (p == NULL) {
         api_refuse(q->context, reply, verdict_refuse(REFUSAL_WORKFLOW, body.compose.bytes));

@@ -13,6 +13,7 @@ int client_fail(const struct client *c, int code, const char *format, ...)
 {
     va_list arguments;
     va_start(arguments, format);
+    (void)fflush(stdout); /* a pipe of both shows them in the order they were said */
     (void)fprintf(stderr, "perigee %s: ", c->command);
     (void)vfprintf(stderr, format, arguments);
     (void)fputc('\n', stderr);
@@ -77,6 +78,7 @@ static int problem_code(int status)
 
 static void say_problem(const struct client *c, int status, const json_t *problem)
 {
+    (void)fflush(stdout);
     if (c->json && json_is_object(problem)) {
         (void)json_dumpf(problem, stderr, JSON_COMPACT | JSON_SORT_KEYS);
         (void)fputc('\n', stderr);

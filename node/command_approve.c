@@ -13,6 +13,9 @@ struct approve_words {
     uint64_t first, last;
 };
 
+/* Slots are counted from 1 by one requester after the other: what is beyond these is a slip of the pen. */
+enum { SLOT_MAX = 1000000000, SLOT_COUNT_MAX = 1000000 };
+
 /* "3" or "3-7". */
 static int read_slots(const struct client *c, struct approve_words *w)
 {
@@ -21,14 +24,16 @@ static int read_slots(const struct client *c, struct approve_words *w)
     w->first = w->last = 1;
     if (w->slots == NULL) return EXIT_OK;
     int len = snprintf(first, sizeof first, "%.*s", dash == NULL ? 23 : (int)(dash - w->slots), w->slots);
-    if (len <= 0 || len >= (int)sizeof first ||
-        arguments_number(&w->first, "--slots", first, 1, UINT32_MAX) != OK)
-        return EXIT_USAGE;
+    if (len <= 0 || len >= (int)sizeof first)
+        return client_fail(c, EXIT_USAGE, "--slots: expected N or FIRST-LAST, got \"%s\"", w->slots);
+    if (arguments_number(&w->first, "--slots", first, 1, SLOT_MAX) != OK) return EXIT_USAGE;
     w->last = w->first;
-    if (dash != NULL && arguments_number(&w->last, "--slots", dash + 1, 1, UINT32_MAX) != OK)
-        return EXIT_USAGE;
-    if (w->first <= w->last) return EXIT_OK;
-    return client_fail(c, EXIT_USAGE, "--slots: expected FIRST-LAST, got %s", w->slots);
+    if (dash != NULL && arguments_number(&w->last, "--slots", dash + 1, 1, SLOT_MAX) != OK) return EXIT_USAGE;
+    if (w->first > w->last)
+        return client_fail(c, EXIT_USAGE, "--slots: expected FIRST-LAST, got \"%s\"", w->slots);
+    if (w->last - w->first < SLOT_COUNT_MAX) return EXIT_OK;
+    return client_fail(c, EXIT_USAGE, "--slots: expected at most %d slots in one approval, got \"%s\"",
+                       SLOT_COUNT_MAX, w->slots);
 }
 
 static bool ask(void)

@@ -17,6 +17,7 @@ struct verify_words {
 
 static int fail(int code, const char *what, const char *why)
 {
+    (void)fflush(stdout);
     (void)fprintf(stderr, "perigee verify: %s: %s\n", what, why);
     return code;
 }

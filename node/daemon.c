@@ -684,9 +684,7 @@ static enum err open_home(struct daemon *d, const char *path, char *fault, size_
         return fault_set(fault, cap, ERR_NOT_READY,
                          "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`",
                          path, path);
-    if (home_lock(&d->home) != OK)
-        return fault_set(fault, cap, ERR_BUSY,
-                         "a node already runs in %s: stop it first, or name another data directory", path);
+    TRY(home_lock(&d->home, fault, cap));
     home_path(config, &d->home, "perigee.yaml");
     return config_load(&d->config, config, fault, cap);
 }

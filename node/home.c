@@ -328,16 +328,19 @@ enum err home_open(struct home *out, const char *path, char *fault, size_t cap)
     return err;
 }
 
-enum err home_lock(struct home *h)
+enum err home_lock(struct home *h, char *fault, size_t cap)
 {
     char path[PATH_MAX];
     ASSERT(h->lock_fd < 0);
     home_path(path, h, "lock");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (fd < 0) return file_error();
+    if (fd < 0) return fault_set(fault, cap, ERR_IO, "%s: %s", path, strerror(errno));
     if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        const int why = errno;
         (void)close(fd);
-        return errno == EWOULDBLOCK ? ERR_BUSY : ERR_IO;
+        if (why != EWOULDBLOCK) return fault_set(fault, cap, ERR_IO, "%s: %s", path, strerror(why));
+        return fault_set(fault, cap, ERR_BUSY,
+                         "a node already runs in %s: stop it first, or name another data directory", h->path);
     }
     h->lock_fd = fd;
     return OK;

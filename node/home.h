@@ -43,7 +43,8 @@ MUST_USE enum err home_create(const char *path, const struct home_identity *who,
 MUST_USE enum err home_open(struct home *out, const char *path, char *fault, size_t cap);
 /* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one. */
 MUST_USE enum err home_join(struct home *h, struct span charter, char *fault, size_t cap);
-MUST_USE enum err home_lock(struct home *h); /* ERR_BUSY: a node runs here */
+/* ERR_BUSY: a node runs here. ERR_IO, with the system's words: the lock file cannot be had (read-only, not ours). */
+MUST_USE enum err home_lock(struct home *h, char *fault, size_t cap);
 /* Path of a file in it; cut paths panic. */
 void home_path(char out[PATH_MAX], const struct home *h, const char *name);
 void home_close(struct home *h);

@@ -206,16 +206,43 @@ static enum err check_evidence(struct verifier *v)
 
 /* --- Links ---------------------------------------------------------------------------------------------------------- */
 
+/* Statements of too few custodians, or OK. */
+static enum err check_count(struct verifier *v, enum receipt_link link)
+{
+    const struct receipt_replay *p = v->replay;
+    const struct charter *charter = registry_charter(p->bundle->registry);
+    const bool commits = link == LINK_COMMITS;
+    const uint32_t came = commits ? p->commit_count : p->release_count;
+    ASSERT(charter != NULL); /* the links before hold */
+    const uint32_t needed = commits ? charter->q : charter->t;
+    if (came >= needed) return OK;
+    return refuse(v, ERR_NOT_READY, "%u of %u %s", came, needed, commits ? "commits" : "releases");
+}
+
+/* What came, in words: what the error alone would leave open. */
+static enum err explain(struct verifier *v, enum receipt_link link, enum err err)
+{
+    char of[65], trusted[65];
+    const struct consortium_id *ours = &v->options->anchor, *its = &v->parts->consortium;
+    if (err == ERR_REFUSED)
+        return refuse(v, err, "%s: %s", refusal_name(v->replay->verdict[link].refusal),
+                      refusal_text(v->replay->verdict[link].refusal));
+    if (link == LINK_CONSORTIUM && err == ERR_CONSORTIUM && !ids_equal(ours->bytes, its->bytes)) {
+        hex_encode(of, its->bytes, 32);
+        hex_encode(trusted, ours->bytes, 32);
+        return refuse(v, err, "a receipt of consortium %s, and not of %s, which was given", of, trusted);
+    }
+    if (err == ERR_NOT_READY && (link == LINK_COMMITS || link == LINK_RELEASES)) TRY(check_count(v, link));
+    return refuse(v, err, "%s", err_text(err));
+}
+
 static enum err judge(struct verifier *v, enum receipt_link link)
 {
     enum err err = v->replay->err[link];
     v->why[0] = 0;
     if (link == LINK_OUTPUT && !v->replay->output_known)
         err = OK; /* proven by its commitment, and not shown */
-    if (err == ERR_REFUSED)
-        return refuse(v, err, "%s: %s", refusal_name(v->replay->verdict[link].refusal),
-                      refusal_text(v->replay->verdict[link].refusal));
-    if (err != OK) return refuse(v, err, "%s", err_text(err));
+    if (err != OK) return explain(v, link, err);
     TRY(check_signatures(v, link));
     if (link == LINK_COMMITTEE) return check_committee(v);
     return link == LINK_EVIDENCE ? check_evidence(v) : OK;

@@ -77,7 +77,8 @@
     X(REFUSAL_MALFORMED, 56, "malformed", "a document in the record does not follow its schema")             \
     X(REFUSAL_CYCLE, 57, "cycle", "the grant would make the tokens depend on each other in a circle")        \
     X(REFUSAL_TIMEOUT, 58, "timeout", "no quorum answered in time")                                          \
-    X(REFUSAL_FULL, 59, "full", "a table of this node is full")                                              \
+    X(REFUSAL_FULL, 59, "full",                                                                              \
+      "a table, queue or the disk of this node is full: free space or raise the limit")                      \
     X(REFUSAL_GAP, 60, "gap", "an earlier record of this author is missing here: wait for it to arrive")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,

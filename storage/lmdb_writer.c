@@ -3,9 +3,11 @@
 #include "proto/base/panic.h"
 #include "storage/store_maker.h"
 
+#include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 
 /* One transaction takes at most this much: LMDB keeps every page it touches in memory until the commit. */
 enum { GROUP_BYTES_MAX = 32 << 20, GROUP_WRITES_MAX = 4096, READER_CHECK_EACH = 1024 };
@@ -186,12 +188,23 @@ static enum err group_apply(const struct lmdb_env *env, MDB_txn *txn, struct gro
     return OK;
 }
 
+/* LMDB says EIO for a write that was cut short, which is how a disk fills up in the middle of one: what is left then is less
+ * than a transaction can take. */
+static enum err commit_err(const struct lmdb_env *env, int rc)
+{
+    struct statvfs disk;
+    mdb_filehandle_t file;
+    if (rc != EIO || mdb_env_get_fd(env->env, &file) != 0 || fstatvfs(file, &disk) != 0)
+        return lmdb_env_err(rc);
+    return (uint64_t)disk.f_bavail * disk.f_frsize < (uint64_t)GROUP_BYTES_MAX ? ERR_FULL : ERR_IO;
+}
+
 static enum err group_write(const struct lmdb_env *env, struct group *g)
 {
     MDB_txn *txn;
     TRY(lmdb_env_err(mdb_txn_begin(env->env, NULL, 0, &txn)));
     enum err err = group_apply(env, txn, g);
-    if (err == OK) return lmdb_env_err(mdb_txn_commit(txn));
+    if (err == OK) return commit_err(env, mdb_txn_commit(txn));
     mdb_txn_abort(txn);
     return err;
 }

@@ -230,12 +230,31 @@ static void one_node_at_a_time(void **state)
     assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
     assert_int_equal(home_open(&first, path, fault, sizeof fault), OK);
     assert_int_equal(home_open(&second, path, fault, sizeof fault), OK);
-    assert_int_equal(home_lock(&first), OK);
-    assert_int_equal(home_lock(&second), ERR_BUSY);
+    assert_int_equal(home_lock(&first, fault, sizeof fault), OK);
+    assert_int_equal(home_lock(&second, fault, sizeof fault), ERR_BUSY);
     assert_int_equal(second.lock_fd, -1);
+    assert_non_null(strstr(fault, "a node already runs in"));
     home_close(&first);
-    assert_int_equal(home_lock(&second), OK);
+    assert_int_equal(home_lock(&second, fault, sizeof fault), OK);
     home_close(&second);
+}
+
+/* A lock that cannot be had for another reason is not told as another node. */
+static void a_lock_that_cannot_be_made(void **state)
+{
+    char path[PATH_MAX], lock[PATH_MAX + 8];
+    struct home h;
+    (void)state;
+    in_root(path, "unlockable");
+    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    (void)snprintf(lock, sizeof lock, "%s/lock", path);
+    assert_int_equal(mkdir(lock, 0700), 0);
+    assert_int_equal(home_lock(&h, fault, sizeof fault), ERR_IO);
+    assert_non_null(strstr(fault, strerror(EISDIR)));
+    assert_null(strstr(fault, "already runs"));
+    home_close(&h);
+    assert_int_equal(rmdir(lock), 0);
 }
 
 /* --- Joining ------------------------------------------------------------------------------------------------------ */
@@ -406,6 +425,7 @@ int main(void)
         cmocka_unit_test(damage_is_refused),
         cmocka_unit_test(open_to_others_is_refused),
         cmocka_unit_test(one_node_at_a_time),
+        cmocka_unit_test(a_lock_that_cannot_be_made),
         cmocka_unit_test(joins_one_consortium),
         cmocka_unit_test(commands_found_a_consortium),
         cmocka_unit_test(bad_command_lines),
