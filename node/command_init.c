@@ -2,6 +2,7 @@
 #include "node/arguments.h"
 #include "node/card.h"
 #include "node/command.h"
+#include "node/config.h"
 #include "node/file.h"
 #include "node/home.h"
 
@@ -47,9 +48,12 @@ static enum err write_config(const struct init_options *o, uint32_t roles)
 }
 
 /* The address goes into a quoted YAML string. */
-static bool address_quotable(const char *listen)
+static bool listen_fits(const char *listen)
 {
-    return listen == NULL || (strlen(listen) <= 200 && strpbrk(listen, "\"\\\n\r\t") == NULL);
+    if (listen == NULL) return true;
+    for (const char *at = listen; *at != 0; at++)
+        if ((uint8_t)*at < 0x20 || *at == '"' || *at == '\\' || *at == 0x7f) return false;
+    return config_is_address(listen);
 }
 
 static int say(const struct init_options *o)
@@ -83,8 +87,10 @@ int command_init(int argc, char **argv)
             stderr);
         return EXIT_USAGE;
     }
-    if (!address_quotable(o.listen)) {
-        (void)fputs("perigee init: --listen: expected an address such as tcp://127.0.0.1:7001\n", stderr);
+    if (!listen_fits(o.listen)) {
+        (void)fputs("perigee init: --listen: expected " CONFIG_ADDRESS_EXPECTED
+                    ", such as tcp://127.0.0.1:7001\n",
+                    stderr);
         return EXIT_USAGE;
     }
     const struct home_identity who = {o.organisation, o.jurisdiction, roles};

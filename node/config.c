@@ -91,14 +91,27 @@ static enum err refuse(const struct config_fault *f, const char *key, const char
     return fault_set(f->text, f->cap, ERR_RANGE, "%s: %s: expected %s", f->path, key, expected);
 }
 
-static bool is_address(const char *text)
+/* ":PORT" at the end of "HOST:PORT", and a host before it; an IPv6 host has brackets. */
+static bool is_host_and_port(const char *text)
 {
-    static const char *const schemes[] = {"tcp://", "ipc://", "ws://"};
-    for (size_t i = 0; i < sizeof schemes / sizeof schemes[0]; i++) {
-        size_t len = strlen(schemes[i]);
-        if (strncmp(text, schemes[i], len) == 0 && text[len] != 0) return true;
+    const char *colon = strrchr(text, ':');
+    uint32_t port = 0;
+    if (colon == NULL || colon == text || colon[1] == 0 || strlen(colon + 1) > 5) return false;
+    for (const char *at = colon + 1; *at != 0; at++) {
+        if (*at < '0' || *at > '9') return false;
+        port = port * 10 + (uint32_t)(*at - '0');
     }
-    return false;
+    const size_t host = (size_t)(colon - text);
+    const bool bracketed = host > 2 && text[0] == '[' && colon[-1] == ']';
+    return port <= UINT16_MAX && (bracketed || memchr(text, ':', host) == NULL) &&
+           strcspn(text, " \t/") == strlen(text);
+}
+
+bool config_is_address(const char *text)
+{
+    if (strlen(text) > CONFIG_ADDRESS_MAX) return false;
+    if (strncmp(text, "tcp://", 6) == 0) return is_host_and_port(text + 6);
+    return strncmp(text, "ipc:///", 7) == 0 && text[7] != 0;
 }
 
 static enum err check_peers(const struct config *c, const struct config_fault *f)
@@ -106,8 +119,7 @@ static enum err check_peers(const struct config *c, const struct config_fault *f
     struct node_id node;
     for (unsigned i = 0; i < c->peers_count; i++) {
         const struct config_peer *peer = &c->peers[i];
-        if (!is_address(peer->address))
-            return refuse(f, "peers.address", "tcp://HOST:PORT, ipc://PATH or ws://...");
+        if (!config_is_address(peer->address)) return refuse(f, "peers.address", CONFIG_ADDRESS_EXPECTED);
         if (peer->node != NULL && hex_decode(node.bytes, sizeof node.bytes, span_text(peer->node)) != OK)
             return refuse(f, "peers.node", "64 lower-case hex digits");
     }
@@ -117,8 +129,8 @@ static enum err check_peers(const struct config *c, const struct config_fault *f
 static enum err check(const struct config *c, const struct config_fault *f)
 {
     const struct config_compute *compute = c->compute == NULL ? &compute_defaults : c->compute;
-    if (c->listen != NULL && !is_address(c->listen))
-        return refuse(f, "listen", "tcp://HOST:PORT, ipc://PATH or ws://...");
+    if (c->listen != NULL && !config_is_address(c->listen))
+        return refuse(f, "listen", CONFIG_ADDRESS_EXPECTED);
     if (compute->enclaves > CONFIG_ENCLAVE_COUNT_MAX) return refuse(f, "compute.enclaves", "1 to 64");
     if (compute->memory_mb < CONFIG_MEMORY_MIN_MB || compute->memory_mb > CONFIG_MEMORY_MAX_MB)
         return refuse(f, "compute.memory_mb", "64 to 1048576");

@@ -57,7 +57,7 @@ static void everything_is_read(void **state)
     assert_int_equal(load(&c, "listen: \"tcp://127.0.0.1:7001\"\n"
                               "peers:\n"
                               "  - address: \"tcp://127.0.0.1:7002\"\n"
-                              "  - address: \"ws://h/x\"\n"
+                              "  - address: \"ipc:///h/x\"\n"
                               "    node: a100112233445566778899aabbccddeeff0123456789abcdef0123456789abcd\n"
                               "compute: { enclaves: 3, memory_mb: 128, threads: 4, platform: rack-7 }\n"
                               "store: { map_gb: 2 }\n"
@@ -92,6 +92,16 @@ static void refusals_say_why(void **state)
         {"store: { map_gb: 100000 }\n", "store.map_gb"},
         {"listen: 127.0.0.1\n", "tcp://HOST:PORT"},
         {"listen: \"tcp://\"\n", "tcp://HOST:PORT"},
+        {"listen: bogus\n", "tcp://HOST:PORT"},
+        {"listen: \"tcp://0.0.0.0:99999\"\n", "0 to 65535"},
+        {"listen: \"tcp://0.0.0.0:65536\"\n", "0 to 65535"},
+        {"listen: \"tcp://0.0.0.0:\"\n", "tcp://HOST:PORT"},
+        {"listen: \"tcp://:7001\"\n", "tcp://HOST:PORT"},
+        {"listen: \"tcp://h:7x\"\n", "tcp://HOST:PORT"},
+        {"listen: \"tcp://::1:7001\"\n", "tcp://HOST:PORT"},
+        {"listen: \"ipc://relative\"\n", "ipc:///PATH"},
+        {"listen: \"ws://h:1\"\n", "tcp://HOST:PORT"},
+        {"peers:\n  - address: \"tcp://h:70000\"\n", "peers.address"},
         {"peers:\n  - node: a1\n", "node"},
         {"peers:\n  - address: \"tcp://h:1\"\n    node: "
          "G100112233445566778899aabbccddeeff0123456789abcdef0123456789abcd\n",
