@@ -150,6 +150,25 @@ struct approval_tally {
     uint32_t approved, needed;
 };
 
+/* Every range of slots that this owner's approvals cover now, the newest first. */
+static json_t *ranges_json(const struct registry *r, const struct workflow *w, const struct asset *a)
+{
+    json_t *list = json_array();
+    const uint64_t now_ms = daemon_wall_ms();
+    for (uint32_t next = a->approvals_plus_one; next != 0;) {
+        const struct approval *p = registry_approval_at(r, next - 1);
+        const uint64_t expires_ms = p->record->header.expires_ms;
+        const bool live = ID_EQUAL(p->body.compose, w->hash) && registry_counts(r, p->record) &&
+                          !registry_revoked(r, p->record, w->hash, a->dt) &&
+                          (expires_ms == 0 || expires_ms > now_ms);
+        if (live)
+            json_array_append_new(
+                list, json_pack("[I, I]", (json_int_t)p->body.slot_first, (json_int_t)p->body.slot_last));
+        next = p->next_plus_one;
+    }
+    return list;
+}
+
 static json_t *approval_json(struct daemon *d, const struct registry *r, const struct workflow *w,
                              const struct workflow_input *input, struct approval_tally *tally)
 {
@@ -170,6 +189,7 @@ static json_t *approval_json(struct daemon *d, const struct registry *r, const s
     if (v.approval != NULL) {
         json_object_set_new(body, "slot_first", json_integer((json_int_t)v.approval->body.slot_first));
         json_object_set_new(body, "slot_last", json_integer((json_int_t)v.approval->body.slot_last));
+        json_object_set_new(body, "ranges", live ? ranges_json(r, w, a) : json_array());
         json_object_set_new(body, "record", api_hex32(v.approval->record->id.bytes));
     }
     return body;

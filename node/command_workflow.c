@@ -52,6 +52,26 @@ int command_workflow_show(int argc, char **argv)
     return EXIT_OK;
 }
 
+/* One row for every range of slots that an owner approved; an owner without one keeps the row it has. */
+static json_t *approval_rows(const json_t *answer)
+{
+    size_t i, k;
+    json_t *approval, *range, *rows = json_array();
+    json_array_foreach(json_object_get(answer, "approvals"), i, approval)
+    {
+        const json_t *ranges = json_object_get(approval, "ranges");
+        if (json_array_size(ranges) == 0) (void)json_array_append(rows, approval);
+        json_array_foreach(ranges, k, range)
+        {
+            json_t *row = json_copy(approval);
+            (void)json_object_set(row, "slot_first", json_array_get(range, 0));
+            (void)json_object_set(row, "slot_last", json_array_get(range, 1));
+            (void)json_array_append_new(rows, row);
+        }
+    }
+    return rows;
+}
+
 static void print_status(const json_t *answer)
 {
     static const struct listing_column column[] = {{"OWNER", "organisation", 0},
@@ -60,6 +80,7 @@ static void print_status(const json_t *answer)
                                                    {"LAST", "slot_last", 0},
                                                    {"DATASET", "dataset", 0}};
     const json_t *job = json_object_get(answer, "job");
+    json_t *rows = approval_rows(answer);
     (void)printf("workflow   %s (%s, by %s)\napprovals  %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
                  "\n",
                  client_text(answer, "compose"), client_text(answer, "name"), client_text(answer, "provider"),
@@ -69,7 +90,8 @@ static void print_status(const json_t *answer)
                      client_number(job, "endorsements"), client_number(job, "needed"));
     else
         (void)puts("job        none: the algorithm provider posts one with `perigee job post`");
-    listing_print(json_object_get(answer, "approvals"), column, 5, "no inputs");
+    listing_print(rows, column, 5, "no inputs");
+    json_decref(rows);
 }
 
 int command_workflow_status(int argc, char **argv)

@@ -205,6 +205,7 @@ static void test_anchor(void **state)
     assert_int_equal(result.broken, LINK_CONSORTIUM);
     assert_int_not_equal(verify(&result, span_make(receipt, receipt_len), another), OK);
     assert_int_equal(result.broken, LINK_CONSORTIUM);
+    assert_non_null(strstr(result.why, "a receipt of consortium"));
 }
 
 static void test_cut_and_longer(void **state)
