@@ -189,6 +189,12 @@ static void wrong_schema(struct scene *s)
     s->workflow->input[0].schema.bytes[0] ^= 1;
 }
 
+/* So that only the requester's own membership is at stake. */
+static void other_reader(struct scene *s)
+{
+    s->workflow->reader[0] = world->node[WORLD_ALGORITHM].id;
+}
+
 static void requester_removed(struct scene *s)
 {
     struct body_REMOVAL b = {world->node[WORLD_REQUESTER].id, 1};
@@ -268,7 +274,7 @@ static const struct change run_changes[] = {
     {"there is no committee", REFUSAL_CONSORTIUM_FORMING, no_committee, NULL, NULL},
     {"the workflow is not published", REFUSAL_WORKFLOW, no_workflow, NULL, NULL},
     {"a requester it does not name", REFUSAL_REQUESTER, other_requester, NULL, NULL},
-    {"a requester who is no member", REFUSAL_NOT_MEMBER, NULL, requester_removed, NULL},
+    {"a requester who is no member", REFUSAL_NOT_MEMBER, other_reader, requester_removed, NULL},
     {"another app", REFUSAL_APP, NULL, wrong_app, NULL},
     {"another charter", REFUSAL_CHARTER, NULL, wrong_charter, NULL},
     {"another epoch", REFUSAL_CHARTER, NULL, wrong_epoch, NULL},
@@ -1238,6 +1244,23 @@ static void test_workflow_publication(void **state)
     scene_free(s);
 }
 
+/* Content is a dataset's. */
+static void test_algorithms_bind_no_content(void **state)
+{
+    (void)state;
+    struct scene *s = good_scene();
+    union body first;
+    const struct asset *a = registry_asset(s->registry, world->app);
+    assert_int_equal(body_decode(&first, KIND_ASSET, a->record->body), OK);
+    struct body_ASSET bound = scene_asset(s, 0, 2, true), b = first.ASSET;
+    b.version = a->version + 1;
+    b.workflow = SPAN_LITERAL("");
+    b.content = bound.content;
+    b.policy = bound.policy;
+    REFUSED(asset_twice(s, &b, WORLD_ALGORITHM), REFUSAL_ASSET);
+    scene_free(s);
+}
+
 static void test_job_preview(void **state)
 {
     (void)state;
@@ -1720,6 +1743,7 @@ static void add_rules(void)
     ADD(test_asset_is_all_or_nothing);
     ADD(test_asset_registration);
     ADD(test_workflow_publication);
+    ADD(test_algorithms_bind_no_content);
     ADD(test_job_preview);
     ADD(test_job_of_the_provider_only);
     ADD(test_forming_preview);
