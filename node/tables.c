@@ -168,6 +168,55 @@ static enum err read_count(struct tables *t, const char *sql, uint64_t *row_coun
     return err;
 }
 
+/* --- What a Parquet file says its columns are --------------------------------------------------------------------- */
+
+#define WHOLE_TYPES                                                                                          \
+    "'TINYINT', 'SMALLINT', 'INTEGER', 'BIGINT', 'UTINYINT', 'USMALLINT', 'UINTEGER', 'UBIGINT'"
+
+/* Types that become the declared one without a guess: no number is rounded to an integer, no text is read as one. */
+static const char *parquet_types(enum column_type type)
+{
+    switch (type) {
+    case COLUMN_TEXT: return "'VARCHAR', " WHOLE_TYPES;
+    case COLUMN_INTEGER: return WHOLE_TYPES;
+    case COLUMN_DECIMAL: return "'DECIMAL', 'FLOAT', 'DOUBLE', " WHOLE_TYPES;
+    case COLUMN_BOOLEAN: return "'BOOLEAN'";
+    case COLUMN_DATE: return "'DATE'";
+    }
+    UNREACHABLE();
+}
+
+static void put_parquet_type(struct buffer *sql, const struct column *column)
+{
+    buffer_put_text(sql, "CASE WHEN split_part(typeof(");
+    select_put_identifier(sql, column->name);
+    buffer_put_text(sql, "), '(', 1) IN (");
+    buffer_put_text(sql, parquet_types(column->type));
+    buffer_put_text(sql, ") THEN 0 ELSE error('column ' || ");
+    select_put_literal(sql, column->name);
+    buffer_put_text(sql, " || ': expected ");
+    buffer_put_text(sql, column_type_names[column->type]);
+    buffer_put_text(sql, ", found ' || typeof(");
+    select_put_identifier(sql, column->name);
+    buffer_put_text(sql, ")) END");
+}
+
+static enum err check_parquet(struct tables *t, const struct tables_source *source, struct buffer *sql,
+                              char *why, size_t why_len)
+{
+    buffer_put_text(sql, "SELECT ");
+    for (uint32_t i = 0; i < source->schema->column_count; i++) {
+        if (i > 0) buffer_put_text(sql, ", ");
+        put_parquet_type(sql, &source->schema->column[i]);
+    }
+    buffer_put_text(sql, " FROM read_parquet(");
+    put_path(sql, source->fd);
+    buffer_put_text(sql, ") LIMIT 1"); /* the types are the file's: one row tells them */
+    buffer_put_zero(sql);
+    TRY(buffer_done(sql));
+    return duckdb_session_run(&t->session, (const char *)sql->data, why, why_len);
+}
+
 /* count(column) makes DuckDB read the field, and so convert it. */
 enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why, size_t why_len)
 {
@@ -176,6 +225,10 @@ enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, cha
     if (room == NULL) return ERR_NO_MEMORY;
     struct buffer sql = buffer_make(room, SQL_BYTES_MAX);
     const struct schema *schema = t->source[input].schema;
+    enum err err = OK;
+    if (t->source[input].format == TABLES_PARQUET)
+        err = check_parquet(t, &t->source[input], &sql, why, why_len);
+    sql.len = 0;
     buffer_put_text(&sql, "SELECT count(*)");
     for (uint32_t i = 0; i < schema->column_count; i++) {
         buffer_put_text(&sql, ", count(");
@@ -185,7 +238,7 @@ enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, cha
     buffer_put_text(&sql, " FROM in_");
     buffer_put_decimal(&sql, input);
     buffer_put_zero(&sql);
-    enum err err = buffer_done(&sql);
+    if (err == OK) err = buffer_done(&sql);
     if (err == OK) err = read_count(t, (const char *)room, row_count, why, why_len);
     free(room);
     return err;

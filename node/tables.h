@@ -38,7 +38,8 @@ void tables_close(struct tables *t); /* NULL is fine */
 MUST_USE enum err tables_add(struct tables *t, const struct tables_source *source);
 /* After the last tables_add and before anything else. */
 MUST_USE enum err tables_lock(struct tables *t, char *why, size_t why_len);
-/* Read every field of the input as its declared type and count the rows. */
+/* Read every field of the input as its declared type and count the rows. A Parquet column must be of a type that becomes
+ * the declared one without rounding or reading text: ERR_SQL names the first that is not. */
 MUST_USE enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why,
                                size_t why_len);
 
