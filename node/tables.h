@@ -39,7 +39,7 @@ MUST_USE enum err tables_add(struct tables *t, const struct tables_source *sourc
 /* After the last tables_add and before anything else. */
 MUST_USE enum err tables_lock(struct tables *t, char *why, size_t why_len);
 /* Read every field of the input as its declared type and count the rows. A Parquet column must be of a type that becomes
- * the declared one without rounding or reading text: ERR_SQL names the first that is not. */
+ * the declared one without rounding to an integer or reading text: ERR_SQL names the first that is not. */
 MUST_USE enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why,
                                size_t why_len);
 
