@@ -334,7 +334,10 @@ static void test_equivocation_pair_alone(void **state)
     pair.signature_b.bytes[3] ^= 1;
     out.len = 0;
     message_encode(&out, MESSAGE_EQUIVOCATION_CODE, &pair);
+    cluster_crash(c, 5);
     cluster_inject(c, 6, 0, buffer_span(&out));
+    assert_true(cluster_until(c, frozen_everywhere, 20000));
+    cluster_restart(c, 5); /* no head differs: it has to be told */
     assert_true(cluster_until(c, frozen_everywhere, 20000));
     for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
         cluster_run(c, 500);
