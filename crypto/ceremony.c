@@ -136,8 +136,7 @@ enum err ceremony_open(uint8_t *plain, const struct ceremony_channel *channel, s
     return failed ? ERR_DECRYPT : OK;
 }
 
-/* --- Round 1
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Round 1 ------------------------------------------------------------------------------------------- */
 
 /* The dealer's secrets, in guarded memory while they exist. */
 struct dealer {
@@ -203,8 +202,7 @@ enum err ceremony_deal(struct cocktail_round1 *out, const struct ceremony *c, co
     return err;
 }
 
-/* --- Round 2
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Round 2 ------------------------------------------------------------------------------------------- */
 
 /* A longer commitment would raise the threshold behind everybody's back, so what follows the t points is
  * zero. */
@@ -270,8 +268,7 @@ enum err ceremony_key(struct group_key *key, const struct ceremony *c, const str
     return OK;
 }
 
-/* --- Round 3
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Round 3 ------------------------------------------------------------------------------------------- */
 
 void ceremony_transcribe(struct ceremony_transcript *out, const struct ceremony *c,
                          const struct cocktail_round1 *round1)

@@ -23,8 +23,7 @@ static enum err ceremony_of(struct ceremony *c, const struct cocktail_session *s
     return ceremony_init(c, s->n, s->t, s->own, s->party, ID_SPAN(s->tag), s->extension);
 }
 
-/* --- The state: what binds it to the session, then the own message.
- * ------------------------------------------------ */
+/* --- The state: what binds it to the session, then the own message. ------------------------------------ */
 
 static const char state_magic[16] = "cocktail-state/1";
 enum { STATE_HEAD_BYTES = sizeof state_magic + 64 + 4 + 4 };
@@ -60,8 +59,7 @@ static enum err state_read(struct cocktail_round1 *own, const struct cocktail_se
     return OK;
 }
 
-/* --- Round 1
- * ------------------------------------------------------------------------------------------------------ */
+/* --- Round 1 ------------------------------------------------------------------------------------------- */
 
 enum err cocktail_begin_from(struct cocktail_secret *state, struct cocktail_round1 *out,
                              const struct cocktail_session *s, const struct scalar_secret *own_static,
@@ -95,8 +93,7 @@ enum err cocktail_resume(struct cocktail_round1 *out, const struct cocktail_secr
     return state_read(out, state, &c);
 }
 
-/* --- Rounds 2 and 3
- * ----------------------------------------------------------------------------------------------- */
+/* --- Rounds 2 and 3 ------------------------------------------------------------------------------------ */
 
 static enum err check_all(uint32_t *culprit, const struct ceremony *c, const struct cocktail_round1 *round1)
 {

@@ -22,8 +22,7 @@ typedef enum err (*group_sums_backend)(void *device, const struct engine_rows *r
  * the backend's own error when it fails. */
 MUST_USE enum err group_sums_check(group_sums_backend backend, void *device);
 
-/* --- CUDA (group_sums.cu). Without nvcc at build time these don't exist.
- * ------------------------------------------- */
+/* --- CUDA (group_sums.cu). Without nvcc at build time these don't exist. ------------------------------- */
 #ifdef PERIGEE_HAVE_CUDA
 struct group_sums_cuda; /* one device, its buffers; one thread at a time */
 

@@ -21,8 +21,7 @@ struct print {
     uint32_t depth;
 };
 
-/* --- Names and text
- * ------------------------------------------------------------------------------------------------- */
+/* --- Names and text ------------------------------------------------------------------------------------ */
 
 static uint8_t lower_ascii(uint8_t c)
 {
@@ -69,8 +68,7 @@ const char *select_column_sql_type(enum column_type type)
     UNREACHABLE();
 }
 
-/* --- Refusals
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Refusals ------------------------------------------------------------------------------------------ */
 
 __attribute__((format(printf, 3, 4))) static enum err refuse(char *why, size_t why_len, const char *format,
                                                              ...)
@@ -89,8 +87,7 @@ static int show(struct span text)
 
 #define REFUSE(p, ...) refuse((p)->why, (p)->why_len, __VA_ARGS__)
 
-/* --- Reading the tree
- * ----------------------------------------------------------------------------------------------- */
+/* --- Reading the tree ---------------------------------------------------------------------------------- */
 
 static bool is_empty(const struct sql_node *node)
 {
@@ -124,8 +121,7 @@ static enum err member_empty(struct print *p, const struct sql_node *object, con
     return REFUSE(p, "found %s; allowed: " SHAPE, what);
 }
 
-/* --- Printing expressions
- * ------------------------------------------------------------------------------------------- */
+/* --- Printing expressions ------------------------------------------------------------------------------ */
 
 static enum err print_expression(struct print *p, const struct sql_node *node);
 
@@ -540,8 +536,7 @@ static enum err print_expression(struct print *p, const struct sql_node *node)
     return OK;
 }
 
-/* --- The SELECT itself
- * ---------------------------------------------------------------------------------------------- */
+/* --- The SELECT itself --------------------------------------------------------------------------------- */
 
 static enum err check_table(struct print *p, const struct sql_node *from)
 {
@@ -667,8 +662,7 @@ static enum err check_tree(struct select_plan *plan, struct print *p, const stru
     return print_select(plan, p, sql_member(statement, "node"));
 }
 
-/* --- DuckDB as parser and binder
- * ------------------------------------------------------------------------------------ */
+/* --- DuckDB as parser and binder ----------------------------------------------------------------------- */
 
 static enum err parse_text(struct sql_node **out, struct span text, char *why, size_t why_len)
 {

@@ -70,8 +70,7 @@ void charter_put_roles(struct json_writer *w, const char *key, uint32_t roles)
     json_end_array(w);
 }
 
-/* --- Reading
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------- */
 
 static enum err member_read(struct charter_member *m, struct json_reader *r)
 {
@@ -229,8 +228,7 @@ enum err charter_parse(struct charter **out, struct arena *arena, struct span by
     return err;
 }
 
-/* --- Writing
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------------------------- */
 
 static void member_write(struct json_writer *w, const struct charter_member *m)
 {

@@ -91,8 +91,7 @@ static enum err schema_read(struct schema *schema, struct json_reader *r)
     return OK;
 }
 
-/* --- Reading
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------- */
 
 static enum err dataset_read(struct ddo *d, struct json_reader *parent)
 {
@@ -279,8 +278,7 @@ enum err ddo_parse(struct ddo **out, struct arena *arena, struct span bytes, str
     return err;
 }
 
-/* --- Writing
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------------------------- */
 
 static void dataset_write(struct json_writer *w, const struct ddo *d)
 {

@@ -13,8 +13,7 @@
 #include "proto/policy.h"
 #include "proto/workflow.h"
 
-/* --- output/1: what leaves an enclave
- * --------------------------------------------------------------------------------- */
+/* --- output/1: what leaves an enclave ------------------------------------------------------------------ */
 /* Written by the gate: fixed order and a fixed length (padded in "pad" to the workflow's max_bytes class). */
 
 #endif

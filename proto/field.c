@@ -9,8 +9,7 @@ enum { DECIMAL_PLACES_MAX = 18, PATH_BYTES = 96 };
 
 static const char dt_prefix[] = "dt:perigee:";
 
-/* --- Elements
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Elements ------------------------------------------------------------------------------------------ */
 
 static bool take_id(struct span text, void *out)
 {
@@ -131,8 +130,7 @@ bool field_is_label(struct span text, void *span)
     return true;
 }
 
-/* --- Single fields
- * -------------------------------------------------------------------------------------------------- */
+/* --- Single fields ------------------------------------------------------------------------------------- */
 
 static void take_one(struct json_reader *r, const char *key, field_element *element, const char *expected,
                      void *out)
@@ -222,8 +220,7 @@ void field_reserved(struct json_reader *r, const char *const *keys, uint32_t cou
     }
 }
 
-/* --- Lists and objects
- * ---------------------------------------------------------------------------------------------- */
+/* --- Lists and objects --------------------------------------------------------------------------------- */
 
 /* "key[index]", as the last part of a path. */
 static void put_index(struct buffer *path, const char *key, uint32_t index)
@@ -321,8 +318,7 @@ enum err field_document(struct json_reader *r, struct span *copy, struct arena *
     return r->err;
 }
 
-/* --- Writing
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------------------------- */
 
 void field_put_text(struct json_writer *w, const char *key, struct span utf8)
 {

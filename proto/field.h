@@ -56,8 +56,7 @@ void field_object(struct json_reader *r, struct json_reader *parent, const char 
 MUST_USE enum err field_document(struct json_reader *r, struct span *copy, struct arena *arena,
                                  struct span bytes, const char *version, struct json_fault *fault);
 
-/* --- Writing: a key and its value.
- * ---------------------------------------------------------------------------------- */
+/* --- Writing: a key and its value. --------------------------------------------------------------------- */
 void field_put_text(struct json_writer *w, const char *key, struct span utf8);
 void field_put_word(struct json_writer *w, const char *key, const char *word);
 void field_put_hex(struct json_writer *w, const char *key, struct span bytes);

@@ -21,8 +21,7 @@ enum { EPSILON_PLACES = 9 };
 /* Within DECIMAL(18, places), with a digit to spare for the centre between two bounds. */
 #define BOUND_MAX INT64_C(99999999999999999)
 
-/* --- Sensitivity
- * ---------------------------------------------------------------------------------------------------- */
+/* --- Sensitivity --------------------------------------------------------------------------------------- */
 
 uint64_t statistic_sensitivity(const struct statistic *s, uint32_t rows_per_unit)
 {
@@ -249,8 +248,7 @@ static enum err steps_read(struct workflow *w, struct arena *arena, struct json_
     return r->err;
 }
 
-/* --- The rest of the document
- * --------------------------------------------------------------------------------------- */
+/* --- The rest of the document -------------------------------------------------------------------------- */
 
 static enum err input_read(struct workflow *w, struct json_reader *r)
 {
@@ -437,8 +435,7 @@ enum err workflow_parse(struct workflow **out, struct arena *arena, struct span 
     return err;
 }
 
-/* --- Writing
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------------------------- */
 
 static void attestation_write(struct json_writer *out, const struct workflow *w)
 {

@@ -59,8 +59,7 @@ struct span lmdb_env_span(MDB_val value)
     return span_make(value.mv_data, value.mv_size);
 }
 
-/* --- the directory
- * ------------------------------------------------------------------------------------------------ */
+/* --- the directory ------------------------------------------------------------------------------------- */
 
 static enum err errno_err(void)
 {
@@ -120,8 +119,7 @@ static enum err directory_sync(int directory)
     return synced ? OK : ERR_IO;
 }
 
-/* --- the list of open environments
- * -------------------------------------------------------------------------------- */
+/* --- the list of open environments --------------------------------------------------------------------- */
 
 static bool open_list_has(const struct stat *is)
 {
@@ -145,8 +143,7 @@ static void open_list_remove(const struct lmdb_env *e)
     *at = e->next_open;
 }
 
-/* --- databases and schema
- * ----------------------------------------------------------------------------------------- */
+/* --- databases and schema ------------------------------------------------------------------------------ */
 
 static enum err meta_read(const struct lmdb_env *e, MDB_txn *txn, const char *name, void *out, size_t len)
 {
@@ -223,8 +220,7 @@ static enum err schema_settle(struct lmdb_env *e, bool may_create)
     return err;
 }
 
-/* --- open and close
- * ----------------------------------------------------------------------------------------------- */
+/* --- open and close ------------------------------------------------------------------------------------ */
 
 static void env_assert(MDB_env *env, const char *what)
 {

@@ -19,8 +19,7 @@ struct lmdb_store {
 
 static struct lmdb_store *lmdb_of(struct store *s);
 
-/* --- read transactions
- * -------------------------------------------------------------------------------------------- */
+/* --- read transactions --------------------------------------------------------------------------------- */
 
 static MDB_txn *reader_reuse(struct lmdb_store *l)
 {
@@ -54,8 +53,7 @@ static void report_corrupt(struct lmdb_store *l, enum store_space space, struct 
     if (!l->env.read_only) lmdb_writer_quarantine(&l->writer, space, key);
 }
 
-/* --- the maker
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the maker ----------------------------------------------------------------------------------------- */
 
 static enum err lmdb_submit(struct store *s, const struct store_write *writes, uint32_t count,
                             store_done done, void *context)

@@ -23,8 +23,7 @@ struct lmdb_batch {
     struct store_write writes[]; /* then the bytes they point to */
 };
 
-/* --- batches
- * ------------------------------------------------------------------------------------------------------ */
+/* --- batches ------------------------------------------------------------------------------------------- */
 
 static struct span batch_keep(uint8_t **at, struct span bytes)
 {
@@ -67,8 +66,7 @@ static bool batch_puts(const struct lmdb_batch *b)
     return false;
 }
 
-/* --- inside the transaction
- * --------------------------------------------------------------------------------------- */
+/* --- inside the transaction ---------------------------------------------------------------------------- */
 
 static enum err txn_get(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w,
                         struct span *out)
@@ -288,8 +286,7 @@ static void *writer_main(void *argument)
     return NULL;
 }
 
-/* --- outside the thread
- * ------------------------------------------------------------------------------------------- */
+/* --- outside the thread -------------------------------------------------------------------------------- */
 
 enum err lmdb_writer_start(struct lmdb_writer *w, struct lmdb_env *env)
 {

@@ -46,8 +46,7 @@ struct memory_store {
 
 static struct memory_store *memory_of(struct store *s);
 
-/* --- entries and spaces
- * ------------------------------------------------------------------------------------------- */
+/* --- entries and spaces -------------------------------------------------------------------------------- */
 
 static struct span entry_key(const struct memory_entry *e)
 {
@@ -127,8 +126,7 @@ static struct memory_entry *space_swap(struct memory_space *space, struct span k
     return before;
 }
 
-/* --- batches
- * ------------------------------------------------------------------------------------------------------ */
+/* --- batches ------------------------------------------------------------------------------------------- */
 
 static void batch_free(struct memory_batch *b, bool with_entries)
 {
@@ -222,8 +220,7 @@ static void queue_land(struct memory_store *m, uint32_t batches, bool tell)
     if (wrote) m->syncs++;
 }
 
-/* --- the maker
- * ---------------------------------------------------------------------------------------------------- */
+/* --- the maker ----------------------------------------------------------------------------------------- */
 
 static enum err memory_submit(struct store *s, const struct store_write *writes, uint32_t count,
                               store_done done, void *context)

@@ -5,8 +5,7 @@
 
 #include <string.h>
 
-/* --- Faults
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Faults -------------------------------------------------------------------------------------------- */
 
 enum { PHRASE_BYTES = sizeof((struct json_fault *)0)->path };
 
@@ -49,8 +48,7 @@ static void fault_set(struct json_fault *fault, const char *path, enum err err, 
     fault->err = err;
 }
 
-/* --- Parsing
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Parsing ------------------------------------------------------------------------------------------- */
 
 /* One pass over a copy in the arena. Strings are unescaped in place (an escape only shrinks), behind `at`. */
 struct parser {
@@ -300,8 +298,7 @@ enum err json_parse(const struct json **out, struct arena *arena, struct span by
     return err;
 }
 
-/* --- Reading a schema
- * ---------------------------------------------------------------------------------------------- */
+/* --- Reading a schema ---------------------------------------------------------------------------------- */
 
 /* "path.key", "path" without a key, "key" at the top. */
 static void reader_join(struct phrase *out, const struct json_reader *r, struct span key)
@@ -628,8 +625,7 @@ enum err json_reader_done(struct json_reader *r)
     return r->err;
 }
 
-/* --- Writing
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------------------------- */
 
 void json_writer_init(struct json_writer *w, struct buffer *out)
 {

@@ -6,8 +6,7 @@
 #include <msgpack/pack.h>
 #include <string.h>
 
-/* --- Writing
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Writing ------------------------------------------------------------------------------------------- */
 
 /* msgpack-c's packer chooses the shortest form of every value; it reports no error because the buffer keeps
  * its own. */
@@ -71,8 +70,7 @@ void pack_str(struct buffer *b, struct span utf8)
     (void)msgpack_pack_str_body(&p, utf8.data, utf8.len);
 }
 
-/* --- Reading
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Reading ------------------------------------------------------------------------------------------- */
 
 /* First bytes, from the msgpack specification's table of formats. */
 enum format {

@@ -96,8 +96,7 @@ static void expect_everybody(const struct run *r, enum err err, uint32_t culprit
     assert_int_equal(cocktail_public(&key, transcript, &s, r->round1), err);
 }
 
-/* --- Honest runs
- * -------------------------------------------------------------------------------------------------- */
+/* --- Honest runs --------------------------------------------------------------------------------------- */
 
 /* An envelope for the new key opens with the first t and with the last t of the new shares. */
 static void check_key_works(const struct run *r, const struct outcome *o)
@@ -228,8 +227,7 @@ static void test_extension_is_certified(void **state)
     expect(&r, 1, ERR_TOO_LARGE, 0);
 }
 
-/* --- Cheats
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Cheats -------------------------------------------------------------------------------------------- */
 
 /* Seal `share` from `from` to `to`, with the channel an honest dealer would use. */
 static void reseal(struct run *r, uint32_t from, uint32_t to, const uint8_t share[32])
@@ -423,8 +421,7 @@ static void test_own_message_must_be_there(void **state)
     expect(&r, 1, ERR_CONFLICT, 0);
 }
 
-/* --- Setup
- * -------------------------------------------------------------------------------------------------------- */
+/* --- Setup --------------------------------------------------------------------------------------------- */
 
 static enum err begin_with(struct run *r)
 {

@@ -250,8 +250,7 @@ static void refusals(void **state)
     assert_int_equal(call(UINT32_MAX, 1, -(INT64_C(1) << 32), 0, 1), ERR_RANGE);
 }
 
-/* --- The check at open: each of these differs from the CPU somewhere, and none may pass.
- * --------------------------- */
+/* --- The check at open: each of these differs from the CPU somewhere, and none may pass. --------------- */
 
 enum fault {
     FAULT_NONE,

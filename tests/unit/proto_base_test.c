@@ -215,8 +215,7 @@ static void test_buffer_zero(void **state)
     assert_int_equal(buffer_done(&b), ERR_TOO_LARGE);
 }
 
-/* --- hex and fixed-width numbers
- * ---------------------------------------------------------------------------------------- */
+/* --- hex and fixed-width numbers ----------------------------------------------------------------------- */
 
 static void test_hex(void **state)
 {

@@ -33,8 +33,7 @@ static const struct json *parse(const char *text)
     return value;
 }
 
-/* --- What is refused
- * ------------------------------------------------------------------------------------------------ */
+/* --- What is refused ----------------------------------------------------------------------------------- */
 
 struct refusal {
     struct span text;
@@ -260,8 +259,7 @@ static void test_arena_bound(void **state)
     }
 }
 
-/* --- What is accepted
- * ----------------------------------------------------------------------------------------------- */
+/* --- What is accepted ---------------------------------------------------------------------------------- */
 
 static void assert_round_trip(const char *text)
 {
@@ -340,8 +338,7 @@ static void test_input_may_go_away(void **state)
     assert_true(span_equal_text(root->items[0].string, "plain"));
 }
 
-/* --- The schema reader
- * ---------------------------------------------------------------------------------------------- */
+/* --- The schema reader --------------------------------------------------------------------------------- */
 
 static const char *const colours[] = {"red", "green"};
 
@@ -668,8 +665,7 @@ static void test_long_path_is_cut(void **state)
     assert_true(text_valid(span_text(fault.path)));
 }
 
-/* --- The writer
- * ----------------------------------------------------------------------------------------------------- */
+/* --- The writer ---------------------------------------------------------------------------------------- */
 
 static uint8_t written[512];
 static struct buffer output;

@@ -27,8 +27,7 @@ static void assert_written(struct span expected)
 
 #define B(text) SPAN_LITERAL(text)
 
-/* --- Integers
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Integers ------------------------------------------------------------------------------------------ */
 
 static const struct {
     uint64_t value;
@@ -205,8 +204,7 @@ static void test_nil_and_bool(void **state)
     assert_int_equal(unpack_bool(&c, &flag), ERR_TRUNCATED);
 }
 
-/* --- bin, str, array
- * ------------------------------------------------------------------------------------------------- */
+/* --- bin, str, array ----------------------------------------------------------------------------------- */
 
 struct form {
     size_t len;

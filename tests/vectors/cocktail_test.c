@@ -96,8 +96,7 @@ static const char *read_vector(struct vector *v, const char *at)
     return text_exact(text_seek(at, "group_public_key"), v->y.bytes, 32);
 }
 
-/* --- The vectors' own randomness: SHA-512(seed | suite | le32 t | le32 n | label [| le64 counter]).
- * ---------------- */
+/* --- The vectors' own randomness: SHA-512(seed | suite | le32 t | le32 n | label [| le64 counter]). ---- */
 
 static void derive(uint8_t out[64], const struct vector *v, const char *label, uint32_t party,
                    const uint64_t *counter)
@@ -127,8 +126,7 @@ static struct span entropy_of(uint8_t out[64 * (PARTIES_MAX + 1)], const struct 
     return span_make(out, (size_t)64 * (v->t + 1));
 }
 
-/* --- Checks
- * ------------------------------------------------------------------------------------------------------- */
+/* --- Checks -------------------------------------------------------------------------------------------- */
 
 static struct ceremony ceremony_for(const struct vector *v, uint32_t own)
 {
