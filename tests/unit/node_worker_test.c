@@ -593,6 +593,7 @@ static void failures_say_nothing(void **state)
     assert_int_equal(compute(w, &reply, workflow), ERR_REFUSED);
     manifest[1].row_count++;
     assert_int_equal(compute(w, &reply, workflow), OK);
+    worker_reply_free(&reply);
     struct workflow other = *workflow;
     other.output_bytes_max = 256; /* public: said as it is */
     assert_int_equal(compute(w, &reply, &other), ERR_TOO_LARGE);
