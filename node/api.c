@@ -14,8 +14,9 @@ const struct http_route api_routes[] = {
     {"GET", "/v1/members", api_members, "members and waiting requests"},
     {"POST", "/v1/members/request", api_member_request, "ask to be admitted"},
     {"POST", "/v1/members", api_member_admit, "as a steward, admit an applicant"},
-    {"GET", "/v1/ops", api_ops, "op templates"},
-    {"POST", "/v1/ops", api_op_register, "as a steward, register an op template"},
+    {"GET", "/v1/ops", api_ops, "ops"},
+    {"POST", "/v1/ops", api_op_register, "as a steward, register an op with its code"},
+    {"GET", "/v1/ops/{hash}/code", api_op_code, "the code of an op, by the hash of either"},
     {"POST", "/v1/workers", api_workers_register, "as a steward, accept worker measurements"},
     {"GET", "/v1/assets", api_assets, "assets"},
     {"POST", "/v1/assets", api_asset_register, "register an asset"},
@@ -125,21 +126,40 @@ bool api_dt(const struct http_request *q, struct http_reply *r, const char *name
     return false;
 }
 
+static bool parse_hash(struct dt *out, const char *text)
+{
+    return hex_decode(out->bytes, 32, span_text(text)) == OK;
+}
+
+static bool list_of(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
+                    uint8_t *out, uint32_t *count, bool (*parse)(struct dt *out, const char *text),
+                    const char *what)
+{
+    const json_t *list = member(q, r, name, what);
+    if (list == NULL) return false;
+    bool good = json_is_array(list) && json_array_size(list) > 0 && json_array_size(list) <= max;
+    *count = good ? (uint32_t)json_array_size(list) : 0;
+    for (uint32_t i = 0; good && i < *count; i++) {
+        struct dt item;
+        const char *text = json_string_value(json_array_get(list, i));
+        good = text != NULL && parse(&item, text);
+        if (good) memcpy(out + (size_t)i * 32, item.bytes, 32);
+    }
+    if (!good) http_problem(r, 400, "syntax", "\"%s\" must be a list of 1 to %u %s", name, max, what);
+    return good;
+}
+
 bool api_hash_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
                    uint8_t *out, uint32_t *count)
 {
-    const json_t *list = member(q, r, name, "list of hashes");
-    if (list == NULL) return false;
-    *count = (uint32_t)json_array_size(list);
-    bool good = json_is_array(list) && *count > 0 && *count <= max;
-    for (uint32_t i = 0; good && i < *count; i++) {
-        const char *text = json_string_value(json_array_get(list, i));
-        good = text != NULL && hex_decode(out + (size_t)i * 32, 32, span_text(text)) == OK;
-    }
-    if (!good)
-        http_problem(r, 400, "syntax", "\"%s\" must list 1 to %u hashes of 64 lower-case hex digits", name,
-                     max);
-    return good;
+    return list_of(q, r, name, max, out, count, parse_hash, "hashes of 64 lower-case hex digits");
+}
+
+bool api_dt_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
+                 uint8_t *out, uint32_t *count)
+{
+    return list_of(q, r, name, max, out, count, api_parse_dt,
+                   "tokens \"dt:perigee:<64 lower-case hex digits>\"");
 }
 
 bool api_param_hash(const struct http_request *q, struct http_reply *r, int index, uint8_t out[32])

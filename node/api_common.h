@@ -15,6 +15,8 @@ bool api_uint(const struct http_request *q, struct http_reply *r, const char *na
 bool api_dt(const struct http_request *q, struct http_reply *r, const char *name, struct dt *out);
 bool api_hash_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
                    uint8_t *out, uint32_t *count);
+bool api_dt_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
+                 uint8_t *out, uint32_t *count);
 /* Path parameters and query members. */
 bool api_param_hash(const struct http_request *q, struct http_reply *r, int index, uint8_t out[32]);
 bool api_parse_dt(struct dt *out, const char *text);
@@ -38,7 +40,7 @@ void api_command(struct daemon *d, struct http_reply *r, const struct command *c
 /* Handlers, by file. */
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
 api_handler api_status, api_consortium, api_consortium_sign, api_keygen, api_members, api_member_request,
-    api_member_admit, api_ops, api_op_register, api_workers_register;
+    api_member_admit, api_ops, api_op_register, api_op_code, api_workers_register;
 api_handler api_assets, api_asset_register, api_asset_bind, api_workflows, api_workflow, api_workflow_publish,
     api_grant, api_approvals, api_approve, api_jobs, api_job_post, api_job_endorse;
 api_handler api_runs, api_run_request, api_run, api_run_receipt;

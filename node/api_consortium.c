@@ -235,27 +235,55 @@ void api_ops(const struct http_request *q, struct http_reply *reply)
         if (t->kind != KIND_OP || body_decode(&body, KIND_OP, t->vote[0]->body) != OK) continue;
         struct hash32 hash = sha256(body.document);
         const struct op *op = registry_op(r, hash);
-        json_array_append_new(list, json_pack("{s:o, s:o, s:i, s:i, s:b}", "op", api_hex32(hash.bytes),
-                                              "name", op != NULL ? api_span(op->name) : json_null(),
-                                              "signatures", (int)tally_count(r, t), "needed",
-                                              (int)tally_needed(r, t), "registered", op != NULL));
+        struct hash32 code = sha256(body.code);
+        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:i, s:i, s:b}", "op", api_hex32(hash.bytes),
+                                              "name", op != NULL ? api_span(op->name) : json_null(), "code",
+                                              api_hex32(code.bytes), "signatures", (int)tally_count(r, t),
+                                              "needed", (int)tally_needed(r, t), "registered", op != NULL));
     }
     http_answer(reply, 200, json_pack("{s:o}", "ops", list));
 }
 
+/* What is registered and has this hash, or is the code of an op that has it. */
+void api_op_code(const struct http_request *q, struct http_reply *reply)
+{
+    struct registry *r = core_registry(daemon_core(q->context));
+    const struct tally *t;
+    struct hash32 wanted;
+    if (!api_param_hash(q, reply, 0, wanted.bytes)) return;
+    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++) {
+        struct body_OP body;
+        if (t->kind != KIND_OP || body_decode(&body, KIND_OP, t->vote[0]->body) != OK) continue;
+        struct hash32 hash = sha256(body.document), code = sha256(body.code);
+        if (!ID_EQUAL(hash, wanted) && !ID_EQUAL(code, wanted)) continue;
+        http_answer(reply, 200,
+                    json_pack("{s:o, s:o, s:o, s:o}", "op", api_hex32(hash.bytes), "hash",
+                              api_hex32(code.bytes), "code", api_span(body.code), "document",
+                              api_span(body.document)));
+        return;
+    }
+    http_problem(reply, 404, "op-not-registered",
+                 "no op or code of this hash is known here: `perigee op list` shows them");
+}
+
 void api_op_register(const struct http_request *q, struct http_reply *reply)
 {
-    struct span document;
-    if (!api_only(q, reply, "document")) return;
-    if (!api_text(q, reply, "document", &document)) return;
+    struct body_OP body;
+    if (!api_only(q, reply, "document code")) return;
+    if (!api_text(q, reply, "document", &body.document) || !api_text(q, reply, "code", &body.code)) return;
+    if (body.code.len > CAP_CODE_BYTES) {
+        http_problem(reply, 400, "too-large", "\"code\" must have at most %d bytes; it has %zu",
+                     CAP_CODE_BYTES, body.code.len);
+        return;
+    }
     void *memory = calloc(1, 1 << 20);
     struct json_fault fault = {0};
     struct op *op;
-    struct arena arena = arena_make(memory, 1 << 20);
-    if (op_parse(&op, &arena, document, &fault) != OK) {
-        http_problem(reply, 400, "malformed", "op document: %s: expected %s", fault.path, fault.expected);
+    struct arena arena = arena_make(memory, memory != NULL ? 1 << 20 : 0);
+    if (op_open(&op, &arena, body.document, body.code, &fault) != OK) {
+        http_problem(reply, 400, "malformed", "op document or its code: %s: expected %s", fault.path,
+                     fault.expected);
     } else {
-        struct body_OP body = {document};
         api_author(q->context, reply, KIND_OP, &body, 0, "op", api_hex32(op->hash.bytes));
     }
     free(memory);

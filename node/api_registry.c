@@ -3,6 +3,7 @@
 #include "proto/base/text.h"
 #include "proto/field.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -64,12 +65,37 @@ static enum err parse_ddo(void *out, struct arena *arena, struct span bytes, str
     return OK;
 }
 
+/* Where what an op's template allows is known already, a step that goes beyond it is refused with what is too much. */
+static enum err check_templates(const struct registry *r, const struct workflow *w, struct json_fault *fault)
+{
+    for (uint32_t i = 0; i < w->step_count; i++) {
+        const struct op *op = registry_op(r, w->step[i].op);
+        if (op == NULL || op->step == NULL) continue;
+        const enum template_part part = template_misfit(op->step, &w->step[i]);
+        if (part == TEMPLATE_PART_COUNT) continue;
+        const struct template_bound b = op->step->bound[part];
+        (void)snprintf(fault->path, sizeof fault->path, "steps[%u]", i);
+        (void)snprintf(fault->expected, sizeof fault->expected,
+                       "%u to %u %s, which its op's template %.*s allows, got %u", b.least, b.most,
+                       template_part_name(part), (int)op->step->name.len, (const char *)op->step->name.data,
+                       template_part_of(&w->step[i], part));
+        return fault->err = ERR_REFUSED;
+    }
+    return OK;
+}
+
+struct parsed_workflow {
+    const struct registry *registry;
+    struct compose_hash compose;
+};
+
 static enum err parse_workflow(void *out, struct arena *arena, struct span bytes, struct json_fault *fault)
 {
     struct workflow *w;
+    struct parsed_workflow *p = out;
     TRY(workflow_parse(&w, arena, bytes, fault));
-    *(struct compose_hash *)out = w->hash;
-    return OK;
+    p->compose = w->hash;
+    return check_templates(p->registry, w, fault);
 }
 
 static enum err parse_policy(void *out, struct arena *arena, struct span bytes, struct json_fault *fault)
@@ -260,6 +286,23 @@ static void put_text(json_t *body, const struct registry *r, const struct workfl
     free(text);
 }
 
+/* The ops of the steps with their code: what trusted templates this recipe instantiates. */
+static json_t *ops_json(const struct registry *r, const struct workflow *w)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < w->step_count; i++) {
+        const struct op *op = registry_op(r, w->step[i].op);
+        json_array_append_new(
+            list,
+            op == NULL
+                ? json_pack("{s:o, s:b}", "op", api_hex32(w->step[i].op.bytes), "registered", false)
+                : json_pack("{s:o, s:b, s:o, s:o, s:o, s:o}", "op", api_hex32(op->hash.bytes), "registered",
+                            true, "name", api_span(op->name), "description", api_span(op->description),
+                            "code_hash", api_hex32(op->code.bytes), "code", api_span(op->code_bytes)));
+    }
+    return list;
+}
+
 void api_workflow(const struct http_request *q, struct http_reply *reply)
 {
     struct compose_hash compose;
@@ -279,6 +322,7 @@ void api_workflow(const struct http_request *q, struct http_reply *reply)
     const struct committee *k = registry_committee(r);
     json_t *body = workflow_summary(q->context, r, p);
     json_object_set_new(body, "document", api_span(p->workflow->bytes));
+    json_object_set_new(body, "ops", ops_json(r, p->workflow));
     json_object_set_new(body, "root_key", k != NULL ? api_hex32(k->body.key_a.bytes) : json_null());
     put_text(body, r, p->workflow, dataset);
     http_answer(reply, 200, body);
@@ -287,15 +331,15 @@ void api_workflow(const struct http_request *q, struct http_reply *reply)
 void api_workflow_publish(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ASSET body = {.version = 0};
-    struct compose_hash compose;
+    struct parsed_workflow parsed = {.registry = registry_of(q)};
     if (!api_only(q, reply, "app workflow")) return;
     if (!api_dt(q, reply, "app", &body.dt) || !api_text(q, reply, "workflow", &body.workflow)) return;
-    if (!checked_document(reply, "workflow/1", parse_workflow, body.workflow, &compose)) return;
+    if (!checked_document(reply, "workflow/1", parse_workflow, body.workflow, &parsed)) return;
     const struct asset *a = asset_of(q, reply, body.dt);
     if (a == NULL) return;
     body.version = a->version + 1;
     body.ddo = a->ddo->bytes;
-    api_author(q->context, reply, KIND_ASSET, &body, 0, "compose", api_hex32(compose.bytes));
+    api_author(q->context, reply, KIND_ASSET, &body, 0, "compose", api_hex32(parsed.compose.bytes));
 }
 
 /* --- Grants ------------------------------------------------------------------------------------------------------------------- */

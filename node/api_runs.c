@@ -20,15 +20,24 @@ static const struct run_entry *find_run(const struct http_request *q, struct htt
     return run;
 }
 
+static json_t *inputs_json(const struct body_RUN *run)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < run_input_count(run); i++)
+        json_array_append_new(list, api_dt_text(run_input_at(run, i).dt));
+    return list;
+}
+
 static json_t *run_json(struct daemon *d, const struct run_entry *run)
 {
     struct run_view view;
     struct run_id id;
     memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
     json_t *body =
-        json_pack("{s:o, s:o, s:I, s:o, s:b}", "run", api_hex32(id.bytes), "compose",
-                  api_hex32(run->body.compose.bytes), "slot", (json_int_t)run->body.slot, "requester",
-                  api_organisation(d, run->record->header.author), "receipt", run->receipt != NULL);
+        json_pack("{s:o, s:o, s:o, s:I, s:o, s:b}", "run", api_hex32(id.bytes), "compose",
+                  api_hex32(run->body.compose.bytes), "inputs", inputs_json(&run->body), "slot",
+                  (json_int_t)run->body.slot, "requester", api_organisation(d, run->record->header.author),
+                  "receipt", run->receipt != NULL);
     if (!core_run(daemon_core(d), id, &view)) return body;
     json_t *phases = json_object();
     for (uint32_t s = 0; s < RUN_STATE_COUNT; s++)
@@ -59,8 +68,14 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
 {
     struct command command = {.type = COMMAND_RUN, .kind = KIND_RUN};
     uint64_t life_ms = 3600000;
-    if (!api_only(q, reply, "compose slot expires_in_ms")) return;
+    uint8_t datasets[32 * CAP_INPUTS];
+    uint32_t dataset_count = 0;
+    if (!api_only(q, reply, "compose inputs slot expires_in_ms")) return;
     if (!api_hash(q, reply, "compose", command.compose.bytes)) return;
+    if (json_object_get(q->body, "inputs") != NULL &&
+        !api_dt_list(q, reply, "inputs", CAP_INPUTS, datasets, &dataset_count))
+        return;
+    command.datasets = span_make(datasets, (size_t)dataset_count * 32);
     if (json_object_get(q->body, "slot") != NULL && !api_uint(q, reply, "slot", UINT32_MAX, &command.slot))
         return;
     if (json_object_get(q->body, "slot") != NULL && command.slot == 0) {
@@ -92,23 +107,25 @@ static struct span own_box(const struct body_RECEIPT *b, struct node_id self)
     return SPAN_NONE;
 }
 
-/* A request waiting for its output to be opened: plain is salt 32 | output document. */
+/* A request waiting for its output to be opened; `reading` is NULL for who may not read it or cannot yet. */
 struct opening {
     struct daemon *daemon;
     struct http_reply *reply;
     const struct run_entry *run;
-    void (*then)(struct opening *o, struct span plain);
+    void (*then)(struct opening *o, const struct reading *reading);
 };
 
 static void on_opened(void *context, enum err err, struct span plain)
 {
     struct opening *o = context;
-    o->then(o, err == OK && plain.len > 32 ? plain : SPAN_NONE);
+    struct reading reading;
+    bool opened = err == OK && reading_open(&reading, plain) == OK;
+    o->then(o, opened ? &reading : NULL);
     free(o);
 }
 
 static void open_output(const struct http_request *q, struct http_reply *reply, const struct run_entry *run,
-                        void (*then)(struct opening *o, struct span plain))
+                        void (*then)(struct opening *o, const struct reading *reading))
 {
     struct opening *o = malloc(sizeof *o);
     union body *body = malloc(sizeof *body);
@@ -124,22 +141,49 @@ static void open_output(const struct http_request *q, struct http_reply *reply, 
     if (run->receipt != NULL && body_decode(body, KIND_RECEIPT, run->receipt->body) == OK)
         box = own_box(&body->RECEIPT, self);
     if (box.len > 0) {
-        struct hash32 context = HASH_FRAMED("perigee/output-box/v1", ID_SPAN(run->record->id), ID_SPAN(self));
+        struct run_id id;
+        memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
+        struct hash32 context = output_box_context(id, self);
         struct crypto_job job = {.op = CRYPTO_OPEN, .box = box, .context = ID_SPAN(context)};
         daemon_keyed(q->context, &job, on_opened, o);
     } else {
-        then(o, SPAN_NONE);
+        then(o, NULL);
         free(o);
     }
     free(body);
 }
 
-static void answer_run(struct opening *o, struct span plain)
+/* The key that signed: the enclave's, as the receipt's core names it. */
+static json_t *enclave_key(const struct run_entry *run)
+{
+    struct core_receipt core;
+    union body *body = malloc(sizeof *body);
+    bool known = body != NULL && body_decode(body, KIND_RECEIPT, run->receipt->body) == OK &&
+                 core_receipt_decode(&core, body->RECEIPT.core) == OK;
+    free(body);
+    return known ? api_hex32(core.enclave.bytes) : json_null();
+}
+
+/* Sign-RPC: the exact bytes of the output, and what the enclave signed about them. */
+static json_t *response_json(const struct opening *o, const struct reading *reading)
+{
+    char text[RESPONSE_TEXT_CHARS + 1], signature[2 * sizeof reading->signature.bytes + 1];
+    struct run_id id;
+    memcpy(id.bytes, o->run->record->id.bytes, sizeof id.bytes);
+    response_text(text, id, reading->output);
+    hex_encode(signature, reading->signature.bytes, sizeof reading->signature.bytes);
+    return json_pack("{s:o, s:s, s:s, s:o}", "payload", api_span(reading->output), "text", text, "signature",
+                     signature, "signing_key", enclave_key(o->run));
+}
+
+static void answer_run(struct opening *o, const struct reading *reading)
 {
     json_t *body = run_json(o->daemon, o->run), *output = NULL;
-    if (plain.len > 32)
-        output = json_loadb((const char *)plain.data + 32, plain.len - 32, JSON_REJECT_DUPLICATES, NULL);
+    if (reading != NULL)
+        output =
+            json_loadb((const char *)reading->output.data, reading->output.len, JSON_REJECT_DUPLICATES, NULL);
     json_object_set_new(body, "output", output != NULL ? output : json_null());
+    json_object_set_new(body, "response", reading != NULL ? response_json(o, reading) : json_null());
     http_answer(o->reply, 200, body);
 }
 
@@ -151,7 +195,8 @@ void api_run(const struct http_request *q, struct http_reply *reply)
 
 /* --- Receipt ------------------------------------------------------------------------------------------------------------- */
 
-static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct opening *o, struct span plain)
+static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct opening *o,
+                              const struct reading *reading)
 {
     struct receipt_parts parts = {.consortium = daemon_home(o->daemon)->consortium};
     union body *body = malloc(sizeof *body);
@@ -167,9 +212,10 @@ static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct 
         parts.bundle = buffer_span(bundle);
         parts.body = body->RECEIPT;
         parts.body.output = SPAN_NONE;
-        if (plain.len > 32) {
-            memcpy(parts.salt.bytes, plain.data, 32);
-            parts.output = span_make(plain.data + 32, plain.len - 32);
+        if (reading != NULL) {
+            parts.salt = reading->salt;
+            parts.response = reading->signature;
+            parts.output = reading->output;
         }
         err = receipt_write(out, &parts);
     }
@@ -177,7 +223,7 @@ static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct 
     return err;
 }
 
-static void answer_receipt(struct opening *o, struct span plain)
+static void answer_receipt(struct opening *o, const struct reading *reading)
 {
     enum { RECEIPT_MAX = 3 * BUNDLE_BYTES_MAX };
     uint8_t *memory = mmap(NULL, RECEIPT_MAX + BUNDLE_BYTES_MAX, PROT_READ | PROT_WRITE,
@@ -188,7 +234,7 @@ static void answer_receipt(struct opening *o, struct span plain)
     }
     struct buffer out = buffer_make(memory, RECEIPT_MAX),
                   bundle = buffer_make(memory + RECEIPT_MAX, BUNDLE_BYTES_MAX);
-    enum err err = write_receipt(&out, &bundle, o, plain);
+    enum err err = write_receipt(&out, &bundle, o, reading);
     if (err == OK)
         http_answer(o->reply, 200, json_pack("{s:o}", "receipt", api_span(buffer_span(&out))));
     else

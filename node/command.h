@@ -33,8 +33,13 @@ enum exit_code {
     X("member", "request", command_member_request, "--data DIR", "ask the stewards to be admitted")          \
     X("member", "list", command_member_list, "--data DIR", "members and waiting requests")                   \
     X("member", "admit", command_member_admit, "--data DIR NODE", "as a steward, admit an applicant")        \
-    X("op", "register", command_op_register, "--data DIR FILE", "as a steward, register an op template")     \
+    X("op", "register", command_op_register, "--data DIR (--template NAME | FILE --code FILE)",              \
+      "as a steward, register an op: a shipped template, or a document with its code")                       \
     X("op", "list", command_op_list, "--data DIR", "registered ops")                                         \
+    X("op", "code", command_op_code, "--data DIR HASH [--out FILE]",                                         \
+      "fetch code by its hash, or by its op's, and check that it has it")                                    \
+    X("op", "templates", command_op_templates, "",                                                           \
+      "the privacy-step templates that ship, with their hashes")                                             \
     X("workers", "register", command_workers_register, "--data DIR --name NAME MEASUREMENT...",              \
       "as a steward, accept enclave worker measurements")                                                    \
     X("workers", "measure", command_workers_measure, "", "the measurement of this program's enclave worker") \
@@ -61,8 +66,8 @@ enum exit_code {
       "post a job on the task market")                                                                       \
     X("job", "endorse", command_job_endorse, "--data DIR JOB", "as a steward, endorse a job")                \
     X("job", "list", command_job_list, "--data DIR", "jobs and their endorsements")                          \
-    X("run", "request", command_run_request, "--data DIR --workflow HASH [--slot N] [--wait]",               \
-      "request a run in a slot")                                                                             \
+    X("run", "request", command_run_request,                                                                 \
+      "--data DIR --workflow HASH [--inputs TOKEN,...] [--slot N] [--wait]", "request a run in a slot")      \
     X("run", "list", command_run_list, "--data DIR", "runs this node knows")                                 \
     X("run", "show", command_run_show, "--data DIR RUN", "state, phases and result of a run")                \
     X("run", "receipt", command_run_receipt, "--data DIR RUN --out FILE",                                    \

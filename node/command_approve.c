@@ -44,6 +44,23 @@ static bool ask(void)
     return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
+/* By which trusted code: it is inside the recipe by its hash. */
+static void show_ops(const json_t *recipe)
+{
+    size_t i;
+    json_t *op;
+    (void)fputs("\nBY WHICH CODE\n", stdout);
+    json_array_foreach(json_object_get(recipe, "ops"), i, op)
+    {
+        if (json_is_true(json_object_get(op, "registered")))
+            (void)printf("  Step %zu: op %s: %s\n    code %s\n    %s\n", i + 1, client_text(op, "name"),
+                         client_text(op, "description"), client_text(op, "code_hash"),
+                         client_text(op, "code"));
+        else
+            (void)printf("  Step %zu: op %s, NOT REGISTERED BY THE STEWARDS\n", i + 1, client_text(op, "op"));
+    }
+}
+
 /* Show the text, and make sure that what will be signed is the hash of what is shown. */
 static int show(const struct client *c, const struct approve_words *w, const json_t *recipe)
 {
@@ -55,6 +72,7 @@ static int show(const struct client *c, const struct approve_words *w, const jso
         return client_fail(c, EXIT_REFUSED,
                            "the node's text does not have the hash it wants signed; nothing was approved");
     if (!c->json) (void)fputs(text, stdout);
+    if (!c->json) show_ops(recipe);
     if (!c->json && diff[0] != 0) (void)printf("\nSince the last recipe of this app you approved:\n%s", diff);
     if (w->yes) return EXIT_OK;
     if (c->json || isatty(STDIN_FILENO) != 1)

@@ -126,23 +126,42 @@ static int wait_for(const struct client *c, const char *id)
 /* --- Commands ------------------------------------------------------------------------------------------------------- */
 
 struct request_words {
-    const char *workflow, *slot;
+    const char *workflow, *slot, *inputs;
     bool wait;
 };
 
-static int request(const struct client *c, const struct request_words *w)
+/* "TOKEN,TOKEN" into the list that the API takes; it says what is wrong with a token. */
+static void put_inputs(json_t *body, const char *words)
+{
+    json_t *list = json_array();
+    for (const char *at = words; at != NULL;) {
+        size_t len = strcspn(at, ",");
+        (void)json_array_append_new(list, json_stringn(at, len));
+        at = at[len] == ',' ? at + len + 1 : NULL;
+    }
+    (void)json_object_set_new(body, "inputs", list);
+}
+
+static int put_words(json_t *body, const struct request_words *w)
 {
     uint64_t slot = 0;
+    if (w->inputs != NULL) put_inputs(body, w->inputs);
+    if (w->slot == NULL) return EXIT_OK;
+    if (arguments_number(&slot, "--slot", w->slot, 1, UINT32_MAX) != OK) return EXIT_USAGE;
+    (void)json_object_set_new(body, "slot", json_integer((json_int_t)slot));
+    return EXIT_OK;
+}
+
+static int request(const struct client *c, const struct request_words *w)
+{
     char id[65];
     json_t *answer = NULL, *body = json_pack("{s:s}", "compose", w->workflow);
-    if (w->slot != NULL) {
-        if (arguments_number(&slot, "--slot", w->slot, 1, UINT32_MAX) != OK) {
-            json_decref(body);
-            return EXIT_USAGE;
-        }
-        (void)json_object_set_new(body, "slot", json_integer((json_int_t)slot));
+    int code = put_words(body, w);
+    if (code != EXIT_OK) {
+        json_decref(body);
+        return code;
     }
-    int code = client_post(c, &answer, body, "/v1/runs");
+    code = client_post(c, &answer, body, "/v1/runs");
     if (code != EXIT_OK) return code;
     (void)snprintf(id, sizeof id, "%s", client_text(answer, "run"));
     if (!w->wait) return client_done(c, answer, "requested run %s; `perigee run show` follows it", id);
@@ -154,9 +173,11 @@ int command_run_request(int argc, char **argv)
 {
     struct client c;
     struct request_words w = {0};
-    const struct argument option[] = {
-        {"--workflow", &w.workflow, NULL}, {"--slot", &w.slot, NULL}, {"--wait", NULL, &w.wait}};
-    struct arguments a = {option, 3, 0, 0, 0, NULL};
+    const struct argument option[] = {{"--workflow", &w.workflow, NULL},
+                                      {"--inputs", &w.inputs, NULL},
+                                      {"--slot", &w.slot, NULL},
+                                      {"--wait", NULL, &w.wait}};
+    struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     int code = client_begin(&c, "run request", &a, argc, argv);
     if (code == EXIT_OK) code = client_check_hash(&c, "--workflow", w.workflow);
     return code == EXIT_OK ? request(&c, &w) : code;

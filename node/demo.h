@@ -82,7 +82,7 @@ bool demo_study_open(struct demo *d); /* the study file, or the built-in synthet
 /* Documents as files for the commands. `path` has PATH_MAX bytes. */
 bool demo_study_write_dataset(struct demo *d, uint32_t silo, char *path);
 bool demo_study_write_algorithm(struct demo *d, char *path);
-bool demo_study_write_op(struct demo *d, uint32_t op, char *path);
+bool demo_study_write_op(struct demo *d, uint32_t op, char *path, char *code_path);
 bool demo_study_write_workflow(struct demo *d, char *path);
 /* "CH,EU", or "" for anywhere: where the owners let the enclave run. */
 void demo_study_residency(const struct demo *d, char *out, size_t cap);

@@ -165,12 +165,12 @@ static bool ops_in_force(const struct demo *d, const json_t *answer, const void 
 
 static bool register_op(struct demo *d, uint32_t index)
 {
-    char path[PATH_MAX];
+    char path[PATH_MAX], code[PATH_MAX];
     json_t *answer = NULL;
-    if (!demo_study_write_op(d, index, path)) return false;
+    if (!demo_study_write_op(d, index, path, code)) return false;
     for (uint32_t i = 0; i < demo_majority(d); i++) {
         json_decref(answer);
-        if (!demo_call(d, &d->node[i], &answer, "op register", path, NULL)) return false;
+        if (!demo_call(d, &d->node[i], &answer, "op register --code", code, path, NULL)) return false;
     }
     (void)snprintf(d->op[index], sizeof d->op[index], "%s", demo_text(answer, "op"));
     json_decref(answer);
@@ -197,8 +197,8 @@ static bool register_ops(struct demo *d)
         if (!register_op(d, i)) return false;
     if (!register_workers(d) || !demo_await_all(d, "/v1/ops", ops_in_force, NULL, FOUND_SECONDS))
         return false;
-    return demo_good(d, "%u op; worker %.16s, evidence SIMULATED (no hardware root on this machine)",
-                     d->study->ops_count, d->measurement);
+    return demo_good(d, "%u op%s; worker %.16s, evidence SIMULATED (no hardware root on this machine)",
+                     d->study->ops_count, d->study->ops_count == 1 ? "" : "s", d->measurement);
 }
 
 bool demo_found(struct demo *d)

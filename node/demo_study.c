@@ -131,11 +131,14 @@ bool demo_study_write_algorithm(struct demo *d, char *path)
     return save_ddo(d, path, "asset-algorithm.json", study_algorithm_write(&out, d->study, &parties), &out);
 }
 
-bool demo_study_write_op(struct demo *d, uint32_t op, char *path)
+bool demo_study_write_op(struct demo *d, uint32_t op, char *path, char *code_path)
 {
-    uint8_t bytes[4096];
+    uint8_t bytes[CAP_CODE_BYTES];
     char name[32];
     struct buffer out = BUFFER_OF(bytes);
+    (void)snprintf(name, sizeof name, "op-%u-code.json", op + 1);
+    if (!save(d, code_path, name, study_code_write(&out, d->study, op), &out)) return false;
+    out.len = 0;
     (void)snprintf(name, sizeof name, "op-%u.json", op + 1);
     return save(d, path, name, study_op_write(&out, d->study, op), &out);
 }

@@ -66,7 +66,7 @@ static const cyaml_schema_field_t synthetic_fields[] = {
 static const cyaml_schema_field_t op_fields[] = {
     TEXT("name", NEEDED, study_op, name, 1, CAP_NAME),
     TEXT("description", NEEDED, study_op, description, 0, STUDY_TEXT_MAX),
-    TEXT("template", NEEDED, study_op, template_text, 1, STUDY_TEMPLATE_BYTES_MAX), CYAML_FIELD_END};
+    TEXT("template", NEEDED, study_op, template_name, 1, CAP_NAME), CYAML_FIELD_END};
 static const cyaml_schema_value_t op_value = RECORD(study_op, op_fields);
 
 static const cyaml_schema_field_t group_fields[] = {
@@ -230,6 +230,9 @@ static enum err check_steps(const struct study *s, const struct study_fault *f)
         if (strstr(s->workflow->steps[i].select, "--") != NULL)
             return refuse(f, "workflow.steps.select", "SQL without --");
     }
+    for (unsigned i = 0; i < s->ops_count; i++)
+        if (template_shipped_find(span_text(s->ops[i].template_name)) == NULL)
+            return refuse(f, "ops.template", "a template of `perigee op templates`");
     for (unsigned i = 0; i < s->ops_count; i++)
         for (unsigned j = 0; j < i; j++)
             if (strcmp(s->ops[i].name, s->ops[j].name) == 0) return refuse(f, "ops.name", "each name once");

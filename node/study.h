@@ -13,7 +13,7 @@
 
 #include <limits.h>
 
-enum { STUDY_OP_MAX = 4, STUDY_COMPUTE_MAX = 8, STUDY_TEMPLATE_BYTES_MAX = 4096 };
+enum { STUDY_OP_MAX = 4, STUDY_COMPUTE_MAX = 8 };
 
 /* As written in the file. Decimals are text. */
 struct study_column {
@@ -32,7 +32,7 @@ struct study_synthetic {
     uint64_t seed, rows; /* rows of each silo; may be changed before anything is made */
 };
 struct study_op {
-    char *name, *description, *template_text;
+    char *name, *description, *template_name;
 };
 struct study_group {
     char *name;
@@ -110,8 +110,9 @@ struct study_parties { /* who takes part, known once assets exist */
     struct node_id requester[CAP_REQUESTERS], reader[CAP_REQUESTERS];
     uint32_t requester_count, reader_count;
 };
-struct hash32 study_op_hash(const struct study *s, uint32_t op);                          /* the op's name */
-MUST_USE enum err study_op_write(struct buffer *out, const struct study *s, uint32_t op); /* op/1 */
+struct hash32 study_op_hash(const struct study *s, uint32_t op); /* the op's name */
+MUST_USE enum err study_code_write(struct buffer *out, const struct study *s, uint32_t op); /* template/1 */
+MUST_USE enum err study_op_write(struct buffer *out, const struct study *s, uint32_t op);   /* op/1 */
 MUST_USE enum err study_policy_write(struct buffer *out, const struct study *s); /* policy/1 of every owner */
 MUST_USE enum err study_dataset_write(struct buffer *out, const struct study *s, uint32_t silo,
                                       struct dt dt); /* ddo/1 */

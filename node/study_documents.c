@@ -17,15 +17,26 @@ static struct span text_or_empty(const char *text)
 
 /* --- op/1 and policy/1 -------------------------------------------------------------------------------------------- */
 
+enum err study_code_write(struct buffer *out, const struct study *s, uint32_t op)
+{
+    ASSERT(op < s->ops_count);
+    const struct template_shipped *t = template_shipped_find(span_text(s->ops[op].template_name));
+    ASSERT(t != NULL); /* looked for when the file is read */
+    return template_shipped_write(out, t);
+}
+
 enum err study_op_write(struct buffer *out, const struct study *s, uint32_t op)
 {
     ASSERT(op < s->ops_count);
+    uint8_t code_bytes[CAP_CODE_BYTES];
+    struct buffer code = BUFFER_OF(code_bytes);
     const struct study_op *of = &s->ops[op];
+    TRY(study_code_write(&code, s, op));
     const struct op document = {
         .name = span_text(of->name),
         .description = span_text(of->description),
         .runtime = RUNTIME_SELECT,
-        .code = sha256(span_text(of->template_text)),
+        .code = sha256(buffer_span(&code)),
         .output = SPAN_LITERAL("aggregate"),
     };
     return op_write(out, &document);

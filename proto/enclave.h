@@ -46,8 +46,22 @@ struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run
 /* Context of a sealed box on the relay: H("perigee/relay/v1", run, be64 term, be32 custodian, direction byte).
  * direction 0: enclave to custodian, 1: custodian to enclave. */
 struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian, uint8_t direction);
-/* Context of an output box: H("perigee/output-box/v1", run, reader). Its plaintext is salt 32 | output. */
+/* Context of an output box: H("perigee/output-box/v1", run, reader). Its plaintext is a reading. */
 struct hash32 output_box_context(struct run_id run, struct node_id reader);
+/* What a reader opens: salt 32 | response signature 64 | output. ERR_TRUNCATED. `output` points into `plain`. */
+struct reading {
+    struct hash32 salt;
+    struct signature signature;
+    struct span output;
+};
+enum { READING_HEAD_BYTES = 32 + 64 };
+MUST_USE enum err reading_open(struct reading *out, struct span plain);
+/* Sign-RPC (PROTOCOL.md "Response"): the text is the hex of sha256(request), a colon and the hex of sha256(response). The
+ * request of a run is the header of its signed record, so the first hash is the run's id; the response is the output. The
+ * enclave signs H("perigee/response/v1", text). */
+enum { RESPONSE_TEXT_CHARS = 64 + 1 + 64 };
+void response_text(char out[RESPONSE_TEXT_CHARS + 1], struct run_id run, struct span output);
+struct hash32 response_hash(struct run_id run, struct span output);
 struct hash32 enclave_evidence_hash(struct span evidence);
 /* H("perigee/output/v1", salt, output): hides the output until the salt is out. */
 struct hash32 enclave_commitment(struct hash32 salt, struct span output);

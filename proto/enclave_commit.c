@@ -144,14 +144,13 @@ static void on_output_sealed(struct enclave *e, const struct work *work, const s
     if (++e->readers_sealed == e->reader_count) sign_ending(e);
 }
 
-void enclave_committed(struct enclave *e)
+static void seal_to_readers(struct enclave *e, struct span signature)
 {
-    if (!enclave_statements(e, &e->commits)) return;
-    e->phase = PHASE_SEALING;
-    enclave_state_frame(e, RUN_COMMITTED);
-    struct buffer plain = enclave_buffer(e, 32 + e->output.len);
+    struct buffer plain = enclave_buffer(e, READING_HEAD_BYTES + e->output.len);
     buffer_put(&plain, ID_SPAN(e->salt));
+    buffer_put(&plain, signature);
     buffer_put(&plain, e->output);
+    ASSERT(!plain.overflow);
     for (uint32_t i = 0; i < e->reader_count; i++) {
         const struct member *m = registry_member(e->bundle->registry, e->reader[i]);
         ASSERT(m != NULL); /* checked before anything was asked for */
@@ -161,4 +160,21 @@ void enclave_committed(struct enclave *e)
         effect->bytes = buffer_span(&plain);
         effect->context = enclave_copy(e, ID_SPAN(context));
     }
+}
+
+static void on_response_signed(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    (void)work;
+    if (event->err != OK || event->bytes.len != 64)
+        enclave_fail(e, REFUSAL_ENCLAVE);
+    else
+        seal_to_readers(e, event->bytes);
+}
+
+void enclave_committed(struct enclave *e)
+{
+    if (!enclave_statements(e, &e->commits)) return;
+    e->phase = PHASE_SEALING;
+    enclave_state_frame(e, RUN_COMMITTED);
+    enclave_ask(e, ENCLAVE_SIGN, on_response_signed, 0)->hash = response_hash(e->run, e->output);
 }

@@ -86,6 +86,30 @@ struct hash32 output_box_context(struct run_id run, struct node_id reader)
     return HASH_FRAMED("perigee/output-box/v1", ID_SPAN(run), ID_SPAN(reader));
 }
 
+enum err reading_open(struct reading *out, struct span plain)
+{
+    if (plain.len <= READING_HEAD_BYTES) return ERR_TRUNCATED;
+    memcpy(out->salt.bytes, plain.data, sizeof out->salt.bytes);
+    memcpy(out->signature.bytes, plain.data + sizeof out->salt.bytes, sizeof out->signature.bytes);
+    out->output = span_make(plain.data + READING_HEAD_BYTES, plain.len - READING_HEAD_BYTES);
+    return OK;
+}
+
+void response_text(char out[RESPONSE_TEXT_CHARS + 1], struct run_id run, struct span output)
+{
+    struct hash32 response = sha256(output);
+    hex_encode(out, run.bytes, sizeof run.bytes);
+    out[64] = ':';
+    hex_encode(out + 65, response.bytes, sizeof response.bytes);
+}
+
+struct hash32 response_hash(struct run_id run, struct span output)
+{
+    char text[RESPONSE_TEXT_CHARS + 1];
+    response_text(text, run, output);
+    return HASH_FRAMED("perigee/response/v1", span_make((const uint8_t *)text, RESPONSE_TEXT_CHARS));
+}
+
 void enclave_start_frame(struct buffer *out, struct consortium_id consortium, struct run_id run,
                          uint64_t term, struct span certificate, struct span bundle)
 {

@@ -7,7 +7,7 @@
 #include <string.h>
 
 /* What a receipt's statements take, rounded up: header, signature, frames; each head is HEAD_BYTES more. */
-enum { RELEASE_BYTES = 480, COMMIT_BYTES = 380, OUTPUT_BYTES = 128, RECEIPT_FIXED_BYTES = 4096 };
+enum { RELEASE_BYTES = 480, COMMIT_BYTES = 380, OUTPUT_BYTES = 192, RECEIPT_FIXED_BYTES = 4096 };
 enum { RELEASES_MAX = 24576, COMMITS_MAX = 20480, OUTPUTS_MAX = 40960 }; /* caps of the receipt's fields */
 
 static enum err read_start(struct enclave *e, struct span body, struct span *bundle)

@@ -78,8 +78,10 @@ struct command {
     enum kind kind;
     struct span body; /* encoded body of `kind` */
     uint64_t expires_ms;
-    struct compose_hash compose; /* COMMAND_RUN */
-    uint64_t slot;               /* COMMAND_RUN; 0: the lowest free one */
+    /* COMMAND_RUN, as struct run_wish. */
+    struct compose_hash compose;
+    uint64_t slot;
+    struct span datasets;
 };
 
 /* --- Frames between the host and its enclave worker (one byte of type, then a body; PROTOCOL.md "Enclave frames") -------- */

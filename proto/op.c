@@ -47,6 +47,38 @@ enum err op_parse(struct op **out, struct arena *arena, struct span bytes, struc
     return err;
 }
 
+static enum err open_code(struct op *op, struct arena *arena, struct span code, struct json_fault *fault)
+{
+    struct step_template *step = NULL;
+    struct hash32 hash = sha256(code);
+    if (!ID_EQUAL(hash, op->code)) {
+        static const struct json_fault other = {
+            .path = "code", .expected = "the bytes whose sha2-256 the op document names", .err = ERR_HASH};
+        if (fault != NULL) *fault = other;
+        return ERR_HASH;
+    }
+    TRY(arena_copy(arena, &op->code_bytes, code));
+    if (op->runtime != RUNTIME_SELECT || !span_equal_text(op->output, output_type_names[OUTPUT_AGGREGATE]))
+        return OK;
+    TRY(template_parse(&step, arena, code, fault));
+    op->step = step;
+    return OK;
+}
+
+enum err op_open(struct op **out, struct arena *arena, struct span bytes, struct span code,
+                 struct json_fault *fault)
+{
+    size_t mark = arena_mark(arena);
+    struct op *op = NULL;
+    enum err err = parse(&op, arena, bytes, fault);
+    if (err == OK) err = open_code(op, arena, code, fault);
+    if (err == OK)
+        *out = op;
+    else
+        arena_release(arena, mark);
+    return err;
+}
+
 enum err op_write(struct buffer *out, const struct op *op)
 {
     struct json_writer w;

@@ -1,14 +1,15 @@
-/* op: a code template, op/1 (PROTOCOL.md "op/1"). The hash of the document is the op's name; `code` is the
- * hash of the template's bytes, a blob. Rule: a row-wise op (`select`) can emit aggregates only through the
- * gate, or rows; `sql` emits rows, because nobody can check that what it emits is an aggregate. Ownership:
- * structures and spans live in the arena. Errors: the JSON reader's, with path and what was expected. Pure.
- */
+/* op: a trusted op, op/1 (PROTOCOL.md "op/1"). The hash of the document is the op's name; `code` is the hash of its code,
+ * which comes in the same record. The code of a `select` op that emits aggregates is a template/1: what its steps may be.
+ * Rule: a row-wise op (`select`) can emit aggregates only through the gate, or rows; `sql` emits rows, because nobody can
+ * check that what it emits is an aggregate. Ownership: structures and spans live in the arena. Errors: the JSON reader's,
+ * with path and what was expected. Pure. */
 #ifndef PERIGEE_PROTO_OP_H
 #define PERIGEE_PROTO_OP_H
 
 #include "proto/base/arena.h"
 #include "proto/base/ids.h"
 #include "proto/base/json.h"
+#include "proto/template.h"
 
 enum op_runtime { RUNTIME_SELECT, RUNTIME_SQL };
 /* "select", "sql", then the reserved names, which parsers refuse as reserved. */
@@ -24,12 +25,18 @@ struct op {
     struct span bytes;
     struct span name, description;
     enum op_runtime runtime;
-    struct hash32 code;       /* of the template the runtime ships */
+    struct hash32 code;
     struct span output;       /* output type it can emit: "aggregate" or "rows" */
     const struct json *extra; /* NULL when absent */
+    /* Set by op_open. */
+    struct span code_bytes;
+    const struct step_template *step; /* NULL for an op of another kind */
 };
 
 MUST_USE enum err op_parse(struct op **out, struct arena *arena, struct span bytes, struct json_fault *fault);
+/* An op with its code: ERR_HASH when it is not the code that the document names, or the template's errors. */
+MUST_USE enum err op_open(struct op **out, struct arena *arena, struct span bytes, struct span code,
+                          struct json_fault *fault);
 /* The canonical bytes of the fields; hash and bytes are not read. ERR_TOO_LARGE. */
 MUST_USE enum err op_write(struct buffer *out, const struct op *op);
 

@@ -69,6 +69,7 @@ enum err receipt_write(struct buffer *out, const struct receipt_parts *parts)
     if (parts->output.len > 0) field_put_text(&w, "output", parts->output);
     field_put_word(&w, "perigee", "receipt/1");
     TRY(put_array(&w, "releases", b->releases, CAP_CUSTODIANS));
+    if (parts->output.len > 0) field_put_hex(&w, "response", SPAN_OF(parts->response.bytes));
     field_put_hex(&w, "run", ID_SPAN(b->run));
     if (parts->output.len > 0) field_put_hex(&w, "salt", ID_SPAN(parts->salt));
     field_put_bool(&w, "simulated", receipt_simulated(b->evidence));
@@ -135,14 +136,17 @@ static void read_array(struct json_reader *r, struct arena *arena, const char *k
     *out = buffer_span(&b);
 }
 
-/* Output and salt are there together or not at all. */
+/* Output, its salt and the response's signature are there together or not at all. */
 static void read_output(struct json_reader *r, struct receipt_parts *out)
 {
     bool known = json_has(r, "output");
     if (json_has(r, "salt") != known) json_refuse(r, "salt", ERR_MISSING_FIELD, "output and salt together");
+    if (json_has(r, "response") != known)
+        json_refuse(r, "response", ERR_MISSING_FIELD, "output and response together");
     if (!known) return;
     json_read_text(r, "output", WORKFLOW_OUTPUT_BYTES_MAX, &out->output);
     json_read_hex(r, "salt", out->salt.bytes, 32);
+    json_read_hex(r, "response", out->response.bytes, sizeof out->response.bytes);
     if (r->err == OK && out->output.len == 0)
         json_refuse(r, "output", ERR_RANGE, "an output, or no such member");
 }

@@ -24,7 +24,8 @@
       "at least t custodians released shares to this enclave, unrevoked up to the heads they signed")        \
     X(LINK_CORE, "core-receipt", "the enclave signed what it computed")                                      \
     X(LINK_COMMITS, "commits", "q custodians committed to this one output")                                  \
-    X(LINK_OUTPUT, "output", "this output is the committed one, of the declared type and size")              \
+    X(LINK_OUTPUT, "output",                                                                                 \
+      "this output is the committed one, of the declared type and size, signed as the run's response")       \
     X(LINK_ENDING, "ending", "the enclave signed its end of life")
 #define RECEIPT_LINK_ENUM(symbol, name, text) symbol,
 enum receipt_link { RECEIPT_LINK_TABLE(RECEIPT_LINK_ENUM) RECEIPT_LINK_COUNT };
@@ -35,10 +36,11 @@ const char *receipt_link_text(enum receipt_link l);
 /* What the writer puts together and the reader finds. */
 struct receipt_parts {
     struct consortium_id consortium;
-    struct span bundle;       /* packed array of packed records */
-    struct body_RECEIPT body; /* as in the receipt record; records and output are not used */
-    struct span output;       /* the plaintext output document, or empty when the holder may not read it */
-    struct hash32 salt;       /* of its commitment; zero without output */
+    struct span bundle;        /* packed array of packed records */
+    struct body_RECEIPT body;  /* as in the receipt record; records and output are not used */
+    struct span output;        /* the plaintext output document, or empty when the holder may not read it */
+    struct hash32 salt;        /* of its commitment; zero without output */
+    struct signature response; /* by the enclave over request and output; zero without output */
 };
 /* ERR_TOO_LARGE (also for parts that have no canonical form), or what is wrong with the packed parts. */
 MUST_USE enum err receipt_write(struct buffer *out, const struct receipt_parts *parts);

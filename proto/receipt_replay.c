@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { STATEMENT_MAX = 4096, CHECKS_BEYOND_BUNDLE = 3 * CAP_CUSTODIANS + 2 };
+enum { STATEMENT_MAX = 4096, CHECKS_BEYOND_BUNDLE = 3 * CAP_CUSTODIANS + 3 };
 
 struct statements {
     uint32_t count;
@@ -317,6 +317,8 @@ static enum err link_output(struct replay *p)
     struct hash32 commitment = enclave_commitment(p->parts->salt, p->parts->output);
     if (!ID_EQUAL(commitment, p->out->core.commitment)) return ERR_HASH;
     if (p->parts->output.len > p->workflow->output_bytes_max) return ERR_TOO_LARGE;
+    add_check(p, LINK_OUTPUT, p->out->core.enclave, response_hash(p->out->core.run, p->parts->output),
+              &p->parts->response);
     return check_document(p);
 }
 

@@ -456,7 +456,8 @@ static struct verdict apply_op(struct registry *r, const struct record *record, 
     bool fresh;
     struct op *op;
     size_t mark = arena_mark(r->arena);
-    if (op_parse(&op, r->arena, b->document, NULL) != OK) return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (op_open(&op, r->arena, b->document, b->code, NULL) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
     struct verdict v = tally_add(r, &row, &fresh, record);
     if (v.refusal != REFUSAL_NONE || !fresh) {
         arena_release(r->arena, mark);
@@ -884,7 +885,7 @@ static struct verdict preview_op(struct registry *r, const struct body_OP *b)
 {
     struct op *op;
     size_t mark = arena_mark(r->arena);
-    enum err err = op_parse(&op, r->arena, b->document, NULL);
+    enum err err = op_open(&op, r->arena, b->document, b->code, NULL);
     arena_release(r->arena, mark);
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL);
 }

@@ -213,11 +213,17 @@ struct verdict registry_check_run(const struct registry *r, const struct body_RU
  * need a decided charter and committee and a known workflow (checked). */
 struct verdict registry_check_recipe(const struct registry *r, const struct body_RUN *run);
 struct verdict registry_check_inputs(const struct registry *r, const struct body_RUN *run, uint64_t now_ms);
-/* Why a run of this workflow could not be requested now; fills the run body (inputs from the newest bindings, lowest
- * allotted slot not used by a run known here when slot is 0). `inputs` holds RUN_INPUT_BYTES * CAP_INPUTS. */
+/* What a requester asks for. */
+struct run_wish {
+    struct compose_hash compose;
+    uint64_t slot; /* 0: the lowest that is free */
+    struct span
+        datasets; /* 32 bytes each, any order, each once: these of the workflow's inputs; empty: all of them */
+};
+/* Why such a run could not be requested now; fills the run body (contents from the newest bindings, the lowest slot that
+ * the owners of these inputs allot and no run known here has used). `inputs` holds RUN_INPUT_BYTES * CAP_INPUTS. */
 struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs,
-                                 struct compose_hash compose, uint64_t slot, struct node_id requester,
-                                 uint64_t now_ms);
+                                 const struct run_wish *wish, struct node_id requester, uint64_t now_ms);
 /* Input i of a run. */
 struct run_input run_input_at(const struct body_RUN *run, uint32_t index);
 uint32_t run_input_count(const struct body_RUN *run);

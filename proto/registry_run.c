@@ -49,6 +49,8 @@ static struct verdict check_recipe(const struct registry *r, const struct body_R
         bool emits = span_equal_text(op->output, output_type_names[w->output]);
         if (!emits || op->runtime != w->step[i].runtime)
             return verdict_refuse(REFUSAL_OUTPUT_TYPE, op->hash.bytes);
+        if (op->step != NULL && template_misfit(op->step, &w->step[i]) != TEMPLATE_PART_COUNT)
+            return verdict_refuse(REFUSAL_TEMPLATE, op->hash.bytes);
     }
     return VERDICT_OK;
 }
@@ -242,10 +244,33 @@ const struct run_entry *registry_slot_holder(const struct registry *r, struct co
     return NULL;
 }
 
-/* Does every owner's live approval allot this slot, and has no run known here named it? */
-static bool slot_free(const struct registry *r, const struct workflow *w, uint64_t slot, uint64_t now_ms)
+/* Is this input among those wished for? */
+static bool wished(const struct run_wish *wish, struct dt dataset)
+{
+    for (size_t at = 0; at + 32 <= wish->datasets.len; at += 32)
+        if (ids_equal(wish->datasets.data + at, dataset.bytes)) return true;
+    return wish->datasets.len == 0;
+}
+
+/* Every wish is an input of the workflow, and none is said twice. */
+static struct verdict check_wish(const struct run_wish *wish, const struct workflow *w)
+{
+    for (size_t at = 0; at + 32 <= wish->datasets.len; at += 32) {
+        struct dt dataset;
+        memcpy(dataset.bytes, wish->datasets.data + at, 32);
+        struct run_wish before = {.datasets = span_make(wish->datasets.data, at)};
+        if (find_input(w, dataset) == NULL || (at > 0 && wished(&before, dataset)))
+            return verdict_refuse(REFUSAL_INPUTS, dataset.bytes);
+    }
+    return VERDICT_OK;
+}
+
+/* Does a live approval of every owner whose input is wished for allot this slot, and has no run known here named it? */
+static bool slot_free(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                      uint64_t slot, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < w->input_count; i++) {
+        if (!wished(wish, w->input[i].dt)) continue;
         const struct asset *a = registry_asset(r, w->input[i].dt);
         if (a == NULL) return false;
         struct approval_view view = registry_approval(r, a, w->hash, slot, now_ms);
@@ -254,59 +279,70 @@ static bool slot_free(const struct registry *r, const struct workflow *w, uint64
     return !slot_taken(r, w->hash, slot);
 }
 
-static void lower_to(const struct registry *r, const struct workflow *w, uint64_t slot, uint64_t now_ms,
-                     uint64_t *best)
+static void lower_to(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                     uint64_t slot, uint64_t now_ms, uint64_t *best)
 {
-    if ((*best == 0 || slot < *best) && slot_free(r, w, slot, now_ms)) *best = slot;
+    if ((*best == 0 || slot < *best) && slot_free(r, w, wish, slot, now_ms)) *best = slot;
 }
 
 /* The lowest free slot: where an approval begins, or behind a slot that is taken. 1 when there is none. */
-static uint64_t free_slot(const struct registry *r, const struct workflow *w, uint64_t now_ms)
+static uint64_t free_slot(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                          uint64_t now_ms)
 {
     uint64_t best = 0;
     for (uint32_t i = 0; i < r->approval_count; i++)
         if (ID_EQUAL(r->approval[i].body.compose, w->hash))
-            lower_to(r, w, r->approval[i].body.slot_first, now_ms, &best);
+            lower_to(r, w, wish, r->approval[i].body.slot_first, now_ms, &best);
     for (uint32_t i = 0; i < r->run_count; i++)
-        if (ID_EQUAL(r->run[i].body.compose, w->hash)) lower_to(r, w, r->run[i].body.slot + 1, now_ms, &best);
+        if (ID_EQUAL(r->run[i].body.compose, w->hash))
+            lower_to(r, w, wish, r->run[i].body.slot + 1, now_ms, &best);
     return best != 0 ? best : 1;
 }
 
+static struct verdict plan_inputs(struct registry *r, struct buffer *out, const struct workflow *w,
+                                  const struct run_wish *wish)
+{
+    struct verdict v = check_wish(wish, w);
+    for (uint32_t i = 0; i < w->input_count && v.refusal == REFUSAL_NONE; i++) {
+        if (!wished(wish, w->input[i].dt)) continue;
+        const struct asset *a = registry_asset(r, w->input[i].dt);
+        v = registry_check_author(r, w->input[i].owner);
+        if (v.refusal != REFUSAL_NONE) return v;
+        if (a == NULL) return verdict_refuse(REFUSAL_ASSET, w->input[i].dt.bytes);
+        const struct binding *bound = registry_binding(r, a, wish->compose);
+        if (bound == NULL) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+        buffer_put(out, ID_SPAN(a->dt));
+        buffer_put(out, ID_SPAN(bound->content));
+        buffer_put(out, ID_SPAN(bound->manifest));
+        buffer_put(out, ID_SPAN(bound->record->id));
+    }
+    ASSERT(!out->overflow);
+    return v;
+}
+
 struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs,
-                                 struct compose_hash compose, uint64_t slot, struct node_id requester,
-                                 uint64_t now_ms)
+                                 const struct run_wish *wish, struct node_id requester, uint64_t now_ms)
 {
     const struct charter *charter = registry_charter(r);
     const struct committee *committee = registry_committee(r);
-    const struct published *p = registry_workflow(r, compose);
+    const struct published *p = registry_workflow(r, wish->compose);
     if (charter == NULL || committee == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
-    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, compose.bytes);
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, wish->compose.bytes);
     const struct workflow *w = p->workflow;
     struct buffer b = buffer_make(inputs, (size_t)RUN_INPUT_BYTES * CAP_INPUTS);
-    for (uint32_t i = 0; i < w->input_count; i++) {
-        const struct asset *a = registry_asset(r, w->input[i].dt);
-        struct verdict author = registry_check_author(r, w->input[i].owner);
-        if (author.refusal != REFUSAL_NONE) return author;
-        if (a == NULL) return verdict_refuse(REFUSAL_ASSET, w->input[i].dt.bytes);
-        const struct binding *bound = registry_binding(r, a, compose);
-        if (bound == NULL) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
-        buffer_put(&b, ID_SPAN(a->dt));
-        buffer_put(&b, ID_SPAN(bound->content));
-        buffer_put(&b, ID_SPAN(bound->manifest));
-        buffer_put(&b, ID_SPAN(bound->record->id));
-    }
-    ASSERT(!b.overflow);
-    *out = (struct body_RUN){compose,
+    struct verdict v = plan_inputs(r, &b, w, wish);
+    if (v.refusal != REFUSAL_NONE) return v;
+    *out = (struct body_RUN){wish->compose,
                              w->app_id,
-                             slot != 0 ? slot : free_slot(r, w, now_ms),
+                             wish->slot != 0 ? wish->slot : free_slot(r, w, wish, now_ms),
                              w->engine,
                              SPAN_NONE,
                              buffer_span(&b),
                              charter->hash,
                              committee->body.epoch};
-    struct verdict v = registry_check_run(r, out, requester, now_ms);
+    v = registry_check_run(r, out, requester, now_ms);
     if (v.refusal != REFUSAL_NONE) return v;
-    const struct run_entry *holder = registry_slot_holder(r, compose, out->slot);
+    const struct run_entry *holder = registry_slot_holder(r, wish->compose, out->slot);
     return holder == NULL ? VERDICT_OK : verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes);
 }
 

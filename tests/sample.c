@@ -59,6 +59,11 @@ const char sample_op[] =
     "{\"code\":\"" SAMPLE_ID("0c") "\",\"description\":\"counts and sums\",\"name\":\"table\","
     "\"output\":\"aggregate\",\"perigee\":\"op/1\",\"runtime\":\"select\"}";
 
+const char sample_template[] =
+    "{\"counts\":{\"least\":1,\"most\":16},\"derived\":{\"least\":0,\"most\":16},"
+    "\"groups\":{\"least\":1,\"most\":4},\"name\":\"table\",\"perigee\":\"template/1\","
+    "\"sums\":{\"least\":0,\"most\":16}}";
+
 #define INPUT(digits, owner, name)                                                                           \
     "{\"dt\":\"dt:perigee:" SAMPLE_ID("e" digits) "\",\"name\":\"" name "\",\"owner\":\""                    \
     SAMPLE_ID("a" owner) "\",\"schema\":\"" SAMPLE_ID("5c") "\"}"

@@ -64,19 +64,6 @@ static const struct record *put(struct scene *s, uint32_t node, enum kind kind, 
 
 /* --- The parts ------------------------------------------------------------------------------------------------------------ */
 
-/* The first record of this kind and author in the world, as a body. */
-static const struct record *world_first(const struct world *w, enum kind kind, uint32_t node,
-                                        union body *body)
-{
-    for (uint32_t i = 0; i < w->record_count; i++) {
-        const struct record *r = w->record[i];
-        if (r->header.kind != kind || !ID_EQUAL(r->header.author, w->node[node].id)) continue;
-        must(body_decode(body, kind, r->body));
-        return r;
-    }
-    UNREACHABLE();
-}
-
 static void take_owner(struct scene *s, uint32_t i)
 {
     union body body;
@@ -103,7 +90,7 @@ struct scene *scene_new(struct world *w)
         .world = w, .arena = arena, .now_ms = WORLD_START_MS + 1000, .requester = WORLD_REQUESTER};
     for (uint32_t i = 0; i < WORLD_NODES; i++) s->seq[i] = 100;
     (void)world_first(w, KIND_OP, 0, &body);
-    must(op_parse(&s->op, arena, body.OP.document, NULL));
+    must(op_open(&s->op, arena, body.OP.document, body.OP.code, NULL));
     must(workflow_parse(&s->workflow, arena, w->workflow, NULL));
     (void)world_first(w, KIND_JOB, WORLD_ALGORITHM, &body);
     s->job = body.JOB;
@@ -116,6 +103,15 @@ struct scene *scene_new(struct world *w)
 void scene_free(struct scene *s)
 {
     world_arena_free(s->arena);
+}
+
+void scene_template(struct scene *s, const char *name)
+{
+    uint8_t bytes[1024];
+    struct buffer code = BUFFER_OF(bytes);
+    must(template_shipped_write(&code, template_shipped_find(span_text(name))));
+    s->op->code = sha256(buffer_span(&code));
+    s->op->code_bytes = scene_keep(s, buffer_span(&code));
 }
 
 /* --- Building -------------------------------------------------------------------------------------------------------------- */
@@ -134,7 +130,7 @@ static void put_op(struct scene *s)
     static uint8_t bytes[4096];
     struct buffer b = BUFFER_OF(bytes);
     must(op_write(&b, s->op));
-    struct body_OP body = {buffer_span(&b)};
+    struct body_OP body = {buffer_span(&b), s->op->code_bytes};
     for (uint32_t i = 0; i < 3; i++) (void)put(s, i, KIND_OP, &body, 0);
     struct hash32 hash = sha256(body.document);
     for (uint32_t i = 0; i < s->workflow->step_count; i++)

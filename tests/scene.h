@@ -57,6 +57,9 @@ struct scene *scene_new(struct world *w);
 void scene_build(struct scene *s); /* every record must be accepted */
 void scene_free(struct scene *s);
 
+/* Before scene_build: the op's code is this shipped template. */
+void scene_template(struct scene *s, const char *name);
+
 /* The next record of a node of the world, not applied. */
 const struct record *scene_record(struct scene *s, uint32_t node, enum kind kind, const void *body,
                                   uint64_t expires_ms);

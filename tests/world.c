@@ -264,17 +264,18 @@ static void make_committee(struct world *w)
 
 static void make_op(struct world *w)
 {
-    static uint8_t bytes[1024];
-    struct buffer b = BUFFER_OF(bytes);
+    static uint8_t bytes[1024], code_bytes[1024];
+    struct buffer b = BUFFER_OF(bytes), code = BUFFER_OF(code_bytes);
+    must(template_shipped_write(&code, template_shipped_find(SPAN_LITERAL("count"))));
     struct op op = {.name = SPAN_LITERAL("table"),
                     .description = SPAN_LITERAL("counts"),
                     .runtime = RUNTIME_SELECT,
-                    .code = seed("code", 0, 0),
+                    .code = sha256(buffer_span(&code)),
                     .output = SPAN_LITERAL("aggregate")};
     struct body_WORKERS workers = {SPAN_LITERAL("default"), ID_SPAN(w->measurement)};
     joint(w, KIND_WORKERS, &workers);
     must(op_write(&b, &op));
-    struct body_OP body = {keep(w, &b)};
+    struct body_OP body = {keep(w, &b), keep(w, &code)};
     w->op = sha256(body.document);
     joint(w, KIND_OP, &body);
 }
@@ -553,8 +554,8 @@ static void request(struct world *w)
     static uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
     struct body_RUN body;
     struct registry *r = world_registry(w, 0);
-    struct verdict v =
-        registry_plan_run(r, &body, inputs, w->compose, 1, w->node[WORLD_REQUESTER].id, w->now_ms);
+    const struct run_wish wish = {w->compose, 1, SPAN_NONE};
+    struct verdict v = registry_plan_run(r, &body, inputs, &wish, w->node[WORLD_REQUESTER].id, w->now_ms);
     ASSERT(v.refusal == REFUSAL_NONE);
     body.parameters = SPAN_LITERAL("");
     const struct record *record =
@@ -590,6 +591,17 @@ struct span world_certificate_bytes(struct world *w, uint64_t term)
 }
 
 /* --- The whole ------------------------------------------------------------------------------------------------------- */
+
+const struct record *world_first(const struct world *w, enum kind kind, uint32_t node, union body *body)
+{
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        const struct record *r = w->record[i];
+        if (r->header.kind != kind || !ID_EQUAL(r->header.author, w->node[node].id)) continue;
+        must(body_decode(body, kind, r->body));
+        return r;
+    }
+    UNREACHABLE();
+}
 
 struct registry *world_registry(struct world *w, uint32_t count)
 {

@@ -84,6 +84,8 @@ struct body_APPROVAL world_approval(struct world *w, uint32_t dataset, uint64_t 
 /* The votes of custodians 0..2 for WORLD_COMPUTE. */
 struct certificate world_certificate(struct world *w, uint64_t term);
 struct span world_certificate_bytes(struct world *w, uint64_t term);
+/* The first record of this kind and author, with its body. */
+const struct record *world_first(const struct world *w, enum kind kind, uint32_t node, union body *body);
 /* The first `count` records (0: all) applied, each of which must be accepted, in a registry of its own memory: registry_arena. */
 struct registry *world_registry(struct world *w, uint32_t count);
 const struct world_blob *world_blob(const struct world *w,

@@ -7,6 +7,7 @@
 #include "crypto/kem.h"
 #include "proto/base/panic.h"
 #include "proto/bundle.h"
+#include "proto/wire/pack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -509,4 +510,26 @@ void world_run_free(struct world_run *r)
     world_arena_free(r->enclave_arena);
     world_arena_free(r->arena);
     free(r);
+}
+
+struct reading world_run_reading(struct world_run *r)
+{
+    const struct world_node *n = &r->world->node[WORLD_REQUESTER];
+    struct hash32 context = output_box_context(r->world->run, n->id);
+    struct node_id reader;
+    struct reading reading;
+    struct span box;
+    union body body;
+    uint8_t *plain;
+    must(body_decode(&body, KIND_RECEIPT, r->result));
+    struct cursor c = cursor_make(body.RECEIPT.output);
+    must(unpack_array_of(&c, 2));
+    must(unpack_fixed(&c, reader.bytes, 32));
+    must(unpack_bin(&c, 65536, &box));
+    ASSERT(ID_EQUAL(reader, n->id) && box.len > KEM_OVERHEAD_BYTES);
+    plain = arena_take(r->arena, box.len, 1);
+    ASSERT(plain != NULL);
+    must(kem_open(plain, &n->kem_secret, box, ID_SPAN(context)));
+    must(reading_open(&reading, span_make(plain, box.len - KEM_OVERHEAD_BYTES)));
+    return reading;
 }

@@ -10,6 +10,7 @@ enum {
     CAP_HEADER_BYTES = 320,
     CAP_MESSAGE_BYTES = (1 << 20) + 4096, /* one link message: a sealed chunk and its frame */
     CAP_DOCUMENT_BYTES = 49152,
+    CAP_CODE_BYTES = 8192, /* of an op: a template */
     CAP_TEXT = 256,
     CAP_NAME = 64,
     CAP_INPUTS = 16, /* input slots of a workflow */

@@ -53,7 +53,9 @@
     F(ID, content, struct content_id)                                                                        \
     F(ID, manifest, struct hash32)                                                                           \
     F(BYTES, policy, 4096)
-#define BODY_OP(F) F(BYTES, document, CAP_DOCUMENT_BYTES)
+#define BODY_OP(F)                                                                                           \
+    F(BYTES, document, CAP_DOCUMENT_BYTES)                                                                   \
+    F(BYTES, code, CAP_CODE_BYTES)
 #define BODY_GRANT(F)                                                                                        \
     F(ID, lower, struct dt)                                                                                  \
     F(ID, higher, struct dt)                                                                                 \

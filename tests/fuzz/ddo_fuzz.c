@@ -1,4 +1,4 @@
-/* ddo/1, policy/1 and op/1: any bytes. What is accepted is canonical, so the writer gives the same bytes again. */
+/* ddo/1, policy/1, op/1 and template/1: any bytes. What is accepted is canonical, so the writer gives the same bytes again. */
 #include "proto/base/panic.h"
 #include "proto/ddo.h"
 #include "proto/op.h"
@@ -37,12 +37,22 @@ static void check_op(struct arena *arena, struct span bytes)
     ASSERT(op_write(&out, op) == OK && span_equal(buffer_span(&out), bytes));
 }
 
+static void check_template(struct arena *arena, struct span bytes)
+{
+    struct step_template *t = NULL;
+    struct buffer out = BUFFER_OF(written);
+    if (template_parse(&t, arena, bytes, NULL) != OK) return;
+    ASSERT(template_write(&out, t) == OK && span_equal(buffer_span(&out), bytes));
+    for (uint32_t i = 0; i < TEMPLATE_PART_COUNT; i++) ASSERT(t->bound[i].least <= t->bound[i].most);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct arena arena = arena_make(memory, sizeof memory);
     check_ddo(&arena, span_make(bytes, len));
     check_policy(&arena, span_make(bytes, len));
     check_op(&arena, span_make(bytes, len));
+    check_template(&arena, span_make(bytes, len));
     memset(memory, 0, arena.used);
     return 0;
 }

@@ -3,7 +3,7 @@
  * This program is its own worker: the host starts it with "enclave-worker". A platform that begins with ee makes it a worker
  * that misbehaves. */
 #include "crypto/evidence.h"
-#include "crypto/kem.h"
+#include "crypto/identity.h"
 #include "crypto/secret.h"
 #include "node/command.h"
 #include "node/duckdb.h"
@@ -248,25 +248,17 @@ static struct body_RECEIPT receipt(void)
     return body;
 }
 
-/* The output as the requester opens it: checked against the commitment, copied to `out`. */
-static size_t open_output(uint8_t out[2048], const struct body_RECEIPT *body, const struct core_receipt *core)
+/* The output as the requester opens it: checked against commitment and signature, copied to `out`. */
+static size_t open_output(uint8_t out[2048], const struct core_receipt *core)
 {
-    const struct world_node *reader = &world->node[WORLD_REQUESTER];
-    struct cursor c = cursor_make(body->output);
-    struct hash32 context = output_box_context(world->run, reader->id), salt;
-    uint8_t id[32], plain[2048 + 32];
-    struct span box;
-    assert_int_equal(unpack_array_of(&c, 2), OK);
-    assert_int_equal(unpack_fixed(&c, id, 32), OK);
-    assert_memory_equal(id, reader->id.bytes, 32);
-    assert_int_equal(unpack_bin(&c, sizeof plain, &box), OK);
-    assert_int_equal(kem_open(plain, &reader->kem_secret, box, ID_SPAN(context)), OK);
-    size_t len = box.len - KEM_OVERHEAD_BYTES - 32;
-    memcpy(salt.bytes, plain, 32);
-    struct hash32 commitment = enclave_commitment(salt, span_make(plain + 32, len));
+    struct reading reading = world_run_reading(node.run);
+    struct hash32 commitment = enclave_commitment(reading.salt, reading.output),
+                  response = response_hash(world->run, reading.output);
     assert_memory_equal(commitment.bytes, core->commitment.bytes, 32);
-    memcpy(out, plain + 32, len);
-    return len;
+    assert_int_equal(identity_verify(core->enclave, response, &reading.signature), OK);
+    assert_in_range(reading.output.len, 1, 2048);
+    memcpy(out, reading.output.data, reading.output.len);
+    return reading.output.len;
 }
 
 static void check_evidence(const struct body_RECEIPT *body, const struct core_receipt *core)
@@ -293,7 +285,7 @@ static size_t settle(uint8_t output[2048], uint64_t term)
     struct body_RECEIPT body = receipt();
     assert_int_equal(core_receipt_decode(&core, body.core), OK);
     check_evidence(&body, &core);
-    size_t len = open_output(output, &body, &core);
+    size_t len = open_output(output, &core);
     world_run_free(node.run);
     node.run = NULL;
     return len;

@@ -247,17 +247,18 @@ static void test_members(void **state)
 
 static enum refusal add_op(uint32_t round)
 {
-    static uint8_t bytes[1024];
+    static uint8_t bytes[1024], code_bytes[1024];
     char name[16];
-    struct buffer out = BUFFER_OF(bytes);
+    struct buffer out = BUFFER_OF(bytes), code = BUFFER_OF(code_bytes);
     snprintf(name, sizeof name, "op-%u", round);
+    assert_int_equal(template_shipped_write(&code, template_shipped_at(0)), OK);
     struct op op = {.name = span_text(name),
                     .description = SPAN_LITERAL(""),
                     .runtime = RUNTIME_SELECT,
-                    .code = {{1}},
+                    .code = sha256(buffer_span(&code)),
                     .output = SPAN_LITERAL("aggregate")};
     assert_int_equal(op_write(&out, &op), OK);
-    struct body_OP b = {buffer_span(&out)};
+    struct body_OP b = {buffer_span(&out), buffer_span(&code)};
     return apply(round % WORLD_CUSTODIANS, KIND_OP, &b);
 }
 

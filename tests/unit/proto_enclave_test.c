@@ -75,21 +75,32 @@ static uint32_t statements(struct span packed, struct record *out)
     return count;
 }
 
-static void check_output(struct span packed)
+static void check_output(struct node_id signer)
 {
-    uint8_t plain[2048], reader[32];
-    struct span box;
-    struct cursor c = cursor_make(packed);
-    const struct world_node *n = &world->node[WORLD_REQUESTER];
-    struct hash32 context = output_box_context(world->run, n->id);
-    assert_int_equal(unpack_array_of(&c, 2), OK);
-    assert_int_equal(unpack_fixed(&c, reader, 32), OK);
-    assert_memory_equal(reader, n->id.bytes, 32);
-    assert_int_equal(unpack_bin(&c, sizeof plain, &box), OK);
-    assert_int_equal(kem_open(plain, &n->kem_secret, box, ID_SPAN(context)), OK);
-    assert_int_equal(box.len, KEM_OVERHEAD_BYTES + 32 + run->output.len);
-    assert_memory_equal(plain, run->salt.bytes, 32);
-    assert_memory_equal(plain + 32, run->output.data, run->output.len);
+    struct reading reading = world_run_reading(run), cut;
+    struct hash32 hash = response_hash(world->run, run->output);
+    uint8_t head[READING_HEAD_BYTES] = {0};
+    assert_memory_equal(reading.salt.bytes, run->salt.bytes, 32);
+    assert_true(span_equal(reading.output, run->output));
+    assert_int_equal(identity_verify(signer, hash, &reading.signature), OK);
+    assert_int_equal(reading_open(&cut, SPAN_OF(head)), ERR_TRUNCATED);
+}
+
+/* "sha256(request):sha256(response)": the request is the run record's header, whose hash is the run's id. */
+static void test_response_text(void **state)
+{
+    (void)state;
+    char text[RESPONSE_TEXT_CHARS + 1], hex[65];
+    struct hash32 response = sha256(SPAN_LITERAL("abc"));
+    union body body;
+    struct hash32 header = sha256(world_first(world, KIND_RUN, WORLD_REQUESTER, &body)->header_bytes);
+    response_text(text, world->run, SPAN_LITERAL("abc"));
+    assert_int_equal(strlen(text), RESPONSE_TEXT_CHARS);
+    hex_encode(hex, header.bytes, 32);
+    assert_memory_equal(text, hex, 64);
+    assert_int_equal(text[64], ':');
+    hex_encode(hex, response.bytes, 32);
+    assert_memory_equal(text + 65, hex, 64);
 }
 
 static void test_whole_run(void **state)
@@ -112,12 +123,12 @@ static void test_whole_run(void **state)
     assert_int_equal(core.release_count, 3);
     /* What enclave_start.c reckons a statement to take, so that a receipt too large for a record is found out at the start. */
     assert_true(r.releases.len <= 3 * (480 + 2 * HEAD_BYTES) && r.commits.len <= 3 * (380 + 2 * HEAD_BYTES));
-    assert_true(r.output.len <= 128 + run->output.len && r.core.len + r.ending.len + r.evidence.len <= 4096);
+    assert_true(r.output.len <= 192 + run->output.len && r.core.len + r.ending.len + r.evidence.len <= 4096);
     for (uint32_t i = 0; i < 3; i++) assert_memory_equal(core.release[i].bytes, release[i].id.bytes, 32);
     assert_int_equal(statements(r.commits, commit), 3);
     assert_int_equal(record_unpack(&ending, r.ending), OK);
     assert_int_equal(ending.header.kind, KIND_ENDING);
-    check_output(r.output);
+    check_output(core.enclave);
     assert_int_equal(run->wants, 2 + 2 + 3); /* manifests, leaf lists, chunks */
 }
 
@@ -412,6 +423,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_whole_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_response_text, setup, teardown),
         cmocka_unit_test_setup_teardown(test_failover_repeats_the_commitment, setup, teardown),
         cmocka_unit_test_setup_teardown(test_repeats_until_answered, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_silent, setup, teardown),

@@ -59,6 +59,36 @@ static void test_round_trip(void **state)
     assert_true(span_equal_text(buffer_span(&out), sample_op));
 }
 
+/* An op comes with the code its document names, and a select op's code for aggregates is a template. */
+static void test_code(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1024];
+    struct buffer out = BUFFER_OF(bytes);
+    struct json_fault fault = {0};
+    struct op *op = NULL;
+    struct arena *arena = sample_arena();
+    struct op document = {.name = SPAN_LITERAL("t"),
+                          .description = SPAN_LITERAL(""),
+                          .code = sha256(span_text(sample_template)),
+                          .output = SPAN_LITERAL("aggregate")};
+    assert_int_equal(op_write(&out, &document), OK);
+    assert_int_equal(op_open(&op, arena, buffer_span(&out), span_text(sample_template), NULL), OK);
+    assert_non_null(op->step);
+    assert_true(span_equal_text(op->step->name, "table"));
+    assert_int_equal(op_open(&op, arena, buffer_span(&out), SPAN_LITERAL("{}"), &fault), ERR_HASH);
+    assert_string_equal(fault.path, "code");
+    document.code = sha256(SPAN_LITERAL("{}"));
+    out.len = 0;
+    assert_int_equal(op_write(&out, &document), OK);
+    assert_int_equal(op_open(&op, arena, buffer_span(&out), SPAN_LITERAL("{}"), &fault), ERR_MISSING_FIELD);
+    document.output = SPAN_LITERAL("rows"); /* no template: this release has nothing that runs it */
+    out.len = 0;
+    assert_int_equal(op_write(&out, &document), OK);
+    assert_int_equal(op_open(&op, arena, buffer_span(&out), SPAN_LITERAL("{}"), &fault), OK);
+    assert_null(op->step);
+}
+
 static void test_starved(void **state)
 {
     (void)state;
@@ -68,10 +98,8 @@ static void test_starved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_starved),
+        cmocka_unit_test(test_fields), cmocka_unit_test(test_refusals), cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_code),   cmocka_unit_test(test_starved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -44,7 +44,9 @@ static int setup(void **state)
     assert_int_equal(body_decode(&body, KIND_RECEIPT, run->result), OK);
     struct buffer b = BUFFER_OF(bundle), t = BUFFER_OF(text);
     assert_int_equal(bundle_collect(&b, world_registry(world, 0), world->run), OK);
-    parts = (struct receipt_parts){world->consortium, buffer_span(&b), body.RECEIPT, run->output, run->salt};
+    struct reading reading = world_run_reading(run);
+    parts = (struct receipt_parts){world->consortium, buffer_span(&b), body.RECEIPT,
+                                   reading.output,    reading.salt,    reading.signature};
     assert_int_equal(receipt_write(&t, &parts), OK);
     receipt = buffer_span(&t);
     assert_int_equal(receipt_replay(&good, world_arena(world), &parts, world->consortium), OK);
@@ -245,10 +247,10 @@ static void test_any_byte_of_the_parts(void **state)
     bend_part(&p, &p.body.commits, "commits");
     bend_part(&p, &p.body.ending, "ending");
     bend_part(&p, &p.output, "output");
-    uint8_t *const fixed[] = {p.consortium.bytes, p.salt.bytes, p.body.run.bytes,
-                              p.body.core_signature.bytes};
-    static const size_t len[] = {32, 32, 32, 64};
-    for (size_t i = 0; i < 4; i++) {
+    uint8_t *const fixed[] = {p.consortium.bytes, p.salt.bytes, p.body.run.bytes, p.body.core_signature.bytes,
+                              p.response.bytes};
+    static const size_t len[] = {32, 32, 32, 64, 64};
+    for (size_t i = 0; i < 5; i++) {
         for (size_t at = 0; at < len[i]; at++) {
             fixed[i][at] ^= 1;
             assert_int_not_equal(verify_parts(&p, world->consortium), RECEIPT_LINK_COUNT);
@@ -418,6 +420,12 @@ static void test_output(void **state)
     breaks(p, LINK_OUTPUT);
     p = parts;
     p.salt.bytes[31] ^= 1;
+    breaks(p, LINK_OUTPUT);
+    p = parts;
+    p.response.bytes[0] ^= 1;
+    breaks(p, LINK_OUTPUT);
+    p = parts;
+    p.response = parts.body.core_signature; /* the same key, for another purpose */
     breaks(p, LINK_OUTPUT);
     p = parts;
     p.output = SPAN_NONE; /* who may not read it can verify all the rest */
@@ -591,6 +599,8 @@ static void test_documents_refused(void **state)
         {"\"evidence\":\"0001", "\"evidence\":\"001"},
         {"\"evidence\":\"0001", "\"evidence\":\"000G"},
         {"\"salt\":", "\"sal\":"},
+        {"\"response\":", "\"respons\":"},
+        {"\"response\":\"", "\"response\":\"00"},
         {"\"bundle\":[\"", "\"bundle\":[1,\""},
         {"\"bundle\":[\"", "\"bundle\":[\"0"},
         {"\"core\":", "\"core\": "},

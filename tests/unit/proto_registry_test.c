@@ -224,6 +224,10 @@ static void op_of_rows(struct scene *s)
 {
     s->op->output = SPAN_LITERAL("rows");
 }
+static void op_of_means(struct scene *s)
+{
+    scene_template(s, "mean");
+}
 
 static void op_of_sql(struct scene *s)
 {
@@ -283,6 +287,7 @@ static const struct change run_changes[] = {
     {"s-1 endorsements", REFUSAL_NOT_ENDORSED, two_endorsers, NULL, NULL},
     {"the op is not registered", REFUSAL_OP, no_op, NULL, NULL},
     {"the op emits rows", REFUSAL_OUTPUT_TYPE, op_of_rows, NULL, NULL},
+    {"the op's template wants a sum and a mean", REFUSAL_TEMPLATE, op_of_means, NULL, NULL},
     {"the op has another runtime", REFUSAL_OUTPUT_TYPE, op_of_sql, NULL, NULL},
     {"no inputs", REFUSAL_INPUTS, NULL, no_inputs, NULL},
     {"an input the workflow does not name", REFUSAL_INPUTS, NULL, unnamed_input, NULL},
@@ -351,6 +356,7 @@ static void test_run_refusals_are_complete(void **state)
                                        REFUSAL_NOT_ENDORSED,
                                        REFUSAL_OP,
                                        REFUSAL_OUTPUT_TYPE,
+                                       REFUSAL_TEMPLATE,
                                        REFUSAL_INPUTS,
                                        REFUSAL_OWNERS,
                                        REFUSAL_FROZEN,
@@ -379,11 +385,48 @@ static void test_run_refusals_are_complete(void **state)
 
 /* --- Plans ------------------------------------------------------------------------------------------------------------------- */
 
-static struct verdict plan(struct scene *s, uint64_t slot, struct body_RUN *out)
+static struct verdict plan_of(struct scene *s, uint64_t slot, struct span datasets, struct body_RUN *out)
 {
     static uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
-    return registry_plan_run(s->registry, out, inputs, s->workflow->hash, slot, world->node[s->requester].id,
-                             s->now_ms);
+    const struct run_wish wish = {s->workflow->hash, slot, datasets};
+    return registry_plan_run(s->registry, out, inputs, &wish, world->node[s->requester].id, s->now_ms);
+}
+
+static struct verdict plan(struct scene *s, uint64_t slot, struct body_RUN *out)
+{
+    return plan_of(s, slot, SPAN_NONE, out);
+}
+
+/* A run may use some of the inputs: their owners alone are asked, and there must be k of them. */
+static void test_plan_of_some(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new(world);
+    struct body_RUN run;
+    uint8_t both[64], twice[64], unknown[32];
+    s->left_out = SCENE_RUN;
+    s->workflow->owners_min = 1;
+    s->approval[0].slot_first = s->approval[0].slot_last = 5; /* and of owner 1, slots from 1 on */
+    scene_build(s);
+    const struct dt first = s->workflow->input[0].dt, second = s->workflow->input[1].dt;
+    memcpy(both, second.bytes, 32); /* any order */
+    memcpy(both + 32, first.bytes, 32);
+    memcpy(twice, second.bytes, 32);
+    memcpy(twice + 32, second.bytes, 32);
+    memset(unknown, 7, sizeof unknown);
+    REFUSED(plan_of(s, 0, SPAN_OF(unknown), &run), REFUSAL_INPUTS);
+    REFUSED(plan_of(s, 0, SPAN_OF(twice), &run), REFUSAL_INPUTS);
+    REFUSED(plan_of(s, 5, SPAN_OF(both), &run), REFUSAL_SLOT_RANGE);
+    struct verdict v = plan_of(s, 0, ID_SPAN(second), &run);
+    if (registry_charter(s->registry)->k > 1) {
+        REFUSED(v, REFUSAL_OWNERS);
+    } else {
+        ACCEPTED(v);
+    }
+    assert_int_equal(run_input_count(&run), 1);
+    assert_memory_equal(run_input_at(&run, 0).dt.bytes, second.bytes, 32);
+    assert_int_equal(run.slot, 1);
+    scene_free(s);
 }
 
 static void test_plan(void **state)
@@ -996,7 +1039,7 @@ static void test_joint_by_kind_and_body(void **state)
     struct scene *s = scene_new(world);
     s->endorsers = 0;
     scene_build(s);
-    struct body_OP op = {ID_SPAN(s->job_record->id)};
+    struct body_OP op = {ID_SPAN(s->job_record->id), SPAN_NONE};
     struct body_ENDORSEMENT endorsement = {s->job_record->id};
     REFUSED(scene_apply(s, 3, KIND_OP, &op, 0), REFUSAL_MALFORMED);
     for (uint32_t i = 0; i < 3; i++) ACCEPTED(scene_apply(s, i, KIND_ENDORSEMENT, &endorsement, 0));
@@ -1444,6 +1487,10 @@ static void defect_02_op_is_its_code(void **state)
     assert_false(ID_EQUAL(before, after));
     assert_non_null(registry_op(s->registry, before));
     assert_null(registry_op(s->registry, after));
+    struct body_OP op = {buffer_span(&out),
+                         s->op->code_bytes}; /* a document that names other code than comes with it */
+    REFUSED(scene_apply(s, 0, KIND_OP, &op, 0), REFUSAL_MALFORMED);
+    assert_true(span_equal(registry_op(s->registry, before)->code_bytes, s->op->code_bytes));
     scene_free(s);
 }
 
@@ -1668,7 +1715,7 @@ static void defect_14_documents_are_their_bytes(void **state)
     struct hash32 name = s->op->hash;
     s->op->description = SPAN_LITERAL("co unts");
     assert_int_equal(op_write(&out, s->op), OK);
-    struct body_OP op = {buffer_span(&out)};
+    struct body_OP op = {buffer_span(&out), s->op->code_bytes};
     for (uint32_t i = 0; i < 4; i++) ACCEPTED(scene_apply(s, i, KIND_OP, &op, 0));
     assert_false(span_equal_text(registry_op(s->registry, name)->description, "co unts"));
     struct hash32 other = sha256(op.document);
@@ -1705,6 +1752,7 @@ static void add(const char *name, CMUnitTestFunction function, const void *argum
 static void add_rules(void)
 {
     ADD(test_plan);
+    ADD(test_plan_of_some);
     ADD(test_plan_takes_a_slot_all_allot);
     ADD(test_plan_refusals);
     ADD(test_plan_slot_spent);

@@ -185,6 +185,10 @@ static void op_of_rows(struct scene *s)
 {
     s->op->output = SPAN_LITERAL("rows");
 }
+static void op_of_means(struct scene *s)
+{
+    scene_template(s, "mean");
+}
 static void no_custodian(struct asking *a)
 {
     a->self = world->node[WORLD_COMPUTE].id;
@@ -304,6 +308,7 @@ static const struct change common[] = {
     {"s-1 endorsements", REFUSAL_NOT_ENDORSED, two_endorsers, NULL},
     {"the op is not registered", REFUSAL_OP, no_op, NULL},
     {"the op emits rows", REFUSAL_OUTPUT_TYPE, op_of_rows, NULL},
+    {"the op's template wants a sum and a mean", REFUSAL_TEMPLATE, op_of_means, NULL},
     {"an input twice", REFUSAL_INPUTS, NULL, run_of_one_input_twice},
     {"k-1 owners", REFUSAL_OWNERS, NULL, run_of_one_owner},
     {"an owner equivocated", REFUSAL_FROZEN, NULL, owner_frozen},
@@ -565,6 +570,7 @@ static const enum refusal common_refusals[] = {REFUSAL_CONSORTIUM_FORMING,
                                                REFUSAL_NOT_ENDORSED,
                                                REFUSAL_OP,
                                                REFUSAL_OUTPUT_TYPE,
+                                               REFUSAL_TEMPLATE,
                                                REFUSAL_INPUTS,
                                                REFUSAL_OWNERS,
                                                REFUSAL_GAP,
