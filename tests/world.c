@@ -364,10 +364,10 @@ static struct span workflow_bytes(struct world *w)
                           .owners_min = 2,
                           .accept_simulated = true,
                           .requester_count = 1,
-                          .reader_count = 1,
+                          .reader_count = 2, /* one of them asks for the run itself, and reads it once */
                           .jurisdiction_count = 1,
                           .requester = {w->node[WORLD_REQUESTER].id},
-                          .reader = {w->node[WORLD_REQUESTER].id},
+                          .reader = {w->node[WORLD_REQUESTER].id, w->node[WORLD_ALGORITHM].id},
                           .jurisdiction = {SPAN_LITERAL("EU")}};
     for (uint32_t i = 0; i < WORLD_DATASETS; i++)
         f.input[i] = (struct workflow_input){i == 0 ? SPAN_LITERAL("budapest") : SPAN_LITERAL("cleveland"),

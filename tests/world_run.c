@@ -512,24 +512,28 @@ void world_run_free(struct world_run *r)
     free(r);
 }
 
-struct reading world_run_reading(struct world_run *r)
+struct reading world_run_reading(struct world_run *r, uint32_t reader)
 {
-    const struct world_node *n = &r->world->node[WORLD_REQUESTER];
+    const struct world_node *n = &r->world->node[reader];
     struct hash32 context = output_box_context(r->world->run, n->id);
-    struct node_id reader;
     struct reading reading;
-    struct span box;
     union body body;
-    uint8_t *plain;
+    uint32_t count;
     must(body_decode(&body, KIND_RECEIPT, r->result));
     struct cursor c = cursor_make(body.RECEIPT.output);
-    must(unpack_array_of(&c, 2));
-    must(unpack_fixed(&c, reader.bytes, 32));
-    must(unpack_bin(&c, 65536, &box));
-    ASSERT(ID_EQUAL(reader, n->id) && box.len > KEM_OVERHEAD_BYTES);
-    plain = arena_take(r->arena, box.len, 1);
-    ASSERT(plain != NULL);
-    must(kem_open(plain, &n->kem_secret, box, ID_SPAN(context)));
-    must(reading_open(&reading, span_make(plain, box.len - KEM_OVERHEAD_BYTES)));
-    return reading;
+    must(unpack_array(&c, 2 * WORLD_NODES, &count));
+    for (uint32_t i = 0; i + 1 < count; i += 2) {
+        struct node_id to;
+        struct span box;
+        must(unpack_fixed(&c, to.bytes, 32));
+        must(unpack_bin(&c, 65536, &box));
+        if (!ID_EQUAL(to, n->id)) continue;
+        ASSERT(box.len > KEM_OVERHEAD_BYTES);
+        uint8_t *plain = arena_take(r->arena, box.len, 1);
+        ASSERT(plain != NULL);
+        must(kem_open(plain, &n->kem_secret, box, ID_SPAN(context)));
+        must(reading_open(&reading, span_make(plain, box.len - KEM_OVERHEAD_BYTES)));
+        return reading;
+    }
+    UNREACHABLE();
 }

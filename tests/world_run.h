@@ -69,7 +69,7 @@ void world_run_frame(struct world_run *r, struct span frame);
  * has no part in it. */
 void world_run_take(struct world_run *r, struct span frame);
 bool world_run_next(struct world_run *r, struct span *frame);
-/* What the requester reads in the result. */
-struct reading world_run_reading(struct world_run *r);
+/* What this node of the world, the requester or another reader, opens in the result. */
+struct reading world_run_reading(struct world_run *r, uint32_t reader);
 
 #endif

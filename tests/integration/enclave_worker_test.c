@@ -251,7 +251,7 @@ static struct body_RECEIPT receipt(void)
 /* The output as the requester opens it: checked against commitment and signature, copied to `out`. */
 static size_t open_output(uint8_t out[2048], const struct core_receipt *core)
 {
-    struct reading reading = world_run_reading(node.run);
+    struct reading reading = world_run_reading(node.run, WORLD_REQUESTER);
     struct hash32 commitment = enclave_commitment(reading.salt, reading.output),
                   response = response_hash(world->run, reading.output);
     assert_memory_equal(commitment.bytes, core->commitment.bytes, 32);

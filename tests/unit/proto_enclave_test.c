@@ -75,15 +75,22 @@ static uint32_t statements(struct span packed, struct record *out)
     return count;
 }
 
-static void check_output(struct node_id signer)
+/* The requester and the other reader of the recipe open the same, each its own box, and nobody else has one. */
+static void check_output(struct span packed, struct node_id signer)
 {
-    struct reading reading = world_run_reading(run), cut;
+    static const uint32_t readers[] = {WORLD_REQUESTER, WORLD_ALGORITHM};
     struct hash32 hash = response_hash(world->run, run->output);
     uint8_t head[READING_HEAD_BYTES] = {0};
-    assert_memory_equal(reading.salt.bytes, run->salt.bytes, 32);
-    assert_true(span_equal(reading.output, run->output));
-    assert_int_equal(identity_verify(signer, hash, &reading.signature), OK);
-    assert_int_equal(reading_open(&cut, SPAN_OF(head)), ERR_TRUNCATED);
+    struct reading reading;
+    struct cursor c = cursor_make(packed);
+    assert_int_equal(unpack_array_of(&c, 2 * 2), OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        reading = world_run_reading(run, readers[i]);
+        assert_memory_equal(reading.salt.bytes, run->salt.bytes, 32);
+        assert_true(span_equal(reading.output, run->output));
+        assert_int_equal(identity_verify(signer, hash, &reading.signature), OK);
+    }
+    assert_int_equal(reading_open(&reading, SPAN_OF(head)), ERR_TRUNCATED);
 }
 
 /* "sha256(request):sha256(response)": the request is the run record's header, whose hash is the run's id. */
@@ -123,12 +130,13 @@ static void test_whole_run(void **state)
     assert_int_equal(core.release_count, 3);
     /* What enclave_start.c reckons a statement to take, so that a receipt too large for a record is found out at the start. */
     assert_true(r.releases.len <= 3 * (480 + 2 * HEAD_BYTES) && r.commits.len <= 3 * (380 + 2 * HEAD_BYTES));
-    assert_true(r.output.len <= 192 + run->output.len && r.core.len + r.ending.len + r.evidence.len <= 4096);
+    assert_true(r.output.len <= 2 * (192 + run->output.len) &&
+                r.core.len + r.ending.len + r.evidence.len <= 4096);
     for (uint32_t i = 0; i < 3; i++) assert_memory_equal(core.release[i].bytes, release[i].id.bytes, 32);
     assert_int_equal(statements(r.commits, commit), 3);
     assert_int_equal(record_unpack(&ending, r.ending), OK);
     assert_int_equal(ending.header.kind, KIND_ENDING);
-    check_output(core.enclave);
+    check_output(r.output, core.enclave);
     assert_int_equal(run->wants, 2 + 2 + 3); /* manifests, leaf lists, chunks */
 }
 

@@ -44,7 +44,7 @@ static int setup(void **state)
     assert_int_equal(body_decode(&body, KIND_RECEIPT, run->result), OK);
     struct buffer b = BUFFER_OF(bundle), t = BUFFER_OF(text);
     assert_int_equal(bundle_collect(&b, world_registry(world, 0), world->run), OK);
-    struct reading reading = world_run_reading(run);
+    struct reading reading = world_run_reading(run, WORLD_REQUESTER);
     parts = (struct receipt_parts){world->consortium, buffer_span(&b), body.RECEIPT,
                                    reading.output,    reading.salt,    reading.signature};
     assert_int_equal(receipt_write(&t, &parts), OK);

@@ -193,6 +193,7 @@ static void wrong_schema(struct scene *s)
 static void other_reader(struct scene *s)
 {
     s->workflow->reader[0] = world->node[WORLD_ALGORITHM].id;
+    s->workflow->reader_count = 1;
 }
 
 static void requester_removed(struct scene *s)
