@@ -185,8 +185,8 @@ static enum err end_record(struct csv *c, bool returned)
 
 static enum err put(struct csv *c, uint8_t byte)
 {
-    if (c->len + 1 >= CSV_FIELD_BYTES_MAX) {
-        c->wrong = "a field shorter than 65535 bytes";
+    if (c->len == CSV_FIELD_BYTES_MAX) {
+        c->wrong = "a field of at most 4096 bytes";
         return ERR_TOO_LARGE;
     }
     c->field[c->len++] = byte;

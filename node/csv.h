@@ -14,7 +14,7 @@
 #include "node/meta.h"
 #include "proto/ddo.h"
 
-enum { CSV_FIELD_BYTES_MAX = 65536 };
+enum { CSV_FIELD_BYTES_MAX = 4096 }; /* as tables.h has it for texts */
 
 enum csv_state { CSV_FIELD_START, CSV_PLAIN, CSV_QUOTED, CSV_QUOTE_SEEN, CSV_RETURN_SEEN };
 
@@ -26,10 +26,10 @@ struct csv {
     uint64_t record; /* records finished, the header included */
     uint32_t column; /* of the field being read */
     size_t len;
-    bool returns;      /* lines end in CRLF, as the first did */
-    bool quoted;       /* the field being read had quotes */
-    const char *wrong; /* what was wrong, NULL while nothing is */
-    uint8_t field[CSV_FIELD_BYTES_MAX];
+    bool returns;                           /* lines end in CRLF, as the first did */
+    bool quoted;                            /* the field being read had quotes */
+    const char *wrong;                      /* what was wrong, NULL while nothing is */
+    uint8_t field[CSV_FIELD_BYTES_MAX + 1]; /* and a zero */
 };
 
 void csv_begin(struct csv *c, const struct schema *schema, const struct meta *meta);

@@ -19,6 +19,7 @@ struct print {
     size_t why_len;
     uint32_t node_count;
     uint32_t depth;
+    uint32_t column_ref_count, copied_count; /* printed so far; of those, copied by text functions */
 };
 
 /* --- Names and text ------------------------------------------------------------------------------------ */
@@ -162,6 +163,7 @@ static enum err print_column(struct print *p, const struct sql_node *node)
         return REFUSE(p, "found the name '%.*s'; allowed: columns of the dataset's schema", show(last),
                       last.data);
     }
+    p->column_ref_count++;
     buffer_put_text(&p->out, "\"input\".");
     select_put_identifier(&p->out, p->schema->column[column].name);
     return OK;
@@ -394,8 +396,8 @@ static enum err print_operator(struct print *p, const struct sql_node *node)
                   type);
 }
 
-/* Functions whose result is a function of their arguments alone, the same on every machine, and no larger
- * than they are: so no pow, ln or sqrt of the C library, no repeat or replace, no error(). */
+/* Functions whose result is a function of their arguments alone, the same on every machine, no larger than they are
+ * together, in time linear in them: so no pow, ln or sqrt of the C library, no repeat or replace, no error(). */
 static const struct function {
     const char *name;
     uint32_t least, most;
@@ -411,9 +413,12 @@ static const struct function {
 };
 
 static const struct function infixes[] = {
-    {"+", 1, 2},  {"-", 1, 2},  {"*", 2, 2},   {"/", 2, 2},   {"//", 2, 2},   {"%", 2, 2},
-    {"||", 2, 2}, {"~~", 2, 2}, {"!~~", 2, 2}, {"~~*", 2, 2}, {"!~~*", 2, 2},
+    {"+", 1, 2}, {"-", 1, 2}, {"*", 2, 2}, {"/", 2, 2}, {"//", 2, 2}, {"%", 2, 2}, {"||", 2, 2},
 };
+
+/* Those that make new text: each copies what it reads, on every row, and the copies live side by side. */
+static const char *const copying[] = {"lower", "upper", "lcase",     "ucase",  "trim", "ltrim", "rtrim",
+                                      "left",  "right", "substring", "substr", "||",   "concat"};
 
 static const char *const date_parts[] = {"year", "quarter", "month", "day", "dow", "doy"};
 
@@ -462,6 +467,29 @@ static const struct function *function_find(const struct function *table, size_t
     return NULL;
 }
 
+/* x LIKE pattern, as what it means: DuckDB's matcher of general patterns takes time exponential in them, and so would tell
+ * how long a row kept it busy. */
+static enum err print_like(struct print *p, const struct sql_node *children, bool negated)
+{
+    const struct sql_node *pattern = sql_item(children, 1);
+    const struct sql_node *value = sql_member(sql_member(pattern, "value"), "value");
+    struct span text = sql_kind(value) == SQL_TEXT ? sql_text(value) : SPAN_NONE;
+    bool constant = strcmp(sql_word(pattern, "class"), "CONSTANT") == 0 && sql_kind(value) == SQL_TEXT;
+    bool before = text.len > 0 && text.data[0] == '%';
+    if (before) text = span_make(text.data + 1, text.len - 1);
+    bool after = text.len > 0 && text.data[text.len - 1] == '%';
+    if (after) text.len--;
+    if (!constant || (text.len > 0 && (memchr(text.data, '%', text.len) || memchr(text.data, '_', text.len))))
+        return REFUSE(p, "found LIKE with another pattern; allowed: constant text, with %% at its ends only");
+    buffer_put_text(&p->out, negated ? "(NOT " : "(");
+    if (before || after) buffer_put_text(&p->out, !after ? "suffix(" : before ? "contains(" : "prefix(");
+    TRY(print_expression(p, sql_item(children, 0)));
+    buffer_put_text(&p->out, before || after ? ", " : " = ");
+    select_put_literal(&p->out, text);
+    buffer_put_text(&p->out, before || after ? "))" : ")");
+    return OK;
+}
+
 static enum err print_infix(struct print *p, const struct function *infix, const struct sql_node *children)
 {
     buffer_put_text(&p->out, "(");
@@ -476,14 +504,22 @@ static enum err print_infix(struct print *p, const struct function *infix, const
     return OK;
 }
 
-static enum err print_function(struct print *p, const struct sql_node *node)
+static bool copies_text(const char *function)
 {
-    TRY(function_plain(p, node));
+    for (size_t i = 0; i < sizeof copying / sizeof *copying; i++)
+        if (strcasecmp(function, copying[i]) == 0) return true;
+    return false;
+}
+
+static enum err print_known_function(struct print *p, const struct sql_node *node)
+{
     const char *name = sql_word(node, "function_name");
     const struct sql_node *children = sql_member(node, "children");
     size_t count = sql_count(children);
     if (strcasecmp(name, "date_part") == 0 || strcasecmp(name, "datepart") == 0)
         return print_date_part(p, children);
+    if (count == 2 && strcmp(name, "~~") == 0) return print_like(p, children, false);
+    if (count == 2 && strcmp(name, "!~~") == 0) return print_like(p, children, true);
     const struct function *infix = function_find(infixes, sizeof infixes / sizeof *infixes, name, count);
     if (infix != NULL) return print_infix(p, infix, children);
     const struct function *function =
@@ -491,7 +527,8 @@ static enum err print_function(struct print *p, const struct sql_node *node)
     if (function == NULL)
         return REFUSE(
             p,
-            "found the function %.60s with %zu arguments; allowed: + - * / // %% || LIKE abs floor ceil "
+            "found the function %.60s with %zu arguments; allowed: + - * / // %% || LIKE (not ILIKE) abs "
+            "floor ceil "
             "round "
             "trunc sign least greatest nullif isnan isinf isfinite lower upper trim ltrim rtrim length "
             "substring left right concat contains prefix suffix starts_with ends_with year quarter month day "
@@ -502,6 +539,18 @@ static enum err print_function(struct print *p, const struct sql_node *node)
     TRY(print_list(p, children, ", "));
     buffer_put_text(&p->out, ")");
     return OK;
+}
+
+/* What a function copies is no more than the columns below it: each counts once per function above it. */
+static enum err print_function(struct print *p, const struct sql_node *node)
+{
+    const uint32_t before = p->column_ref_count;
+    TRY(function_plain(p, node));
+    TRY(print_known_function(p, node));
+    if (copies_text(sql_word(node, "function_name"))) p->copied_count += p->column_ref_count - before;
+    if (p->copied_count <= SELECT_TEXT_COPIES_MAX) return OK;
+    return REFUSE(p, "found text functions that copy columns more than %d times a row; allowed: fewer",
+                  SELECT_TEXT_COPIES_MAX);
 }
 
 static enum err print_class(struct print *p, const struct sql_node *node)
@@ -632,9 +681,10 @@ static enum err keep(char **out, struct buffer *text)
 static enum err print_condition(struct print *p, const struct sql_node *where)
 {
     if (is_empty(where)) return OK;
-    buffer_put_text(&p->out, "WHERE TRY(");
+    buffer_put_text(&p->out,
+                    "WHERE TRY(TRY_CAST("); /* DuckDB's own cast of a condition that is no boolean fails */
     TRY(print_expression(p, where));
-    buffer_put_text(&p->out, ")");
+    buffer_put_text(&p->out, " AS BOOLEAN))");
     return OK;
 }
 

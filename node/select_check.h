@@ -7,8 +7,11 @@
  * node with a member that is not known here is refused, so a new release cannot add meaning unnoticed.
  * - What runs is not the text that came in. The tree is printed again by us: columns qualified by "input" (so
  * that no alias or built-in name like current_date can stand for one), every CAST as TRY_CAST, every output
- * and the condition inside TRY(...). An expression that fails on a row is NULL on that row; it never fails
- * the query, which would tell one bit about that row.
+ * and the condition, cast to BOOLEAN, inside TRY(...). An expression that fails on a row is NULL on that row; it
+ * never fails the query, which would tell one bit about that row.
+ * - Nothing a row holds can make a query much slower or larger than another row does, for that would tell as much: LIKE
+ * only with constant patterns that are prefixes, suffixes or parts; text functions copy at most SELECT_TEXT_COPIES_MAX
+ * columns a row, and a text has at most TABLES_TEXT_BYTES_MAX bytes (tables.h).
  * - Output columns have distinct names (ASCII case aside). `source` tells which input column an output is
  * when it is nothing but that column: a unit column must be one, or the SELECT could split a person into many
  * units.
@@ -28,6 +31,7 @@ enum {
     SELECT_DEPTH_MAX = 40,
     SELECT_NODE_COUNT_MAX = 4096,
     SELECT_NAME_MAX = 128,
+    SELECT_TEXT_COPIES_MAX = 32,
 };
 
 struct select_column {

@@ -148,7 +148,13 @@ enum err tables_lock(struct tables *t, char *why, size_t why_len)
     return err;
 }
 
-static enum err read_count(struct tables *t, const char *sql, uint64_t *row_count, char *why, size_t why_len)
+static uint64_t first_of(const struct duckdb *api, duckdb_chunk chunk, uint64_t column)
+{
+    return (uint64_t) * (const int64_t *)api->vector_get_data(api->data_chunk_get_vector(chunk, column));
+}
+
+/* The number of rows and the bytes of the longest text, its first two columns. */
+static enum err read_counts(struct tables *t, const char *sql, uint64_t counts[2], char *why, size_t why_len)
 {
     const struct duckdb *api = t->session.api;
     struct duckdb_result result = {0};
@@ -156,8 +162,8 @@ static enum err read_count(struct tables *t, const char *sql, uint64_t *row_coun
     if (api->query(t->session.connection, sql, &result) == DUCKDB_SUCCESS) {
         duckdb_chunk chunk = api->fetch_chunk(result);
         if (chunk != NULL && api->data_chunk_get_size(chunk) == 1) {
-            *row_count =
-                (uint64_t) * (const int64_t *)api->vector_get_data(api->data_chunk_get_vector(chunk, 0));
+            counts[0] = first_of(api, chunk, 0);
+            counts[1] = first_of(api, chunk, 1);
             err = OK;
         }
         if (chunk != NULL) api->destroy_data_chunk(&chunk);
@@ -217,6 +223,27 @@ static enum err check_parquet(struct tables *t, const struct tables_source *sour
     return duckdb_session_run(&t->session, (const char *)sql->data, why, why_len);
 }
 
+static void put_longest_text(struct buffer *sql, const struct schema *schema)
+{
+    buffer_put_text(sql, ", coalesce(max(greatest(0");
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        if (schema->column[i].type != COLUMN_TEXT) continue;
+        buffer_put_text(sql, ", strlen(");
+        select_put_identifier(sql, schema->column[i].name);
+        buffer_put_text(sql, ")");
+    }
+    buffer_put_text(sql, ")), 0)");
+}
+
+static enum err check_longest(uint64_t bytes, char *why, size_t why_len)
+{
+    if (bytes <= TABLES_TEXT_BYTES_MAX) return OK;
+    if (why_len > 0)
+        (void)snprintf(why, why_len, "expected texts of at most %d bytes, found one of %llu",
+                       TABLES_TEXT_BYTES_MAX, (unsigned long long)bytes);
+    return ERR_SQL;
+}
+
 /* count(column) makes DuckDB read the field, and so convert it. */
 enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why, size_t why_len)
 {
@@ -229,7 +256,9 @@ enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, cha
     if (t->source[input].format == TABLES_PARQUET)
         err = check_parquet(t, &t->source[input], &sql, why, why_len);
     sql.len = 0;
+    uint64_t counts[2] = {0, 0};
     buffer_put_text(&sql, "SELECT count(*)");
+    put_longest_text(&sql, schema);
     for (uint32_t i = 0; i < schema->column_count; i++) {
         buffer_put_text(&sql, ", count(");
         select_put_identifier(&sql, schema->column[i].name);
@@ -239,7 +268,9 @@ enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, cha
     buffer_put_decimal(&sql, input);
     buffer_put_zero(&sql);
     if (err == OK) err = buffer_done(&sql);
-    if (err == OK) err = read_count(t, (const char *)room, row_count, why, why_len);
+    if (err == OK) err = read_counts(t, (const char *)room, counts, why, why_len);
+    if (err == OK) err = check_longest(counts[1], why, why_len);
+    *row_count = counts[0];
     free(room);
     return err;
 }

@@ -17,6 +17,10 @@
 
 #include "node/select_check.h"
 
+enum {
+    TABLES_TEXT_BYTES_MAX = 4096
+}; /* of one text: what a SELECT copies on a row is bounded (select_check.h) */
+
 enum tables_format { TABLES_CSV, TABLES_PARQUET };
 
 struct tables_source {
@@ -38,7 +42,7 @@ void tables_close(struct tables *t); /* NULL is fine */
 MUST_USE enum err tables_add(struct tables *t, const struct tables_source *source);
 /* After the last tables_add and before anything else. */
 MUST_USE enum err tables_lock(struct tables *t, char *why, size_t why_len);
-/* Read every field of the input as its declared type and count the rows. A Parquet column must be of a type that becomes
+/* Read every field of the input as its declared type and count the rows; a text beyond TABLES_TEXT_BYTES_MAX is ERR_SQL. A Parquet column must be of a type that becomes
  * the declared one without rounding to an integer or reading text: ERR_SQL names the first that is not. */
 MUST_USE enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why,
                                size_t why_len);

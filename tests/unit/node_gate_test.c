@@ -267,6 +267,12 @@ static const char *const hostile[] = {
     "SELECT id AS u, coalesce(nullif(g, 'q'), 'm') AS g, greatest(a, x) AS v FROM input",
     "SELECT id AS u, g, CAST(x AS DECIMAL(18,9)) * CAST(x AS DECIMAL(18,9)) AS v FROM input",
     "SELECT id AS u, g, CASE WHEN id IN (1, 2) THEN 1 ELSE -1000000000 END AS v FROM input",
+    "SELECT id AS u, g, x AS v FROM input WHERE CASE WHEN id = 'u1' AND a > 0 THEN 'x' ELSE 'true' END",
+    "SELECT id AS u, g, x AS v FROM input WHERE g",
+    "SELECT id AS u, g, a AS v FROM input WHERE CASE WHEN id = 'u1' THEN x ELSE 1 END",
+    "SELECT id AS u, g, a AS v FROM input WHERE CASE WHEN flag THEN g ELSE concat(id, g, d) END",
+    "SELECT id AS u, CASE WHEN id LIKE '%1' THEN upper(g) ELSE g END AS g, length(concat(id, g)) AS v FROM "
+    "input",
 };
 
 enum { HOSTILE = sizeof hostile / sizeof *hostile, TEXT = 4096, ROWS_MAX = 24, LINE = 128 };
@@ -364,7 +370,7 @@ static void neighbours_differ_by_the_sensitivity(void **state)
     (void)state;
     seed = UINT64_C(0x853c49e6748fea9b);
     memset(worst, 0, sizeof worst);
-    for (uint32_t i = 0; i < 36; i++)
+    for (uint32_t i = 0; i < 3 * HOSTILE; i++)
         trial(hostile[i % HOSTILE], i / HOSTILE % 2 == 0 ? SCOPE_PER_OWNER : SCOPE_GLOBAL, 1 + i % 3,
               i % 5 == 4 && i % 3 == 0);
     for (uint32_t i = 0; i < 6; i++) trial(hostile[i], SCOPE_PER_OWNER, 1, true);

@@ -579,7 +579,7 @@ static void csv_field_is_bounded(void **state)
     (void)state;
     memset(text, 'x', sizeof text - 1);
     assert_int_equal(read_csv(text, 1000, false, &row_count), ERR_TOO_LARGE);
-    (void)snprintf(text + CSV_FIELD_BYTES_MAX - 1, 16, ",1,1,1,\n");
+    (void)snprintf(text + CSV_FIELD_BYTES_MAX, 16, ",1,1,1,\n");
     assert_int_equal(read_csv(text, 1000, false, &row_count), OK);
     assert_int_equal(read_csv("x\x1b[31m\xff,1,1,1,\n", 100, false, &row_count), ERR_SYNTAX);
     assert_non_null(strstr(fault, "\"x?[31m?\"")); /* a terminal is not led astray */

@@ -45,7 +45,7 @@ static const char *const allowed[] = {
     "SELECT year(seen) AS a, month(seen) AS b, day(seen) AS c, extract(year FROM seen) AS d, seen - DATE "
     "'2020-01-01' AS "
     "e, date_part('month', seen) AS f FROM input",
-    "SELECT age FROM input WHERE id LIKE 'a%' AND sex NOT LIKE '_' AND id ILIKE 'B%' AND age IN (1, 2, 3) "
+    "SELECT age FROM input WHERE id LIKE 'a%' AND sex NOT LIKE 'f' AND id LIKE '%b%' AND age IN (1, 2, 3) "
     "AND age NOT IN "
     "(7) AND x IS NOT NULL AND NOT smoker AND x IS DISTINCT FROM 3 OR age IS NULL",
     "SELECT \"default.payment.next.month\" AS y FROM input",
@@ -124,6 +124,17 @@ static const struct hostile {
     {"SELECT id FROM input USING SAMPLE 10", "SAMPLE"},
     {"SELECT id FROM input TABLESAMPLE 10%", "SAMPLE"},
     {"SELECT id FROM input AT (VERSION => 1)", "AT"},
+    {"SELECT id FROM input WHERE id ILIKE 'a%'", "~~*"},
+    {"SELECT id FROM input WHERE id LIKE sex", "LIKE"},
+    {"SELECT id FROM input WHERE id LIKE (CASE WHEN id = 'a' THEN '%a%a%b' ELSE 'x' END)", "LIKE"},
+    {"SELECT id FROM input WHERE id LIKE '%a%a%'", "LIKE"},
+    {"SELECT id FROM input WHERE id NOT LIKE '_'", "LIKE"},
+    {"SELECT id FROM input WHERE id LIKE NULL", "LIKE"},
+    {"SELECT id FROM input WHERE id LIKE 'a' ESCAPE 'a'", "like_escape"},
+    {"SELECT length(concat(id, id, id, id, id, id, id, id, id, id, id, id, id, id, id, id, id, id, id, id, "
+     "id, id, id, id, id, id, id, id, id, id, id, id, id)) AS v FROM input",
+     "32 times"},
+    {"SELECT upper(upper(upper(upper(concat(id, id, id, id, id, id, id))))) AS v FROM input", "32 times"},
     {"SELECT random() AS v FROM input", "random"},
     {"SELECT uuid() AS v FROM input", "uuid"},
     {"SELECT now() AS v FROM input", "now"},
@@ -243,13 +254,39 @@ static void prints_qualified_and_guarded(void **state)
     assert_string_equal(plan.list,
                         "TRY(\"input\".\"id\") AS c0, TRY((TRY_CAST(\"input\".\"sex\" AS INTEGER) + "
                         "CAST('0.5' AS DECIMAL(2,1)))) AS c1");
-    assert_string_equal(plan.condition, "WHERE TRY((\"input\".\"age\" > CAST('3' AS INTEGER)))");
+    assert_string_equal(plan.condition,
+                        "WHERE TRY(TRY_CAST((\"input\".\"age\" > CAST('3' AS INTEGER)) AS BOOLEAN))");
     assert_int_equal(plan.column[0].source, 0);
     assert_int_equal(plan.column[1].source, -1);
     assert_int_equal(plan.column[0].type, DUCKDB_VARCHAR);
     assert_int_equal(select_plan_find(&plan, SPAN_LITERAL("V")), 1);
     assert_int_equal(select_plan_find(&plan, SPAN_LITERAL("w")), -1);
     select_plan_free(&plan);
+}
+
+/* LIKE by what it means, and never DuckDB's matcher. */
+static void prints_like(void **state)
+{
+    (void)state;
+    static const char *const cases[][2] = {
+        {"id LIKE 'a''b%'", "prefix(\"input\".\"id\", 'a''b')"},
+        {"id LIKE '%ab'", "suffix(\"input\".\"id\", 'ab')"},
+        {"id LIKE '%ab%'", "contains(\"input\".\"id\", 'ab')"},
+        {"id LIKE 'ab'", "\"input\".\"id\" = 'ab'"},
+        {"id LIKE '%'", "suffix(\"input\".\"id\", '')"},
+        {"id LIKE '%%'", "contains(\"input\".\"id\", '')"},
+        {"id LIKE ''", "\"input\".\"id\" = ''"},
+        {"id NOT LIKE 'a%'", "NOT prefix(\"input\".\"id\", 'a')"},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct select_plan plan;
+        char why[512], sql[256], expected[256];
+        (void)snprintf(sql, sizeof sql, "SELECT id FROM input WHERE %s", cases[i][0]);
+        (void)snprintf(expected, sizeof expected, "WHERE TRY(TRY_CAST((%s) AS BOOLEAN))", cases[i][1]);
+        assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), OK);
+        assert_string_equal(plan.condition, expected);
+        select_plan_free(&plan);
+    }
 }
 
 /* An output named like a column must not capture it. */
@@ -343,6 +380,7 @@ int main(void)
         cmocka_unit_test_prestate(says_when_the_library_is_absent, &status),
         cmocka_unit_test(accepts_rows_of_one_table),
         cmocka_unit_test(refuses_everything_else),
+        cmocka_unit_test(prints_like),
         cmocka_unit_test(prints_qualified_and_guarded),
         cmocka_unit_test(alias_cannot_stand_for_a_column),
         cmocka_unit_test(bounds_depth_and_length),

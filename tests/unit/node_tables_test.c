@@ -180,6 +180,21 @@ static void checks_the_schema(void **state)
     assert_int_equal(rows, 0);
 }
 
+/* What a SELECT may copy of a row is bounded because its texts are. */
+static void bounds_texts(void **state)
+{
+    (void)state;
+    static char csv[TABLES_TEXT_BYTES_MAX + 128];
+    uint64_t rows = 0;
+    for (int more = 0; more < 2; more++) {
+        int head = snprintf(csv, sizeof csv, "id,sex,age,x,smoker,seen\n?,f,1,1,true,2020-01-02\n");
+        memset(csv + head, 'x', TABLES_TEXT_BYTES_MAX + (size_t)more);
+        (void)snprintf(csv + head + TABLES_TEXT_BYTES_MAX + more, 64, ",f,1,1,true,2020-01-02\n");
+        assert_int_equal(check_csv(csv, &rows), more == 0 ? OK : ERR_SQL);
+    }
+    assert_non_null(strstr(why, "found one of 4097"));
+}
+
 static void refuses_bad_sources(void **state)
 {
     (void)state;
@@ -675,6 +690,7 @@ int main(void)
         cmocka_unit_test_prestate(says_when_the_library_is_absent, &status),
         cmocka_unit_test(locked_session_refuses),
         cmocka_unit_test(does_not_spill),
+        cmocka_unit_test(bounds_texts),
         cmocka_unit_test(checks_the_schema),
         cmocka_unit_test(refuses_bad_sources),
         cmocka_unit_test(gives_units_cells_and_values),
