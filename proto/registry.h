@@ -113,7 +113,7 @@ struct committee {
     struct body_COMMITTEE body;
 };
 
-struct registry; /* opaque; see registry_size */
+struct registry; /* opaque; its tables are in registry_state.h */
 
 /* `charter`: the bytes of version 1, or none when they will come with its records (bundles). ERR_HASH, or its parse error. */
 MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
@@ -121,11 +121,11 @@ MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struc
 
 /* The memory it lives in, for what is made of its contents; it may also lend scratch between a mark and a release. */
 struct arena *registry_arena(const struct registry *r);
-/* Does a revocation of its own author, at or after it, cover this record? All records of an author who equivocated or was
- * removed are covered. */
 /* The hash an approval of this workflow for this dataset must carry. ERR_NO_MEMORY. */
 MUST_USE enum err registry_text_hash(struct hash32 *out, const struct registry *r, const struct workflow *w,
                                      struct dt dataset);
+/* Does a revocation of its own author, at or after it, cover this record? All records of an author who equivocated or was
+ * removed are covered. */
 bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
                       struct dt dataset);
 

@@ -1,4 +1,10 @@
-/* registry_state: the tables behind registry.h, shared by registry.c (applying) and registry_run.c (asking). */
+/* registry_state: the tables behind registry.h, and what the files that share them ask of each other.
+ *  registry.c           the tables, and what is in force
+ *  registry_standing.c  who counts: members, freezes, gaps, removals and revocations
+ *  registry_joint.c     tallies, and the records that they decide
+ *  registry_token.c     what owners say of their tokens: assets, grants, approvals with the budget fold
+ *  registry_apply.c     applying and previewing a record of any kind
+ *  registry_run.c       may a run exist, who may compute it, what would a new one look like */
 #ifndef PERIGEE_PROTO_REGISTRY_STATE_H
 #define PERIGEE_PROTO_REGISTRY_STATE_H
 
@@ -7,6 +13,8 @@
 enum {
     /* Whoever may have records: members of the charter, at most this many, and those admitted. */
     CAP_WRITERS = 2 * CAP_MEMBERS,
+    CAP_WORKER_SETS = 64,
+    CAP_COMMITTEES = 16,
 };
 
 struct frozen {
@@ -77,5 +85,32 @@ struct registry {
     struct committee *committee;
     struct index writers, tallies, members, assets, workflows, ops, jobs, runs;
 };
+
+/* registry.c. Known, whether or not its records count. */
+MUST_USE enum err registry_found(struct registry *r, struct span charter); /* ERR_HASH, or its parse error */
+struct asset *asset_find(const struct registry *r, struct dt dt);
+
+/* registry_standing.c */
+struct frozen *standing_frozen(const struct registry *r, struct node_id author); /* NULL: it is not */
+bool standing_before_freeze(const struct registry *r, const struct record *record);
+bool standing_gap(const struct registry *r, struct node_id author);
+
+/* registry_joint.c */
+bool tally_decided(const struct registry *r, const struct tally *t);
+/* Were there ever enough voices for it, whoever of them was frozen since? */
+bool tally_was_decided(const struct registry *r, const struct tally *t);
+/* Where several decided bodies name one thing, the smallest hash is in force, whatever arrived first. */
+bool tally_before(const struct tally *a, const struct tally *b);
+struct verdict joint_apply(struct registry *r, const struct record *record, const union body *b);
+struct verdict joint_preview(struct registry *r, struct node_id author, enum kind kind,
+                             const union body *body);
+
+/* registry_token.c */
+struct verdict asset_apply(struct registry *r, const struct record *record, const struct body_ASSET *b);
+struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b);
+struct verdict grant_apply(struct registry *r, const struct record *record, const struct body_GRANT *b);
+struct verdict grant_preview(struct registry *r, struct node_id author, const struct body_GRANT *b);
+struct verdict approval_apply(struct registry *r, const struct record *record, const struct body_APPROVAL *b);
+struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b);
 
 #endif

@@ -1,0 +1,215 @@
+/* Applying a record, and saying beforehand whether it would be refused. */
+#include "proto/registry_state.h"
+
+#include "proto/base/panic.h"
+#include "proto/certificate.h"
+#include "proto/enclave.h"
+
+#include <string.h>
+
+/* --- Everybody's part of the tables ------------------------------------------------------------------------------------- */
+
+static const uint32_t share_places[SHARE_COUNT] = {
+    [SHARE_VERSION] = CAP_ASSETS,     [SHARE_WORKFLOW] = CAP_JOBS,          [SHARE_GRANT] = CAP_GRANTS,
+    [SHARE_APPROVAL] = CAP_APPROVALS, [SHARE_REVOCATION] = CAP_REVOCATIONS, [SHARE_JOB] = CAP_JOBS,
+    [SHARE_RUN] = CAP_RUNS,
+};
+
+/* Bit per table that a record with this body takes a place of. */
+static uint32_t shares_of(enum kind kind, const union body *b)
+{
+    if (kind == KIND_ASSET)
+        return UINT32_C(1) << SHARE_VERSION | (b->ASSET.workflow.len > 0 ? UINT32_C(1) << SHARE_WORKFLOW : 0);
+    if (kind == KIND_GRANT) return UINT32_C(1) << SHARE_GRANT;
+    if (kind == KIND_APPROVAL) return UINT32_C(1) << SHARE_APPROVAL;
+    if (kind == KIND_REVOCATION) return UINT32_C(1) << SHARE_REVOCATION;
+    if (kind == KIND_JOB) return UINT32_C(1) << SHARE_JOB;
+    return kind == KIND_RUN ? UINT32_C(1) << SHARE_RUN : 0;
+}
+
+static bool share_left(const struct registry *r, struct node_id author, uint32_t shares)
+{
+    uint32_t row = index_find(&r->writers, author.bytes);
+    if (row == INDEX_NONE) return shares == 0 || r->writer_count < CAP_WRITERS;
+    for (uint32_t i = 0; i < SHARE_COUNT; i++)
+        if ((shares >> i & 1) != 0 && r->writer[row].used[i] >= (share_places[i] + 3) / 4) return false;
+    return true;
+}
+
+/* After share_left has said yes. */
+static void share_take(struct registry *r, struct node_id author, uint32_t shares)
+{
+    uint32_t row = index_find(&r->writers, author.bytes);
+    if (shares == 0) return;
+    if (row == INDEX_NONE) {
+        row = r->writer_count++;
+        r->writer[row] = (struct writer){.node = author};
+        enum err err = index_add(&r->writers, r->writer[row].node.bytes, row);
+        ASSERT(err == OK); /* as many places as writers */
+    }
+    for (uint32_t i = 0; i < SHARE_COUNT; i++) r->writer[row].used[i] += shares >> i & 1;
+}
+
+/* --- Revocations, jobs, runs ------------------------------------------------------------------------------------------- */
+
+static struct verdict apply_revocation(struct registry *r, const struct record *record,
+                                       const struct body_REVOCATION *b)
+{
+    for (uint32_t i = 0; i < r->revocation_count; i++)
+        if (ID_EQUAL(r->revocation[i].record->id, record->id)) return VERDICT_OK;
+    uint32_t share = UINT32_C(1) << SHARE_REVOCATION;
+    if (r->revocation_count == CAP_REVOCATIONS || !share_left(r, record->header.author, share)) {
+        registry_void(r, record->header.author);
+        return verdict_refuse(REFUSAL_FULL, NULL);
+    }
+    r->revocation[r->revocation_count++] = (struct revocation){record, *b};
+    share_take(r, record->header.author, share);
+    return VERDICT_OK;
+}
+
+static struct verdict apply_job(struct registry *r, const struct record *record, const struct body_JOB *b)
+{
+    if (r->job_count == CAP_JOBS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->job[r->job_count] = (struct job){record, *b, 0};
+    enum err err = index_add(&r->jobs, record->id.bytes, r->job_count++);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct verdict apply_run(struct registry *r, const struct record *record, const struct body_RUN *b)
+{
+    if (b->slot == 0 || b->inputs.len == 0 || b->inputs.len % RUN_INPUT_BYTES != 0)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (r->run_count == CAP_RUNS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->run[r->run_count] = (struct run_entry){record, *b, NULL};
+    enum err err = index_add(&r->runs, record->id.bytes, r->run_count++);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+/* --- Receipts ---------------------------------------------------------------------------------------------------------- */
+
+/* Is it by the node that was elected? The core receipt, to which q custodians committed, names the certificate. */
+static bool by_elected(const struct record *receipt)
+{
+    union body body;
+    struct core_receipt core;
+    struct certificate certificate;
+    if (body_decode(&body, KIND_RECEIPT, receipt->body) != OK ||
+        core_receipt_decode(&core, body.RECEIPT.core) != OK ||
+        certificate_decode(&certificate, body.RECEIPT.certificate) != OK)
+        return false;
+    struct hash32 hash = certificate_hash(body.RECEIPT.certificate);
+    return ID_EQUAL(hash, core.certificate) && ID_EQUAL(body.RECEIPT.run, core.run) &&
+           ID_EQUAL(certificate.run, core.run) && ID_EQUAL(certificate.node, receipt->header.author);
+}
+
+/* Whatever arrived first: the elected node's own, and among equals the one with the smallest id. */
+static bool receipt_before(const struct record *a, const struct record *b)
+{
+    bool elected = by_elected(a);
+    if (elected != by_elected(b)) return elected;
+    return memcmp(a->id.bytes, b->id.bytes, sizeof a->id.bytes) < 0;
+}
+
+void registry_settle(struct registry *r, struct run_id run, const struct record *receipt)
+{
+    uint32_t row = index_find(&r->runs, run.bytes);
+    if (row == INDEX_NONE) return;
+    struct run_entry *entry = &r->run[row];
+    if (entry->receipt == NULL || receipt_before(receipt, entry->receipt)) entry->receipt = receipt;
+}
+
+/* --- Applying ---------------------------------------------------------------------------------------------------------- */
+
+static struct verdict apply_body(struct registry *r, const struct record *record, const union body *b)
+{
+    switch (record->header.kind) {
+    case KIND_CHARTER:
+    case KIND_MEMBER:
+    case KIND_COMMITTEE:
+    case KIND_OP:
+    case KIND_ENDORSEMENT:
+    case KIND_REMOVAL:
+    case KIND_WORKERS: return joint_apply(r, record, b);
+    case KIND_ASSET: return asset_apply(r, record, &b->ASSET);
+    case KIND_GRANT: return grant_apply(r, record, &b->GRANT);
+    case KIND_APPROVAL: return approval_apply(r, record, &b->APPROVAL);
+    case KIND_REVOCATION: return apply_revocation(r, record, &b->REVOCATION);
+    case KIND_JOB: return apply_job(r, record, &b->JOB);
+    case KIND_RUN: return apply_run(r, record, &b->RUN);
+    case KIND_RECEIPT: return VERDICT_OK;     /* acts through registry_settle, once its commits are checked */
+    case KIND_SLOT_RETURN: return VERDICT_OK; /* no effect yet: the slot stays allotted */
+    case KIND_ADVERT:
+    case KIND_PROGRESS:
+    case KIND_JOIN:
+    case KIND_KEYGEN_ROUND1:
+    case KIND_KEYGEN_SIGN:
+    case KIND_PREVOTE_ASK:
+    case KIND_PREVOTE:
+    case KIND_VOTE_ASK:
+    case KIND_VOTE:
+    case KIND_RELEASE:
+    case KIND_REFUSAL:
+    case KIND_COMMIT:
+    case KIND_SHARE_ASK:
+    case KIND_SHARE_ANSWER:
+    case KIND_COMMIT_ASK:
+    case KIND_ENDING: break;
+    }
+    return verdict_refuse(REFUSAL_MALFORMED, NULL);
+}
+
+/* Negative records: no freeze and no expiry holds them up. */
+static bool acts_always(enum kind kind)
+{
+    return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
+}
+
+bool registry_may_expire(enum kind kind)
+{
+    return kind == KIND_GRANT || kind == KIND_APPROVAL || kind == KIND_RUN || kind == KIND_RECEIPT;
+}
+
+struct verdict registry_apply(struct registry *r, const struct record *record)
+{
+    union body body;
+    ASSERT(record->body_known && kind_class(record->header.kind) == CLASS_CHAINED);
+    if (body_decode(&body, record->header.kind, record->body) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (acts_always(record->header.kind)) return apply_body(r, record, &body);
+    const struct frozen *f = standing_frozen(r, record->header.author);
+    if (f != NULL && record->header.seq >= f->seq)
+        return verdict_refuse(REFUSAL_FROZEN, record->header.author.bytes);
+    if (record->header.expires_ms != 0 && !registry_may_expire(record->header.kind))
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    uint32_t shares = shares_of(record->header.kind, &body);
+    if (!share_left(r, record->header.author, shares)) return verdict_refuse(REFUSAL_FULL, NULL);
+    struct verdict v = apply_body(r, record, &body);
+    if (v.refusal == REFUSAL_NONE) share_take(r, record->header.author, shares);
+    return v;
+}
+
+/* --- Previews of own records ------------------------------------------------------------------------------------------- */
+
+static struct verdict preview_job(const struct registry *r, struct node_id author, const struct body_JOB *b)
+{
+    const struct published *p = registry_workflow(r, b->compose);
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
+    return ID_EQUAL(p->provider, author) ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
+}
+
+struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
+                                const union body *body)
+{
+    bool joint = kind == KIND_CHARTER || kind == KIND_MEMBER || kind == KIND_OP || kind == KIND_ENDORSEMENT ||
+                 kind == KIND_REMOVAL || kind == KIND_WORKERS || kind == KIND_COMMITTEE;
+    const struct frozen *f = standing_frozen(r, author);
+    if (f != NULL && f->seq != UINT64_MAX) return verdict_refuse(REFUSAL_FROZEN, author.bytes);
+    if (joint) return joint_preview(r, author, kind, body);
+    if (kind != KIND_REVOCATION && !share_left(r, author, shares_of(kind, body)))
+        return verdict_refuse(REFUSAL_FULL, author.bytes);
+    if (kind == KIND_ASSET) return asset_preview(r, author, &body->ASSET);
+    if (kind == KIND_GRANT) return grant_preview(r, author, &body->GRANT);
+    if (kind == KIND_APPROVAL) return approval_preview(r, author, &body->APPROVAL);
+    if (kind == KIND_JOB) return preview_job(r, author, &body->JOB);
+    return VERDICT_OK;
+}

@@ -1,0 +1,181 @@
+/* Who counts: members, freezes, gaps, removals and revocations. */
+#include "proto/registry_state.h"
+
+#include "proto/base/panic.h"
+
+/* --- Freezes and gaps -------------------------------------------------------------------------------------------------- */
+
+struct frozen *standing_frozen(const struct registry *r, struct node_id author)
+{
+    for (uint32_t i = 0; i < r->frozen_count; i++)
+        if (ID_EQUAL(r->frozen[i].author, author)) return &r->frozen[i];
+    return NULL;
+}
+
+/* Versions from the frozen seq on never were. */
+static void roll_back(struct registry *r, struct asset *a, uint64_t seq)
+{
+    const struct asset_version *v = NULL;
+    for (uint32_t next = a->versions_plus_one; next != 0; next = v->next_plus_one) {
+        v = &r->version[next - 1];
+        if (v->record->header.seq < seq) break;
+    }
+    if (v == NULL || v->record->header.seq >= seq) return; /* none is left: registry_asset says so */
+    a->record = v->record;
+    a->ddo = v->ddo;
+    a->version = v->version;
+}
+
+void registry_freeze(struct registry *r, struct node_id author, uint64_t seq)
+{
+    struct frozen *f = standing_frozen(r, author);
+    if (f == NULL) {
+        ASSERT(r->frozen_count < CAP_WRITERS); /* only members are frozen, and there are no more of them */
+        f = &r->frozen[r->frozen_count++];
+        *f = (struct frozen){author, seq};
+    }
+    if (seq < f->seq) f->seq = seq;
+    for (uint32_t i = 0; i < r->asset_count; i++)
+        if (ID_EQUAL(r->asset[i].owner, author)) roll_back(r, &r->asset[i], f->seq);
+}
+
+void registry_void(struct registry *r, struct node_id author)
+{
+    registry_freeze(r, author, UINT64_MAX);
+}
+
+static uint32_t find_gap(const struct registry *r, struct node_id author)
+{
+    uint32_t i = 0;
+    while (i < r->gap_count && !ID_EQUAL(r->gap[i], author)) i++;
+    return i;
+}
+
+bool standing_gap(const struct registry *r, struct node_id author)
+{
+    return find_gap(r, author) < r->gap_count;
+}
+
+void registry_gap(struct registry *r, struct node_id author, bool gap)
+{
+    uint32_t at = find_gap(r, author);
+    if (gap == standing_gap(r, author)) return;
+    ASSERT(!gap || r->gap_count < CAP_WRITERS);
+    if (gap)
+        r->gap[r->gap_count++] = author;
+    else
+        r->gap[at] = r->gap[--r->gap_count];
+}
+
+bool standing_before_freeze(const struct registry *r, const struct record *record)
+{
+    const struct frozen *f = standing_frozen(r, record->header.author);
+    return f == NULL || record->header.seq < f->seq;
+}
+
+/* --- Members ----------------------------------------------------------------------------------------------------------- */
+
+static const struct charter_member *charter_find(const struct charter *c, struct node_id node)
+{
+    for (uint32_t i = 0; c != NULL && i < c->member_count; i++)
+        if (ID_EQUAL(c->member[i].node, node)) return &c->member[i];
+    return NULL;
+}
+
+static const struct member *find_member(const struct registry *r, struct node_id node)
+{
+    const struct charter_member *named = charter_find(r->charter, node);
+    if (named != NULL) return &r->founder[named - r->charter->member];
+    const struct member *best = NULL;
+    uint32_t row = index_find(&r->members, node.bytes);
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
+         next = r->member[next - 1].next_plus_one) {
+        const struct member *m = &r->member[next - 1].member;
+        if (!tally_decided(r, m->tally)) continue;
+        if (best == NULL || tally_before(m->tally, best->tally)) best = m;
+    }
+    return best;
+}
+
+/* The lowest last seq of this member's decided removals; UINT64_MAX when there is none. */
+static uint64_t last_seq(const struct registry *r, struct node_id node)
+{
+    uint64_t last = UINT64_MAX;
+    for (uint32_t i = 0; i < r->removal_count; i++) {
+        const struct removal_row *row = &r->removal[i];
+        if (!ID_EQUAL(row->body.node, node) || row->body.last_seq >= last) continue;
+        if (tally_decided(r, &r->tally[row->tally])) last = row->body.last_seq;
+    }
+    return last;
+}
+
+const struct member *registry_member(struct registry *r, struct node_id node)
+{
+    return last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
+}
+
+/* Another steward's voice may make a member again of who lost one: by then its revocations must be held. */
+bool registry_may_write(const struct registry *r, struct node_id author)
+{
+    if (charter_find(r->charter, author) != NULL) return true;
+    uint32_t row = index_find(&r->members, author.bytes);
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0; next = r->member[next - 1].next_plus_one)
+        if (tally_was_decided(r, r->member[next - 1].member.tally)) return true;
+    return false;
+}
+
+const struct member *registry_member_at(struct registry *r, uint32_t index)
+{
+    uint32_t founders = r->charter != NULL ? r->charter->member_count : 0;
+    for (uint32_t i = 0; i < founders; i++)
+        if (registry_member(r, r->founder[i].node) != NULL && index-- == 0) return &r->founder[i];
+    for (uint32_t i = 0; i < r->member_count; i++) {
+        const struct member *m = &r->member[i].member;
+        if (registry_member(r, m->node) == m && index-- == 0) return m;
+    }
+    return NULL;
+}
+
+/* --- What counts of an author ------------------------------------------------------------------------------------------ */
+
+/* An owner of whom nothing can be used just now: why. */
+struct verdict registry_check_author(const struct registry *r, struct node_id author)
+{
+    const struct frozen *f = standing_frozen(r, author);
+    if (f != NULL)
+        return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
+    if (standing_gap(r, author)) return verdict_refuse(REFUSAL_GAP, author.bytes);
+    bool member = last_seq(r, author) == UINT64_MAX && find_member(r, author) != NULL;
+    return member ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+}
+
+/* Asks for membership too: who is no member any more, because those who admitted it count no more, never was one. */
+bool registry_counts(const struct registry *r, const struct record *record)
+{
+    struct node_id author = record->header.author;
+    return standing_before_freeze(r, record) && record->header.seq <= last_seq(r, author) &&
+           find_member(r, author) != NULL;
+}
+
+struct verdict registry_check_record(const struct registry *r, const struct record *record)
+{
+    return registry_counts(r, record) ? VERDICT_OK : registry_check_author(r, record->header.author);
+}
+
+bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
+                      struct dt dataset)
+{
+    struct node_id author = record->header.author;
+    if (standing_frozen(r, author) != NULL || last_seq(r, author) != UINT64_MAX) return true;
+    for (uint32_t i = 0; i < r->revocation_count; i++) {
+        const struct revocation *v = &r->revocation[i];
+        if (!ID_EQUAL(v->record->header.author, record->header.author)) continue;
+        if (v->record->header.seq < record->header.seq) continue;
+        bool covers = v->body.target == REVOKE_ALL;
+        covers |= v->body.target == REVOKE_APPROVAL && ids_equal(v->body.subject.bytes, record->id.bytes);
+        covers |= v->body.target == REVOKE_COMPOSE && ids_equal(v->body.subject.bytes, compose.bytes);
+        covers |= v->body.target == REVOKE_DATASET && ids_equal(v->body.subject.bytes, dataset.bytes);
+        if (covers) return true;
+    }
+    return false;
+}

@@ -1,0 +1,241 @@
+/* What owners say of their tokens: versions, bound content, published recipes, grants and approvals. */
+#include "proto/registry_state.h"
+
+#include "proto/base/panic.h"
+
+/* --- Assets ------------------------------------------------------------------------------------------------------------ */
+
+static struct verdict check_registration(const struct registry *r, struct node_id author,
+                                         const struct body_ASSET *b)
+{
+    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(author), ID_SPAN(b->salt));
+    if (!ids_equal(dt.bytes, b->dt.bytes)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
+    if (b->version != 1) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    return r->asset_count < CAP_ASSETS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct verdict asset_register(struct registry *r, const struct record *record,
+                                     const struct body_ASSET *b, const struct ddo *ddo)
+{
+    struct verdict v = check_registration(r, record->header.author, b);
+    if (v.refusal != REFUSAL_NONE) return v;
+    r->asset[r->asset_count] = (struct asset){.dt = b->dt,
+                                              .owner = record->header.author,
+                                              .ddo = ddo,
+                                              .record = record,
+                                              .first = record,
+                                              .version = 1};
+    enum err err = index_add(&r->assets, r->asset[r->asset_count].dt.bytes, r->asset_count);
+    r->asset_count++;
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+/* A later version keeps what others rely on: type, and for a dataset schema, unit and budget. */
+static struct verdict asset_update(struct asset *a, const struct record *record, const struct body_ASSET *b,
+                                   const struct ddo *ddo)
+{
+    if (!ID_EQUAL(a->owner, record->header.author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
+    if (b->version != a->version + 1) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
+    if (ddo->type != a->ddo->type) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (ddo->type == ASSET_DATASET) {
+        bool same = ID_EQUAL(ddo->schema.hash, a->ddo->schema.hash) && ddo->budget == a->ddo->budget &&
+                    ddo->currency == a->ddo->currency && span_equal(ddo->unit_column, a->ddo->unit_column);
+        if (!same) return verdict_refuse(REFUSAL_SCHEMA, b->dt.bytes);
+    }
+    a->ddo = ddo;
+    a->record = record;
+    a->version = b->version;
+    return VERDICT_OK;
+}
+
+static void asset_bind(struct registry *r, struct asset *a, const struct record *record,
+                       const struct body_ASSET *b, const struct policy *policy)
+{
+    r->binding[r->binding_count] =
+        (struct binding){record, b->compose, b->content, b->manifest, policy, a->bindings_plus_one};
+    a->bindings_plus_one = ++r->binding_count;
+}
+
+static void asset_publish(struct registry *r, const struct asset *a, const struct record *record,
+                          const struct workflow *w)
+{
+    if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return;
+    r->workflow[r->workflow_count] = (struct published){w, record, a->owner, 0};
+    enum err err =
+        index_add(&r->workflows, r->workflow[r->workflow_count].workflow->hash.bytes, r->workflow_count);
+    ASSERT(err == OK); /* as many places as workflows */
+    r->workflow_count++;
+}
+
+/* The documents of an asset record, each checked against its schema before anything is changed. */
+struct asset_parts {
+    struct ddo *ddo;
+    struct policy *policy;     /* NULL: binds no content */
+    struct workflow *workflow; /* NULL: publishes none */
+};
+
+static struct verdict read_parts(struct registry *r, const struct body_ASSET *b, struct asset_parts *out)
+{
+    *out = (struct asset_parts){NULL, NULL, NULL};
+    if (ddo_parse(&out->ddo, r->arena, b->ddo, NULL) != OK || !ID_EQUAL(out->ddo->dt, b->dt))
+        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (!ID_IS_ZERO(b->content)) {
+        if (out->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+        if (policy_parse(&out->policy, r->arena, b->policy, NULL) != OK)
+            return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+        if (r->binding_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
+    }
+    if (b->workflow.len == 0) return VERDICT_OK;
+    if (out->ddo->type != ASSET_ALGORITHM) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
+    if (workflow_parse(&out->workflow, r->arena, b->workflow, NULL) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    if (!ID_EQUAL(out->workflow->app_id, b->dt)) return verdict_refuse(REFUSAL_APP, b->dt.bytes);
+    return r->workflow_count < CAP_JOBS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static struct verdict apply_parts(struct registry *r, const struct record *record, const struct body_ASSET *b,
+                                  const struct asset_parts *parts)
+{
+    if (r->version_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
+    struct asset *a = asset_find(r, b->dt);
+    struct verdict v =
+        a == NULL ? asset_register(r, record, b, parts->ddo) : asset_update(a, record, b, parts->ddo);
+    if (v.refusal != REFUSAL_NONE) return v;
+    a = asset_find(r, b->dt);
+    r->version[r->version_count] =
+        (struct asset_version){record, parts->ddo, b->version, a->versions_plus_one};
+    a->versions_plus_one = ++r->version_count;
+    if (parts->policy != NULL) asset_bind(r, a, record, b, parts->policy);
+    if (parts->workflow != NULL) asset_publish(r, a, record, parts->workflow);
+    return VERDICT_OK;
+}
+
+struct verdict asset_apply(struct registry *r, const struct record *record, const struct body_ASSET *b)
+{
+    struct asset_parts parts;
+    size_t mark = arena_mark(r->arena);
+    struct verdict v = read_parts(r, b, &parts);
+    if (v.refusal == REFUSAL_NONE) v = apply_parts(r, record, b, &parts);
+    if (v.refusal != REFUSAL_NONE) arena_release(r->arena, mark);
+    return v;
+}
+
+struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b)
+{
+    size_t mark = arena_mark(r->arena);
+    struct record record = {.header = {.kind = KIND_ASSET, .author = author}};
+    const struct asset *known = asset_find(r, b->dt);
+    struct asset copy = known != NULL ? *known : (struct asset){0};
+    struct asset_parts parts;
+    struct verdict v = read_parts(r, b, &parts);
+    if (v.refusal == REFUSAL_NONE && r->version_count == CAP_ASSETS) v = verdict_refuse(REFUSAL_FULL, NULL);
+    if (v.refusal == REFUSAL_NONE)
+        v = known != NULL ? asset_update(&copy, &record, b, parts.ddo) : check_registration(r, author, b);
+    arena_release(r->arena, mark);
+    return v;
+}
+
+/* --- Grants ------------------------------------------------------------------------------------------------------------ */
+
+struct verdict grant_apply(struct registry *r, const struct record *record, const struct body_GRANT *b)
+{
+    struct asset *a = asset_find(r, b->lower);
+    if (a == NULL || !ID_EQUAL(a->owner, record->header.author))
+        return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    if (ID_IS_ZERO(b->higher)) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
+    if (ID_EQUAL(b->lower, b->higher)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
+    if (b->service >= a->ddo->service_count) return verdict_refuse(REFUSAL_MALFORMED, b->lower.bytes);
+    if (r->grant_count == CAP_GRANTS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->grant[r->grant_count] = (struct grant){record, *b, a->grants_plus_one};
+    a->grants_plus_one = ++r->grant_count;
+    return VERDICT_OK;
+}
+
+/* Follow grants upwards from `from`: would reaching `target` close a circle? Each token is visited once. */
+static bool grant_reaches(struct registry *r, struct dt from, struct dt target)
+{
+    size_t mark = arena_mark(r->arena);
+    bool *seen = ARENA_ARRAY(r->arena, bool, r->asset_count + 1);
+    uint32_t *queue = ARENA_ARRAY(r->arena, uint32_t, r->asset_count + 1), count = 0;
+    bool reached = ID_EQUAL(from, target) || seen == NULL || queue == NULL; /* no memory: refuse */
+    uint32_t row = index_find(&r->assets, from.bytes);
+    if (!reached && row != INDEX_NONE) {
+        seen[row] = true;
+        queue[count++] = row;
+    }
+    for (uint32_t i = 0; i < count && !reached; i++) {
+        for (uint32_t next = r->asset[queue[i]].grants_plus_one; next != 0 && !reached;
+             next = r->grant[next - 1].next_plus_one) {
+            struct dt higher = r->grant[next - 1].body.higher;
+            reached = ID_EQUAL(higher, target);
+            row = index_find(&r->assets, higher.bytes);
+            if (row == INDEX_NONE || seen[row]) continue;
+            seen[row] = true;
+            queue[count++] = row;
+        }
+    }
+    arena_release(r->arena, mark);
+    return reached;
+}
+
+struct verdict grant_preview(struct registry *r, struct node_id author, const struct body_GRANT *b)
+{
+    const struct asset *a = asset_find(r, b->lower);
+    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    if (asset_find(r, b->higher) == NULL) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
+    if (grant_reaches(r, b->higher, b->lower)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
+    return VERDICT_OK;
+}
+
+/* --- Approvals --------------------------------------------------------------------------------------------------------- */
+
+static bool ranges_overlap(const struct body_APPROVAL *a, const struct body_APPROVAL *b)
+{
+    return a->slot_first <= b->slot_last && b->slot_first <= a->slot_last;
+}
+
+/* The budget fold: a pure function of this owner's own chain (DESIGN §9 "Budget by slots"). */
+static struct verdict check_approval(const struct registry *r, const struct asset *a, struct node_id author,
+                                     const struct body_APPROVAL *b, uint64_t *allotted)
+{
+    uint64_t slots, sum;
+    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dataset.bytes);
+    if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dataset.bytes);
+    if (b->slot_first == 0 || b->slot_last < b->slot_first)
+        return verdict_refuse(REFUSAL_SLOT_RANGE, b->dataset.bytes);
+    if (a->ddo->currency != CURRENCY_EPSILON || b->delta != 0)
+        return verdict_refuse(REFUSAL_COST, b->dataset.bytes);
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
+        const struct body_APPROVAL *other = &r->approval[next - 1].body;
+        if (ID_EQUAL(other->compose, b->compose) && ranges_overlap(other, b))
+            return verdict_refuse(REFUSAL_OVERLAP, b->dataset.bytes);
+    }
+    slots = b->slot_last - b->slot_first + 1;
+    if (__builtin_mul_overflow(slots, b->cost, &sum) || __builtin_add_overflow(sum, a->allotted, &sum) ||
+        sum > a->ddo->budget)
+        return verdict_refuse(REFUSAL_BUDGET, b->dataset.bytes);
+    *allotted = sum;
+    return VERDICT_OK;
+}
+
+struct verdict approval_apply(struct registry *r, const struct record *record, const struct body_APPROVAL *b)
+{
+    struct asset *a = asset_find(r, b->dataset);
+    uint64_t allotted = 0;
+    struct verdict v = check_approval(r, a, record->header.author, b, &allotted);
+    if (v.refusal != REFUSAL_NONE) return v;
+    if (r->approval_count == CAP_APPROVALS) return verdict_refuse(REFUSAL_FULL, NULL);
+    r->approval[r->approval_count] = (struct approval){record, *b, a->approvals_plus_one, TEXT_UNREAD};
+    a->approvals_plus_one = ++r->approval_count;
+    a->allotted = allotted;
+    return VERDICT_OK;
+}
+
+struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b)
+{
+    const struct published *p = registry_workflow(r, b->compose);
+    uint64_t allotted;
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
+    if (!ID_EQUAL(p->workflow->app_id, b->app)) return verdict_refuse(REFUSAL_APP, b->app.bytes);
+    return check_approval(r, asset_find(r, b->dataset), author, b, &allotted);
+}
