@@ -235,6 +235,44 @@ static void put_run(struct scene *s)
         ASSERT(registry_apply(s->registry, s->run_record).refusal == REFUSAL_NONE);
 }
 
+/* What the custodian is asked: for a vote, for shares, for its signature under the output. */
+static void put_asks(struct scene *s)
+{
+    const struct world *w = s->world;
+    struct node_id enclave = {{0xe0}};
+    s->self = w->node[2].id;
+    must(promises_init(&s->promises, s->arena, 64, 1));
+    s->certificate = (struct certificate){.consortium = w->consortium,
+                                          .epoch = 1,
+                                          .run = s->run_id,
+                                          .compose = s->run.compose,
+                                          .slot = 1,
+                                          .term = 1,
+                                          .node = w->node[WORLD_COMPUTE].id,
+                                          .vote_count = 3,
+                                          .custodian = {0, 1, 3}};
+    s->vote = (struct election_ask){s->run_id, 1, w->node[WORLD_COMPUTE].id, s->now_ms, false};
+    s->release = (struct release_ask){.run = s->run_id,
+                                      .term = 1,
+                                      .enclave = enclave,
+                                      .certificate = &s->certificate,
+                                      .envelope_count = 2,
+                                      .evidence = {w->measurement, w->platform, s->now_ms, true},
+                                      .platform_known = true,
+                                      .platform = w->platform,
+                                      .now_ms = s->now_ms};
+    s->commit = (struct commit_ask){
+        .run = s->run_id, .term = 1, .enclave = enclave, .commitment = {{0xcc}}, .now_ms = s->now_ms};
+}
+
+void scene_promise(struct scene *s, enum promise_kind kind, const uint8_t subject32[32], uint64_t number,
+                   const uint8_t value32[32])
+{
+    uint8_t key[PROMISE_KEY_BYTES];
+    promise_key(key, kind, subject32, number);
+    must(promise_set(&s->promises, key, value32));
+}
+
 void scene_build(struct scene *s)
 {
     must(registry_new(&s->registry, s->arena, s->world->consortium, s->world->charter));
@@ -247,4 +285,5 @@ void scene_build(struct scene *s)
     if ((s->left_out & SCENE_JOB) == 0) put_job(s);
     for (uint32_t i = 0; i < 2; i++) put_owner(s, i);
     put_run(s);
+    put_asks(s);
 }

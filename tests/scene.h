@@ -1,11 +1,14 @@
-/* scene: everything records say about one run over a test world, each part changeable before the registry is built.
+/* scene: everything records say about one run over a test world, and what a custodian is then asked about it, each part
+ * changeable before the registry is built.
  * For tests of decisions: a scene as it is made is good in every respect, so a refusal comes from the one change made to
  * it. Records are not signed (registries don't look) and stand at seqs from 100 on, told apart from the world's own.
  * Charter, members, committee and worker set are the world's; op, tokens, workflow, grants, job, endorsements, bindings,
- * approvals and the run are the scene's. Owners are nodes 0 and 1 of the world. */
+ * approvals and the run are the scene's. Owners are nodes 0 and 1 of the world. Custodian 2 is asked, which has promised
+ * nothing yet. */
 #ifndef PERIGEE_TESTS_SCENE_H
 #define PERIGEE_TESTS_SCENE_H
 
+#include "proto/election.h"
 #include "proto/promise.h"
 #include "proto/release.h"
 #include "tests/world.h"
@@ -51,6 +54,12 @@ struct scene {
     uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
     struct body_RUN run;
     struct run_id run_id;
+    struct node_id self;
+    struct promises promises;
+    struct certificate certificate; /* of custodians 0, 1 and 3 for the compute member */
+    struct election_ask vote;
+    struct release_ask release;
+    struct commit_ask commit;
 };
 
 struct scene *scene_new(struct world *w);
@@ -70,6 +79,8 @@ const struct record *scene_record_at(struct scene *s, struct node_id author, uin
                                      const void *body, uint64_t expires_ms);
 /* The next asset record of owner 0 or 1: its description, with or without a binding for the scene's workflow. */
 struct body_ASSET scene_asset(struct scene *s, uint32_t owner, uint64_t version, bool bind);
+void scene_promise(struct scene *s, enum promise_kind kind, const uint8_t subject32[32], uint64_t number,
+                   const uint8_t value32[32]);
 struct span scene_keep(struct scene *s, struct span bytes);
 
 #endif

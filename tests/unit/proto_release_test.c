@@ -1,606 +1,218 @@
 /* The release function and the commit function: every refusal by one change to a good case, and none left out. */
-#include "proto/release.h"
-#include "tests/scene.h"
+#include "tests/scene_change.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <string.h>
-
-#include <cmocka.h>
-
-struct asking {
-    struct scene *s;
-    struct promises promises;
-    struct node_id self;
-    struct certificate certificate;
-    struct release_ask release;
-    struct commit_ask commit;
-};
-struct change {
-    const char *name;
-    enum refusal refusal;
-    void (*before)(struct scene *s);
-    void (*after)(struct asking *a);
-};
-
-static struct world *world;
 static bool release_seen[REFUSAL_COUNT], commit_seen[REFUSAL_COUNT];
 static const uint8_t other32[32] = {0x0e};
 
-static void promise(struct asking *a, enum promise_kind kind, const uint8_t subject[32], uint64_t number,
-                    const uint8_t value[32])
+static struct verdict decide_release(struct scene *s)
 {
-    uint8_t key[PROMISE_KEY_BYTES];
-    promise_key(key, kind, subject, number);
-    assert_int_equal(promise_set(&a->promises, key, value), OK);
+    return release_decide(s->registry, &s->promises, s->self, &s->release);
 }
 
-static void make_certificate(struct asking *a)
+static struct verdict decide_commit(struct scene *s)
 {
-    a->certificate = (struct certificate){.consortium = world->consortium,
-                                          .epoch = 1,
-                                          .run = a->s->run_id,
-                                          .compose = a->s->run.compose,
-                                          .slot = 1,
-                                          .term = 1,
-                                          .node = world->node[WORLD_COMPUTE].id,
-                                          .vote_count = 3,
-                                          .custodian = {0, 1, 3}};
+    return commit_decide(s->registry, &s->promises, s->self, &s->commit);
 }
 
-/* Custodian 2 is asked; it voted, but for nobody yet, which is no matter. */
-static struct asking *begin(void (*before)(struct scene *s))
+static void released(struct scene *s)
 {
-    static struct asking a;
-    a = (struct asking){.s = scene_new(world), .self = world->node[2].id};
-    if (before != NULL) before(a.s);
-    scene_build(a.s);
-    assert_int_equal(promises_init(&a.promises, a.s->arena, 64, 1), OK);
-    make_certificate(&a);
-    struct node_id enclave = {{0xe0}};
-    a.release = (struct release_ask){.run = a.s->run_id,
-                                     .term = 1,
-                                     .enclave = enclave,
-                                     .certificate = &a.certificate,
-                                     .envelope_count = 2,
-                                     .evidence = {world->measurement, world->platform, a.s->now_ms, true},
-                                     .platform_known = true,
-                                     .platform = world->platform,
-                                     .now_ms = a.s->now_ms};
-    a.commit = (struct commit_ask){
-        .run = a.s->run_id, .term = 1, .enclave = enclave, .commitment = {{0xcc}}, .now_ms = a.s->now_ms};
-    return &a;
+    scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, s->commit.enclave.bytes);
+    scene_promise(s, PROMISE_HOST, s->run_id.bytes, 1, s->certificate.node.bytes);
+    scene_promise(s, PROMISE_WORKER, s->run_id.bytes, 1, world->measurement.bytes);
 }
-
-static struct verdict decide_release(struct asking *a)
-{
-    return release_decide(a->s->registry, &a->promises, a->self, &a->release);
-}
-
-static struct verdict decide_commit(struct asking *a)
-{
-    return commit_decide(a->s->registry, &a->promises, a->self, &a->commit);
-}
-
-static void released(struct asking *a)
-{
-    promise(a, PROMISE_RELEASE, a->s->run_id.bytes, 1, a->commit.enclave.bytes);
-    promise(a, PROMISE_HOST, a->s->run_id.bytes, 1, a->certificate.node.bytes);
-    promise(a, PROMISE_WORKER, a->s->run_id.bytes, 1, world->measurement.bytes);
-}
-
-/* --- What both refuse ---------------------------------------------------------------------------------------------------------- */
-
-static void no_charter(struct scene *s)
-{
-    s->left_out = SCENE_CHARTER;
-}
-static void no_committee(struct scene *s)
-{
-    s->left_out = SCENE_COMMITTEE;
-}
-static void no_run(struct scene *s)
-{
-    s->left_out = SCENE_RUN;
-}
-static void no_job(struct scene *s)
-{
-    s->left_out = SCENE_JOB;
-}
-static void no_op(struct scene *s)
-{
-    s->left_out = SCENE_OP;
-}
-static void no_grant(struct scene *s)
-{
-    s->left_out = SCENE_GRANT;
-}
-static void no_approval(struct scene *s)
-{
-    s->left_out = SCENE_APPROVAL;
-}
-static void no_workflow(struct scene *s)
-{
-    s->left_out = SCENE_WORKFLOW | SCENE_JOB;
-}
-static void no_asset(struct scene *s)
-{
-    s->left_out = SCENE_ASSET;
-}
-static void no_binding(struct scene *s)
-{
-    s->left_out = SCENE_BINDING;
-}
-static void two_endorsers(struct scene *s)
-{
-    s->endorsers = 2;
-}
-static void other_requester(struct scene *s)
-{
-    s->requester = WORLD_ALGORITHM;
-}
-static void run_expired(struct scene *s)
-{
-    s->run_expires_ms = s->now_ms;
-}
-static void grant_expired(struct scene *s)
-{
-    s->grant_expires_ms[1] = s->now_ms;
-}
-static void grant_no_op(struct scene *s)
-{
-    s->grant[1].ops = SPAN_NONE;
-}
-static void grant_limit(struct scene *s)
-{
-    s->grant[1].slots_max = 0;
-}
-static void approval_expired(struct scene *s)
-{
-    s->approval_expires_ms[1] = s->now_ms;
-}
-static void approval_cheap(struct scene *s)
-{
-    s->approval[1].cost--;
-}
-static void approval_app(struct scene *s)
-{
-    s->approval[1].app.bytes[0] ^= 1;
-}
-static void slots_elsewhere(struct scene *s)
-{
-    s->approval[1].slot_first = s->approval[1].slot_last = 2;
-}
-static void wrong_schema(struct scene *s)
-{
-    s->workflow->input[0].schema.bytes[0] ^= 1;
-}
-static void other_owner(struct scene *s)
-{
-    s->workflow->input[0].owner = world->node[2].id;
-}
-static void op_of_rows(struct scene *s)
-{
-    s->op->output = SPAN_LITERAL("rows");
-}
-static void op_of_means(struct scene *s)
-{
-    scene_template(s, "mean");
-}
-static void no_custodian(struct asking *a)
-{
-    a->self = world->node[WORLD_COMPUTE].id;
-}
-static void owner_gap(struct asking *a)
-{
-    registry_gap(a->s->registry, world->node[1].id, true);
-}
-static void owner_frozen(struct asking *a)
-{
-    registry_freeze(a->s->registry, world->node[1].id, 9000);
-}
-
-static void isolated(struct asking *a)
-{
-    a->release.isolated = a->commit.isolated = true;
-}
-
-static void requester_frozen(struct asking *a)
-{
-    registry_freeze(a->s->registry, world->node[WORLD_REQUESTER].id, a->s->run_record->header.seq);
-}
-
-static void requester_removed(struct asking *a)
-{
-    struct body_REMOVAL b = {world->node[WORLD_REQUESTER].id, 9000};
-    for (uint32_t i = 0; i < 3; i++)
-        assert_int_equal(scene_apply(a->s, i, KIND_REMOVAL, &b, 0).refusal, REFUSAL_NONE);
-}
-
-static void revoked(struct asking *a)
-{
-    struct body_REVOCATION b = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
-    memcpy(b.subject.bytes, a->s->run.compose.bytes, 32);
-    assert_int_equal(scene_apply(a->s, 1, KIND_REVOCATION, &b, 0).refusal, REFUSAL_NONE);
-}
-
-static void slot_of_another_run(struct asking *a)
-{
-    promise(a, PROMISE_SLOT, a->s->run.compose.bytes, 1, other32);
-}
-
-static void voted_later(struct asking *a)
-{
-    promise(a, PROMISE_VOTE, a->s->run_id.bytes, 2, other32);
-}
-
-/* The run record itself is not as the recipe is: another run, known here, is asked about. */
-static void another_run(struct asking *a, void (*bend)(struct body_RUN *run))
-{
-    struct scene *s = a->s;
-    bend(&s->run);
-    const struct record *record = scene_record(s, WORLD_REQUESTER, KIND_RUN, &s->run, 0);
-    assert_int_equal(registry_apply(s->registry, record).refusal, REFUSAL_NONE);
-    memcpy(a->release.run.bytes, record->id.bytes, 32);
-    memcpy(a->commit.run.bytes, record->id.bytes, 32);
-}
-
-static void bend_app(struct body_RUN *run)
-{
-    run->app.bytes[0] ^= 1;
-}
-static void bend_charter(struct body_RUN *run)
-{
-    run->charter.bytes[0] ^= 1;
-}
-static void bend_engine(struct body_RUN *run)
-{
-    run->engine = SPAN_LITERAL("other/1");
-}
-static void bend_inputs(struct body_RUN *run)
-{
-    run->inputs.len = RUN_INPUT_BYTES;
-}
-static void bend_twice(struct body_RUN *run)
-{
-    memcpy((uint8_t *)(uintptr_t)run->inputs.data + RUN_INPUT_BYTES, run->inputs.data, RUN_INPUT_BYTES);
-}
-static void run_of_another_app(struct asking *a)
-{
-    another_run(a, bend_app);
-}
-static void run_of_another_charter(struct asking *a)
-{
-    another_run(a, bend_charter);
-}
-static void run_of_another_engine(struct asking *a)
-{
-    another_run(a, bend_engine);
-}
-static void run_of_one_owner(struct asking *a)
-{
-    another_run(a, bend_inputs);
-}
-static void run_of_one_input_twice(struct asking *a)
-{
-    another_run(a, bend_twice);
-}
-
-static const struct change common[] = {
-    {"the charter is not decided", REFUSAL_CONSORTIUM_FORMING, no_charter, NULL},
-    {"there is no committee", REFUSAL_CONSORTIUM_FORMING, no_committee, NULL},
-    {"not a custodian", REFUSAL_NOT_CUSTODIAN, NULL, no_custodian},
-    {"isolated", REFUSAL_ISOLATED, NULL, isolated},
-    {"an unknown run", REFUSAL_UNKNOWN_RUN, no_run, NULL},
-    {"the run has expired", REFUSAL_RUN_EXPIRED, run_expired, NULL},
-    {"the requester equivocated", REFUSAL_FROZEN, NULL, requester_frozen},
-    {"the requester was removed", REFUSAL_NOT_MEMBER, NULL, requester_removed},
-    {"a later term is known", REFUSAL_TERM, NULL, voted_later},
-    {"the slot is another run's", REFUSAL_SLOT_SPENT, NULL, slot_of_another_run},
-    {"the workflow is not published", REFUSAL_WORKFLOW, no_workflow, NULL},
-    {"a requester it does not name", REFUSAL_REQUESTER, other_requester, NULL},
-    {"another app", REFUSAL_APP, NULL, run_of_another_app},
-    {"another charter", REFUSAL_CHARTER, NULL, run_of_another_charter},
-    {"another engine", REFUSAL_ENGINE, NULL, run_of_another_engine},
-    {"no job", REFUSAL_NO_JOB, no_job, NULL},
-    {"s-1 endorsements", REFUSAL_NOT_ENDORSED, two_endorsers, NULL},
-    {"the op is not registered", REFUSAL_OP, no_op, NULL},
-    {"the op emits rows", REFUSAL_OUTPUT_TYPE, op_of_rows, NULL},
-    {"the op's template wants a sum and a mean", REFUSAL_TEMPLATE, op_of_means, NULL},
-    {"an input twice", REFUSAL_INPUTS, NULL, run_of_one_input_twice},
-    {"k-1 owners", REFUSAL_OWNERS, NULL, run_of_one_owner},
-    {"an owner equivocated", REFUSAL_FROZEN, NULL, owner_frozen},
-    {"a record of an owner is missing", REFUSAL_GAP, NULL, owner_gap},
-    {"the dataset is not registered", REFUSAL_ASSET, no_asset, NULL},
-    {"the workflow names another owner", REFUSAL_NOT_OWNER, other_owner, NULL},
-    {"the workflow names another schema", REFUSAL_SCHEMA, wrong_schema, NULL},
-    {"nothing is bound", REFUSAL_CONTENT, no_binding, NULL},
-    {"no grant", REFUSAL_NO_GRANT, no_grant, NULL},
-    {"the grant does not name the op", REFUSAL_GRANT_OP, grant_no_op, NULL},
-    {"the grant has expired", REFUSAL_GRANT_EXPIRED, grant_expired, NULL},
-    {"the grant allows less", REFUSAL_GRANT_LIMIT, grant_limit, NULL},
-    {"no approval", REFUSAL_NO_APPROVAL, no_approval, NULL},
-    {"the approval has expired", REFUSAL_APPROVAL_EXPIRED, approval_expired, NULL},
-    {"the approval is revoked", REFUSAL_REVOKED, NULL, revoked},
-    {"the slot is not allotted", REFUSAL_SLOT_RANGE, slots_elsewhere, NULL},
-    {"the approval allows less", REFUSAL_COST, approval_cheap, NULL},
-    {"the approval is for another app", REFUSAL_APP, approval_app, NULL},
-};
 
 /* --- What only a release refuses -------------------------------------------------------------------------------------------------- */
 
-static void no_certificate(struct asking *a)
+static void no_certificate(struct scene *s)
 {
-    a->release.certificate = NULL;
+    s->release.certificate = NULL;
 }
-static void few_votes(struct asking *a)
+static void few_votes(struct scene *s)
 {
-    a->certificate.vote_count = 2;
+    s->certificate.vote_count = 2;
 }
-static void no_such_custodian(struct asking *a)
+static void no_such_custodian(struct scene *s)
 {
-    a->certificate.custodian[2] = 4;
+    s->certificate.custodian[2] = 4;
 }
-static void one_vote_twice(struct asking *a)
+static void one_vote_twice(struct scene *s)
 {
-    a->certificate.custodian[1] = 0;
+    s->certificate.custodian[1] = 0;
 }
-static void certificate_consortium(struct asking *a)
+static void certificate_consortium(struct scene *s)
 {
-    a->certificate.consortium.bytes[0] ^= 1;
+    s->certificate.consortium.bytes[0] ^= 1;
 }
-static void certificate_run(struct asking *a)
+static void certificate_run(struct scene *s)
 {
-    a->certificate.run.bytes[0] ^= 1;
+    s->certificate.run.bytes[0] ^= 1;
 }
-static void certificate_term(struct asking *a)
+static void certificate_term(struct scene *s)
 {
-    a->certificate.term = 2;
+    s->certificate.term = 2;
 }
-static void certificate_epoch(struct asking *a)
+static void certificate_epoch(struct scene *s)
 {
-    a->certificate.epoch = 2;
+    s->certificate.epoch = 2;
 }
-static void certificate_compose(struct asking *a)
+static void certificate_compose(struct scene *s)
 {
-    a->certificate.compose.bytes[0] ^= 1;
+    s->certificate.compose.bytes[0] ^= 1;
 }
-static void certificate_slot(struct asking *a)
+static void certificate_slot(struct scene *s)
 {
-    a->certificate.slot = 2;
+    s->certificate.slot = 2;
 }
-static void elects_no_compute(struct asking *a)
+static void elects_no_compute(struct scene *s)
 {
-    a->certificate.node = world->node[WORLD_ALGORITHM].id;
+    s->certificate.node = world->node[WORLD_ALGORITHM].id;
 }
-static void no_export(struct scene *s)
+static void evidence_bad(struct scene *s)
 {
-    s->policy[1].export_to = EXPORT_NONE;
+    s->release.evidence_err = ERR_EVIDENCE;
 }
-static void elsewhere(struct scene *s)
+static void no_platform(struct scene *s)
 {
-    s->workflow->jurisdiction[0] = SPAN_LITERAL("US");
+    s->release.platform_known = false;
 }
-static void evidence_bad(struct asking *a)
+static void other_platform(struct scene *s)
 {
-    a->release.evidence_err = ERR_EVIDENCE;
+    s->release.platform.bytes[0] ^= 1;
 }
-static void no_platform(struct asking *a)
+static void other_worker(struct scene *s)
 {
-    a->release.platform_known = false;
+    s->release.evidence.measurement.bytes[0] ^= 1;
 }
-static void other_platform(struct asking *a)
+static void few_envelopes(struct scene *s)
 {
-    a->release.platform.bytes[0] ^= 1;
+    s->release.envelope_count = 1;
 }
-static void other_worker(struct asking *a)
+static void many_envelopes(struct scene *s)
 {
-    a->release.evidence.measurement.bytes[0] ^= 1;
-}
-static void no_workers(struct scene *s)
-{
-    s->left_out = SCENE_WORKERS;
-}
-static void few_envelopes(struct asking *a)
-{
-    a->release.envelope_count = 1;
-}
-static void many_envelopes(struct asking *a)
-{
-    a->release.envelope_count = 3;
+    s->release.envelope_count = 3;
 }
 
-static void evidence_field(struct asking *a, const char *field)
+static void evidence_field(struct scene *s, const char *field)
 {
-    evidence_bad(a);
-    a->release.evidence_field = field;
+    evidence_bad(s);
+    s->release.evidence_field = field;
 }
 
-static void unbound_report(struct asking *a)
+static void unbound_report(struct scene *s)
 {
-    evidence_field(a, "report-data");
+    evidence_field(s, "report-data");
 }
-static void unbound_gpu(struct asking *a)
+static void unbound_gpu(struct scene *s)
 {
-    evidence_field(a, "gpu-nonce");
+    evidence_field(s, "gpu-nonce");
 }
-static void unknown_worker(struct asking *a)
+static void unknown_worker(struct scene *s)
 {
-    evidence_field(a, "measurement");
+    evidence_field(s, "measurement");
 }
-static void no_gpu(struct asking *a)
+static void no_gpu(struct scene *s)
 {
-    evidence_field(a, "gpu");
+    evidence_field(s, "gpu");
 }
-static void bad_time(struct asking *a)
+static void bad_time(struct scene *s)
 {
-    evidence_field(a, "time");
+    evidence_field(s, "time");
 }
 
-static void served_another(struct asking *a)
+static void served_another(struct scene *s)
 {
-    promise(a, PROMISE_RELEASE, a->s->run_id.bytes, 1, other32);
+    scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, other32);
 }
 
 static const struct change release_only[] = {
-    {"no certificate that holds", REFUSAL_CERTIFICATE, NULL, no_certificate},
-    {"q-1 votes", REFUSAL_CERTIFICATE, NULL, few_votes},
-    {"one vote twice", REFUSAL_CERTIFICATE, NULL, one_vote_twice},
-    {"a vote of no custodian", REFUSAL_CERTIFICATE, NULL, no_such_custodian},
-    {"a certificate of another consortium", REFUSAL_CERTIFICATE, NULL, certificate_consortium},
-    {"a certificate of another run", REFUSAL_CERTIFICATE, NULL, certificate_run},
-    {"a certificate of another term", REFUSAL_CERTIFICATE, NULL, certificate_term},
-    {"a certificate of another epoch", REFUSAL_CERTIFICATE, NULL, certificate_epoch},
-    {"a certificate of another recipe", REFUSAL_CERTIFICATE, NULL, certificate_compose},
-    {"a certificate of another slot", REFUSAL_CERTIFICATE, NULL, certificate_slot},
-    {"the elected is no compute member", REFUSAL_NOT_COMPUTE, NULL, elects_no_compute},
-    {"an owner exports to nobody", REFUSAL_EXPORT, no_export, NULL},
-    {"the workflow stays elsewhere", REFUSAL_RESIDENCY, elsewhere, NULL},
-    {"the evidence does not verify", REFUSAL_EVIDENCE, NULL, evidence_bad},
-    {"the evidence is old", REFUSAL_EVIDENCE, NULL, bad_time},
-    {"the evidence binds another key", REFUSAL_BINDING, NULL, unbound_report},
-    {"the GPU's evidence binds another key", REFUSAL_BINDING, NULL, unbound_gpu},
-    {"the evidence shows another worker", REFUSAL_MEASUREMENT, NULL, unknown_worker},
-    {"the worker is not in the set", REFUSAL_MEASUREMENT, NULL, other_worker},
-    {"the set is not registered", REFUSAL_MEASUREMENT, no_workers, NULL},
-    {"no GPU evidence where it is demanded", REFUSAL_GPU, NULL, no_gpu},
-    {"the elected advertised no platform", REFUSAL_PLATFORM, NULL, no_platform},
-    {"the elected advertised another platform", REFUSAL_PLATFORM, NULL, other_platform},
-    {"an envelope too few", REFUSAL_ENVELOPE, NULL, few_envelopes},
-    {"an envelope too many", REFUSAL_ENVELOPE, NULL, many_envelopes},
-    {"another enclave key was served", REFUSAL_OTHER_KEY, NULL, served_another},
+    {"no certificate that holds", REFUSAL_CERTIFICATE, 0, NULL, no_certificate, SUBJECT_ANY},
+    {"q-1 votes", REFUSAL_CERTIFICATE, 0, NULL, few_votes, SUBJECT_ANY},
+    {"one vote twice", REFUSAL_CERTIFICATE, 0, NULL, one_vote_twice, SUBJECT_ANY},
+    {"a vote of no custodian", REFUSAL_CERTIFICATE, 0, NULL, no_such_custodian, SUBJECT_ANY},
+    {"a certificate of another consortium", REFUSAL_CERTIFICATE, 0, NULL, certificate_consortium,
+     SUBJECT_ANY},
+    {"a certificate of another run", REFUSAL_CERTIFICATE, 0, NULL, certificate_run, SUBJECT_ANY},
+    {"a certificate of another term", REFUSAL_CERTIFICATE, 0, NULL, certificate_term, SUBJECT_ANY},
+    {"a certificate of another epoch", REFUSAL_CERTIFICATE, 0, NULL, certificate_epoch, SUBJECT_ANY},
+    {"a certificate of another recipe", REFUSAL_CERTIFICATE, 0, NULL, certificate_compose, SUBJECT_ANY},
+    {"a certificate of another slot", REFUSAL_CERTIFICATE, 0, NULL, certificate_slot, SUBJECT_ANY},
+    {"the elected is no compute member", REFUSAL_NOT_COMPUTE, 0, NULL, elects_no_compute, SUBJECT_ANY},
+    {"the evidence does not verify", REFUSAL_EVIDENCE, 0, NULL, evidence_bad, SUBJECT_ANY},
+    {"the evidence is old", REFUSAL_EVIDENCE, 0, NULL, bad_time, SUBJECT_ANY},
+    {"the evidence binds another key", REFUSAL_BINDING, 0, NULL, unbound_report, SUBJECT_ANY},
+    {"the GPU's evidence binds another key", REFUSAL_BINDING, 0, NULL, unbound_gpu, SUBJECT_ANY},
+    {"the evidence shows another worker", REFUSAL_MEASUREMENT, 0, NULL, unknown_worker, SUBJECT_ANY},
+    {"the worker is not in the set", REFUSAL_MEASUREMENT, 0, NULL, other_worker, SUBJECT_ANY},
+    {"the set is not registered", REFUSAL_MEASUREMENT, SCENE_WORKERS, NULL, NULL, SUBJECT_ANY},
+    {"no GPU evidence where it is demanded", REFUSAL_GPU, 0, NULL, no_gpu, SUBJECT_ANY},
+    {"the elected advertised no platform", REFUSAL_PLATFORM, 0, NULL, no_platform, SUBJECT_ANY},
+    {"the elected advertised another platform", REFUSAL_PLATFORM, 0, NULL, other_platform, SUBJECT_ANY},
+    {"an envelope too few", REFUSAL_ENVELOPE, 0, NULL, few_envelopes, SUBJECT_ANY},
+    {"an envelope too many", REFUSAL_ENVELOPE, 0, NULL, many_envelopes, SUBJECT_ANY},
+    {"another enclave key was served", REFUSAL_OTHER_KEY, 0, NULL, served_another, SUBJECT_ANY},
 };
 
 /* --- What only a commit refuses --------------------------------------------------------------------------------------------------- */
 
-static void other_index(struct asking *a)
+static void other_index(struct scene *s)
 {
-    a->commit.index = 1;
+    s->commit.index = 1;
 }
 
-static void bound_to_another(struct asking *a)
+static void bound_to_another(struct scene *s)
 {
-    promise(a, PROMISE_COMMIT, a->s->run_id.bytes, 0, other32);
+    scene_promise(s, PROMISE_COMMIT, s->run_id.bytes, 0, other32);
 }
 
-static void host_removed(struct asking *a)
+static void host_removed(struct scene *s)
 {
-    struct body_REMOVAL b = {world->node[WORLD_COMPUTE].id, 9000};
-    for (uint32_t i = 0; i < 3; i++)
-        assert_int_equal(scene_apply(a->s, i, KIND_REMOVAL, &b, 0).refusal, REFUSAL_NONE);
+    change_remove(s, WORLD_COMPUTE, 9000);
 }
 
 static const struct change commit_only[] = {
-    {"the node was removed since", REFUSAL_NOT_COMPUTE, NULL, host_removed},
-    {"an owner exports to nobody any more", REFUSAL_EXPORT, no_export, NULL},
-    {"the workflow stays elsewhere", REFUSAL_RESIDENCY, elsewhere, NULL},
-    {"the worker is in the set no more", REFUSAL_MEASUREMENT, no_workers, NULL},
-    {"a second output", REFUSAL_OUTPUT_TYPE, NULL, other_index},
-    {"another output is committed", REFUSAL_COMMIT_CONFLICT, NULL, bound_to_another},
-};
-
-enum {
-    COMMON = sizeof common / sizeof common[0],
-    RELEASES = sizeof release_only / sizeof release_only[0],
-    COMMITS = sizeof commit_only / sizeof commit_only[0],
+    {"the node was removed since", REFUSAL_NOT_COMPUTE, 0, NULL, host_removed, SUBJECT_ANY},
+    {"the worker is in the set no more", REFUSAL_MEASUREMENT, SCENE_WORKERS, NULL, NULL, SUBJECT_ANY},
+    {"a second output", REFUSAL_OUTPUT_TYPE, 0, NULL, other_index, SUBJECT_ANY},
+    {"another output is committed", REFUSAL_COMMIT_CONFLICT, 0, NULL, bound_to_another, SUBJECT_ANY},
 };
 
 static void test_release_change(void **state)
 {
-    const struct change *c = *state;
-    struct asking *a = begin(c->before);
-    if (c->after != NULL) c->after(a);
-    struct verdict v = decide_release(a);
-    assert_string_equal(refusal_name(v.refusal), refusal_name(c->refusal));
-    release_seen[v.refusal] = true;
-    scene_free(a->s);
+    change_run(*state, NULL, decide_release, release_seen);
 }
 
 static void test_commit_change(void **state)
 {
-    const struct change *c = *state;
-    struct asking *a = begin(c->before);
-    released(a);
-    if (c->after != NULL) c->after(a);
-    struct verdict v = decide_commit(a);
-    assert_string_equal(refusal_name(v.refusal), refusal_name(c->refusal));
-    commit_seen[v.refusal] = true;
-    scene_free(a->s);
+    change_run(*state, released, decide_commit, commit_seen);
 }
 
 static void test_not_released(void **state)
 {
     (void)state;
-    struct asking *a = begin(NULL);
-    assert_int_equal(decide_commit(a).refusal, REFUSAL_NOT_RELEASED); /* to nobody */
-    scene_free(a->s);
-    a = begin(NULL);
-    released(a);
-    a->commit.enclave.bytes[0] ^= 1;
-    assert_int_equal(decide_commit(a).refusal, REFUSAL_NOT_RELEASED); /* to another enclave */
+    struct scene *s = change_none();
+    REFUSED(decide_commit(s), REFUSAL_NOT_RELEASED); /* to nobody */
+    scene_free(s);
+    s = change_none();
+    released(s);
+    s->commit.enclave.bytes[0] ^= 1;
+    REFUSED(decide_commit(s), REFUSAL_NOT_RELEASED); /* to another enclave */
     commit_seen[REFUSAL_NOT_RELEASED] = true;
-    scene_free(a->s);
-    a = begin(NULL);
-    promise(a, PROMISE_RELEASE, a->s->run_id.bytes, 1, a->commit.enclave.bytes);
-    assert_int_equal(decide_commit(a).refusal, REFUSAL_NOT_RELEASED); /* to whom, nobody knows */
-    scene_free(a->s);
+    scene_free(s);
+    s = change_none();
+    scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, s->commit.enclave.bytes);
+    REFUSED(decide_commit(s), REFUSAL_NOT_RELEASED); /* to whom, nobody knows */
+    scene_free(s);
 }
 
 /* --- Nothing is left out ------------------------------------------------------------------------------------------------------------ */
 
-/* What the two functions can refuse with: those of check_common and of what it calls, then their own. Whoever adds a refusal
- * adds it here, with a case. */
-static const enum refusal common_refusals[] = {REFUSAL_CONSORTIUM_FORMING,
-                                               REFUSAL_NOT_CUSTODIAN,
-                                               REFUSAL_ISOLATED,
-                                               REFUSAL_UNKNOWN_RUN,
-                                               REFUSAL_RUN_EXPIRED,
-                                               REFUSAL_FROZEN,
-                                               REFUSAL_NOT_MEMBER,
-                                               REFUSAL_TERM,
-                                               REFUSAL_SLOT_SPENT,
-                                               REFUSAL_WORKFLOW,
-                                               REFUSAL_REQUESTER,
-                                               REFUSAL_APP,
-                                               REFUSAL_CHARTER,
-                                               REFUSAL_ENGINE,
-                                               REFUSAL_NO_JOB,
-                                               REFUSAL_NOT_ENDORSED,
-                                               REFUSAL_OP,
-                                               REFUSAL_OUTPUT_TYPE,
-                                               REFUSAL_TEMPLATE,
-                                               REFUSAL_INPUTS,
-                                               REFUSAL_OWNERS,
-                                               REFUSAL_GAP,
-                                               REFUSAL_ASSET,
-                                               REFUSAL_NOT_OWNER,
-                                               REFUSAL_SCHEMA,
-                                               REFUSAL_CONTENT,
-                                               REFUSAL_NO_GRANT,
-                                               REFUSAL_GRANT_OP,
-                                               REFUSAL_GRANT_EXPIRED,
-                                               REFUSAL_GRANT_LIMIT,
-                                               REFUSAL_NO_APPROVAL,
-                                               REFUSAL_APPROVAL_EXPIRED,
-                                               REFUSAL_REVOKED,
-                                               REFUSAL_SLOT_RANGE,
-                                               REFUSAL_COST};
-static const enum refusal release_refusals[] = {REFUSAL_CERTIFICATE, REFUSAL_NOT_COMPUTE, REFUSAL_EXPORT,
-                                                REFUSAL_RESIDENCY,   REFUSAL_EVIDENCE,    REFUSAL_BINDING,
-                                                REFUSAL_MEASUREMENT, REFUSAL_GPU,         REFUSAL_PLATFORM,
-                                                REFUSAL_ENVELOPE,    REFUSAL_OTHER_KEY};
-static const enum refusal commit_refusals[] = {
-    REFUSAL_NOT_RELEASED, REFUSAL_OUTPUT_TYPE, REFUSAL_COMMIT_CONFLICT, REFUSAL_NOT_COMPUTE,
-    REFUSAL_EXPORT,       REFUSAL_RESIDENCY,   REFUSAL_MEASUREMENT};
-#define COUNT(array) (sizeof(array) / sizeof(array)[0])
-
-static void assert_seen(const bool *seen, const enum refusal *list, size_t count, const char *by)
-{
-    for (size_t i = 0; i < count; i++)
-        if (!seen[list[i]]) fail_msg("no case makes %s refuse with \"%s\"", by, refusal_name(list[i]));
-}
+/* What the two functions can refuse with beside what is common to all. Whoever adds a refusal adds it here, with a case. */
+static const enum refusal release_refusals[] = {REFUSAL_CERTIFICATE, REFUSAL_NOT_COMPUTE, REFUSAL_EVIDENCE,
+                                                REFUSAL_BINDING,     REFUSAL_MEASUREMENT, REFUSAL_GPU,
+                                                REFUSAL_PLATFORM,    REFUSAL_ENVELOPE,    REFUSAL_OTHER_KEY};
+static const enum refusal commit_refusals[] = {REFUSAL_NOT_RELEASED, REFUSAL_OUTPUT_TYPE,
+                                               REFUSAL_COMMIT_CONFLICT, REFUSAL_NOT_COMPUTE,
+                                               REFUSAL_MEASUREMENT};
 
 static bool listed(enum refusal r, const enum refusal *list, size_t count)
 {
@@ -609,20 +221,24 @@ static bool listed(enum refusal r, const enum refusal *list, size_t count)
     return false;
 }
 
+static void assert_exactly(const bool *seen, const enum refusal *own, size_t count, const char *by)
+{
+    change_all_seen(seen, refusals_of_run, REFUSALS_OF_RUN, by);
+    change_all_seen(seen, refusals_of_custodian, REFUSALS_OF_CUSTODIAN, by);
+    change_all_seen(seen, own, count, by);
+    for (unsigned i = 1; i < REFUSAL_COUNT; i++) {
+        enum refusal r = (enum refusal)i;
+        if (seen[i])
+            assert_true(listed(r, own, count) || listed(r, refusals_of_run, REFUSALS_OF_RUN) ||
+                        listed(r, refusals_of_custodian, REFUSALS_OF_CUSTODIAN));
+    }
+}
+
 static void test_refusals_are_complete(void **state)
 {
     (void)state;
-    assert_seen(release_seen, common_refusals, COUNT(common_refusals), "a release");
-    assert_seen(release_seen, release_refusals, COUNT(release_refusals), "a release");
-    assert_seen(commit_seen, common_refusals, COUNT(common_refusals), "a commit");
-    assert_seen(commit_seen, commit_refusals, COUNT(commit_refusals), "a commit");
-    for (unsigned r = 1; r < REFUSAL_COUNT; r++) {
-        bool both = listed((enum refusal)r, common_refusals, COUNT(common_refusals));
-        if (release_seen[r])
-            assert_true(both || listed((enum refusal)r, release_refusals, COUNT(release_refusals)));
-        if (commit_seen[r])
-            assert_true(both || listed((enum refusal)r, commit_refusals, COUNT(commit_refusals)));
-    }
+    assert_exactly(release_seen, release_refusals, COUNT(release_refusals), "a release");
+    assert_exactly(commit_seen, commit_refusals, COUNT(commit_refusals), "a commit");
 }
 
 /* --- Granted ------------------------------------------------------------------------------------------------------------------------- */
@@ -630,59 +246,60 @@ static void test_refusals_are_complete(void **state)
 static void test_release_good(void **state)
 {
     (void)state;
-    struct asking *a = begin(NULL);
-    assert_int_equal(decide_release(a).refusal, REFUSAL_NONE);
-    released(a);
-    assert_int_equal(decide_release(a).refusal, REFUSAL_NONE); /* the same enclave again */
-    promise(a, PROMISE_SLOT, a->s->run.compose.bytes, 1, a->s->run_id.bytes);
-    assert_int_equal(decide_release(a).refusal, REFUSAL_NONE);
-    scene_free(a->s);
+    struct scene *s = change_none();
+    ACCEPTED(decide_release(s));
+    released(s);
+    ACCEPTED(decide_release(s)); /* the same enclave again */
+    scene_promise(s, PROMISE_SLOT, s->run.compose.bytes, 1, s->run_id.bytes);
+    ACCEPTED(decide_release(s));
+    scene_free(s);
 }
 
 /* Who voted for another candidate in this term serves the one whom q others elected. */
 static void test_release_to_whom_others_elected(void **state)
 {
     (void)state;
-    struct asking *a = begin(NULL);
-    promise(a, PROMISE_VOTE, a->s->run_id.bytes, 1, other32);
-    assert_int_equal(decide_release(a).refusal, REFUSAL_NONE);
-    scene_free(a->s);
+    struct scene *s = change_none();
+    scene_promise(s, PROMISE_VOTE, s->run_id.bytes, 1, other32);
+    ACCEPTED(decide_release(s));
+    scene_free(s);
 }
 
 static void test_commit_good(void **state)
 {
     (void)state;
-    struct asking *a = begin(NULL);
-    released(a);
-    assert_int_equal(decide_commit(a).refusal, REFUSAL_NONE);
-    promise(a, PROMISE_COMMIT, a->s->run_id.bytes, 0, a->commit.commitment.bytes);
-    assert_int_equal(decide_commit(a).refusal, REFUSAL_NONE); /* the same again, as after a lost answer */
-    scene_free(a->s);
+    struct scene *s = change_none();
+    released(s);
+    ACCEPTED(decide_commit(s));
+    scene_promise(s, PROMISE_COMMIT, s->run_id.bytes, 0, s->commit.commitment.bytes);
+    ACCEPTED(decide_commit(s)); /* the same again, as after a lost answer */
+    scene_free(s);
 }
 
 /* The last revocation point: released already, revoked since. */
 static void test_commit_after_revocation(void **state)
 {
     (void)state;
-    struct asking *a = begin(NULL);
-    assert_int_equal(decide_release(a).refusal, REFUSAL_NONE);
-    released(a);
-    revoked(a);
-    assert_int_equal(decide_commit(a).refusal, REFUSAL_REVOKED);
-    assert_int_equal(decide_release(a).refusal, REFUSAL_REVOKED);
-    scene_free(a->s);
+    struct scene *s = change_none();
+    ACCEPTED(decide_release(s));
+    released(s);
+    change_revoke(s, 1, REVOKE_COMPOSE, s->run.compose.bytes);
+    REFUSED(decide_commit(s), REFUSAL_REVOKED);
+    REFUSED(decide_release(s), REFUSAL_REVOKED);
+    scene_free(s);
 }
 
 /* --- The policy evidence is checked under: the strictest of all ------------------------------------------------------------------------ */
 
-static void policy_is(void (*before)(struct scene *s), bool need_gpu, bool accept_simulated)
+static void policy_is(uint32_t left_out, void (*before)(struct scene *s), bool need_gpu,
+                      bool accept_simulated)
 {
-    struct asking *a = begin(before);
+    struct scene *s = change_scene(left_out, before);
     bool gpu, simulated;
-    release_evidence_policy(a->s->registry, &a->s->run, &gpu, &simulated);
+    release_evidence_policy(s->registry, &s->run, &gpu, &simulated);
     assert_int_equal(gpu, need_gpu);
     assert_int_equal(simulated, accept_simulated);
-    scene_free(a->s);
+    scene_free(s);
 }
 
 static void workflow_gpu(struct scene *s)
@@ -702,68 +319,44 @@ static void workflow_strict(struct scene *s)
 static void test_evidence_policy(void **state)
 {
     (void)state;
-    policy_is(NULL, false, true);
-    policy_is(workflow_gpu, true, true);
-    policy_is(owner_gpu, true, true);
-    policy_is(workflow_strict, false, false);
-    policy_is(no_workflow, true, false);
-    policy_is(no_charter, false, false);
-    policy_is(no_binding, true, true);
-    struct asking *a = begin(NULL);
+    policy_is(0, NULL, false, true);
+    policy_is(0, workflow_gpu, true, true);
+    policy_is(0, owner_gpu, true, true);
+    policy_is(0, workflow_strict, false, false);
+    policy_is(SCENE_WORKFLOW | SCENE_JOB, NULL, true, false);
+    policy_is(SCENE_CHARTER, NULL, false, false);
+    policy_is(SCENE_BINDING, NULL, true, true);
+    struct scene *s = change_none();
     bool gpu, simulated;
-    a->s->policy[0].need_gpu = true; /* a newer binding asks for more */
-    struct body_ASSET body = scene_asset(a->s, 0, 3, true);
-    assert_int_equal(scene_apply(a->s, 0, KIND_ASSET, &body, 0).refusal, REFUSAL_NONE);
-    release_evidence_policy(a->s->registry, &a->s->run, &gpu, &simulated);
+    s->policy[0].need_gpu = true; /* a newer binding asks for more */
+    struct body_ASSET body = scene_asset(s, 0, 3, true);
+    ACCEPTED(scene_apply(s, 0, KIND_ASSET, &body, 0));
+    release_evidence_policy(s->registry, &s->run, &gpu, &simulated);
     assert_true(gpu);
-    scene_free(a->s);
-    a = begin(owner_gpu);
-    a->s->policy[1].need_gpu =
+    scene_free(s);
+    s = change_scene(0, owner_gpu);
+    s->policy[1].need_gpu =
         false; /* or for less, which does not loosen what the run's content was bound under */
-    body = scene_asset(a->s, 1, 3, true);
-    assert_int_equal(scene_apply(a->s, 1, KIND_ASSET, &body, 0).refusal, REFUSAL_NONE);
-    release_evidence_policy(a->s->registry, &a->s->run, &gpu, &simulated);
+    body = scene_asset(s, 1, 3, true);
+    ACCEPTED(scene_apply(s, 1, KIND_ASSET, &body, 0));
+    release_evidence_policy(s->registry, &s->run, &gpu, &simulated);
     assert_true(gpu);
-    scene_free(a->s);
-}
-
-/* --- All -------------------------------------------------------------------------------------------------------------------------------- */
-
-static int set_up(void **state)
-{
-    (void)state;
-    world = world_new();
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    world_free(world);
-    return 0;
-}
-
-static struct CMUnitTest tests[2 * COMMON + RELEASES + COMMITS + 7];
-static size_t test_count;
-
-static void add(const struct change *c, size_t count, CMUnitTestFunction function)
-{
-    for (size_t i = 0; i < count; i++)
-        tests[test_count++] = (struct CMUnitTest){c[i].name, function, NULL, NULL, (void *)(uintptr_t)&c[i]};
+    scene_free(s);
 }
 
 int main(void)
 {
-    const struct CMUnitTest rest[] = {
+    static const struct CMUnitTest rest[] = {
         cmocka_unit_test(test_not_released),    cmocka_unit_test(test_refusals_are_complete),
         cmocka_unit_test(test_release_good),    cmocka_unit_test(test_release_to_whom_others_elected),
         cmocka_unit_test(test_commit_good),     cmocka_unit_test(test_commit_after_revocation),
         cmocka_unit_test(test_evidence_policy),
     };
-    add(common, COMMON, test_release_change);
-    add(release_only, RELEASES, test_release_change);
-    add(common, COMMON, test_commit_change);
-    add(commit_only, COMMITS, test_commit_change);
-    memcpy(&tests[test_count], rest, sizeof rest);
-    return cmocka_run_group_tests_name("proto_release", tests, set_up, tear_down);
+    change_add(changes_of_run, CHANGES_OF_RUN, test_release_change);
+    change_add(changes_of_custodian, CHANGES_OF_CUSTODIAN, test_release_change);
+    change_add(release_only, COUNT(release_only), test_release_change);
+    change_add(changes_of_run, CHANGES_OF_RUN, test_commit_change);
+    change_add(changes_of_custodian, CHANGES_OF_CUSTODIAN, test_commit_change);
+    change_add(commit_only, COUNT(commit_only), test_commit_change);
+    return change_main("proto_release", rest, COUNT(rest));
 }
