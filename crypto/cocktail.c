@@ -11,6 +11,15 @@
 
 #include <string.h>
 
+struct cocktail_session cocktail_session_make(uint32_t n, uint32_t t, uint32_t own, const struct point *party,
+                                              struct hash32 tag, struct span extension)
+{
+    struct cocktail_session s = {.n = n, .t = t, .own = own, .tag = tag, .extension = extension};
+    ASSERT(n <= COMMITTEE_MAX);
+    memcpy(s.party, party, n * sizeof *party);
+    return s;
+}
+
 void cocktail_keypair(struct scalar_secret *secret, struct point *out)
 {
     group_scalar_random(secret->bytes);
@@ -21,6 +30,48 @@ void cocktail_keypair(struct scalar_secret *secret, struct point *out)
 static enum err ceremony_of(struct ceremony *c, const struct cocktail_session *s)
 {
     return ceremony_init(c, s->n, s->t, s->own, s->party, ID_SPAN(s->tag), s->extension);
+}
+
+/* --- Messages as they travel --------------------------------------------------------------------------- */
+
+void cocktail_round1_write(struct buffer *out, const struct cocktail_round1 *message,
+                           const struct cocktail_session *s, enum cocktail_part part)
+{
+    ASSERT(s->n <= COMMITTEE_MAX && s->t <= THRESHOLD_MAX);
+    buffer_put(out, SPAN_OF(message->ephemeral.bytes));
+    for (uint32_t i = 0; i < s->t; i++) buffer_put(out, SPAN_OF(message->commitment[i].bytes));
+    buffer_put(out, SPAN_OF(message->pop));
+    for (uint32_t i = 0; part == COCKTAIL_WHOLE && i < s->n; i++) buffer_put(out, SPAN_OF(message->share[i]));
+}
+
+static enum err read_one(struct cocktail_round1 *out, struct cursor *c, const struct cocktail_session *s,
+                         enum cocktail_part part)
+{
+    memset(out, 0, sizeof *out);
+    TRY(cursor_copy(c, out->ephemeral.bytes, sizeof out->ephemeral.bytes));
+    for (uint32_t i = 0; i < s->t; i++) TRY(cursor_copy(c, out->commitment[i].bytes, 32));
+    TRY(cursor_copy(c, out->pop, sizeof out->pop));
+    for (uint32_t i = 0; part == COCKTAIL_WHOLE && i < s->n; i++)
+        TRY(cursor_copy(c, out->share[i], COCKTAIL_SHARE_BYTES));
+    return OK;
+}
+
+enum err cocktail_round1_read(struct cocktail_round1 *out, struct span all, const struct cocktail_session *s,
+                              enum cocktail_part part)
+{
+    struct cursor c = cursor_make(all);
+    if (s->n > COMMITTEE_MAX || s->t > THRESHOLD_MAX) return ERR_RANGE;
+    for (uint32_t i = 0; i < s->n; i++) TRY(read_one(&out[i], &c, s, part));
+    return cursor_end(&c);
+}
+
+void cocktail_result_write(struct buffer *out, const struct group_key *key, const uint8_t transcript[64],
+                           const uint8_t sig[COCKTAIL_SIGNATURE_BYTES])
+{
+    buffer_put(out, SPAN_OF(key->y.bytes));
+    for (uint32_t i = 0; i < key->n; i++) buffer_put(out, SPAN_OF(key->share[i].bytes));
+    buffer_put(out, span_make(transcript, 64));
+    buffer_put(out, span_make(sig, COCKTAIL_SIGNATURE_BYTES));
 }
 
 /* --- The state: what binds it to the session, then the own message. ------------------------------------ */
@@ -187,6 +238,19 @@ enum err cocktail_check(const struct cocktail_session *s, const struct cocktail_
     ceremony_transcribe(&t, &c, round1);
     const struct span message = span_make(t.bytes, t.len);
     return schnorr_check(sig, &c.party[party - 1], &message, 1);
+}
+
+enum err cocktail_check_all(uint32_t *culprit, const struct cocktail_session *s,
+                            const struct cocktail_round1 *round1, struct span signatures)
+{
+    *culprit = 0;
+    if (signatures.len != (size_t)COCKTAIL_SIGNATURE_BYTES * s->n) return ERR_RANGE;
+    for (uint32_t i = 0; i < s->n; i++) {
+        *culprit = i + 1;
+        TRY(cocktail_check(s, round1, i + 1, signatures.data + (size_t)COCKTAIL_SIGNATURE_BYTES * i));
+    }
+    *culprit = 0;
+    return OK;
 }
 
 enum err cocktail_public(struct group_key *key, uint8_t transcript[64], const struct cocktail_session *s,

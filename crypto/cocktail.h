@@ -34,10 +34,22 @@ struct cocktail_round1 {
     uint8_t share[COMMITTEE_MAX][COCKTAIL_SHARE_BYTES]; /* encrypted, for party i+1 */
 };
 
+/* Messages as they travel: ephemeral key 32 | t commitments of 32 | proof of possession 64 | n sealed shares of 48. The
+ * public part, which a committee record keeps of each, ends before the shares. */
+enum cocktail_part { COCKTAIL_WHOLE, COCKTAIL_PUBLIC };
+/* n and t are the session's, which has passed one of the functions below. */
+void cocktail_round1_write(struct buffer *out, const struct cocktail_round1 *message,
+                           const struct cocktail_session *s, enum cocktail_part part);
+/* All n messages, one behind the other, and no byte more. ERR_RANGE (n or t), ERR_TRUNCATED, ERR_NOT_CANONICAL. */
+MUST_USE enum err cocktail_round1_read(struct cocktail_round1 *out, struct span all,
+                                       const struct cocktail_session *s, enum cocktail_part part);
+
 struct cocktail_secret {
     uint8_t bytes[COCKTAIL_STATE_BYTES];
 };
 
+struct cocktail_session cocktail_session_make(uint32_t n, uint32_t t, uint32_t own, const struct point *party,
+                                              struct hash32 tag, struct span extension);
 void cocktail_keypair(struct scalar_secret *secret, struct point *out);
 /* The dealt secrets are wiped before this returns: the state holds the session and the own message, nothing secret. */
 MUST_USE enum err cocktail_begin(struct cocktail_secret *state, struct cocktail_round1 *out,
@@ -61,6 +73,12 @@ MUST_USE enum err cocktail_finish(struct scalar_secret *share, struct group_key 
  * the public messages it is made of. ERR_SIGNATURE. */
 MUST_USE enum err cocktail_check(const struct cocktail_session *s, const struct cocktail_round1 *round1,
                                  uint32_t party, const uint8_t sig[COCKTAIL_SIGNATURE_BYTES]);
+/* The same of all n, one signature behind the other. `*culprit` is whose does not hold; 0 with ERR_RANGE: not n of them. */
+MUST_USE enum err cocktail_check_all(uint32_t *culprit, const struct cocktail_session *s,
+                                     const struct cocktail_round1 *round1, struct span signatures);
+/* What finishing gives, packed: group key 32 | n verification shares of 32 | transcript hash 64 | own signature 64. */
+void cocktail_result_write(struct buffer *out, const struct group_key *key, const uint8_t transcript[64],
+                           const uint8_t sig[COCKTAIL_SIGNATURE_BYTES]);
 /* Recompute group key and transcript hash from public round-1 messages alone (verifiers of a receipt). The messages'
  * encrypted shares may be missing (zero). ERR_PROOF. */
 MUST_USE enum err cocktail_public(struct group_key *key, uint8_t transcript[64],

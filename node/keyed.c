@@ -141,35 +141,8 @@ static enum err check_evidence(struct keyed *k)
 
 static struct cocktail_session session_of(const struct keyed *k)
 {
-    const struct keygen_session *s = &k->session;
-    struct cocktail_session out = {.n = s->n,
-                                   .t = s->t,
-                                   .own = s->own,
-                                   .tag = s->tag,
-                                   .extension = span_make(s->extension, sizeof s->extension)};
-    memcpy(out.party, s->party, sizeof out.party);
-    return out;
-}
-
-static void put_round1(struct keyed *k, const struct cocktail_round1 *m)
-{
-    put(k, m->ephemeral.bytes, 32);
-    for (uint32_t i = 0; i < k->session.t; i++) put(k, m->commitment[i].bytes, 32);
-    put(k, m->pop, sizeof m->pop);
-    for (uint32_t i = 0; i < k->session.n; i++) put(k, m->share[i], COCKTAIL_SHARE_BYTES);
-}
-
-static enum err take_round1(struct cocktail_round1 *out, const struct keygen_session *s, struct span all)
-{
-    struct cursor c = cursor_make(all);
-    memset(out, 0, sizeof *out * s->n);
-    for (uint32_t j = 0; j < s->n; j++) {
-        TRY(cursor_copy(&c, out[j].ephemeral.bytes, 32));
-        for (uint32_t i = 0; i < s->t; i++) TRY(cursor_copy(&c, out[j].commitment[i].bytes, 32));
-        TRY(cursor_copy(&c, out[j].pop, sizeof out[j].pop));
-        for (uint32_t i = 0; i < s->n; i++) TRY(cursor_copy(&c, out[j].share[i], COCKTAIL_SHARE_BYTES));
-    }
-    return cursor_end(&c);
+    const struct keygen_session *s = k->job.session;
+    return cocktail_session_make(s->n, s->t, s->own, s->party, s->tag, SPAN_OF(s->extension));
 }
 
 static void keygen_path(char out[PATH_MAX], const struct keyed *k, uint32_t epoch, uint32_t purpose,
@@ -184,7 +157,7 @@ static enum err load_state(struct cocktail_secret *state, const struct keyed *k)
 {
     char path[PATH_MAX];
     size_t len = 0;
-    keygen_path(path, k, k->session.epoch, k->session.purpose, "state");
+    keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "state");
     TRY(keyfile_read(path, "keygen-state", state->bytes, &len, SPAN_NONE));
     return len == sizeof state->bytes ? OK : ERR_CORRUPT;
 }
@@ -196,7 +169,7 @@ static enum err keygen_begin(struct keyed *k)
     char path[PATH_MAX];
     struct cocktail_secret *state = secret_alloc(sizeof *state);
     if (state == NULL) return ERR_NO_MEMORY;
-    keygen_path(path, k, k->session.epoch, k->session.purpose, "state");
+    keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "state");
     enum err err = load_state(state, k);
     if (err == OK) {
         err = cocktail_resume(&message, state, &session); /* after a restart: the same message again */
@@ -205,8 +178,11 @@ static enum err keygen_begin(struct keyed *k)
         if (err == OK) err = keyfile_write(path, "keygen-state", SPAN_OF(state->bytes), SPAN_NONE);
     }
     secret_free(state);
-    if (err == OK) put_round1(k, &message);
-    return err;
+    if (err != OK) return err;
+    struct buffer out = buffer_make(k->output, k->output_cap);
+    cocktail_round1_write(&out, &message, &session, COCKTAIL_WHOLE);
+    k->output_len = out.len;
+    return buffer_done(&out);
 }
 
 /* The share file: x 32 | Y 32. An identical one may already be there after a restart. */
@@ -216,7 +192,7 @@ static enum err save_share(const struct keyed *k, const struct scalar_secret *x,
     uint8_t *bytes = secret_alloc(KEYFILE_SECRET_MAX);
     size_t len = 0;
     if (bytes == NULL) return ERR_NO_MEMORY;
-    keygen_path(path, k, k->session.epoch, k->session.purpose, "share");
+    keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "share");
     enum err err = keyfile_read(path, "keygen-share", bytes, &len, SPAN_NONE);
     if (err == OK) {
         bool same = len == 64 && secret_equal(bytes, x->bytes, 32) && memcmp(bytes + 32, y->bytes, 32) == 0;
@@ -237,7 +213,7 @@ static enum err finish(struct keyed *k, struct cocktail_round1 *round1, struct c
     struct group_key key;
     uint8_t transcript[64], sig[COCKTAIL_SIGNATURE_BYTES], culprit_byte;
     uint32_t culprit = 0;
-    TRY(take_round1(round1, &k->session, k->job.parts));
+    TRY(cocktail_round1_read(round1, k->job.parts, &session, COCKTAIL_WHOLE));
     TRY(load_state(state, k));
     enum err err = cocktail_finish(x, &key, transcript, sig, &culprit, state, &session, k->home->dkg, round1);
     if (err != OK) {
@@ -246,11 +222,10 @@ static enum err finish(struct keyed *k, struct cocktail_round1 *round1, struct c
         return err;
     }
     TRY(save_share(k, x, &key.y));
-    put(k, key.y.bytes, 32);
-    for (uint32_t i = 0; i < key.n; i++) put(k, key.share[i].bytes, 32);
-    put(k, transcript, sizeof transcript);
-    put(k, sig, sizeof sig);
-    return OK;
+    struct buffer out = buffer_make(k->output, k->output_cap);
+    cocktail_result_write(&out, &key, transcript, sig);
+    k->output_len = out.len;
+    return buffer_done(&out);
 }
 
 static enum err keygen_finish(struct keyed *k)
@@ -269,12 +244,10 @@ static enum err keygen_check(struct keyed *k)
 {
     struct cocktail_session session = session_of(k);
     struct cocktail_round1 *round1 = calloc(COMMITTEE_MAX, sizeof *round1);
+    uint32_t culprit;
     if (round1 == NULL) return ERR_NO_MEMORY;
-    enum err err = take_round1(round1, &k->session, k->job.box);
-    if (err == OK && k->job.parts.len != (size_t)k->session.n * COCKTAIL_SIGNATURE_BYTES) err = ERR_RANGE;
-    for (uint32_t j = 0; err == OK && j < k->session.n; j++)
-        err =
-            cocktail_check(&session, round1, j + 1, k->job.parts.data + (size_t)j * COCKTAIL_SIGNATURE_BYTES);
+    enum err err = cocktail_round1_read(round1, k->job.box, &session, COCKTAIL_WHOLE);
+    if (err == OK) err = cocktail_check_all(&culprit, &session, round1, k->job.parts);
     free(round1);
     return err;
 }

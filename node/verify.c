@@ -105,18 +105,6 @@ static enum err check_signatures(struct verifier *v, enum receipt_link link)
 
 /* --- Both keys, from the public messages of their generation ---------------------------------------------------------- */
 
-static enum err read_round1(struct cocktail_round1 *out, const struct keygen_session *s, struct span all)
-{
-    struct cursor c = cursor_make(all);
-    memset(out, 0, sizeof *out * s->n);
-    for (uint32_t i = 0; i < s->n; i++) {
-        TRY(cursor_copy(&c, out[i].ephemeral.bytes, 32));
-        for (uint32_t k = 0; k < s->t; k++) TRY(cursor_copy(&c, out[i].commitment[k].bytes, 32));
-        TRY(cursor_copy(&c, out[i].pop, sizeof out[i].pop));
-    }
-    return cursor_end(&c);
-}
-
 struct certified_key {
     uint32_t purpose;
     const struct point *y;
@@ -138,14 +126,12 @@ static enum err check_key(struct verifier *v, const struct charter *charter, uin
     struct cocktail_round1 *round1 = ARENA_ARRAY(v->arena, struct cocktail_round1, COMMITTEE_MAX);
     struct group_key key;
     uint8_t transcript[64];
+    uint32_t culprit;
     if (round1 == NULL) return ERR_NO_MEMORY;
     keygen_session_make(&session, v->parts->consortium, charter, (uint32_t)epoch, k->purpose, 0);
-    struct cocktail_session s = {.n = session.n,
-                                 .t = session.t,
-                                 .tag = session.tag,
-                                 .extension = span_make(session.extension, sizeof session.extension)};
-    memcpy(s.party, session.party, sizeof s.party);
-    if (read_round1(round1, &session, k->round1) != OK ||
+    struct cocktail_session s = cocktail_session_make(session.n, session.t, 0, session.party, session.tag,
+                                                      SPAN_OF(session.extension));
+    if (cocktail_round1_read(round1, k->round1, &s, COCKTAIL_PUBLIC) != OK ||
         k->signatures.len != (size_t)COCKTAIL_SIGNATURE_BYTES * s.n)
         return refuse(v, ERR_RANGE, "key %c: not one message and one signature of each custodian",
                       "?AB"[k->purpose]);
@@ -153,12 +139,9 @@ static enum err check_key(struct verifier *v, const struct charter *charter, uin
     if (err == OK) err = compare_key(k, &key);
     if (err != OK)
         return refuse(v, err, "key %c does not follow from the custodians' messages", "?AB"[k->purpose]);
-    for (uint32_t i = 0; i < s.n; i++) {
-        err = cocktail_check(&s, round1, i + 1, k->signatures.data + (size_t)COCKTAIL_SIGNATURE_BYTES * i);
-        if (err != OK)
-            return refuse(v, err, "key %c: custodian %u did not certify it", "?AB"[k->purpose], i + 1);
-    }
-    return OK;
+    err = cocktail_check_all(&culprit, &s, round1, k->signatures);
+    return err == OK ? OK
+                     : refuse(v, err, "key %c: custodian %u did not certify it", "?AB"[k->purpose], culprit);
 }
 
 static enum err check_committee(struct verifier *v)

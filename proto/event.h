@@ -63,7 +63,7 @@ struct evidence_out {
     uint64_t time_ms;
     bool simulated;
 };
-/* Output of CRYPTO_KEYGEN_FINISH: y 32 | n shares of 32 | transcript 64 | own signature 64. */
+/* Output of CRYPTO_KEYGEN_FINISH: cocktail_result_write (crypto/cocktail.h). */
 
 /* --- Commands (from the API) -------------------------------------------------------------------------------------------- */
 enum command_type {

@@ -191,26 +191,7 @@ static enum err do_verify(const struct crypto_job *job)
 
 static struct cocktail_session session_of(const struct keygen_session *s)
 {
-    struct cocktail_session out = {.n = s->n,
-                                   .t = s->t,
-                                   .own = s->own,
-                                   .tag = s->tag,
-                                   .extension = span_make(s->extension, sizeof s->extension)};
-    memcpy(out.party, s->party, sizeof out.party);
-    return out;
-}
-
-static enum err round1_of(struct cocktail_round1 *out, const struct keygen_session *s, struct span all)
-{
-    struct cursor c = cursor_make(all);
-    memset(out, 0, sizeof *out * s->n);
-    for (uint32_t j = 0; j < s->n; j++) {
-        TRY(cursor_copy(&c, out[j].ephemeral.bytes, 32));
-        for (uint32_t i = 0; i < s->t; i++) TRY(cursor_copy(&c, out[j].commitment[i].bytes, 32));
-        TRY(cursor_copy(&c, out[j].pop, sizeof out[j].pop));
-        for (uint32_t i = 0; i < s->n; i++) TRY(cursor_copy(&c, out[j].share[i], COCKTAIL_SHARE_BYTES));
-    }
-    return cursor_end(&c);
+    return cocktail_session_make(s->n, s->t, s->own, s->party, s->tag, SPAN_OF(s->extension));
 }
 
 /* The state outlives a crash: the executor's contract is that it is durable before this completes. */
@@ -225,11 +206,10 @@ static enum err do_keygen_begin(struct cluster_node *n, const struct crypto_job 
     else
         TRY(cocktail_begin(state, &m, &session, &n->keys.dkg_secret));
     n->keygen_begun[which] = true;
-    put(o, m.ephemeral.bytes, 32);
-    for (uint32_t i = 0; i < session.t; i++) put(o, m.commitment[i].bytes, 32);
-    put(o, m.pop, sizeof m.pop);
-    for (uint32_t i = 0; i < session.n; i++) put(o, m.share[i], COCKTAIL_SHARE_BYTES);
-    return OK;
+    struct buffer out = BUFFER_OF(o->bytes);
+    cocktail_round1_write(&out, &m, &session, COCKTAIL_WHOLE);
+    o->len = out.len;
+    return buffer_done(&out);
 }
 
 static enum err do_keygen_finish(struct cluster_node *n, const struct crypto_job *job, struct output *o)
@@ -240,25 +220,22 @@ static enum err do_keygen_finish(struct cluster_node *n, const struct crypto_job
     struct group_key key;
     uint8_t transcript[64], sig[COCKTAIL_SIGNATURE_BYTES];
     uint32_t culprit = 0;
-    TRY(round1_of(round1, job->session, job->parts));
+    TRY(cocktail_round1_read(round1, job->parts, &session, COCKTAIL_WHOLE));
     TRY(cocktail_finish(&x, &key, transcript, sig, &culprit, &n->keygen_state[job->session->purpose - 1],
                         &session, &n->keys.dkg_secret, round1));
-    put(o, key.y.bytes, 32);
-    for (uint32_t i = 0; i < key.n; i++) put(o, key.share[i].bytes, 32);
-    put(o, transcript, sizeof transcript);
-    put(o, sig, sizeof sig);
-    return OK;
+    struct buffer out = BUFFER_OF(o->bytes);
+    cocktail_result_write(&out, &key, transcript, sig);
+    o->len = out.len;
+    return buffer_done(&out);
 }
 
 static enum err do_keygen_check(const struct crypto_job *job)
 {
     static struct cocktail_round1 round1[COMMITTEE_MAX];
     struct cocktail_session session = session_of(job->session);
-    TRY(round1_of(round1, job->session, job->box));
-    if (job->parts.len != (size_t)session.n * COCKTAIL_SIGNATURE_BYTES) return ERR_RANGE;
-    for (uint32_t j = 0; j < session.n; j++)
-        TRY(cocktail_check(&session, round1, j + 1, job->parts.data + (size_t)j * COCKTAIL_SIGNATURE_BYTES));
-    return OK;
+    uint32_t culprit;
+    TRY(cocktail_round1_read(round1, job->box, &session, COCKTAIL_WHOLE));
+    return cocktail_check_all(&culprit, &session, round1, job->parts);
 }
 
 static enum err do_keyed(struct cluster_node *n, const struct crypto_job *job, struct output *o)

@@ -228,9 +228,7 @@ static void generate(struct world *w, struct generated *out, uint32_t which)
             memcpy(entropy + (size_t)32 * j, part.bytes, 32);
         }
         must(cocktail_begin_from(&state[i], &round1[i], &s, &w->node[i].dkg_secret, SPAN_OF(entropy)));
-        buffer_put(&b, SPAN_OF(round1[i].ephemeral.bytes));
-        for (uint32_t j = 0; j < WORLD_T; j++) buffer_put(&b, SPAN_OF(round1[i].commitment[j].bytes));
-        buffer_put(&b, SPAN_OF(round1[i].pop));
+        cocktail_round1_write(&b, &round1[i], &s, COCKTAIL_PUBLIC);
     }
     must(buffer_done(&b));
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {

@@ -1,7 +1,8 @@
 /* Round-1 messages of a 2-of-3 key generation with parts changed on the way.
  * Input: our id u8, then changes of (offset u16 | length u8 | bytes to exclusive-or) over the three messages.
  * What must hold: the run ends as the honest one did, or refuses; who is named had its message changed; and
- * an unchanged public part gives the honest key to everybody. */
+ * an unchanged public part gives the honest key to everybody. The input is read as messages, too, and what is read from
+ * written messages is what was written. */
 #include "crypto/cocktail.h"
 #include "crypto/secret.h"
 #include "tests/dealer.h"
@@ -66,6 +67,25 @@ static bool changed(const struct cocktail_round1 *round1, uint32_t party)
     return memcmp(&round1[party - 1], &honest[party - 1], sizeof honest[0]) != 0;
 }
 
+static struct span pack(uint8_t *memory, size_t size, const struct cocktail_round1 *round1)
+{
+    struct buffer out = buffer_make(memory, size);
+    for (uint32_t i = 0; i < N; i++) cocktail_round1_write(&out, &round1[i], &session, COCKTAIL_WHOLE);
+    ASSERT(buffer_done(&out) == OK);
+    return buffer_span(&out);
+}
+
+static void travel(const struct cocktail_round1 *round1, struct span input)
+{
+    static uint8_t written[N * sizeof *round1], again[N * sizeof *round1];
+    struct cocktail_round1 back[N];
+    struct span sent = pack(written, sizeof written, round1);
+    ASSERT(cocktail_round1_read(back, sent, &session, COCKTAIL_WHOLE) == OK);
+    ASSERT(span_equal(sent, pack(again, sizeof again, back)));
+    if (cocktail_round1_read(back, input, &session, COCKTAIL_WHOLE) == OK)
+        ASSERT(span_equal(input, pack(again, sizeof again, back)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     struct cursor c = cursor_make(span_make(bytes, len));
@@ -79,6 +99,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     session.own = 1 + own % N;
     memcpy(round1, honest, sizeof round1);
     change(round1, &c);
+    travel(round1, span_make(bytes, len));
     enum err err = finish(&o, &culprit, round1);
     ASSERT(err == OK || err == ERR_PROOF || err == ERR_DECRYPT || err == ERR_CONFLICT);
     ASSERT((err == ERR_CONFLICT) == changed(round1, session.own));

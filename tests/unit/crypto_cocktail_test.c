@@ -518,6 +518,97 @@ static void test_certificate_bits(void **state)
     assert_int_equal(cocktail_check(&r.session, r.round1, 2, o.sig), ERR_SIGNATURE);
 }
 
+static void test_certificate_of_all(void **state)
+{
+    (void)state;
+    static struct run r;
+    uint8_t all[3 * COCKTAIL_SIGNATURE_BYTES];
+    uint32_t culprit = 99;
+    run_make(&r, 3, 2, 18);
+    for (uint32_t own = 1; own <= 3; own++) {
+        struct outcome o = finish(&r, own);
+        memcpy(all + (size_t)COCKTAIL_SIGNATURE_BYTES * (own - 1), o.sig, sizeof o.sig);
+    }
+    assert_int_equal(cocktail_check_all(&culprit, &r.session, r.round1, SPAN_OF(all)), OK);
+    assert_int_equal(culprit, 0);
+    assert_int_equal(cocktail_check_all(&culprit, &r.session, r.round1, span_make(all, sizeof all - 1)),
+                     ERR_RANGE);
+    assert_int_equal(culprit, 0);
+    all[sizeof all - 1] ^= 1;
+    assert_int_equal(cocktail_check_all(&culprit, &r.session, r.round1, SPAN_OF(all)), ERR_SIGNATURE);
+    assert_int_equal(culprit, 3);
+    all[0] ^= 1;
+    assert_int_equal(cocktail_check_all(&culprit, &r.session, r.round1, SPAN_OF(all)), ERR_SIGNATURE);
+    assert_int_equal(culprit, 1);
+}
+
+/* --- Messages as they travel ---------------------------------------------------------------------------- */
+
+static struct span pack(struct buffer *out, const struct run *r, enum cocktail_part part)
+{
+    out->len = 0;
+    for (uint32_t i = 0; i < r->session.n; i++) cocktail_round1_write(out, &r->round1[i], &r->session, part);
+    assert_int_equal(buffer_done(out), OK);
+    return buffer_span(out);
+}
+
+static void test_messages_travel(void **state)
+{
+    (void)state;
+    static struct run r;
+    static struct cocktail_round1 back[PARTIES_MAX];
+    static uint8_t bytes[8192];
+    struct buffer out = BUFFER_OF(bytes);
+    run_make(&r, 3, 2, 19);
+    struct span all = pack(&out, &r, COCKTAIL_WHOLE);
+    assert_int_equal(all.len, 3 * (32 + 2 * 32 + 64 + 3 * 48));
+    assert_memory_equal(all.data + 32, r.round1[0].commitment[0].bytes, 32);
+    memset(back, 0xaa, sizeof back);
+    assert_int_equal(cocktail_round1_read(back, all, &r.session, COCKTAIL_WHOLE), OK);
+    assert_memory_equal(back, r.round1, 3 * sizeof *back); /* zero behind t and n */
+    for (size_t len = 0; len < all.len; len++)
+        assert_int_equal(cocktail_round1_read(back, span_make(all.data, len), &r.session, COCKTAIL_WHOLE),
+                         ERR_TRUNCATED);
+    assert_int_equal(cocktail_round1_read(back, span_make(all.data, all.len + 1), &r.session, COCKTAIL_WHOLE),
+                     ERR_NOT_CANONICAL);
+}
+
+/* The public parts are enough for whoever verifies. */
+static void test_public_parts_travel(void **state)
+{
+    (void)state;
+    static struct run r;
+    static struct cocktail_round1 back[PARTIES_MAX];
+    static uint8_t bytes[8192];
+    struct buffer out = BUFFER_OF(bytes);
+    struct group_key key;
+    uint8_t transcript[64];
+    run_make(&r, 3, 2, 20);
+    struct outcome o = finish(&r, 1);
+    struct span all = pack(&out, &r, COCKTAIL_PUBLIC);
+    assert_int_equal(all.len, 3 * (32 + 2 * 32 + 64));
+    assert_int_equal(cocktail_round1_read(back, all, &r.session, COCKTAIL_PUBLIC), OK);
+    assert_int_equal(cocktail_public(&key, transcript, &r.session, back), OK);
+    assert_memory_equal(transcript, o.transcript, 64);
+    assert_memory_equal(&key, &o.key, sizeof key);
+    out.len = 0;
+    cocktail_result_write(&out, &o.key, o.transcript, o.sig);
+    assert_int_equal(out.len, 32 + 3 * 32 + 64 + 64);
+    assert_memory_equal(bytes, o.key.y.bytes, 32);
+    assert_memory_equal(bytes + 96, o.key.share[2].bytes, 32);
+    assert_memory_equal(bytes + 192, o.sig, 64);
+}
+
+static void test_messages_of_too_many(void **state)
+{
+    (void)state;
+    struct cocktail_session s = {.n = COMMITTEE_MAX + 1, .t = 2};
+    struct cocktail_round1 none;
+    assert_int_equal(cocktail_round1_read(&none, SPAN_NONE, &s, COCKTAIL_WHOLE), ERR_RANGE);
+    s = (struct cocktail_session){.n = 3, .t = THRESHOLD_MAX + 1};
+    assert_int_equal(cocktail_round1_read(&none, SPAN_NONE, &s, COCKTAIL_WHOLE), ERR_RANGE);
+}
+
 static void test_keypair(void **state)
 {
     (void)state;
@@ -553,6 +644,10 @@ int main(void)
         cmocka_unit_test(test_zero_coefficient),
         cmocka_unit_test(test_vanishing_sum),
         cmocka_unit_test(test_certificate_bits),
+        cmocka_unit_test(test_certificate_of_all),
+        cmocka_unit_test(test_messages_travel),
+        cmocka_unit_test(test_public_parts_travel),
+        cmocka_unit_test(test_messages_of_too_many),
         cmocka_unit_test(test_keypair),
     };
     if (crypto_init() != OK) return EXIT_FAILURE;
