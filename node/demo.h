@@ -74,6 +74,8 @@ bool demo_await_all(struct demo *d, const char *path, demo_predicate *predicate,
                     int seconds);
 /* "text" of an object, or "". */
 const char *demo_text(const json_t *object, const char *key);
+/* The first object of a list in which `key` has this text, or NULL. */
+const json_t *demo_row(const json_t *list, const char *key, const char *text);
 long demo_now_ms(void);
 bool demo_interrupted(void);
 
@@ -106,6 +108,7 @@ bool demo_receipt(struct demo *d); /* 6, ends with every node stopped */
 bool demo_refuse(struct demo *d);  /* 7, begins with starting them again */
 /* What the silos do for one workflow, also for the changed one of step 7. */
 bool demo_post_job(struct demo *d, const char *compose, char job[65]);
+demo_predicate demo_all_bound; /* of /v1/assets: by every silo, for the recipe whose hash the context is */
 bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compose, uint32_t slots);
 uint32_t demo_majority(const struct demo *d); /* stewards needed */
 struct demo_node *demo_algorithm(struct demo *d);

@@ -20,6 +20,17 @@ const char *demo_text(const json_t *object, const char *key)
     return text == NULL ? "" : text;
 }
 
+const json_t *demo_row(const json_t *list, const char *key, const char *text)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(list, i, row)
+    {
+        if (strcmp(demo_text(row, key), text) == 0) return row;
+    }
+    return NULL;
+}
+
 long demo_now_ms(void)
 {
     struct timespec t;

@@ -95,14 +95,8 @@ static bool sign_charter(struct demo *d)
 
 static bool has_request(const struct demo *d, const json_t *answer, const void *context)
 {
-    size_t i;
-    json_t *row;
     (void)d;
-    json_array_foreach(json_object_get(answer, "requests"), i, row)
-    {
-        if (strcmp(demo_text(row, "node"), context) == 0) return true;
-    }
-    return false;
+    return demo_row(json_object_get(answer, "requests"), "node", context) != NULL;
 }
 
 static bool all_members(const struct demo *d, const json_t *answer, const void *context)

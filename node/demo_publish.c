@@ -42,14 +42,8 @@ static bool register_assets(struct demo *d)
 
 static bool knows_workflow(const struct demo *d, const json_t *answer, const void *context)
 {
-    size_t i;
-    json_t *row;
     (void)d;
-    json_array_foreach(json_object_get(answer, "workflows"), i, row)
-    {
-        if (strcmp(demo_text(row, "compose"), context) == 0) return true;
-    }
-    return false;
+    return demo_row(json_object_get(answer, "workflows"), "compose", context) != NULL;
 }
 
 static bool publish(struct demo *d)
@@ -68,28 +62,16 @@ static bool publish(struct demo *d)
 
 static bool endorsed(const struct demo *d, const json_t *answer, const void *context)
 {
-    size_t i;
-    json_t *row;
+    const json_t *row = demo_row(json_object_get(answer, "jobs"), "job", context);
     (void)d;
-    json_array_foreach(json_object_get(answer, "jobs"), i, row)
-    {
-        if (strcmp(demo_text(row, "job"), context) == 0)
-            return json_integer_value(json_object_get(row, "endorsements")) >=
-                   json_integer_value(json_object_get(row, "needed"));
-    }
-    return false;
+    return row != NULL && json_integer_value(json_object_get(row, "endorsements")) >=
+                              json_integer_value(json_object_get(row, "needed"));
 }
 
 static bool knows_job(const struct demo *d, const json_t *answer, const void *context)
 {
-    size_t i;
-    json_t *row;
     (void)d;
-    json_array_foreach(json_object_get(answer, "jobs"), i, row)
-    {
-        if (strcmp(demo_text(row, "job"), context) == 0) return true;
-    }
-    return false;
+    return demo_row(json_object_get(answer, "jobs"), "job", context) != NULL;
 }
 
 bool demo_post_job(struct demo *d, const char *compose, char job[65])
@@ -148,7 +130,7 @@ static bool seal(struct demo *d, struct demo_node *n)
     return true;
 }
 
-static bool all_bound(const struct demo *d, const json_t *answer, const void *context)
+bool demo_all_bound(const struct demo *d, const json_t *answer, const void *context)
 {
     size_t i, j;
     json_t *asset, *content;
@@ -168,7 +150,7 @@ static bool seal_all(struct demo *d)
     demo_begin(d, "seal", "every hospital seals its rows for exactly this recipe; they stay where they are");
     for (uint32_t i = 0; i < d->silo_count; i++)
         if (!seal(d, &d->node[i])) return false;
-    if (!demo_await_all(d, "/v1/assets", all_bound, d->compose, PUBLISH_SECONDS)) return false;
+    if (!demo_await_all(d, "/v1/assets", demo_all_bound, d->compose, PUBLISH_SECONDS)) return false;
     return demo_good(d, "%u sealed contents, one envelope each, bound in the registry", d->silo_count);
 }
 

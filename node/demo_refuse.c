@@ -60,21 +60,6 @@ static bool all_approved(const struct demo *d, const json_t *answer, const void 
     return json_integer_value(json_object_get(answer, "approved")) >= (json_int_t)d->silo_count;
 }
 
-static bool all_bound(const struct demo *d, const json_t *answer, const void *context)
-{
-    size_t i, j;
-    json_t *asset, *content;
-    uint32_t bound = 0;
-    json_array_foreach(json_object_get(answer, "assets"), i, asset)
-    {
-        json_array_foreach(json_object_get(asset, "contents"), j, content)
-        {
-            bound += strcmp(demo_text(content, "compose"), context) == 0;
-        }
-    }
-    return bound >= d->silo_count;
-}
-
 /* Everything that people decide is done for the changed recipe too: what stops it is the key that does not exist. */
 static bool carry_over(struct demo *d, const char *compose)
 {
@@ -90,7 +75,7 @@ static bool carry_over(struct demo *d, const char *compose)
             return false;
     }
     return demo_await_all(d, path, all_approved, NULL, REFUSE_SECONDS) &&
-           demo_await_all(d, "/v1/assets", all_bound, compose, REFUSE_SECONDS);
+           demo_await_all(d, "/v1/assets", demo_all_bound, compose, REFUSE_SECONDS);
 }
 
 static bool publish_changed(struct demo *d, char compose[65])
