@@ -12,15 +12,18 @@ static enum err read_named(struct store *store, struct hash32 hash, struct buffe
     return store_read(store, STORE_BLOB, SPAN_OF(cid.bytes), out);
 }
 
-static enum err read_leaves_hash(struct hash32 *leaves, struct span bytes)
+enum err blob_scope_leaves(struct hash32 *leaves, uint32_t *chunk_count, struct span manifest)
 {
     struct manifest *m = NULL;
-    const size_t arena_bytes = 40 * bytes.len + 4096;
+    const size_t arena_bytes = 40 * manifest.len + 4096;
     void *memory = calloc(1, arena_bytes);
     if (memory == NULL) return ERR_NO_MEMORY;
     struct arena arena = arena_make(memory, arena_bytes);
-    enum err err = manifest_parse(&m, &arena, bytes, NULL);
-    if (err == OK) *leaves = m->leaves;
+    enum err err = manifest_parse(&m, &arena, manifest, NULL);
+    if (err == OK) {
+        *leaves = m->leaves;
+        *chunk_count = m->chunk_count;
+    }
     free(memory);
     return err;
 }
@@ -37,7 +40,9 @@ static bool belongs(struct store *store, struct hash32 manifest, enum cid_hash h
                     struct buffer *room)
 {
     struct hash32 leaves;
-    if (read_named(store, manifest, room) != OK || read_leaves_hash(&leaves, buffer_span(room)) != OK)
+    uint32_t chunk_count;
+    if (read_named(store, manifest, room) != OK ||
+        blob_scope_leaves(&leaves, &chunk_count, buffer_span(room)) != OK)
         return false;
     if (how == CID_SHA256) return memcmp(leaves.bytes, digest.bytes, 32) == 0;
     return read_named(store, leaves, room) == OK && lists(buffer_span(room), digest);

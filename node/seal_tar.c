@@ -2,6 +2,7 @@
  * end; any tar reads it. Owner, mode and time are fixed, so equal contents are equal bytes. */
 #include "crypto/body.h"
 #include "crypto/cid.h"
+#include "node/blob_scope.h"
 #include "node/fault.h"
 #include "node/file.h"
 #include "node/seal.h"
@@ -97,21 +98,6 @@ static enum err put_chunks(struct tar *t, struct span leaves, uint32_t chunk_cou
     return OK;
 }
 
-/* The facts of a manifest that the archive needs. */
-static enum err read_manifest(struct hash32 *leaves, uint32_t *chunk_count, struct span bytes)
-{
-    struct manifest *m = NULL;
-    const size_t arena_bytes = 40 * bytes.len + 4096;
-    void *memory = calloc(1, arena_bytes);
-    if (memory == NULL) return ERR_NO_MEMORY;
-    struct arena arena = arena_make(memory, arena_bytes);
-    enum err err = manifest_parse(&m, &arena, bytes, NULL);
-    if (err == OK) *leaves = m->leaves;
-    if (err == OK) *chunk_count = m->chunk_count;
-    free(memory);
-    return err;
-}
-
 static enum err put_all(struct tar *t, struct hash32 manifest, uint8_t *list)
 {
     static const uint8_t zero[2 * TAR_BLOCK_BYTES];
@@ -120,7 +106,7 @@ static enum err put_all(struct tar *t, struct hash32 manifest, uint8_t *list)
     uint32_t chunk_count = 0;
     const struct cid cid = cid_make(CID_SHA256, manifest);
     TRY(read_blob(&bytes, t, &cid, t->blob));
-    TRY(read_manifest(&leaves_hash, &chunk_count, bytes));
+    TRY(blob_scope_leaves(&leaves_hash, &chunk_count, bytes));
     TRY(put_entry(t, "manifest.json", bytes));
     const struct cid leaves_cid = cid_make(CID_SHA256, leaves_hash);
     TRY(read_blob(&leaves, t, &leaves_cid, list));
