@@ -1,6 +1,7 @@
 #include "gpu/noise.h"
 
 #include "crypto/kdf.h"
+#include "proto/base/divisor.h"
 #include "proto/base/panic.h"
 #include "proto/base/span.h"
 
@@ -12,22 +13,12 @@ struct scale {
     uint64_t den;
 };
 
-static uint64_t common_divisor(uint64_t a, uint64_t b)
-{
-    while (b != 0) {
-        uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 /* Equal rationals must give equal draws, so the sampler reduces and never trusts the caller to have done it.
  */
 static enum err scale_reduce(struct scale *out, uint64_t num, uint64_t den)
 {
     if (num == 0 || den == 0) return ERR_RANGE;
-    uint64_t divisor = common_divisor(num, den);
+    uint64_t divisor = divisor_common(num, den);
     *out = (struct scale){num / divisor, den / divisor};
     if (out->num > NOISE_SCALE_MAX || out->den > NOISE_SCALE_MAX) return ERR_RANGE;
     return OK;

@@ -1,6 +1,7 @@
 #include "proto/workflow.h"
 
 #include "crypto/hash.h"
+#include "proto/base/divisor.h"
 #include "proto/base/panic.h"
 #include "proto/field.h"
 
@@ -35,24 +36,14 @@ uint64_t statistic_sensitivity(const struct statistic *s, uint32_t rows_per_unit
     return sensitivity;
 }
 
-static uint64_t common_divisor(uint64_t a, uint64_t b)
-{
-    while (b != 0) {
-        uint64_t rest = a % b;
-        a = b;
-        b = rest;
-    }
-    return a;
-}
-
 enum err statistic_scale(const struct statistic *s, uint32_t rows_per_unit, uint64_t *numerator,
                          uint64_t *denominator)
 {
     const uint64_t nano = 1000000000, sensitivity = statistic_sensitivity(s, rows_per_unit);
     if (s->epsilon_nano == 0 || sensitivity == UINT64_MAX) return ERR_RANGE;
     /* Reduce each factor before multiplying, so that only a true excess overflows. */
-    uint64_t a = common_divisor(sensitivity, s->epsilon_nano);
-    uint64_t left = s->epsilon_nano / a, b = common_divisor(nano, left);
+    uint64_t a = divisor_common(sensitivity, s->epsilon_nano);
+    uint64_t left = s->epsilon_nano / a, b = divisor_common(nano, left);
     uint64_t top = 0;
     if (__builtin_mul_overflow(sensitivity / a, nano / b, &top)) return ERR_RANGE;
     if (top > SCALE_MAX || left / b > SCALE_MAX) return ERR_RANGE;

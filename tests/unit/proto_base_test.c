@@ -1,5 +1,6 @@
-/* The bottom of proto/: errors, spans, cursors, buffers, hex, the arena, ids and text. */
+/* The bottom of proto/: errors, spans, cursors, buffers, hex, the arena, ids, text and fractions. */
 #include "proto/base/arena.h"
+#include "proto/base/divisor.h"
 #include "proto/base/ids.h"
 #include "proto/base/text.h"
 
@@ -472,12 +473,25 @@ static void test_text_append(void **state)
     assert_int_equal(buffer_done(&b), OK); /* cut on purpose is not an overflow */
 }
 
+static void test_divisor(void **state)
+{
+    (void)state;
+    assert_int_equal(divisor_common(12, 18), 6);
+    assert_int_equal(divisor_common(18, 12), 6);
+    assert_int_equal(divisor_common(7, 9), 1);
+    assert_int_equal(divisor_common(0, 5), 5);
+    assert_int_equal(divisor_common(5, 0), 5);
+    assert_true(divisor_common(UINT64_MAX, UINT64_MAX) == UINT64_MAX);
+    assert_int_equal(divisor_common(UINT64_MAX, UINT64_MAX - 1), 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_err_table),
         cmocka_unit_test(test_try),
         cmocka_unit_test(test_span),
+        cmocka_unit_test(test_divisor),
         cmocka_unit_test(test_cursor),
         cmocka_unit_test(test_cursor_of_nothing),
         cmocka_unit_test(test_buffer),
