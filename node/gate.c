@@ -4,9 +4,9 @@
 #include "crypto/stream.h"
 #include "gpu/noise.h"
 #include "node/contribution.h"
+#include "node/fault.h"
 #include "proto/base/panic.h"
 
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,16 +16,6 @@
 #define UNIT_BYTES_MIN (UINT64_C(1) << 20)
 
 /* --- What is public ------------------------------------------------------------------------------------------------- */
-
-__attribute__((format(printf, 4, 5))) static enum err refuse(enum err err, char *why, size_t why_len,
-                                                             const char *format, ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    if (why_len > 0) (void)vsnprintf(why, why_len, format, arguments);
-    va_end(arguments);
-    return err;
-}
 
 static int show(struct span text)
 {
@@ -46,17 +36,17 @@ static enum err check_statistic(const struct workflow *w, const struct step *ste
     uint64_t top, bottom, most;
     if (s->kind == STATISTIC_SUM &&
         (s->lower >= s->upper || s->places > GRID_PLACES_MAX || s->column.len == 0))
-        return refuse(ERR_RANGE, why, why_len,
-                      "statistic '%.*s': found no column or no range; allowed: lower < upper", show(s->name),
-                      (const char *)s->name.data);
+        return fault_set(why, why_len, ERR_RANGE,
+                         "statistic '%.*s': found no column or no range; allowed: lower < upper",
+                         show(s->name), (const char *)s->name.data);
     if (!w->privacy_none && statistic_scale(s, step->rows_per_unit, &top, &bottom) != OK)
-        return refuse(ERR_RANGE, why, why_len,
-                      "statistic '%.*s': found a noise scale out of range; allowed: terms below 2^56",
-                      show(s->name), (const char *)s->name.data);
+        return fault_set(why, why_len, ERR_RANGE,
+                         "statistic '%.*s': found a noise scale out of range; allowed: terms below 2^56",
+                         show(s->name), (const char *)s->name.data);
     uint64_t width = s->kind == STATISTIC_SUM ? (uint64_t)(s->upper - s->lower) : 1;
     if (__builtin_mul_overflow(width, rows, &most) || most > SUM_MAX)
-        return refuse(
-            ERR_RANGE, why, why_len,
+        return fault_set(
+            why, why_len, ERR_RANGE,
             "statistic '%.*s': found bounds times rows above 2^52; allowed: fewer decimal places or narrower "
             "bounds",
             show(s->name), (const char *)s->name.data);
@@ -71,21 +61,21 @@ static enum err check_shape(const struct step *step, char *why, size_t why_len)
                   step->rows_per_unit >= 1 && step->rows_per_unit <= WORKFLOW_ROWS_PER_UNIT_MAX &&
                   step->runtime == RUNTIME_SELECT;
     if (!counts)
-        return refuse(ERR_RANGE, why, why_len, "found a step without statistics or out of its limits");
+        return fault_set(why, why_len, ERR_RANGE, "found a step without statistics or out of its limits");
     for (uint32_t i = 0; i < step->group_count; i++) {
         if (step->group[i].domain_count < 1 || step->group[i].domain_count > CAP_DOMAIN)
-            return refuse(ERR_RANGE, why, why_len, "found an empty or too large domain");
+            return fault_set(why, why_len, ERR_RANGE, "found an empty or too large domain");
         cells *= step->group[i].domain_count;
     }
     if (cells != step->cell_count || cells > CAP_CELLS)
-        return refuse(ERR_RANGE, why, why_len, "found %llu cells; allowed: %d", (unsigned long long)cells,
-                      CAP_CELLS);
+        return fault_set(why, why_len, ERR_RANGE, "found %llu cells; allowed: %d", (unsigned long long)cells,
+                         CAP_CELLS);
     for (uint32_t i = 0; i < step->derived_count; i++) {
         int below = step_statistic(step, step->derived[i].denominator);
         if (below < 0 || step->statistic[below].kind != STATISTIC_COUNT ||
             step_statistic(step, step->derived[i].numerator) < 0)
-            return refuse(ERR_RANGE, why, why_len,
-                          "found a derived value of unknown statistics; allowed: x / a count");
+            return fault_set(why, why_len, ERR_RANGE,
+                             "found a derived value of unknown statistics; allowed: x / a count");
     }
     return OK;
 }
@@ -98,10 +88,10 @@ static enum err check_unit(const struct workflow *w, const struct gate_input *in
     if (w->privacy_none) return OK;
     if (select->unit >= 0) used = input->schema->column[select->unit_source].name;
     if (select_name_equal(declared, used)) return OK;
-    return refuse(ERR_POLICY, why, why_len,
-                  "found %s%.*s as the unit; allowed: %s%.*s, which the dataset declares",
-                  used.len == 0 ? "a row" : "column ", show(used), (const char *)used.data,
-                  declared.len == 0 ? "a row" : "column ", show(declared), (const char *)declared.data);
+    return fault_set(why, why_len, ERR_POLICY,
+                     "found %s%.*s as the unit; allowed: %s%.*s, which the dataset declares",
+                     used.len == 0 ? "a row" : "column ", show(used), (const char *)used.data,
+                     declared.len == 0 ? "a row" : "column ", show(declared), (const char *)declared.data);
 }
 
 static enum err check_select(const struct workflow *w, const struct step *step,
@@ -119,8 +109,8 @@ static enum err check_step(const struct workflow *w, const struct gate_input *in
 {
     TRY(check_shape(step, why, why_len));
     if (w->unit_column.len == 0 && step->rows_per_unit != 1)
-        return refuse(ERR_RANGE, why, why_len, "found %u rows per unit; allowed: 1, because a row is a unit",
-                      step->rows_per_unit);
+        return fault_set(why, why_len, ERR_RANGE,
+                         "found %u rows per unit; allowed: 1, because a row is a unit", step->rows_per_unit);
     for (uint32_t i = 0; i < step->statistic_count; i++)
         TRY(check_statistic(w, step, &step->statistic[i], row_count(w, inputs), why, why_len));
     for (uint32_t i = 0; i < w->input_count; i++) TRY(check_select(w, step, &inputs[i], why, why_len));
@@ -131,14 +121,14 @@ enum err gate_check(const struct workflow *w, const struct gate_input *inputs, c
 {
     if (why_len > 0) why[0] = 0;
     if (w->output != OUTPUT_AGGREGATE)
-        return refuse(ERR_POLICY, why, why_len, "found output rows; allowed: aggregate");
+        return fault_set(why, why_len, ERR_POLICY, "found output rows; allowed: aggregate");
     for (uint32_t i = 0; i < w->step_count; i++) TRY(check_step(w, inputs, &w->step[i], why, why_len));
     size_t bytes;
     enum err err = gate_output_bytes(w, &bytes);
     if (err == ERR_TOO_LARGE)
-        return refuse(err, why, why_len,
-                      "found an output that can exceed max_bytes (%u); allowed: fewer cells or more bytes",
-                      w->output_bytes_max);
+        return fault_set(why, why_len, err,
+                         "found an output that can exceed max_bytes (%u); allowed: fewer cells or more bytes",
+                         w->output_bytes_max);
     return err;
 }
 

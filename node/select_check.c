@@ -1,10 +1,10 @@
 #include "node/select_check.h"
 
+#include "node/fault.h"
 #include "node/sql_tree.h"
 #include "proto/base/panic.h"
 
 #include <math.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,22 +71,12 @@ const char *select_column_sql_type(enum column_type type)
 
 /* --- Refusals ------------------------------------------------------------------------------------------ */
 
-__attribute__((format(printf, 3, 4))) static enum err refuse(char *why, size_t why_len, const char *format,
-                                                             ...)
-{
-    va_list arguments;
-    va_start(arguments, format);
-    if (why_len > 0) (void)vsnprintf(why, why_len, format, arguments);
-    va_end(arguments);
-    return ERR_SQL;
-}
-
 static int show(struct span text)
 {
     return text.len < 60 ? (int)text.len : 60;
 }
 
-#define REFUSE(p, ...) refuse((p)->why, (p)->why_len, __VA_ARGS__)
+#define REFUSE(p, ...) fault_set((p)->why, (p)->why_len, ERR_SQL, __VA_ARGS__)
 
 /* --- Reading the tree ---------------------------------------------------------------------------------- */
 
@@ -719,8 +709,8 @@ static enum err parse_text(struct sql_node **out, struct span text, char *why, s
     char reason[100];
     enum err err = sql_tree_parse(out, text, reason, sizeof reason);
     if (err != ERR_SYNTAX) return err;
-    return refuse(why, why_len, "found a statement whose parse tree is not readable (%s); allowed: " SHAPE,
-                  reason);
+    return fault_set(why, why_len, ERR_SQL,
+                     "found a statement whose parse tree is not readable (%s); allowed: " SHAPE, reason);
 }
 
 static enum err parse_result(struct sql_node **out, const struct duckdb *api, struct duckdb_result *result,
@@ -746,8 +736,9 @@ static enum err parse(struct sql_node **out, struct duckdb_session *s, struct sp
                   DUCKDB_SUCCESS &&
               api->bind_varchar_length(statement, 1, (const char *)sql.data, sql.len) == DUCKDB_SUCCESS &&
               api->execute_prepared(statement, &result) == DUCKDB_SUCCESS;
-    enum err err = ok ? parse_result(out, api, &result, why, why_len)
-                      : refuse(why, why_len, "found text that DuckDB cannot parse; allowed: " SHAPE);
+    enum err err =
+        ok ? parse_result(out, api, &result, why, why_len)
+           : fault_set(why, why_len, ERR_SQL, "found text that DuckDB cannot parse; allowed: " SHAPE);
     api->destroy_result(&result);
     api->destroy_prepare(&statement);
     return err;
@@ -795,10 +786,10 @@ static enum err bind_empty(struct select_plan *plan, struct duckdb_session *s, c
     (void)snprintf(sql, cap, "SELECT %s FROM input AS \"input\" %s", plan->list, plan->condition);
     struct duckdb_result result = {0};
     int state = s->api->query(s->connection, sql, &result);
-    enum err err = state == DUCKDB_SUCCESS
-                       ? read_types(plan, s->api, &result)
-                       : refuse(why, why_len, "found what DuckDB refuses: %.300s; allowed: " SHAPE,
-                                s->api->result_error(&result));
+    enum err err = state == DUCKDB_SUCCESS ? read_types(plan, s->api, &result)
+                                           : fault_set(why, why_len, ERR_SQL,
+                                                       "found what DuckDB refuses: %.300s; allowed: " SHAPE,
+                                                       s->api->result_error(&result));
     s->api->destroy_result(&result);
     free(sql);
     return err;
@@ -827,12 +818,11 @@ enum err select_check(struct select_plan *out, struct span sql, const struct sch
 {
     *out = (struct select_plan){0};
     if (why_len > 0) why[0] = 0;
-    if (sql.len == 0 || sql.len > SELECT_BYTES_MAX) {
-        (void)refuse(why, why_len, "found %zu bytes of SQL; allowed: 1 to %d", sql.len, SELECT_BYTES_MAX);
-        return sql.len == 0 ? ERR_SQL : ERR_TOO_LARGE;
-    }
+    if (sql.len == 0 || sql.len > SELECT_BYTES_MAX)
+        return fault_set(why, why_len, sql.len == 0 ? ERR_SQL : ERR_TOO_LARGE,
+                         "found %zu bytes of SQL; allowed: 1 to %d", sql.len, SELECT_BYTES_MAX);
     if (memchr(sql.data, 0, sql.len) != NULL)
-        return refuse(why, why_len, "found a zero byte; allowed: UTF-8 text");
+        return fault_set(why, why_len, ERR_SQL, "found a zero byte; allowed: UTF-8 text");
     struct duckdb_session session;
     TRY(duckdb_session_open(&session, 1, UINT64_C(256) << 20, why, why_len));
     enum err err = check(out, &session, sql, schema, why, why_len);
