@@ -3,6 +3,7 @@
 #include "crypto/hash.h"
 #include "proto/base/panic.h"
 #include "proto/field.h"
+#include "proto/wire/table.h"
 
 #include <string.h>
 
@@ -166,6 +167,9 @@ static void check_thresholds(const struct charter *c, struct json_reader *r)
     if (t <= f) json_refuse(r, "t", ERR_RANGE, "t > f");
     if (t + f > n) json_refuse(r, "t", ERR_RANGE, "t <= n - f, n being the number of custodians");
     if (t + q <= n + f) json_refuse(r, "t", ERR_RANGE, "t + q > n + f, n being the number of custodians");
+    if (n * (96 + 32 * t) >
+        ROUND1_BYTES_MAX) /* what the committee record carries for each key (core_keygen.c) */
+        json_refuse(r, "t", ERR_RANGE, "n (96 + 32 t) <= 25600, n being the number of custodians");
     if (2 * s <= c->steward_count) json_refuse(r, "s", ERR_RANGE, "2s > number of stewards");
     if (s > c->steward_count) json_refuse(r, "s", ERR_RANGE, "s <= number of stewards");
 }

@@ -8,6 +8,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -205,6 +206,40 @@ static void test_thresholds(void **state)
     assert_true(accepted > 0);
 }
 
+/* 32 custodians, q = 25 and f = 7: with so high a t the keys' certificate would fit no record, and no committee formed. */
+static enum err parse_large(uint32_t t)
+{
+    static struct charter_member member[CAP_CUSTODIANS];
+    static char organisation[CAP_CUSTODIANS][8];
+    static uint8_t bytes[CAP_DOCUMENT_BYTES];
+    struct buffer out = BUFFER_OF(bytes);
+    struct charter c = {
+        .name = SPAN_LITERAL("large"), .version = 1, .f = 7, .k = 1, .q = 25, .s = 17, .t = t};
+    for (uint32_t i = 0; i < CAP_CUSTODIANS; i++) {
+        struct charter_member *m = &member[i];
+        memset(m, 0, sizeof *m);
+        m->node.bytes[0] = m->kem.bytes[0] = m->dkg.bytes[0] = (uint8_t)(i + 1);
+        m->approval = m->node;
+        (void)snprintf(organisation[i], sizeof organisation[i], "o%u", i);
+        m->organisation = span_text(organisation[i]);
+        m->jurisdiction = SPAN_LITERAL("CH");
+        m->roles = ROLE_CUSTODIAN | ROLE_STEWARD;
+    }
+    c.member = member;
+    c.member_count = CAP_CUSTODIANS;
+    c.evidence_age_max_ms = c.lease_ms = c.rank_delay_ms = c.skew_max_ms = 1000;
+    assert_int_equal(charter_write(&out, &c), OK);
+    return parse(sample_arena(), buffer_span(&out), NULL);
+}
+
+static void test_certificate_fits_its_record(void **state)
+{
+    (void)state;
+    assert_int_equal(parse_large(22), OK);
+    assert_int_equal(parse_large(23), ERR_RANGE);
+    assert_int_equal(parse_large(25), ERR_RANGE);
+}
+
 static void test_starved(void **state)
 {
     (void)state;
@@ -214,9 +249,13 @@ static void test_starved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),         cmocka_unit_test(test_members),
-        cmocka_unit_test(test_second_version), cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_round_trip),     cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_fields),
+        cmocka_unit_test(test_members),
+        cmocka_unit_test(test_second_version),
+        cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_thresholds),
+        cmocka_unit_test(test_certificate_fits_its_record),
         cmocka_unit_test(test_starved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
