@@ -225,7 +225,7 @@ static enum err check_parquet(struct tables *t, const struct tables_source *sour
 
 static void put_longest_text(struct buffer *sql, const struct schema *schema)
 {
-    buffer_put_text(sql, ", coalesce(max(greatest(0");
+    buffer_put_text(sql, ", coalesce(max(greatest(CAST(0 AS BIGINT)");
     for (uint32_t i = 0; i < schema->column_count; i++) {
         if (schema->column[i].type != COLUMN_TEXT) continue;
         buffer_put_text(sql, ", strlen(");

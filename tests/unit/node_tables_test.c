@@ -195,6 +195,23 @@ static void bounds_texts(void **state)
     assert_non_null(strstr(why, "found one of 4097"));
 }
 
+/* A table without texts has no longest one. */
+static void counts_rows_without_texts(void **state)
+{
+    (void)state;
+    static struct schema numbers;
+    uint64_t rows = 0;
+    numbers.column_count = 0;
+    add_column(&numbers, "age", COLUMN_INTEGER);
+    int fd = file_of("age\n1\n?\n3\n");
+    const struct tables_source source = csv_source(fd, &numbers);
+    struct tables *t = locked(&source, 1);
+    assert_int_equal(tables_check(t, 0, &rows, why, sizeof why), OK);
+    assert_int_equal(rows, 3);
+    tables_close(t);
+    (void)close(fd);
+}
+
 static void refuses_bad_sources(void **state)
 {
     (void)state;
@@ -691,6 +708,7 @@ int main(void)
         cmocka_unit_test(locked_session_refuses),
         cmocka_unit_test(does_not_spill),
         cmocka_unit_test(bounds_texts),
+        cmocka_unit_test(counts_rows_without_texts),
         cmocka_unit_test(checks_the_schema),
         cmocka_unit_test(refuses_bad_sources),
         cmocka_unit_test(gives_units_cells_and_values),
