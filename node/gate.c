@@ -98,7 +98,7 @@ static enum err check_select(const struct workflow *w, const struct step *step,
                              const struct gate_input *input, char *why, size_t why_len)
 {
     struct tables_select select;
-    TRY(tables_select_make(&select, step, w->unit_column, input->schema, why, why_len));
+    TRY(tables_select_make(&select, step, w->unit_column, input->schema, &w->parameters, why, why_len));
     enum err err = check_unit(w, input, &select, why, why_len);
     tables_select_free(&select);
     return err;
@@ -146,7 +146,7 @@ static enum err scan_input(struct scan *s, uint32_t input)
 {
     struct tables_rows *rows;
     struct tables_chunk chunk = {.row_count = 1};
-    TRY(tables_rows_open(&rows, s->gate->tables, input, &s->select[input]));
+    TRY(tables_rows_open(&rows, s->gate->tables, input, &s->select[input], s->gate->choice));
     enum err err = OK;
     while (err == OK && chunk.row_count > 0) {
         err = tables_rows_next(rows, &chunk);
@@ -200,7 +200,7 @@ static enum err scan_all(struct scan *s, grid_wide *sums)
     char why[256]; /* checked before: cannot fail for a public reason now */
     for (; s->select_count < w->input_count; s->select_count++)
         TRY(tables_select_make(&s->select[s->select_count], s->step, w->unit_column,
-                               s->gate->input[s->select_count].schema, why, sizeof why));
+                               s->gate->input[s->select_count].schema, &w->parameters, why, sizeof why));
     TRY(contribution_open(&s->contribution, s->step, w->unit_column.len > 0, s->gate->engine));
     for (uint32_t i = 0; i < w->input_count; i++)
         if (opens_scope(w, i)) TRY(scan_scope(s, i));
@@ -213,6 +213,7 @@ static enum err scan_all(struct scan *s, grid_wide *sums)
 enum err gate_sums(grid_wide *sums, const struct gate *g, uint32_t step_index)
 {
     ASSERT(step_index < g->workflow->step_count && g->unit_bytes_max >= UNIT_BYTES_MIN);
+    ASSERT(g->workflow->parameters.count == 0 || g->choice != NULL);
     struct scan *s = calloc(1, sizeof *s);
     if (s == NULL) return ERR_REFUSED;
     s->gate = g;

@@ -39,14 +39,16 @@ struct gate_input {
 struct gate {
     const struct workflow *workflow;
     const struct gate_input *input; /* workflow->input_count */
-    struct tables *tables;          /* locked; table i is input i */
+    /* Of the workflow's parameters; NULL when it has none. */
+    const struct parameter_choice *choice;
+    struct tables *tables; /* locked; table i is input i */
     struct engine *engine;
     const uint8_t *seed32;   /* of the run's noise; NULL only with privacy none */
     uint64_t unit_bytes_max; /* at least 1 MiB */
 };
 
-/* Can this workflow run on these inputs? ERR_SQL, ERR_POLICY, ERR_RANGE, ERR_TOO_LARGE, ERR_UNAVAILABLE; `why` in words.
- * Public: a console shows it when a workflow is written, an owner when it is approved. */
+/* Can this workflow run on these inputs, whatever a requester chooses? ERR_SQL, ERR_POLICY, ERR_RANGE, ERR_TOO_LARGE,
+ * ERR_UNAVAILABLE; `why` in words. Public: a console shows it when a workflow is written, an owner when it is approved. */
 MUST_USE enum err gate_check(const struct workflow *w, const struct gate_input *inputs, char *why,
                              size_t why_len);
 

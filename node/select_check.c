@@ -15,6 +15,7 @@
 struct print {
     struct buffer out;
     const struct schema *schema;
+    const struct parameters *parameters; /* may be NULL */
     char *why;
     size_t why_len;
     uint32_t node_count;
@@ -262,6 +263,47 @@ static enum err print_constant(struct print *p, const struct sql_node *node)
     }
     if (kind == SQL_INTEGER || kind == SQL_REAL) return print_number(p, value, type);
     return REFUSE(p, "found a constant of type %.40s; allowed: numbers, text, dates, booleans, NULL", id);
+}
+
+static void put_value(struct buffer *out, const struct parameter_choice *choice, uint32_t index)
+{
+    if (choice == NULL) {
+        buffer_put_text(out, "NULL");
+    } else if (choice->of->parameter[index].type == PARAMETER_TEXT) {
+        select_put_literal(out, choice->value[index].text);
+    } else {
+        buffer_put_u8(out, '\'');
+        buffer_put_decimal(out, choice->value[index].integer);
+        buffer_put_u8(out, '\'');
+    }
+}
+
+void select_put_chosen(struct buffer *out, const struct parameters *parameters,
+                       const struct parameter_choice *choice)
+{
+    if (parameters == NULL || parameters->count == 0) return;
+    for (uint32_t i = 0; i < parameters->count; i++) {
+        const struct parameter *x = &parameters->parameter[i];
+        buffer_put_text(out, i == 0 ? ", (SELECT CAST(" : ", CAST(");
+        put_value(out, choice, i);
+        buffer_put_text(out, x->type == PARAMETER_TEXT ? " AS VARCHAR) AS " : " AS BIGINT) AS ");
+        select_put_identifier(out, x->name);
+    }
+    buffer_put_text(out, ") AS \"chosen\"");
+}
+
+static enum err print_parameter(struct print *p, const struct sql_node *node)
+{
+    TRY(members_known(p, node, " class type alias query_location identifier "));
+    struct span name = sql_text(sql_member(node, "identifier"));
+    if (p->parameters == NULL || parameters_find(p->parameters, name) < 0)
+        return REFUSE(p,
+                      "found the parameter $%.*s; allowed: $name for a name among the workflow's parameters",
+                      show(name), name.data);
+    p->column_ref_count++; /* to a function that copies, what it is */
+    buffer_put_text(&p->out, "\"chosen\".");
+    select_put_identifier(&p->out, name);
+    return OK;
 }
 
 /* A table row: the tree's type name and the SQL between or before the children. */
@@ -552,6 +594,7 @@ static enum err print_class(struct print *p, const struct sql_node *node)
         {"COLUMN_REF", print_column},       {"CONSTANT", print_constant}, {"CAST", print_cast},
         {"COMPARISON", print_comparison},   {"BETWEEN", print_between},   {"CASE", print_case},
         {"CONJUNCTION", print_conjunction}, {"OPERATOR", print_operator}, {"FUNCTION", print_function},
+        {"PARAMETER", print_parameter},
     };
     const char *class = sql_word(node, "class");
     for (size_t i = 0; i < sizeof classes / sizeof *classes; i++)
@@ -698,7 +741,8 @@ static enum err check_tree(struct select_plan *plan, struct print *p, const stru
         return REFUSE(p, "found %zu statements; allowed: one", sql_count(statements));
     const struct sql_node *statement = sql_item(statements, 0);
     TRY(members_known(p, statement, " node named_param_map "));
-    TRY(member_empty(p, statement, "named_param_map", "parameters"));
+    const struct sql_node *names = sql_member(statement, "named_param_map"); /* each is met where it stands */
+    for (size_t i = 0; i < sql_count(names); i++) TRY(members_known(p, sql_item(names, i), " key value "));
     return print_select(plan, p, sql_member(statement, "node"));
 }
 
@@ -778,12 +822,21 @@ static enum err read_types(struct select_plan *plan, const struct duckdb *api, s
 }
 
 /* Types, and whatever DuckDB's binder refuses, on no row at all. */
-static enum err bind_empty(struct select_plan *plan, struct duckdb_session *s, char *why, size_t why_len)
+static enum err bind_empty(struct select_plan *plan, struct duckdb_session *s,
+                           const struct parameters *parameters, char *why, size_t why_len)
 {
-    size_t cap = strlen(plan->list) + strlen(plan->condition) + 64;
+    size_t cap = strlen(plan->list) + strlen(plan->condition) + SELECT_CHOSEN_MAX;
     char *sql = malloc(cap);
     if (sql == NULL) return ERR_NO_MEMORY;
-    (void)snprintf(sql, cap, "SELECT %s FROM input AS \"input\" %s", plan->list, plan->condition);
+    struct buffer text = buffer_make((uint8_t *)sql, cap);
+    buffer_put_text(&text, "SELECT ");
+    buffer_put_text(&text, plan->list);
+    buffer_put_text(&text, " FROM input AS \"input\"");
+    select_put_chosen(&text, parameters, NULL);
+    buffer_put_u8(&text, ' ');
+    buffer_put_text(&text, plan->condition);
+    buffer_put_zero(&text);
+    ASSERT(!text.overflow);
     struct duckdb_result result = {0};
     int state = s->api->query(s->connection, sql, &result);
     enum err err = state == DUCKDB_SUCCESS ? read_types(plan, s->api, &result)
@@ -796,25 +849,29 @@ static enum err bind_empty(struct select_plan *plan, struct duckdb_session *s, c
 }
 
 static enum err check(struct select_plan *plan, struct duckdb_session *s, struct span sql,
-                      const struct schema *schema, char *why, size_t why_len)
+                      const struct schema *schema, const struct parameters *parameters, char *why,
+                      size_t why_len)
 {
     TRY(create_empty_input(s, schema, why, why_len));
     TRY(duckdb_session_lock(s, "", why, why_len));
     uint8_t *room = malloc(SELECT_PRINT_MAX);
     if (room == NULL) return ERR_NO_MEMORY;
-    struct print p = {
-        .out = buffer_make(room, SELECT_PRINT_MAX), .schema = schema, .why = why, .why_len = why_len};
+    struct print p = {.out = buffer_make(room, SELECT_PRINT_MAX),
+                      .schema = schema,
+                      .parameters = parameters,
+                      .why = why,
+                      .why_len = why_len};
     struct sql_node *root = NULL;
     enum err err = parse(&root, s, sql, why, why_len);
     if (err == OK) err = check_tree(plan, &p, root);
     sql_tree_free(root);
     free(room);
-    if (err == OK) err = bind_empty(plan, s, why, why_len);
+    if (err == OK) err = bind_empty(plan, s, parameters, why, why_len);
     return err;
 }
 
-enum err select_check(struct select_plan *out, struct span sql, const struct schema *schema, char *why,
-                      size_t why_len)
+enum err select_check(struct select_plan *out, struct span sql, const struct schema *schema,
+                      const struct parameters *parameters, char *why, size_t why_len)
 {
     *out = (struct select_plan){0};
     if (why_len > 0) why[0] = 0;
@@ -825,7 +882,7 @@ enum err select_check(struct select_plan *out, struct span sql, const struct sch
         return fault_set(why, why_len, ERR_SQL, "found a zero byte; allowed: UTF-8 text");
     struct duckdb_session session;
     TRY(duckdb_session_open(&session, 1, UINT64_C(256) << 20, why, why_len));
-    enum err err = check(out, &session, sql, schema, why, why_len);
+    enum err err = check(out, &session, sql, schema, parameters, why, why_len);
     duckdb_session_close(&session);
     if (err != OK) select_plan_free(out);
     return err;

@@ -15,6 +15,9 @@
  * - Output columns have distinct names (ASCII case aside). `source` tells which input column an output is
  * when it is nothing but that column: a unit column must be one, or the SELECT could split a person into many
  * units.
+ * - $name is printed as a column of the one-row table "chosen" that stands beside "input" (select_put_chosen) and has
+ * the run's values, each of the type of its parameter. So what is checked and run is the same text whatever was chosen:
+ * no value can decide whether a SELECT is accepted, as a literal could, since DuckDB computes constants while it binds.
  * - Then the printed SELECT is bound against an empty table of the schema: types are known and public before
  * any row. Threads: any. Ownership: the plan is freed with select_plan_free. Errors: ERR_SQL with what was
  * found and what is allowed; ERR_TOO_LARGE; ERR_UNAVAILABLE without DuckDB. All depend on public things only.
@@ -24,10 +27,13 @@
 
 #include "node/duckdb.h"
 #include "proto/document.h"
+#include "proto/parameters.h"
 
 enum {
     SELECT_BYTES_MAX = 16384,  /* of the SELECT as given */
     SELECT_PRINT_MAX = 131072, /* of the list and of the condition, printed */
+    /* FROM "input" with "chosen" and what else stands around list and condition. */
+    SELECT_CHOSEN_MAX = 256 + CAP_PARAMETERS * (4 * CAP_NAME + 64),
     SELECT_DEPTH_MAX = 40,
     SELECT_NODE_COUNT_MAX = 4096,
     SELECT_NAME_MAX = 128,
@@ -47,8 +53,12 @@ struct select_plan {
     char *condition; /* WHERE TRY(...), or "" */
 };
 
+/* `parameters`: that $name may name; NULL when there are none. */
 MUST_USE enum err select_check(struct select_plan *out, struct span sql, const struct schema *schema,
-                               char *why, size_t why_len);
+                               const struct parameters *parameters, char *why, size_t why_len);
+/* Append the one-row table "chosen", to stand behind FROM input; nothing without parameters. `choice` may be NULL: NULLs. */
+void select_put_chosen(struct buffer *out, const struct parameters *parameters,
+                       const struct parameter_choice *choice);
 void select_plan_free(struct select_plan *plan); /* a zeroed plan is fine */
 /* Index of the output column, or -1. */
 int select_plan_find(const struct select_plan *plan, struct span name);

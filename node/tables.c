@@ -353,11 +353,12 @@ static enum err find_outputs(struct tables_select *select, struct span unit_colu
 }
 
 enum err tables_select_make(struct tables_select *out, const struct step *step, struct span unit_column,
-                            const struct schema *schema, char *why, size_t why_len)
+                            const struct schema *schema, const struct parameters *parameters, char *why,
+                            size_t why_len)
 {
     ASSERT(step->group_count <= CAP_GROUPS && step->statistic_count <= CAP_STATISTICS);
     *out = (struct tables_select){.step = step};
-    TRY(select_check(&out->plan, step->select, schema, why, why_len));
+    TRY(select_check(&out->plan, step->select, schema, parameters, why, why_len));
     enum err err = find_outputs(out, unit_column, why, why_len);
     if (err != OK) tables_select_free(out);
     return err;
@@ -432,7 +433,8 @@ static void put_output(struct buffer *sql, int output, bool as_text)
 }
 
 /* Unit, groups, values in this order; a last constant ends the list whatever was asked for. */
-static void put_query(struct buffer *sql, const struct tables_select *select, uint32_t input)
+static void put_query(struct buffer *sql, const struct tables_select *select, uint32_t input,
+                      const struct parameter_choice *choice)
 {
     buffer_put_text(sql, "SELECT ");
     if (select->unit >= 0) put_output(sql, select->unit, true);
@@ -443,7 +445,9 @@ static void put_query(struct buffer *sql, const struct tables_select *select, ui
     buffer_put_text(sql, select->plan.list);
     buffer_put_text(sql, " FROM in_");
     buffer_put_decimal(sql, input);
-    buffer_put_text(sql, " AS \"input\" ");
+    buffer_put_text(sql, " AS \"input\"");
+    if (choice != NULL) select_put_chosen(sql, choice->of, choice);
+    buffer_put_u8(sql, ' ');
     buffer_put_text(sql, select->plan.condition);
     buffer_put_text(sql, ")");
     buffer_put_zero(sql);
@@ -479,12 +483,12 @@ static enum err rows_start(struct tables_rows *r, struct tables *t, const char *
 }
 
 enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t input,
-                          const struct tables_select *select)
+                          const struct tables_select *select, const struct parameter_choice *choice)
 {
     ASSERT(t->locked && input < t->source_count);
     *out = NULL;
     struct tables_rows *r = calloc(1, sizeof *r);
-    size_t cap = strlen(select->plan.list) + strlen(select->plan.condition) + 4096;
+    size_t cap = strlen(select->plan.list) + strlen(select->plan.condition) + SELECT_CHOSEN_MAX + 4096;
     uint8_t *sql = malloc(cap);
     if (r == NULL || sql == NULL) {
         free(r);
@@ -496,7 +500,7 @@ enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t i
     for (uint32_t i = 0; i < select->step->group_count; i++)
         domain_build(&r->domain[i], &select->step->group[i]);
     struct buffer text = buffer_make(sql, cap);
-    put_query(&text, select, input);
+    put_query(&text, select, input, choice);
     enum err err = buffer_done(&text);
     if (err == OK) err = rows_start(r, t, (const char *)sql);
     free(sql);

@@ -56,11 +56,11 @@ struct tables_select {
     int group[CAP_GROUPS];
     int value[CAP_STATISTICS]; /* -1: counts rows */
 };
-/* `unit_column` names the unit's output, empty when a row is a unit. The unit must be a bare column. ERR_SQL, with what
- * is wrong in `why`; public. The step must outlive the select. */
+/* `unit_column` names the unit's output, empty when a row is a unit. The unit must be a bare column. `parameters` as
+ * select_check has them. ERR_SQL, with what is wrong in `why`; public. The step must outlive the select. */
 MUST_USE enum err tables_select_make(struct tables_select *out, const struct step *step,
-                                     struct span unit_column, const struct schema *schema, char *why,
-                                     size_t why_len);
+                                     struct span unit_column, const struct schema *schema,
+                                     const struct parameters *parameters, char *why, size_t why_len);
 void tables_select_free(struct tables_select *select);
 
 struct tables_unit {
@@ -82,8 +82,9 @@ struct tables_chunk {
 
 struct tables_rows;
 
+/* `choice`: of the parameters that the select was made with; NULL when there were none. */
 MUST_USE enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t input,
-                                   const struct tables_select *select);
+                                   const struct tables_select *select, const struct parameter_choice *choice);
 /* The next rows; row_count 0 at the end. The arrays live until the next call. */
 MUST_USE enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk);
 void tables_rows_close(struct tables_rows *r); /* NULL is fine; wipes what it held */

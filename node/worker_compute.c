@@ -13,6 +13,7 @@ enum { META_ARENA_BYTES = 64 * META_BYTES_MAX, WHY_BYTES = 512 };
 
 struct compute {
     struct workflow workflow;
+    struct parameter_choice choice; /* of the run's parameters */
     struct meta meta[CAP_INPUTS];
     uint8_t meta_plain[META_BYTES_MAX];
     _Alignas(16) uint8_t meta_memory[META_ARENA_BYTES];
@@ -51,6 +52,18 @@ static enum err narrow(struct workflow *out, const struct workflow *workflow, co
         out->input[i] = workflow->input[at];
     }
     return OK;
+}
+
+/* The bundle's check found them good; here they are read. */
+static enum err read_choice(struct compute *c, const struct workflow *workflow,
+                            const struct enclave_keys *keys)
+{
+    void *memory = calloc(1, PARAMETERS_SCRATCH_BYTES);
+    if (memory == NULL) return ERR_NO_MEMORY;
+    struct arena scratch = arena_make(memory, PARAMETERS_SCRATCH_BYTES);
+    enum err err = parameters_choose(&c->choice, &workflow->parameters, &scratch, keys->parameters, NULL);
+    free(memory);
+    return err;
 }
 
 static enum err check_complete(const struct worker *w, const struct workflow *workflow,
@@ -105,6 +118,7 @@ static enum err run_gate(struct compute *c, const struct worker *w, struct worke
 {
     struct gate gate = {.workflow = &c->workflow,
                         .input = c->input,
+                        .choice = &c->choice,
                         .tables = c->tables,
                         .engine = c->engine,
                         .seed32 = w->secret->seed,
@@ -123,6 +137,7 @@ static enum err compute(struct compute *c, const struct worker *w, struct worker
                         const struct workflow *workflow, const struct enclave_keys *keys)
 {
     TRY(narrow(&c->workflow, workflow, keys));
+    TRY(read_choice(c, workflow, keys));
     for (uint32_t i = 0; i < keys->input_count; i++)
         c->input[i] = (struct gate_input){&keys->ddo[i]->schema, keys->ddo[i]->unit_column,
                                           keys->manifest[i]->row_count};

@@ -272,7 +272,7 @@ static void command_run(struct core *c, uint64_t token, const struct command *co
 {
     struct body_RUN run;
     uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
-    const struct run_wish wish = {command->compose, command->slot, command->datasets};
+    const struct run_wish wish = {command->compose, command->slot, command->datasets, command->parameters};
     struct verdict v = registry_plan_run(c->registry, &run, inputs, &wish, c->options.self, c->wall_ms);
     if (v.refusal != REFUSAL_NONE) {
         reply(c, token, v, NULL);

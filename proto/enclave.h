@@ -139,6 +139,7 @@ struct enclave_keys {
     uint32_t input_count;
     const struct manifest *manifest[CAP_INPUTS];
     const struct ddo *ddo[CAP_INPUTS]; /* of each input's dataset: its schema and unit column */
+    struct span parameters;            /* of the run: they are among what its workflow allows */
     struct dt app;
     struct compose_hash compose;
     struct hash32 prf_input; /* H("perigee/noise/v1", run id) */

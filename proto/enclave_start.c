@@ -103,6 +103,7 @@ static bool take_parties(struct enclave *e)
     e->keys = (struct enclave_keys){.committee = registry_committee(e->bundle->registry),
                                     .charter = charter,
                                     .input_count = e->input_count,
+                                    .parameters = run->parameters,
                                     .app = run->app,
                                     .compose = run->compose,
                                     .prf_input = HASH_FRAMED("perigee/noise/v1", ID_SPAN(e->run)),

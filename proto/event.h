@@ -81,7 +81,7 @@ struct command {
     /* COMMAND_RUN, as struct run_wish. */
     struct compose_hash compose;
     uint64_t slot;
-    struct span datasets;
+    struct span datasets, parameters;
 };
 
 /* --- Frames between the host and its enclave worker (one byte of type, then a body; PROTOCOL.md "Enclave frames") -------- */

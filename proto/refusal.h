@@ -80,7 +80,10 @@
     X(REFUSAL_FULL, 59, "full",                                                                              \
       "a table, queue or the disk of this node is full: free space or raise the limit")                      \
     X(REFUSAL_GAP, 60, "gap", "an earlier record of this author is missing here: wait for it to arrive")     \
-    X(REFUSAL_TEMPLATE, 61, "op-template", "a step goes beyond what its op's template allows")
+    X(REFUSAL_TEMPLATE, 61, "op-template", "a step goes beyond what its op's template allows")               \
+    X(REFUSAL_PARAMETERS, 62, "parameters",                                                                  \
+      "the run's parameters are not exactly what its workflow lets a requester choose: give each one a "     \
+      "value that the workflow allows")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

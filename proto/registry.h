@@ -205,8 +205,9 @@ const struct binding *registry_binding_at(const struct registry *r, uint32_t ind
 const struct asset_version *registry_version_at(const struct registry *r, uint32_t index);
 
 /* --- May this run exist, now? (registry_run.c) ---------------------------------------------------------------------------
- * Checks everything that records alone decide: requester, workflow, charter and epoch, job and endorsements, ops, inputs,
- * grants, approvals, slot range and cost. Not: who spent the slot, certificates, evidence. `now_ms` decides expiry. */
+ * Checks everything that records alone decide: requester, workflow, charter and epoch, job and endorsements, ops,
+ * parameters, inputs, grants, approvals, slot range and cost. Not: who spent the slot, certificates, evidence. `now_ms`
+ * decides expiry. */
 struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run,
                                   struct node_id requester, uint64_t now_ms);
 /* Its two parts that a receipt reports apart: the recipe with its ops and job, and the inputs with their approvals. Both
@@ -219,6 +220,7 @@ struct run_wish {
     uint64_t slot; /* 0: the lowest that is free */
     struct span
         datasets; /* 32 bytes each, any order, each once: these of the workflow's inputs; empty: all of them */
+    struct span parameters; /* canonical JSON; empty: none */
 };
 /* Why such a run could not be requested now; fills the run body (contents from the newest bindings, the lowest slot that
  * the owners of these inputs allot and no run known here has used). `inputs` holds RUN_INPUT_BYTES * CAP_INPUTS. */

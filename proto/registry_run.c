@@ -29,6 +29,15 @@ static bool names_requester(const struct workflow *w, struct node_id node)
     return false;
 }
 
+static struct verdict check_parameters(const struct registry *r, const struct workflow *w,
+                                       const struct body_RUN *run)
+{
+    struct parameter_choice choice;
+    enum err err = parameters_choose(&choice, &w->parameters, r->arena, run->parameters, NULL);
+    if (err == ERR_NO_MEMORY) return verdict_refuse(REFUSAL_FULL, NULL);
+    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_PARAMETERS, NULL);
+}
+
 static struct verdict check_recipe(const struct registry *r, const struct body_RUN *run,
                                    const struct published *p)
 {
@@ -52,7 +61,7 @@ static struct verdict check_recipe(const struct registry *r, const struct body_R
         if (op->step != NULL && template_misfit(op->step, &w->step[i]) != TEMPLATE_PART_COUNT)
             return verdict_refuse(REFUSAL_TEMPLATE, op->hash.bytes);
     }
-    return VERDICT_OK;
+    return check_parameters(r, w, run);
 }
 
 static bool grant_names(const struct grant *g, struct hash32 op)
@@ -336,7 +345,7 @@ struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8
                              w->app_id,
                              wish->slot != 0 ? wish->slot : free_slot(r, w, wish, now_ms),
                              w->engine,
-                             SPAN_NONE,
+                             wish->parameters,
                              buffer_span(&b),
                              charter->hash,
                              committee->body.epoch};

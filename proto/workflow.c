@@ -400,6 +400,7 @@ static enum err workflow_read(struct workflow *w, struct arena *arena, struct js
     TRY(residency_read(w, r));
     TRY(privacy_read(w, r));
     TRY(output_read(w, r)); /* after privacy: its type depends on it */
+    TRY(parameters_read(&w->parameters, arena, r));
     TRY(steps_read(w, arena, r));
     return json_reader_done(r);
 }
@@ -580,6 +581,7 @@ enum err workflow_write(struct buffer *out, const struct workflow *w)
     field_put_word(&writer, "mode", mode_names[0]);
     field_put_text(&writer, "name", w->name);
     output_write(&writer, w);
+    parameters_write(&writer, &w->parameters);
     field_put_word(&writer, "perigee", "workflow/1");
     privacy_write(&writer, w);
     tail_write(&writer, w);

@@ -21,6 +21,7 @@
 #include "proto/base/ids.h"
 #include "proto/base/json.h"
 #include "proto/op.h"
+#include "proto/parameters.h"
 
 enum {
     WORKFLOW_SELECT_BYTES_MAX = 8192,
@@ -62,7 +63,7 @@ struct derived {
 struct step {
     struct hash32 op;
     enum op_runtime runtime;
-    struct span select; /* SQL over table `input` */
+    struct span select; /* SQL over table `input`; $name stands for a parameter's value */
     uint32_t group_count, statistic_count, derived_count;
     struct group_column group[CAP_GROUPS];
     struct statistic statistic[CAP_STATISTICS];
@@ -87,6 +88,7 @@ struct workflow {
     struct workflow_input input[CAP_INPUTS];
     uint32_t step_count;
     struct step *step;
+    struct parameters parameters; /* what a requester chooses for each run */
     enum output_type output;
     uint32_t output_bytes_max;
     bool privacy_none;

@@ -73,6 +73,28 @@ static void facts_of_inputs(struct visitor *v, const struct workflow *w)
     }
 }
 
+static void facts_of_parameters(struct visitor *v, const struct parameters *p)
+{
+    struct fact f;
+    for (uint32_t i = 0; i < p->count; i++) {
+        const struct parameter *x = &p->parameter[i];
+        fact_begin(&f, "chosen for each run: ");
+        buffer_put(&f.key, x->name);
+        if (x->type == PARAMETER_INTEGER) {
+            buffer_put_text(&f.value, "a whole number from ");
+            buffer_put_decimal(&f.value, x->lower);
+            buffer_put_text(&f.value, " to ");
+            buffer_put_decimal(&f.value, x->upper);
+        }
+        for (uint32_t j = 0; j < x->domain_count; j++) {
+            buffer_put_text(&f.value, j == 0 ? "one of \"" : ", \"");
+            buffer_put(&f.value, x->domain[j]);
+            buffer_put_u8(&f.value, '"');
+        }
+        fact_end(&f, v);
+    }
+}
+
 /* "step 2 <what><name>" */
 static void fact_begin_step(struct fact *f, uint32_t index, const char *what, struct span name)
 {
@@ -197,6 +219,7 @@ static void facts(struct visitor *v, const struct workflow *w)
     for (uint32_t i = 0; i < w->step_count; i++) {
         facts_of_step(v, &w->step[i], i);
     }
+    facts_of_parameters(v, &w->parameters);
     facts_of_privacy(v, w);
     fact_word(v, "output type", w->output == OUTPUT_ROWS ? "ROWS" : "aggregate");
     fact_number(v, "output bytes at most", w->output_bytes_max);

@@ -223,6 +223,34 @@ static void render_heading(struct buffer *out, const struct workflow *w)
     buffer_put_u8(out, '\n');
 }
 
+static void render_parameter(struct buffer *out, const struct parameter *x)
+{
+    buffer_put_text(out, "    $");
+    buffer_put(out, x->name);
+    if (x->type == PARAMETER_INTEGER) {
+        buffer_put_text(out, ": a whole number from ");
+        buffer_put_decimal(out, x->lower);
+        buffer_put_text(out, " to ");
+        buffer_put_decimal(out, x->upper);
+    }
+    for (uint32_t i = 0; i < x->domain_count; i++) {
+        buffer_put_text(out, i == 0 ? ": one of " : ", ");
+        put_quoted(out, x->domain[i]);
+    }
+    buffer_put_u8(out, '\n');
+}
+
+static void render_parameters(struct buffer *out, const struct workflow *w)
+{
+    if (w->parameters.count == 0) return;
+    buffer_put_text(
+        out, "\nWHAT THE REQUESTER CHOOSES FOR EACH RUN\n"
+             "  The value chosen stands in the queries above in place of its name. It can be no other than\n"
+             "  these; you approve all of them");
+    buffer_put_text(out, w->privacy_none ? ".\n" : ", and noise and cost are the same for each.\n");
+    for (uint32_t i = 0; i < w->parameters.count; i++) render_parameter(out, &w->parameters.parameter[i]);
+}
+
 static void render_inputs(struct buffer *out, const struct workflow *w, struct dt own_dataset)
 {
     bool found = false;
@@ -385,6 +413,7 @@ void workflow_render(struct buffer *out, const struct workflow *w, struct dt own
     for (uint32_t i = 0; i < w->step_count; i++) {
         render_step(out, w, i);
     }
+    render_parameters(out, w);
     render_inputs(out, w, own_dataset);
     render_privacy(out, w, own_dataset);
     render_output(out, w);

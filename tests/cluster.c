@@ -684,6 +684,7 @@ static uint64_t command_push(struct cluster *c, uint32_t node, const struct comm
     struct command *kept = take(sizeof *kept);
     *kept = *command;
     kept->body = copy(command->body);
+    kept->parameters = copy(command->parameters);
     uint64_t token = ++c->token_next;
     push(c, node, 1, (struct event){.type = EVENT_COMMAND, .token = token, .command = kept});
     return token;
@@ -737,7 +738,7 @@ struct verdict cluster_request(struct cluster *c, uint64_t slot, struct run_id *
 {
     struct hash32 id;
     struct command command = {
-        .type = COMMAND_RUN, .compose = c->world->compose, .slot = slot, .body = SPAN_NONE};
+        .type = COMMAND_RUN, .compose = c->world->compose, .slot = slot, .parameters = c->world->parameters};
     struct verdict v = cluster_command(c, WORLD_REQUESTER, &command, &id);
     if (run != NULL) memcpy(run->bytes, id.bytes, 32);
     return v;

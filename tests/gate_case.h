@@ -18,6 +18,8 @@ struct gate_case {
     struct workflow workflow;
     struct step step;
     struct schema schema;
+    struct parameter parameter[2]; /* n: any whole number; t: f, m, u1 or % */
+    struct parameter_choice choice;
     struct gate_input input[CAP_INPUTS];
     int fd[CAP_INPUTS];
     uint32_t threads;
@@ -66,6 +68,16 @@ static inline void gate_case_init(struct gate_case *c, const char *select, const
                                          .epsilon_nano = 500000000};
     s->derived_count = 1;
     s->derived[0] = (struct derived){SPAN_LITERAL("mean"), SPAN_LITERAL("total"), SPAN_LITERAL("n")};
+    c->parameter[0] = (struct parameter){
+        .name = SPAN_LITERAL("n"), .type = PARAMETER_INTEGER, .lower = -JSON_INT_MAX, .upper = JSON_INT_MAX};
+    c->parameter[1] = (struct parameter){
+        .name = SPAN_LITERAL("t"),
+        .type = PARAMETER_TEXT,
+        .domain_count = 4,
+        .domain = {SPAN_LITERAL("f"), SPAN_LITERAL("m"), SPAN_LITERAL("u1"), SPAN_LITERAL("%")}};
+    c->workflow.parameters = (struct parameters){2, c->parameter};
+    c->choice.of = &c->workflow.parameters;
+    c->choice.value[1].text = c->parameter[1].domain[0];
     c->workflow.step = s;
     c->workflow.step_count = 1;
     c->workflow.output = OUTPUT_AGGREGATE;
@@ -107,6 +119,7 @@ static inline void gate_case_open(struct gate_case *c, struct gate *g)
     struct engine *engine;
     *g = (struct gate){.workflow = &c->workflow,
                        .input = c->input,
+                       .choice = &c->choice,
                        .seed32 = c->seed32,
                        .unit_bytes_max = c->unit_bytes_max};
     assert_int_equal(engine_open(&engine, ENGINE_CPU), OK);

@@ -79,7 +79,10 @@ const char sample_template[] =
     "\"CH\"]},\"steps\":["
 
 const char sample_workflow[] =
-    WORKFLOW_BEGIN "\"aggregate\"},\"perigee\":\"workflow/1\",\"privacy\":{\"currency\":\"epsilon\",\"delta\":\"0\","
+    WORKFLOW_BEGIN "\"aggregate\"},"
+    "\"parameters\":[{\"lower\":18,\"name\":\"min_age\",\"type\":\"integer\",\"upper\":90},"
+    "{\"domain\":[\"north\",\"south\"],\"name\":\"site\",\"type\":\"text\"}],"
+    "\"perigee\":\"workflow/1\",\"privacy\":{\"currency\":\"epsilon\",\"delta\":\"0\","
     "\"epsilon\":\"1.5\",\"mechanism\":\"discrete-laplace\",\"scope\":\"per-owner\",\"unit\":\"patient_id\"},"
     WORKFLOW_MIDDLE
     "{\"derived\":[{\"denominator\":\"n\",\"name\":\"prevalence\",\"numerator\":\"positive\"},"
@@ -87,7 +90,8 @@ const char sample_workflow[] =
     "\"groups\":[{\"domain\":[\"<50\",\"50-59\",\"60+\"],\"name\":\"age_band\"},"
     "{\"domain\":[\"f\",\"m\"],\"name\":\"sex\"}],"
     "\"op\":\"" SAMPLE_ID("0a") "\",\"rows_per_unit\":2,\"runtime\":\"select\","
-    "\"select\":\"SELECT patient_id, age_band, sex, y AS positive, trestbps AS resting_bp FROM input\","
+    "\"select\":\"SELECT patient_id, age_band, sex, y AS positive, trestbps AS resting_bp FROM input "
+    "WHERE age >= $min_age AND ward = $site\","
     "\"statistics\":[{\"column\":\"\",\"epsilon\":\"0.5\",\"kind\":\"count\",\"name\":\"n\"},"
     "{\"column\":\"positive\",\"epsilon\":\"0.25\",\"kind\":\"count\",\"name\":\"positive\"},"
     "{\"column\":\"resting_bp\",\"epsilon\":\"0.75\",\"kind\":\"sum\",\"lower\":\"80\",\"name\":\"bp_sum\","

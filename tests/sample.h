@@ -16,8 +16,8 @@ extern const char sample_algorithm[]; /* a ddo with children */
 extern const char sample_composite[]; /* a ddo that combines two others */
 extern const char sample_policy[];
 extern const char sample_op[];
-extern const char sample_template[];      /* the shipped `table` */
-extern const char sample_workflow[];      /* the heart study: groups, counts, a sum, derived means */
+extern const char sample_template[]; /* the shipped `table` */
+extern const char sample_workflow[]; /* the heart study: groups, counts, a sum, derived means, parameters */
 extern const char sample_workflow_rows[]; /* privacy none */
 extern const char sample_manifest[];
 

@@ -225,7 +225,7 @@ static void put_run(struct scene *s)
                                .app = s->workflow->app_id,
                                .slot = 1,
                                .engine = s->workflow->engine,
-                               .parameters = SPAN_LITERAL(""),
+                               .parameters = s->world->parameters,
                                .inputs = buffer_span(&b),
                                .epoch = 1};
     memcpy(s->run.charter.bytes, s->world->consortium.bytes, 32);

@@ -198,6 +198,7 @@ const enum refusal refusals_of_run[REFUSALS_OF_RUN] = {REFUSAL_CONSORTIUM_FORMIN
                                                        REFUSAL_APP,
                                                        REFUSAL_CHARTER,
                                                        REFUSAL_ENGINE,
+                                                       REFUSAL_PARAMETERS,
                                                        REFUSAL_NO_JOB,
                                                        REFUSAL_NOT_ENDORSED,
                                                        REFUSAL_OP,
@@ -289,6 +290,11 @@ static void run_of_another_engine(struct scene *s)
     s->run.engine = SPAN_LITERAL("other/1");
     another_run(s);
 }
+static void run_of_other_parameters(struct scene *s)
+{
+    s->run.parameters = SPAN_LITERAL("{\"min_age\":100}");
+    another_run(s);
+}
 static void run_of_one_owner(struct scene *s)
 {
     s->run.inputs.len = RUN_INPUT_BYTES;
@@ -315,6 +321,8 @@ const struct change changes_of_custodian[CHANGES_OF_CUSTODIAN] = {
     {"a run of another app", REFUSAL_APP, 0, NULL, run_of_another_app, SUBJECT_ANY},
     {"a run under another charter", REFUSAL_CHARTER, 0, NULL, run_of_another_charter, SUBJECT_ANY},
     {"a run on another engine", REFUSAL_ENGINE, 0, NULL, run_of_another_engine, SUBJECT_ANY},
+    {"a run with what its recipe does not let choose", REFUSAL_PARAMETERS, 0, NULL, run_of_other_parameters,
+     SUBJECT_ANY},
     {"a run with an input twice", REFUSAL_INPUTS, 0, NULL, run_of_one_input_twice, SUBJECT_ANY},
     {"a run of k-1 owners", REFUSAL_OWNERS, 0, NULL, run_of_one_owner, SUBJECT_ANY},
 };

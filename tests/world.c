@@ -336,11 +336,12 @@ static struct span workflow_bytes(struct world *w)
 {
     static uint8_t bytes[16384];
     static struct step step;
+    static struct parameter min_age = {.name = SPAN_STATIC("min_age"), .lower = 18, .upper = 99};
     static struct workflow f;
     struct buffer b = BUFFER_OF(bytes);
     step = (struct step){.op = w->op,
                          .runtime = RUNTIME_SELECT,
-                         .select = SPAN_LITERAL("SELECT id, age FROM input"),
+                         .select = SPAN_LITERAL("SELECT id, age FROM input WHERE age >= $min_age"),
                          .statistic_count = 1,
                          .rows_per_unit = 1};
     step.statistic[0] = (struct statistic){.name = SPAN_LITERAL("n"),
@@ -355,6 +356,7 @@ static struct span workflow_bytes(struct world *w)
                           .input_count = WORLD_DATASETS,
                           .step_count = 1,
                           .step = &step,
+                          .parameters = {1, &min_age},
                           .output = OUTPUT_AGGREGATE,
                           .output_bytes_max = 1024,
                           .unit_column = SPAN_LITERAL("id"),
@@ -390,6 +392,7 @@ static void publish(struct world *w)
     body.salt = salt;
     (void)world_record(w, WORLD_ALGORITHM, KIND_ASSET, &body, 0);
     w->workflow = workflow_bytes(w);
+    w->parameters = SPAN_LITERAL("{\"min_age\":20}");
     struct hash32 hash = sha256(w->workflow);
     memcpy(w->compose.bytes, hash.bytes, 32);
     body = asset_body(w->app, 2, body.ddo);
@@ -552,10 +555,9 @@ static void request(struct world *w)
     static uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
     struct body_RUN body;
     struct registry *r = world_registry(w, 0);
-    const struct run_wish wish = {w->compose, 1, SPAN_NONE};
+    const struct run_wish wish = {w->compose, 1, SPAN_NONE, w->parameters};
     struct verdict v = registry_plan_run(r, &body, inputs, &wish, w->node[WORLD_REQUESTER].id, w->now_ms);
     ASSERT(v.refusal == REFUSAL_NONE);
-    body.parameters = SPAN_LITERAL("");
     const struct record *record =
         world_record(w, WORLD_REQUESTER, KIND_RUN, &body, world_start_ms + 86400000);
     memcpy(w->run.bytes, record->id.bytes, 32);

@@ -60,6 +60,7 @@ struct world {
     struct dt app;
     struct span workflow;
     struct compose_hash compose;
+    struct span parameters; /* that take every row; the workflow lets its requester choose a least age */
     struct world_dataset dataset[WORLD_DATASETS];
     uint32_t record_count, blob_count;
     const struct record *record[WORLD_RECORDS_MAX]; /* all, in an order that a registry takes */

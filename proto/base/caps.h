@@ -19,6 +19,7 @@ enum {
     CAP_DOMAIN = 64,  /* values of one grouping column */
     CAP_CELLS = 4096, /* groups of a step: product of its domains */
     CAP_STATISTICS = 16,
+    CAP_PARAMETERS = 16, /* of a workflow */
     CAP_COLUMNS = 64,
     CAP_REQUESTERS = 16,
     CAP_STEWARDS = 32,

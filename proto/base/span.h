@@ -19,6 +19,10 @@ struct span {
 #define SPAN_NONE          ((struct span){NULL, 0})
 #define SPAN_OF(array)     ((struct span){(const uint8_t *)(array), sizeof(array)})
 #define SPAN_LITERAL(text) ((struct span){(const uint8_t *)(text), sizeof(text) - 1})
+#define SPAN_STATIC(text)                                                                                    \
+    {                                                                                                        \
+        (const uint8_t *)(text), sizeof(text) - 1                                                            \
+    } /* in the initialiser of static data */
 
 struct span span_make(const void *data, size_t len);
 struct span span_text(const char *text);       /* without the terminating zero */

@@ -266,6 +266,9 @@ static const char *const hostile[] = {
     "SELECT id AS u, g, year(d) * 1000 + day(d) - x AS v FROM input WHERE NOT (x IS NULL AND a IS NULL)",
     "SELECT id AS u, coalesce(nullif(g, 'q'), 'm') AS g, greatest(a, x) AS v FROM input",
     "SELECT id AS u, g, CAST(x AS DECIMAL(18,9)) * CAST(x AS DECIMAL(18,9)) AS v FROM input",
+    ("SELECT id AS u, CASE WHEN id = $t THEN 'f' ELSE g END AS g, CASE WHEN id = $t THEN $n ELSE x END AS v "
+     "FROM input"),
+    "SELECT id AS u, g, a * $n + $n AS v FROM input WHERE contains(id, $t) OR a > $n OR g = $t",
     "SELECT id AS u, g, CASE WHEN id IN (1, 2) THEN 1 ELSE -1000000000 END AS v FROM input",
     "SELECT id AS u, g, x AS v FROM input WHERE CASE WHEN id = 'u1' AND a > 0 THEN 'x' ELSE 'true' END",
     "SELECT id AS u, g, x AS v FROM input WHERE g",
@@ -341,6 +344,14 @@ static void compare(struct gate_case *c, const grid_wide *a, const grid_wide *b)
     }
 }
 
+/* Of what owners approved, whatever a hostile requester likes best. */
+static void choose(struct gate_case *c)
+{
+    static const int64_t numbers[] = {0, 1, -1, 50, JSON_INT_MAX, -JSON_INT_MAX};
+    c->choice.value[0].integer = numbers[pick(6)];
+    c->choice.value[1].text = c->parameter[1].domain[pick(4)];
+}
+
 static void trial(const char *select, enum privacy_scope scope, uint32_t rows_per_unit, bool row_is_unit)
 {
     char left[2][TEXT], right[2][TEXT];
@@ -348,6 +359,7 @@ static void trial(const char *select, enum privacy_scope scope, uint32_t rows_pe
     grid_wide a[6], b[6];
     gate_case_init(&c, select, row_is_unit ? "" : "u", rows_per_unit);
     c.workflow.scope = scope;
+    choose(&c);
     uint32_t renamed = pick(2) == 0 ? 9 : 1; /* in both inputs: it is one unit */
     neighbours(left[0], right[0], row_is_unit, renamed);
     neighbours(left[1], right[1], row_is_unit, renamed);

@@ -153,7 +153,7 @@ static void check_sums(int fd)
     c.workflow.input_count = 1;
     c.input[0] = (struct gate_input){&c.schema, SPAN_LITERAL("patient_id"), ROW_COUNT};
     struct tables_source source = {fd, TABLES_PARQUET, false, 0, SPAN_NONE, &c.schema};
-    g = (struct gate){.workflow = &c.workflow, .input = c.input, .seed32 = c.seed32};
+    g = (struct gate){.workflow = &c.workflow, .input = c.input, .choice = &c.choice, .seed32 = c.seed32};
     g.unit_bytes_max = c.unit_bytes_max;
     assert_int_equal(engine_open(&g.engine, ENGINE_CPU), OK);
     assert_int_equal(tables_open(&g.tables, 1, UINT64_C(256) << 20, fault, sizeof fault), OK);

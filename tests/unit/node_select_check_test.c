@@ -169,9 +169,9 @@ static const struct hostile {
     {"SELECT CAST(id AS secret_type) AS v FROM input", "type"},
     {"SELECT id COLLATE nocase AS v FROM input", "COLLATE"},
     {"SELECT seen + INTERVAL 3 DAY AS v FROM input", "to_days"},
-    {"SELECT $1 AS v FROM input", "parameters"},
-    {"SELECT ? AS v FROM input", "parameters"},
-    {"SELECT $name AS v FROM input", "parameters"},
+    {"SELECT $1 AS v FROM input", "parameter $1"},
+    {"SELECT ? AS v FROM input", "parameter $1"},
+    {"SELECT $name AS v FROM input", "parameter $name"},
     {"SELECT rowid AS v FROM input", "rowid"},
     {"SELECT filename AS v FROM input", "filename"},
     {"SELECT other.id AS v FROM input", "name"},
@@ -213,7 +213,7 @@ static void accepts_rows_of_one_table(void **state)
     for (size_t i = 0; i < sizeof allowed / sizeof *allowed; i++) {
         struct select_plan plan;
         char why[512];
-        enum err err = select_check(&plan, span_text(allowed[i]), &schema, why, sizeof why);
+        enum err err = select_check(&plan, span_text(allowed[i]), &schema, NULL, why, sizeof why);
         if (err != OK) print_message("%s\n  %s: %s\n", allowed[i], err_name(err), why);
         assert_int_equal(err, OK);
         assert_true(plan.column_count > 0);
@@ -221,11 +221,11 @@ static void accepts_rows_of_one_table(void **state)
     }
 }
 
-static bool refused(const struct hostile *h)
+static bool refused(const struct hostile *h, const struct parameters *allowed_names)
 {
     struct select_plan plan;
     char why[512];
-    enum err err = select_check(&plan, span_text(h->sql), &schema, why, sizeof why);
+    enum err err = select_check(&plan, span_text(h->sql), &schema, allowed_names, why, sizeof why);
     bool good =
         err == ERR_SQL && strstr(why, h->word) != NULL && strstr(why, "allowed") != NULL && plan.list == NULL;
     if (!good) print_message("%s\n  wanted '%s', got %s: %s\n", h->sql, h->word, err_name(err), why);
@@ -238,7 +238,7 @@ static void refuses_everything_else(void **state)
     (void)state;
     size_t count = sizeof hostile / sizeof *hostile, wrong = 0;
     assert_true(count >= 60);
-    for (size_t i = 0; i < count; i++) wrong += refused(&hostile[i]) ? 0 : 1;
+    for (size_t i = 0; i < count; i++) wrong += refused(&hostile[i], NULL) ? 0 : 1;
     assert_int_equal(wrong, 0);
 }
 
@@ -250,7 +250,7 @@ static void prints_qualified_and_guarded(void **state)
     char why[512];
     static const char sql[] =
         "SELECT id AS unit, CAST(sex AS INTEGER) + 0.5 AS \"v\" FROM input WHERE age > 3";
-    assert_int_equal(select_check(&plan, SPAN_LITERAL(sql), &schema, why, sizeof why), OK);
+    assert_int_equal(select_check(&plan, SPAN_LITERAL(sql), &schema, NULL, why, sizeof why), OK);
     assert_string_equal(plan.list,
                         "TRY(\"input\".\"id\") AS c0, TRY((TRY_CAST(\"input\".\"sex\" AS INTEGER) + "
                         "CAST('0.5' AS DECIMAL(2,1)))) AS c1");
@@ -283,10 +283,107 @@ static void prints_like(void **state)
         char why[512], sql[256], expected[256];
         (void)snprintf(sql, sizeof sql, "SELECT id FROM input WHERE %s", cases[i][0]);
         (void)snprintf(expected, sizeof expected, "WHERE TRY(TRY_CAST((%s) AS BOOLEAN))", cases[i][1]);
-        assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), OK);
+        assert_int_equal(select_check(&plan, span_text(sql), &schema, NULL, why, sizeof why), OK);
         assert_string_equal(plan.condition, expected);
         select_plan_free(&plan);
     }
+}
+
+/* --- Parameters ----------------------------------------------------------------------------------------------------- */
+
+static struct parameter declared[] = {
+    {.name = SPAN_STATIC("n"), .type = PARAMETER_INTEGER, .lower = -JSON_INT_MAX, .upper = JSON_INT_MAX},
+    {.name = SPAN_STATIC("t"),
+     .type = PARAMETER_TEXT,
+     .domain_count = 2,
+     .domain = {SPAN_STATIC("a"), SPAN_STATIC("it's; DROP TABLE input --")}},
+};
+static const struct parameters parameters = {2, declared};
+
+/* The text that runs is the same for every value; values stand in a table of one row, typed. */
+static void prints_parameters_as_columns(void **state)
+{
+    (void)state;
+    struct select_plan plan;
+    struct parameter_choice c = {.of = &parameters};
+    char why[512], text[512];
+    struct buffer out = BUFFER_OF(text);
+    static const char sql[] = "SELECT age + $n AS v, $n AS w FROM input WHERE sex = $t";
+    assert_int_equal(select_check(&plan, SPAN_LITERAL(sql), &schema, &parameters, why, sizeof why), OK);
+    assert_string_equal(plan.list,
+                        "TRY((\"input\".\"age\" + \"chosen\".\"n\")) AS c0, TRY(\"chosen\".\"n\") AS c1");
+    assert_string_equal(plan.condition,
+                        "WHERE TRY(TRY_CAST((\"input\".\"sex\" = \"chosen\".\"t\") AS BOOLEAN))");
+    assert_int_equal(plan.column[0].type, DUCKDB_BIGINT);
+    assert_int_equal(plan.column[1].source, -1); /* no column of the dataset: never a unit */
+    select_plan_free(&plan);
+    c.value[0].integer = -JSON_INT_MAX;
+    c.value[1].text = declared[1].domain[1];
+    select_put_chosen(&out, &parameters, &c);
+    assert_true(span_equal_text(buffer_span(&out),
+                                ", (SELECT CAST('-9007199254740992' AS BIGINT) AS \"n\", CAST('it''s; DROP "
+                                "TABLE input --' AS VARCHAR) AS \"t\") AS \"chosen\""));
+    out.len = 0;
+    select_put_chosen(&out, NULL, NULL);
+    assert_int_equal(out.len, 0);
+}
+
+static const char *const with_parameters[] = {
+    "SELECT id, $n AS a, $t AS b, -$n AS c, age - $n AS e, x * $n AS f FROM input WHERE $n > 3",
+    "SELECT age // $n AS a, least(age, $n) AS d, nullif($n, age) AS e FROM input "
+    "WHERE age BETWEEN $n AND 9 OR age IN ($n, 3) OR CASE WHEN smoker THEN $n END = $n",
+    "SELECT CAST(x AS DECIMAL(18,2)) * $n AS a, CAST($n AS DECIMAL(18,3)) AS c, round(x, CAST($n AS "
+    "INTEGER)) AS d, "
+    "CAST(x AS DECIMAL(9,4)) + CAST($n AS DECIMAL(9,1)) AS f FROM input",
+    "SELECT $t || id AS a, concat($t, $n) AS b, left(id, $n) AS e, CAST($t AS DATE) AS g, coalesce($t, id) "
+    "AS d, "
+    "CASE WHEN smoker THEN $t ELSE sex END AS h FROM input",
+    "SELECT starts_with(id, $t) AS a, $t LIKE 'a%' AS b, contains(id, $t) AS c, seen + CAST($n AS INTEGER) "
+    "AS d FROM "
+    "input WHERE sex IN ($t, 'f') OR seen >= CAST($t AS DATE)",
+};
+
+static void accepts_parameters(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof with_parameters / sizeof *with_parameters; i++) {
+        struct select_plan plan;
+        char why[512];
+        if (select_check(&plan, span_text(with_parameters[i]), &schema, &parameters, why, sizeof why) != OK)
+            fail_msg("%s: %s", with_parameters[i], why);
+        select_plan_free(&plan);
+    }
+}
+
+static const struct hostile parameters_misused[] = {
+    {"SELECT $other AS v FROM input", "parameter $other"},
+    {"SELECT $N AS v FROM input", "parameter $N"},
+    {"SELECT $1 AS v FROM input", "parameter $1"},
+    {"SELECT ? AS v FROM input", "parameter $1"},
+    {"SELECT $n FROM input", "without a name"},
+    {"SELECT n AS v FROM input", "name"},
+    {"SELECT chosen.n AS v FROM input", "name"},
+    {"SELECT $t.a AS v FROM input", "STRUCT_EXTRACT"},
+    {"SELECT x AS v FROM input LIMIT $n", "LIMIT"},
+    {"SELECT x AS v FROM input WHERE x = (SELECT $n)", "SUBQUERY"},
+    {"SELECT date_part($t, seen) AS v FROM input", "date_part"},
+    {"SELECT round(x, $n) AS v FROM input", "DuckDB refuses"}, /* places are an INTEGER */
+    {"SELECT round(CAST(x AS DECIMAL(9,4)), CAST($n AS INTEGER)) AS v FROM input", "DuckDB refuses"},
+    {"SELECT id FROM input, (SELECT 1) AS chosen", "JOIN"},
+    {"SELECT id FROM input WHERE id LIKE $t", "LIKE with another pattern"},
+    {"SELECT concat($t, $t, $t, $t, $t, $t, $t, $t, $t, $t, $t, $t, $t, $t, $t, $t, $t) || concat($t, $t, "
+     "$t, $t, "
+     "$t, $t, $t, $t, $t, $t) AS v FROM input",
+     "copy columns"},
+};
+
+static void refuses_parameters_elsewhere(void **state)
+{
+    (void)state;
+    uint32_t wrong = 0;
+    for (size_t i = 0; i < sizeof parameters_misused / sizeof *parameters_misused; i++)
+        wrong += refused(&parameters_misused[i], &parameters) ? 0 : 1;
+    assert_int_equal(wrong, 0);
 }
 
 /* An output named like a column must not capture it. */
@@ -297,10 +394,10 @@ static void alias_cannot_stand_for_a_column(void **state)
     char why[512];
     assert_int_equal(select_check(&plan,
                                   SPAN_LITERAL("SELECT age AS id, id AS unit, id FROM input WHERE id = 'a'"),
-                                  &schema, why, sizeof why),
+                                  &schema, NULL, why, sizeof why),
                      ERR_SQL); /* id is an output twice */
     assert_int_equal(select_check(&plan, SPAN_LITERAL("SELECT age AS sex, sex AS unit FROM input"), &schema,
-                                  why, sizeof why),
+                                  NULL, why, sizeof why),
                      OK);
     assert_string_equal(plan.list, "TRY(\"input\".\"age\") AS c0, TRY(\"input\".\"sex\") AS c1");
     assert_int_equal(plan.column[1].source, 6);
@@ -328,22 +425,23 @@ static void bounds_depth_and_length(void **state)
     struct select_plan plan;
     char why[512];
     const char *sql = nested(SELECT_DEPTH_MAX - 1);
-    assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), OK);
+    assert_int_equal(select_check(&plan, span_text(sql), &schema, NULL, why, sizeof why), OK);
     select_plan_free(&plan);
     sql = nested(SELECT_DEPTH_MAX);
-    assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), ERR_SQL);
+    assert_int_equal(select_check(&plan, span_text(sql), &schema, NULL, why, sizeof why), ERR_SQL);
     sql = nested(1500); /* DuckDB's own limit is 1000 */
-    assert_int_equal(select_check(&plan, span_text(sql), &schema, why, sizeof why), ERR_SQL);
+    assert_int_equal(select_check(&plan, span_text(sql), &schema, NULL, why, sizeof why), ERR_SQL);
     char *large = malloc(SELECT_BYTES_MAX + 1);
     memset(large, ' ', SELECT_BYTES_MAX + 1);
-    assert_int_equal(select_check(&plan, span_make(large, SELECT_BYTES_MAX + 1), &schema, why, sizeof why),
-                     ERR_TOO_LARGE);
-    free(large);
-    assert_int_equal(select_check(&plan, SPAN_LITERAL("SELECT x\0 FROM input"), &schema, why, sizeof why),
-                     ERR_SQL);
     assert_int_equal(
-        select_check(&plan, SPAN_LITERAL("SELECT '\xff\xfe' AS v FROM input"), &schema, why, sizeof why),
-        ERR_SQL);
+        select_check(&plan, span_make(large, SELECT_BYTES_MAX + 1), &schema, NULL, why, sizeof why),
+        ERR_TOO_LARGE);
+    free(large);
+    assert_int_equal(
+        select_check(&plan, SPAN_LITERAL("SELECT x\0 FROM input"), &schema, NULL, why, sizeof why), ERR_SQL);
+    assert_int_equal(select_check(&plan, SPAN_LITERAL("SELECT '\xff\xfe' AS v FROM input"), &schema, NULL,
+                                  why, sizeof why),
+                     ERR_SQL);
 }
 
 /* In a process of its own, because the library is looked for once. */
@@ -354,7 +452,8 @@ static int without_library(void)
         struct select_plan plan;
         char why[256] = "";
         (void)setenv("PERIGEE_DUCKDB", "/nonexistent/libduckdb.so", 1);
-        enum err err = select_check(&plan, SPAN_LITERAL("SELECT x FROM input"), &schema, why, sizeof why);
+        enum err err =
+            select_check(&plan, SPAN_LITERAL("SELECT x FROM input"), &schema, NULL, why, sizeof why);
         _exit(err == ERR_UNAVAILABLE && strstr(why, "/nonexistent/libduckdb.so") != NULL ? 0 : 1);
     }
     int status = -1;
@@ -382,6 +481,9 @@ int main(void)
         cmocka_unit_test(refuses_everything_else),
         cmocka_unit_test(prints_like),
         cmocka_unit_test(prints_qualified_and_guarded),
+        cmocka_unit_test(prints_parameters_as_columns),
+        cmocka_unit_test(accepts_parameters),
+        cmocka_unit_test(refuses_parameters_elsewhere),
         cmocka_unit_test(alias_cannot_stand_for_a_column),
         cmocka_unit_test(bounds_depth_and_length),
     };

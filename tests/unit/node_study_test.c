@@ -190,9 +190,12 @@ static void run_select(struct totals *t, const struct study *s, const char *path
     assert_int_equal(tables_open(&tables, 1, UINT64_C(256) << 20, fault, sizeof fault), OK);
     assert_int_equal(tables_add(tables, &source), OK);
     assert_int_equal(tables_lock(tables, fault, sizeof fault), OK);
-    enum err err = tables_select_make(&select, &w->step[0], w->unit_column, &schema, fault, sizeof fault);
+    struct parameter_choice choice = {.of = &w->parameters};
+    choice.value[0].integer = 1; /* heart's: any degree of disease */
+    enum err err = tables_select_make(&select, &w->step[0], w->unit_column, &schema, &w->parameters, fault,
+                                      sizeof fault);
     if (err != OK) fail_msg("%s", fault);
-    assert_int_equal(tables_rows_open(&rows, tables, 0, &select), OK);
+    assert_int_equal(tables_rows_open(&rows, tables, 0, &select, &choice), OK);
     memset(t, 0, sizeof *t);
     for (;;) {
         assert_int_equal(tables_rows_next(rows, &chunk), OK);

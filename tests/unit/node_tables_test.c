@@ -251,7 +251,7 @@ static struct step step_of(const char *select)
 
 static enum err make(struct tables_select *select, const struct step *step, const char *unit)
 {
-    return tables_select_make(select, step, span_text(unit), people(), why, sizeof why);
+    return tables_select_make(select, step, span_text(unit), people(), NULL, why, sizeof why);
 }
 
 static void gives_units_cells_and_values(void **state)
@@ -266,7 +266,7 @@ static void gives_units_cells_and_values(void **state)
     struct tables_chunk chunk;
     assert_int_equal(make(&select, &step, "u"), OK);
     assert_int_equal(select.unit_source, 0);
-    assert_int_equal(tables_rows_open(&rows, t, 0, &select), OK);
+    assert_int_equal(tables_rows_open(&rows, t, 0, &select, NULL), OK);
     assert_int_equal(tables_rows_next(rows, &chunk), OK);
     assert_int_equal(chunk.row_count, 5);
     static const uint32_t cells[] = {0, 1, TABLES_NO_CELL, 0,
@@ -331,7 +331,7 @@ static bool value_of(const char *expression, uint32_t places, int64_t *value)
     enum err err = make(&select, &step, "");
     if (err != OK) print_message("%s: %s\n", expression, why);
     assert_int_equal(err, OK);
-    assert_int_equal(tables_rows_open(&rows, t, 0, &select), OK);
+    assert_int_equal(tables_rows_open(&rows, t, 0, &select, NULL), OK);
     assert_int_equal(tables_rows_next(rows, &chunk), OK);
     assert_int_equal(chunk.row_count, 1);
     assert_int_equal(chunk.cell[0], 0);
@@ -438,7 +438,7 @@ static uint32_t collect(struct seen *out, struct tables *t, const struct tables_
     for (uint32_t input = from; input < to; input++) {
         struct tables_rows *rows;
         struct tables_chunk chunk = {.row_count = 1};
-        assert_int_equal(tables_rows_open(&rows, t, input, select), OK);
+        assert_int_equal(tables_rows_open(&rows, t, input, select, NULL), OK);
         while (chunk.row_count > 0) {
             assert_int_equal(tables_rows_next(rows, &chunk), OK);
             for (uint32_t i = 0; i < chunk.row_count; i++) {
@@ -530,7 +530,7 @@ static enum err sum_rows(uint32_t threads, const char *text, uint64_t *count, in
     struct tables_rows *rows = NULL;
     struct tables_chunk chunk = {.row_count = 1};
     assert_int_equal(make(&select, &step, "u"), OK);
-    enum err err = tables_rows_open(&rows, t, 0, &select);
+    enum err err = tables_rows_open(&rows, t, 0, &select, NULL);
     *count = 0, *sum = 0;
     while (err == OK && chunk.row_count > 0) {
         err = tables_rows_next(rows, &chunk);
@@ -592,7 +592,7 @@ static void reads_parquet(void **state)
     struct tables_chunk chunk = {.row_count = 1};
     int64_t sum = 0;
     assert_int_equal(make(&select, &step, "u"), OK);
-    assert_int_equal(tables_rows_open(&stream, t, 0, &select), OK);
+    assert_int_equal(tables_rows_open(&stream, t, 0, &select, NULL), OK);
     while (chunk.row_count > 0) {
         assert_int_equal(tables_rows_next(stream, &chunk), OK);
         for (uint32_t i = 0; i < chunk.row_count; i++) sum += chunk.value[1][i];

@@ -532,6 +532,41 @@ static void the_output_counts_the_rows(void **state)
     worker_free(w);
 }
 
+/* Ages are 20 to 89, a year apart and over again. */
+static int64_t rows_from(uint32_t age)
+{
+    int64_t rows = 0;
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++)
+        for (uint32_t row = 0; row < world_rows[i]; row++) rows += 20 + row % 70 >= age;
+    return rows;
+}
+
+/* The requester's value stands in the query: other rows are counted. A value that was not approved computes nothing. */
+static void a_parameter_changes_the_outcome(void **state)
+{
+    (void)state;
+    struct worker *w = worker_open();
+    struct worker_reply reply;
+    struct workflow plain = *workflow;
+    struct step step = *workflow->step;
+    plain.privacy_none = true;
+    plain.step = &step;
+    step.statistic[0].epsilon_nano = 0;
+    unlock(w, 1);
+    fill(w);
+    keys.parameters = SPAN_LITERAL("{\"min_age\":50}");
+    assert_true(rows_from(50) > 0 && rows_from(50) < rows_from(20));
+    assert_int_equal(counted(w, &plain), rows_from(50));
+    keys.parameters = SPAN_LITERAL("{\"min_age\":90}");
+    assert_int_equal(counted(w, &plain), 0);
+    keys.parameters = SPAN_LITERAL("{\"min_age\":100}");
+    assert_int_equal(compute(w, &reply, &plain), ERR_RANGE);
+    keys.parameters = SPAN_NONE;
+    assert_int_equal(compute(w, &reply, &plain), ERR_MISSING_FIELD);
+    keys.parameters = world->parameters;
+    worker_free(w);
+}
+
 /* A run names the inputs it reads; the recipe may allow more. */
 static void a_run_may_use_fewer_inputs(void **state)
 {
@@ -648,6 +683,7 @@ static int open_world(void **state)
     keys = (struct enclave_keys){.committee = registry_committee(registry),
                                  .charter = registry_charter(registry),
                                  .input_count = WORLD_DATASETS,
+                                 .parameters = world->parameters,
                                  .app = world->app,
                                  .compose = world->compose,
                                  .prf_input = HASH_FRAMED("perigee/noise/v1", ID_SPAN(world->run)),
@@ -686,8 +722,11 @@ int main(void)
         cmocka_unit_test(options_are_bounded),
     };
     const struct CMUnitTest computed[] = {
-        cmocka_unit_test(failover_repeats_the_output),    cmocka_unit_test(the_output_counts_the_rows),
-        cmocka_unit_test(a_run_may_use_fewer_inputs),     cmocka_unit_test(failures_say_nothing),
+        cmocka_unit_test(failover_repeats_the_output),
+        cmocka_unit_test(the_output_counts_the_rows),
+        cmocka_unit_test(a_parameter_changes_the_outcome),
+        cmocka_unit_test(a_run_may_use_fewer_inputs),
+        cmocka_unit_test(failures_say_nothing),
         cmocka_unit_test(nothing_is_left_after_the_wipe),
     };
     const struct duckdb *api;

@@ -204,6 +204,40 @@ static void test_approval_needs_its_key(void **state)
     cluster_free(c);
 }
 
+/* A run has the values that were chosen, everywhere. A requester who signs others than the recipe lets it choose finds
+ * nobody to vote for it. */
+static void test_parameters_are_the_recipes(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct command command = {.type = COMMAND_RUN, .compose = world->compose, .slot = 1};
+    struct hash32 id;
+    struct run_id run;
+    cluster_form(c);
+    refused(cluster_command(c, WORLD_REQUESTER, &command, NULL), REFUSAL_PARAMETERS);
+    command.parameters = SPAN_LITERAL("{\"min_age\":60}");
+    accepted(cluster_command(c, WORLD_REQUESTER, &command, &id));
+    assert_true(cluster_until(c, one_started, 30000));
+    memcpy(run.bytes, id.bytes, sizeof run.bytes);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        const struct run_entry *held = registry_run(registry_of(c, i), run);
+        assert_true(held != NULL && span_equal(held->body.parameters, command.parameters));
+    }
+    struct body_RUN body = registry_run(registry_of(c, WORLD_REQUESTER), run)->body;
+    const struct author *self =
+        chain_author(core_chain(cluster_core(c, WORLD_REQUESTER)), cluster_id(c, WORLD_REQUESTER));
+    body.slot = 2;
+    body.parameters = SPAN_LITERAL("{\"min_age\":100}");
+    struct span forged = cluster_forge(c, WORLD_REQUESTER, self->applied + 1, self->head, KIND_RUN, &body);
+    cluster_crash(c, WORLD_REQUESTER); /* it would say what its own store does not hold */
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
+        if (i != WORLD_REQUESTER) cluster_inject(c, WORLD_COMPUTE, i, forged);
+    cluster_run(c, 30000);
+    assert_non_null(registry_run_at(registry_of(c, 0), 1)); /* it is known */
+    assert_int_equal(starts(c), 1);                         /* and not computed */
+    cluster_free(c);
+}
+
 /* Two runs for one slot race: never two certificates, over many races; and some race is won. */
 static void test_one_slot_one_run(void **state)
 {
@@ -214,7 +248,7 @@ static void test_one_slot_one_run(void **state)
         struct cluster *c = cluster_new(world, &options);
         cluster_form(c);
         struct command command = {
-            .type = COMMAND_RUN, .compose = world->compose, .slot = 1, .body = SPAN_NONE};
+            .type = COMMAND_RUN, .compose = world->compose, .slot = 1, .parameters = world->parameters};
         cluster_send_command(c, WORLD_REQUESTER, &command);
         command.expires_ms = cluster_wall_ms(c) + 600000; /* another record, so another run */
         cluster_send_command(c, WORLD_REQUESTER, &command);
@@ -532,7 +566,7 @@ static void one_storm(uint64_t seed)
                                   .compose = world->compose,
                                   .slot = 1 + i % 2,
                                   .expires_ms = cluster_wall_ms(c) + 3600000 + i,
-                                  .body = SPAN_NONE};
+                                  .parameters = world->parameters};
         if (i % 20 == 0 && cluster_core(c, WORLD_REQUESTER) != NULL)
             cluster_send_command(c, WORLD_REQUESTER, &command);
         random_trouble(c, &random);
@@ -583,6 +617,7 @@ int main(void)
         cmocka_unit_test(test_applicants_read_little),
         cmocka_unit_test(test_join_refusals),
         cmocka_unit_test(test_run_needs_k_approvals),
+        cmocka_unit_test(test_parameters_are_the_recipes),
         cmocka_unit_test(test_approval_needs_its_key),
         cmocka_unit_test(test_one_slot_one_run),
         cmocka_unit_test(test_revocation_stops_an_election),

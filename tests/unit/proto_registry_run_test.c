@@ -22,6 +22,26 @@ static void wrong_engine(struct scene *s)
 {
     s->run.engine = SPAN_LITERAL("other/1");
 }
+static void no_parameters(struct scene *s)
+{
+    s->run.parameters = SPAN_NONE;
+}
+static void parameter_too_low(struct scene *s)
+{
+    s->run.parameters = SPAN_LITERAL("{\"min_age\":17}");
+}
+static void one_parameter_more(struct scene *s)
+{
+    s->run.parameters = SPAN_LITERAL("{\"max_age\":90,\"min_age\":20}");
+}
+static void parameters_spelled_otherwise(struct scene *s)
+{
+    s->run.parameters = SPAN_LITERAL("{\"min_age\": 20}");
+}
+static void workflow_without_parameters(struct scene *s)
+{
+    s->workflow->parameters.count = 0;
+}
 static void no_inputs(struct scene *s)
 {
     s->run.inputs.len = 0;
@@ -89,6 +109,13 @@ static const struct change changes[] = {
     {"another charter", REFUSAL_CHARTER, 0, NULL, wrong_charter, SUBJECT_ANY},
     {"another epoch", REFUSAL_CHARTER, 0, NULL, wrong_epoch, SUBJECT_ANY},
     {"another engine", REFUSAL_ENGINE, 0, NULL, wrong_engine, SUBJECT_ANY},
+    {"no parameters", REFUSAL_PARAMETERS, 0, NULL, no_parameters, SUBJECT_ANY},
+    {"a parameter below its bounds", REFUSAL_PARAMETERS, 0, NULL, parameter_too_low, SUBJECT_ANY},
+    {"a parameter the workflow does not have", REFUSAL_PARAMETERS, 0, NULL, one_parameter_more, SUBJECT_ANY},
+    {"parameters in another spelling", REFUSAL_PARAMETERS, 0, NULL, parameters_spelled_otherwise,
+     SUBJECT_ANY},
+    {"parameters where there are none", REFUSAL_PARAMETERS, 0, workflow_without_parameters, NULL,
+     SUBJECT_ANY},
     {"no inputs", REFUSAL_INPUTS, 0, NULL, no_inputs, SUBJECT_ANY},
     {"an input the workflow does not name", REFUSAL_INPUTS, 0, NULL, change_unnamed_input, SUBJECT_ANY},
     {"inputs in another order", REFUSAL_INPUTS, 0, NULL, swapped_inputs, SUBJECT_ANY},
@@ -115,6 +142,9 @@ static void test_refusals_are_complete(void **state)
     ACCEPTED(change_check(s));
     ACCEPTED(registry_check_recipe(s->registry, &s->run));
     ACCEPTED(registry_check_inputs(s->registry, &s->run, s->now_ms));
+    parameter_too_low(s); /* what a receipt is replayed with: the recipe's half has the parameters */
+    REFUSED(registry_check_recipe(s->registry, &s->run), REFUSAL_PARAMETERS);
+    ACCEPTED(registry_check_inputs(s->registry, &s->run, s->now_ms));
     scene_free(s);
 }
 
@@ -123,7 +153,7 @@ static void test_refusals_are_complete(void **state)
 static struct verdict plan_of(struct scene *s, uint64_t slot, struct span datasets, struct body_RUN *out)
 {
     static uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
-    const struct run_wish wish = {s->workflow->hash, slot, datasets};
+    const struct run_wish wish = {s->workflow->hash, slot, datasets, s->run.parameters};
     return registry_plan_run(s->registry, out, inputs, &wish, world->node[s->requester].id, s->now_ms);
 }
 

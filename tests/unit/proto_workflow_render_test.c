@@ -116,10 +116,13 @@ static void test_what_must_stand_out(void **state)
     assert_true(contains(text, "present at all 2 owners, up to epsilon 3."));
     assert_true(
         contains(text, "SELECT patient_id, age_band, sex, y AS positive, trestbps AS resting_bp FROM input"));
+    assert_true(contains(text, "    $min_age: a whole number from 18 to 90\n"));
+    assert_true(contains(text, "    $site: one of \"north\", \"south\"\n"));
     assert_true(contains(text, "80 to 200.5, rounded to 1 decimal place and taken relative to 140.25"));
     assert_true(contains(text, "bp_mean = 140.25 + bp_sum / n"));
     text = render(parse(span_text(sample_workflow_rows)), (struct dt){{0}});
     assert_true(contains(text, "PRIVACY: NONE"));
+    assert_false(contains(text, "THE REQUESTER CHOOSES"));
     assert_true(contains(text, "THE ROWS THIS QUERY YIELDS ARE THE OUTPUT"));
     w = parse(sample_with(sample_workflow, "\"simulated\",\"tdx\"", "\"tdx\""));
     assert_false(contains(render(w, (struct dt){{0}}), "SIMULATED"));
@@ -151,6 +154,14 @@ static void test_diff_of_one_field(void **state)
          "changed: step 1 result bp_sum\n    was: sum of resting_bp, limited to 80 to 200.5, decimal places "
          "1, epsilon "
          "0.75\n    now: sum of resting_bp, limited to 70 to 200.5, decimal places 1, epsilon 0.75\n"},
+        {"\"upper\":90", "\"upper\":80",
+         "changed: chosen for each run: min_age\n    was: a whole number from 18 to 90\n    now: a whole "
+         "number "
+         "from 18 to 80\n"},
+        {"\"north\",\"south\"", "\"north\",\"west\"",
+         "changed: chosen for each run: site\n    was: one of \"north\", \"south\"\n    now: one of "
+         "\"north\", "
+         "\"west\"\n"},
         {"\"gpu\":\"none\"", "\"gpu\":\"required\"",
          "changed: confidential GPU\n    was: not required\n    now: required\n"},
         {"[\"tdx\"]", "[\"simulated\",\"tdx\"]", "added:   SIMULATED evidence accepted\n"},

@@ -90,6 +90,20 @@ static void test_step(void **state)
     assert_int_equal(step_statistic(s, SPAN_LITERAL("bp_mean")), -1);
 }
 
+static void test_parameters(void **state)
+{
+    (void)state;
+    const struct parameters *p = &parse_sample(span_text(sample_workflow))->parameters;
+    assert_int_equal(p->count, 2);
+    assert_true(span_equal_text(p->parameter[0].name, "min_age"));
+    assert_int_equal(p->parameter[0].type, PARAMETER_INTEGER);
+    assert_true(p->parameter[0].lower == 18 && p->parameter[0].upper == 90);
+    assert_int_equal(p->parameter[1].type, PARAMETER_TEXT);
+    assert_int_equal(p->parameter[1].domain_count, 2);
+    assert_true(span_equal_text(p->parameter[1].domain[1], "south"));
+    assert_int_equal(parse_sample(span_text(sample_workflow_rows))->parameters.count, 0);
+}
+
 static void test_rows(void **state)
 {
     (void)state;
@@ -197,6 +211,28 @@ static void test_refusals(void **state)
         {"\"kind\":\"sum\"", "\"kind\":\"count\"", ERR_UNKNOWN_FIELD, "steps[0].statistics[2].lower", ""},
         {"\"kind\":\"sum\"", "\"kind\":\"max\"", ERR_RANGE, "steps[0].statistics[2].kind",
          "one of count, sum"},
+        /* parameters */
+        {"\"lower\":18,", "", ERR_MISSING_FIELD, "parameters[0].lower", "integer from -9007199254740992"},
+        {"\"lower\":18", "\"lower\":\"18\"", ERR_TYPE, "parameters[0].lower", "integer from"},
+        {"\"lower\":18", "\"lower\":91", ERR_RANGE, "parameters[0].upper", "a bound not below lower"},
+        {"\"lower\":18", "\"domain\":[\"a\"],\"lower\":18", ERR_UNKNOWN_FIELD, "parameters[0].domain", ""},
+        {"\"name\":\"min_age\"", "\"name\":\"1\"", ERR_SYNTAX, "parameters[0].name", "a lower-case letter"},
+        {"\"name\":\"min_age\"", "\"name\":\"Age\"", ERR_SYNTAX, "parameters[0].name", "a lower-case letter"},
+        {"\"name\":\"min_age\"", "\"name\":\"a-b\"", ERR_SYNTAX, "parameters[0].name", "a lower-case letter"},
+        {"\"name\":\"min_age\"", "\"name\":\"\"", ERR_SYNTAX, "parameters[0].name", "a lower-case letter"},
+        {"\"name\":\"min_age\"", "\"name\":\"site\"", ERR_NOT_CANONICAL, "parameters[1].name",
+         "each name once, in the order"},
+        {"\"name\":\"min_age\"", "\"name\":\"z\"", ERR_NOT_CANONICAL, "parameters[1].name",
+         "each name once, in the order"},
+        {"\"type\":\"integer\"", "\"type\":\"decimal\"", ERR_RANGE, "parameters[0].type",
+         "one of integer, text"},
+        {"\"type\":\"text\"", "\"type\":\"text\",\"upper\":1", ERR_UNKNOWN_FIELD, "parameters[1].upper", ""},
+        {"[\"north\",\"south\"]", "[]", ERR_RANGE, "parameters[1].domain", "array of 1"},
+        {"[\"north\",\"south\"]", "[\"north\",\"north\"]", ERR_DUPLICATE, "parameters[1].domain[1]", ""},
+        {"[\"north\",\"south\"]", "[7]", ERR_TYPE, "parameters[1].domain[0]", "a string"},
+        {"\"parameters\":[{\"lower\":18,\"name\":\"min_age\",\"type\":\"integer\",\"upper\":90},"
+         "{\"domain\":[\"north\",\"south\"],\"name\":\"site\",\"type\":\"text\"}]",
+         "\"parameters\":[]", ERR_RANGE, "parameters", "array of 1"},
         {N_STATISTIC ",", "", ERR_NOT_FOUND, "steps[0].derived[0].denominator", "a count of this step"},
         {"\"upper\":\"200.5\"", "\"upper\":\"9000000000000000\"", ERR_RANGE, "steps[0].statistics[2].epsilon",
          "a noise scale"},
@@ -367,6 +403,7 @@ int main(void)
         cmocka_unit_test(test_fields),
         cmocka_unit_test(test_inputs),
         cmocka_unit_test(test_step),
+        cmocka_unit_test(test_parameters),
         cmocka_unit_test(test_rows),
         cmocka_unit_test(test_refusals),
         cmocka_unit_test(test_refusals_of_rows),
