@@ -28,16 +28,23 @@ static json_t *inputs_json(const struct body_RUN *run)
     return list;
 }
 
+/* Every accepted run's are canonical JSON or nothing; what is not is shown as nothing. */
+static json_t *parameters_json(struct span bytes)
+{
+    json_t *object = json_loadb((const char *)bytes.data, bytes.len, 0, NULL);
+    return object != NULL ? object : json_object();
+}
+
 static json_t *run_json(struct daemon *d, const struct run_entry *run)
 {
     struct run_view view;
     struct run_id id;
     memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
     json_t *body =
-        json_pack("{s:o, s:o, s:o, s:I, s:o, s:b}", "run", api_hex32(id.bytes), "compose",
-                  api_hex32(run->body.compose.bytes), "inputs", inputs_json(&run->body), "slot",
-                  (json_int_t)run->body.slot, "requester", api_organisation(d, run->record->header.author),
-                  "receipt", run->receipt != NULL);
+        json_pack("{s:o, s:o, s:o, s:o, s:I, s:o, s:b}", "run", api_hex32(id.bytes), "compose",
+                  api_hex32(run->body.compose.bytes), "inputs", inputs_json(&run->body), "parameters",
+                  parameters_json(run->body.parameters), "slot", (json_int_t)run->body.slot, "requester",
+                  api_organisation(d, run->record->header.author), "receipt", run->receipt != NULL);
     if (!core_run(daemon_core(d), id, &view)) return body;
     json_t *phases = json_object();
     for (uint32_t s = 0; s < RUN_STATE_COUNT; s++)
@@ -64,18 +71,76 @@ void api_runs(const struct http_request *q, struct http_reply *reply)
     http_answer(reply, 200, json_pack("{s:o}", "runs", list));
 }
 
+/* --- Requesting -------------------------------------------------------------------------------------------------------- */
+
+static void refuse_parameters(struct http_reply *reply, const json_t *values, enum err err,
+                              const struct json_fault *fault)
+{
+    const json_t *named = json_object_get(values, fault->path);
+    char *came = err == ERR_MISSING_FIELD
+                     ? NULL
+                     : json_dumps(named != NULL ? named : values, JSON_COMPACT | JSON_ENCODE_ANY);
+    http_problem(reply, 400, err_name(err), "\"parameters\"%s%s: expected %s; came %.200s",
+                 fault->path[0] != 0 ? ": " : "", fault->path, fault->expected,
+                 came != NULL ? came : "nothing");
+    free(came);
+}
+
+/* Are they what this workflow lets a requester choose? Of an unknown workflow the core says so. */
+static bool check_parameters(const struct http_request *q, struct http_reply *reply,
+                             const struct command *command, const json_t *values)
+{
+    const struct published *p = registry_workflow(registry_of(q), command->compose);
+    void *memory = calloc(1, PARAMETERS_SCRATCH_BYTES);
+    struct json_fault fault;
+    struct parameter_choice choice;
+    if (memory == NULL) {
+        http_problem(reply, 503, "no-memory", "out of memory; try again later");
+        return false;
+    }
+    struct arena scratch = arena_make(memory, PARAMETERS_SCRATCH_BYTES);
+    enum err err = p == NULL ? OK
+                             : parameters_choose(&choice, &p->workflow->parameters, &scratch,
+                                                 command->parameters, &fault);
+    free(memory);
+    if (err != OK) refuse_parameters(reply, values, err, &fault);
+    return err == OK;
+}
+
+/* Sorted and compact, what jansson writes of strings and whole numbers is canonical; anything else is refused. */
+static bool read_parameters(const struct http_request *q, struct http_reply *reply, struct command *command,
+                            char room[PARAMETERS_BYTES_MAX])
+{
+    const json_t *values = json_object_get(q->body, "parameters");
+    if (values != NULL && !json_is_object(values)) {
+        http_problem(reply, 400, "wrong-type", "\"parameters\" must be an object of names and values");
+        return false;
+    }
+    size_t len = json_object_size(values) == 0
+                     ? 0
+                     : json_dumpb(values, room, PARAMETERS_BYTES_MAX, JSON_COMPACT | JSON_SORT_KEYS);
+    if (len > PARAMETERS_BYTES_MAX) {
+        http_problem(reply, 400, "too-large", "\"parameters\" must fit %d bytes", PARAMETERS_BYTES_MAX);
+        return false;
+    }
+    command->parameters = span_make(room, len);
+    return check_parameters(q, reply, command, values);
+}
+
 void api_run_request(const struct http_request *q, struct http_reply *reply)
 {
     struct command command = {.type = COMMAND_RUN, .kind = KIND_RUN};
     uint64_t life_ms = 3600000;
     uint8_t datasets[32 * CAP_INPUTS];
     uint32_t dataset_count = 0;
-    if (!api_only(q, reply, "compose inputs slot expires_in_ms")) return;
+    char parameters[PARAMETERS_BYTES_MAX];
+    if (!api_only(q, reply, "compose inputs slot parameters expires_in_ms")) return;
     if (!api_hash(q, reply, "compose", command.compose.bytes)) return;
     if (json_object_get(q->body, "inputs") != NULL &&
         !api_dt_list(q, reply, "inputs", CAP_INPUTS, datasets, &dataset_count))
         return;
     command.datasets = span_make(datasets, (size_t)dataset_count * 32);
+    if (!read_parameters(q, reply, &command, parameters)) return;
     if (json_object_get(q->body, "slot") != NULL && !api_uint(q, reply, "slot", UINT32_MAX, &command.slot))
         return;
     if (json_object_get(q->body, "slot") != NULL && command.slot == 0) {

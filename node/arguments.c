@@ -6,12 +6,16 @@
 #include <stdio.h>
 #include <string.h>
 
+/* Of several rows of that name the first that has no value yet, or the last. */
 static const struct argument *find(const struct arguments *a, const char *word, size_t len)
 {
-    for (uint32_t i = 0; i < a->option_count; i++)
-        if (strlen(a->option[i].name) == len && strncmp(a->option[i].name, word, len) == 0)
-            return &a->option[i];
-    return NULL;
+    const struct argument *found = NULL;
+    for (uint32_t i = 0; i < a->option_count; i++) {
+        if (strlen(a->option[i].name) != len || strncmp(a->option[i].name, word, len) != 0) continue;
+        found = &a->option[i];
+        if (found->value == NULL || *found->value == NULL) return found;
+    }
+    return found;
 }
 
 static enum err refuse(const char *word, const char *why)
@@ -38,7 +42,7 @@ static enum err take_option(const struct arguments *a, int *at, int argc, char *
     if (option == NULL) return refuse_unknown(a, word);
     if (option->flag != NULL) *option->flag = true;
     if (option->value == NULL) return equals == NULL ? OK : refuse(word, "takes no value");
-    if (*option->value != NULL) return refuse(word, "given twice");
+    if (*option->value != NULL) return refuse(word, "given more often than it may be");
     if (equals == NULL && *at + 1 >= argc) return refuse(word, "expects a value");
     *option->value = equals == NULL ? argv[++*at] : equals + 1;
     return OK;

@@ -1,6 +1,6 @@
-/* arguments: the words after a command's name. Rules: options may stand anywhere and are given once; `--name VALUE` or
- * `--name=VALUE`; `--` ends them; what is not an option is kept in order. An unknown option, a missing value or a word
- * too many is ERR_USAGE, said on stderr. argv[0] is the last word of the command's name.
+/* arguments: the words after a command's name. Rules: options may stand anywhere and are given once, or as often as
+ * they have rows; `--name VALUE` or `--name=VALUE`; `--` ends them; what is not an option is kept in order. An unknown
+ * option, a missing value or a word too many is ERR_USAGE, said on stderr. argv[0] is the last word of the command's name.
  * Ownership: everything borrows from argv. */
 #ifndef PERIGEE_NODE_ARGUMENTS_H
 #define PERIGEE_NODE_ARGUMENTS_H

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIENT_OPTION_MAX = 16, CLIENT_PATH_MAX = 512 };
+enum { CLIENT_OPTION_MAX = 24, CLIENT_PATH_MAX = 512 };
 
 int client_fail(const struct client *c, int code, const char *format, ...)
 {

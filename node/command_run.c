@@ -1,7 +1,9 @@
 #include "node/command_list.h"
 #include "node/file.h"
 #include "node/output_table.h"
+#include "proto/base/caps.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -44,6 +46,13 @@ static void print_phases(const json_t *run)
     }
 }
 
+static void print_parameters(const json_t *parameters)
+{
+    char *text = json_object_size(parameters) > 0 ? json_dumps(parameters, JSON_COMPACT) : NULL;
+    if (text != NULL) (void)printf("parameters %s\n", text);
+    free(text);
+}
+
 static void print_run(const json_t *run)
 {
     const char *state = client_text(run, "state"), *organisation = client_text(run, "organisation");
@@ -51,6 +60,7 @@ static void print_run(const json_t *run)
                  "\nrequester  %s\nstate      %s\n",
                  client_text(run, "run"), client_text(run, "compose"), client_number(run, "slot"),
                  client_text(run, "requester"), state);
+    print_parameters(json_object_get(run, "parameters"));
     if (organisation[0] != 0)
         (void)printf("computed   by %s, term %" JSON_INTEGER_FORMAT "\n", organisation,
                      client_number(run, "term"));
@@ -127,6 +137,7 @@ static int wait_for(const struct client *c, const char *id)
 
 struct request_words {
     const char *workflow, *slot, *inputs;
+    const char *set[CAP_PARAMETERS]; /* NAME=VALUE */
     bool wait;
 };
 
@@ -142,21 +153,73 @@ static void put_inputs(json_t *body, const char *words)
     (void)json_object_set_new(body, "inputs", list);
 }
 
-static int put_words(json_t *body, const struct request_words *w)
+/* "integer" or "text" of a parameter that the workflow document declares, or "". */
+static const char *parameter_type(const json_t *document, const char *name)
+{
+    size_t i;
+    const json_t *parameter;
+    json_array_foreach(json_object_get(document, "parameters"), i, parameter)
+    {
+        if (strcmp(client_text(parameter, "name"), name) == 0) return client_text(parameter, "type");
+    }
+    return "";
+}
+
+/* The value as its type has it; what the workflow does not declare goes as text, for the node to refuse. */
+static json_t *parameter_value(const char *type, const char *text)
+{
+    char *end = NULL;
+    errno = 0;
+    long long number = strtoll(text, &end, 10);
+    bool begins = text[0] == '-' || (text[0] >= '0' && text[0] <= '9'); /* strtoll takes blanks and + */
+    bool whole = begins && errno == 0 && end != text && *end == 0;
+    return strcmp(type, "integer") == 0 && whole ? json_integer(number) : json_string(text);
+}
+
+static int set_one(const struct client *c, json_t *values, const json_t *document, const char *word)
+{
+    char name[CAP_NAME + 1];
+    const char *equals = strchr(word, '=');
+    size_t len = equals == NULL ? 0 : (size_t)(equals - word);
+    if (len == 0 || len >= sizeof name)
+        return client_fail(c, EXIT_USAGE, "--set: expected NAME=VALUE, got \"%s\"", word);
+    (void)snprintf(name, sizeof name, "%.*s", (int)len, word);
+    if (json_object_get(values, name) != NULL)
+        return client_fail(c, EXIT_USAGE, "--set: \"%s\" is given twice", name);
+    json_t *value = parameter_value(parameter_type(document, name), equals + 1);
+    if (json_object_set_new(values, name, value) == 0) return EXIT_OK;
+    return client_fail(c, EXIT_USAGE, "--set: expected UTF-8, got \"%s\"", word);
+}
+
+/* The workflow says which values are numbers. */
+static int set_parameters(const struct client *c, json_t *body, const struct request_words *w)
+{
+    json_t *recipe = NULL;
+    if (w->set[0] == NULL) return EXIT_OK;
+    int code = client_get(c, &recipe, "/v1/workflows/%s", w->workflow);
+    json_t *document = json_loads(client_text(recipe, "document"), 0, NULL), *values = json_object();
+    for (uint32_t i = 0; i < CAP_PARAMETERS && w->set[i] != NULL && code == EXIT_OK; i++)
+        code = set_one(c, values, document, w->set[i]);
+    json_decref(document);
+    json_decref(recipe);
+    (void)json_object_set_new(body, "parameters", values);
+    return code;
+}
+
+static int put_words(const struct client *c, json_t *body, const struct request_words *w)
 {
     uint64_t slot = 0;
     if (w->inputs != NULL) put_inputs(body, w->inputs);
-    if (w->slot == NULL) return EXIT_OK;
-    if (arguments_number(&slot, "--slot", w->slot, 1, UINT32_MAX) != OK) return EXIT_USAGE;
-    (void)json_object_set_new(body, "slot", json_integer((json_int_t)slot));
-    return EXIT_OK;
+    if (w->slot != NULL && arguments_number(&slot, "--slot", w->slot, 1, UINT32_MAX) != OK) return EXIT_USAGE;
+    if (w->slot != NULL) (void)json_object_set_new(body, "slot", json_integer((json_int_t)slot));
+    return set_parameters(c, body, w);
 }
 
 static int request(const struct client *c, const struct request_words *w)
 {
     char id[65];
     json_t *answer = NULL, *body = json_pack("{s:s}", "compose", w->workflow);
-    int code = put_words(body, w);
+    int code = put_words(c, body, w);
     if (code != EXIT_OK) {
         json_decref(body);
         return code;
@@ -173,10 +236,11 @@ int command_run_request(int argc, char **argv)
 {
     struct client c;
     struct request_words w = {0};
-    const struct argument option[] = {{"--workflow", &w.workflow, NULL},
-                                      {"--inputs", &w.inputs, NULL},
-                                      {"--slot", &w.slot, NULL},
-                                      {"--wait", NULL, &w.wait}};
+    struct argument option[4 + CAP_PARAMETERS] = {{"--workflow", &w.workflow, NULL},
+                                                  {"--inputs", &w.inputs, NULL},
+                                                  {"--slot", &w.slot, NULL},
+                                                  {"--wait", NULL, &w.wait}};
+    for (uint32_t i = 0; i < CAP_PARAMETERS; i++) option[4 + i] = (struct argument){"--set", &w.set[i], NULL};
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     int code = client_begin(&c, "run request", &a, argc, argv);
     if (code == EXIT_OK) code = client_check_hash(&c, "--workflow", w.workflow);

@@ -41,6 +41,7 @@ struct demo {
     struct demo_node node[DEMO_NODE_MAX]; /* silos, compute providers, the algorithm provider */
     char consortium[65], measurement[65], app[DEMO_WORD_BYTES], compose[65], job[65], run[65];
     char op[STUDY_OP_MAX][65];
+    char set[CAP_PARAMETERS][2 * CAP_NAME + 2]; /* NAME=VALUE of the study's parameters */
     /* the step going on */
     const char *section, *step, *expectation;
     long step_ms;
@@ -60,7 +61,8 @@ void demo_note(const struct demo *d, const char *format, ...) __attribute__((for
 
 /* --- Doing things (demo_call.c) -------------------------------------------------------------------------------------- */
 /* Run a command; with a node, its --data; always --json. *answer (may be NULL) is the last line of stdout. Words are split
- * from `words` at spaces; the rest, NULL-terminated, are taken as they are. Ends the step badly unless it exits 0. */
+ * from `words` at spaces; the rest, NULL-terminated, are taken as they are; a run is requested with the study's values for
+ * its parameters. Ends the step badly unless it exits 0. */
 bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const char *words, ...)
     __attribute__((sentinel));
 /* The same, but the command must be refused (exit 1) with this reason; *detail (may be NULL) is freed by the caller. */

@@ -72,7 +72,19 @@ static bool add_word(struct words *w, const char *word)
     return true;
 }
 
-static bool make_words(struct words *w, const struct demo_node *node, const char *first, va_list rest)
+static bool add_parameters(struct words *w, struct demo *d)
+{
+    const struct study_workflow *of = d->study->workflow;
+    bool good = true;
+    for (unsigned i = 0; i < of->parameters_count && good; i++) {
+        (void)snprintf(d->set[i], sizeof d->set[i], "%s=%s", of->parameters[i].name, of->parameters[i].value);
+        good = add_word(w, "--set") && add_word(w, d->set[i]);
+    }
+    return good;
+}
+
+static bool make_words(struct words *w, struct demo *d, const struct demo_node *node, const char *first,
+                       va_list rest)
 {
     char *save = NULL;
     const char *word;
@@ -80,6 +92,7 @@ static bool make_words(struct words *w, const struct demo_node *node, const char
     w->count = 0;
     for (char *at = strtok_r(w->text, " ", &save); good && at != NULL; at = strtok_r(NULL, " ", &save))
         good = add_word(w, at);
+    if (good && strncmp(first, "run request", 11) == 0) good = add_parameters(w, d);
     while (good && (word = va_arg(rest, const char *)) != NULL) good = add_word(w, word);
     if (good && node != NULL) good = add_word(w, "--data") && add_word(w, node->dir);
     return good && add_word(w, "--json");
@@ -124,7 +137,7 @@ bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const ch
     struct demo_output out;
     va_list rest;
     va_start(rest, words);
-    bool good = make_words(&w, node, words, rest);
+    bool good = make_words(&w, d, node, words, rest);
     va_end(rest);
     if (answer != NULL) *answer = NULL;
     if (!good) return demo_bad(d, NULL, "too many words for `perigee %s`", words);
@@ -159,7 +172,7 @@ bool demo_refused(struct demo *d, struct demo_node *node, const char *reason, ch
     struct demo_output out;
     va_list rest;
     va_start(rest, words);
-    bool good = make_words(&w, node, words, rest);
+    bool good = make_words(&w, d, node, words, rest);
     va_end(rest);
     if (detail != NULL) *detail = NULL;
     if (!good) return demo_bad(d, NULL, "too many words for `perigee %s`", words);

@@ -10,7 +10,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-enum { DEMO_OUTPUT_MAX = 8 << 20, DEMO_WORD_MAX = 48 };
+enum { DEMO_OUTPUT_MAX = 8 << 20, DEMO_WORD_MAX = 80 };
 
 struct demo_output {
     int code;  /* exit code; 128 + signal when killed by one */

@@ -35,6 +35,7 @@ static const cyaml_strval_t type_names[] = {{"text", COLUMN_TEXT},
                                             {"boolean", COLUMN_BOOLEAN},
                                             {"date", COLUMN_DATE}};
 static const cyaml_strval_t kind_names[] = {{"count", STATISTIC_COUNT}, {"sum", STATISTIC_SUM}};
+static const cyaml_strval_t parameter_names[] = {{"integer", PARAMETER_INTEGER}, {"text", PARAMETER_TEXT}};
 static const cyaml_strval_t scope_names[] = {{"per-owner", SCOPE_PER_OWNER}, {"global", SCOPE_GLOBAL}};
 static const cyaml_strval_t format_names[] = {{"csv", META_CSV}, {"parquet", META_PARQUET}};
 
@@ -91,6 +92,16 @@ static const cyaml_schema_field_t derived_fields[] = {
     TEXT("denominator", NEEDED, study_derived, denominator, 1, CAP_NAME), CYAML_FIELD_END};
 static const cyaml_schema_value_t derived_value = RECORD(study_derived, derived_fields);
 
+static const cyaml_schema_field_t parameter_fields[] = {
+    TEXT("name", NEEDED, study_parameter, name, 1, CAP_NAME),
+    CYAML_FIELD_ENUM("type", CYAML_FLAG_STRICT, struct study_parameter, type, parameter_names, 2),
+    TEXT("lower", OPTIONAL, study_parameter, lower, 1, STUDY_DECIMAL_MAX),
+    TEXT("upper", OPTIONAL, study_parameter, upper, 1, STUDY_DECIMAL_MAX),
+    LIST("domain", OPTIONAL, study_parameter, domain, word_value, 1, CAP_DOMAIN),
+    TEXT("value", NEEDED, study_parameter, value, 1, CAP_NAME),
+    CYAML_FIELD_END};
+static const cyaml_schema_value_t parameter_value = RECORD(study_parameter, parameter_fields);
+
 static const cyaml_schema_field_t step_fields[] = {
     TEXT("op", NEEDED, study_step, op, 1, CAP_NAME),
     TEXT("select", NEEDED, study_step, select, 1, WORKFLOW_SELECT_BYTES_MAX),
@@ -109,6 +120,7 @@ static const cyaml_schema_field_t workflow_fields[] = {
     CYAML_FIELD_UINT("owners", OPTIONAL, struct study_workflow, owners),
     CYAML_FIELD_UINT("max_bytes", OPTIONAL, struct study_workflow, max_bytes),
     LIST("residency", OPTIONAL, study_workflow, residency, word_value, 0, CAP_JURISDICTIONS),
+    LIST("parameters", OPTIONAL, study_workflow, parameters, parameter_value, 0, CAP_PARAMETERS),
     LIST("steps", NEEDED, study_workflow, steps, step_value, 1, CAP_STEPS),
     CYAML_FIELD_END};
 
@@ -273,10 +285,36 @@ static enum err check_statistic(const struct study_statistic *of, const struct s
     return check_decimal(f, "statistics.upper", of->upper, of->places);
 }
 
+static enum err check_value(const struct study_parameter *of, const struct study_fault *f)
+{
+    int64_t lower = 0, upper = 0, value = 0;
+    for (unsigned i = 0; i < of->domain_count; i++)
+        if (strcmp(of->domain[i], of->value) == 0) return OK;
+    bool inside = of->type == PARAMETER_INTEGER && study_decimal(&lower, of->lower, 0) == OK &&
+                  study_decimal(&upper, of->upper, 0) == OK && study_decimal(&value, of->value, 0) == OK &&
+                  lower <= value && value <= upper;
+    return inside ? OK
+                  : refuse(f, "workflow.parameters.value", "one of the values that the parameter allows");
+}
+
+static enum err check_parameter(const struct study_parameter *of, const struct study_fault *f)
+{
+    const bool bounds = of->lower != NULL && of->upper != NULL, none = of->lower == NULL && of->upper == NULL;
+    const bool whole = of->type == PARAMETER_INTEGER && bounds && of->domain_count == 0,
+               text = of->type == PARAMETER_TEXT && none && of->domain_count > 0;
+    if (!whole && !text)
+        return refuse(f, "workflow.parameters", "lower and upper for an integer, domain for a text");
+    TRY(check_decimal(f, "workflow.parameters.lower", of->lower, 0));
+    TRY(check_decimal(f, "workflow.parameters.upper", of->upper, 0));
+    return check_value(of, f);
+}
+
 static enum err check_numbers(const struct study *s, const struct study_fault *f)
 {
     TRY(check_decimal(f, "budget", s->budget, 9));
     TRY(check_decimal(f, "workflow.epsilon", s->workflow->epsilon, 9));
+    for (unsigned i = 0; i < s->workflow->parameters_count; i++)
+        TRY(check_parameter(&s->workflow->parameters[i], f));
     for (unsigned i = 0; i < s->workflow->steps_count; i++) {
         const struct study_step *step = &s->workflow->steps[i];
         for (unsigned j = 0; j < step->statistics_count; j++) TRY(check_statistic(&step->statistics[j], f));

@@ -48,6 +48,14 @@ struct study_statistic {
 struct study_derived {
     char *name, *numerator, *denominator;
 };
+struct study_parameter {
+    char *name;
+    enum parameter_type type;
+    char *lower, *upper; /* integer */
+    char **domain;       /* text */
+    unsigned domain_count;
+    char *value; /* what the demonstration's runs choose */
+};
 struct study_step {
     char *op, *select;
     unsigned rows_per_unit;
@@ -65,6 +73,8 @@ struct study_workflow {
     unsigned max_bytes;
     char **residency; /* where the enclave may run; none: anywhere */
     unsigned residency_count;
+    struct study_parameter *parameters;
+    unsigned parameters_count;
     struct study_step *steps;
     unsigned steps_count;
 };

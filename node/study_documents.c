@@ -176,6 +176,18 @@ static enum err fill_step(struct step *out, char *select, const struct study *s,
     return OK;
 }
 
+static enum err fill_parameter(struct parameter *out, const struct study_parameter *of)
+{
+    out->name = span_text(of->name);
+    out->type = of->type;
+    out->domain_count = of->domain_count;
+    for (unsigned i = 0; i < of->domain_count; i++) out->domain[i] = span_text(of->domain[i]);
+    if (of->type == PARAMETER_TEXT) return OK;
+    ASSERT(of->lower != NULL && of->upper != NULL); /* checked when the file was read */
+    TRY(study_decimal(&out->lower, of->lower, 0));
+    return study_decimal(&out->upper, of->upper, 0);
+}
+
 static void fill_parties(struct workflow *w, const struct study *s, const struct study_parties *p)
 {
     struct schema schema;
@@ -218,6 +230,7 @@ static enum err fill_terms(struct workflow *w, const struct study *s)
 struct study_recipe {
     struct workflow workflow;
     struct step step[CAP_STEPS];
+    struct parameter parameter[CAP_PARAMETERS];
     char select[CAP_STEPS][WORKFLOW_SELECT_BYTES_MAX];
 };
 
@@ -228,6 +241,9 @@ static enum err write_recipe(struct buffer *out, struct study_recipe *r, const s
     r->workflow.step_count = s->workflow->steps_count;
     fill_parties(&r->workflow, s, p);
     TRY(fill_terms(&r->workflow, s));
+    r->workflow.parameters = (struct parameters){s->workflow->parameters_count, r->parameter};
+    for (unsigned i = 0; i < s->workflow->parameters_count; i++)
+        TRY(fill_parameter(&r->parameter[i], &s->workflow->parameters[i]));
     for (unsigned i = 0; i < s->workflow->steps_count; i++)
         TRY(fill_step(&r->step[i], r->select[i], s, &s->workflow->steps[i]));
     return workflow_write(out, &r->workflow);

@@ -139,12 +139,19 @@ static void test_no_node(void **state)
     (void)unsetenv("PERIGEE_DATA");
 }
 
+#define HASH "00000000000000000000000000000000000000000000000000000000000000aa"
+
 static void test_words_are_checked_before_the_node_is_asked(void **state)
 {
     (void)state;
     assert_int_equal(run("perigee run request --data /x --workflow abc"), EXIT_USAGE);
     assert_true(says(1, "--workflow: expected 64 lower-case hex digits, got \"abc\""));
     assert_int_equal(run("perigee run request --data /x"), EXIT_USAGE);
+    assert_int_equal(
+        run("perigee run request --data /nonexistent/perigee --workflow " HASH " --set a=1 --set b=2"),
+        EXIT_UNREACHABLE); /* an option with several rows */
+    assert_int_equal(run("perigee run request --data /x --workflow " HASH " --slot 1 --slot 2"), EXIT_USAGE);
+    assert_true(says(1, "--slot: given more often than it may be"));
     assert_int_equal(run("perigee approve --data /x --asset dt:abc --workflow abc"), EXIT_USAGE);
     assert_true(says(1, "dt:perigee:"));
     assert_int_equal(run("perigee member admit --data /x ABCDEF"), EXIT_USAGE);
