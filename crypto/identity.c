@@ -8,6 +8,7 @@
 #include <secp256k1_schnorrsig.h>
 
 #include <pthread.h>
+#include <string.h>
 
 static pthread_once_t identity_once = PTHREAD_ONCE_INIT;
 static secp256k1_context *identity_shared;
@@ -82,17 +83,39 @@ enum err identity_sign(struct signature *out, const struct identity_secret *secr
     return err;
 }
 
+static enum err verify_under(const secp256k1_xonly_pubkey *key, struct span message,
+                             const struct signature *sig)
+{
+    bool holds =
+        secp256k1_schnorrsig_verify(identity_context(), sig->bytes, message.data, message.len, key) == 1;
+    return holds ? OK : ERR_SIGNATURE;
+}
+
 enum err identity_verify_bytes(struct node_id author, struct span message, const struct signature *sig)
 {
-    const secp256k1_context *context = identity_context();
     secp256k1_xonly_pubkey key;
-    if (secp256k1_xonly_pubkey_parse(context, &key, author.bytes) != 1) return ERR_KEY;
-    return secp256k1_schnorrsig_verify(context, sig->bytes, message.data, message.len, &key) == 1
-               ? OK
-               : ERR_SIGNATURE;
+    if (secp256k1_xonly_pubkey_parse(identity_context(), &key, author.bytes) != 1) return ERR_KEY;
+    return verify_under(&key, message, sig);
 }
 
 enum err identity_verify(struct node_id author, struct hash32 message, const struct signature *sig)
 {
     return identity_verify_bytes(author, ID_SPAN(message), sig);
+}
+
+enum err identity_keys_verify(struct identity_keys *keys, struct node_id author, struct hash32 message,
+                              const struct signature *sig)
+{
+    secp256k1_xonly_pubkey key;
+    const size_t at = author.bytes[0] % IDENTITY_KEYS_PLACES;
+    _Static_assert(sizeof key == sizeof keys->place[0].point, "a place holds the library's parsed key");
+    if (keys->place[at].known && ID_EQUAL(keys->place[at].id, author)) {
+        memcpy(&key, keys->place[at].point, sizeof key);
+        return verify_under(&key, ID_SPAN(message), sig);
+    }
+    if (secp256k1_xonly_pubkey_parse(identity_context(), &key, author.bytes) != 1) return ERR_KEY;
+    keys->place[at].id = author;
+    memcpy(keys->place[at].point, &key, sizeof key);
+    keys->place[at].known = true;
+    return verify_under(&key, ID_SPAN(message), sig);
 }

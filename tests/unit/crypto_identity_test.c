@@ -148,12 +148,40 @@ static void threads_share(void **state)
     }
 }
 
+/* Remembered keys change no answer, also when authors push each other out of their places. */
+static void remembered_keys_agree(void **state)
+{
+    enum { AUTHORS = 150 };
+    static struct identity_keys keys;
+    static struct node_id id[AUTHORS];
+    static struct signature sig[AUTHORS];
+    const struct hash32 message = {{7}}, other = {{8}};
+    struct node_id none;
+    (void)state;
+    memset(none.bytes, 0xff, sizeof none.bytes);
+    for (uint32_t i = 0; i < AUTHORS; i++) {
+        struct identity_secret secret;
+        identity_generate(&secret, &id[i]);
+        assert_int_equal(identity_sign(&sig[i], &secret, message), OK);
+    }
+    for (uint32_t i = 0; i < 4 * AUTHORS; i++) {
+        const uint32_t a = i * 37 % AUTHORS, b = (a + 1) % AUTHORS;
+        assert_int_equal(identity_keys_verify(&keys, id[a], message, &sig[a]), OK);
+        assert_int_equal(identity_keys_verify(&keys, id[a], other, &sig[a]), ERR_SIGNATURE);
+        assert_int_equal(identity_keys_verify(&keys, id[b], message, &sig[a]), ERR_SIGNATURE);
+        none.bytes[0] = id[a].bytes[0]; /* in the place of a key that is remembered */
+        memset(none.bytes + 1, 0xff, 31);
+        const enum err want = identity_verify(none, message, &sig[a]);
+        assert_int_equal(identity_keys_verify(&keys, none, message, &sig[a]), want);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bip340_signs),        cmocka_unit_test(bip340_verifies),
         cmocka_unit_test(bad_secrets_refused), cmocka_unit_test(signs_and_refuses_changes),
-        cmocka_unit_test(threads_share),
+        cmocka_unit_test(threads_share),       cmocka_unit_test(remembered_keys_agree),
     };
     return cmocka_run_group_tests_name("crypto/identity", tests, set_up, NULL);
 }
