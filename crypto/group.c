@@ -103,22 +103,88 @@ enum err group_evaluate(struct point *out, const struct point *coefficient, uint
     return OK;
 }
 
-/* numerator = product of the other indices; denominator = product of (other - own). */
-static void lagrange_fraction(struct scalar *numerator, struct scalar *denominator, const uint32_t *index,
-                              uint32_t count, uint32_t own)
+__extension__ typedef unsigned __int128 two_limbs;
+
+static const uint64_t order_limb[4] = {0x5812631a5cf5d3ed, 0x14def9dea2f79cd6, 0, 0x1000000000000000};
+
+static void scalar_put_limb(uint8_t out32[32], int limb, uint64_t value)
 {
-    uint8_t mine[32];
-    group_scalar_from_u32(mine, index[own]);
-    group_scalar_from_u32(numerator->bytes, 1);
-    group_scalar_from_u32(denominator->bytes, 1);
+    for (int i = 0; i < 8; i++) out32[8 * limb + i] = (uint8_t)(value >> (8 * i));
+}
+
+/* a^-1 mod m for coprime a < m below 2^62: Euclid's algorithm with one cofactor. Public values only. */
+static uint64_t inverse_u64(uint64_t a, uint64_t m)
+{
+    int64_t r0 = (int64_t)m, r1 = (int64_t)a, t0 = 0, t1 = 1; /* r = t a mod m, |t| <= m */
+    while (r1 != 0) {
+        const int64_t quotient = r0 / r1, r = r0 - quotient * r1, t = t0 - quotient * t1;
+        r0 = r1;
+        r1 = r;
+        t0 = t1;
+        t1 = t;
+    }
+    ASSERT(r0 == 1);
+    return (uint64_t)(t0 < 0 ? t0 + (int64_t)m : t0);
+}
+
+/* limb / a, the remainder of the limbs above in `rest` and then of this one. */
+static uint64_t divide_limb(uint64_t *rest, uint64_t limb, uint64_t a)
+{
+    const two_limbs part = ((two_limbs)*rest << 64) | limb;
+    *rest = (uint64_t)(part % a);
+    return (uint64_t)(part / a);
+}
+
+/* 1/a mod q for a public a below 2^62: with u = -1/q mod a, for which 64-bit numbers are enough, a divides u q + 1, and the
+ * quotient is it. The library's inversion is an exponentiation and costs as much as the product of a point. */
+static void scalar_inverse_u64(uint8_t out32[32], uint64_t a)
+{
+    uint64_t product[5], rest = 0;
+    for (int i = 3; i >= 0; i--) (void)divide_limb(&rest, order_limb[i], a);
+    const uint64_t u = a == 1 ? 0 : a - inverse_u64(rest, a);
+    two_limbs carry = 1;
+    for (int i = 0; i < 4; i++, carry >>= 64) {
+        carry += (two_limbs)u * order_limb[i];
+        product[i] = (uint64_t)carry;
+    }
+    product[4] = (uint64_t)carry;
+    rest = product[4]; /* below a, as u is */
+    for (int i = 3; i >= 0; i--) scalar_put_limb(out32, i, divide_limb(&rest, product[i], a));
+    ASSERT(rest == 0);
+}
+
+/* A fraction of indices, as 64-bit numbers while they fit and beyond that in `out`. */
+struct fraction {
+    struct scalar *out;
+    uint64_t numerator, denominator;
+};
+
+static void fraction_fold(struct fraction *f)
+{
+    uint8_t factor[32] = {0};
+    scalar_put_limb(factor, 0, f->numerator);
+    crypto_core_ristretto255_scalar_mul(f->out->bytes, f->out->bytes, factor);
+    scalar_inverse_u64(factor, f->denominator);
+    crypto_core_ristretto255_scalar_mul(f->out->bytes, f->out->bytes, factor);
+    f->numerator = f->denominator = 1;
+}
+
+/* Product over the others of other / (other - own). */
+static void lagrange_one(struct scalar *out, const uint32_t *index, uint32_t count, uint32_t own)
+{
+    struct fraction f = {out, 1, 1};
+    bool negative = false;
+    group_scalar_from_u32(out->bytes, 1);
     for (uint32_t j = 0; j < count; j++) {
         if (j == own) continue;
-        uint8_t other[32], difference[32];
-        group_scalar_from_u32(other, index[j]);
-        crypto_core_ristretto255_scalar_sub(difference, other, mine);
-        crypto_core_ristretto255_scalar_mul(numerator->bytes, numerator->bytes, other);
-        crypto_core_ristretto255_scalar_mul(denominator->bytes, denominator->bytes, difference);
+        const uint64_t other = index[j], mine = index[own];
+        if (f.numerator >> 30 != 0 || f.denominator >> 30 != 0) fraction_fold(&f);
+        f.numerator *= other;
+        f.denominator *= other > mine ? other - mine : mine - other;
+        negative ^= other < mine;
     }
+    fraction_fold(&f);
+    if (negative) crypto_core_ristretto255_scalar_negate(out->bytes, out->bytes);
 }
 
 static enum err lagrange_check(const uint32_t *index, uint32_t count)
@@ -132,25 +198,10 @@ static enum err lagrange_check(const uint32_t *index, uint32_t count)
     return OK;
 }
 
-/* One inversion for all denominators: prefix[i] = d_0 ... d_(i-1), then peel from the end. */
 enum err group_lagrange(struct scalar *lambda, const uint32_t *index, uint32_t count)
 {
     TRY(lagrange_check(index, count));
-    struct scalar numerator[THRESHOLD_MAX], denominator[THRESHOLD_MAX], prefix[THRESHOLD_MAX];
-    struct scalar product, inverse;
-    group_scalar_from_u32(product.bytes, 1);
-    for (uint32_t i = 0; i < count; i++) {
-        lagrange_fraction(&numerator[i], &denominator[i], index, count, i);
-        prefix[i] = product;
-        crypto_core_ristretto255_scalar_mul(product.bytes, product.bytes, denominator[i].bytes);
-    }
-    if (crypto_core_ristretto255_scalar_invert(inverse.bytes, product.bytes) != 0) return ERR_RANGE;
-    for (uint32_t i = count; i-- > 0;) {
-        struct scalar own;
-        crypto_core_ristretto255_scalar_mul(own.bytes, inverse.bytes, prefix[i].bytes);
-        crypto_core_ristretto255_scalar_mul(lambda[i].bytes, own.bytes, numerator[i].bytes);
-        crypto_core_ristretto255_scalar_mul(inverse.bytes, inverse.bytes, denominator[i].bytes);
-    }
+    for (uint32_t i = 0; i < count; i++) lagrange_one(&lambda[i], index, count, i);
     return OK;
 }
 

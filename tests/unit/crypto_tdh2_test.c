@@ -347,6 +347,42 @@ static void test_scalars(void **state)
     assert_int_equal(group_lagrange(lambda, index, 0), ERR_RANGE);
 }
 
+/* The coefficients are those that give a known polynomial's value at zero, for few and many indices, near and far ones. */
+static void lagrange_gives_zero(const uint32_t *index, uint32_t count)
+{
+    struct scalar lambda[THRESHOLD_MAX], coefficient[THRESHOLD_MAX];
+    uint8_t sum[32] = {0}, value[32], x[32], wide[64];
+    for (uint32_t k = 0; k < count; k++) {
+        dealer_bytes(wide, 77, k);
+        group_reduce(coefficient[k].bytes, wide);
+    }
+    assert_int_equal(group_lagrange(lambda, index, count), OK);
+    for (uint32_t i = 0; i < count; i++) {
+        group_scalar_from_u32(x, index[i]);
+        memcpy(value, coefficient[count - 1].bytes, 32);
+        for (uint32_t k = count - 1; k-- > 0;) group_scalar_mul_add(value, value, x, coefficient[k].bytes);
+        group_scalar_mul_add(sum, lambda[i].bytes, value, sum);
+        assert_true(group_scalar_ok(lambda[i].bytes));
+    }
+    assert_memory_equal(sum, coefficient[0].bytes, 32);
+}
+
+static void test_lagrange(void **state)
+{
+    (void)state;
+    static const uint32_t far[] = {UINT32_MAX, 1, UINT32_MAX - 1, 2, 0x80000000, 0x7fffffff, 4294967291u, 3};
+    uint32_t index[THRESHOLD_MAX];
+    for (uint32_t count = 1; count <= THRESHOLD_MAX; count++) {
+        for (uint32_t i = 0; i < count; i++) index[i] = i + 1;
+        lagrange_gives_zero(index, count);
+        for (uint32_t i = 0; i < count; i++) index[i] = THRESHOLD_MAX - i; /* downwards */
+        lagrange_gives_zero(index, count);
+        for (uint32_t i = 0; i < count; i++) index[i] = 1 + i * UINT32_C(134217689);
+        lagrange_gives_zero(index, count);
+    }
+    for (uint32_t count = 1; count <= sizeof far / sizeof far[0]; count++) lagrange_gives_zero(far, count);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -358,7 +394,7 @@ int main(void)
         cmocka_unit_test(test_bad_points),     cmocka_unit_test(test_zero_envelope),
         cmocka_unit_test(test_foreign_shares), cmocka_unit_test(test_failed_open_leaves_nothing),
         cmocka_unit_test(test_deterministic),  cmocka_unit_test(test_label_layout),
-        cmocka_unit_test(test_scalars),
+        cmocka_unit_test(test_scalars),        cmocka_unit_test(test_lagrange),
     };
     if (crypto_init() != OK) return EXIT_FAILURE;
     return cmocka_run_group_tests(tests, NULL, NULL);
