@@ -4,12 +4,15 @@
 
 #include <string.h>
 
+enum { SLOTS_FIRST = 64 };
+
 enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt)
 {
-    uint32_t slots = 4;
-    while (slots < rows_max * 2) slots *= 2;
+    uint32_t first = SLOTS_FIRST, last = SLOTS_FIRST;
     ASSERT(rows_max > 0 && rows_max < UINT32_MAX / 8);
-    *x = (struct index){ARENA_ARRAY(arena, struct index_slot, slots), slots - 1, 0, salt};
+    while (last < rows_max * 2) last *= 2;
+    *x =
+        (struct index){ARENA_ARRAY(arena, struct index_slot, 2 * last - first), first - 1, last - 1, 0, salt};
     return x->slot != NULL ? OK : ERR_NO_MEMORY;
 }
 
@@ -32,16 +35,33 @@ uint32_t index_find(const struct index *x, const uint8_t key[32])
     }
 }
 
+static void place(struct index *x, struct index_slot new)
+{
+    uint32_t at = start(x, new.key);
+    while (x->slot[at].row_plus_one != 0) {
+        ASSERT(memcmp(x->slot[at].key, new.key, 32) != 0);
+        at = (at + 1) & x->mask;
+    }
+    x->slot[at] = new;
+}
+
+static void move_on(struct index *x)
+{
+    const struct index old = *x;
+    x->slot += old.mask + 1;
+    x->mask = old.mask * 2 + 1;
+    for (uint32_t i = 0; i <= old.mask; i++)
+        if (old.slot[i].row_plus_one != 0) place(x, old.slot[i]);
+}
+
 enum err index_add(struct index *x, const uint8_t key[32], uint32_t row)
 {
     ASSERT(row < UINT32_MAX - 1);
-    if (x->count >= x->mask / 2 + 1) return ERR_FULL;
-    uint32_t at = start(x, key);
-    while (x->slot[at].row_plus_one != 0) {
-        ASSERT(memcmp(x->slot[at].key, key, 32) != 0);
-        at = (at + 1) & x->mask;
+    if (x->count >= x->mask / 2 + 1) {
+        if (x->mask == x->mask_last) return ERR_FULL;
+        move_on(x);
     }
-    x->slot[at] = (struct index_slot){key, row + 1};
+    place(x, (struct index_slot){key, row + 1});
     x->count++;
     return OK;
 }

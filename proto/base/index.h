@@ -1,4 +1,6 @@
-/* index: an open-addressing map from a 32-byte id to a row number. Fixed capacity from an arena, no removal.
+/* index: an open-addressing map from a 32-byte id to a row number. Fixed capacity, no removal. All memory is taken at the
+ * start, for a small table and for each twice as large up to the last; a full one is copied to the next, so that what is
+ * touched grows with what is held.
  * Keys are copied by pointer, not by value: they must stay where they are. Probing starts at the id's own bytes mixed
  * with a per-index salt, so that chosen ids do not collide in every node alike. Pure. */
 #ifndef PERIGEE_PROTO_BASE_INDEX_H
@@ -13,8 +15,8 @@ struct index_slot {
     uint32_t row_plus_one;
 };
 struct index {
-    struct index_slot *slot;
-    uint32_t mask;
+    struct index_slot *slot; /* the table in use; the next begins where it ends */
+    uint32_t mask, mask_last;
     uint32_t count;
     uint64_t salt;
 };

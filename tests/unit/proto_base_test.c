@@ -1,7 +1,8 @@
-/* The bottom of proto/: errors, spans, cursors, buffers, hex, the arena, ids, text and fractions. */
+/* The bottom of proto/: errors, spans, cursors, buffers, hex, the arena, the index, ids, text and fractions. */
 #include "proto/base/arena.h"
 #include "proto/base/divisor.h"
 #include "proto/base/ids.h"
+#include "proto/base/index.h"
 #include "proto/base/text.h"
 
 #include <setjmp.h>
@@ -485,6 +486,46 @@ static void test_divisor(void **state)
     assert_int_equal(divisor_common(UINT64_MAX, UINT64_MAX - 1), 1);
 }
 
+/* --- index --- */
+
+enum { INDEX_ROWS = 300, INDEX_PLACES = 512 }; /* the last table has 1024 slots, half of them for rows */
+
+static void index_key(uint8_t key[32], uint32_t number)
+{
+    memset(key, 0x5a, 32);
+    store_u32(key + 28, number);
+}
+
+/* Every row is found after every table it has moved through, and nothing else is. */
+static void test_index_grows(void **state)
+{
+    (void)state;
+    static _Alignas(16) uint8_t memory[64 << 10], key[INDEX_PLACES + 1][32];
+    struct arena a = arena_make(memory, sizeof memory);
+    struct index x;
+    assert_int_equal(index_init(&x, &a, INDEX_ROWS, 7), OK);
+    const size_t taken = arena_mark(&a);
+    for (uint32_t i = 0; i <= INDEX_PLACES; i++) index_key(key[i], i);
+    for (uint32_t i = 0; i < INDEX_PLACES; i++) {
+        assert_int_equal(index_find(&x, key[i]), INDEX_NONE);
+        assert_int_equal(index_add(&x, key[i], i), OK);
+        for (uint32_t j = 0; j <= i; j++) assert_int_equal(index_find(&x, key[j]), j);
+    }
+    assert_int_equal(index_add(&x, key[INDEX_PLACES], INDEX_PLACES), ERR_FULL);
+    assert_int_equal(index_find(&x, key[INDEX_PLACES]), INDEX_NONE);
+    assert_int_equal(arena_mark(&a), taken);
+}
+
+static void test_index_needs_its_memory(void **state)
+{
+    (void)state;
+    static _Alignas(16) uint8_t memory[1024];
+    struct arena a = arena_make(memory, sizeof memory);
+    struct index x;
+    assert_int_equal(index_init(&x, &a, INDEX_ROWS, 7), ERR_NO_MEMORY);
+    assert_int_equal(index_init(&x, &a, 32, 7), OK);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -509,6 +550,8 @@ int main(void)
         cmocka_unit_test(test_text_counts),
         cmocka_unit_test(test_text_order),
         cmocka_unit_test(test_text_append),
+        cmocka_unit_test(test_index_grows),
+        cmocka_unit_test(test_index_needs_its_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
