@@ -44,7 +44,7 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
     const struct record *kept = chain_insert(&c->chain, r);
     if (kept == NULL) return NULL;
     if (!stored) {
-        struct buffer packed = scratch_buffer(c, CAP_BODY_BYTES + CAP_HEADER_BYTES + 128);
+        struct buffer packed = scratch_buffer(c, record_bytes_max(kept));
         record_pack(&packed, kept);
         struct effect *e = emit(c, EFFECT_STORE);
         e->keep[0] = (struct keep){KEEP_RECORD, ID_SPAN(kept->id), buffer_span(&packed)};
@@ -65,7 +65,7 @@ void ingest_broadcast(struct core *c, const struct record *r, struct node_id exc
         bool open = r->header.kind == KIND_CHARTER || r->header.kind == KIND_MEMBER;
         if (!open && !core_member(c, p->node, 0)) continue;
         if (message.len == 0) {
-            struct buffer b = scratch_buffer(c, CAP_BODY_BYTES + CAP_HEADER_BYTES + 128);
+            struct buffer b = scratch_buffer(c, record_bytes_max(r));
             record_encode(&b, r);
             message = buffer_span(&b);
         }
@@ -325,7 +325,9 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
         pending_end(c, p);
         return;
     }
-    enum err err = record_unpack(&r, span_make(p->block, p->len));
+    struct record_id id;
+    memcpy(id.bytes, p->value, sizeof id.bytes);
+    enum err err = record_unpack_known(&r, span_make(p->block, p->len), id);
     ASSERT(err == OK);
     if (kind_class(r.header.kind) != CLASS_CHAINED) {
         dispatch_statement(c, &r);
@@ -372,11 +374,12 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
     if (!worth_checking(c, &r)) return;
     struct pending *p = check_new(c, from, on_verified);
     if (p == NULL) return; /* full: the sender's heads will offer it again */
-    struct buffer packed = scratch_buffer(c, m->body.len + CAP_HEADER_BYTES + 128);
+    struct buffer packed = scratch_buffer(c, record_bytes_max(&r));
     record_pack(&packed, &r);
     if (!pending_keep(c, p, buffer_span(&packed))) {
         pending_end(c, p);
         return;
     }
+    memcpy(p->value, r.id.bytes, sizeof p->value);
     ingest_ask_verify(c, p, on_verified, &r);
 }

@@ -93,6 +93,11 @@ enum err record_open(struct record *out, struct span header_bytes, const struct 
     return ID_EQUAL(hash, out->header.body_hash) ? OK : ERR_HASH;
 }
 
+size_t record_bytes_max(const struct record *r)
+{
+    return r->header_bytes.len + sizeof r->signature + r->body.len + 64; /* framing takes less */
+}
+
 void record_encode(struct buffer *out, const struct record *r)
 {
     struct message_RECORD m = {r->header_bytes, r->signature, r->body};
@@ -107,17 +112,29 @@ void record_pack(struct buffer *out, const struct record *r)
     pack_bin(out, r->body);
 }
 
-enum err record_unpack(struct record *out, struct span packed)
+static enum err unpack_parts(struct record *out, struct span packed)
 {
     struct cursor c = cursor_make(packed);
-    struct span header, body;
-    struct signature signature;
     TRY(unpack_array_of(&c, 3));
-    TRY(unpack_bin(&c, CAP_HEADER_BYTES, &header));
-    TRY(unpack_fixed(&c, signature.bytes, sizeof signature.bytes));
-    TRY(unpack_bin(&c, CAP_BODY_BYTES, &body));
-    TRY(cursor_end(&c));
-    return record_open(out, header, &signature, body);
+    TRY(unpack_bin(&c, CAP_HEADER_BYTES, &out->header_bytes));
+    TRY(unpack_fixed(&c, out->signature.bytes, sizeof out->signature.bytes));
+    TRY(unpack_bin(&c, CAP_BODY_BYTES, &out->body));
+    return cursor_end(&c);
+}
+
+enum err record_unpack(struct record *out, struct span packed)
+{
+    struct record parts;
+    TRY(unpack_parts(&parts, packed));
+    return record_open(out, parts.header_bytes, &parts.signature, parts.body);
+}
+
+enum err record_unpack_known(struct record *out, struct span packed, struct record_id id)
+{
+    TRY(unpack_parts(out, packed));
+    out->id = id;
+    out->body_known = out->body.len > 0;
+    return header_decode(&out->header, out->header_bytes);
 }
 
 /* The body is encoded where it will end up, then the header that names it is put before it. */

@@ -40,6 +40,8 @@ struct record_id record_id_of(struct span header_bytes);
 /* The 32 bytes that are signed for a header of this kind. */
 struct hash32 record_sign_hash(enum kind kind, struct span header_bytes);
 
+/* Room for the record on the wire, and packed. */
+size_t record_bytes_max(const struct record *r);
 /* A record on the wire: message RECORD. An absent body is the empty string with body_len > 0. */
 void record_encode(struct buffer *out, const struct record *r);
 /* From the three parts: decodes the header, checks the body against it. The signature is not checked here. */
@@ -48,6 +50,8 @@ MUST_USE enum err record_open(struct record *out, struct span header_bytes, cons
 /* From one packed record: array [header, signature, body]. Used in bundles, receipts and the store. */
 void record_pack(struct buffer *out, const struct record *r);
 MUST_USE enum err record_unpack(struct record *out, struct span packed);
+/* The same of bytes that were a record with this id before and have been in own memory since: nothing is hashed again. */
+MUST_USE enum err record_unpack_known(struct record *out, struct span packed, struct record_id id);
 
 /* Build header and body of a new statement or record into `out` (header | body); *header_len splits it. */
 MUST_USE enum err record_build(struct buffer *out, size_t *header_len, struct header *h, const void *body);

@@ -308,6 +308,34 @@ static void test_record_packed(void **state)
     assert_false(back.body_known);
 }
 
+/* Without hashing it is the same record, whatever was hashed; the encoding is still read to its last byte. */
+static void test_record_known(void **state)
+{
+    (void)state;
+    static uint8_t out[1024];
+    struct buffer packed = BUFFER_OF(out);
+    struct record r, back;
+    build_job();
+    assert_int_equal(record_open(&r, header_part, &signature, body_part), OK);
+    record_pack(&packed, &r);
+    assert_true(packed.len <= record_bytes_max(&r));
+    assert_int_equal(record_unpack_known(&back, buffer_span(&packed), r.id), OK);
+    assert_true(ID_EQUAL(back.id, r.id) && ID_EQUAL(back.header.author, r.header.author));
+    assert_true(back.header.kind == r.header.kind && back.header.seq == r.header.seq && back.body_known);
+    assert_true(span_equal(back.header_bytes, r.header_bytes) && span_equal(back.body, r.body));
+    assert_memory_equal(back.signature.bytes, r.signature.bytes, 64);
+    for (size_t len = 0; len < packed.len; len++)
+        assert_int_not_equal(record_unpack_known(&back, span_make(out, len), r.id), OK);
+    r.body = SPAN_NONE;
+    packed.len = 0;
+    record_pack(&packed, &r);
+    assert_int_equal(record_unpack_known(&back, buffer_span(&packed), r.id), OK);
+    assert_false(back.body_known);
+    packed.len = 0;
+    record_encode(&packed, &r);
+    assert_true(packed.len <= record_bytes_max(&r));
+}
+
 static void test_record_on_the_wire(void **state)
 {
     (void)state;
@@ -358,8 +386,8 @@ int main(void)
         cmocka_unit_test(test_header_truncated),     cmocka_unit_test(test_positions),
         cmocka_unit_test(test_header_values),        cmocka_unit_test(test_signed_under_its_class),
         cmocka_unit_test(test_record_built_opens),   cmocka_unit_test(test_record_body_mismatch),
-        cmocka_unit_test(test_record_packed),        cmocka_unit_test(test_record_on_the_wire),
-        cmocka_unit_test(test_record_size),
+        cmocka_unit_test(test_record_packed),        cmocka_unit_test(test_record_known),
+        cmocka_unit_test(test_record_on_the_wire),   cmocka_unit_test(test_record_size),
     };
     return cmocka_run_group_tests_name("proto_record", tests, NULL, NULL);
 }
