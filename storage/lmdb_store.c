@@ -60,7 +60,15 @@ static enum err lmdb_submit(struct store *s, const struct store_write *writes, u
 {
     struct lmdb_store *l = lmdb_of(s);
     if (l->env.read_only) return ERR_REFUSED;
-    return lmdb_writer_submit(&l->writer, writes, count, done, context, false);
+    return lmdb_writer_submit(&l->writer, writes, count, done, context, WRITER_SOON);
+}
+
+static enum err lmdb_submit_patient(struct store *s, const struct store_write *writes, uint32_t count,
+                                    store_done done, void *context)
+{
+    struct lmdb_store *l = lmdb_of(s);
+    if (l->env.read_only) return ERR_REFUSED;
+    return lmdb_writer_submit(&l->writer, writes, count, done, context, WRITER_PATIENT);
 }
 
 static enum err lmdb_write_now(struct store *s, const struct store_write *writes, uint32_t count)
@@ -196,6 +204,7 @@ static void lmdb_close(struct store *s)
 
 static const struct store_maker lmdb_maker = {
     .submit = lmdb_submit,
+    .submit_patient = lmdb_submit_patient,
     .write_now = lmdb_write_now,
     .read = lmdb_read,
     .has = lmdb_has,

@@ -8,15 +8,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/statvfs.h>
+#include <time.h>
 
 /* One transaction takes at most this much: LMDB keeps every page it touches in memory until the commit. */
 enum { GROUP_BYTES_MAX = 32 << 20, GROUP_WRITES_MAX = 4096, READER_CHECK_EACH = 1024 };
+enum { PATIENCE_MS = 5, PATIENT_MANY = 512 };
 
 struct lmdb_batch {
     struct lmdb_batch *next;
     store_done done;
     void *context;
     enum err err;
+    bool patient;
     bool quarantine; /* its one write names an item to move aside */
     uint32_t count;
     size_t bytes;
@@ -234,17 +237,32 @@ static uint64_t group_run(const struct lmdb_env *env, struct lmdb_batch *first)
     return syncs;
 }
 
+/* Wait for work, and with patient batches alone for more of it. */
+static void writer_await(struct lmdb_writer *w)
+{
+    struct timespec until;
+    while (!w->head && !w->closing) pthread_cond_wait(&w->work, &w->lock);
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += PATIENCE_MS * 1000000;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    int rc = 0;
+    while (rc == 0 && w->hurried == 0 && w->queued < PATIENT_MANY && !w->closing)
+        rc = pthread_cond_timedwait(&w->work, &w->lock, &until);
+}
+
 /* Detach what one transaction may take; NULL when closing and nothing is left. */
 static struct lmdb_batch *writer_take(struct lmdb_writer *w)
 {
     pthread_mutex_lock(&w->lock);
-    while (!w->head && !w->closing) pthread_cond_wait(&w->work, &w->lock);
+    writer_await(w);
     struct lmdb_batch *first = w->head, **end = &w->head;
     size_t bytes = 0;
     uint32_t writes = 0;
     while (*end && bytes < GROUP_BYTES_MAX && writes < GROUP_WRITES_MAX) {
         bytes += (*end)->bytes;
         writes += (*end)->count;
+        w->hurried -= !(*end)->patient;
         end = &(*end)->next;
     }
     struct lmdb_batch *rest = *end;
@@ -295,7 +313,11 @@ enum err lmdb_writer_start(struct lmdb_writer *w, struct lmdb_env *env)
     w->env = env;
     w->tail = &w->head;
     pthread_mutex_init(&w->lock, NULL);
-    pthread_cond_init(&w->work, NULL);
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&w->work, &monotonic);
+    pthread_condattr_destroy(&monotonic);
     pthread_cond_init(&w->room, NULL);
     sigfillset(&all); /* signals are the program's business, not this thread's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -323,31 +345,37 @@ static bool writer_is_full(const struct lmdb_writer *w, const struct lmdb_batch 
     return w->queued >= WRITER_QUEUE_MAX || w->queued_bytes + b->bytes > WRITER_QUEUE_BYTES_MAX;
 }
 
+static void writer_queue(struct lmdb_writer *w, struct lmdb_batch *b)
+{
+    const bool first = w->head == NULL;
+    *w->tail = b;
+    w->tail = &b->next;
+    w->queued++;
+    w->queued_bytes += b->bytes;
+    w->hurried += !b->patient;
+    if (first || !b->patient || w->queued == PATIENT_MANY) pthread_cond_signal(&w->work);
+}
+
 static enum err writer_append(struct lmdb_writer *w, struct lmdb_batch *b, bool wait)
 {
     pthread_mutex_lock(&w->lock);
     while (wait && !w->closing && writer_is_full(w, b)) pthread_cond_wait(&w->room, &w->lock);
     enum err err = w->closing ? ERR_CANCELLED : writer_is_full(w, b) ? ERR_FULL : OK;
-    if (err == OK) {
-        *w->tail = b;
-        w->tail = &b->next;
-        w->queued++;
-        w->queued_bytes += b->bytes;
-        pthread_cond_signal(&w->work);
-    }
+    if (err == OK) writer_queue(w, b);
     pthread_mutex_unlock(&w->lock);
     if (err != OK) free(b);
     return err;
 }
 
 enum err lmdb_writer_submit(struct lmdb_writer *w, const struct store_write *writes, uint32_t count,
-                            store_done done, void *context, bool wait)
+                            store_done done, void *context, enum writer_haste haste)
 {
     struct lmdb_batch *b = batch_make(writes, count);
     if (!b) return ERR_NO_MEMORY;
     b->done = done;
     b->context = context;
-    return writer_append(w, b, wait);
+    b->patient = haste == WRITER_PATIENT;
+    return writer_append(w, b, haste == WRITER_WAIT);
 }
 
 struct writer_wait {
@@ -371,7 +399,7 @@ enum err lmdb_writer_now(struct lmdb_writer *w, const struct store_write *writes
 {
     ASSERT(!pthread_equal(pthread_self(), w->thread)); /* would wait for itself */
     struct writer_wait wait = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, OK};
-    TRY(lmdb_writer_submit(w, writes, count, writer_wake, &wait, true));
+    TRY(lmdb_writer_submit(w, writes, count, writer_wake, &wait, WRITER_WAIT));
     pthread_mutex_lock(&wait.lock);
     while (!wait.done) pthread_cond_wait(&wait.told, &wait.lock);
     pthread_mutex_unlock(&wait.lock);

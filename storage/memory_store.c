@@ -305,6 +305,7 @@ static void memory_close(struct store *s)
 
 static const struct store_maker memory_maker = {
     .submit = memory_submit,
+    .submit_patient = memory_submit, /* here every batch waits until it is told */
     .write_now = memory_write_now,
     .read = memory_read,
     .has = memory_has,

@@ -75,6 +75,13 @@ enum err store_submit(struct store *s, const struct store_write *writes, uint32_
     return s->maker->submit(s, writes, count, done, context);
 }
 
+enum err store_submit_patient(struct store *s, const struct store_write *writes, uint32_t count,
+                              store_done done, void *context)
+{
+    TRY(batch_check(writes, count));
+    return s->maker->submit_patient(s, writes, count, done, context);
+}
+
 enum err store_write_now(struct store *s, const struct store_write *writes, uint32_t count)
 {
     TRY(batch_check(writes, count));

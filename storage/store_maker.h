@@ -10,6 +10,8 @@
 struct store_maker {
     enum err (*submit)(struct store *s, const struct store_write *writes, uint32_t count, store_done done,
                        void *context);
+    enum err (*submit_patient)(struct store *s, const struct store_write *writes, uint32_t count,
+                               store_done done, void *context);
     enum err (*write_now)(struct store *s, const struct store_write *writes, uint32_t count);
     enum err (*read)(struct store *s, enum store_space space, struct span key, struct buffer *out);
     enum err (*has)(struct store *s, enum store_space space, struct span key);

@@ -207,6 +207,7 @@ static void test_read_only(void **state)
     assert_int_equal(storage_expect(s, STORE_LOCAL, write.key, write.value), OK);
     assert_int_equal(store_write_now(s, &write, 1), ERR_REFUSED);
     assert_int_equal(store_submit(s, &write, 1, NULL, NULL), ERR_REFUSED);
+    assert_int_equal(store_submit_patient(s, &write, 1, NULL, NULL), ERR_REFUSED);
     assert_int_equal(status_of(s).entries[STORE_LOCAL], 1);
     store_close(s);
 }
@@ -381,6 +382,29 @@ static void test_group_commit_shares_syncs(void **state)
     struct store_status status = status_of(s);
     assert_int_equal(status.entries[STORE_CHAIN], 500);
     assert_true(status.syncs - before <= 2); /* one for the 500, perhaps one for the barrier */
+    store_close(s);
+}
+
+/* Nobody hurries them, and still they are written: after a while, when there are many, and at the close. */
+static void test_patience_ends(void **state)
+{
+    struct store *s = storage_place_open(*state, MAP_BYTES);
+    struct gate gate = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, false, true};
+    struct report report = {0};
+    uint8_t key[4];
+    const struct store_write write = {STORE_PUT, STORE_CHAIN, SPAN_OF(key), SPAN_NONE};
+    assert_int_equal(store_submit_patient(s, NULL, 0, gate_done, &gate), OK);
+    pthread_mutex_lock(&gate.lock);
+    while (!gate.entered) pthread_cond_wait(&gate.moved, &gate.lock);
+    pthread_mutex_unlock(&gate.lock);
+    for (uint32_t i = 0; i < 1500; i++) {
+        store_u32(key, i);
+        assert_int_equal(store_submit_patient(s, &write, 1, report_done, &report), OK);
+    }
+    store_close(s);
+    assert_int_equal(report.ok, 1500);
+    s = storage_place_open(*state, MAP_BYTES);
+    assert_int_equal(status_of(s).entries[STORE_CHAIN], 1500);
     store_close(s);
 }
 
@@ -690,6 +714,7 @@ int main(void)
         ONE(test_corrupt_blob_stays_in_a_read_only_store),
         ONE(test_good_copy_put_before_the_move_stays),
         ONE(test_group_commit_shares_syncs),
+        ONE(test_patience_ends),
         ONE(test_queue_is_bounded),
         ONE(test_queue_is_bounded_in_bytes),
         ONE(test_one_failure_sinks_no_other_batch),

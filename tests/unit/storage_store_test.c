@@ -299,6 +299,27 @@ static void test_submit_from_done(void **state)
     assert_int_equal(chain.done, 4);
 }
 
+static void patient_done(void *context, enum err err)
+{
+    uint32_t *done = context;
+    assert_int_equal(err, OK);
+    ++*done;
+}
+
+/* A patient batch is done, in its turn, when the next one that is not patient is; it is refused as any other. */
+static void test_patient_batches_keep_their_turn(void **state)
+{
+    struct fixture *f = *state;
+    uint32_t done = 0;
+    struct store_write one = put("k", "one"), two = put("k", "two"), bad = put("", "no key");
+    assert_int_equal(store_submit_patient(f->store, &one, 1, patient_done, &done), OK);
+    assert_int_equal(store_submit_patient(f->store, &two, 1, patient_done, &done), OK);
+    assert_int_equal(store_submit_patient(f->store, &bad, 1, patient_done, &done), ERR_RANGE);
+    assert_int_equal(store_write_now(f->store, NULL, 0), OK); /* barrier */
+    assert_int_equal(done, 2);
+    expect(f->store, "k", "two");
+}
+
 /* Fill in batches that each delete something small, too: a refused batch must undo that as well. */
 static uint32_t fill(struct store *s, struct span value)
 {
@@ -376,6 +397,7 @@ int main(void)
         BOTH(test_read_appends_or_leaves_alone),
         BOTH(test_scan),
         BOTH(test_submit_from_done),
+        BOTH(test_patient_batches_keep_their_turn),
         BOTH(test_full_store_stays_usable),
         cmocka_unit_test_setup_teardown(test_full_of_small_items_can_shrink, setup_lmdb, teardown),
     };
