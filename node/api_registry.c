@@ -390,8 +390,9 @@ struct approving {
     struct body_APPROVAL body;
 };
 
-static void on_approval_signed(void *context, enum err err, struct span output)
+static void on_approval_signed(void *context, uint64_t token, enum err err, struct span output)
 {
+    (void)token;
     struct approving *a = context;
     if (err != OK || output.len != sizeof a->body.approval_signature.bytes) {
         http_problem(a->reply, 503, "try-later", "the approval key could not sign: %s", err_text(err));

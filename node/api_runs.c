@@ -180,8 +180,9 @@ struct opening {
     void (*then)(struct opening *o, const struct reading *reading);
 };
 
-static void on_opened(void *context, enum err err, struct span plain)
+static void on_opened(void *context, uint64_t token, enum err err, struct span plain)
 {
+    (void)token;
     struct opening *o = context;
     struct reading reading;
     bool opened = err == OK && reading_open(&reading, plain) == OK;

@@ -4,9 +4,10 @@
 #include "crypto/secret.h"
 #include "node/blob_scope.h"
 #include "node/command.h"
+#include "node/core_loop.h"
 #include "node/enclave_host.h"
 #include "node/fault.h"
-#include "node/keyed.h"
+#include "node/kept.h"
 #include "proto/base/panic.h"
 
 #include <stdio.h>
@@ -18,13 +19,6 @@
 
 enum { REPLIES_MAX = 1024 };
 
-/* Something to tell the core later: a message to ourselves, a completion from another thread. */
-struct queued {
-    struct queued *next;
-    struct event event;
-    uint8_t bytes[];
-};
-
 struct waiting {
     uint64_t token;
     daemon_done done;
@@ -33,7 +27,6 @@ struct waiting {
 
 struct daemon {
     uv_loop_t loop;
-    uv_async_t wake;
     uv_timer_t tick;
     uv_signal_t signals[2];
     struct home home;
@@ -42,30 +35,17 @@ struct daemon {
     struct links *links;
     struct http *http;
     struct enclave_host *enclaves;
-    struct core *core;
-    void *arena_memory;
+    struct core_loop *core;
     struct pump_executors executors;
-    bool stepping, stopping;
-    struct queued *queue_head, **queue_tail;  /* loop thread */
-    pthread_mutex_t lock;                     /* guards `finished` */
-    struct queued *finished, **finished_tail; /* filled by the store's thread */
+    bool stopping;
     struct waiting waiting[REPLIES_MAX];
     uint64_t token_next;
-    unsigned work_in_flight, open_parts;
+    unsigned blobs_in_flight, open_parts;
 };
 
 uint64_t daemon_wall_ms(void)
 {
-    struct timespec t;
-    clock_gettime(CLOCK_REALTIME, &t);
-    return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static struct instant monotonic(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_BOOTTIME, &t); /* a suspended machine's leases run on */
-    return (struct instant){(int64_t)t.tv_sec * 1000000000 + t.tv_nsec};
+    return core_loop_wall_ms();
 }
 
 static void log_line(const struct daemon *d, const char *line)
@@ -81,73 +61,9 @@ static void log_line(const struct daemon *d, const char *line)
             line);
 }
 
-/* --- Feeding the core ------------------------------------------------------------------------------------------------- */
-
-static struct queued *queued_new(const struct event *event)
-{
-    struct queued *q = malloc(sizeof *q + event->bytes.len);
-    if (q == NULL) panic(__FILE__, __LINE__, "out of memory");
-    q->next = NULL;
-    q->event = *event;
-    if (event->bytes.len > 0) memcpy(q->bytes, event->bytes.data, event->bytes.len);
-    q->event.bytes = (struct span){q->bytes, event->bytes.len};
-    return q;
-}
-
-static void feed_one(struct daemon *d, struct event *event)
-{
-    event->now = monotonic();
-    event->wall_ms = daemon_wall_ms();
-    d->stepping = true;
-    pump_event(d->core, &d->executors, event);
-    d->stepping = false;
-}
-
-/* Executors may ask for events while the core steps: those wait their turn here. */
 static void feed(struct daemon *d, const struct event *event)
 {
-    struct event now = *event;
-    if (d->stepping) {
-        *d->queue_tail = queued_new(event);
-        d->queue_tail = &(*d->queue_tail)->next;
-        return;
-    }
-    feed_one(d, &now);
-    while (d->queue_head != NULL) {
-        struct queued *q = d->queue_head;
-        d->queue_head = q->next;
-        if (d->queue_head == NULL) d->queue_tail = &d->queue_head;
-        feed_one(d, &q->event);
-        free(q);
-    }
-}
-
-/* From another thread: an event for the loop. */
-static void finish_elsewhere(struct daemon *d, const struct event *event)
-{
-    struct queued *q = queued_new(event);
-    pthread_mutex_lock(&d->lock);
-    *d->finished_tail = q;
-    d->finished_tail = &q->next;
-    pthread_mutex_unlock(&d->lock);
-    uv_async_send(&d->wake);
-}
-
-static void on_wake(uv_async_t *wake)
-{
-    struct daemon *d = wake->data;
-    pthread_mutex_lock(&d->lock);
-    struct queued *q = d->finished;
-    d->finished = NULL;
-    d->finished_tail = &d->finished;
-    pthread_mutex_unlock(&d->lock);
-    while (q != NULL) {
-        struct queued *next = q->next;
-        d->work_in_flight--;
-        feed(d, &q->event);
-        free(q);
-        q = next;
-    }
+    core_loop_feed(d->core, event);
 }
 
 /* --- Executors: links --------------------------------------------------------------------------------------------------- */
@@ -185,141 +101,21 @@ static void on_log(void *context, const char *line)
     log_line(context, line);
 }
 
-/* --- Executors: store ---------------------------------------------------------------------------------------------------- */
-
-struct store_wait {
-    struct daemon *daemon;
-    uint64_t token;
-};
-
-static void on_stored(void *context, enum err err)
-{
-    struct store_wait *w = context;
-    finish_elsewhere(w->daemon, &(struct event){.type = EVENT_STORED, .token = w->token, .err = err});
-    free(w);
-}
-
-static void on_stored_quietly(void *context, enum err err)
-{
-    if (err != OK)
-        fprintf(stderr, "level=error msg=\"a peer's record could not be stored: %s\"\n", err_text(err));
-    (void)context;
-}
-
-/* One record becomes three entries: header and signature by id, body by id, its place in the chain. */
-struct record_rows {
-    uint8_t value[2 + CAP_HEADER_BYTES + 64], chain[32 + 8 + 32];
-    struct record record;
-};
-
-static uint32_t record_writes(struct store_write *out, struct record_rows *rows, struct span packed)
-{
-    struct record *r = &rows->record;
-    enum err err = record_unpack(r, packed);
-    ASSERT(err == OK);
-    struct buffer value = BUFFER_OF(rows->value), chain = BUFFER_OF(rows->chain);
-    buffer_put_u16(&value, (uint16_t)r->header_bytes.len);
-    buffer_put(&value, r->header_bytes);
-    buffer_put(&value, SPAN_OF(r->signature.bytes));
-    buffer_put(&chain, ID_SPAN(r->header.author));
-    buffer_put_u64(&chain, r->header.seq);
-    buffer_put(&chain, ID_SPAN(r->id));
-    out[0] = (struct store_write){STORE_PUT, STORE_RECORD, ID_SPAN(r->id), buffer_span(&value)};
-    out[1] = (struct store_write){STORE_PUT, STORE_BODY, ID_SPAN(r->id), r->body};
-    out[2] = (struct store_write){STORE_PUT, STORE_CHAIN, buffer_span(&chain), SPAN_NONE};
-    return 3;
-}
+/* --- Executors: store and keyed work ------------------------------------------------------------------------------------------ */
 
 static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
 {
-    struct daemon *d = context;
-    struct store_write writes[3 * KEEP_MAX];
-    struct record_rows rows[KEEP_MAX];
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct keep *k = &items[i];
-        switch (k->space) {
-        case KEEP_RECORD: n += record_writes(&writes[n], &rows[i], k->value); break;
-        case KEEP_PROMISE:
-            writes[n++] = (struct store_write){STORE_PUT_NEW, STORE_PROMISE, k->key, k->value};
-            break;
-        case KEEP_LOCAL:
-            writes[n++] = (struct store_write){k->value.len > 0 ? STORE_PUT : STORE_DELETE, STORE_LOCAL,
-                                               k->key, k->value};
-            break;
-        }
-    }
-    if (token == 0) {
-        enum err err = store_submit(d->store, writes, n, on_stored_quietly, NULL);
-        if (err != OK) log_line(d, "a record could not be queued for the store; it will be fetched again");
-        return;
-    }
-    struct store_wait *w = malloc(sizeof *w);
-    if (w == NULL) panic(__FILE__, __LINE__, "out of memory");
-    *w = (struct store_wait){d, token};
-    d->work_in_flight++;
-    enum err err = store_submit(d->store, writes, n, on_stored, w);
-    if (err == OK) return;
-    d->work_in_flight--;
-    free(w);
-    feed(d, &(struct event){.type = EVENT_STORED, .token = token, .err = err});
-}
-
-/* --- Executors: keyed work on the thread pool ------------------------------------------------------------------------------ */
-
-struct keyed_work {
-    uv_work_t work;
-    struct daemon *daemon;
-    struct keyed *keyed;
-    uint64_t token;
-    daemon_keyed_done done;
-    void *context;
-};
-
-static void keyed_work_run(uv_work_t *work)
-{
-    keyed_run(((struct keyed_work *)work->data)->keyed);
-}
-
-static void keyed_work_done(uv_work_t *work, int status)
-{
-    struct keyed_work *w = work->data;
-    struct daemon *d = w->daemon;
-    enum err err = status == 0 ? w->keyed->err : ERR_CANCELLED;
-    struct span output = {w->keyed->output, w->keyed->output_len};
-    d->work_in_flight--;
-    if (w->done != NULL)
-        w->done(w->context, err, output);
-    else
-        feed(d, &(struct event){.type = EVENT_CRYPTO, .token = w->token, .err = err, .bytes = output});
-    keyed_free(w->keyed);
-    free(w);
-}
-
-static void start_keyed(struct daemon *d, const struct crypto_job *job, uint64_t token,
-                        daemon_keyed_done done, void *context)
-{
-    struct keyed_work *w = calloc(1, sizeof *w);
-    if (w == NULL || (w->keyed = keyed_copy(job, &d->home)) == NULL)
-        panic(__FILE__, __LINE__, "out of memory");
-    w->daemon = d;
-    w->token = token;
-    w->done = done;
-    w->context = context;
-    w->work.data = w;
-    d->work_in_flight++;
-    int rc = uv_queue_work(&d->loop, &w->work, keyed_work_run, keyed_work_done);
-    ASSERT(rc == 0);
+    core_loop_store(((struct daemon *)context)->core, token, items, count);
 }
 
 static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
 {
-    start_keyed(context, job, token, NULL, NULL);
+    core_loop_crypto(((struct daemon *)context)->core, token, job);
 }
 
-void daemon_keyed(struct daemon *d, const struct crypto_job *job, daemon_keyed_done done, void *context)
+void daemon_keyed(struct daemon *d, const struct crypto_job *job, keyed_done done, void *context)
 {
-    start_keyed(d, job, 0, done, context);
+    core_loop_keyed(d->core, job, done, context);
 }
 
 /* --- Executors: blobs, read on the thread pool ------------------------------------------------------------------------------ */
@@ -380,7 +176,7 @@ static void blob_work_done(uv_work_t *work, int status)
 {
     struct blob_work *b = work->data;
     struct daemon *d = b->daemon;
-    d->work_in_flight--;
+    d->blobs_in_flight--;
     if (status != 0) b->err = ERR_CANCELLED;
     if (!d->stopping) {
         if (ID_IS_ZERO(b->peer))
@@ -405,7 +201,7 @@ static void read_blob(struct daemon *d, struct node_id peer, struct run_id run, 
     if (manifests.len > 0) memcpy(b->manifests, manifests.data, manifests.len);
     b->manifests_len = manifests.len;
     b->work.data = b;
-    d->work_in_flight++;
+    d->blobs_in_flight++;
     int rc = uv_queue_work(&d->loop, &b->work, blob_work_run, blob_work_done);
     ASSERT(rc == 0);
 }
@@ -487,28 +283,12 @@ void daemon_command(struct daemon *d, const struct command *command, daemon_done
 static enum err restore_record(void *context, struct span key, struct span value)
 {
     struct daemon *d = context;
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    struct buffer packed = BUFFER_OF(bytes);
     (void)value;
-    if (key.len != 72) return OK;
-    struct span id = span_make(key.data + 40, 32);
-    static uint8_t header[2 + CAP_HEADER_BYTES + 64], body[CAP_BODY_BYTES], packed[CAP_BODY_BYTES + 1024];
-    struct buffer h = BUFFER_OF(header), b = BUFFER_OF(body), p = BUFFER_OF(packed);
-    enum err err = store_read(d->store, STORE_RECORD, id, &h);
-    if (err == OK) err = store_read(d->store, STORE_BODY, id, &b);
-    struct cursor c = cursor_make(buffer_span(&h));
-    uint16_t header_len = 0;
-    struct span header_bytes = SPAN_NONE;
-    struct record r;
-    struct signature signature;
-    if (err == OK) err = cursor_u16(&c, &header_len);
-    if (err == OK) err = cursor_take(&c, &header_bytes, header_len);
-    if (err == OK) err = cursor_copy(&c, signature.bytes, sizeof signature.bytes);
-    if (err == OK) err = record_open(&r, header_bytes, &signature, buffer_span(&b));
-    if (err != OK) {
-        feed(d, &(struct event){.type = EVENT_RESTORE_LOST, .key = key});
-        return OK;
-    }
-    record_pack(&p, &r);
-    feed(d, &(struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&p)});
+    const bool whole = kept_record(d->store, &packed, key) == OK;
+    feed(d, whole ? &(struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&packed)}
+                  : &(struct event){.type = EVENT_RESTORE_LOST, .key = key});
     return OK;
 }
 
@@ -533,7 +313,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     feed(d, &(struct event){.type = EVENT_TICK});
-    int64_t wait_ms = (core_deadline(d->core).ns - monotonic().ns) / 1000000;
+    int64_t wait_ms = (core_deadline(daemon_core(d)).ns - core_loop_now().ns) / 1000000;
     if (!d->stopping) uv_timer_start(timer, on_tick, wait_ms > 1 ? (uint64_t)wait_ms : 1, 0);
 }
 
@@ -577,13 +357,6 @@ static void on_signal(uv_signal_t *signal, int number)
 
 static enum err open_core(struct daemon *d)
 {
-    size_t bytes = core_arena_bytes();
-    d->arena_memory =
-        mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (d->arena_memory == MAP_FAILED) return ERR_NO_MEMORY;
-    struct arena arena = arena_make(d->arena_memory, bytes), *kept = ARENA_NEW(&arena, struct arena);
-    ASSERT(kept != NULL);
-    *kept = arena; /* the arena's own header lives at its start */
     struct core_options options = {.self = d->home.node,
                                    .consortium = d->home.consortium,
                                    .charter = span_make(d->home.charter, d->home.charter_len)};
@@ -595,7 +368,8 @@ static enum err open_core(struct daemon *d)
         options.gpu = SPAN_LITERAL("");
         options.platform = enclave_platform_id(platform != NULL ? platform : "");
     }
-    return core_new(&d->core, kept, &options);
+    const struct core_loop_options loop = {&d->loop, &d->home, d->store, &options, &d->executors, on_log};
+    return core_loop_open(&d->core, &loop);
 }
 
 static enum err open_enclaves(struct daemon *d)
@@ -719,17 +493,21 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     return open_api(d, fault, cap);
 }
 
+static bool busy(const struct daemon *d)
+{
+    return d->open_parts > 0 || d->blobs_in_flight > 0 ||
+           (d->core != NULL && core_loop_in_flight(d->core) > 0);
+}
+
 /* Work still on other threads is waited for: a store batch may carry a promise. */
 static void drain(struct daemon *d)
 {
-    while (d->open_parts > 0 || d->work_in_flight > 0) uv_run(&d->loop, UV_RUN_ONCE);
-    uv_close((uv_handle_t *)&d->wake, NULL);
-    uv_run(&d->loop, UV_RUN_DEFAULT);
+    while (busy(d)) uv_run(&d->loop, UV_RUN_ONCE);
     if (d->store != NULL) store_close(d->store);
+    if (d->core != NULL) core_loop_close(d->core);
+    uv_run(&d->loop, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&d->loop);
     if (rc != 0) log_line(d, "the loop still holds something at the end");
-    if (d->arena_memory != NULL) munmap(d->arena_memory, core_arena_bytes());
-    pthread_mutex_destroy(&d->lock);
 }
 
 int daemon_run(const char *home)
@@ -741,9 +519,6 @@ int daemon_run(const char *home)
         return EXIT_REFUSED;
     }
     d->home.lock_fd = -1;
-    d->queue_tail = &d->queue_head;
-    d->finished_tail = &d->finished;
-    pthread_mutex_init(&d->lock, NULL);
     enum err err = open_home(d, home, fault, sizeof fault);
     if (err != OK) {
         fprintf(stderr, "perigee: %s\n", fault[0] != 0 ? fault : err_text(err));
@@ -763,8 +538,6 @@ int daemon_run(const char *home)
                                            x_reply,
                                            x_notice};
     uv_loop_init(&d->loop);
-    uv_async_init(&d->loop, &d->wake, on_wake);
-    d->wake.data = d;
     start_timers(d);
     err = start(d, fault, sizeof fault);
     if (err == OK) {
@@ -783,7 +556,7 @@ int daemon_run(const char *home)
 
 struct core *daemon_core(struct daemon *d)
 {
-    return d->core;
+    return core_loop_core(d->core);
 }
 
 const struct home *daemon_home(const struct daemon *d)

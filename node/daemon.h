@@ -9,6 +9,7 @@
 #include "node/config.h"
 #include "node/home.h"
 #include "node/http.h"
+#include "node/keyed_pool.h"
 #include "node/link.h"
 #include "proto/pump.h"
 #include "storage/store.h"
@@ -28,7 +29,6 @@ uint64_t daemon_wall_ms(void);
 typedef void (*daemon_done)(void *context, struct verdict verdict, struct hash32 id);
 void daemon_command(struct daemon *d, const struct command *command, daemon_done done, void *context);
 /* Keyed work of the API's own (approval signatures, opening an output) on a worker thread. */
-typedef void (*daemon_keyed_done)(void *context, enum err err, struct span output);
-void daemon_keyed(struct daemon *d, const struct crypto_job *job, daemon_keyed_done done, void *context);
+void daemon_keyed(struct daemon *d, const struct crypto_job *job, keyed_done done, void *context);
 
 #endif

@@ -23,43 +23,36 @@ static struct span move_span(uint8_t **at, struct span bytes)
 /* Signatures are by far the most frequent work and put out little or nothing. */
 static size_t output_bytes(enum crypto_op op)
 {
-    return op == CRYPTO_SIGN || op == CRYPTO_VERIFY ? sizeof(struct signature) : (size_t)KEYED_OUTPUT_MAX;
+    if (op == CRYPTO_VERIFY) return 0;
+    return op == CRYPTO_SIGN ? sizeof(struct signature) : (size_t)KEYED_OUTPUT_MAX;
 }
 
 struct keyed *keyed_copy(const struct crypto_job *job, const struct home *home)
 {
-    size_t total = job->box.len + job->context.len + job->parts.len + job->measurements.len + 1;
-    struct keyed *k = calloc(1, sizeof *k);
+    const size_t session = job->session != NULL ? sizeof *job->session : 0;
+    const size_t asked = job->box.len + job->context.len + job->parts.len + job->measurements.len;
+    const size_t memory = session + asked + output_bytes(job->op);
+    struct keyed *k = malloc(sizeof *k + memory);
     if (k == NULL) return NULL;
-    k->memory = malloc(total);
-    k->memory_len = total;
-    k->output_cap = output_bytes(job->op);
-    k->output = malloc(k->output_cap);
-    if (k->memory == NULL || k->output == NULL) {
-        keyed_free(k);
-        return NULL;
-    }
+    *k = (struct keyed){.job = *job, .home = home, .output_cap = output_bytes(job->op), .memory_len = memory};
     uint8_t *at = k->memory;
-    k->home = home;
-    k->job = *job;
+    if (session > 0) { /* first: it is the only one that needs its alignment */
+        memcpy(at, job->session, session);
+        k->job.session = (const struct keygen_session *)(const void *)at;
+        at += session;
+    }
     k->job.box = move_span(&at, job->box);
     k->job.context = move_span(&at, job->context);
     k->job.parts = move_span(&at, job->parts);
     k->job.measurements = move_span(&at, job->measurements);
-    if (job->session != NULL) {
-        k->session = *job->session;
-        k->job.session = &k->session;
-    }
+    k->output = at;
     return k;
 }
 
 void keyed_free(struct keyed *k)
 {
     if (k == NULL) return;
-    if (k->output != NULL) secret_wipe(k->output, k->output_cap);
-    free(k->output);
-    if (k->memory != NULL) secret_wipe(k->memory, k->memory_len);
-    free(k->memory);
+    secret_wipe(k->memory, k->memory_len);
     free(k);
 }
 
@@ -80,7 +73,7 @@ static enum err sign(struct keyed *k)
     return OK;
 }
 
-static enum err verify(const struct keyed *k)
+static enum err verify(const struct keyed *k, struct identity_keys *keys)
 {
     struct cursor c = cursor_make(k->job.parts);
     for (uint32_t i = 0; i < k->job.part_count; i++) {
@@ -90,7 +83,7 @@ static enum err verify(const struct keyed *k)
         TRY(cursor_copy(&c, author.bytes, 32));
         TRY(cursor_copy(&c, message.bytes, 32));
         TRY(cursor_copy(&c, signature.bytes, 64));
-        TRY(identity_verify(author, message, &signature));
+        TRY(identity_keys_verify(keys, author, message, &signature));
     }
     return cursor_end(&c);
 }
@@ -323,12 +316,12 @@ static enum err shares(struct keyed *k)
     return err;
 }
 
-void keyed_run(struct keyed *k)
+void keyed_run(struct keyed *k, struct identity_keys *keys)
 {
     k->output_len = 0;
     switch (k->job.op) {
     case CRYPTO_SIGN: k->err = sign(k); break;
-    case CRYPTO_VERIFY: k->err = verify(k); break;
+    case CRYPTO_VERIFY: k->err = verify(k, keys); break;
     case CRYPTO_OPEN: k->err = open_box(k); break;
     case CRYPTO_SEAL: k->err = seal_box(k); break;
     case CRYPTO_EVIDENCE: k->err = check_evidence(k); break;
