@@ -55,8 +55,6 @@ static void share_take(struct registry *r, struct node_id author, uint32_t share
 static struct verdict apply_revocation(struct registry *r, const struct record *record,
                                        const struct body_REVOCATION *b)
 {
-    for (uint32_t i = 0; i < r->revocation_count; i++)
-        if (ID_EQUAL(r->revocation[i].record->id, record->id)) return VERDICT_OK;
     uint32_t share = UINT32_C(1) << SHARE_REVOCATION;
     if (r->revocation_count == CAP_REVOCATIONS || !share_left(r, record->header.author, share)) {
         registry_void(r, record->header.author);
