@@ -3,7 +3,7 @@
  * `reason` = refusal name: 409 refused, 503 try later, 404 unknown, 400 malformed.
  *
  * GET  /v1/status                -> {node, consortium, organisation, jurisdiction, roles[], member, isolated,
- *                                    charter:{decided, signatures, needed}, keygen:{phase, missing[]}, committee:{epoch,
+ *                                    clock:{offset_ms|null, skew_max_ms, stopped}, charter:{decided, signatures, needed}, keygen:{phase, missing[]}, committee:{epoch,
  *                                    key_a, key_b}|null, peers:[{node, organisation, up}], records, store:{...}, links:{...}}
  * GET  /v1/consortium            -> {consortium, charter:"<text>", decided, committee|null}
  * POST /v1/consortium/sign       {}                                  -> {record}

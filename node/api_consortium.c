@@ -39,6 +39,17 @@ static json_t *keygen_state(struct core *core)
     return json_pack("{s:s, s:o}", "phase", phases[phase], "missing", list);
 }
 
+/* stopped: this node is a custodian, and its clock keeps it from voting and releasing. */
+static json_t *clock_state(struct core *core)
+{
+    int64_t offset_ms = 0;
+    const struct charter *c = registry_charter_bytes(core_registry(core));
+    bool known = core_clock_offset(core, &offset_ms), custodian = charter_custodian(c, core_self(core)) >= 0;
+    return json_pack("{s:o, s:I, s:b}", "offset_ms", known ? json_integer(offset_ms) : json_null(),
+                     "skew_max_ms", (json_int_t)c->skew_max_ms, "stopped",
+                     custodian && core_standing(core) == REFUSAL_CLOCK);
+}
+
 static json_t *peers_state(struct daemon *d)
 {
     json_t *list = json_array();
@@ -83,6 +94,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "roles", api_roles(self != NULL ? self->roles : 0));
     json_object_set_new(body, "member", json_boolean(self != NULL));
     json_object_set_new(body, "isolated", json_boolean(core_isolated(core)));
+    json_object_set_new(body, "clock", clock_state(core));
     json_object_set_new(body, "charter", charter_state(r));
     json_object_set_new(body, "keygen", keygen_state(core));
     json_object_set_new(body, "committee", committee_state(r));

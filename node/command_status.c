@@ -42,6 +42,21 @@ static void print_peers(const json_t *peers)
     (void)fputc('\n', stdout);
 }
 
+static void print_clock(const json_t *clock)
+{
+    json_int_t offset = client_number(clock, "offset_ms");
+    if (!json_is_integer(json_object_get(clock, "offset_ms"))) {
+        (void)puts("clock         not compared: too few custodians are in touch");
+        return;
+    }
+    (void)printf("clock         %" JSON_INTEGER_FORMAT " ms %s the custodians' median\n",
+                 offset < 0 ? -offset : offset, offset < 0 ? "behind" : "ahead of");
+    if (json_is_true(json_object_get(clock, "stopped")))
+        (void)printf("stopped       neither votes nor releases: at most %" JSON_INTEGER_FORMAT
+                     " ms are allowed; set this machine's clock\n",
+                     client_number(clock, "skew_max_ms"));
+}
+
 static void print_waiting(const json_t *s)
 {
     const json_t *charter = json_object_get(s, "charter"), *keygen = json_object_get(s, "keygen");
@@ -73,6 +88,7 @@ int command_status(int argc, char **argv)
     } else {
         print_identity(s);
         print_peers(json_object_get(s, "peers"));
+        print_clock(json_object_get(s, "clock"));
         (void)printf("records       %" JSON_INTEGER_FORMAT "\n", client_number(s, "records"));
         print_waiting(s);
     }

@@ -21,6 +21,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     uint64_t salt = load_u64(options->self.bytes);
     struct core *c = ARENA_NEW(arena, struct core);
     if (c == NULL) return ERR_NO_MEMORY;
+    if (options->charter.len == 0) return ERR_NOT_READY;
     c->arena = arena;
     c->options = *options;
     c->token_next = 1;
@@ -352,16 +353,4 @@ const struct join_request *core_join_at(const struct core *c, uint32_t i)
 const struct peer_view *core_peer_at(const struct core *c, uint32_t i)
 {
     return i < c->peer_count ? &c->peer[i].view : NULL;
-}
-
-/* A custodian answers `try later` until q-1 others have shown their heads since it started; one that cannot read what it
- * promised always does. */
-bool core_isolated(const struct core *c)
-{
-    const struct charter *charter = registry_charter_bytes(c->registry);
-    uint32_t compared = 0;
-    if (charter == NULL || c->promise_lost) return true;
-    for (uint32_t i = 0; i < c->peer_count; i++)
-        if (c->peer[i].compared && charter_custodian(charter, c->peer[i].view.node) >= 0) compared++;
-    return compared + 1 < charter->q;
 }

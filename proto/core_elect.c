@@ -51,7 +51,7 @@ struct run_track *track_new(struct core *c, const struct record *run)
 
 static struct verdict decide(struct core *c, struct node_id node, struct run_id run, uint64_t term)
 {
-    struct election_ask ask = {run, term, node, c->wall_ms, core_isolated(c)};
+    struct election_ask ask = {run, term, node, c->wall_ms, core_standing(c)};
     return election_decide(c->registry, &c->promises, c->options.self, &ask);
 }
 

@@ -180,7 +180,7 @@ static struct verdict decide_release_now(struct core *c, struct pending *p)
     a->facts.platform_known = advert != NULL;
     if (advert != NULL) a->facts.platform = advert->platform;
     a->facts.now_ms = c->wall_ms;
-    a->facts.isolated = core_isolated(c);
+    a->facts.standing = core_standing(c);
     return release_decide(c->registry, &c->promises, c->options.self, &a->facts);
 }
 
@@ -189,7 +189,7 @@ static struct verdict decide_commit_now(struct core *c, const struct pending *p)
     const struct ask *a = (const struct ask *)(const void *)p->side;
     struct commit_ask facts = {
         p->run,     p->term,         a->record.header.author, a->commit.index, a->commit.commitment,
-        c->wall_ms, core_isolated(c)};
+        c->wall_ms, core_standing(c)};
     return commit_decide(c->registry, &c->promises, c->options.self, &facts);
 }
 

@@ -16,7 +16,7 @@ enum {
     STRANGER_CHECKS_MAX = 4, /* signatures being checked for one peer that is no member */
     STRANGER_NOTICE_MS = 1000,
     TICK_MS = 250,
-    HEADS_MS = 1000,
+    HEADS_MS = 1000, /* oftener with a short lease */
     RESEND_MS = 1000,
     PREVOTE_WAIT_MS = 1500,
     BLOB_WAIT_MS = 5000,
@@ -48,7 +48,10 @@ struct peer {
     uint32_t pair_next;       /* which author's equivocation it is told of next */
     struct hash32 heads_sent; /* hash of the heads last sent; unchanged ones are not repeated */
     int64_t heads_at_ns;
-    bool compared; /* a custodian whose heads have been seen since start */
+    int64_t heard_ns; /* when its last heads came */
+    int64_t clock_ms; /* what they said of its clock (skew.h) */
+    bool
+        compared; /* since it came up, or was last silent for long, it has shown nothing that is not held here */
 };
 
 /* A custodian's cached answer: asks are idempotent. */
@@ -167,7 +170,7 @@ struct core {
     uint32_t enclaves_running;
 
     struct keygen keygen;
-    int64_t heads_next_ns;
+    bool clock_off; /* the operator has been told so */
     uint32_t refused_messages;
 
     /* Half of an equivocation's pair, read back from the store without its body; the other half comes next. */

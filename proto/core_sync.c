@@ -1,6 +1,8 @@
 /* Who holds what: heads are told, gaps are asked for (PROTOCOL.md "Catch-up"). For a fully connected consortium. */
 #include "proto/core_state.h"
 
+#include "proto/skew.h"
+
 #include <string.h>
 
 enum { HEAD_ITEM_BYTES = 32 + 8 + 32, GET_MAX = 256, HEADS_BYTES_MAX = 65520 };
@@ -24,12 +26,88 @@ static void make_heads(struct core *c, struct heads *h, bool member)
         buffer_put_u64(&b, a->applied);
         buffer_put(&b, ID_SPAN(a->head));
     }
-    struct message_HEADS m = {buffer_span(&b)};
-    struct buffer message = scratch_buffer(c, b.len + 16);
+    struct message_HEADS m = {c->wall_ms, buffer_span(&b)};
+    struct buffer message = scratch_buffer(c, b.len + 32);
     message_encode(&message, MESSAGE_HEADS_CODE, &m);
     h->hash[member] = sha256(m.heads);
     h->message[member] = buffer_span(&message);
 }
+
+/* --- In touch, and in time ---------------------------------------------------------------------------------------------- */
+
+/* Three in a lease, so that a lost one is not taken for silence. */
+static int64_t heads_every_ms(const struct charter *charter)
+{
+    int64_t third = charter->lease_ms / 3;
+    return third > HEADS_MS ? HEADS_MS : third > TICK_MS ? third : TICK_MS;
+}
+
+/* After this long without a word from a custodian this node may have missed what it should know. */
+static int64_t silence_ms(const struct charter *charter)
+{
+    int64_t least = 3 * heads_every_ms(charter);
+    return charter->lease_ms > least ? charter->lease_ms : least;
+}
+
+static bool silent(const struct core *c, const struct charter *charter, const struct peer *p)
+{
+    return (c->now.ns - p->heard_ns) / 1000000 > silence_ms(charter);
+}
+
+/* The clocks of the other custodians that are in touch. */
+static uint32_t clocks_in_touch(const struct core *c, const struct charter *charter,
+                                int64_t clock[CAP_CUSTODIANS])
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer *p = &c->peer[i];
+        if (!p->compared || silent(c, charter, p) || charter_custodian(charter, p->view.node) < 0) continue;
+        ASSERT(count < CAP_CUSTODIANS);
+        clock[count++] = p->clock_ms;
+    }
+    return count;
+}
+
+bool core_isolated(const struct core *c)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    int64_t clock[CAP_CUSTODIANS];
+    return c->promise_lost || clocks_in_touch(c, charter, clock) + 1 < charter->q;
+}
+
+bool core_clock_offset(const struct core *c, int64_t *offset_ms)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    int64_t clock[CAP_CUSTODIANS + 1], own = skew_clock(c->wall_ms, c->now);
+    uint32_t count = clocks_in_touch(c, charter, clock);
+    if (own_custodian(c) >= 0) clock[count++] = own;
+    if (count < charter->q) return false;
+    *offset_ms = own - skew_median(clock, count);
+    return true;
+}
+
+enum refusal core_standing(const struct core *c)
+{
+    int64_t offset_ms = 0;
+    if (core_isolated(c)) return REFUSAL_ISOLATED;
+    int64_t most = registry_charter_bytes(c->registry)->skew_max_ms;
+    bool known = core_clock_offset(c, &offset_ms);
+    return known && (offset_ms > most || offset_ms < -most) ? REFUSAL_CLOCK : REFUSAL_NONE;
+}
+
+static void watch_clock(struct core *c)
+{
+    enum refusal standing = own_custodian(c) >= 0 ? core_standing(c) : REFUSAL_ISOLATED;
+    bool off = standing == REFUSAL_CLOCK;
+    if (standing == REFUSAL_ISOLATED || off == c->clock_off) return;
+    c->clock_off = off;
+    notice(c,
+           off ? "the clock is too far from the other custodians': this node neither votes nor releases"
+               : "the clock agrees with the other custodians' again",
+           SPAN_NONE, NULL);
+}
+
+/* --- Heads --------------------------------------------------------------------------------------------------------------- */
 
 /* One known equivocation with each heads message, in turn: whoever missed it learns of it. */
 static void tell_next_pair(struct core *c, struct peer *p)
@@ -120,9 +198,15 @@ void sync_walk_down(struct core *c, struct node_id of, struct node_id author, ui
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
 {
     struct peer *p = peer_find(c, from);
+    const struct charter *charter = registry_charter_bytes(c->registry);
     if (m->heads.len % HEAD_ITEM_BYTES != 0) {
         c->refused_messages++;
         return;
+    }
+    if (p != NULL) {
+        if (silent(c, charter, p)) p->compared = false;
+        p->heard_ns = c->now.ns;
+        p->clock_ms = skew_clock(m->time, c->now);
     }
     bool behind = false;
     for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {
@@ -177,7 +261,9 @@ static void repeat_join(struct core *c)
 void sync_tick(struct core *c)
 {
     struct heads heads = {{SPAN_NONE, SPAN_NONE}, {{{0}}, {{0}}}};
+    int64_t every_ms = heads_every_ms(registry_charter_bytes(c->registry));
     repeat_join(c);
+    watch_clock(c);
     for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++) {
         struct peer *p = &c->peer[i];
         if (!p->view.up) continue;
@@ -185,6 +271,6 @@ void sync_tick(struct core *c)
         make_heads(c, &heads, member);
         int64_t age_ms = (c->now.ns - p->heads_at_ns) / 1000000;
         bool changed = !ID_EQUAL(heads.hash[member], p->heads_sent);
-        if ((changed && age_ms >= TICK_MS) || age_ms >= HEADS_MS) tell_heads(c, &heads, p);
+        if ((changed && age_ms >= TICK_MS) || age_ms >= every_ms) tell_heads(c, &heads, p);
     }
 }

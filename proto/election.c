@@ -20,7 +20,7 @@ struct verdict election_decide(struct registry *r, const struct promises *p, str
     const struct charter *charter = registry_charter(r);
     if (charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
     if (charter_custodian(charter, self) < 0) return verdict_refuse(REFUSAL_NOT_CUSTODIAN, self.bytes);
-    if (ask->isolated) return verdict_refuse(REFUSAL_ISOLATED, NULL);
+    if (ask->standing != REFUSAL_NONE) return verdict_refuse(ask->standing, NULL);
     const struct run_entry *run = registry_run(r, ask->run);
     if (run == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, ask->run.bytes);
     uint64_t expires = run->record->header.expires_ms;

@@ -12,7 +12,7 @@ struct election_ask {
     uint64_t term;
     struct node_id node; /* the candidate */
     uint64_t now_ms;
-    bool isolated; /* this custodian has not compared heads since start */
+    enum refusal standing; /* why this custodian decides nothing now (core_standing), or REFUSAL_NONE */
 };
 /* Would this custodian vote? REFUSAL_NONE also when it already voted for exactly this. */
 struct verdict election_decide(struct registry *r, const struct promises *p, struct node_id self,

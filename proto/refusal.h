@@ -59,9 +59,10 @@
       "the envelope does not open under this recipe's label: the recipe, owner, content or policy is "       \
       "another one, and no key exists for it")                                                               \
     X(REFUSAL_NOT_CUSTODIAN, 42, "not-a-custodian", "this node holds no share of the consortium's keys")     \
-    X(REFUSAL_CLOCK, 43, "clock", "this custodian's clock is too far from the others'")                      \
+    X(REFUSAL_CLOCK, 43, "clock",                                                                            \
+      "this custodian's clock is too far from the others': it goes on when its clock is right")              \
     X(REFUSAL_ISOLATED, 44, "isolated",                                                                      \
-      "this custodian has not compared heads with q-1 others since start: try later")                        \
+      "this custodian has not compared heads with q-1 others since start or within a lease: try later")      \
     X(REFUSAL_NOT_RELEASED, 45, "not-released", "this custodian released no share to this enclave")          \
     X(REFUSAL_COMMIT_CONFLICT, 46, "commit-conflict", "another output is already committed for this run")    \
     X(REFUSAL_FROZEN, 47, "equivocation",                                                                    \

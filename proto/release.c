@@ -2,16 +2,16 @@
 
 #include <string.h>
 
-/* What release and commit both need: a custodian in touch, a run that holds now, its slot, no later term. */
+/* What release and commit both need: a custodian in touch and in time, a run that holds now, its slot, no later term. */
 static struct verdict check_common(struct registry *r, const struct promises *p, struct node_id self,
-                                   struct run_id run, uint64_t term, uint64_t now_ms, bool isolated,
+                                   struct run_id run, uint64_t term, uint64_t now_ms, enum refusal standing,
                                    const struct run_entry **out)
 {
     const struct charter *charter = registry_charter(r);
     if (charter == NULL || registry_committee(r) == NULL)
         return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
     if (charter_custodian(charter, self) < 0) return verdict_refuse(REFUSAL_NOT_CUSTODIAN, self.bytes);
-    if (isolated) return verdict_refuse(REFUSAL_ISOLATED, NULL);
+    if (standing != REFUSAL_NONE) return verdict_refuse(standing, NULL);
     const struct run_entry *entry = registry_run(r, run);
     if (entry == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, run.bytes);
     uint64_t expires = entry->record->header.expires_ms;
@@ -64,7 +64,7 @@ struct verdict release_decide(struct registry *r, const struct promises *p, stru
                               const struct release_ask *ask)
 {
     const struct run_entry *run = NULL;
-    struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->isolated, &run);
+    struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->standing, &run);
     if (v.refusal == REFUSAL_NONE) v = check_certificate(r, ask, run);
     if (v.refusal == REFUSAL_NONE) v = check_evidence(r, ask, run);
     if (v.refusal != REFUSAL_NONE) return v;
@@ -98,7 +98,7 @@ struct verdict commit_decide(struct registry *r, const struct promises *p, struc
                              const struct commit_ask *ask)
 {
     const struct run_entry *run = NULL;
-    struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->isolated, &run);
+    struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->standing, &run);
     if (v.refusal != REFUSAL_NONE) return v;
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
     if (served == NULL || memcmp(served, ask->enclave.bytes, 32) != 0)

@@ -22,7 +22,7 @@ struct release_ask {
     bool platform_known; /* an advert of the elected node names a platform */
     struct hash32 platform;
     uint64_t now_ms;
-    bool isolated;
+    enum refusal standing; /* as in election.h */
 };
 struct verdict release_decide(struct registry *r, const struct promises *p, struct node_id self,
                               const struct release_ask *ask);
@@ -34,7 +34,7 @@ struct commit_ask {
     uint64_t index;
     struct hash32 commitment;
     uint64_t now_ms;
-    bool isolated;
+    enum refusal standing; /* as in election.h */
 };
 struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
                              const struct commit_ask *ask);

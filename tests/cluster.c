@@ -52,6 +52,7 @@ struct cluster_node {
     struct cluster *cluster;
     uint32_t number, incarnation, votes_sent;
     uint64_t tick_at_us;
+    int64_t ahead_ms; /* of its wall clock */
     bool hold;
     enum err store_err;
 
@@ -505,7 +506,7 @@ static void step(struct cluster_node *n, struct event event)
 {
     struct cluster *c = n->cluster;
     event.now.ns = (int64_t)(c->now_us + 1) * 1000;
-    event.wall_ms = cluster_wall_ms(c);
+    event.wall_ms = cluster_wall_ms(c) + (uint64_t)n->ahead_ms;
     pump_event(n->core, &n->executors, &event);
     core_check(n->core);
     store_step(n);
@@ -669,6 +670,11 @@ void cluster_hold_store(struct cluster *c, uint32_t node, bool hold)
 void cluster_fail_store(struct cluster *c, uint32_t node, enum err err)
 {
     c->node[node].store_err = err;
+}
+
+void cluster_set_clock(struct cluster *c, uint32_t node, int64_t ahead_ms)
+{
+    c->node[node].ahead_ms = ahead_ms;
 }
 
 void cluster_noise(struct cluster *c, uint32_t loss_percent, uint32_t repeat_percent)

@@ -40,6 +40,8 @@ void cluster_fail_store(struct cluster *c, uint32_t node, enum err err); /* the 
 void cluster_crash(struct cluster *c,
                    uint32_t node); /* of what the store had not acknowledged, a random part is kept */
 void cluster_restart(struct cluster *c, uint32_t node);
+void cluster_set_clock(struct cluster *c, uint32_t node,
+                       int64_t ahead_ms); /* its wall clock, over restarts too */
 void cluster_noise(struct cluster *c, uint32_t loss_percent, uint32_t repeat_percent);
 
 void cluster_run(struct cluster *c, uint64_t ms);

@@ -232,7 +232,11 @@ static void no_custodian(struct scene *s)
 }
 static void isolated(struct scene *s)
 {
-    s->vote.isolated = s->release.isolated = s->commit.isolated = true;
+    s->vote.standing = s->release.standing = s->commit.standing = REFUSAL_ISOLATED;
+}
+static void clock_off(struct scene *s)
+{
+    s->vote.standing = s->release.standing = s->commit.standing = REFUSAL_CLOCK;
 }
 static void run_expired(struct scene *s)
 {
@@ -309,6 +313,7 @@ static void run_of_one_input_twice(struct scene *s)
 const struct change changes_of_custodian[CHANGES_OF_CUSTODIAN] = {
     {"not a custodian", REFUSAL_NOT_CUSTODIAN, 0, NULL, no_custodian, SUBJECT_ANY},
     {"isolated", REFUSAL_ISOLATED, 0, NULL, isolated, SUBJECT_ANY},
+    {"the clock is off", REFUSAL_CLOCK, 0, NULL, clock_off, SUBJECT_ANY},
     {"an unknown run", REFUSAL_UNKNOWN_RUN, SCENE_RUN, NULL, NULL, SUBJECT_ANY},
     {"the run has expired", REFUSAL_RUN_EXPIRED, 0, run_expired, NULL, SUBJECT_ANY},
     {"the requester equivocated", REFUSAL_FROZEN, 0, NULL, requester_frozen, SUBJECT_ANY},
@@ -328,8 +333,8 @@ const struct change changes_of_custodian[CHANGES_OF_CUSTODIAN] = {
 };
 
 const enum refusal refusals_of_custodian[REFUSALS_OF_CUSTODIAN] = {
-    REFUSAL_NOT_CUSTODIAN, REFUSAL_ISOLATED,   REFUSAL_UNKNOWN_RUN, REFUSAL_RUN_EXPIRED,
-    REFUSAL_TERM,          REFUSAL_SLOT_SPENT, REFUSAL_EXPORT,      REFUSAL_RESIDENCY};
+    REFUSAL_NOT_CUSTODIAN, REFUSAL_ISOLATED,   REFUSAL_CLOCK,  REFUSAL_UNKNOWN_RUN, REFUSAL_RUN_EXPIRED,
+    REFUSAL_TERM,          REFUSAL_SLOT_SPENT, REFUSAL_EXPORT, REFUSAL_RESIDENCY};
 
 void change_unnamed_input(struct scene *s)
 {

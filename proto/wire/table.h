@@ -249,7 +249,10 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 #define BODY_JOIN BODY_MEMBER
 
 /* --- Link messages: inside a Noise session, authenticated by it ------------------------------------------------------- */
-#define MESSAGE_HEADS(F) F(BYTES, heads, 65520) /* author 32 | be64 seq | head 32, sorted by author */
+/* time: the sender's wall clock. heads: author 32 | be64 seq | head 32, in any order. */
+#define MESSAGE_HEADS(F)                                                                                     \
+    F(UINT, time, UINT_TIME)                                                                                 \
+    F(BYTES, heads, 65520)
 #define MESSAGE_GET(F)                                                                                       \
     F(ID, author, struct node_id)                                                                            \
     F(UINT, from, UINT_TIME)                                                                                 \
@@ -279,7 +282,7 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 
 /* X(symbol, code, name, bulk, what for) */
 #define MESSAGE_TABLE(X)                                                                                     \
-    X(HEADS, 1, "heads", 0, "what the sender holds, per author")                                             \
+    X(HEADS, 1, "heads", 0, "what the sender holds, per author, and its clock")                              \
     X(GET, 2, "get", 0, "send me these records")                                                             \
     X(RECORD, 3, "record", 0, "one record or statement")                                                     \
     X(EQUIVOCATION, 4, "equivocation", 0, "proof of two headers in one place")                               \

@@ -512,6 +512,147 @@ static void test_an_isolated_custodian_does_not_vote(void **state)
     cluster_free(c);
 }
 
+/* Heads from `from`, which show nothing, or a record nobody holds. */
+static void inject_heads(struct cluster *c, uint32_t from, uint32_t to, bool unknown)
+{
+    static uint8_t items[72], bytes[128];
+    struct buffer b = BUFFER_OF(bytes), item = BUFFER_OF(items);
+    struct node_id author = cluster_id(c, 0);
+    struct hash32 head = {{0x77}};
+    buffer_put(&item, ID_SPAN(author));
+    buffer_put_u64(&item, 4000);
+    buffer_put(&item, ID_SPAN(head));
+    struct message_HEADS m = {cluster_wall_ms(c), unknown ? buffer_span(&item) : SPAN_NONE};
+    message_encode(&b, MESSAGE_HEADS_CODE, &m);
+    cluster_inject(c, from, to, buffer_span(&b));
+    cluster_run(c, 30);
+}
+
+/* Links that say nothing for a lease, though nobody ended them: every custodian is isolated, and has to compare anew. */
+static void test_silence_isolates(void **state)
+{
+    (void)state;
+    enum { LEASE_MS = 1000, TICK_MOST_MS = 250 };
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    cluster_noise(c, 100, 0);
+    cluster_run(c, LEASE_MS / 4);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_false(core_isolated(cluster_core(c, i)));
+    cluster_run(c, LEASE_MS + TICK_MOST_MS);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        assert_string_equal(refusal_name(core_standing(cluster_core(c, i))), "isolated");
+    inject_heads(c, 0, 1, false);
+    assert_true(core_isolated(cluster_core(c, 1))); /* with itself that makes two of three */
+    inject_heads(c, 2, 1, true);
+    assert_true(core_isolated(cluster_core(c, 1))); /* heard, and ahead of it */
+    inject_heads(c, WORLD_COMPUTE, 1, false);
+    assert_true(core_isolated(cluster_core(c, 1))); /* no custodian */
+    inject_heads(c, 2, 1, false);
+    assert_false(core_isolated(cluster_core(c, 1)));
+    cluster_noise(c, 0, 0);
+    cluster_run(c, LEASE_MS);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        assert_string_equal(refusal_name(core_standing(cluster_core(c, i))), "none");
+    cluster_free(c);
+}
+
+/* --- Clocks ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void expect_standing(struct cluster *c, uint32_t node, const char *standing)
+{
+    assert_string_equal(refusal_name(core_standing(cluster_core(c, node))), standing);
+}
+
+static void expect_offset(struct cluster *c, uint32_t node, int64_t expected_ms)
+{
+    int64_t offset_ms = 0;
+    assert_true(core_clock_offset(cluster_core(c, node), &offset_ms));
+    assert_in_range(offset_ms - expected_ms + 100, 0, 200); /* a message's way counts */
+}
+
+/* Custodian 2's clock goes wrong: it stops and the others go on; where they cannot do without it, the run waits for it and
+ * says so, and is elected when the clock is right again. */
+static void one_clock_off(int64_t off_ms, bool heard)
+{
+    struct cluster *c = cluster_new(world, &quiet);
+    struct run_id run;
+    struct run_view view;
+    cluster_form(c);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) expect_offset(c, i, 0);
+    cluster_set_clock(c, 2, off_ms);
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) expect_standing(c, i, i == 2 ? "clock" : "none");
+    expect_offset(c, 2, off_ms);
+    expect_offset(c, 1, 0);
+    accepted(cluster_request(c, 1, NULL));
+    assert_true(cluster_until(c, one_started, 20000));
+    cluster_run(c, 3000);
+    cluster_crash(c, 3);
+    accepted(cluster_request(c, 2, &run));
+    cluster_run(c, 10000);
+    assert_int_equal(starts(c), 1);
+    assert_int_equal(cluster_votes_sent(c, 2), 0);
+    assert_true(core_run(cluster_core(c, WORLD_COMPUTE), run, &view));
+    if (heard) assert_string_equal(refusal_name(view.verdict.refusal), "clock");
+    cluster_set_clock(c, 2, 0);
+    cluster_run(c, 20000);
+    expect_standing(c, 2, "none");
+    assert_int_equal(starts(c), 2);
+    assert_true(cluster_votes_sent(c, 2) > 0);
+    assert_one_certificate(c, 0);
+    cluster_free(c);
+}
+
+/* Over fifteen minutes apart, nodes refuse each other's statements for their time: then nobody hears it refuse. */
+static void test_a_clock_that_is_off(void **state)
+{
+    (void)state;
+    one_clock_off(61000, true);
+    one_clock_off(-600000, true);
+    one_clock_off(3600000, false);
+    one_clock_off(-3600000, false);
+}
+
+/* Within skew_max nothing happens; the own clock's step counts at once, not at the next heads. */
+static void test_the_clock_is_judged_now(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    cluster_set_clock(c, 1, 59000);
+    cluster_run(c, 3000);
+    expect_standing(c, 1, "none");
+    cluster_noise(c, 100, 0);
+    cluster_set_clock(c, 1, 62000);
+    cluster_run(c, 260); /* a tick */
+    expect_standing(c, 1, "clock");
+    cluster_set_clock(c, 1, 0);
+    cluster_run(c, 260);
+    expect_standing(c, 1, "none");
+    cluster_free(c);
+}
+
+/* f custodians say what they like: the others stand, each of their votes is needed, and the run is elected. */
+static void test_a_liar_stops_nobody(void **state)
+{
+    (void)state;
+    static const int64_t lie_ms[] = {-(int64_t)WORLD_START_MS, INT64_C(1) << 52, 119000, -119000};
+    for (size_t i = 0; i < sizeof lie_ms / sizeof lie_ms[0]; i++) {
+        struct cluster *c = cluster_new(world, &quiet);
+        cluster_form(c);
+        cluster_set_clock(c, 0, 29000); /* honest, and not quite right */
+        cluster_set_clock(c, 2, -29000);
+        cluster_set_clock(c, 1, lie_ms[i]);
+        cluster_run(c, 3000);
+        for (uint32_t j = 0; j < WORLD_CUSTODIANS; j++) expect_standing(c, j, j == 1 ? "clock" : "none");
+        accepted(cluster_request(c, 1, NULL));
+        assert_true(cluster_until(c, one_started, 20000));
+        for (uint32_t j = 0; j < WORLD_CUSTODIANS; j++)
+            assert_int_equal(cluster_votes_sent(c, j) > 0, j != 1);
+        cluster_free(c);
+    }
+}
+
 /* --- Bad weather -------------------------------------------------------------------------------------------------------------------- */
 
 static bool settled_down(struct cluster *c)
@@ -628,6 +769,10 @@ int main(void)
         cmocka_unit_test(test_a_failing_store),
         cmocka_unit_test(test_restart_keeps_votes),
         cmocka_unit_test(test_an_isolated_custodian_does_not_vote),
+        cmocka_unit_test(test_silence_isolates),
+        cmocka_unit_test(test_a_clock_that_is_off),
+        cmocka_unit_test(test_the_clock_is_judged_now),
+        cmocka_unit_test(test_a_liar_stops_nobody),
         cmocka_unit_test(test_loss_and_repetition),
         cmocka_unit_test(test_storms),
     };

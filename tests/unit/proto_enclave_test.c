@@ -238,7 +238,8 @@ static void test_refusals(void **state)
 static void test_passing_refusal(void **state)
 {
     (void)state;
-    run->refuse[0] = run->refuse[1] = run->refuse[2] = REFUSAL_ISOLATED;
+    run->refuse[0] = run->refuse[1] = REFUSAL_ISOLATED;
+    run->refuse[2] = REFUSAL_CLOCK;
     run->passing = 0xf;
     (void)settled();
     world_run_free(run);
