@@ -29,7 +29,7 @@
  * POST /v1/jobs                  {compose, task}                     -> {record}
  * POST /v1/jobs/{id}/endorse     {}                                  -> {record}
  * GET  /v1/runs                  -> {runs:[{run, compose, slot, requester, state, reason}]}
- * POST /v1/runs                  {compose, slot?}                    -> 202 {run}
+ * POST /v1/runs                  {compose, slot?, expires_in_ms?}    -> 202 {run}   (1 h unless given, at most 24)
  * GET  /v1/runs/{id}             -> {run, compose, slot, requester, state, reason, detail, subject, node, organisation, term,
  *                                    phases:{state: ms}, receipt: bool, output: {...}|null}
  * GET  /v1/runs/{id}/receipt     -> {receipt:"<canonical text>"} */

@@ -149,7 +149,7 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
         return;
     }
     if (json_object_get(q->body, "expires_in_ms") != NULL &&
-        !api_uint(q, reply, "expires_in_ms", 86400000, &life_ms))
+        !api_uint(q, reply, "expires_in_ms", RUN_LIFE_MAX_MS, &life_ms))
         return;
     command.expires_ms = daemon_wall_ms() + life_ms;
     api_command(q->context, reply, &command);

@@ -67,7 +67,8 @@ enum exit_code {
     X("job", "endorse", command_job_endorse, "--data DIR JOB", "as a steward, endorse a job")                \
     X("job", "list", command_job_list, "--data DIR", "jobs and their endorsements")                          \
     X("run", "request", command_run_request,                                                                 \
-      "--data DIR --workflow HASH [--inputs TOKEN,...] [--slot N] [--set NAME=VALUE]... [--wait]",           \
+      "--data DIR --workflow HASH [--inputs TOKEN,...] [--slot N] [--set NAME=VALUE]... [--expires-in-ms "   \
+      "MS] [--wait]",                                                                                        \
       "request a run in a slot; --set gives a parameter of the workflow its value")                          \
     X("run", "list", command_run_list, "--data DIR", "runs this node knows")                                 \
     X("run", "show", command_run_show, "--data DIR RUN", "state, phases and result of a run")                \

@@ -2,6 +2,7 @@
 #include "node/file.h"
 #include "node/output_table.h"
 #include "proto/base/caps.h"
+#include "proto/record.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -136,7 +137,7 @@ static int wait_for(const struct client *c, const char *id)
 /* --- Commands ------------------------------------------------------------------------------------------------------- */
 
 struct request_words {
-    const char *workflow, *slot, *inputs;
+    const char *workflow, *slot, *inputs, *expires_in_ms;
     const char *set[CAP_PARAMETERS]; /* NAME=VALUE */
     bool wait;
 };
@@ -206,12 +207,22 @@ static int set_parameters(const struct client *c, json_t *body, const struct req
     return code;
 }
 
+/* An option's number into the body, where it was given. */
+static bool set_number(json_t *body, const char *key, const char *option, const char *word, uint64_t most)
+{
+    uint64_t number = 0;
+    if (word == NULL) return true;
+    if (arguments_number(&number, option, word, 1, most) != OK) return false;
+    (void)json_object_set_new(body, key, json_integer((json_int_t)number));
+    return true;
+}
+
 static int put_words(const struct client *c, json_t *body, const struct request_words *w)
 {
-    uint64_t slot = 0;
     if (w->inputs != NULL) put_inputs(body, w->inputs);
-    if (w->slot != NULL && arguments_number(&slot, "--slot", w->slot, 1, UINT32_MAX) != OK) return EXIT_USAGE;
-    if (w->slot != NULL) (void)json_object_set_new(body, "slot", json_integer((json_int_t)slot));
+    if (!set_number(body, "slot", "--slot", w->slot, UINT32_MAX) ||
+        !set_number(body, "expires_in_ms", "--expires-in-ms", w->expires_in_ms, RUN_LIFE_MAX_MS))
+        return EXIT_USAGE;
     return set_parameters(c, body, w);
 }
 
@@ -236,11 +247,12 @@ int command_run_request(int argc, char **argv)
 {
     struct client c;
     struct request_words w = {0};
-    struct argument option[4 + CAP_PARAMETERS] = {{"--workflow", &w.workflow, NULL},
+    struct argument option[5 + CAP_PARAMETERS] = {{"--workflow", &w.workflow, NULL},
                                                   {"--inputs", &w.inputs, NULL},
                                                   {"--slot", &w.slot, NULL},
+                                                  {"--expires-in-ms", &w.expires_in_ms, NULL},
                                                   {"--wait", NULL, &w.wait}};
-    for (uint32_t i = 0; i < CAP_PARAMETERS; i++) option[4 + i] = (struct argument){"--set", &w.set[i], NULL};
+    for (uint32_t i = 0; i < CAP_PARAMETERS; i++) option[5 + i] = (struct argument){"--set", &w.set[i], NULL};
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     int code = client_begin(&c, "run request", &a, argc, argv);
     if (code == EXIT_OK) code = client_check_hash(&c, "--workflow", w.workflow);

@@ -279,9 +279,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
     const struct charter *charter = registry_charter(c->registry);
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (charter == NULL || run == NULL || c->now.ns < t->next_ns) return;
-    bool over = run->receipt != NULL ||
-                (run->record->header.expires_ms != 0 && run->record->header.expires_ms <= c->wall_ms);
-    if (over) {
+    if (run->receipt != NULL || record_run_end_ms(&run->record->header) <= c->wall_ms) {
         t->phase = CANDIDATE_DONE;
         return;
     }
@@ -336,7 +334,7 @@ static void advert_tick(struct core *c)
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 
-/* Nobody waits for ever: a run whose slot went to another is refused, one past its expiry expired, and one whose node fell
+/* Nobody waits for ever: a run whose slot went to another is refused, one past its end expired, and one whose node fell
  * silent failed. Views only; a receipt that still comes settles it. */
 static void view_tick(struct core *c, struct run_track *t)
 {
@@ -344,11 +342,10 @@ static void view_tick(struct core *c, struct run_track *t)
     bool open = t->view.state < RUN_RELEASED && t->phase != CANDIDATE_HOLDER;
     if (!open || run == NULL) return;
     const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
-    uint64_t expires = run->record->header.expires_ms;
     if (holder != NULL && holder != run) {
         t->view.verdict = verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes);
         track_state(c, t, RUN_REFUSED);
-    } else if (expires != 0 && expires <= c->wall_ms) {
+    } else if (record_run_end_ms(&run->record->header) <= c->wall_ms) {
         t->view.verdict = verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
         track_state(c, t, RUN_EXPIRED);
     } else if (t->view.state >= RUN_ELECTED && c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {

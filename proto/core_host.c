@@ -23,6 +23,7 @@ static enum run_state end_state(enum refusal r)
 {
     bool broke = r == REFUSAL_COMPUTATION || r == REFUSAL_ENCLAVE || r == REFUSAL_INPUT_MISSING ||
                  r == REFUSAL_INPUT_CORRUPT || r == REFUSAL_TIMEOUT || r == REFUSAL_FULL;
+    if (r == REFUSAL_RUN_EXPIRED) return RUN_EXPIRED;
     return r == REFUSAL_REVOKED ? RUN_REVOKED : broke ? RUN_FAILED : RUN_REFUSED;
 }
 
@@ -232,14 +233,19 @@ static bool result_fits(struct core *c, const struct run_track *t, struct span b
     return fits;
 }
 
+static void stop_worker(struct core *c, struct run_id run)
+{
+    struct effect *e = emit(c, EFFECT_ENCLAVE_STOP);
+    e->run = run;
+}
+
 static void on_result(struct core *c, struct run_track *t, struct span body)
 {
     if (!result_fits(c, t, body) || arena_copy(c->arena, &t->result, body) != OK) {
         fail(c, t, REFUSAL_ENCLAVE);
         return;
     }
-    struct effect *e = emit(c, EFFECT_ENCLAVE_STOP);
-    e->run = t->view.run;
+    stop_worker(c, t->view.run);
     t->phase = CANDIDATE_DONE;
     if (c->enclaves_running > 0) c->enclaves_running--;
     track_state(c, t, RUN_RELEASED);
@@ -391,8 +397,7 @@ static enum refusal may_serve(struct core *c, struct node_id to, const struct me
         return REFUSAL_CERTIFICATE;
     if (!ID_EQUAL(cert.run, m->run) || !ID_EQUAL(cert.node, to)) return REFUSAL_CERTIFICATE;
     if (own_manifests(c, &run->body).len == 0) return REFUSAL_NOT_OWNER;
-    uint64_t expires = run->record->header.expires_ms;
-    if (expires != 0 && expires <= c->wall_ms) return REFUSAL_RUN_EXPIRED;
+    if (record_run_end_ms(&run->record->header) <= c->wall_ms) return REFUSAL_RUN_EXPIRED;
     struct verdict v = registry_check_record(c->registry, run->record);
     if (v.refusal == REFUSAL_NONE)
         v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
@@ -447,7 +452,7 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
     job->part_count = cert.vote_count;
 }
 
-/* A long computation is not silence. */
+/* A long computation is not silence; it ends with its run. */
 static void repeat_progress(struct core *c)
 {
     for (uint32_t i = 0; i < c->track_count; i++) {
@@ -458,8 +463,25 @@ static void repeat_progress(struct core *c)
     }
 }
 
+/* A run that has ended takes its worker with it, which may compute for ever: no custodian commits to its output any more.
+ * One whose output is committed has only to hand it over, and is given the time. */
+static void end_runs(struct core *c)
+{
+    for (uint32_t i = 0; i < c->track_count; i++) {
+        struct run_track *t = &c->track[i];
+        const struct run_entry *run =
+            t->phase == CANDIDATE_HOLDER ? registry_run(c->registry, t->view.run) : NULL;
+        if (run == NULL) continue;
+        uint64_t more_ms = t->view.state == RUN_COMMITTED ? RUN_SILENCE_MS : 0;
+        if (c->wall_ms < record_run_end_ms(&run->record->header) + more_ms) continue;
+        stop_worker(c, t->view.run);
+        fail(c, t, REFUSAL_RUN_EXPIRED);
+    }
+}
+
 void host_tick(struct core *c)
 {
+    end_runs(c);
     repeat_progress(c);
     check_waiting_receipts(c);
     for (uint32_t i = 0; i < c->track_count; i++) result_tick(c, &c->track[i]);

@@ -23,8 +23,8 @@ struct verdict election_decide(struct registry *r, const struct promises *p, str
     if (ask->standing != REFUSAL_NONE) return verdict_refuse(ask->standing, NULL);
     const struct run_entry *run = registry_run(r, ask->run);
     if (run == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, ask->run.bytes);
-    uint64_t expires = run->record->header.expires_ms;
-    if (expires != 0 && expires <= ask->now_ms) return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
+    if (record_run_end_ms(&run->record->header) <= ask->now_ms)
+        return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
     struct verdict v = registry_check_record(r, run->record);
     if (v.refusal != REFUSAL_NONE) return v;
     if (ask->term != 1)

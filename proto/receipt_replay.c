@@ -146,12 +146,11 @@ static enum err link_approvals(struct replay *p)
 static enum err link_run(struct replay *p)
 {
     const struct record *record = p->bundle->run->record;
-    uint64_t expires = record->header.expires_ms;
     if (p->bundle->refused < p->bundle->record_count) return refused(p, LINK_RUN, p->bundle->refused_why);
     if (!ids_equal(record->id.bytes, p->parts->body.run.bytes) ||
         !ID_EQUAL(p->out->core.run, p->parts->body.run))
         return refused(p, LINK_RUN, verdict_refuse(REFUSAL_UNKNOWN_RUN, p->parts->body.run.bytes));
-    if (expires != 0 && expires <= p->out->median_ms)
+    if (record_run_end_ms(&record->header) <= p->out->median_ms)
         return refused(p, LINK_RUN, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL));
     return refused(p, LINK_RUN,
                    registry_check_run(p->bundle->registry, p->run, record->header.author, p->out->median_ms));

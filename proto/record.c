@@ -59,6 +59,13 @@ enum err header_decode(struct header *out, struct span bytes)
     return check_position(out);
 }
 
+uint64_t record_run_end_ms(const struct header *h)
+{
+    uint64_t latest = h->time_ms + RUN_LIFE_MAX_MS;
+    ASSERT(h->kind == KIND_RUN && h->time_ms <= UINT_TIME);
+    return h->expires_ms != 0 && h->expires_ms < latest ? h->expires_ms : latest;
+}
+
 struct record_id record_id_of(struct span header_bytes)
 {
     struct hash32 hash = sha256(header_bytes);

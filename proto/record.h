@@ -36,6 +36,10 @@ struct record {
 void header_encode(struct buffer *out, const struct header *h);
 /* Strict; checks version, kind known, class against seq/prev, body_len <= CAP_BODY_BYTES. */
 MUST_USE enum err header_decode(struct header *out, struct span bytes);
+/* When a run with this record's header ends, however far it has come: at its expiry, but RUN_LIFE_MAX_MS after its time at the
+ * latest (PROTOCOL.md "Run states"). */
+enum { RUN_LIFE_MAX_MS = 24 * 3600 * 1000 };
+uint64_t record_run_end_ms(const struct header *h);
 struct record_id record_id_of(struct span header_bytes);
 /* The 32 bytes that are signed for a header of this kind. */
 struct hash32 record_sign_hash(enum kind kind, struct span header_bytes);

@@ -14,8 +14,7 @@ static struct verdict check_common(struct registry *r, const struct promises *p,
     if (standing != REFUSAL_NONE) return verdict_refuse(standing, NULL);
     const struct run_entry *entry = registry_run(r, run);
     if (entry == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, run.bytes);
-    uint64_t expires = entry->record->header.expires_ms;
-    if (expires != 0 && expires <= now_ms) return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
+    if (record_run_end_ms(&entry->record->header) <= now_ms) return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
     struct verdict v = registry_check_record(r, entry->record);
     if (v.refusal != REFUSAL_NONE) return v;
     if (promise_term(p, run) > term) return verdict_refuse(REFUSAL_TERM, NULL);

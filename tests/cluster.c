@@ -465,7 +465,7 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
     must(certificate_decode(&cert, bytes));
     ASSERT(type == FRAME_START && ids_equal(id, run.bytes) && c->start_count < CLUSTER_STARTS_MAX);
     bool good = certified(c, &cert, n) && ID_EQUAL(cert.run, run) && cert.term == term;
-    c->start[c->start_count++] = (struct cluster_start){n->number, run, term, good};
+    c->start[c->start_count++] = (struct cluster_start){n->number, run, term, good, false};
 }
 
 static void x_enclave_send(void *context, struct run_id run, struct span frame)
@@ -480,7 +480,15 @@ static void x_enclave_blob(void *context, struct run_id run, struct span cid)
 
 static void x_enclave_stop(void *context, struct run_id run)
 {
-    (void)context, (void)run;
+    struct cluster_node *n = context;
+    struct cluster *c = n->cluster;
+    for (uint32_t i = 0; i < c->start_count; i++)
+        if (c->start[i].node == n->number && ID_EQUAL(c->start[i].run, run)) c->start[i].stopped = true;
+}
+
+void cluster_frame(struct cluster *c, uint32_t node, struct run_id run, struct span frame)
+{
+    push(c, node, 1, (struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = copy(frame)});
 }
 
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)

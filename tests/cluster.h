@@ -6,7 +6,7 @@
  * record and no vote leaves before the store has acknowledged what it depends on; a vote is never for two nodes of one run
  * and term, nor for two runs of one slot.
  * Nodes are those of a test world, in its order, and one more compute member (CLUSTER_SECOND). Enclaves are not run: a start
- * is counted in `start`. */
+ * is counted in `start`, and its worker says what a test makes it say (cluster_frame). */
 #ifndef PERIGEE_TESTS_CLUSTER_H
 #define PERIGEE_TESTS_CLUSTER_H
 
@@ -21,6 +21,7 @@ struct cluster_start {
     struct run_id run;
     uint64_t term;
     bool certified; /* the certificate has q votes that verify */
+    bool stopped;   /* its node said so */
 };
 
 struct cluster_options {
@@ -60,6 +61,8 @@ struct verdict cluster_request(struct cluster *c, uint64_t slot, struct run_id *
 
 /* A message out of nowhere, as if `from` had sent it: for statements no honest core makes. */
 void cluster_inject(struct cluster *c, uint32_t from, uint32_t to, struct span message);
+/* A frame from the worker of a run on this node; none: it is gone. */
+void cluster_frame(struct cluster *c, uint32_t node, struct run_id run, struct span frame);
 /* A record by this node's key at any place, encoded as a message. */
 struct span cluster_forge(struct cluster *c, uint32_t node, uint64_t seq, struct record_id prev,
                           enum kind kind, const void *body);

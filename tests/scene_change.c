@@ -234,6 +234,16 @@ static void isolated(struct scene *s)
 {
     s->vote.standing = s->release.standing = s->commit.standing = REFUSAL_ISOLATED;
 }
+static void run_without_expiry(struct scene *s)
+{
+    s->run_expires_ms = 0;
+}
+static void a_day_on(struct scene *s)
+{
+    s->vote.now_ms += RUN_LIFE_MAX_MS;
+    s->release.now_ms += RUN_LIFE_MAX_MS;
+    s->commit.now_ms += RUN_LIFE_MAX_MS;
+}
 static void clock_off(struct scene *s)
 {
     s->vote.standing = s->release.standing = s->commit.standing = REFUSAL_CLOCK;
@@ -316,6 +326,7 @@ const struct change changes_of_custodian[CHANGES_OF_CUSTODIAN] = {
     {"the clock is off", REFUSAL_CLOCK, 0, NULL, clock_off, SUBJECT_ANY},
     {"an unknown run", REFUSAL_UNKNOWN_RUN, SCENE_RUN, NULL, NULL, SUBJECT_ANY},
     {"the run has expired", REFUSAL_RUN_EXPIRED, 0, run_expired, NULL, SUBJECT_ANY},
+    {"a run without expiry, a day on", REFUSAL_RUN_EXPIRED, 0, run_without_expiry, a_day_on, SUBJECT_ANY},
     {"the requester equivocated", REFUSAL_FROZEN, 0, NULL, requester_frozen, SUBJECT_ANY},
     {"the requester was removed", REFUSAL_NOT_MEMBER, 0, NULL, requester_removed, SUBJECT_ANY},
     {"the requester was removed since", REFUSAL_NOT_MEMBER, 0, NULL, requester_removed_since, SUBJECT_ANY},

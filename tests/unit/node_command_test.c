@@ -152,6 +152,9 @@ static void test_words_are_checked_before_the_node_is_asked(void **state)
         EXIT_UNREACHABLE); /* an option with several rows */
     assert_int_equal(run("perigee run request --data /x --workflow " HASH " --slot 1 --slot 2"), EXIT_USAGE);
     assert_true(says(1, "--slot: given more often than it may be"));
+    assert_int_equal(run("perigee run request --data /x --expires-in-ms 86400001 --workflow " HASH),
+                     EXIT_USAGE);
+    assert_true(says(1, "--expires-in-ms"));
     assert_int_equal(run("perigee approve --data /x --asset dt:abc --workflow abc"), EXIT_USAGE);
     assert_true(says(1, "dt:perigee:"));
     assert_int_equal(run("perigee member admit --data /x ABCDEF"), EXIT_USAGE);

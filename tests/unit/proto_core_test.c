@@ -556,6 +556,82 @@ static void test_silence_isolates(void **state)
     cluster_free(c);
 }
 
+/* --- The end of a run ------------------------------------------------------------------------------------------------------------------ */
+
+enum { RUN_LASTS_MS = 60000, HAND_OVER_MS = 90000 };
+
+/* Elected, and its worker says how far it is. */
+static struct cluster_start start_run_that(struct cluster *c, enum run_state says)
+{
+    struct hash32 id;
+    struct command command = {.type = COMMAND_RUN,
+                              .compose = world->compose,
+                              .slot = 1,
+                              .expires_ms = cluster_wall_ms(c) + RUN_LASTS_MS,
+                              .body = SPAN_NONE,
+                              .parameters = world->parameters};
+    uint8_t frame[] = {FRAME_STATE, (uint8_t)says};
+    uint32_t count;
+    accepted(cluster_command(c, WORLD_REQUESTER, &command, &id));
+    assert_true(cluster_until(c, one_started, 20000));
+    struct cluster_start start = *cluster_starts(c, &count);
+    assert_memory_equal(start.run.bytes, id.bytes, 32);
+    cluster_frame(c, start.node, start.run, SPAN_OF(frame));
+    return start;
+}
+
+static void expect_view(struct cluster *c, uint32_t node, struct run_id run, const char *state,
+                        const char *reason)
+{
+    struct run_view view;
+    assert_true(core_run(cluster_core(c, node), run, &view));
+    assert_string_equal(run_state_name(view.state), state);
+    assert_string_equal(refusal_name(view.verdict.refusal), reason);
+}
+
+static bool was_stopped(struct cluster *c)
+{
+    uint32_t count;
+    return cluster_starts(c, &count)->stopped;
+}
+
+/* An op that never ends: at the run's end it has expired for everyone, and its node stops the worker and believes no more
+ * of what that says. */
+static void test_a_run_that_never_ends(void **state)
+{
+    (void)state;
+    static const uint8_t late[] = {FRAME_STATE, RUN_COMMITTED};
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_COMPUTING);
+    cluster_run(c, RUN_LASTS_MS / 2);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) expect_view(c, i, start.run, "computing", "none");
+    assert_false(was_stopped(c));
+    cluster_run(c, RUN_LASTS_MS / 2 + 1000);
+    assert_true(was_stopped(c));
+    cluster_frame(c, start.node, start.run, SPAN_OF(late));
+    cluster_frame(c, start.node, start.run, SPAN_NONE); /* gone */
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) expect_view(c, i, start.run, "expired", "run-expired");
+    cluster_free(c);
+}
+
+/* What is committed may still be handed over. */
+static void test_a_committed_run_is_given_time(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_COMMITTED);
+    cluster_run(c, RUN_LASTS_MS + HAND_OVER_MS - 5000);
+    assert_false(was_stopped(c));
+    expect_view(c, start.node, start.run, "committed", "none");
+    cluster_run(c, 6000);
+    assert_true(was_stopped(c));
+    expect_view(c, start.node, start.run, "expired", "run-expired");
+    cluster_free(c);
+}
+
 /* --- Clocks ---------------------------------------------------------------------------------------------------------------------------- */
 
 static void expect_standing(struct cluster *c, uint32_t node, const char *standing)
@@ -770,6 +846,8 @@ int main(void)
         cmocka_unit_test(test_restart_keeps_votes),
         cmocka_unit_test(test_an_isolated_custodian_does_not_vote),
         cmocka_unit_test(test_silence_isolates),
+        cmocka_unit_test(test_a_run_that_never_ends),
+        cmocka_unit_test(test_a_committed_run_is_given_time),
         cmocka_unit_test(test_a_clock_that_is_off),
         cmocka_unit_test(test_the_clock_is_judged_now),
         cmocka_unit_test(test_a_liar_stops_nobody),

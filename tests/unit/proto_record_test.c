@@ -379,15 +379,40 @@ static void test_record_size(void **state)
     assert_int_equal(record_build(&b, &header_len, &h, &body), ERR_TOO_LARGE);
 }
 
+/* Its expiry, or a day: whichever comes first, a day where there is none. */
+static void test_run_end(void **state)
+{
+    (void)state;
+    struct header h = sample(KIND_RUN);
+    const uint64_t day = h.time_ms + 86400000;
+    h.expires_ms = 0;
+    assert_true(record_run_end_ms(&h) == day);
+    h.expires_ms = day - 1;
+    assert_true(record_run_end_ms(&h) == day - 1);
+    h.expires_ms = day + 1;
+    assert_true(record_run_end_ms(&h) == day);
+    h.expires_ms = 1; /* before its time */
+    assert_true(record_run_end_ms(&h) == 1);
+    h.time_ms = h.expires_ms = UINT_TIME;
+    assert_true(record_run_end_ms(&h) == UINT_TIME);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_header_of_every_kind), cmocka_unit_test(test_header_bytes),
-        cmocka_unit_test(test_header_truncated),     cmocka_unit_test(test_positions),
-        cmocka_unit_test(test_header_values),        cmocka_unit_test(test_signed_under_its_class),
-        cmocka_unit_test(test_record_built_opens),   cmocka_unit_test(test_record_body_mismatch),
-        cmocka_unit_test(test_record_packed),        cmocka_unit_test(test_record_known),
-        cmocka_unit_test(test_record_on_the_wire),   cmocka_unit_test(test_record_size),
+        cmocka_unit_test(test_run_end),
+        cmocka_unit_test(test_header_of_every_kind),
+        cmocka_unit_test(test_header_bytes),
+        cmocka_unit_test(test_header_truncated),
+        cmocka_unit_test(test_positions),
+        cmocka_unit_test(test_header_values),
+        cmocka_unit_test(test_signed_under_its_class),
+        cmocka_unit_test(test_record_built_opens),
+        cmocka_unit_test(test_record_body_mismatch),
+        cmocka_unit_test(test_record_packed),
+        cmocka_unit_test(test_record_known),
+        cmocka_unit_test(test_record_on_the_wire),
+        cmocka_unit_test(test_record_size),
     };
     return cmocka_run_group_tests_name("proto_record", tests, NULL, NULL);
 }
