@@ -1,0 +1,289 @@
+/* The seeds of those fuzz targets that read what a run is made of (bundle, certificate, enclave, receipt, record) come from
+ * the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks that each is
+ * still read to its end. `PERIGEE_SEEDS=write` puts new ones in their place. */
+#include "crypto/kem.h"
+#include "proto/receipt.h"
+#include "proto/wire/pack.h"
+#include "tests/world_run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SEED_MAX = 1 << 17, SESSION_MAX = 96 * 1024 };
+
+static struct world *world;
+static struct world_run *run;
+static uint8_t bundle_bytes[1 << 20], seed_bytes[SEED_MAX];
+
+static int setup(void **state)
+{
+    (void)state;
+    world = world_new();
+    run = world_run_new(world);
+    world_run_start(run);
+    return world_run_drive(run, 100) ? 0 : 1;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    world_run_free(run);
+    world_free(world);
+    return 0;
+}
+
+/* --- Files ---------------------------------------------------------------------------------------------------------------- */
+
+/* Read to its end? Spans of what is read live in the world's arenas. */
+typedef bool accepts(struct span seed);
+
+static void seed(const char *target, const char *name, struct span bytes, accepts *good)
+{
+    static uint8_t held[SEED_MAX];
+    char path[512];
+    const char *how = getenv("PERIGEE_SEEDS");
+    (void)snprintf(path, sizeof path, "%s/tests/fuzz/corpus/%s/%s", PERIGEE_SOURCE_DIR, target, name);
+    if (!good(bytes)) fail_msg("a new seed %s is not accepted", path);
+    bool write = how != NULL && strcmp(how, "write") == 0;
+    FILE *file = fopen(path, write ? "wb" : "rb");
+    if (file == NULL) fail_msg("%s cannot be opened", path);
+    size_t len = write ? fwrite(bytes.data, 1, bytes.len, file) : fread(held, 1, sizeof held, file);
+    assert_int_equal(fclose(file), 0);
+    if (write ? len != bytes.len : !good(span_make(held, len)))
+        fail_msg("%s is of another format: PERIGEE_SEEDS=write unit_fuzz_seeds_test makes it anew", path);
+}
+
+static struct span world_bundle(void)
+{
+    struct buffer b = BUFFER_OF(bundle_bytes);
+    struct registry *r = world_registry(world, 0);
+    assert_int_equal(bundle_collect(&b, r, world->run), OK);
+    world_arena_free(registry_arena(r));
+    return buffer_span(&b);
+}
+
+/* --- Records ---------------------------------------------------------------------------------------------------------------- */
+
+static bool header_reads(struct span seed)
+{
+    struct header h;
+    return header_decode(&h, seed) == OK;
+}
+
+static bool record_reads(struct span seed)
+{
+    struct record r;
+    union body body;
+    return record_unpack(&r, seed) == OK && body_decode(&body, r.header.kind, r.body) == OK;
+}
+
+static bool message_reads(struct span seed)
+{
+    union message_body body;
+    enum message code;
+    return message_decode(&code, &body, seed) == OK && code == MESSAGE_RECORD_CODE;
+}
+
+static void test_records(void **state)
+{
+    (void)state;
+    static const enum kind kinds[] = {KIND_CHARTER,     KIND_MEMBER, KIND_COMMITTEE, KIND_ASSET,
+                                      KIND_OP,          KIND_GRANT,  KIND_APPROVAL,  KIND_JOB,
+                                      KIND_ENDORSEMENT, KIND_RUN,    KIND_WORKERS};
+    for (size_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        char name[64];
+        uint32_t at = 0;
+        while (world->record[at]->header.kind != kinds[i]) at++;
+        const struct record *r = world->record[at];
+        struct buffer b = BUFFER_OF(seed_bytes);
+        (void)snprintf(name, sizeof name, "%s.header", kind_name(kinds[i]));
+        seed("record", name, r->header_bytes, header_reads);
+        record_pack(&b, r);
+        (void)snprintf(name, sizeof name, "%s.packed", kind_name(kinds[i]));
+        seed("record", name, buffer_span(&b), record_reads);
+        if (kinds[i] != KIND_RUN) continue;
+        b.len = 0;
+        record_encode(&b, r);
+        seed("message", "record.run", buffer_span(&b), message_reads);
+    }
+}
+
+/* --- Bundles, certificates, receipts ------------------------------------------------------------------------------------ */
+
+static bool bundle_opens(struct span bundle, struct consortium_id consortium)
+{
+    struct bundle *opened = NULL;
+    struct verdict v;
+    struct arena *arena = world_arena(world);
+    enum err err = bundle_open(&opened, &v, arena, bundle, consortium, world->now_ms);
+    world_arena_free(arena);
+    return err == OK;
+}
+
+static bool bundle_reads(struct span seed)
+{
+    struct consortium_id consortium;
+    if (seed.len < 32) return false;
+    memcpy(consortium.bytes, seed.data, 32);
+    return bundle_opens(span_make(seed.data + 32, seed.len - 32), consortium);
+}
+
+static void test_bundle(void **state)
+{
+    (void)state;
+    struct span bundle = world_bundle();
+    struct buffer b = BUFFER_OF(seed_bytes);
+    buffer_put(&b, ID_SPAN(world->consortium));
+    buffer_put(&b, bundle);
+    seed("bundle", "whole", buffer_span(&b), bundle_reads);
+}
+
+static bool certificate_reads(struct span seed)
+{
+    struct certificate c;
+    return certificate_decode(&c, seed) == OK && c.vote_count == 3;
+}
+
+static void test_certificate(void **state)
+{
+    (void)state;
+    seed("certificate", "three-votes", world_certificate_bytes(world, 1), certificate_reads);
+}
+
+static bool replays(const struct receipt_parts *parts, struct arena *arena)
+{
+    static struct receipt_replay r;
+    if (receipt_replay(&r, arena, parts, parts->consortium) != OK) return false;
+    for (uint32_t l = 0; l < RECEIPT_LINK_COUNT; l++)
+        if (r.err[l] != OK) return false;
+    return true;
+}
+
+static bool receipt_reads(struct span seed)
+{
+    struct receipt_parts parts;
+    struct arena *arena = world_arena(world);
+    bool good = seed.len > 1 && seed.data[0] == 't' &&
+                receipt_parse(&parts, arena, span_make(seed.data + 1, seed.len - 1), NULL) == OK &&
+                replays(&parts, arena);
+    world_arena_free(arena);
+    return good;
+}
+
+static bool parts_read(struct span seed)
+{
+    struct receipt_parts parts = {.output = SPAN_NONE};
+    struct span body;
+    struct cursor c = cursor_make(seed);
+    uint8_t kind;
+    struct arena *arena = world_arena(world);
+    bool good = cursor_u8(&c, &kind) == OK && kind == 'p' && unpack_array_of(&c, 5) == OK &&
+                unpack_fixed(&c, parts.consortium.bytes, 32) == OK &&
+                unpack_bin(&c, SEED_MAX, &parts.bundle) == OK && unpack_bin(&c, SEED_MAX, &body) == OK &&
+                unpack_bin(&c, SEED_MAX, &parts.output) == OK &&
+                unpack_fixed(&c, parts.salt.bytes, 32) == OK &&
+                body_decode(&parts.body, KIND_RECEIPT, body) == OK && replays(&parts, arena);
+    world_arena_free(arena);
+    return good;
+}
+
+static void test_receipt(void **state)
+{
+    (void)state;
+    static uint8_t text[SEED_MAX];
+    union body body;
+    struct reading reading = world_run_reading(run, WORLD_REQUESTER);
+    struct span bundle = world_bundle();
+    struct buffer t = BUFFER_OF(text), b = BUFFER_OF(seed_bytes);
+    assert_int_equal(body_decode(&body, KIND_RECEIPT, run->result), OK);
+    struct receipt_parts parts = {world->consortium, bundle,       body.RECEIPT,
+                                  reading.output,    reading.salt, reading.signature};
+    buffer_put_u8(&t, 't');
+    assert_int_equal(receipt_write(&t, &parts), OK);
+    seed("receipt", "text", buffer_span(&t), receipt_reads);
+    buffer_put_u8(&b, 'p');
+    pack_array(&b, 5);
+    pack_bin(&b, ID_SPAN(world->consortium));
+    pack_bin(&b, bundle);
+    pack_bin(&b, run->result);
+    pack_bin(&b, reading.output);
+    pack_bin(&b, ID_SPAN(reading.salt));
+    assert_int_equal(buffer_done(&b), OK);
+    seed("receipt", "parts", buffer_span(&b), parts_read);
+}
+
+/* --- A session ------------------------------------------------------------------------------------------------------------ */
+
+/* The first frame is a START whose bundle opens: the session gets past it. */
+static bool session_reads(struct span seed)
+{
+    struct span given, frame, certificate, bundle;
+    struct consortium_id consortium;
+    struct run_id id;
+    uint64_t term;
+    uint32_t count = 0;
+    struct cursor c = cursor_make(seed), start;
+    if (unpack_array(&c, 512, &count) != OK || count < 9) return false;
+    for (uint32_t i = 0; i < 4; i++)
+        if (unpack_bin(&c, SEED_MAX, &given) != OK) return false;
+    if (unpack_bin(&c, SEED_MAX, &frame) != OK || frame.len < 1 || frame.data[0] != FRAME_START) return false;
+    start = cursor_make(span_make(frame.data + 1, frame.len - 1));
+    return unpack_array_of(&start, 5) == OK && unpack_fixed(&start, consortium.bytes, 32) == OK &&
+           unpack_fixed(&start, id.bytes, 32) == OK && unpack_uint(&start, UINT32_MAX, &term) == OK &&
+           unpack_bin(&start, SEED_MAX, &certificate) == OK && unpack_bin(&start, SEED_MAX, &bundle) == OK &&
+           bundle_opens(bundle, consortium);
+}
+
+/* What the fuzz target takes for a box: the plaintext behind so many zeros. */
+static struct span open_box(struct span frame)
+{
+    static uint8_t opened[65536];
+    if (frame.data[0] != FRAME_ANSWER) return frame;
+    struct hash32 context = relay_context(world->run, run->term, frame.data[1], 1);
+    struct span box = span_make(frame.data + 2, frame.len - 2);
+    assert_true(frame.len <= sizeof opened);
+    memset(opened, 0, sizeof opened);
+    memcpy(opened, frame.data, 2);
+    assert_int_equal(kem_open(opened + 2 + KEM_OVERHEAD_BYTES, &run->kem_secret, box, ID_SPAN(context)), OK);
+    return span_make(opened, frame.len);
+}
+
+/* What the executor gave, then the host's frames in their order, as far as they fit. */
+static void test_session(void **state)
+{
+    (void)state;
+    static uint8_t frames[SEED_MAX];
+    struct span given[4] = {SPAN_NONE, ID_SPAN(run->salt), SPAN_NONE, run->output};
+    struct buffer f = BUFFER_OF(frames), b = BUFFER_OF(seed_bytes);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run->tail && f.len < SESSION_MAX; i++) {
+        const struct world_queued *q = &run->queue[i];
+        if (q->type == ENCLAVE_KEYS) given[0] = q->bytes;
+        if (q->type == ENCLAVE_EVIDENCE) given[2] = q->bytes;
+        if (q->type != ENCLAVE_FRAME || q->bytes.len > SESSION_MAX - f.len) continue;
+        pack_bin(&f, open_box(q->bytes));
+        count++;
+    }
+    assert_true(count > 4);
+    pack_array(&b, 4 + count);
+    for (uint32_t i = 0; i < 4; i++) pack_bin(&b, given[i]);
+    buffer_put(&b, buffer_span(&f));
+    assert_int_equal(buffer_done(&b), OK);
+    seed("enclave", "session", buffer_span(&b), session_reads);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_records), cmocka_unit_test(test_bundle),  cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_receipt), cmocka_unit_test(test_session),
+    };
+    return cmocka_run_group_tests(tests, setup, teardown);
+}
