@@ -27,10 +27,18 @@ static enum run_state end_state(enum refusal r)
     return r == REFUSAL_REVOKED ? RUN_REVOKED : broke ? RUN_FAILED : RUN_REFUSED;
 }
 
+static bool ended(const struct core *c, const struct run_track *t, uint64_t more_ms)
+{
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    return run != NULL && c->wall_ms >= record_run_end_ms(&run->record->header) + more_ms;
+}
+
+/* Whatever fails after the run's end, its end is why: nobody serves or signs for it any more. */
 static void fail(struct core *c, struct run_track *t, enum refusal why)
 {
     if (t->phase != CANDIDATE_HOLDER) return;
     t->phase = CANDIDATE_DONE;
+    if (ended(c, t, 0)) why = REFUSAL_RUN_EXPIRED;
     t->view.verdict = verdict_refuse(why, NULL);
     if (c->enclaves_running > 0) c->enclaves_running--;
     track_state(c, t, end_state(why));
@@ -469,11 +477,8 @@ static void end_runs(struct core *c)
 {
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];
-        const struct run_entry *run =
-            t->phase == CANDIDATE_HOLDER ? registry_run(c->registry, t->view.run) : NULL;
-        if (run == NULL) continue;
         uint64_t more_ms = t->view.state == RUN_COMMITTED ? RUN_SILENCE_MS : 0;
-        if (c->wall_ms < record_run_end_ms(&run->record->header) + more_ms) continue;
+        if (t->phase != CANDIDATE_HOLDER || !ended(c, t, more_ms)) continue;
         stop_worker(c, t->view.run);
         fail(c, t, REFUSAL_RUN_EXPIRED);
     }

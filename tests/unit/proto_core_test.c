@@ -632,6 +632,21 @@ static void test_a_committed_run_is_given_time(void **state)
     cluster_free(c);
 }
 
+/* After the end nobody serves or signs: what a worker then fails with follows from it. */
+static void test_the_end_is_why(void **state)
+{
+    (void)state;
+    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_TIMEOUT};
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_COMMITTED);
+    cluster_run(c, RUN_LASTS_MS + 1000);
+    cluster_frame(c, start.node, start.run, SPAN_OF(failed));
+    cluster_run(c, 1000);
+    expect_view(c, start.node, start.run, "expired", "run-expired");
+    cluster_free(c);
+}
+
 /* --- Clocks ---------------------------------------------------------------------------------------------------------------------------- */
 
 static void expect_standing(struct cluster *c, uint32_t node, const char *standing)
@@ -848,6 +863,7 @@ int main(void)
         cmocka_unit_test(test_silence_isolates),
         cmocka_unit_test(test_a_run_that_never_ends),
         cmocka_unit_test(test_a_committed_run_is_given_time),
+        cmocka_unit_test(test_the_end_is_why),
         cmocka_unit_test(test_a_clock_that_is_off),
         cmocka_unit_test(test_the_clock_is_judged_now),
         cmocka_unit_test(test_a_liar_stops_nobody),
