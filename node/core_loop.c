@@ -112,7 +112,8 @@ static void on_stored_quietly(void *context, enum err err)
     const struct core_loop *l = context;
     char line[160];
     if (err == OK) return;
-    (void)snprintf(line, sizeof line, "a peer's record could not be stored: %s", err_text(err));
+    (void)snprintf(line, sizeof line, "a peer's record or what was seen of a run could not be stored: %s",
+                   err_text(err));
     l->log(l->executors.context, line);
 }
 
@@ -154,7 +155,9 @@ void core_loop_store(struct core_loop *l, uint64_t token, const struct keep *ite
     }
     enum err err = kept_submit(l->store, items, count, true, on_stored_quietly, l);
     if (err == OK) return;
-    l->log(l->executors.context, "a record could not be queued for the store; it will be fetched again");
+    l->log(
+        l->executors.context,
+        "a peer's record, to be fetched again, or what was seen of a run could not be queued for the store");
 }
 
 /* --- Keyed work ----------------------------------------------------------------------------------------------------- */

@@ -299,8 +299,15 @@ static enum err restore_promise(void *context, struct span key, struct span valu
     return OK;
 }
 
+static enum err restore_local(void *context, struct span key, struct span value)
+{
+    feed(context, &(struct event){.type = EVENT_RESTORE_LOCAL, .key = key, .bytes = value});
+    return OK;
+}
+
 static enum err restore(struct daemon *d)
 {
+    TRY(store_scan(d->store, STORE_LOCAL, SPAN_NONE, restore_local, d));
     TRY(store_scan(d->store, STORE_PROMISE, SPAN_NONE, restore_promise, d));
     TRY(store_scan(d->store, STORE_CHAIN, SPAN_NONE, restore_record, d));
     feed(d, &(struct event){.type = EVENT_READY});

@@ -288,9 +288,14 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_RESTORE_RECORD: on_restore_record(c, event); break;
     case EVENT_RESTORE_PROMISE: on_restore_promise(c, event); break;
     case EVENT_RESTORE_LOST: on_restore_lost(c, event); break;
-    case EVENT_READY: c->ready = true; break;
+    case EVENT_RESTORE_LOCAL: history_restore(c, event->key, event->bytes); break;
+    case EVENT_READY:
+        c->ready = true;
+        host_ready(c);
+        break;
     case EVENT_PEER_UP:
         sync_peer_up(c, event->peer);
+        host_peer_up(c);
         c->advert_next_ns =
             0; /* adverts are kept by nobody: who was away has none, and could not release to us */
         break;
@@ -302,6 +307,7 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_ENCLAVE: host_frame(c, event->run, event->bytes); break;
     case EVENT_BLOB_MISSING: host_blob_missing(c, event->run, event->bytes); break;
     }
+    history_save(c);
 }
 
 struct instant core_deadline(const struct core *c)

@@ -4,7 +4,7 @@
  * Memory: one arena, reserved once (zeroed, sparse). Single-threaded.
  *
  * What goes where: core_ingest.c (records and statements in), core_author.c (own records and statements out),
- * core_sync.c (heads, catch-up), core_keygen.c, core_elect.c (votes, candidates), core_release.c (custodian: shares and
+ * core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_keygen.c, core_elect.c (votes, candidates), core_release.c (custodian: shares and
  * commits), core_host.c (elected node: enclave, chunks, receipt). Decisions themselves are pure functions in
  * registry_run.c, election.c and release.c. */
 #ifndef PERIGEE_PROTO_CORE_H

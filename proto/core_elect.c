@@ -23,26 +23,35 @@ void track_state(struct core *c, struct run_track *t, enum run_state state)
     if (ended) return;
     t->view.state = state;
     if (t->view.entered_ms[state] == 0) t->view.entered_ms[state] = c->wall_ms;
+    history_moved(c, t);
 }
 
 static void candidate_tick(struct core *c, struct run_track *t);
+
+struct run_track *track_add(struct core *c, struct run_id run)
+{
+    struct run_track *t = track_find(c, run);
+    if (t != NULL || c->track_count == CAP_RUNS) return t;
+    t = &c->track[c->track_count];
+    t->view.run = run;
+    if (index_add(&c->tracks, t->view.run.bytes, c->track_count) != OK) return NULL;
+    c->track_count++;
+    t->term = t->view.term = 1;
+    return t;
+}
 
 struct run_track *track_new(struct core *c, const struct record *run)
 {
     struct run_id id;
     memcpy(id.bytes, run->id.bytes, sizeof id.bytes);
     struct run_track *t = track_find(c, id);
-    if (t != NULL || c->track_count == CAP_RUNS) return t;
-    t = &c->track[c->track_count];
-    t->view.run = id;
-    if (index_add(&c->tracks, t->view.run.bytes, c->track_count) != OK) return NULL;
-    c->track_count++;
+    if (t != NULL) return t;
+    t = track_add(c, id);
+    if (t == NULL) return NULL;
     track_state(c, t, RUN_REQUESTED);
     /* A run read back at start may have been tried before, by this node too: without later terms it is not tried again. */
     t->phase = c->options.compute && c->ready ? CANDIDATE_WAITING : CANDIDATE_IDLE;
     t->next_ns = c->now.ns;
-    t->term = t->view.term = 1;
-    t->heard_ms = c->wall_ms;
     if (t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
     return t;
 }
@@ -339,7 +348,7 @@ static void advert_tick(struct core *c)
 static void view_tick(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
-    bool open = t->view.state < RUN_RELEASED && t->phase != CANDIDATE_HOLDER;
+    bool open = t->view.state < RUN_SETTLED && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
     if (!open || run == NULL) return;
     const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
     if (holder != NULL && holder != run) {

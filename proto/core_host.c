@@ -53,6 +53,7 @@ void host_refusal(struct core *c, struct node_id custodian, const struct body_RE
     enum refusal why = refusal_from(b->refusal);
     notice(c, "a custodian refuses run", ID_SPAN(b->run), refusal_name(why));
     if (t == NULL || t->view.state == RUN_SETTLED || t->phase == CANDIDATE_HOLDER) return;
+    if (t->view.verdict.refusal != why) history_moved(c, t);
     t->view.verdict = verdict_refuse(why, custodian.bytes);
 }
 
@@ -482,6 +483,25 @@ static void end_runs(struct core *c)
         stop_worker(c, t->view.run);
         fail(c, t, REFUSAL_RUN_EXPIRED);
     }
+}
+
+/* A worker does not outlive its node, nor is its run tried again: without later terms it has failed. */
+void host_ready(struct core *c)
+{
+    for (uint32_t i = 0; i < c->track_count; i++) {
+        struct run_track *t = &c->track[i];
+        bool had_worker = t->view.state >= RUN_ELECTED && t->view.state < RUN_RELEASED;
+        if (!had_worker || !ID_EQUAL(t->view.node, c->options.self)) continue;
+        t->cut_off = true;
+        t->view.verdict = verdict_refuse(REFUSAL_ENCLAVE, NULL);
+        track_state(c, t, RUN_FAILED);
+    }
+}
+
+void host_peer_up(struct core *c)
+{
+    for (uint32_t i = 0; i < c->track_count && step_has_room(c); i++)
+        if (c->track[i].cut_off) tell_progress(c, &c->track[i]);
 }
 
 void host_tick(struct core *c)

@@ -86,6 +86,8 @@ struct run_track {
     uint64_t term;     /* of the own candidacy; the view's follows what others say */
     int64_t next_ns;   /* when to ask (again) */
     uint64_t heard_ms; /* when the view last moved */
+    bool unsaved;      /* it moved since the store was told */
+    bool cut_off;      /* its worker ended with this node's process: peers are told as they come up */
     uint32_t answered; /* bit per custodian: prevoted or voted */
     uint32_t lost;     /* bit per custodian: bound to another node or run for ever */
     struct certificate certificate;
@@ -158,6 +160,7 @@ struct core {
     struct run_track *track;
     uint32_t track_count;
     struct index tracks;
+    bool unsaved;                          /* some track is */
     const struct record **waiting_receipt; /* applied, but their run or the charter is not known yet */
     uint32_t waiting_receipt_count;
 
@@ -243,6 +246,7 @@ void keygen_tick(struct core *c);
 
 /* --- core_elect.c ----------------------------------------------------------------------------------------------------- */
 struct run_track *track_find(struct core *c, struct run_id run);
+struct run_track *track_add(struct core *c, struct run_id run); /* found or added; NULL: full */
 struct run_track *track_new(struct core *c, const struct record *run);
 void track_state(struct core *c, struct run_track *t, enum run_state state);
 void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b);
@@ -267,5 +271,12 @@ void host_refusal(struct core *c, struct node_id custodian, const struct body_RE
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b);
 void host_receipt(struct core *c, const struct record *r);
 void host_tick(struct core *c);
+void host_ready(struct core *c); /* the store has been read */
+void host_peer_up(struct core *c);
+
+/* --- core_history.c --------------------------------------------------------------------------------------------------- */
+void history_restore(struct core *c, struct span key, struct span value);
+void history_moved(struct core *c, struct run_track *t);
+void history_save(struct core *c); /* at the end of a step: what moved */
 
 #endif

@@ -99,6 +99,7 @@ enum enclave_frame {
 /* --- Events ------------------------------------------------------------------------------------------------------------- */
 enum event_type {
     EVENT_TICK,
+    EVENT_RESTORE_LOCAL,   /* at start, before all records: key, value of a local value, whoever's it is */
     EVENT_RESTORE_RECORD,  /* at start: a packed record of the own store (signature was checked before) */
     EVENT_RESTORE_PROMISE, /* at start: key, value */
     EVENT_RESTORE_LOST, /* at start: a place in a chain (key: author 32 | be64 seq ...) does not read back */
@@ -121,7 +122,7 @@ struct event {
     struct node_id peer;
     struct run_id run;
     struct span bytes; /* message, frame, packed record, crypto output, cid */
-    struct span key;   /* EVENT_RESTORE_PROMISE, EVENT_RESTORE_LOST */
+    struct span key;   /* EVENT_RESTORE_LOCAL, EVENT_RESTORE_PROMISE, EVENT_RESTORE_LOST */
     const struct command *command;
 };
 

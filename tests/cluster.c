@@ -594,6 +594,8 @@ static void restore(struct cluster_node *n)
     for (uint32_t i = 0; i < n->kept_count; i++) {
         const struct kept *k = &n->kept[i];
         if (k->space == KEEP_RECORD) record[count++] = *k;
+        if (k->space == KEEP_LOCAL)
+            step(n, (struct event){.type = EVENT_RESTORE_LOCAL, .key = k->key, .bytes = k->value});
         if (k->space == KEEP_PROMISE)
             step(n, (struct event){.type = EVENT_RESTORE_PROMISE, .key = k->key, .bytes = k->value});
     }

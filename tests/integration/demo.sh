@@ -5,7 +5,8 @@ set -euo pipefail
 : "${PERIGEE:?the program}"
 [[ -e ${PERIGEE_DUCKDB:-} ]] || { echo "SKIPPED: no libduckdb.so at ${PERIGEE_DUCKDB:-PERIGEE_DUCKDB}"; exit 77; }
 tmp=$(mktemp -d /tmp/perigee-test.XXXXXX)
-trap 'rm -rf "$tmp"' EXIT
+node=
+trap '[[ -z $node ]] || kill "$node" 2>/dev/null; rm -rf "$tmp"' EXIT
 
 fail() {
     echo "FAILED: $*" >&2
@@ -49,6 +50,22 @@ for silo in eu-west eu-north swiss us; do
     grep -lF -- "$line" ./*/store/* && fail "a row of $silo stands in a store in clear"
 done
 cd /
+
+# --- a node started again says what it saw of the runs, with no other node to ask ---------------------------------------------
+"$PERIGEE" node --data "$tmp/kept/renal-research" 2>"$tmp/again.log" &
+node=$!
+for _ in $(seq 300); do
+    "$PERIGEE" run list --data "$tmp/kept/renal-research" --json >"$tmp/runs" 2>/dev/null && break
+    sleep 0.1
+done
+[[ $(jq -rs 'map(select(.state == "refused") | .reason)[]' "$tmp/runs") == recipe-lock ]] || fail "the refused run: $(cat "$tmp/runs")"
+run=$(jq -rs 'map(select(.state == "settled") | .run)[]' "$tmp/runs")
+"$PERIGEE" run show --data "$tmp/kept/renal-research" --json "$run" >"$tmp/run" || fail "run show: exit $?"
+jq -e '.phases | has("elected") and has("attested") and has("settled")' "$tmp/run" >/dev/null ||
+    fail "phases are lost: $(cat "$tmp/run")"
+kill -TERM "$node"
+wait "$node" || fail "the node started again ends with $?"
+node=
 
 # --- the second run in the same folder is refused, and nothing is overwritten ---------------------------------------------
 "$PERIGEE" demo --keep "$tmp/kept" --rows 300 >/dev/null 2>&1 && fail "a folder with something in it was taken"

@@ -3,7 +3,9 @@
  * by its name. */
 #include "tests/cluster.h"
 
+#include "proto/enclave.h"
 #include "proto/promise.h"
+#include "proto/wire/pack.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -647,6 +649,109 @@ static void test_the_end_is_why(void **state)
     cluster_free(c);
 }
 
+/* --- What was seen of a run, over a restart --------------------------------------------------------------------------------------------- */
+
+static struct run_view view_of(struct cluster *c, uint32_t node, struct run_id run)
+{
+    struct run_view view;
+    assert_true(core_run(cluster_core(c, node), run, &view));
+    return view;
+}
+
+/* Every node answers after a restart as it did before, and goes on so when they have talked. */
+static void expect_views_kept(struct cluster *c, struct run_id run)
+{
+    struct run_view before[CLUSTER_NODES];
+    cluster_run(c, 1000); /* the stores have it */
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) before[i] = view_of(c, i, run);
+    restart_all(c, 0, CLUSTER_NODES);
+    for (uint32_t round = 0; round < 2; round++, cluster_run(c, 10000))
+        for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+            struct run_view after = view_of(c, i, run);
+            assert_string_equal(run_state_name(after.state), run_state_name(before[i].state));
+            assert_string_equal(refusal_name(after.verdict.refusal), refusal_name(before[i].verdict.refusal));
+            assert_memory_equal(after.verdict.subject.bytes, before[i].verdict.subject.bytes, 32);
+            assert_true(ID_EQUAL(after.node, before[i].node) && after.term == before[i].term);
+            assert_memory_equal(after.entered_ms, before[i].entered_ms, sizeof after.entered_ms);
+        }
+}
+
+static void test_a_failure_is_remembered(void **state)
+{
+    (void)state;
+    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_COMPUTATION};
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_COMPUTING);
+    cluster_run(c, 3000);
+    cluster_frame(c, start.node, start.run, SPAN_OF(failed));
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        expect_view(c, i, start.run, "failed", "computation-failed");
+        assert_true(view_of(c, i, start.run).entered_ms[RUN_COMPUTING] != 0);
+    }
+    expect_views_kept(c, start.run);
+    cluster_run(c, RUN_LASTS_MS); /* its end changes nothing */
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) expect_view(c, i, start.run, "failed", "computation-failed");
+    cluster_free(c);
+}
+
+/* Frame `result`: a receipt with the commits of three custodians, which is all that settles a run. */
+static struct span result_of(struct run_id run)
+{
+    static uint8_t commits[4096], frame[8192];
+    static const uint8_t core[] = "core receipt";
+    struct buffer c = BUFFER_OF(commits), b = BUFFER_OF(frame);
+    struct body_COMMIT commit = {.run = run, .term = 1, .core = core_receipt_hash(SPAN_OF(core))};
+    pack_array(&c, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct world_node *n = &world->node[i];
+        pack_bin(&c, world_statement(world, &n->secret, n->id, KIND_COMMIT, &commit));
+    }
+    struct body_RECEIPT receipt = {.run = run, .core = SPAN_OF(core), .commits = buffer_span(&c)};
+    buffer_put_u8(&b, FRAME_RESULT);
+    body_encode(&b, KIND_RECEIPT, &receipt);
+    assert_int_equal(buffer_done(&b), OK);
+    return buffer_span(&b);
+}
+
+static void test_a_settled_run_is_remembered(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_COMMITTED);
+    cluster_run(c, 3000);
+    cluster_frame(c, start.node, start.run, result_of(start.run));
+    cluster_run(c, 3000);
+    assert_true(was_stopped(c));
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) expect_view(c, i, start.run, "settled", "none");
+    assert_true(view_of(c, start.node, start.run).entered_ms[RUN_RELEASED] != 0);
+    expect_views_kept(c, start.run);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
+        assert_non_null(registry_run(registry_of(c, i), start.run)->receipt);
+    cluster_free(c);
+}
+
+/* The elected node's process ends: its worker ends with it, the run has failed, and the others hear so without waiting for
+ * silence. */
+static void test_a_worker_does_not_outlive_its_node(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_COMPUTING);
+    cluster_run(c, 3000);
+    cluster_crash(c, start.node);
+    cluster_restart(c, start.node);
+    expect_view(c, start.node, start.run, "failed", "enclave-unavailable");
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
+        expect_view(c, i, start.run, "failed", "enclave-unavailable");
+    assert_int_equal(starts(c), 1);
+    cluster_free(c);
+}
+
 /* --- Clocks ---------------------------------------------------------------------------------------------------------------------------- */
 
 static void expect_standing(struct cluster *c, uint32_t node, const char *standing)
@@ -864,6 +969,9 @@ int main(void)
         cmocka_unit_test(test_a_run_that_never_ends),
         cmocka_unit_test(test_a_committed_run_is_given_time),
         cmocka_unit_test(test_the_end_is_why),
+        cmocka_unit_test(test_a_failure_is_remembered),
+        cmocka_unit_test(test_a_settled_run_is_remembered),
+        cmocka_unit_test(test_a_worker_does_not_outlive_its_node),
         cmocka_unit_test(test_a_clock_that_is_off),
         cmocka_unit_test(test_the_clock_is_judged_now),
         cmocka_unit_test(test_a_liar_stops_nobody),

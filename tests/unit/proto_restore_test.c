@@ -1,4 +1,5 @@
-/* core, at start: what a damaged store does to a node: it signs in no place that may be taken, and forgets no promise. */
+/* core, at start: what a damaged store does to a node: it signs in no place that may be taken, forgets no
+ * promise, and shows of a run what it saw or begins anew. */
 #include "proto/core_state.h"
 #include "tests/world.h"
 
@@ -138,6 +139,71 @@ static void test_lost_promise(void **state)
     }
 }
 
+/* --- Local values: what was seen of a run -------------------------------------------------------------------------------- */
+
+enum { HISTORY_BYTES = 77 + 8 * RUN_STATE_COUNT, AT_STATE = 1, AT_REFUSAL = 2, AT_TERM = 36, AT_STATES = 76 };
+
+static const struct run_id seen_run = {{0x5e}};
+
+/* A run that failed in term 2, whose states were entered at 1000, 1001, ... */
+static void history(uint8_t value[HISTORY_BYTES])
+{
+    memset(value, 0, HISTORY_BYTES);
+    value[0] = 1;
+    value[AT_STATE] = RUN_FAILED;
+    value[AT_REFUSAL + 1] = REFUSAL_COMPUTATION;
+    value[AT_TERM + 7] = 2;
+    value[AT_TERM + 8] = 0xee; /* the node */
+    value[AT_STATES] = RUN_STATE_COUNT;
+    for (uint32_t i = 0; i < RUN_STATE_COUNT; i++) store_u64(value + 77 + (size_t)8 * i, 1000 + i);
+}
+
+static bool known_after(struct span key, struct span value)
+{
+    struct core *c = core_begin();
+    struct run_view view;
+    step(c, (struct event){.type = EVENT_RESTORE_LOCAL, .key = key, .bytes = value});
+    (void)restore(c, false);
+    bool known = core_run(c, seen_run, &view);
+    if (known) {
+        assert_int_equal(view.state, RUN_FAILED);
+        assert_int_equal(view.verdict.refusal, REFUSAL_COMPUTATION);
+        assert_int_equal(view.term, 2);
+        assert_int_equal(view.node.bytes[0], 0xee);
+        for (uint32_t i = 0; i < RUN_STATE_COUNT; i++) assert_int_equal(view.entered_ms[i], 1000 + i);
+    }
+    world_arena_free(memory);
+    return known;
+}
+
+static void test_history(void **state)
+{
+    (void)state;
+    uint8_t key[36] = "run/", value[HISTORY_BYTES + 1];
+    memcpy(key + 4, seen_run.bytes, 32);
+    history(value);
+    assert_true(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES)));
+    assert_false(known_after(span_make(key, 35), span_make(value, HISTORY_BYTES)));
+    assert_false(known_after(SPAN_LITERAL("consortium"), span_make(value, HISTORY_BYTES)));
+    assert_false(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES + 1)));
+    for (size_t len = 0; len < HISTORY_BYTES; len += 1 + len / 4)
+        assert_false(known_after(SPAN_OF(key), span_make(value, len)));
+    static const struct {
+        size_t at;
+        uint8_t byte;
+    } wrong[] = {
+        {0, 0},          {0, 2},       {AT_STATE, RUN_STATE_COUNT},      {AT_REFUSAL + 1, REFUSAL_COUNT},
+        {AT_REFUSAL, 1}, {AT_TERM, 1}, {AT_STATES, RUN_STATE_COUNT - 1}, {77, 1}};
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        history(value);
+        value[wrong[i].at] = wrong[i].byte;
+        assert_false(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES)));
+    }
+    history(value);
+    store_u64(value + 77 + (size_t)8 * RUN_FAILED, 0); /* in a state it never entered */
+    assert_false(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES)));
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -158,6 +224,7 @@ int main(void)
         cmocka_unit_test(test_whole_store),
         cmocka_unit_test(test_lost_own_record),
         cmocka_unit_test(test_lost_promise),
+        cmocka_unit_test(test_history),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
