@@ -4,14 +4,11 @@
 
 #include <string.h>
 
-enum {
-    RESERVED = CAP_RECORDS / 16, /* for revocations */
-    AUTHOR_PLACES = CAP_RECORDS / 4
-};
-
-enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt)
+enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt)
 {
-    *c = (struct chain){.arena = arena};
+    uint8_t *memory = arena_take(arena, CAP_CHAIN_BYTES, 1);
+    if (memory == NULL) return ERR_NO_MEMORY;
+    *c = (struct chain){.self = self, .memory = arena_make(memory, CAP_CHAIN_BYTES)};
     c->author = ARENA_ARRAY(arena, struct author, CAP_AUTHORS);
     c->entry = ARENA_ARRAY(arena, struct chain_entry, CAP_RECORDS);
     if (c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
@@ -40,16 +37,62 @@ static struct author *find_author(const struct chain *c, struct node_id node)
     return row != INDEX_NONE ? &c->author[row] : NULL;
 }
 
+/* One place is this node's own, before its first record too. */
+static bool author_room(const struct chain *c, struct node_id node)
+{
+    bool own = ID_EQUAL(node, c->self) || find_author(c, c->self) != NULL;
+    return c->author_count < (own ? CAP_AUTHORS : CAP_AUTHORS - 1);
+}
+
 static struct author *need_author(struct chain *c, struct node_id node)
 {
     struct author *a = find_author(c, node);
     if (a != NULL) return a;
-    if (c->author_count == CAP_AUTHORS) return NULL;
+    if (!author_room(c, node)) return NULL;
     a = &c->author[c->author_count];
     a->node = node;
-    if (index_add(&c->authors, a->node.bytes, c->author_count) != OK) return NULL;
-    c->author_count++;
+    enum err err = index_add(&c->authors, a->node.bytes, c->author_count++);
+    ASSERT(err == OK); /* as many places as authors */
     return a;
+}
+
+/* --- Room ---------------------------------------------------------------------------------------------------------------- */
+
+/* What a sum of lengths may come to, of `all` there is: for one author, and for all others than this node. */
+struct room {
+    size_t author, others;
+};
+
+static struct room room_of(size_t all, enum kind kind)
+{
+    bool negative = kind == KIND_REVOCATION || kind == KIND_REMOVAL;
+    size_t author = all / 4, others = all - author;
+    return negative ? (struct room){author, others}
+                    : (struct room){author - author / 16, others - others / 16};
+}
+
+static bool fits(struct room room, bool own, size_t of_author, size_t of_others, size_t more)
+{
+    return of_author + more <= room.author && (own || of_others + more <= room.others);
+}
+
+/* As the arena counts. */
+static size_t memory_of(size_t header_len, size_t body_len)
+{
+    return (header_len + 15) / 16 * 16 + (body_len + 15) / 16 * 16;
+}
+
+bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,
+                size_t body_len)
+{
+    const struct author *a = find_author(c, author), *self = find_author(c, c->self);
+    bool own = ID_EQUAL(author, c->self);
+    uint32_t held = a != NULL ? a->held : 0, own_held = self != NULL ? self->held : 0;
+    size_t bytes = a != NULL ? a->bytes : 0, own_bytes = self != NULL ? self->bytes : 0;
+    if (a == NULL && !author_room(c, author)) return false;
+    return fits(room_of(CAP_RECORDS, kind), own, held, c->entry_count - own_held, 1) &&
+           fits(room_of(CAP_CHAIN_BYTES, kind), own, bytes, c->memory.used - own_bytes,
+                memory_of(header_len, body_len));
 }
 
 static bool too_far(const struct author *a, uint64_t seq)
@@ -62,20 +105,21 @@ enum chain_offer chain_offer(const struct chain *c, const struct record *r)
     ASSERT(r->header.seq > 0);
     const struct chain_entry *held = find_entry(c, r->header.author, r->header.seq);
     const struct author *a = find_author(c, r->header.author);
-    uint32_t places = r->header.kind == KIND_REVOCATION ? CAP_RECORDS : CAP_RECORDS - RESERVED;
     if (held != NULL) return ID_EQUAL(held->record.id, r->id) ? CHAIN_HELD : CHAIN_RIVAL;
     if (too_far(a, r->header.seq)) return CHAIN_TOO_FAR;
-    if (a != NULL && a->held >= AUTHOR_PLACES) return CHAIN_FULL;
-    if (c->entry_count >= places || (a == NULL && c->author_count == CAP_AUTHORS)) return CHAIN_FULL;
-    return CHAIN_NEW;
+    bool room =
+        chain_room(c, r->header.author, r->header.kind, r->header_bytes.len, r->body_known ? r->body.len : 0);
+    return room ? CHAIN_NEW : CHAIN_FULL;
 }
 
-static enum err keep(struct arena *arena, struct record *out, const struct record *r)
+/* There is room for it. */
+static void keep(struct arena *memory, struct record *out, const struct record *r)
 {
     *out = *r;
-    TRY(arena_copy(arena, &out->header_bytes, r->header_bytes));
-    TRY(arena_copy(arena, &out->body, r->body));
-    return header_decode(&out->header, out->header_bytes);
+    enum err err = arena_copy(memory, &out->header_bytes, r->header_bytes);
+    if (err == OK) err = arena_copy(memory, &out->body, r->body);
+    if (err == OK) err = header_decode(&out->header, out->header_bytes);
+    ASSERT(err == OK);
 }
 
 const struct record *chain_insert(struct chain *c, const struct record *r)
@@ -83,14 +127,14 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     ASSERT(r->body_known);
     if (chain_offer(c, r) != CHAIN_NEW) return NULL;
     struct author *a = need_author(c, r->header.author);
-    if (a == NULL) return NULL;
     struct chain_entry *e = &c->entry[c->entry_count];
+    ASSERT(a != NULL);
     entry_key(e->key, r->header.author, r->header.seq);
-    e->applied = false;
-    if (keep(c->arena, &e->record, r) != OK) return NULL;
-    if (index_add(&c->entries, e->key, c->entry_count) != OK) return NULL;
-    c->entry_count++;
+    keep(&c->memory, &e->record, r);
+    enum err err = index_add(&c->entries, e->key, c->entry_count++);
+    ASSERT(err == OK); /* as many places as records */
     a->held++;
+    a->bytes += memory_of(r->header_bytes.len, r->body.len);
     if (r->header.seq > a->seen) a->seen = r->header.seq;
     return &e->record;
 }

@@ -1,9 +1,12 @@
 /* chain: every chained record held, per author, and the order in which it may take effect (DESIGN §4).
  * Rules: a record's turn comes when all earlier ones of its author are held and each names its predecessor; revocations
  * do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
- * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused. The last places of the table
- * take revocations only, and no author has more than a quarter of it, so that nobody can fill it against the others.
- * Ownership: records are copied into the arena and stay; an author's pair changes when a lower one comes. Pure. */
+ * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused.
+ * Room, in places and in bytes: no author has more than a quarter, so that nobody fills it alone; a quarter is held back for
+ * this node's own chain, whatever others send, because a record that was signed must find its place (two in one place
+ * would be an equivocation); of an author's quarter and of the whole the last sixteenth takes revocations and removals
+ * only. All memory is taken at the start, so that nothing else of the node takes it either.
+ * Ownership: records are copied and stay; an author's pair changes when a lower one comes. Pure. */
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
 
@@ -16,6 +19,7 @@ struct author {
     struct record_id head; /* of that record; zero when applied is 0 */
     uint64_t seen;         /* the highest seq held */
     uint32_t held;         /* records */
+    size_t bytes;          /* that they take */
     uint64_t missing;      /* the highest seq of a revocation that was too far to be held; 0: none */
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
     struct record pair[2]; /* the two, without bodies */
@@ -27,7 +31,8 @@ struct chain_entry {
     bool applied;
 };
 struct chain {
-    struct arena *arena;
+    struct node_id self;
+    struct arena memory; /* of CAP_CHAIN_BYTES: headers and bodies */
     struct author *author;
     struct chain_entry *entry;
     uint32_t author_count, entry_count;
@@ -36,7 +41,11 @@ struct chain {
 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
 
-MUST_USE enum err chain_init(struct chain *c, struct arena *arena, uint64_t salt);
+MUST_USE enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt);
+/* Is there room for one more record of this author, of this kind, with a header and a body of these lengths? For the own
+ * chain the answer holds until the own chain grows. */
+bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,
+                size_t body_len);
 /* What would inserting it mean? Cheap; before any signature is checked. */
 enum chain_offer chain_offer(const struct chain *c, const struct record *r);
 /* Keep a record whose signature holds (offer was CHAIN_NEW, checked again). Returns the kept copy, NULL when full. */

@@ -29,7 +29,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(arena_copy(arena, &c->options.gpu, options->gpu));
     TRY(arena_copy(arena, &c->options.charter, options->charter));
     TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
-    TRY(chain_init(&c->chain, arena, salt));
+    TRY(chain_init(&c->chain, arena, options->self, salt));
     TRY(promises_init(&c->promises, arena, CAP_RUNS * 6, salt));
     c->effect = ARENA_ARRAY(arena, struct effect, EFFECTS_MAX);
     c->pending = ARENA_ARRAY(arena, struct pending, CAP_PENDING);

@@ -64,10 +64,15 @@ static void own_stored(struct core *c, struct pending *p, const struct event *ev
     struct record r = record_of(p, &p->signature);
     struct node_id nobody = {{0}};
     const struct record *kept = ingest_accept(c, &r, nobody, true);
-    if (kept == NULL)
-        own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
-    else
-        own_finish(c, p, VERDICT_OK, kept->id.bytes);
+    if (kept == NULL) {
+        /* Its place was taken meanwhile, by a record of this node's key that came back from a peer. */
+        c->own_stuck = true;
+        notice(c,
+               "another record of this node's key came for a place that it has just signed; it signs no more",
+               ID_SPAN(r.id), NULL);
+    }
+    own_finish(c, p, kept != NULL ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL),
+               kept != NULL ? kept->id.bytes : NULL);
 }
 
 static void own_signed(struct core *c, struct pending *p, const struct event *event)
@@ -111,7 +116,7 @@ static void own_approval_checked(struct core *c, struct pending *p, const struct
 }
 
 /* May this node sign this body as its next record? Never into a place that may be taken: with a gap in its own chain, or
- * after a store that failed without saying what it kept. */
+ * after a store that failed without saying what it kept; and never without room to keep it. */
 static struct verdict own_check(struct core *c, const struct pending *p, const union body *body)
 {
     const struct author *a = chain_author(&c->chain, c->options.self);
@@ -119,9 +124,8 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
     if (c->own_stuck) return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (a != NULL && a->frozen != 0) return verdict_refuse(REFUSAL_FROZEN, self.bytes);
     if (!chain_whole(&c->chain, self)) return verdict_refuse(REFUSAL_GAP, self.bytes);
-    struct record next = {
-        .header = {.kind = p->kind, .author = self, .seq = (a != NULL ? a->applied : 0) + 1}};
-    if (chain_offer(&c->chain, &next) != CHAIN_NEW) return verdict_refuse(REFUSAL_FULL, self.bytes);
+    if (!chain_room(&c->chain, self, p->kind, CAP_HEADER_BYTES, p->side_len))
+        return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

@@ -342,7 +342,19 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
     pending_end(c, p);
 }
 
-/* What can be said before any signature is checked: size, consortium, author, time, position, duplicate. */
+/* What cannot be read can have no effect, and is not kept. */
+static bool reads(struct core *c, const struct record *r)
+{
+    size_t mark = arena_mark(&c->scratch);
+    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    ASSERT(body != NULL);
+    enum err err = body_decode(body, r->header.kind, r->body);
+    arena_release(&c->scratch, mark);
+    if (err != OK) c->refused_messages++;
+    return err == OK;
+}
+
+/* What can be said before any signature is checked: size, consortium, author, time, position, duplicate, body. */
 static bool worth_checking(struct core *c, const struct record *r)
 {
     enum record_class class = kind_class(r->header.kind);
@@ -361,7 +373,8 @@ static bool worth_checking(struct core *c, const struct record *r)
     if (offer == CHAIN_TOO_FAR) /* no_room acts on it, once */
         return r->header.kind == KIND_REVOCATION && (a == NULL || r->header.seq > a->missing);
     if (r->header.kind == KIND_REVOCATION && offer == CHAIN_FULL) return true; /* and on this one */
-    return offer == CHAIN_NEW || offer == CHAIN_RIVAL;
+    if (offer == CHAIN_RIVAL) return true; /* its header is proof, whatever its body */
+    return offer == CHAIN_NEW && reads(c, r);
 }
 
 void ingest_record(struct core *c, struct node_id from, const struct message_RECORD *m)

@@ -8,19 +8,14 @@
 #include "crypto/secret.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
+#include "proto/core.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 
-enum {
-    WORLD_ARENA_BYTES = 16 << 20,
-    WORLD_CORE_BYTES = 1 << 29,
-    WORLD_ARENAS_MAX = 32,
-    WORLD_T = 3,
-    WORLD_STEWARDS = 3
-};
+enum { WORLD_ARENA_BYTES = 16 << 20, WORLD_ARENAS_MAX = 32, WORLD_T = 3, WORLD_STEWARDS = 3 };
 
 /* What world_arena hands out, with the world it belongs to. */
 static struct {
@@ -634,7 +629,7 @@ struct arena *world_arena(struct world *w)
     for (uint32_t i = 0; i < WORLD_ARENAS_MAX; i++) {
         if (arenas[i].owner != NULL) continue;
         arenas[i].owner = w;
-        arenas[i].arena = arena_make(sparse(WORLD_CORE_BYTES), WORLD_CORE_BYTES);
+        arenas[i].arena = arena_make(sparse(core_arena_bytes()), core_arena_bytes());
         return &arenas[i].arena;
     }
     UNREACHABLE();
@@ -644,7 +639,7 @@ void world_arena_free(struct arena *arena)
 {
     for (uint32_t i = 0; i < WORLD_ARENAS_MAX; i++) {
         if (&arenas[i].arena != arena) continue;
-        (void)munmap(arena->data, WORLD_CORE_BYTES);
+        (void)munmap(arena->data, core_arena_bytes());
         arenas[i].owner = NULL;
     }
 }
@@ -677,7 +672,7 @@ void world_free(struct world *w)
 {
     for (uint32_t i = 0; i < WORLD_ARENAS_MAX; i++) {
         if (arenas[i].owner != w) continue;
-        (void)munmap(arenas[i].arena.data, WORLD_CORE_BYTES);
+        (void)munmap(arenas[i].arena.data, core_arena_bytes());
         arenas[i].owner = NULL;
     }
     (void)munmap(w->arena.data, WORLD_ARENA_BYTES);

@@ -37,6 +37,7 @@ enum {
 enum {
     CAP_MEMBERS = 12,
     CAP_RECORDS = 160,
+    CAP_CHAIN_BYTES = 1 << 20,
     CAP_AUTHORS = 16,
     CAP_ASSETS = 12,
     CAP_OPS = 4,
@@ -53,6 +54,7 @@ enum {
 enum {
     CAP_MEMBERS = 4096,
     CAP_RECORDS = 262144,
+    CAP_CHAIN_BYTES = 512 << 20, /* headers and bodies of all of them */
     CAP_AUTHORS = 4096,
     CAP_ASSETS = 16384,
     CAP_OPS = 1024,

@@ -88,14 +88,21 @@ static enum chain_offer grow(struct chain *c, struct node_id author, enum kind k
     return offer;
 }
 
-/* All that one author may have, in a table of its own. */
+/* All that one author may have, in a table of its own. Author 0 is the node itself. */
 static uint32_t places_of_one(enum kind kind)
 {
     struct chain c;
     uint32_t count = 0;
-    assert_int_equal(chain_init(&c, memory, 7), OK);
+    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
     while (grow(&c, author_number(0), kind) == CHAIN_NEW) count++;
     assert_true(count > 0 && count <= CAP_RECORDS / 2);
+    return count;
+}
+
+static uint32_t places_of_own(struct chain *c)
+{
+    uint32_t count = 0;
+    while (grow(c, author_number(0), KIND_JOB) == CHAIN_NEW) count++;
     return count;
 }
 
@@ -112,7 +119,7 @@ static void test_chain_records(void **state)
     (void)state;
     struct chain c;
     uint32_t one = places_of_one(KIND_JOB), seen = 0;
-    assert_int_equal(chain_init(&c, memory, 7), OK);
+    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
     uint32_t positive = grow_all(&c, KIND_JOB), negative = grow_all(&c, KIND_REVOCATION);
     assert_true(positive > one &&
                 negative > 0); /* one author does not fill it; revocations find the last places */
@@ -137,7 +144,7 @@ static void test_chain_authors(void **state)
 {
     (void)state;
     struct chain c;
-    assert_int_equal(chain_init(&c, memory, 7), OK);
+    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
     for (uint32_t i = 0; i < CAP_AUTHORS; i++)
         assert_int_equal(grow(&c, author_number(i), KIND_JOB), CHAIN_NEW);
     assert_int_equal(grow(&c, author_number(CAP_AUTHORS), KIND_JOB), CHAIN_FULL);
@@ -157,6 +164,57 @@ static void test_chain_authors(void **state)
     assert_int_equal(chain_author(&c, first)->frozen, 3);
 }
 
+/* Whatever others send, this node finds a place for itself. */
+static void test_chain_keeps_an_own_place(void **state)
+{
+    (void)state;
+    struct chain c;
+    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    for (uint32_t i = 1; i < CAP_AUTHORS; i++)
+        assert_int_equal(grow(&c, author_number(i), KIND_JOB), CHAIN_NEW);
+    assert_int_equal(grow(&c, author_number(CAP_AUTHORS), KIND_JOB), CHAIN_FULL);
+    for (uint32_t i = 1; i < CAP_AUTHORS; i++)
+        while (grow(&c, author_number(i), KIND_JOB) == CHAIN_NEW) {
+        }
+    assert_int_equal(places_of_own(&c), places_of_one(KIND_JOB));
+}
+
+/* A record of this author with a body of about `len` bytes. */
+static const struct record *large(struct chain *c, struct node_id author, size_t len)
+{
+    static const uint8_t zero[40960];
+    const struct author *a = chain_author(c, author);
+    struct record_id none = {{0}};
+    struct body_RECEIPT body = {.output = span_make(zero, len)};
+    return record_at(author, a != NULL ? a->applied + 1 : 1, a != NULL ? a->head : none, KIND_RECEIPT, &body);
+}
+
+/* As many as fit of this length. */
+static uint32_t grow_large(struct chain *c, struct node_id author, size_t len)
+{
+    uint32_t count = 0;
+    while (chain_insert(c, large(c, author, len)) != NULL && chain_next(c, author) != NULL) count++;
+    return count;
+}
+
+/* Large records use up the bytes long before the places: one author its own share, all of them not that of this node, and
+ * revocations still find room. */
+static void test_chain_bytes(void **state)
+{
+    (void)state;
+    struct chain c;
+    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    uint32_t one = grow_large(&c, author_number(1), 40000);
+    assert_in_range(one, 1, CAP_CHAIN_BYTES / 4 / 40000);
+    for (uint32_t i = 2; i < CAP_AUTHORS; i++) (void)grow_large(&c, author_number(i), 40000);
+    for (uint32_t i = 2; i < CAP_AUTHORS; i++) (void)grow_large(&c, author_number(i), 0);
+    assert_int_equal(chain_offer(&c, large(&c, author_number(9), 0)), CHAIN_FULL);
+    assert_int_equal(grow(&c, author_number(9), KIND_REVOCATION), CHAIN_NEW);
+    assert_int_equal(grow_large(&c, author_number(0), 40000), one);
+    assert_int_equal(grow(&c, author_number(0), KIND_REVOCATION), CHAIN_NEW);
+    assert_true(c.memory.used <= CAP_CHAIN_BYTES);
+}
+
 /* Records far ahead of a gap are refused, the others kept until the gap closes. */
 static void test_chain_ahead(void **state)
 {
@@ -164,7 +222,7 @@ static void test_chain_ahead(void **state)
     struct chain c;
     struct record_id head = {{9}};
     struct node_id author = author_number(0);
-    assert_int_equal(chain_init(&c, memory, 7), OK);
+    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
     assert_int_equal(chain_offer(&c, record_at(author, CAP_SEQ_AHEAD + 1, head, KIND_JOB, &job)),
                      CHAIN_TOO_FAR);
     assert_int_equal(chain_offer(&c, record_at(author, CAP_SEQ_AHEAD, head, KIND_JOB, &job)), CHAIN_NEW);
@@ -506,13 +564,14 @@ static void test_backlog(void **state)
 static void test_revocation_without_a_place(void **state)
 {
     (void)state;
-    uint32_t count = places_of_one(KIND_JOB);
+    uint32_t jobs = places_of_one(KIND_JOB), count = places_of_one(KIND_REVOCATION);
     struct core *c = core_begin(2);
     struct node_id owner = world->node[0].id;
     struct record_id prev = {{0}};
     struct event done = {.type = EVENT_CRYPTO, .wall_ms = world->now_ms};
     for (uint64_t seq = 1; seq <= count; seq++) {
-        const struct record *r = record_at(owner, seq, prev, KIND_JOB, &job);
+        const struct record *r = seq <= jobs ? record_at(owner, seq, prev, KIND_JOB, &job)
+                                             : record_at(owner, seq, prev, KIND_REVOCATION, &revocation);
         prev = r->id;
         assert_int_equal(deliver(c, r, &done.token), 1);
         core_step(c, &done);
@@ -529,6 +588,135 @@ static void test_revocation_without_a_place(void **state)
     core_step(c, &done);
     assert_int_equal(registry_check_author(core_registry(c), owner).refusal, REFUSAL_REVOKED);
     assert_int_equal(registry_check_author(core_registry(c), world->node[1].id).refusal, REFUSAL_NONE);
+}
+
+/* --- no-fork: whatever is full, nothing is signed for a place twice ------------------------------------------------------- */
+
+static struct record_id signed_id[CAP_RECORDS];
+static uint64_t signed_seq[CAP_RECORDS];
+static uint32_t signed_count;
+
+static void note_signed(const struct keep *k)
+{
+    struct record r;
+    assert_int_equal(record_unpack(&r, k->value), OK);
+    for (uint32_t i = 0; i < signed_count; i++)
+        if (signed_seq[i] == r.header.seq) assert_true(ID_EQUAL(signed_id[i], r.id));
+    signed_seq[signed_count] = r.header.seq;
+    signed_id[signed_count++] = r.id;
+}
+
+static const struct effect *first_of(struct core *c, enum effect_type type)
+{
+    uint32_t count;
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == type && (type == EFFECT_REPLY || e[i].token != 0)) return &e[i];
+    return NULL;
+}
+
+/* Asks for an own record, and does the signing and storing it leads to. */
+static enum refusal author_own(struct core *c, enum kind kind, const void *body)
+{
+    static uint8_t bytes[CAP_BODY_BYTES];
+    struct signature none = {{0}};
+    struct buffer b = BUFFER_OF(bytes);
+    body_encode(&b, kind, body);
+    struct command command = {.type = COMMAND_AUTHOR, .kind = kind, .body = buffer_span(&b)};
+    struct event event = {
+        .type = EVENT_COMMAND, .token = 77, .command = &command, .wall_ms = world->now_ms++};
+    for (;;) {
+        core_step(c, &event);
+        core_check(c);
+        const struct effect *reply = first_of(c, EFFECT_REPLY), *sign = first_of(c, EFFECT_CRYPTO),
+                            *store = first_of(c, EFFECT_STORE);
+        if (reply != NULL) return reply->verdict.refusal;
+        if (sign != NULL)
+            event = (struct event){.type = EVENT_CRYPTO, .token = sign->token, .bytes = SPAN_OF(none.bytes)};
+        else if (store != NULL)
+            event = (struct event){.type = EVENT_STORED, .token = store->token};
+        else
+            fail_msg("neither an answer nor work");
+        if (sign == NULL) note_signed(&store->keep[0]);
+        event.wall_ms = world->now_ms;
+    }
+}
+
+/* A worker set with a new name. */
+static enum refusal author_next(struct core *c)
+{
+    char name[16];
+    static uint32_t number;
+    snprintf(name, sizeof name, "set-%u", number++);
+    struct body_WORKERS body = {span_text(name), SPAN_NONE};
+    return author_own(c, KIND_WORKERS, &body);
+}
+
+/* Own records until nothing is taken any more. What was accepted is held in its place. */
+static uint32_t author_all(struct core *c)
+{
+    struct node_id self = core_self(c);
+    uint32_t accepted = 0;
+    for (uint32_t refused = 0; refused < 3;) {
+        enum refusal r = refused == 0 ? author_next(c) : author_own(c, KIND_REVOCATION, &revocation);
+        if (r == REFUSAL_NONE) assert_non_null(chain_get(core_chain(c), self, ++accepted));
+        if (r != REFUSAL_NONE) refused++;
+    }
+    return accepted;
+}
+
+static struct core *no_fork_begin(void)
+{
+    signed_count = 0;
+    return core_begin(0);
+}
+
+static void test_no_fork_when_places_are_full(void **state)
+{
+    (void)state;
+    struct core *c = no_fork_begin();
+    for (uint32_t i = 0; i < CAP_AUTHORS; i++)
+        while (grow(&c->chain, author_number(i), KIND_REVOCATION) == CHAIN_NEW) {
+        }
+    assert_true(author_all(c) > 0);
+}
+
+static void test_no_fork_when_bytes_are_full(void **state)
+{
+    (void)state;
+    struct core *c = no_fork_begin();
+    for (uint32_t i = 0; i < CAP_AUTHORS; i++)
+        (void)(grow_large(&c->chain, author_number(i), 40000) + grow_large(&c->chain, author_number(i), 0));
+    assert_true(author_all(c) > 0);
+}
+
+static void test_no_fork_when_own_bytes_are_full(void **state)
+{
+    (void)state;
+    struct core *c = no_fork_begin();
+    for (size_t len = 40000; len > 100; len /= 2) (void)grow_large(&c->chain, core_self(c), len);
+    while (grow(&c->chain, core_self(c), KIND_JOB) == CHAIN_NEW) {
+    }
+    uint64_t held = chain_author(core_chain(c), core_self(c))->applied;
+    assert_int_equal(author_next(c), REFUSAL_FULL);
+    assert_int_equal(author_own(c, KIND_REVOCATION, &revocation), REFUSAL_NONE);
+    assert_non_null(chain_get(core_chain(c), core_self(c), held + 1));
+    assert_int_equal(author_next(c), REFUSAL_FULL);
+}
+
+/* The rest of a core's memory is used up: by work in flight, or by what is in force. */
+static void test_no_fork_when_memory_is_full(void **state)
+{
+    (void)state;
+    struct core *c = no_fork_begin();
+    assert_int_equal(author_next(c), REFUSAL_NONE);
+    size_t cap = memory->cap;
+    for (uint32_t i = 0; i < 40; i++) {
+        memory->cap = memory->used + (size_t)i * 64;
+        (void)author_next(c);
+        (void)author_own(c, KIND_REVOCATION, &revocation);
+    }
+    memory->cap = cap;
 }
 
 /* --- All ---------------------------------------------------------------------------------------------------------------------- */
@@ -554,6 +742,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         CASE(test_chain_records),
         CASE(test_chain_authors),
+        CASE(test_chain_keeps_an_own_place),
+        CASE(test_chain_bytes),
         CASE(test_chain_ahead),
         CASE(test_members),
         CASE(test_ops),
@@ -568,6 +758,10 @@ int main(void)
         CASE(test_peers),
         CASE(test_backlog),
         CASE(test_revocation_without_a_place),
+        CASE(test_no_fork_when_places_are_full),
+        CASE(test_no_fork_when_bytes_are_full),
+        CASE(test_no_fork_when_own_bytes_are_full),
+        CASE(test_no_fork_when_memory_is_full),
     };
     return cmocka_run_group_tests_name("chain_caps_tiny", tests, set_up, tear_down);
 }

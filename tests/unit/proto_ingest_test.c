@@ -128,7 +128,7 @@ static void test_gap_closes_in_its_turn(void **state)
     (void)state;
     struct chain c;
     struct record first = *world->record[0], later = first;
-    assert_int_equal(chain_init(&c, world_arena(world), 1), OK);
+    assert_int_equal(chain_init(&c, world_arena(world), (struct node_id){{0}}, 1), OK);
     assert_int_equal(first.header.seq, 1);
     assert_true(chain_miss(&c, &later));
     assert_false(chain_whole(&c, first.header.author));
@@ -145,7 +145,7 @@ static void test_pairs_are_bounded(void **state)
     struct arena *arena = world_arena(world);
     struct node_id author = world->node[0].id;
     struct record a[3], b[3];
-    assert_int_equal(chain_init(&c, arena, 1), OK);
+    assert_int_equal(chain_init(&c, arena, (struct node_id){{0}}, 1), OK);
     for (uint32_t i = 0; i < 3; i++) {
         uint64_t seq = i == 0 ? CAP_SEQ_AHEAD + 1 : 10 - i;
         a[i] = revocation(seq, 1);
