@@ -195,6 +195,13 @@ void sync_walk_down(struct core *c, struct node_id of, struct node_id author, ui
     ask(c, of, author, seq > GET_MAX ? seq - GET_MAX + 1 : 1, seq);
 }
 
+/* Does a head ahead of what is held here mean that this node may have missed what counts? Not of an author known to have
+ * said two things in one place, once all below that is held: others may show as much of it as they like. */
+static bool may_matter(const struct author *a)
+{
+    return a == NULL || a->frozen == 0 || a->applied + 1 < a->frozen;
+}
+
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
 {
     struct peer *p = peer_find(c, from);
@@ -218,10 +225,10 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
         if (theirs > UINT_TIME || !registry_may_write(c->registry, author)) continue;
         bool fork = another_head(c, author, theirs, m->heads.data + at + 40);
         if (theirs <= ours && !fork) continue;
-        behind = true;
+        behind |= may_matter(a);
         if (fork)
             sync_walk_down(c, from, author, theirs);
-        else
+        else if (a == NULL || ours < a->applied + CAP_SEQ_AHEAD) /* more would not be kept */
             ask(c, from, author, ours + 1, theirs < ours + GET_MAX ? theirs : ours + GET_MAX);
     }
     if (p != NULL && !behind) p->compared = true; /* it knew nothing that is not held here */

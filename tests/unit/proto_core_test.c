@@ -342,6 +342,27 @@ static void test_equivocation_spreads(void **state)
     cluster_free(c);
 }
 
+/* Where a chain ends for who is told of it. */
+struct place {
+    uint64_t seq;
+    struct record_id head;
+};
+
+/* The next job of this node's, shown to these nodes (bits) only. */
+static void inject_next(struct cluster *c, uint32_t author, struct place *at, const struct body_JOB *body,
+                        uint32_t to)
+{
+    union message_body m;
+    enum message code;
+    struct record r;
+    struct span message = cluster_forge(c, author, at->seq + 1, at->head, KIND_JOB, body);
+    assert_int_equal(message_decode(&code, &m, message), OK);
+    assert_int_equal(record_open(&r, m.RECORD.header, &m.RECORD.signature, m.RECORD.body), OK);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
+        if (i != author && (to >> i & 1) != 0) cluster_inject(c, author, i, message);
+    *at = (struct place){at->seq + 1, r.id};
+}
+
 /* A pair of which the receiver holds neither half is as good. */
 static void test_equivocation_pair_alone(void **state)
 {
@@ -514,15 +535,17 @@ static void test_an_isolated_custodian_does_not_vote(void **state)
     cluster_free(c);
 }
 
-/* Heads from `from`, which show nothing, or a record nobody holds. */
-static void inject_heads(struct cluster *c, uint32_t from, uint32_t to, bool unknown)
+/* Heads from `from`, which show nothing, or a record of `author` that nobody holds. */
+enum { NOBODY = CLUSTER_NODES };
+static void inject_heads(struct cluster *c, uint32_t from, uint32_t to, uint32_t author_number)
 {
     static uint8_t items[72], bytes[128];
     struct buffer b = BUFFER_OF(bytes), item = BUFFER_OF(items);
-    struct node_id author = cluster_id(c, 0);
+    bool unknown = author_number != NOBODY;
+    struct node_id author = cluster_id(c, unknown ? author_number : 0);
     struct hash32 head = {{0x77}};
     buffer_put(&item, ID_SPAN(author));
-    buffer_put_u64(&item, 4000);
+    buffer_put_u64(&item, 2 * CAP_SEQ_AHEAD);
     buffer_put(&item, ID_SPAN(head));
     struct message_HEADS m = {cluster_wall_ms(c), unknown ? buffer_span(&item) : SPAN_NONE};
     message_encode(&b, MESSAGE_HEADS_CODE, &m);
@@ -543,18 +566,45 @@ static void test_silence_isolates(void **state)
     cluster_run(c, LEASE_MS + TICK_MOST_MS);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
         assert_string_equal(refusal_name(core_standing(cluster_core(c, i))), "isolated");
-    inject_heads(c, 0, 1, false);
+    inject_heads(c, 0, 1, NOBODY);
     assert_true(core_isolated(cluster_core(c, 1))); /* with itself that makes two of three */
-    inject_heads(c, 2, 1, true);
+    inject_heads(c, 2, 1, 0);
     assert_true(core_isolated(cluster_core(c, 1))); /* heard, and ahead of it */
-    inject_heads(c, WORLD_COMPUTE, 1, false);
+    inject_heads(c, WORLD_COMPUTE, 1, NOBODY);
     assert_true(core_isolated(cluster_core(c, 1))); /* no custodian */
-    inject_heads(c, 2, 1, false);
+    inject_heads(c, 2, 1, NOBODY);
     assert_false(core_isolated(cluster_core(c, 1)));
     cluster_noise(c, 0, 0);
     cluster_run(c, LEASE_MS);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
         assert_string_equal(refusal_name(core_standing(cluster_core(c, i))), "none");
+    cluster_free(c);
+}
+
+/* A member shows one custodian one record and the others another, with more behind it than may be kept ahead of a gap. All
+ * know the pair; what they hold of it from there on keeps none of them apart. */
+static void test_a_fork_isolates_nobody(void **state)
+{
+    (void)state;
+    enum { LIAR = WORLD_ALGORITHM, EVERYBODY = (1u << CLUSTER_NODES) - 1 };
+    struct cluster *c = cluster_new(world, &quiet);
+    struct body_JOB one = {.app = world->app, .task = SPAN_LITERAL("a")}, two = one;
+    two.task = SPAN_LITERAL("b");
+    cluster_form(c);
+    const struct author *a = chain_author(core_chain(cluster_core(c, 0)), cluster_id(c, LIAR));
+    struct place first = {a->applied, a->head}, second = first;
+    cluster_crash(c, LIAR);
+    inject_next(c, LIAR, &first, &one, 1u << 1);
+    inject_next(c, LIAR, &second, &two, EVERYBODY & ~(1u << 1));
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        assert_int_equal(chain_author(core_chain(cluster_core(c, i)), cluster_id(c, LIAR))->frozen, first.seq);
+    cluster_noise(c, 100, 0);
+    cluster_run(c, 2000);
+    assert_true(core_isolated(cluster_core(c, 1)));
+    inject_heads(c, 0, 1, LIAR);
+    inject_heads(c, 2, 1, LIAR);
+    assert_false(core_isolated(cluster_core(c, 1)));
     cluster_free(c);
 }
 
@@ -966,6 +1016,7 @@ int main(void)
         cmocka_unit_test(test_restart_keeps_votes),
         cmocka_unit_test(test_an_isolated_custodian_does_not_vote),
         cmocka_unit_test(test_silence_isolates),
+        cmocka_unit_test(test_a_fork_isolates_nobody),
         cmocka_unit_test(test_a_run_that_never_ends),
         cmocka_unit_test(test_a_committed_run_is_given_time),
         cmocka_unit_test(test_the_end_is_why),
