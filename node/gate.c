@@ -87,7 +87,7 @@ static enum err check_unit(const struct workflow *w, const struct gate_input *in
     struct span declared = input->unit_column, used = {0};
     if (w->privacy_none) return OK;
     if (select->unit >= 0) used = input->schema->column[select->unit_source].name;
-    if (select_name_equal(declared, used)) return OK;
+    if (sql_name_equal(declared, used)) return OK;
     return fault_set(why, why_len, ERR_POLICY,
                      "found %s%.*s as the unit; allowed: %s%.*s, which the dataset declares",
                      used.len == 0 ? "a row" : "column ", show(used), (const char *)used.data,

@@ -10,7 +10,7 @@
  * and the condition, cast to BOOLEAN, inside TRY(...). An expression that fails on a row is NULL on that row; it
  * never fails the query, which would tell one bit about that row.
  * - Nothing a row holds can make a query much slower or larger than another row does, for that would tell as much: LIKE
- * only with constant patterns that are prefixes, suffixes or parts; text functions copy at most SELECT_TEXT_COPIES_MAX
+ * only with constant patterns that are prefixes, suffixes or parts; text functions copy at most SQL_TEXT_COPIES_MAX
  * columns a row, and a text has at most TABLES_TEXT_BYTES_MAX bytes (tables.h).
  * - Output columns have distinct names (ASCII case aside). `source` tells which input column an output is
  * when it is nothing but that column: a unit column must be one, or the SELECT could split a person into many
@@ -25,23 +25,15 @@
 #ifndef PERIGEE_NODE_SELECT_CHECK_H
 #define PERIGEE_NODE_SELECT_CHECK_H
 
-#include "node/duckdb.h"
-#include "proto/document.h"
-#include "proto/parameters.h"
+#include "node/sql_print.h"
 
 enum {
-    SELECT_BYTES_MAX = 16384,  /* of the SELECT as given */
-    SELECT_PRINT_MAX = 131072, /* of the list and of the condition, printed */
     /* FROM "input" with "chosen" and what else stands around list and condition. */
-    SELECT_CHOSEN_MAX = 256 + CAP_PARAMETERS * (4 * CAP_NAME + 64),
-    SELECT_DEPTH_MAX = 40,
-    SELECT_NODE_COUNT_MAX = 4096,
-    SELECT_NAME_MAX = 128,
-    SELECT_TEXT_COPIES_MAX = 32,
+    SELECT_CHOSEN_MAX = 256 + SQL_CHOSEN_BYTES_MAX,
 };
 
 struct select_column {
-    char name[SELECT_NAME_MAX];
+    char name[SQL_NAME_BYTES_MAX];
     int source; /* index into the schema, or -1 for an expression */
     enum duckdb_type type;
 };
@@ -62,12 +54,5 @@ void select_put_chosen(struct buffer *out, const struct parameters *parameters,
 void select_plan_free(struct select_plan *plan); /* a zeroed plan is fine */
 /* Index of the output column, or -1. */
 int select_plan_find(const struct select_plan *plan, struct span name);
-/* Two names are one to DuckDB: equal but for ASCII case. */
-bool select_name_equal(struct span a, struct span b);
-/* Append name as a quoted SQL identifier, text as a string literal. */
-void select_put_identifier(struct buffer *out, struct span name);
-void select_put_literal(struct buffer *out, struct span text);
-/* CREATE TABLE's and read_csv's type of a schema column. */
-const char *select_column_sql_type(enum column_type type);
 
 #endif

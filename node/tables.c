@@ -75,17 +75,17 @@ static void put_csv(struct buffer *sql, const struct tables_source *source)
     buffer_put_text(sql, ", columns={");
     for (uint32_t i = 0; i < source->schema->column_count; i++) {
         if (i > 0) buffer_put_text(sql, ", ");
-        select_put_literal(sql, source->schema->column[i].name);
+        sql_put_literal(sql, source->schema->column[i].name);
         buffer_put_text(sql, ": '");
-        buffer_put_text(sql, select_column_sql_type(source->schema->column[i].type));
+        buffer_put_text(sql, sql_column_type(source->schema->column[i].type));
         buffer_put_text(sql, "'");
     }
     buffer_put_text(
         sql, "}, auto_detect=false, compression='none', quote='\"', escape='\"', hive_partitioning=false, "
              "filename=false, delim=");
-    select_put_literal(sql, span_make(&source->delimiter, 1));
+    sql_put_literal(sql, span_make(&source->delimiter, 1));
     buffer_put_text(sql, source->header ? ", header=true, nullstr=['', " : ", header=false, nullstr=['', ");
-    select_put_literal(sql, source->missing);
+    sql_put_literal(sql, source->missing);
     buffer_put_text(sql, "])");
 }
 
@@ -95,11 +95,11 @@ static void put_parquet(struct buffer *sql, const struct tables_source *source)
     for (uint32_t i = 0; i < source->schema->column_count; i++) {
         if (i > 0) buffer_put_text(sql, ", ");
         buffer_put_text(sql, "CAST(");
-        select_put_identifier(sql, source->schema->column[i].name);
+        sql_put_identifier(sql, source->schema->column[i].name);
         buffer_put_text(sql, " AS ");
-        buffer_put_text(sql, select_column_sql_type(source->schema->column[i].type));
+        buffer_put_text(sql, sql_column_type(source->schema->column[i].type));
         buffer_put_text(sql, ") AS ");
-        select_put_identifier(sql, source->schema->column[i].name);
+        sql_put_identifier(sql, source->schema->column[i].name);
     }
     buffer_put_text(sql, " FROM read_parquet(");
     put_path(sql, source->fd);
@@ -195,15 +195,15 @@ static const char *parquet_types(enum column_type type)
 static void put_parquet_type(struct buffer *sql, const struct column *column)
 {
     buffer_put_text(sql, "CASE WHEN split_part(typeof(");
-    select_put_identifier(sql, column->name);
+    sql_put_identifier(sql, column->name);
     buffer_put_text(sql, "), '(', 1) IN (");
     buffer_put_text(sql, parquet_types(column->type));
     buffer_put_text(sql, ") THEN 0 ELSE error('column ' || ");
-    select_put_literal(sql, column->name);
+    sql_put_literal(sql, column->name);
     buffer_put_text(sql, " || ': expected ");
     buffer_put_text(sql, column_type_names[column->type]);
     buffer_put_text(sql, ", found ' || typeof(");
-    select_put_identifier(sql, column->name);
+    sql_put_identifier(sql, column->name);
     buffer_put_text(sql, ")) END");
 }
 
@@ -229,7 +229,7 @@ static void put_longest_text(struct buffer *sql, const struct schema *schema)
     for (uint32_t i = 0; i < schema->column_count; i++) {
         if (schema->column[i].type != COLUMN_TEXT) continue;
         buffer_put_text(sql, ", strlen(");
-        select_put_identifier(sql, schema->column[i].name);
+        sql_put_identifier(sql, schema->column[i].name);
         buffer_put_text(sql, ")");
     }
     buffer_put_text(sql, ")), 0)");
@@ -261,7 +261,7 @@ enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, cha
     put_longest_text(&sql, schema);
     for (uint32_t i = 0; i < schema->column_count; i++) {
         buffer_put_text(&sql, ", count(");
-        select_put_identifier(&sql, schema->column[i].name);
+        sql_put_identifier(&sql, schema->column[i].name);
         buffer_put_text(&sql, ")");
     }
     buffer_put_text(&sql, " FROM in_");

@@ -32,7 +32,7 @@ static void put_given(char *sql)
 static void accepted_again(const struct select_plan *plan, const struct schema *schema,
                            const struct parameters *parameters)
 {
-    static char sql[2 * SELECT_PRINT_MAX + 64];
+    static char sql[2 * SQL_PRINT_BYTES_MAX + 64];
     char why[512];
     struct select_plan again;
     (void)snprintf(sql, sizeof sql, "SELECT %s FROM input %s", plan->list, plan->condition);

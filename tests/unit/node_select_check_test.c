@@ -407,7 +407,7 @@ static void alias_cannot_stand_for_a_column(void **state)
 /* abs(abs(... x)) in static memory. */
 static const char *nested(size_t depth)
 {
-    static uint8_t text[SELECT_BYTES_MAX];
+    static uint8_t text[SQL_STATEMENT_BYTES_MAX];
     struct buffer sql = BUFFER_OF(text);
     buffer_put_text(&sql, "SELECT ");
     for (size_t i = 0; i < depth; i++) buffer_put_text(&sql, "abs(");
@@ -424,17 +424,17 @@ static void bounds_depth_and_length(void **state)
     (void)state;
     struct select_plan plan;
     char why[512];
-    const char *sql = nested(SELECT_DEPTH_MAX - 1);
+    const char *sql = nested(SQL_DEPTH_MAX - 1);
     assert_int_equal(select_check(&plan, span_text(sql), &schema, NULL, why, sizeof why), OK);
     select_plan_free(&plan);
-    sql = nested(SELECT_DEPTH_MAX);
+    sql = nested(SQL_DEPTH_MAX);
     assert_int_equal(select_check(&plan, span_text(sql), &schema, NULL, why, sizeof why), ERR_SQL);
     sql = nested(1500); /* DuckDB's own limit is 1000 */
     assert_int_equal(select_check(&plan, span_text(sql), &schema, NULL, why, sizeof why), ERR_SQL);
-    char *large = malloc(SELECT_BYTES_MAX + 1);
-    memset(large, ' ', SELECT_BYTES_MAX + 1);
+    char *large = malloc(SQL_STATEMENT_BYTES_MAX + 1);
+    memset(large, ' ', SQL_STATEMENT_BYTES_MAX + 1);
     assert_int_equal(
-        select_check(&plan, span_make(large, SELECT_BYTES_MAX + 1), &schema, NULL, why, sizeof why),
+        select_check(&plan, span_make(large, SQL_STATEMENT_BYTES_MAX + 1), &schema, NULL, why, sizeof why),
         ERR_TOO_LARGE);
     free(large);
     assert_int_equal(
