@@ -94,6 +94,9 @@ enum { DUCKDB_CHUNK_ROWS = 2048 }; /* rows of a chunk, at most */
     X(int, decimal_internal_type, (duckdb_logical_type))                                                     \
     X(int, prepare, (duckdb_connection, const char *, duckdb_statement *))                                   \
     X(const char *, prepare_error, (duckdb_statement))                                                       \
+    X(uint64_t, prepared_statement_column_count, (duckdb_statement))                                         \
+    X(const char *, prepared_statement_column_name, (duckdb_statement, uint64_t))                            \
+    X(duckdb_logical_type, prepared_statement_column_logical_type, (duckdb_statement, uint64_t))             \
     X(int, bind_varchar_length, (duckdb_statement, uint64_t, const char *, uint64_t))                        \
     X(int, execute_prepared, (duckdb_statement, struct duckdb_result *))                                     \
     X(int, pending_prepared_streaming, (duckdb_statement, duckdb_pending *))                                 \

@@ -5,6 +5,7 @@
 #include "gpu/noise.h"
 #include "node/contribution.h"
 #include "node/fault.h"
+#include "node/rows.h"
 #include "proto/base/panic.h"
 
 #include <stdio.h>
@@ -120,8 +121,7 @@ static enum err check_step(const struct workflow *w, const struct gate_input *in
 enum err gate_check(const struct workflow *w, const struct gate_input *inputs, char *why, size_t why_len)
 {
     if (why_len > 0) why[0] = 0;
-    if (w->output != OUTPUT_AGGREGATE)
-        return fault_set(why, why_len, ERR_POLICY, "found output rows; allowed: aggregate");
+    if (w->output == OUTPUT_ROWS) return rows_check(w, inputs, why, why_len);
     for (uint32_t i = 0; i < w->step_count; i++) TRY(check_step(w, inputs, &w->step[i], why, why_len));
     size_t bytes;
     enum err err = gate_output_bytes(w, &bytes);
@@ -309,7 +309,7 @@ enum err gate_run(struct buffer *out, const struct gate *g)
     TRY(gate_output_bytes(g->workflow, &bytes));
     if (out->cap - out->len < bytes) return ERR_TOO_LARGE;
     const size_t start = out->len;
-    enum err err = release(out, g, bytes);
+    enum err err = g->workflow->output == OUTPUT_ROWS ? rows_write(out, g, bytes) : release(out, g, bytes);
     if (err == OK) return OK;
     out->len = start;
     return ERR_REFUSED;

@@ -1,4 +1,5 @@
-/* gate: the only way out of an enclave for aggregates (DESIGN §9 "Privacy"; PROTOCOL.md "Rows to integers", "Output").
+/* gate: the only way out of an enclave (DESIGN §9 "Privacy"; PROTOCOL.md "Rows to integers", "Output"). Aggregates are made
+ * here; output `rows`, which only privacy none has, by rows.h.
  *
  * Under differential privacy an op never aggregates: its SELECT gives rows, and the gate bounds, clips, sums, adds noise
  * and emits every cell of the public domains. What differential privacy rests on, in order:
@@ -13,7 +14,7 @@
  *   all inputs.
  * - Whether a run is possible is decided from public things (workflow, schemas, row counts) by gate_check, before a row is
  *   read; it says why. What goes wrong after that is ERR_REFUSED and GATE_FAILED, whatever it was.
- * - With `privacy: none` the same integers without noise, labelled so.
+ * - With `privacy: none` the same integers without noise, labelled so; or rows.
  * - Timing is not hidden here: DuckDB, the sort and the sampler take time that depends on rows and on the noise. The
  *   caller releases on a fixed tick.
  * Memory: DuckDB's limit (tables.h), batches of a few tens of MB, and with a unit column about unit_bytes_max for kept

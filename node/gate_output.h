@@ -16,7 +16,7 @@ struct gate_result {
     int64_t bound[CAP_STATISTICS]; /* 95 % of the noise is no larger; 0 without noise */
 };
 
-/* The length class. ERR_TOO_LARGE when the longest document does not fit output_bytes_max. */
+/* The length class; for output rows max_bytes itself. ERR_TOO_LARGE when the longest document does not fit output_bytes_max. */
 MUST_USE enum err gate_output_bytes(const struct workflow *w, size_t *bytes);
 /* Writes exactly `bytes`, the length class; out must have room. One result per step. */
 MUST_USE enum err gate_output_write(struct buffer *out, const struct workflow *w,

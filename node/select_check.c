@@ -168,7 +168,7 @@ static const struct sql_dialect dialect = {.shape = SHAPE,
                                            .functions = "",
                                            .chosen_before = "\"chosen\".",
                                            .chosen_after = "",
-                                           .class = classes,
+                                           .classes = classes,
                                            .class_count = sizeof classes / sizeof *classes};
 
 /* --- DuckDB as binder ---------------------------------------------------------------------------------- */
@@ -252,6 +252,19 @@ enum err select_check(struct select_plan *out, struct span sql, const struct sch
     duckdb_session_close(&session);
     if (err != OK) select_plan_free(out);
     return err;
+}
+
+void select_plan_put(struct buffer *out, const struct select_plan *plan, uint32_t input,
+                     const struct parameter_choice *choice)
+{
+    buffer_put_text(out, "SELECT ");
+    buffer_put_text(out, plan->list);
+    buffer_put_text(out, " FROM in_");
+    buffer_put_decimal(out, input);
+    buffer_put_text(out, " AS \"input\"");
+    if (choice != NULL) select_put_chosen(out, choice->of, choice);
+    buffer_put_u8(out, ' ');
+    buffer_put_text(out, plan->condition);
 }
 
 void select_plan_free(struct select_plan *plan)

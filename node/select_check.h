@@ -51,6 +51,9 @@ MUST_USE enum err select_check(struct select_plan *out, struct span sql, const s
 /* Append the one-row table "chosen", to stand behind FROM input; nothing without parameters. `choice` may be NULL: NULLs. */
 void select_put_chosen(struct buffer *out, const struct parameters *parameters,
                        const struct parameter_choice *choice);
+/* Append SELECT list FROM in_<input> and the rest. */
+void select_plan_put(struct buffer *out, const struct select_plan *plan, uint32_t input,
+                     const struct parameter_choice *choice);
 void select_plan_free(struct select_plan *plan); /* a zeroed plan is fine */
 /* Index of the output column, or -1. */
 int select_plan_find(const struct select_plan *plan, struct span name);

@@ -553,7 +553,7 @@ static const struct sql_class *class_find(const struct sql_class *table, size_t 
 static enum err print_class(struct sql_print *p, const struct sql_node *node)
 {
     const char *name = sql_word(node, "class");
-    const struct sql_class *class = class_find(p->dialect->class, p->dialect->class_count, name);
+    const struct sql_class *class = class_find(p->dialect->classes, p->dialect->class_count, name);
     if (class == NULL) class = class_find(classes, sizeof classes / sizeof *classes, name);
     if (class != NULL) return class->print(p, node);
     return SQL_REFUSE(
@@ -628,6 +628,16 @@ static enum err parse(struct sql_node **out, struct sql_print *p, struct duckdb_
     return err;
 }
 
+/* Parameters are met where they stand; here are only their names. */
+enum err sql_print_wrapping(struct sql_print *p, const struct sql_node *statement)
+{
+    const struct sql_node *names = sql_member(statement, "named_param_map");
+    TRY(sql_members_known(p, statement, " node named_param_map "));
+    for (size_t i = 0; i < sql_count(names); i++)
+        TRY(sql_members_known(p, sql_item(names, i), " key value "));
+    return OK;
+}
+
 /* The node of the only statement. */
 static enum err find_statement(struct sql_print *p, const struct sql_node *root, const struct sql_node **node)
 {
@@ -638,10 +648,7 @@ static enum err find_statement(struct sql_print *p, const struct sql_node *root,
     if (sql_count(statements) != 1)
         return SQL_REFUSE(p, "found %zu statements; allowed: one", sql_count(statements));
     const struct sql_node *statement = sql_item(statements, 0);
-    TRY(sql_members_known(p, statement, " node named_param_map "));
-    const struct sql_node *names = sql_member(statement, "named_param_map"); /* each is met where it stands */
-    for (size_t i = 0; i < sql_count(names); i++)
-        TRY(sql_members_known(p, sql_item(names, i), " key value "));
+    TRY(sql_print_wrapping(p, statement));
     *node = sql_member(statement, "node");
     return OK;
 }

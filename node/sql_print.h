@@ -41,7 +41,7 @@ struct sql_dialect {
     const char *shape; /* of a statement, for refusals */
     const char *expressions, *functions;
     const char *chosen_before, *chosen_after; /* around the name of a parameter: its column of "chosen" */
-    const struct sql_class *class;            /* its own, before the shared ones */
+    const struct sql_class *classes;          /* its own, before the shared ones */
     uint32_t class_count;
 };
 
@@ -62,6 +62,8 @@ struct sql_print {
 /* Have DuckDB parse `sql`, and `print` print the node of its only statement. */
 MUST_USE enum err sql_print_statement(struct sql_print *p, struct duckdb_session *s, struct span sql,
                                       sql_printer *print);
+/* What stands around a query's node, be it a statement's or nested in one. */
+MUST_USE enum err sql_print_wrapping(struct sql_print *p, const struct sql_node *statement);
 /* A copy of what is printed so far, to be freed. */
 MUST_USE enum err sql_print_keep(char **out, struct sql_print *p);
 /* Before and after the parts of a node that nests. */

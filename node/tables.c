@@ -3,6 +3,7 @@
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "node/grid.h"
+#include "node/sql_check.h"
 #include "proto/base/panic.h"
 
 #include <math.h>
@@ -369,6 +370,43 @@ void tables_select_free(struct tables_select *select)
     select_plan_free(&select->plan);
 }
 
+/* --- A query's chunks, one by one ------------------------------------------------------------------------------------- */
+
+struct stream {
+    const struct duckdb *api;
+    duckdb_statement statement;
+    duckdb_pending pending;
+    struct duckdb_result result;
+};
+
+static enum err stream_open(struct stream *s, struct tables *t, const char *sql)
+{
+    *s = (struct stream){.api = t->session.api};
+    if (s->api->prepare(t->session.connection, sql, &s->statement) != DUCKDB_SUCCESS) return ERR_REFUSED;
+    if (s->api->pending_prepared_streaming(s->statement, &s->pending) != DUCKDB_SUCCESS) return ERR_REFUSED;
+    return s->api->execute_pending(s->pending, &s->result) == DUCKDB_SUCCESS ? OK : ERR_REFUSED;
+}
+
+/* NULL behind the last one, and when something failed: stream_end tells. */
+static duckdb_chunk stream_chunk(struct stream *s)
+{
+    return s->api->fetch_chunk(s->result);
+}
+
+static enum err stream_end(struct stream *s)
+{
+    const char *error = s->api->result_error(&s->result);
+    return error == NULL || error[0] == 0 ? OK : ERR_REFUSED;
+}
+
+static void stream_close(struct stream *s)
+{
+    if (s->api == NULL) return;
+    s->api->destroy_result(&s->result);
+    if (s->pending != NULL) s->api->destroy_pending(&s->pending);
+    if (s->statement != NULL) s->api->destroy_prepare(&s->statement);
+}
+
 /* --- Rows ----------------------------------------------------------------------------------------------------------- */
 
 /* Where a value of a group's domain is found: slot = 1 + index, 0 is free. */
@@ -385,9 +423,7 @@ struct number_column {
 struct tables_rows {
     const struct duckdb *api;
     const struct tables_select *select;
-    duckdb_statement statement;
-    duckdb_pending pending;
-    struct duckdb_result result;
+    struct stream stream;
     bool ended;
     struct domain_index domain[CAP_GROUPS];
     struct number_column number[CAP_STATISTICS];
@@ -441,14 +477,8 @@ static void put_query(struct buffer *sql, const struct tables_select *select, ui
     for (uint32_t i = 0; i < select->step->group_count; i++) put_output(sql, select->group[i], true);
     for (uint32_t i = 0; i < select->step->statistic_count; i++)
         if (select->value[i] >= 0) put_output(sql, select->value[i], false);
-    buffer_put_text(sql, "0 FROM (SELECT ");
-    buffer_put_text(sql, select->plan.list);
-    buffer_put_text(sql, " FROM in_");
-    buffer_put_decimal(sql, input);
-    buffer_put_text(sql, " AS \"input\"");
-    if (choice != NULL) select_put_chosen(sql, choice->of, choice);
-    buffer_put_u8(sql, ' ');
-    buffer_put_text(sql, select->plan.condition);
+    buffer_put_text(sql, "0 FROM (");
+    select_plan_put(sql, &select->plan, input, choice);
     buffer_put_text(sql, ")");
     buffer_put_zero(sql);
 }
@@ -463,7 +493,7 @@ static void read_number_columns(struct tables_rows *r)
     uint64_t column = first_value_column(r->select);
     for (uint32_t i = 0; i < r->select->step->statistic_count; i++) {
         if (r->select->value[i] < 0) continue;
-        duckdb_logical_type type = r->api->column_logical_type(&r->result, column++);
+        duckdb_logical_type type = r->api->column_logical_type(&r->stream.result, column++);
         r->number[i].type = (enum duckdb_type)r->api->get_type_id(type);
         if (r->number[i].type == DUCKDB_DECIMAL) {
             r->number[i].scale = r->api->decimal_scale(type);
@@ -475,9 +505,7 @@ static void read_number_columns(struct tables_rows *r)
 
 static enum err rows_start(struct tables_rows *r, struct tables *t, const char *sql)
 {
-    if (r->api->prepare(t->session.connection, sql, &r->statement) != DUCKDB_SUCCESS) return ERR_REFUSED;
-    if (r->api->pending_prepared_streaming(r->statement, &r->pending) != DUCKDB_SUCCESS) return ERR_REFUSED;
-    if (r->api->execute_pending(r->pending, &r->result) != DUCKDB_SUCCESS) return ERR_REFUSED;
+    TRY(stream_open(&r->stream, t, sql));
     read_number_columns(r);
     return OK;
 }
@@ -512,9 +540,7 @@ enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t i
 void tables_rows_close(struct tables_rows *r)
 {
     if (r == NULL) return;
-    r->api->destroy_result(&r->result);
-    if (r->pending != NULL) r->api->destroy_pending(&r->pending);
-    if (r->statement != NULL) r->api->destroy_prepare(&r->statement);
+    stream_close(&r->stream);
     secret_wipe(r, sizeof *r);
     free(r);
 }
@@ -629,7 +655,7 @@ enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk)
 {
     *chunk = (struct tables_chunk){0};
     while (!r->ended) {
-        duckdb_chunk data = r->api->fetch_chunk(r->result);
+        duckdb_chunk data = stream_chunk(&r->stream);
         uint64_t row_count = data == NULL ? 0 : r->api->data_chunk_get_size(data);
         if (row_count > DUCKDB_CHUNK_ROWS) UNREACHABLE();
         chunk->row_count = (uint32_t)row_count;
@@ -638,6 +664,54 @@ enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk)
         if (data != NULL) r->api->destroy_data_chunk(&data);
         if (row_count > 0) return OK;
     }
-    const char *error = r->api->result_error(&r->result);
-    return error == NULL || error[0] == 0 ? OK : ERR_REFUSED;
+    return stream_end(&r->stream);
+}
+
+/* --- Rows as text --------------------------------------------------------------------------------------------------- */
+
+enum err tables_choose(struct tables *t, const struct parameter_choice *choice)
+{
+    ASSERT(t->locked);
+    return sql_create_chosen(&t->session, choice == NULL ? NULL : choice->of, choice, NULL, 0);
+}
+
+static enum err take_chunk(const struct duckdb *api, duckdb_chunk chunk, uint32_t column_count,
+                           tables_take_row *take, void *context)
+{
+    const union duckdb_string *text[CAP_COLUMNS];
+    const uint64_t *validity[CAP_COLUMNS];
+    struct span value[CAP_COLUMNS];
+    for (uint32_t i = 0; i < column_count; i++) {
+        duckdb_vector vector = api->data_chunk_get_vector(chunk, i);
+        text[i] = api->vector_get_data(vector);
+        validity[i] = api->vector_get_validity(vector);
+    }
+    for (uint64_t row = 0; row < api->data_chunk_get_size(chunk); row++) {
+        for (uint32_t i = 0; i < column_count; i++)
+            value[i] = duckdb_valid(validity[i], row) ? duckdb_string_span(&text[i][row]) : SPAN_NONE;
+        TRY(take(context, value, column_count));
+    }
+    return OK;
+}
+
+static enum err take_stream(struct stream *s, uint32_t column_count, tables_take_row *take, void *context)
+{
+    if (s->api->column_count(&s->result) != column_count) return ERR_REFUSED;
+    for (duckdb_chunk chunk; (chunk = stream_chunk(s)) != NULL;) {
+        enum err err = take_chunk(s->api, chunk, column_count, take, context);
+        s->api->destroy_data_chunk(&chunk);
+        if (err != OK) return err;
+    }
+    return stream_end(s);
+}
+
+enum err tables_read_text(struct tables *t, const char *sql, uint32_t column_count, tables_take_row *take,
+                          void *context)
+{
+    struct stream stream;
+    ASSERT(t->locked && column_count <= CAP_COLUMNS);
+    enum err err = stream_open(&stream, t, sql);
+    if (err == OK) err = take_stream(&stream, column_count, take, context);
+    stream_close(&stream);
+    return err;
 }

@@ -6,7 +6,7 @@
  *   missing mark is NULL. Decimal columns are doubles; the grid rounds them (grid.h).
  * - A SELECT runs only as select_check printed it, so a row's result depends on that row alone and no row can fail.
  * - Rows are read chunk by chunk: memory is DuckDB's limit plus one chunk, whatever the input's size. Order is not
- *   defined; who needs one sorts.
+ *   defined with several threads; with one it is that of the files, and a run repeats it (rows.h).
  * Errors: tables_open, tables_lock and tables_check say in `why` what DuckDB said, which may quote the data: it is for
  * the owner's eyes at sealing and never leaves an enclave. Running a SELECT gives no text: any failure that depends on
  * rows is ERR_REFUSED. ERR_UNAVAILABLE without DuckDB.
@@ -88,5 +88,14 @@ MUST_USE enum err tables_rows_open(struct tables_rows **out, struct tables *t, u
 /* The next rows; row_count 0 at the end. The arrays live until the next call. */
 MUST_USE enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk);
 void tables_rows_close(struct tables_rows *r); /* NULL is fine; wipes what it held */
+
+/* The view "chosen" that a sql_plan reads a run's parameters from; nothing when `choice` is NULL or of none. */
+MUST_USE enum err tables_choose(struct tables *t, const struct parameter_choice *choice);
+/* One row; a value without bytes (data NULL) is NULL, and all borrow until the call returns. An error ends the reading. */
+typedef enum err tables_take_row(void *context, const struct span *value, uint32_t count);
+/* Run a query that a checker printed, whose columns are VARCHAR, and hand on row after row in the order DuckDB gives them.
+ * ERR_REFUSED, or what `take` returned. */
+MUST_USE enum err tables_read_text(struct tables *t, const char *sql, uint32_t column_count,
+                                   tables_take_row *take, void *context);
 
 #endif

@@ -94,7 +94,9 @@ static enum err add_input(struct compute *c, const struct worker *w, uint32_t in
 static enum err open_tables(struct compute *c, const struct worker *w, const struct enclave_keys *keys)
 {
     uint64_t left = worker_memory_left(w, w->plain_bytes);
-    TRY(tables_open(&c->tables, w->options.threads, left / 2, c->why, sizeof c->why));
+    const uint32_t threads =
+        c->workflow.output == OUTPUT_ROWS ? 1 : w->options.threads; /* rows.h: their order */
+    TRY(tables_open(&c->tables, threads, left / 2, c->why, sizeof c->why));
     for (uint32_t i = 0; i < keys->input_count; i++) {
         TRY(read_meta(c, w, i, keys->manifest[i]));
         TRY(add_input(c, w, i));
