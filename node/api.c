@@ -195,6 +195,11 @@ json_t *api_dt_text(struct dt dt)
     return json_string(text);
 }
 
+const char *api_privacy(const struct workflow *w)
+{
+    return w->privacy_none ? "none" : "differential";
+}
+
 json_t *api_span(struct span text)
 {
     return json_stringn((const char *)text.data, text.len);

@@ -237,10 +237,11 @@ static json_t *workflow_summary(struct daemon *d, const struct registry *r, cons
     for (uint32_t i = 0; i < p->workflow->input_count; i++)
         json_array_append_new(approvals, approval_json(d, r, p->workflow, &p->workflow->input[i], &tally));
     const struct job *job = registry_job(r, p->workflow->hash);
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i, s:i, s:o}", "compose",
+    return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:o}", "compose",
                      api_hex32(p->workflow->hash.bytes), "app", api_dt_text(p->workflow->app_id), "name",
-                     api_span(p->workflow->name), "provider", api_organisation(d, p->provider), "approvals",
-                     approvals, "approved", (int)tally.approved, "needed", (int)tally.needed, "job",
+                     api_span(p->workflow->name), "privacy", api_privacy(p->workflow), "provider",
+                     api_organisation(d, p->provider), "approvals", approvals, "approved",
+                     (int)tally.approved, "needed", (int)tally.needed, "job",
                      job != NULL ? job_json(d, r, job) : json_null());
 }
 

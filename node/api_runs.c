@@ -45,6 +45,8 @@ static json_t *run_json(struct daemon *d, const struct run_entry *run)
                   api_hex32(run->body.compose.bytes), "inputs", inputs_json(&run->body), "parameters",
                   parameters_json(run->body.parameters), "slot", (json_int_t)run->body.slot, "requester",
                   api_organisation(d, run->record->header.author), "receipt", run->receipt != NULL);
+    const struct published *p = registry_workflow(core_registry(daemon_core(d)), run->body.compose);
+    if (p != NULL) json_object_set_new(body, "privacy", json_string(api_privacy(p->workflow)));
     if (!core_run(daemon_core(d), id, &view)) return body;
     json_t *phases = json_object();
     for (uint32_t s = 0; s < RUN_STATE_COUNT; s++)

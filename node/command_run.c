@@ -61,6 +61,8 @@ static void print_run(const json_t *run)
                  "\nrequester  %s\nstate      %s\n",
                  client_text(run, "run"), client_text(run, "compose"), client_number(run, "slot"),
                  client_text(run, "requester"), state);
+    if (strcmp(client_text(run, "privacy"), "none") == 0)
+        (void)puts("privacy    NONE: no noise is added, and the output can reveal single people");
     print_parameters(json_object_get(run, "parameters"));
     if (organisation[0] != 0)
         (void)printf("computed   by %s, term %" JSON_INTEGER_FORMAT "\n", organisation,
@@ -265,12 +267,13 @@ int command_run_list(int argc, char **argv)
                                              "/v1/runs",
                                              "runs",
                                              "no runs",
-                                             6,
+                                             7,
                                              {{"RUN", "run", 0},
                                               {"SLOT", "slot", 0},
                                               {"STATE", "state", 0},
                                               {"REASON", "reason", 0},
                                               {"REQUESTER", "requester", 0},
+                                              {"PRIVACY", "privacy", 0},
                                               {"WORKFLOW", "compose", 16}}};
     return command_list_run(&list, argc, argv);
 }

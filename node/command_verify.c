@@ -51,18 +51,19 @@ static void print_verified(const struct verify_words *w, const struct verify_res
     (void)gmtime_r(&seconds, &utc);
     (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     if (w->json) {
-        json_t *object = json_pack("{s:b, s:s, s:I, s:I, s:s, s:b}", "verified", 1, "run", run, "slot",
-                                   (json_int_t)r->slot, "term", (json_int_t)r->term, "time", when,
-                                   "simulated", (int)r->simulated);
+        json_t *object =
+            json_pack("{s:b, s:s, s:I, s:I, s:s, s:b, s:s}", "verified", 1, "run", run, "slot",
+                      (json_int_t)r->slot, "term", (json_int_t)r->term, "time", when, "simulated",
+                      (int)r->simulated, "privacy", r->privacy_none ? "none" : "differential");
         (void)json_dumpf(object, stdout, JSON_COMPACT);
         (void)fputc('\n', stdout);
         json_decref(object);
         return;
     }
-    (void)printf("%sverified%s  run %s, slot %llu, keyed %s%s\n", listing_bold(), listing_plain(), run,
+    (void)printf("%sverified%s  run %s, slot %llu, keyed %s%s%s\n", listing_bold(), listing_plain(), run,
                  (unsigned long long)r->slot, when,
-                 r->simulated ? "; its hardware evidence is SIMULATED and proves nothing about hardware"
-                              : "");
+                 r->simulated ? "; its hardware evidence is SIMULATED and proves nothing about hardware" : "",
+                 r->privacy_none ? "; PRIVACY: NONE" : "");
 }
 
 static int verify(const struct verify_words *w, struct span bytes, struct consortium_id anchor)

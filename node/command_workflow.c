@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 int command_workflow_publish(int argc, char **argv)
 {
@@ -85,6 +86,8 @@ static void print_status(const json_t *answer)
                  "\n",
                  client_text(answer, "compose"), client_text(answer, "name"), client_text(answer, "provider"),
                  client_number(answer, "approved"), client_number(answer, "needed"));
+    if (strcmp(client_text(answer, "privacy"), "none") == 0)
+        (void)puts("privacy    NONE: no noise is added, and the output can reveal single people");
     if (json_is_object(job))
         (void)printf("job        %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " endorsements\n",
                      client_number(job, "endorsements"), client_number(job, "needed"));

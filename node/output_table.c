@@ -78,8 +78,33 @@ static json_t *make_row(const json_t *step, const json_t *cell)
     return row;
 }
 
+/* A step of output rows, whose rows are lists. Shown are as many columns as a listing takes. */
+static void print_rows(const json_t *step)
+{
+    struct columns columns = {.count = 0};
+    const json_t *names = json_object_get(step, "columns"), *given = json_object_get(step, "rows");
+    size_t i, k;
+    json_t *item, *value, *rows = json_array();
+    json_array_foreach(names, i, item) add_column(&columns, client_text(item, "name"));
+    json_array_foreach(given, i, item)
+    {
+        json_t *row = json_object();
+        json_array_foreach(item, k, value)(void)
+            json_object_set(row, client_text(json_array_get(names, k), "name"), value);
+        (void)json_array_append_new(rows, row);
+    }
+    if (columns.count > 0) listing_print_aligned(rows, columns.column, columns.count);
+    (void)printf("%zu rows of %zu columns%s\n", json_array_size(rows), json_array_size(names),
+                 json_array_size(names) > columns.count ? "; --json shows all" : "");
+    json_decref(rows);
+}
+
 static void print_step(const json_t *step)
 {
+    if (json_is_array(json_object_get(step, "rows"))) {
+        print_rows(step);
+        return;
+    }
     struct columns columns = {.count = 0};
     size_t i;
     json_t *cell, *rows = json_array();
@@ -96,7 +121,7 @@ void output_table_print(const json_t *output)
     json_t *step;
     json_array_foreach(json_object_get(output, "steps"), i, step) print_step(step);
     if (strcmp(client_text(output, "privacy"), "none") == 0)
-        (void)puts("privacy: NONE. These are exact values.");
+        (void)puts("PRIVACY: NONE. These are exact values: they can reveal single people.");
     else
         (void)puts(
             "± is the bound that 95 % of the privacy noise stays within; sampling error is not in it.");

@@ -231,6 +231,11 @@ static enum err judge(struct verifier *v, enum receipt_link link)
     return link == LINK_EVIDENCE ? check_evidence(v) : OK;
 }
 
+static bool privacy_none(const struct receipt_replay *p)
+{
+    return p->bundle != NULL && p->bundle->workflow != NULL && p->bundle->workflow->workflow->privacy_none;
+}
+
 static void say(struct verifier *v, enum receipt_link link, bool ok)
 {
     struct verify_line line = {.link = link, .ok = ok};
@@ -241,6 +246,9 @@ static void say(struct verifier *v, enum receipt_link link, bool ok)
         (void)snprintf(line.text, sizeof line.text, "expected: %s; came: %s", text, v->why);
     else if (link == LINK_EVIDENCE && p->simulated)
         (void)snprintf(line.text, sizeof line.text, "%s. SIMULATED: it proves nothing about hardware", text);
+    else if (link == LINK_RECIPE && privacy_none(p))
+        (void)snprintf(line.text, sizeof line.text,
+                       "%s. PRIVACY: NONE: nothing hides single people in its output", text);
     else if (link == LINK_OUTPUT && !p->output_known)
         (void)snprintf(line.text, sizeof line.text, "the output is committed to, and not in this receipt");
     else if (link == LINK_RECORDS)
@@ -265,6 +273,7 @@ static void take_facts(struct verify_result *out, const struct receipt_replay *p
 {
     out->simulated = p->simulated;
     out->output_known = p->output_known;
+    out->privacy_none = privacy_none(p);
     out->run = p->core.run;
     out->term = p->core.term;
     out->slot = p->certificate.slot;

@@ -35,7 +35,7 @@ struct verify_result {
     bool verified;
     enum receipt_link broken; /* when not verified */
     char why[VERIFY_TEXT_MAX];
-    bool simulated, output_known;
+    bool simulated, output_known, privacy_none;
     struct run_id run;
     uint64_t median_ms, slot, term;
     uint32_t release_count, commit_count, record_count;
