@@ -26,6 +26,8 @@ static struct {
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
 uint32_t world_rows_extra;
+bool world_output_rows;
+struct hash32 world_measurement;
 static const char world_meta[] =
     "{\"delimiter\":\",\",\"format\":\"csv\",\"header\":true,\"missing\":\"\",\"perigee\":\"meta/1\"}";
 
@@ -262,9 +264,10 @@ static void make_op(struct world *w)
     must(template_shipped_write(&code, template_shipped_find(SPAN_LITERAL("count"))));
     struct op op = {.name = SPAN_LITERAL("table"),
                     .description = SPAN_LITERAL("counts"),
-                    .runtime = RUNTIME_SELECT,
+                    .runtime = world_output_rows ? RUNTIME_SQL : RUNTIME_SELECT,
                     .code = sha256(buffer_span(&code)),
-                    .output = SPAN_LITERAL("aggregate")};
+                    .output =
+                        span_text(output_type_names[world_output_rows ? OUTPUT_ROWS : OUTPUT_AGGREGATE])};
     struct body_WORKERS workers = {SPAN_LITERAL("default"), ID_SPAN(w->measurement)};
     joint(w, KIND_WORKERS, &workers);
     must(op_write(&b, &op));
@@ -327,6 +330,20 @@ static void register_datasets(struct world *w, struct span ddo[WORLD_DATASETS])
     }
 }
 
+/* The people in both datasets, with their ages there: the second has the first eight. */
+static void let_rows_out(struct workflow *f, struct step *step)
+{
+    *step = (struct step){
+        .op = step->op,
+        .runtime = RUNTIME_SQL,
+        .select = SPAN_LITERAL("SELECT b.id, b.age, c.age AS other FROM budapest b JOIN cleveland c "
+                               "USING (id) ORDER BY b.id DESC")};
+    f->output = OUTPUT_ROWS;
+    f->privacy_none = true;
+    f->unit_column = SPAN_NONE;
+    f->epsilon_nano = 0;
+}
+
 static struct span workflow_bytes(struct world *w)
 {
     static uint8_t bytes[16384];
@@ -367,6 +384,7 @@ static struct span workflow_bytes(struct world *w)
     for (uint32_t i = 0; i < WORLD_DATASETS; i++)
         f.input[i] = (struct workflow_input){i == 0 ? SPAN_LITERAL("budapest") : SPAN_LITERAL("cleveland"),
                                              w->node[i].id, w->dataset[i].dt, w->dataset[i].schema};
+    if (world_output_rows) let_rows_out(&f, &step);
     must(workflow_write(&b, &f));
     return keep(w, &b);
 }
@@ -650,7 +668,7 @@ struct world *world_new(void)
     must(crypto_init());
     w->arena = arena_make(sparse(WORLD_ARENA_BYTES), WORLD_ARENA_BYTES);
     w->now_ms = world_start_ms;
-    w->measurement = seed("measurement", 0, 0);
+    w->measurement = ID_IS_ZERO(world_measurement) ? seed("measurement", 0, 0) : world_measurement;
     w->platform = seed("platform", 0, 0);
     for (uint32_t i = 0; i < WORLD_NODES; i++) make_node(&w->node[i], i);
     qsort(w->node, WORLD_CUSTODIANS, sizeof w->node[0], by_id);

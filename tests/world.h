@@ -26,6 +26,9 @@ enum {
 extern uint64_t
     world_start_ms; /* that, unless set otherwise before world_new: a worker process reads a real clock */
 extern const uint32_t world_rows[WORLD_DATASETS]; /* rows of CSV in each dataset */
+/* Set before world_new: the recipe lets rows out, by SQL that joins both datasets; the worker's measurement (zero: some). */
+extern bool world_output_rows;
+extern struct hash32 world_measurement;
 extern uint32_t world_rows_extra; /* what manifests claim beyond them: 0 unless set before world_new */
 
 struct world_node {

@@ -10,7 +10,10 @@
 #include "node/enclave_host.h"
 #include "node/measure.h"
 #include "node/sandbox.h"
+#include "node/verify.h"
 #include "proto/base/panic.h"
+#include "proto/bundle.h"
+#include "proto/receipt.h"
 #include "proto/wire/pack.h"
 #include "tests/world_run.h"
 
@@ -307,6 +310,87 @@ static void a_run_ends_in_a_receipt(void **state)
     expect_no_process(node.platform);
     node_close();
 }
+
+/* --- Output rows ------------------------------------------------------------------------------------------------------------ */
+
+static uint32_t lines_with(const char *word, const struct verify_line *line, uint32_t count)
+{
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) found += line[i].ok && strstr(line[i].text, word) != NULL;
+    return found;
+}
+
+struct verified {
+    struct verify_line line[RECEIPT_LINK_COUNT];
+    uint32_t count;
+};
+
+static void keep_line(void *context, const struct verify_line *line)
+{
+    struct verified *v = context;
+    assert_true(v->count < RECEIPT_LINK_COUNT);
+    v->line[v->count++] = *line;
+}
+
+/* The receipt that anyone could put together of what this run left behind, replayed link by link. */
+static void verify_receipt(const struct body_RECEIPT *body)
+{
+    static uint8_t bundle[1 << 20], text[1 << 21];
+    struct buffer b = BUFFER_OF(bundle), t = BUFFER_OF(text);
+    struct reading reading = world_run_reading(node.run, WORLD_REQUESTER);
+    struct registry *registry = world_registry(world, 0);
+    struct verified v = {.count = 0};
+    struct verify_result result;
+    struct arena arena;
+    assert_int_equal(bundle_collect(&b, registry, world->run), OK);
+    const struct receipt_parts parts = {world->consortium, buffer_span(&b), *body,
+                                        reading.output,    reading.salt,    reading.signature};
+    assert_int_equal(receipt_write(&t, &parts), OK);
+    assert_int_equal(verify_memory_open(&arena), OK);
+    const struct verify_options options = {world->consortium, NULL, keep_line, &v};
+    enum err err = verify_bytes(&result, &arena, buffer_span(&t), &options);
+    if (err != OK) fail_msg("%s: %s", receipt_link_name(result.broken), result.why);
+    assert_true(result.verified && result.output_known && result.privacy_none);
+    assert_int_equal(lines_with("PRIVACY: NONE", v.line, v.count), 1);
+    verify_memory_close(&arena);
+    world_arena_free(registry_arena(registry));
+}
+
+static void settle_rows(uint8_t output[2048])
+{
+    struct core_receipt core;
+    world->now_ms = (uint64_t)time(NULL) * 1000; /* a worker's evidence has a real clock's time */
+    node.run = world_run_new(world);
+    start_run();
+    wait_for(&node.gone, 1);
+    struct body_RECEIPT body = receipt();
+    assert_int_equal(core_receipt_decode(&core, body.core), OK);
+    check_evidence(&body, &core);
+    assert_int_equal(open_output(output, &core), 1024); /* max_bytes, whatever the rows */
+    verify_receipt(&body);
+    world_run_free(node.run);
+    node.run = NULL;
+}
+
+/* A recipe of privacy none: the table that its SQL makes of both datasets is the output, the same from every enclave. */
+static void rows_leave_with_a_receipt(void **state)
+{
+    (void)state;
+    uint8_t first[2048], second[2048];
+    static const char rows[] = "\"rows\":[[\"7\",\"27\",\"27\"],[\"6\",\"26\",\"26\"],[\"5\",\"25\",\"25\"],";
+    assert_int_equal(node_open(1, 0x10), OK);
+    settle_rows(first);
+    assert_non_null(memmem(first, 1024, "\"privacy\":\"none\"", 16));
+    assert_non_null(memmem(first, 1024, rows, sizeof rows - 1));
+    node.gone = 0;
+    settle_rows(second);
+    assert_memory_equal(first, second, 1024);
+    assert_int_equal(node.lines, 0);
+    expect_no_process(node.platform);
+    node_close();
+}
+
+/* --- Runs that end otherwise ------------------------------------------------------------------------------------------------ */
 
 static void custodians_can_refuse(void **state)
 {
@@ -661,6 +745,13 @@ static int open_world(void **state)
     return 0;
 }
 
+static int open_world_of_rows(void **state)
+{
+    if (measure_self(&world_measurement) != OK) return -1;
+    world_output_rows = true;
+    return open_world(state);
+}
+
 static int close_world(void **state)
 {
     (void)state;
@@ -704,6 +795,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(a_crash_is_reported),
         cmocka_unit_test(frames_come_before_the_end),
     };
+    const struct CMUnitTest of_rows[] = {cmocka_unit_test(rows_leave_with_a_receipt)};
     const struct duckdb *api;
     char why[512];
     if (argc > 1 && strcmp(argv[1], "enclave-worker") == 0) return as_worker(argc, argv);
@@ -714,5 +806,6 @@ int main(int argc, char **argv)
     }
     int failed = cmocka_run_group_tests_name("refusals", always, NULL, NULL);
     if (!walls_stand()) return failed != 0 ? 1 : 77;
-    return failed + cmocka_run_group_tests_name("workers", walled, open_world, close_world);
+    failed += cmocka_run_group_tests_name("workers", walled, open_world, close_world);
+    return failed + cmocka_run_group_tests_name("rows", of_rows, open_world_of_rows, close_world);
 }
