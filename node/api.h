@@ -31,7 +31,7 @@
  * GET  /v1/runs                  -> {runs:[{run, compose, slot, requester, state, reason}]}
  * POST /v1/runs                  {compose, slot?, expires_in_ms?}    -> 202 {run}   (1 h unless given, at most 24)
  * GET  /v1/runs/{id}             -> {run, compose, slot, requester, state, reason, detail, subject, node, organisation, term,
- *                                    phases:{state: ms}, receipt: bool, output: {...}|null}
+ *                                    phases:{state: ms}, receipt: bool, output: {...}|null, output_fault: text|null, response}
  * GET  /v1/runs/{id}/receipt     -> {receipt:"<canonical text>"} */
 #ifndef PERIGEE_NODE_API_H
 #define PERIGEE_NODE_API_H

@@ -1,6 +1,6 @@
 #include "node/api_common.h"
+#include "node/opening.h"
 #include "proto/receipt.h"
-#include "proto/wire/pack.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -159,43 +159,35 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
 
 /* --- Opening the output ------------------------------------------------------------------------------------------------ */
 
-/* The sealed output addressed to this node, or an empty span: output = [reader, box, reader, box, ...]. */
-static struct span own_box(const struct body_RECEIPT *b, struct node_id self)
-{
-    struct cursor c = cursor_make(b->output);
-    uint32_t count = 0;
-    if (unpack_array(&c, 2 * CAP_REQUESTERS, &count) != OK) return SPAN_NONE;
-    for (uint32_t i = 0; i + 1 < count; i += 2) {
-        struct node_id reader;
-        struct span box;
-        if (unpack_fixed(&c, reader.bytes, 32) != OK || unpack_bin(&c, 65536, &box) != OK) return SPAN_NONE;
-        if (ID_EQUAL(reader, self)) return box;
-    }
-    return SPAN_NONE;
-}
-
-/* A request waiting for its output to be opened; `reading` is NULL for who may not read it or cannot yet. */
-struct opening {
+/* A request waiting for its output to be opened. `reading` is NULL for who may not read it or cannot yet; `fault` says when
+ * what was sealed to this node is not the run's output. */
+struct opened_request {
     struct daemon *daemon;
     struct http_reply *reply;
     const struct run_entry *run;
-    void (*then)(struct opening *o, const struct reading *reading);
+    void (*then)(struct opened_request *o, const struct reading *reading, const char *fault);
 };
 
-static void on_opened(void *context, uint64_t token, enum err err, struct span plain)
+static void on_opened(void *context, enum err err, const struct reading *reading)
 {
-    (void)token;
-    struct opening *o = context;
-    struct reading reading;
-    bool opened = err == OK && reading_open(&reading, plain) == OK;
-    o->then(o, opened ? &reading : NULL);
+    struct opened_request *o = context;
+    if (err == ERR_NO_MEMORY)
+        http_problem(o->reply, 503, "no-memory", "out of memory; try again later");
+    else
+        o->then(o, reading, err == OK || err == ERR_NOT_FOUND ? NULL : err_text(err));
     free(o);
 }
 
-static void open_output(const struct http_request *q, struct http_reply *reply, const struct run_entry *run,
-                        void (*then)(struct opening *o, const struct reading *reading))
+static void keyed(void *keys, const struct crypto_job *job, keyed_done done, void *context)
 {
-    struct opening *o = malloc(sizeof *o);
+    daemon_keyed(keys, job, done, context);
+}
+
+static void open_output(const struct http_request *q, struct http_reply *reply, const struct run_entry *run,
+                        void (*then)(struct opened_request *o, const struct reading *reading,
+                                     const char *fault))
+{
+    struct opened_request *o = malloc(sizeof *o);
     union body *body = malloc(sizeof *body);
     if (o == NULL || body == NULL) {
         http_problem(reply, 503, "no-memory", "out of memory; try again later");
@@ -203,21 +195,12 @@ static void open_output(const struct http_request *q, struct http_reply *reply, 
         free(body);
         return;
     }
-    *o = (struct opening){q->context, reply, run, then};
-    struct node_id self = daemon_home(q->context)->node;
-    struct span box = SPAN_NONE;
+    *o = (struct opened_request){q->context, reply, run, then};
+    struct opening_options options = {daemon_home(q->context)->node, keyed, q->context, on_opened, o};
     if (run->receipt != NULL && body_decode(body, KIND_RECEIPT, run->receipt->body) == OK)
-        box = own_box(&body->RECEIPT, self);
-    if (box.len > 0) {
-        struct run_id id;
-        memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
-        struct hash32 context = output_box_context(id, self);
-        struct crypto_job job = {.op = CRYPTO_OPEN, .box = box, .context = ID_SPAN(context)};
-        daemon_keyed(q->context, &job, on_opened, o);
-    } else {
-        then(o, NULL);
-        free(o);
-    }
+        opening_start(&options, &body->RECEIPT);
+    else
+        on_opened(o, ERR_NOT_FOUND, NULL);
     free(body);
 }
 
@@ -233,7 +216,7 @@ static json_t *enclave_key(const struct run_entry *run)
 }
 
 /* Sign-RPC: the exact bytes of the output, and what the enclave signed about them. */
-static json_t *response_json(const struct opening *o, const struct reading *reading)
+static json_t *response_json(const struct opened_request *o, const struct reading *reading)
 {
     char text[RESPONSE_TEXT_CHARS + 1], signature[2 * sizeof reading->signature.bytes + 1];
     struct run_id id;
@@ -244,13 +227,14 @@ static json_t *response_json(const struct opening *o, const struct reading *read
                      signature, "signing_key", enclave_key(o->run));
 }
 
-static void answer_run(struct opening *o, const struct reading *reading)
+static void answer_run(struct opened_request *o, const struct reading *reading, const char *fault)
 {
     json_t *body = run_json(o->daemon, o->run), *output = NULL;
     if (reading != NULL)
         output =
             json_loadb((const char *)reading->output.data, reading->output.len, JSON_REJECT_DUPLICATES, NULL);
     json_object_set_new(body, "output", output != NULL ? output : json_null());
+    json_object_set_new(body, "output_fault", fault != NULL ? json_string(fault) : json_null());
     json_object_set_new(body, "response", reading != NULL ? response_json(o, reading) : json_null());
     http_answer(o->reply, 200, body);
 }
@@ -263,7 +247,7 @@ void api_run(const struct http_request *q, struct http_reply *reply)
 
 /* --- Receipt ------------------------------------------------------------------------------------------------------------- */
 
-static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct opening *o,
+static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct opened_request *o,
                               const struct reading *reading)
 {
     struct receipt_parts parts = {.consortium = daemon_home(o->daemon)->consortium};
@@ -291,8 +275,10 @@ static enum err write_receipt(struct buffer *out, struct buffer *bundle, struct 
     return err;
 }
 
-static void answer_receipt(struct opening *o, const struct reading *reading)
+/* With a false output it is the receipt of who may not read: what was signed, and nothing else. */
+static void answer_receipt(struct opened_request *o, const struct reading *reading, const char *fault)
 {
+    (void)fault;
     enum { RECEIPT_MAX = 3 * BUNDLE_BYTES_MAX };
     uint8_t *memory = mmap(NULL, RECEIPT_MAX + BUNDLE_BYTES_MAX, PROT_READ | PROT_WRITE,
                            MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);

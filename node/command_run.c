@@ -70,6 +70,11 @@ static void print_run(const json_t *run)
     if (strcmp(client_text(run, "reason"), "none") != 0)
         (void)printf("reason     %s: %s\n", client_text(run, "reason"), client_text(run, "detail"));
     print_phases(run);
+    if (client_text(run, "output_fault")[0] != 0)
+        (void)printf(
+            "output     none: what the node that ran it sealed to this one is not the output that the "
+            "custodians committed to (%s); ask its operator, and the stewards\n",
+            client_text(run, "output_fault"));
     if (json_is_object(json_object_get(run, "output"))) {
         (void)fputc('\n', stdout);
         output_table_print(json_object_get(run, "output"));
@@ -106,7 +111,8 @@ static bool is_over(const json_t *run, uint32_t *patience)
     if (is_failure(state)) return true;
     if (strcmp(state, "settled") != 0) return false;
     /* Settled by the receipt; the requester's output follows in moments, and not every requester is a reader. */
-    if (json_is_object(json_object_get(run, "output")) || *patience == 0) return true;
+    bool opened = json_is_object(json_object_get(run, "output")) || client_text(run, "output_fault")[0] != 0;
+    if (opened || *patience == 0) return true;
     (*patience)--;
     return false;
 }

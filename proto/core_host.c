@@ -81,12 +81,12 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
     track_state(c, t, (enum run_state)b->state);
 }
 
-static void on_commits_checked(struct core *c, struct pending *p, const struct event *event)
+static void on_receipt_checked(struct core *c, struct pending *p, const struct event *event)
 {
     const struct record *r = chain_get(&c->chain, p->peer, p->number);
     struct run_track *t = track_find(c, p->run);
     if (event->err != OK || r == NULL) {
-        notice(c, "a receipt's commit signatures do not hold; it settles nothing", ID_SPAN(p->run), NULL);
+        notice(c, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run), NULL);
     } else {
         registry_settle(c->registry, p->run, r);
         if (t != NULL) {
@@ -97,12 +97,32 @@ static void on_commits_checked(struct core *c, struct pending *p, const struct e
     pending_end(c, p);
 }
 
-/* The commit statements of a receipt as signature parts: q distinct custodians, one output, this core receipt. */
-static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct body_RECEIPT *b)
+static void put_part(struct buffer *parts, struct node_id author, struct hash32 message,
+                     const struct signature *signature)
+{
+    buffer_put(parts, ID_SPAN(author));
+    buffer_put(parts, ID_SPAN(message));
+    buffer_put(parts, SPAN_OF(signature->bytes));
+}
+
+/* The core receipt's signature, as the first part: it is of this run and of the certificate beside it. */
+static bool core_part(struct core *c, struct core_receipt *core, struct buffer *parts,
+                      const struct body_RECEIPT *b)
+{
+    if (core_receipt_decode(core, b->core) != OK) return false;
+    struct hash32 certificate = certificate_hash(b->certificate);
+    put_part(parts, core->enclave, core_receipt_hash(b->core), &b->core_signature);
+    return ID_EQUAL(core->consortium, c->options.consortium) && ID_EQUAL(core->run, b->run) &&
+           ID_EQUAL(core->certificate, certificate);
+}
+
+/* The commit statements as parts: q distinct custodians, this output, this core receipt. How many; 0: it is no receipt. */
+static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct body_RECEIPT *b,
+                             const struct core_receipt *core)
 {
     const struct charter *charter = registry_charter(c->registry);
     struct cursor at = cursor_make(b->commits);
-    struct hash32 core_hash = core_receipt_hash(b->core), commitment = {{0}};
+    struct hash32 core_hash = core_receipt_hash(b->core);
     uint32_t count = 0, seen = 0;
     if (charter == NULL || unpack_array(&at, CAP_CUSTODIANS, &count) != OK) return 0;
     for (uint32_t i = 0; i < count; i++) {
@@ -112,38 +132,36 @@ static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct 
         if (unpack_bin(&at, 4096, &packed) != OK || record_unpack(&r, packed) != OK) return 0;
         if (r.header.kind != KIND_COMMIT || body_decode(&body, KIND_COMMIT, r.body) != OK) return 0;
         int custodian = charter_custodian(charter, r.header.author);
-        bool same = ID_EQUAL(body.run, b->run) && ID_EQUAL(body.core, core_hash) &&
-                    (i == 0 || ID_EQUAL(body.commitment, commitment));
+        bool same = ID_EQUAL(body.run, core->run) && body.term == core->term && body.index == 0 &&
+                    ID_EQUAL(body.core, core_hash) && ID_EQUAL(body.commitment, core->commitment);
         if (custodian < 0 || (seen >> custodian & 1) != 0 || !same) return 0;
         seen |= UINT32_C(1) << custodian;
-        commitment = body.commitment;
-        struct hash32 message = record_sign_hash(KIND_COMMIT, r.header_bytes);
-        buffer_put(parts, ID_SPAN(r.header.author));
-        buffer_put(parts, ID_SPAN(message));
-        buffer_put(parts, SPAN_OF(r.signature.bytes));
+        put_part(parts, r.header.author, record_sign_hash(KIND_COMMIT, r.header_bytes), &r.signature);
     }
     return count >= charter->q ? count : 0;
 }
 
-/* Anyone may publish a receipt; what settles a run are q commit signatures, and they are checked here. A receipt that
- * comes before its run or before the charter is decided waits in the list. */
+/* Anyone may publish a receipt; what settles a run are the enclave's signature and those of q custodians under one core
+ * receipt, and they are checked here. A receipt that comes before its run or before the charter is decided waits. */
 static bool check_receipt(struct core *c, const struct record *r)
 {
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    struct core_receipt core;
     ASSERT(b != NULL);
     if (body_decode(b, KIND_RECEIPT, r->body) != OK) return true;
     if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->RECEIPT.run) == NULL)
         return false;
-    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
-    uint32_t count = commit_parts(c, &parts, &b->RECEIPT);
-    struct pending *p = count > 0 ? pending_new(c, on_commits_checked) : NULL;
+    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * (CAP_CUSTODIANS + 1));
+    bool ours = core_part(c, &core, &parts, &b->RECEIPT);
+    uint32_t count = ours ? commit_parts(c, &parts, &b->RECEIPT, &core) : 0;
+    struct pending *p = count > 0 ? pending_new(c, on_receipt_checked) : NULL;
     if (p == NULL) return count == 0;
     p->run = b->RECEIPT.run;
     p->peer = r->header.author;
     p->number = r->header.seq;
-    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_commits_checked);
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_receipt_checked);
     job->parts = buffer_span(&parts);
-    job->part_count = count;
+    job->part_count = count + 1;
     return true;
 }
 
@@ -449,11 +467,8 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
     const struct charter *charter = registry_charter(c->registry);
     struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
     struct hash32 message = certificate_vote_hash(&cert);
-    for (uint32_t i = 0; i < cert.vote_count; i++) {
-        buffer_put(&parts, ID_SPAN(charter->member[charter->custodian[cert.custodian[i]]].node));
-        buffer_put(&parts, ID_SPAN(message));
-        buffer_put(&parts, SPAN_OF(cert.vote[i].bytes));
-    }
+    for (uint32_t i = 0; i < cert.vote_count; i++)
+        put_part(&parts, charter->member[charter->custodian[cert.custodian[i]]].node, message, &cert.vote[i]);
     p->peer = from;
     p->run = m->run;
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_getter_checked);

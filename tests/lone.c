@@ -1,0 +1,256 @@
+#include "tests/lone.h"
+
+#include "crypto/identity.h"
+#include "node/keyed.h"
+#include "proto/base/panic.h"
+#include "proto/pump.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { QUEUE_MAX = 4096 };
+
+/* Completions that wait for the step going on to end. */
+struct lone_queue {
+    struct event event[QUEUE_MAX]; /* bytes are owned */
+    enum crypto_op op[QUEUE_MAX];
+    uint32_t head, tail;
+    struct identity_keys keys;
+};
+
+static void must(enum err err)
+{
+    ASSERT(err == OK);
+}
+
+static struct span copy(struct lone *l, struct span bytes)
+{
+    struct span out;
+    must(arena_copy(&l->world->arena, &out, bytes));
+    return out;
+}
+
+static void push(struct lone *l, struct event event, enum crypto_op op)
+{
+    struct lone_queue *q = l->queue;
+    ASSERT(q->tail - q->head < QUEUE_MAX);
+    q->event[q->tail % QUEUE_MAX] = event;
+    q->op[q->tail++ % QUEUE_MAX] = op;
+}
+
+/* --- Executors -------------------------------------------------------------------------------------------------------- */
+
+static struct dec_share envelope_part(const struct lone *l, const uint8_t *part, uint32_t index)
+{
+    const struct world_node *n = &l->world->node[l->self];
+    struct dt app;
+    struct compose_hash compose;
+    struct node_id owner;
+    struct content_id content;
+    struct hash32 policy;
+    struct envelope envelope;
+    struct dec_share share = {0};
+    memcpy(app.bytes, part, 32);
+    memcpy(compose.bytes, part + 32, 32);
+    memcpy(owner.bytes, part + 64, 32);
+    memcpy(content.bytes, part + 96, 32);
+    memcpy(policy.bytes, part + 128, 32);
+    memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
+    const struct point *y = &l->world->key[0].y;
+    struct label label = label_make(group_key_id(y), app, compose, owner, content, policy);
+    must(envelope_share(&share, &envelope, y, &label, index, &n->share[0]));
+    return share;
+}
+
+static void put_share(struct buffer *out, const struct dec_share *s)
+{
+    buffer_put(out, SPAN_OF(s->d.bytes));
+    buffer_put(out, SPAN_OF(s->e.bytes));
+    buffer_put(out, SPAN_OF(s->f.bytes));
+}
+
+/* The one thing that is not the daemon's own: its shares are files. */
+static enum err shares(struct lone *l, struct buffer *out, const struct crypto_job *job)
+{
+    struct dec_share share;
+    if (l->shares_err != OK) return l->shares_err;
+    for (uint32_t i = 0; i < job->part_count; i++) {
+        share = envelope_part(l, job->parts.data + (size_t)i * SHARE_PART_BYTES, job->index);
+        put_share(out, &share);
+    }
+    must(prf_share(&share, &l->world->key[1].y, job->hash, job->index, &l->world->node[l->self].share[1]));
+    put_share(out, &share);
+    return buffer_done(out);
+}
+
+static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
+{
+    static uint8_t bytes[SHARE_BYTES * (CAP_INPUTS + 1)];
+    struct lone *l = context;
+    struct buffer out = BUFFER_OF(bytes);
+    struct event event = {.type = EVENT_CRYPTO, .token = token};
+    if (job->op == CRYPTO_EVIDENCE) l->evidence_checked++;
+    if (job->op == CRYPTO_SHARES) {
+        event.err = shares(l, &out, job);
+        event.bytes = copy(l, event.err == OK ? buffer_span(&out) : SPAN_NONE);
+    } else {
+        struct keyed *k = keyed_copy(job, &l->home);
+        ASSERT(k != NULL);
+        keyed_run(k, &l->queue->keys);
+        event.err = k->err;
+        event.bytes = copy(l, span_make(k->output, k->output_len));
+        keyed_free(k);
+    }
+    if (token != 0) push(l, event, job->op);
+}
+
+static void x_send(void *context, struct node_id peer, struct span message)
+{
+    struct lone *l = context;
+    ASSERT(l->sent_count < LONE_SENT_MAX);
+    l->sent[l->sent_count++] = (struct lone_sent){peer, copy(l, message)};
+}
+
+static void x_send_blob(void *context, struct node_id peer, struct span cid, struct span manifests)
+{
+    (void)peer, (void)cid, (void)manifests;
+    ((struct lone *)context)->blobs_sent++;
+}
+
+static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
+{
+    (void)items, (void)count;
+    if (token != 0) push(context, (struct event){.type = EVENT_STORED, .token = token}, CRYPTO_SIGN);
+}
+
+static void x_enclave(void *context, struct run_id run, struct span bytes)
+{
+    (void)context, (void)run, (void)bytes;
+}
+
+static void x_stop(void *context, struct run_id run)
+{
+    (void)context, (void)run;
+}
+
+static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
+{
+    (void)context, (void)token, (void)verdict, (void)id;
+}
+
+static void x_notice(void *context, struct span line)
+{
+    (void)context, (void)line;
+}
+
+/* --- Driving ------------------------------------------------------------------------------------------------------------ */
+
+static void step(struct lone *l, struct event event)
+{
+    const struct pump_executors executors = {l,         x_send,    x_send_blob, x_store, x_crypto, x_enclave,
+                                             x_enclave, x_enclave, x_stop,      x_reply, x_notice};
+    l->now.ns += 1000000;
+    event.now = l->now;
+    event.wall_ms = l->world->now_ms - l->late_ms;
+    pump_event(l->core, &executors, &event);
+    core_check(l->core);
+}
+
+void lone_event(struct lone *l, struct event event)
+{
+    step(l, event);
+    while (l->queue->head != l->queue->tail) {
+        uint32_t at = l->queue->head++ % QUEUE_MAX;
+        struct event done = l->queue->event[at];
+        if (done.type == EVENT_CRYPTO && l->meanwhile != NULL) l->meanwhile(l, l->queue->op[at]);
+        step(l, done);
+    }
+}
+
+void lone_message(struct lone *l, uint32_t from, struct span message)
+{
+    lone_event(
+        l, (struct event){.type = EVENT_MESSAGE, .peer = l->world->node[from].id, .bytes = copy(l, message)});
+}
+
+void lone_record(struct lone *l, uint32_t from, const struct record *r)
+{
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    struct buffer b = BUFFER_OF(bytes);
+    record_encode(&b, r);
+    lone_message(l, from, buffer_span(&b));
+}
+
+bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_body *out, struct node_id *to)
+{
+    while (*at < l->sent_count) {
+        enum message came;
+        const struct lone_sent *s = &l->sent[(*at)++];
+        must(message_decode(&came, out, s->message));
+        *to = s->to;
+        if (came == code) return true;
+    }
+    return false;
+}
+
+/* --- Starting ------------------------------------------------------------------------------------------------------------ */
+
+static void restore(struct lone *l)
+{
+    static uint8_t packed[CAP_BODY_BYTES + 1024];
+    for (uint32_t i = 0; i < l->world->record_count; i++) {
+        struct buffer b = BUFFER_OF(packed);
+        record_pack(&b, l->world->record[i]);
+        lone_event(l, (struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&b)});
+    }
+    lone_event(l, (struct event){.type = EVENT_READY});
+}
+
+/* A custodian comes up and shows heads: none that are not held here. */
+static void greet(struct lone *l, uint32_t from)
+{
+    uint8_t bytes[64];
+    struct buffer b = BUFFER_OF(bytes);
+    struct message_HEADS heads = {l->world->now_ms, SPAN_NONE};
+    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    lone_event(l, (struct event){.type = EVENT_PEER_UP, .peer = l->world->node[from].id});
+    lone_message(l, from, buffer_span(&b));
+}
+
+static void advertise(struct lone *l)
+{
+    struct world *w = l->world;
+    struct record r;
+    struct body_ADVERT body = {w->platform, SPAN_LITERAL("engine"), SPAN_LITERAL(""), 1, SPAN_NONE};
+    const struct world_node *n = &w->node[WORLD_COMPUTE];
+    must(record_unpack(&r, world_statement(w, &n->secret, n->id, KIND_ADVERT, &body)));
+    lone_record(l, WORLD_COMPUTE, &r);
+}
+
+struct lone *lone_new(struct world *w, uint32_t self)
+{
+    struct lone *l = calloc(1, sizeof *l);
+    struct world_node *n = &w->node[self];
+    ASSERT(l != NULL);
+    l->world = w;
+    l->self = self;
+    l->home = (struct home){.node = n->id, .identity = &n->secret, .kem = &n->kem_secret, .lock_fd = -1};
+    l->queue = calloc(1, sizeof *l->queue);
+    ASSERT(l->queue != NULL);
+    struct core_options options = {.self = n->id, .consortium = w->consortium, .charter = w->charter};
+    l->arena = world_arena(w);
+    must(core_new(&l->core, l->arena, &options));
+    restore(l);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        if (i != self) greet(l, i);
+    advertise(l);
+    l->sent_count = 0;
+    return l;
+}
+
+void lone_free(struct lone *l)
+{
+    world_arena_free(l->arena);
+    free(l->queue);
+    free(l);
+}

@@ -1,0 +1,48 @@
+/* lone: one production core of a test world, restored from all its records, with the production keyed work, which is done at
+ * once, and a store that never fails. What it sends is kept; tests bend the knobs, speak to it as its peers, and look.
+ * A custodian has compared heads with the others and knows the compute member's platform. */
+#ifndef PERIGEE_TESTS_LONE_H
+#define PERIGEE_TESTS_LONE_H
+
+#include "node/home.h"
+#include "proto/core.h"
+#include "tests/world.h"
+
+enum { LONE_SENT_MAX = 256 };
+
+struct lone_sent {
+    struct node_id to;
+    struct span message;
+};
+
+struct lone {
+    /* Knobs. */
+    enum err shares_err; /* what CRYPTO_SHARES ends with, unless OK */
+    uint64_t late_ms;    /* its wall clock is behind the world's by so much */
+    /* Called when keyed work is done and the core does not know it yet. */
+    void (*meanwhile)(struct lone *l, enum crypto_op op);
+
+    struct world *world;
+    uint32_t self;
+    struct home home;
+    struct arena *arena;
+    struct core *core;
+    struct instant now;
+
+    struct lone_sent sent[LONE_SENT_MAX];
+    uint32_t sent_count, blobs_sent, evidence_checked;
+
+    struct lone_queue *queue;
+};
+
+struct lone *lone_new(struct world *w, uint32_t self);
+void lone_free(struct lone *l);
+/* A message from this node of the world, and all that follows from it. */
+void lone_message(struct lone *l, uint32_t from, struct span message);
+void lone_record(struct lone *l, uint32_t from, const struct record *r);
+/* The same for any event. */
+void lone_event(struct lone *l, struct event event);
+/* Messages of this code that it sent since: the next one from *at on, decoded; false: none. */
+bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_body *out, struct node_id *to);
+
+#endif
