@@ -187,9 +187,14 @@ static struct verdict decide_release_now(struct core *c, struct pending *p)
 static struct verdict decide_commit_now(struct core *c, const struct pending *p)
 {
     const struct ask *a = (const struct ask *)(const void *)p->side;
-    struct commit_ask facts = {
-        p->run,     p->term,         a->record.header.author, a->commit.index, a->commit.commitment,
-        c->wall_ms, core_standing(c)};
+    struct commit_ask facts = {.run = p->run,
+                               .term = p->term,
+                               .host = p->peer,
+                               .enclave = a->record.header.author,
+                               .index = a->commit.index,
+                               .commitment = a->commit.commitment,
+                               .now_ms = c->wall_ms,
+                               .standing = core_standing(c)};
     return commit_decide(c->registry, &c->promises, c->options.self, &facts);
 }
 
@@ -435,11 +440,13 @@ static void check_votes(struct core *c, struct pending *p)
     job->part_count = a->certificate.vote_count;
 }
 
+/* Only through whom the first one went: what anybody else brings is judged, and refused. */
 static bool repeat_answer(struct core *c, struct pending *p, uint8_t kind)
 {
     struct ask *a = ask_of(p);
     const struct answer *known = answer_find(c, p->run, p->term, kind, a->record.header.author);
-    if (known == NULL) return false;
+    const uint8_t *host = promise_get(&c->promises, PROMISE_HOST, p->run.bytes, p->term);
+    if (known == NULL || host == NULL || !ids_equal(host, p->peer.bytes)) return false;
     relay_back(c, p, known->box);
     pending_end(c, p);
     return true;
@@ -471,6 +478,7 @@ static enum err read_ask(struct core *c, struct pending *p)
         if (a->share.envelopes.len % ENVELOPE_BYTES != 0) return ERR_RANGE;
         a->facts = (struct release_ask){.run = p->run,
                                         .term = p->term,
+                                        .host = p->peer,
                                         .enclave = h->author,
                                         .kem = a->share.kem,
                                         .envelope_count = (uint32_t)(a->share.envelopes.len / ENVELOPE_BYTES),

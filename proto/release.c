@@ -34,6 +34,8 @@ static struct verdict check_certificate(struct registry *r, const struct release
     bool same = ID_EQUAL(c->run, ask->run) && c->term == ask->term && c->epoch == run->body.epoch &&
                 ID_EQUAL(c->compose, run->body.compose) && c->slot == run->body.slot;
     if (!same) return verdict_refuse(REFUSAL_CERTIFICATE, c->run.bytes);
+    /* Residency and export are judged for the elected node: through no other one may an answer go. */
+    if (!ID_EQUAL(ask->host, c->node)) return verdict_refuse(REFUSAL_CERTIFICATE, ask->host.bytes);
     return registry_check_node(r, &run->body, c->node);
 }
 
@@ -74,18 +76,19 @@ struct verdict release_decide(struct registry *r, const struct promises *p, stru
     return VERDICT_OK;
 }
 
-/* Is the node, and the worker on it, to which shares were released one that may have them now? */
-static struct verdict check_released(struct registry *r, const struct promises *p, struct run_id run,
-                                     uint64_t term, const struct run_entry *entry)
+/* Is the node that brings this the one to which shares were released, and may it, and the worker on it, have them now? */
+static struct verdict check_released(struct registry *r, const struct promises *p,
+                                     const struct commit_ask *ask, const struct run_entry *entry)
 {
-    const uint8_t *host = promise_get(p, PROMISE_HOST, run.bytes, term);
-    const uint8_t *worker = promise_get(p, PROMISE_WORKER, run.bytes, term);
+    const uint8_t *host = promise_get(p, PROMISE_HOST, ask->run.bytes, ask->term);
+    const uint8_t *worker = promise_get(p, PROMISE_WORKER, ask->run.bytes, ask->term);
     const struct published *w = registry_workflow(r, entry->body.compose);
     struct node_id node;
     struct hash32 measurement;
     if (host == NULL || worker == NULL || w == NULL) return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
     memcpy(node.bytes, host, sizeof node.bytes);
     memcpy(measurement.bytes, worker, sizeof measurement.bytes);
+    if (!ID_EQUAL(ask->host, node)) return verdict_refuse(REFUSAL_CERTIFICATE, ask->host.bytes);
     struct verdict v = registry_check_node(r, &entry->body, node);
     if (v.refusal != REFUSAL_NONE) return v;
     return registry_worker(r, w->workflow->workers, measurement)
@@ -102,7 +105,7 @@ struct verdict commit_decide(struct registry *r, const struct promises *p, struc
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
     if (served == NULL || memcmp(served, ask->enclave.bytes, 32) != 0)
         return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
-    v = check_released(r, p, ask->run, ask->term, run);
+    v = check_released(r, p, ask, run);
     if (v.refusal != REFUSAL_NONE) return v;
     if (ask->index != 0)
         return verdict_refuse(REFUSAL_OUTPUT_TYPE, NULL); /* this version has one output per run */

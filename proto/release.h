@@ -12,6 +12,7 @@
 struct release_ask {
     struct run_id run;
     uint64_t term;
+    struct node_id host;    /* the peer that brought it: where the answer goes */
     struct node_id enclave; /* who signed the ask: the enclave's signing key */
     struct kem_public kem;
     const struct certificate *certificate; /* NULL: it did not decode or a vote's signature does not hold */
@@ -30,6 +31,7 @@ struct verdict release_decide(struct registry *r, const struct promises *p, stru
 struct commit_ask {
     struct run_id run;
     uint64_t term;
+    struct node_id host; /* the peer that brought it */
     struct node_id enclave;
     uint64_t index;
     struct hash32 commitment;

@@ -167,13 +167,12 @@ void lone_event(struct lone *l, struct event event)
     }
 }
 
-void lone_message(struct lone *l, uint32_t from, struct span message)
+void lone_message(struct lone *l, struct node_id from, struct span message)
 {
-    lone_event(
-        l, (struct event){.type = EVENT_MESSAGE, .peer = l->world->node[from].id, .bytes = copy(l, message)});
+    lone_event(l, (struct event){.type = EVENT_MESSAGE, .peer = from, .bytes = copy(l, message)});
 }
 
-void lone_record(struct lone *l, uint32_t from, const struct record *r)
+void lone_record(struct lone *l, struct node_id from, const struct record *r)
 {
     static uint8_t bytes[CAP_BODY_BYTES + 1024];
     struct buffer b = BUFFER_OF(bytes);
@@ -207,13 +206,13 @@ static void restore(struct lone *l)
 }
 
 /* A custodian comes up and shows heads: none that are not held here. */
-static void greet(struct lone *l, uint32_t from)
+static void greet(struct lone *l, struct node_id from)
 {
     uint8_t bytes[64];
     struct buffer b = BUFFER_OF(bytes);
     struct message_HEADS heads = {l->world->now_ms, SPAN_NONE};
     message_encode(&b, MESSAGE_HEADS_CODE, &heads);
-    lone_event(l, (struct event){.type = EVENT_PEER_UP, .peer = l->world->node[from].id});
+    lone_event(l, (struct event){.type = EVENT_PEER_UP, .peer = from});
     lone_message(l, from, buffer_span(&b));
 }
 
@@ -224,7 +223,7 @@ static void advertise(struct lone *l)
     struct body_ADVERT body = {w->platform, SPAN_LITERAL("engine"), SPAN_LITERAL(""), 1, SPAN_NONE};
     const struct world_node *n = &w->node[WORLD_COMPUTE];
     must(record_unpack(&r, world_statement(w, &n->secret, n->id, KIND_ADVERT, &body)));
-    lone_record(l, WORLD_COMPUTE, &r);
+    lone_record(l, n->id, &r);
 }
 
 struct lone *lone_new(struct world *w, uint32_t self)
@@ -242,7 +241,7 @@ struct lone *lone_new(struct world *w, uint32_t self)
     must(core_new(&l->core, l->arena, &options));
     restore(l);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
-        if (i != self) greet(l, i);
+        if (i != self) greet(l, w->node[i].id);
     advertise(l);
     l->sent_count = 0;
     return l;

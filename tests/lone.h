@@ -37,9 +37,9 @@ struct lone {
 
 struct lone *lone_new(struct world *w, uint32_t self);
 void lone_free(struct lone *l);
-/* A message from this node of the world, and all that follows from it. */
-void lone_message(struct lone *l, uint32_t from, struct span message);
-void lone_record(struct lone *l, uint32_t from, const struct record *r);
+/* A message from this peer, and all that follows from it. */
+void lone_message(struct lone *l, struct node_id from, struct span message);
+void lone_record(struct lone *l, struct node_id from, const struct record *r);
 /* The same for any event. */
 void lone_event(struct lone *l, struct event event);
 /* Messages of this code that it sent since: the next one from *at on, decoded; false: none. */

@@ -254,6 +254,7 @@ static void put_asks(struct scene *s)
     s->vote = (struct election_ask){s->run_id, 1, w->node[WORLD_COMPUTE].id, s->now_ms, false};
     s->release = (struct release_ask){.run = s->run_id,
                                       .term = 1,
+                                      .host = w->node[WORLD_COMPUTE].id,
                                       .enclave = enclave,
                                       .certificate = &s->certificate,
                                       .envelope_count = 2,
@@ -261,8 +262,12 @@ static void put_asks(struct scene *s)
                                       .platform_known = true,
                                       .platform = w->platform,
                                       .now_ms = s->now_ms};
-    s->commit = (struct commit_ask){
-        .run = s->run_id, .term = 1, .enclave = enclave, .commitment = {{0xcc}}, .now_ms = s->now_ms};
+    s->commit = (struct commit_ask){.run = s->run_id,
+                                    .term = 1,
+                                    .host = w->node[WORLD_COMPUTE].id,
+                                    .enclave = enclave,
+                                    .commitment = {{0xcc}},
+                                    .now_ms = s->now_ms};
 }
 
 void scene_promise(struct scene *s, enum promise_kind kind, const uint8_t subject32[32], uint64_t number,

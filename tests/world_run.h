@@ -27,6 +27,9 @@ struct world_run {
     int fail_after;                      /* -1: never */
     struct span output;                  /* what the computation gives */
     uint64_t term;
+    /* Answers the asks to custodian `asked_custodian` instead, by world_run_answer, unless NULL. */
+    void (*asked)(struct world_run *r, struct span box);
+    uint32_t asked_custodian;
 
     struct world *world;
     struct arena *arena, *enclave_arena;
@@ -65,6 +68,8 @@ void world_run_start(struct world_run *r);
 bool world_run_drive(struct world_run *r, uint32_t ticks);
 /* Give the enclave a frame, as its host. */
 void world_run_frame(struct world_run *r, struct span frame);
+/* The sealed answer of this custodian. */
+void world_run_answer(struct world_run *r, uint32_t custodian, struct span box);
 /* For an enclave in another process: take a frame from it, and the next one for it (false: none). The machine in `r` then
  * has no part in it. */
 void world_run_take(struct world_run *r, struct span frame);

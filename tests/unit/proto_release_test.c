@@ -65,7 +65,11 @@ static void certificate_slot(struct scene *s)
 }
 static void elects_no_compute(struct scene *s)
 {
-    s->certificate.node = world->node[WORLD_ALGORITHM].id;
+    s->certificate.node = s->release.host = world->node[WORLD_ALGORITHM].id;
+}
+static void another_brings_it(struct scene *s)
+{
+    s->release.host = s->commit.host = world->node[WORLD_ALGORITHM].id;
 }
 static void evidence_bad(struct scene *s)
 {
@@ -137,6 +141,7 @@ static const struct change release_only[] = {
     {"a certificate of another recipe", REFUSAL_CERTIFICATE, 0, NULL, certificate_compose, SUBJECT_ANY},
     {"a certificate of another slot", REFUSAL_CERTIFICATE, 0, NULL, certificate_slot, SUBJECT_ANY},
     {"the elected is no compute member", REFUSAL_NOT_COMPUTE, 0, NULL, elects_no_compute, SUBJECT_ANY},
+    {"another node than the elected brings it", REFUSAL_CERTIFICATE, 0, NULL, another_brings_it, SUBJECT_ANY},
     {"the evidence does not verify", REFUSAL_EVIDENCE, 0, NULL, evidence_bad, SUBJECT_ANY},
     {"the evidence is old", REFUSAL_EVIDENCE, 0, NULL, bad_time, SUBJECT_ANY},
     {"the evidence binds another key", REFUSAL_BINDING, 0, NULL, unbound_report, SUBJECT_ANY},
@@ -172,6 +177,8 @@ static void host_removed(struct scene *s)
 static const struct change commit_only[] = {
     {"the node was removed since", REFUSAL_NOT_COMPUTE, 0, NULL, host_removed, SUBJECT_ANY},
     {"the worker is in the set no more", REFUSAL_MEASUREMENT, SCENE_WORKERS, NULL, NULL, SUBJECT_ANY},
+    {"another node than shares went through brings it", REFUSAL_CERTIFICATE, 0, NULL, another_brings_it,
+     SUBJECT_ANY},
     {"a second output", REFUSAL_OUTPUT_TYPE, 0, NULL, other_index, SUBJECT_ANY},
     {"another output is committed", REFUSAL_COMMIT_CONFLICT, 0, NULL, bound_to_another, SUBJECT_ANY},
 };
@@ -210,9 +217,9 @@ static void test_not_released(void **state)
 static const enum refusal release_refusals[] = {REFUSAL_CERTIFICATE, REFUSAL_NOT_COMPUTE, REFUSAL_EVIDENCE,
                                                 REFUSAL_BINDING,     REFUSAL_MEASUREMENT, REFUSAL_GPU,
                                                 REFUSAL_PLATFORM,    REFUSAL_ENVELOPE,    REFUSAL_OTHER_KEY};
-static const enum refusal commit_refusals[] = {REFUSAL_NOT_RELEASED, REFUSAL_OUTPUT_TYPE,
+static const enum refusal commit_refusals[] = {REFUSAL_NOT_RELEASED,    REFUSAL_OUTPUT_TYPE,
                                                REFUSAL_COMMIT_CONFLICT, REFUSAL_NOT_COMPUTE,
-                                               REFUSAL_MEASUREMENT};
+                                               REFUSAL_MEASUREMENT,     REFUSAL_CERTIFICATE};
 
 static bool listed(enum refusal r, const enum refusal *list, size_t count)
 {

@@ -49,7 +49,7 @@ static enum run_state state_after(const struct body_RECEIPT *body)
 {
     struct run_view view;
     struct lone *l = lone_new(world, WORLD_REQUESTER);
-    lone_record(l, WORLD_COMPUTE, world_record(world, WORLD_COMPUTE, KIND_RECEIPT, body, 0));
+    lone_record(l, world->node[WORLD_COMPUTE].id, world_record(world, WORLD_COMPUTE, KIND_RECEIPT, body, 0));
     assert_true(core_run(l->core, world->run, &view));
     bool held = registry_run(core_registry(l->core), world->run)->receipt != NULL;
     assert_int_equal(held, view.state == RUN_SETTLED);

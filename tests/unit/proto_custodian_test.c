@@ -1,0 +1,163 @@
+/* A custodian's core from ask to answer: an enclave of the test world runs, and the asks to one of its custodians go to a
+ * real core, whose word is needed: one of the others is silent. */
+#include "crypto/identity.h"
+#include "proto/base/panic.h"
+#include "proto/wire/pack.h"
+#include "tests/lone.h"
+#include "tests/world_run.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { CORE = 0, SILENT = 3 };
+
+static struct world *world;
+static struct world_run *run;
+static struct lone *lone;
+static struct node_id bringer; /* of the asks */
+static uint32_t seen;          /* of what the core sent */
+
+/* Its box by the node that `bringer` says; what comes back for the enclave goes there. */
+static void ask_core(struct world_run *r, struct span box)
+{
+    static uint8_t bytes[65536 + 256];
+    struct buffer b = BUFFER_OF(bytes);
+    struct message_RELAY m = {world->run, r->term, 0, box};
+    union message_body sent;
+    struct node_id to;
+    message_encode(&b, MESSAGE_RELAY_CODE, &m);
+    lone_message(lone, bringer, buffer_span(&b));
+    while (lone_next(lone, &seen, MESSAGE_RELAY_CODE, &sent, &to)) {
+        assert_true(ID_EQUAL(to, bringer));
+        world_run_answer(r, CORE, sent.RELAY.box);
+    }
+}
+
+static void begin(void)
+{
+    run = world_run_new(world);
+    run->asked = ask_core;
+    run->asked_custodian = CORE;
+    run->silent = 1u << SILENT;
+    bringer = world->node[WORLD_COMPUTE].id;
+    seen = 0;
+}
+
+static void make_world(void)
+{
+    world = world_new();
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    make_world();
+    lone = lone_new(world, CORE);
+    begin();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    lone_free(lone);
+    world_run_free(run);
+    world_free(world);
+    return 0;
+}
+
+static void ends_with(enum refusal why)
+{
+    world_run_start(run);
+    assert_true(world_run_drive(run, 200));
+    assert_string_equal(refusal_name(run->failed), refusal_name(why));
+    assert_true((run->result.len > 0) == (why == REFUSAL_NONE));
+}
+
+static void test_a_whole_run(void **state)
+{
+    (void)state;
+    ends_with(REFUSAL_NONE);
+}
+
+/* Another compute member than the elected, admitted by the stewards. */
+static struct node_id second;
+
+static void admit_second(void)
+{
+    struct identity_secret secret;
+    identity_generate(&secret, &second);
+    struct body_MEMBER body = {.node = second,
+                               .organisation = SPAN_LITERAL("gpu-barn"),
+                               .jurisdiction = SPAN_LITERAL("EU"),
+                               .roles = ROLE_COMPUTE,
+                               .kem = world->node[WORLD_COMPUTE].kem,
+                               .approval = second,
+                               .platforms = SPAN_LITERAL("")};
+    for (uint32_t i = 0; i < 3; i++)
+        lone_record(lone, world->node[i].id, world_record(world, i, KIND_MEMBER, &body, 0));
+    const struct member *m = registry_member(core_registry(lone->core), second);
+    assert_true(m != NULL && (m->roles & ROLE_COMPUTE) != 0);
+}
+
+/* Residency and export are judged for the elected node; another one may not carry its boxes. */
+static void test_another_node_brings_the_share_ask(void **state)
+{
+    (void)state;
+    admit_second();
+    bringer = second;
+    ends_with(REFUSAL_CERTIFICATE);
+}
+
+static uint32_t asked_here;
+static struct span kept_box;
+
+static void then_by_another(struct world_run *r, struct span box)
+{
+    bringer = asked_here++ == 0 ? world->node[WORLD_COMPUTE].id : second;
+    if (asked_here == 1) assert_int_equal(arena_copy(r->arena, &kept_box, box), OK);
+    ask_core(r, box);
+}
+
+static void test_another_node_brings_the_commit_ask(void **state)
+{
+    (void)state;
+    asked_here = 0;
+    admit_second();
+    run->asked = then_by_another;
+    ends_with(REFUSAL_CERTIFICATE);
+    assert_int_equal(run->done[ENCLAVE_COMPUTE], 1);
+}
+
+/* The answer kept for the elected node is not another's for the asking. */
+static void test_a_kept_answer_goes_nowhere_else(void **state)
+{
+    (void)state;
+    asked_here = 0;
+    admit_second();
+    run->asked = then_by_another;
+    ends_with(REFUSAL_CERTIFICATE);
+    uint32_t released = lone->evidence_checked;
+    bringer = world->node[WORLD_COMPUTE].id;
+    ask_core(run, kept_box);
+    assert_int_equal(lone->evidence_checked, released); /* to the elected it is */
+    bringer = second;
+    ask_core(run, kept_box);
+    assert_int_equal(lone->evidence_checked, released + 1); /* here it is judged, and refused */
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_a_whole_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_node_brings_the_share_ask, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_kept_answer_goes_nowhere_else, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
