@@ -24,13 +24,13 @@ enum err registry_found(struct registry *r, struct span bytes)
 static enum err allocate(struct registry *r, struct arena *arena)
 {
     uint64_t salt = load_u64(r->consortium.bytes);
-    r->tally = ARENA_ARRAY(arena, struct tally, CAP_TALLIES);
-    r->member = ARENA_ARRAY(arena, struct member_row, CAP_MEMBERS);
+    r->tally = ARENA_ARRAY(arena, struct tally, TALLY_COUNT_MAX);
+    r->member = ARENA_ARRAY(arena, struct member_row, CAP_DECISIONS);
     r->asset = ARENA_ARRAY(arena, struct asset, CAP_ASSETS);
     r->version = ARENA_ARRAY(arena, struct asset_version, CAP_ASSETS);
     r->binding = ARENA_ARRAY(arena, struct binding, CAP_ASSETS);
     r->workflow = ARENA_ARRAY(arena, struct published, CAP_JOBS);
-    r->op = ARENA_ARRAY(arena, struct op_row, CAP_OPS);
+    r->op = ARENA_ARRAY(arena, struct op_row, CAP_DECISIONS);
     r->grant = ARENA_ARRAY(arena, struct grant, CAP_GRANTS);
     r->approval = ARENA_ARRAY(arena, struct approval, CAP_APPROVALS);
     r->job = ARENA_ARRAY(arena, struct job, CAP_JOBS);
@@ -38,17 +38,18 @@ static enum err allocate(struct registry *r, struct arena *arena)
     r->revocation = ARENA_ARRAY(arena, struct revocation, CAP_REVOCATIONS);
     r->frozen = ARENA_ARRAY(arena, struct frozen, CAP_WRITERS);
     r->gap = ARENA_ARRAY(arena, struct node_id, CAP_WRITERS);
-    r->removal = ARENA_ARRAY(arena, struct removal_row, CAP_MEMBERS);
-    r->workers = ARENA_ARRAY(arena, struct workers_row, CAP_WORKER_SETS);
+    r->removal = ARENA_ARRAY(arena, struct removal_row, CAP_REMOVALS);
+    r->workers = ARENA_ARRAY(arena, struct workers_row, CAP_DECISIONS);
     r->writer = ARENA_ARRAY(arena, struct writer, CAP_WRITERS);
     r->committee = ARENA_ARRAY(arena, struct committee, CAP_COMMITTEES);
     if (r->committee == NULL) return ERR_NO_MEMORY; /* the last: an arena that was full stays full */
     TRY(index_init(&r->writers, arena, CAP_WRITERS, salt));
-    TRY(index_init(&r->tallies, arena, CAP_TALLIES, salt));
-    TRY(index_init(&r->members, arena, CAP_MEMBERS, salt));
+    TRY(index_init(&r->tallies, arena, TALLY_COUNT_MAX, salt));
+    TRY(index_init(&r->members, arena, CAP_DECISIONS, salt));
+    TRY(index_init(&r->removals, arena, CAP_REMOVALS, salt));
     TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
     TRY(index_init(&r->workflows, arena, CAP_JOBS, salt));
-    TRY(index_init(&r->ops, arena, CAP_OPS, salt));
+    TRY(index_init(&r->ops, arena, CAP_DECISIONS, salt));
     TRY(index_init(&r->jobs, arena, CAP_JOBS, salt));
     return index_init(&r->runs, arena, CAP_RUNS, salt);
 }
@@ -74,22 +75,12 @@ struct arena *registry_arena(const struct registry *r)
 
 const struct charter *registry_charter(const struct registry *r)
 {
-    if (r->charter == NULL || r->charter_tally_plus_one == 0) return NULL;
-    return tally_decided(r, &r->tally[r->charter_tally_plus_one - 1]) ? r->charter : NULL;
+    return r->charter_tally != NULL && tally_decided(r, r->charter_tally) ? r->charter : NULL;
 }
 
 const struct charter *registry_charter_bytes(const struct registry *r)
 {
     return r->charter;
-}
-
-static bool committee_shape(const struct charter *c, const struct body_COMMITTEE *b)
-{
-    uint32_t n = c->custodian_count;
-    return b->epoch == 1 && ID_EQUAL(b->charter, c->hash) && b->shares_a.len == 32 * n &&
-           b->shares_b.len == 32 * n && b->round1_a.len == n * (96 + 32 * c->t) &&
-           b->round1_b.len == b->round1_a.len && b->signatures_a.len == 64 * n &&
-           b->signatures_b.len == 64 * n;
 }
 
 const struct committee *registry_committee(const struct registry *r)
@@ -98,7 +89,7 @@ const struct committee *registry_committee(const struct registry *r)
     const struct committee *best = NULL;
     for (uint32_t i = 0; charter != NULL && i < r->committee_count; i++) {
         const struct committee *c = &r->committee[i];
-        if (!committee_shape(charter, &c->body) || !tally_decided(r, c->tally)) continue;
+        if (!tally_decided(r, c->tally)) continue;
         if (best == NULL || tally_before(c->tally, best->tally)) best = c;
     }
     return best;
@@ -107,7 +98,7 @@ const struct committee *registry_committee(const struct registry *r)
 const struct op *registry_op(const struct registry *r, struct hash32 op)
 {
     uint32_t row = index_find(&r->ops, op.bytes);
-    return row != INDEX_NONE && tally_decided(r, &r->tally[r->op[row].tally]) ? r->op[row].op : NULL;
+    return row != INDEX_NONE && tally_decided(r, r->op[row].tally) ? r->op[row].op : NULL;
 }
 
 struct span registry_workers(const struct registry *r, struct span set)
@@ -115,8 +106,8 @@ struct span registry_workers(const struct registry *r, struct span set)
     const struct workers_row *best = NULL;
     for (uint32_t i = 0; i < r->workers_count; i++) {
         const struct workers_row *w = &r->workers[i];
-        if (!span_equal(w->body.name, set) || !tally_decided(r, &r->tally[w->tally])) continue;
-        if (best == NULL || tally_before(&r->tally[w->tally], &r->tally[best->tally])) best = w;
+        if (!span_equal(w->body.name, set) || !tally_decided(r, w->tally)) continue;
+        if (best == NULL || tally_before(w->tally, best->tally)) best = w;
     }
     return best != NULL ? best->body.measurements : SPAN_NONE;
 }

@@ -28,6 +28,7 @@ struct tally {
     uint8_t key[32]; /* H("perigee/tally/v1", kind, body hash): one body may be right for two kinds */
     enum kind kind;
     struct hash32 body_hash;
+    bool placed; /* what it puts in force has its row */
     uint32_t author_count;
     const struct record *vote[CAP_STEWARDS]; /* one record per distinct author */
 };

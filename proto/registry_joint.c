@@ -1,6 +1,8 @@
 /* Joint decisions: enough distinct eligible authors of one kind and one body hash, and what each such kind puts in force. */
 #include "proto/registry_state.h"
 
+#include "proto/base/panic.h"
+
 #include <string.h>
 
 /* --- Tallies ----------------------------------------------------------------------------------------------------------- */
@@ -10,27 +12,41 @@ static bool tally_by_custodians(enum kind kind)
     return kind == KIND_COMMITTEE;
 }
 
-static bool eligible(const struct registry *r, enum kind kind, struct node_id author)
+/* The number among those eligible for this kind, or -1. */
+static int seat_of(const struct registry *r, enum kind kind, struct node_id author)
 {
-    return (tally_by_custodians(kind) ? charter_custodian(r->charter, author)
-                                      : charter_steward(r->charter, author)) >= 0;
+    return tally_by_custodians(kind) ? charter_custodian(r->charter, author)
+                                     : charter_steward(r->charter, author);
 }
 
 uint32_t tally_needed(const struct registry *r, const struct tally *t)
 {
-    if (r->charter == NULL) return UINT32_MAX;
     return tally_by_custodians(t->kind) ? r->charter->custodian_count - r->charter->f : r->charter->s;
+}
+
+/* Is a removal of this steward's missing from the table? Then it may be any. */
+static bool voice_lost(const struct registry *r, uint32_t steward)
+{
+    return (r->removal_lost >> steward & 1) != 0;
+}
+
+static uint32_t lost_beside(const struct registry *r, const struct tally *t)
+{
+    uint32_t lost = r->removal_lost;
+    for (uint32_t i = 0; i < t->author_count; i++)
+        lost &= ~(UINT32_C(1) << charter_steward(r->charter, t->vote[i]->header.author));
+    return (uint32_t)__builtin_popcount(lost);
 }
 
 uint32_t tally_count(const struct registry *r, const struct tally *t)
 {
-    uint32_t count = 0;
-    if (r->charter == NULL) return 0;
+    uint32_t count = t->kind == KIND_REMOVAL ? lost_beside(r, t) : 0;
     for (uint32_t i = 0; i < t->author_count; i++) {
-        struct node_id author = t->vote[i]->header.author;
-        bool counts =
-            t->kind == KIND_REMOVAL ? standing_before_freeze(r, t->vote[i]) : registry_counts(r, t->vote[i]);
-        if (counts && eligible(r, t->kind, author)) count++;
+        const struct record *vote = t->vote[i];
+        bool lost = t->kind == KIND_REMOVAL &&
+                    voice_lost(r, (uint32_t)charter_steward(r->charter, vote->header.author));
+        bool counts = t->kind == KIND_REMOVAL ? standing_before_freeze(r, vote) : registry_counts(r, vote);
+        count += counts || lost;
     }
     return count;
 }
@@ -38,14 +54,6 @@ uint32_t tally_count(const struct registry *r, const struct tally *t)
 bool tally_decided(const struct registry *r, const struct tally *t)
 {
     return tally_count(r, t) >= tally_needed(r, t);
-}
-
-bool tally_was_decided(const struct registry *r, const struct tally *t)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; r->charter != NULL && i < t->author_count; i++)
-        if (eligible(r, t->kind, t->vote[i]->header.author)) count++;
-    return count >= tally_needed(r, t);
 }
 
 bool tally_before(const struct tally *a, const struct tally *b)
@@ -59,76 +67,85 @@ static struct hash32 tally_key(enum kind kind, struct hash32 body_hash)
     return HASH_FRAMED("perigee/tally/v1", span_make(&byte, 1), ID_SPAN(body_hash));
 }
 
-const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash)
+static struct tally *tally_find(const struct registry *r, enum kind kind, struct hash32 body_hash)
 {
     struct hash32 key = tally_key(kind, body_hash);
     uint32_t row = index_find(&r->tallies, key.bytes);
     return row != INDEX_NONE ? &r->tally[row] : NULL;
 }
 
-static uint32_t seated_count(const struct charter *c)
+const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < c->member_count; i++)
-        if ((c->member[i].roles & (ROLE_STEWARD | ROLE_CUSTODIAN)) != 0) count++;
-    return count;
+    return tally_find(r, kind, body_hash);
 }
 
-/* One eligible author cannot fill the table against the others: each may open its part of it. */
-static bool may_open_tally(const struct registry *r, struct node_id author)
+/* --- Places: every seat has its own -------------------------------------------------------------------------------------- */
+
+static enum voice voice_of(enum kind kind)
 {
-    uint32_t opened = 0;
-    if (r->tally_count == CAP_TALLIES) return false;
-    if (r->charter == NULL) return true; /* a bundle: what it holds harms only itself */
-    for (uint32_t i = 0; i < r->tally_count; i++)
-        if (ID_EQUAL(r->tally[i].vote[0]->header.author, author)) opened++;
-    return opened < CAP_TALLIES / seated_count(r->charter);
+    if (kind == KIND_COMMITTEE) return VOICE_COMMITTEE;
+    return kind == KIND_REMOVAL ? VOICE_REMOVAL : VOICE_STEWARD;
 }
 
-/* Add one eligible author's voice, once. *row is the tally. */
-static struct verdict tally_add(struct registry *r, uint32_t *row, bool *fresh, const struct record *record)
+static uint32_t voices_max(const struct registry *r, enum voice voice)
 {
-    struct node_id author = record->header.author;
-    struct hash32 key = tally_key(record->header.kind, record->header.body_hash);
-    if (r->charter != NULL && !eligible(r, record->header.kind, author))
-        return verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
-    *row = index_find(&r->tallies, key.bytes);
-    *fresh = *row == INDEX_NONE;
-    if (*fresh) {
-        if (!may_open_tally(r, author)) return verdict_refuse(REFUSAL_FULL, NULL);
-        *row = r->tally_count;
-        struct tally *opened = &r->tally[*row];
-        *opened = (struct tally){.kind = record->header.kind, .body_hash = record->header.body_hash};
-        memcpy(opened->key, key.bytes, sizeof opened->key);
-        if (index_add(&r->tallies, opened->key, *row) != OK) return verdict_refuse(REFUSAL_FULL, NULL);
-        r->tally_count++;
-    }
-    struct tally *t = &r->tally[*row];
+    if (voice == VOICE_COMMITTEE) return COMMITTEE_VOICES;
+    return (voice == VOICE_REMOVAL ? CAP_REMOVALS : CAP_DECISIONS) / r->charter->steward_count;
+}
+
+/* Has this author spoken for it? Removals act out of turn: the earlier voice is the one a freeze may leave standing. */
+static bool voice_given(struct tally *t, const struct record *record)
+{
     for (uint32_t i = 0; i < t->author_count; i++) {
-        if (!ID_EQUAL(t->vote[i]->header.author, author)) continue;
-        /* Removals act out of turn: the earlier voice is the one a freeze may leave standing. */
+        if (!ID_EQUAL(t->vote[i]->header.author, record->header.author)) continue;
         if (record->header.seq < t->vote[i]->header.seq) t->vote[i] = record;
-        return VERDICT_OK;
+        return true;
     }
-    if (t->author_count == CAP_STEWARDS) return verdict_refuse(REFUSAL_FULL, NULL);
-    t->vote[t->author_count++] = record;
-    return VERDICT_OK;
+    return false;
 }
 
-/* --- Applying, kind by kind -------------------------------------------------------------------------------------------- */
-
-static struct verdict apply_charter(struct registry *r, const struct record *record,
-                                    const struct body_CHARTER *b)
+static struct tally *tally_open(struct registry *r, enum kind kind, struct hash32 body_hash)
 {
-    uint32_t row;
-    bool fresh;
+    struct tally *t = &r->tally[r->tally_count];
+    struct hash32 key = tally_key(kind, body_hash);
+    ASSERT(r->tally_count < TALLY_COUNT_MAX); /* no more than all voices together */
+    *t = (struct tally){.kind = kind, .body_hash = body_hash};
+    memcpy(t->key, key.bytes, sizeof t->key);
+    enum err err = index_add(&r->tallies, t->key, r->tally_count++);
+    ASSERT(err == OK);
+    return t;
+}
+
+/* One eligible author's voice, once; NULL when `v` refuses it. What an author may still say depends on nothing but its own
+ * chain. A removal beyond that is not forgotten: from then on its author is taken to have spoken for every removal. */
+static struct tally *tally_add(struct registry *r, struct verdict *v, const struct record *record)
+{
+    enum kind kind = record->header.kind;
+    enum voice voice = voice_of(kind);
+    int seat = seat_of(r, kind, record->header.author);
+    struct tally *t = tally_find(r, kind, record->header.body_hash);
+    *v = seat < 0 ? verdict_refuse(REFUSAL_NOT_MEMBER, record->header.author.bytes) : VERDICT_OK;
+    if (seat < 0) return NULL;
+    if (t != NULL && voice_given(t, record)) return t;
+    if (r->voice_count[voice][seat] == voices_max(r, voice)) {
+        if (kind == KIND_REMOVAL) r->removal_lost |= UINT32_C(1) << seat;
+        *v = verdict_refuse(REFUSAL_FULL, record->header.author.bytes);
+        return NULL;
+    }
+    if (t == NULL) t = tally_open(r, kind, record->header.body_hash);
+    ASSERT(t->author_count < CAP_STEWARDS); /* as many as seats */
+    t->vote[t->author_count++] = record;
+    r->voice_count[voice][seat]++;
+    return t;
+}
+
+/* --- What a body must be, whoever speaks for it -------------------------------------------------------------------------- */
+
+static struct verdict check_charter(const struct registry *r, const struct body_CHARTER *b)
+{
     struct hash32 hash = sha256(b->document);
-    if (!ids_equal(hash.bytes, r->consortium.bytes)) return verdict_refuse(REFUSAL_CHARTER, hash.bytes);
-    if (r->charter == NULL && registry_found(r, b->document) != OK)
-        return verdict_refuse(REFUSAL_MALFORMED, NULL);
-    struct verdict v = tally_add(r, &row, &fresh, record);
-    if (v.refusal == REFUSAL_NONE) r->charter_tally_plus_one = row + 1;
-    return v;
+    return ids_equal(hash.bytes, r->consortium.bytes) ? VERDICT_OK
+                                                      : verdict_refuse(REFUSAL_CHARTER, hash.bytes);
 }
 
 /* Keys and the right to admit come from the charter only. */
@@ -139,112 +156,18 @@ static struct verdict check_admission(const struct body_MEMBER *b)
                : verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
 }
 
-static struct verdict apply_member(struct registry *r, const struct record *record,
-                                   const struct body_MEMBER *b)
+static struct verdict check_committee(const struct charter *c, const struct body_COMMITTEE *b)
 {
-    uint32_t row;
-    bool fresh;
-    struct verdict v = check_admission(b);
-    if (v.refusal == REFUSAL_NONE) v = tally_add(r, &row, &fresh, record);
-    if (v.refusal != REFUSAL_NONE || !fresh) return v;
-    if (r->member_count == CAP_MEMBERS) return verdict_refuse(REFUSAL_FULL, NULL);
-    uint32_t at = r->member_count++;
-    uint32_t first = index_find(&r->members, b->node.bytes);
-    r->member[at].member = (struct member){b->node, b->organisation, b->jurisdiction, (uint32_t)b->roles,
-                                           b->kem,  b->dkg,          b->approval,     &r->tally[row]};
-    if (first != INDEX_NONE) {
-        r->member[at].next_plus_one = r->member[first].next_plus_one;
-        r->member[first].next_plus_one = at + 1;
-        return VERDICT_OK;
-    }
-    enum err err = index_add(&r->members, r->member[at].member.node.bytes, at);
-    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+    uint32_t n = c->custodian_count;
+    bool shape = b->shares_a.len == 32 * n && b->shares_b.len == 32 * n &&
+                 b->round1_a.len == n * (96 + 32 * c->t) && b->round1_b.len == b->round1_a.len &&
+                 b->signatures_a.len == 64 * n && b->signatures_b.len == 64 * n;
+    if (b->epoch != 1 || !ID_EQUAL(b->charter, c->hash))
+        return verdict_refuse(REFUSAL_CHARTER, b->charter.bytes);
+    return shape ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL);
 }
 
-static struct verdict apply_committee(struct registry *r, const struct record *record,
-                                      const struct body_COMMITTEE *b)
-{
-    uint32_t row;
-    bool fresh;
-    struct verdict v = tally_add(r, &row, &fresh, record);
-    if (v.refusal != REFUSAL_NONE || !fresh) return v;
-    if (r->committee_count == CAP_COMMITTEES) return verdict_refuse(REFUSAL_FULL, NULL);
-    r->committee[r->committee_count++] = (struct committee){&r->tally[row], *b};
-    return VERDICT_OK;
-}
-
-static struct verdict apply_op(struct registry *r, const struct record *record, const struct body_OP *b)
-{
-    uint32_t row;
-    bool fresh;
-    struct op *op;
-    size_t mark = arena_mark(r->arena);
-    if (op_open(&op, r->arena, b->document, b->code, NULL) != OK)
-        return verdict_refuse(REFUSAL_MALFORMED, NULL);
-    struct verdict v = tally_add(r, &row, &fresh, record);
-    if (v.refusal != REFUSAL_NONE || !fresh) {
-        arena_release(r->arena, mark);
-        return v;
-    }
-    if (r->op_count == CAP_OPS) return verdict_refuse(REFUSAL_FULL, NULL);
-    r->op[r->op_count] = (struct op_row){op, row};
-    enum err err = index_add(&r->ops, op->hash.bytes, r->op_count++);
-    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
-}
-
-static struct verdict apply_workers(struct registry *r, const struct record *record,
-                                    const struct body_WORKERS *b)
-{
-    uint32_t row;
-    bool fresh;
-    struct verdict v = tally_add(r, &row, &fresh, record);
-    if (v.refusal != REFUSAL_NONE || !fresh) return v;
-    if (r->workers_count == CAP_WORKER_SETS) return verdict_refuse(REFUSAL_FULL, NULL);
-    r->workers[r->workers_count++] = (struct workers_row){*b, row};
-    return VERDICT_OK;
-}
-
-/* Whoever keeps keys or admits members leaves by another charter. */
-static struct verdict check_removal(const struct registry *r, const struct body_REMOVAL *b)
-{
-    bool seated = r->charter != NULL &&
-                  (charter_custodian(r->charter, b->node) >= 0 || charter_steward(r->charter, b->node) >= 0);
-    return !seated ? VERDICT_OK : verdict_refuse(REFUSAL_CHARTER, b->node.bytes);
-}
-
-static struct verdict apply_removal(struct registry *r, const struct record *record,
-                                    const struct body_REMOVAL *b)
-{
-    uint32_t row;
-    bool fresh;
-    struct verdict v = check_removal(r, b);
-    if (r->removal_count == CAP_MEMBERS) v = verdict_refuse(REFUSAL_FULL, NULL);
-    if (v.refusal == REFUSAL_NONE) v = tally_add(r, &row, &fresh, record);
-    if (v.refusal == REFUSAL_NONE && fresh) r->removal[r->removal_count++] = (struct removal_row){*b, row};
-    return v;
-}
-
-static struct verdict apply_tally_only(struct registry *r, const struct record *record)
-{
-    uint32_t row;
-    bool fresh;
-    return tally_add(r, &row, &fresh, record);
-}
-
-struct verdict joint_apply(struct registry *r, const struct record *record, const union body *b)
-{
-    enum kind kind = record->header.kind;
-    if (kind == KIND_CHARTER) return apply_charter(r, record, &b->CHARTER);
-    if (kind == KIND_MEMBER) return apply_member(r, record, &b->MEMBER);
-    if (kind == KIND_COMMITTEE) return apply_committee(r, record, &b->COMMITTEE);
-    if (kind == KIND_OP) return apply_op(r, record, &b->OP);
-    if (kind == KIND_WORKERS) return apply_workers(r, record, &b->WORKERS);
-    return kind == KIND_REMOVAL ? apply_removal(r, record, &b->REMOVAL) : apply_tally_only(r, record);
-}
-
-/* --- Previews of own records ------------------------------------------------------------------------------------------- */
-
-static struct verdict preview_op(struct registry *r, const struct body_OP *b)
+static struct verdict check_op(struct registry *r, const struct body_OP *b)
 {
     struct op *op;
     size_t mark = arena_mark(r->arena);
@@ -253,12 +176,106 @@ static struct verdict preview_op(struct registry *r, const struct body_OP *b)
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL);
 }
 
+/* Whoever keeps keys or admits members leaves by another charter. */
+static bool seated(const struct charter *c, struct node_id node)
+{
+    return charter_custodian(c, node) >= 0 || charter_steward(c, node) >= 0;
+}
+
+static struct verdict check_body(struct registry *r, enum kind kind, const union body *b)
+{
+    if (kind == KIND_CHARTER) return check_charter(r, &b->CHARTER);
+    if (r->charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
+    if (kind == KIND_MEMBER) return check_admission(&b->MEMBER);
+    if (kind == KIND_COMMITTEE) return check_committee(r->charter, &b->COMMITTEE);
+    if (kind == KIND_OP) return check_op(r, &b->OP);
+    if (kind == KIND_REMOVAL && seated(r->charter, b->REMOVAL.node))
+        return verdict_refuse(REFUSAL_CHARTER, b->REMOVAL.node.bytes);
+    return VERDICT_OK;
+}
+
+/* --- Rows: for what enough of the eligible have said --------------------------------------------------------------------- */
+
+static void place_member(struct registry *r, const struct tally *t, const struct body_MEMBER *b)
+{
+    uint32_t at = r->member_count++, first = index_find(&r->members, b->node.bytes);
+    r->member[at].member = (struct member){b->node, b->organisation, b->jurisdiction, (uint32_t)b->roles,
+                                           b->kem,  b->dkg,          b->approval,     t};
+    if (first != INDEX_NONE) {
+        r->member[at].next_plus_one = r->member[first].next_plus_one;
+        r->member[first].next_plus_one = at + 1;
+        return;
+    }
+    enum err err = index_add(&r->members, r->member[at].member.node.bytes, at);
+    ASSERT(err == OK);
+}
+
+static bool place_op(struct registry *r, const struct tally *t, const struct body_OP *b)
+{
+    struct op *op;
+    if (op_open(&op, r->arena, b->document, b->code, NULL) != OK) return false; /* no memory */
+    r->op[r->op_count] = (struct op_row){op, t};
+    enum err err = index_add(&r->ops, op->hash.bytes, r->op_count++);
+    ASSERT(err == OK);
+    return true;
+}
+
+static void place_removal(struct registry *r, const struct tally *t, const struct body_REMOVAL *b)
+{
+    uint32_t at = r->removal_count++, first = index_find(&r->removals, b->node.bytes);
+    r->removal[at] = (struct removal_row){*b, t, 0};
+    if (first != INDEX_NONE) {
+        r->removal[at].next_plus_one = r->removal[first].next_plus_one;
+        r->removal[first].next_plus_one = at + 1;
+        return;
+    }
+    enum err err = index_add(&r->removals, r->removal[at].body.node.bytes, at);
+    ASSERT(err == OK);
+}
+
+/* There are as many rows as there can be tallies. False: no memory. */
+static bool place(struct registry *r, const struct tally *t, const union body *b)
+{
+    if (t->kind == KIND_CHARTER) r->charter_tally = t;
+    if (t->kind == KIND_MEMBER) place_member(r, t, &b->MEMBER);
+    if (t->kind == KIND_COMMITTEE) r->committee[r->committee_count++] = (struct committee){t, b->COMMITTEE};
+    if (t->kind == KIND_WORKERS) r->workers[r->workers_count++] = (struct workers_row){b->WORKERS, t};
+    if (t->kind == KIND_REMOVAL) place_removal(r, t, &b->REMOVAL);
+    return t->kind != KIND_OP || place_op(r, t, &b->OP);
+}
+
+struct verdict joint_apply(struct registry *r, const struct record *record, const union body *b)
+{
+    enum kind kind = record->header.kind;
+    struct verdict v = check_body(r, kind, b);
+    if (v.refusal != REFUSAL_NONE) return v;
+    if (r->charter == NULL && registry_found(r, b->CHARTER.document) != OK)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    struct tally *t = tally_add(r, &v, record);
+    if (t == NULL || t->placed) return v;
+    /* A removal has its row from the first voice on: those of lost ones may decide it at any time. */
+    if (kind != KIND_REMOVAL && t->author_count < tally_needed(r, t)) return v;
+    t->placed = place(r, t, b);
+    return t->placed ? v : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+/* Did so many removals find no place that whatever they said may be decided? */
+bool joint_removed_by_lost(const struct registry *r, struct node_id node)
+{
+    return r->removal_lost != 0 && (uint32_t)__builtin_popcount(r->removal_lost) >= r->charter->s &&
+           !seated(r->charter, node);
+}
+
+/* --- Previews of own records ------------------------------------------------------------------------------------------- */
+
 struct verdict joint_preview(struct registry *r, struct node_id author, enum kind kind,
                              const union body *body)
 {
     if (r->charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
-    if (!eligible(r, kind, author)) return verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
-    if (kind == KIND_MEMBER) return check_admission(&body->MEMBER);
-    if (kind == KIND_REMOVAL) return check_removal(r, &body->REMOVAL);
-    return kind == KIND_OP ? preview_op(r, &body->OP) : VERDICT_OK;
+    int seat = seat_of(r, kind, author);
+    if (seat < 0) return verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    struct verdict v = check_body(r, kind, body);
+    if (v.refusal != REFUSAL_NONE) return v;
+    bool full = r->voice_count[voice_of(kind)][seat] == voices_max(r, voice_of(kind));
+    return full ? verdict_refuse(REFUSAL_FULL, author.bytes) : VERDICT_OK;
 }

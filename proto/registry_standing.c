@@ -101,10 +101,12 @@ static const struct member *find_member(const struct registry *r, struct node_id
 static uint64_t last_seq(const struct registry *r, struct node_id node)
 {
     uint64_t last = UINT64_MAX;
-    for (uint32_t i = 0; i < r->removal_count; i++) {
-        const struct removal_row *row = &r->removal[i];
-        if (!ID_EQUAL(row->body.node, node) || row->body.last_seq >= last) continue;
-        if (tally_decided(r, &r->tally[row->tally])) last = row->body.last_seq;
+    if (joint_removed_by_lost(r, node)) return 0;
+    uint32_t row = index_find(&r->removals, node.bytes);
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
+         next = r->removal[next - 1].next_plus_one) {
+        const struct removal_row *removal = &r->removal[next - 1];
+        if (removal->body.last_seq < last && tally_decided(r, removal->tally)) last = removal->body.last_seq;
     }
     return last;
 }
@@ -114,14 +116,11 @@ const struct member *registry_member(struct registry *r, struct node_id node)
     return last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
 }
 
-/* Another steward's voice may make a member again of who lost one: by then its revocations must be held. */
+/* Who has a row was decided once: another steward's voice may make it a member again, and by then its revocations must be
+ * held. */
 bool registry_may_write(const struct registry *r, struct node_id author)
 {
-    if (charter_find(r->charter, author) != NULL) return true;
-    uint32_t row = index_find(&r->members, author.bytes);
-    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0; next = r->member[next - 1].next_plus_one)
-        if (tally_was_decided(r, r->member[next - 1].member.tally)) return true;
-    return false;
+    return charter_find(r->charter, author) != NULL || index_find(&r->members, author.bytes) != INDEX_NONE;
 }
 
 const struct member *registry_member_at(struct registry *r, uint32_t index)

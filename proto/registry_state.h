@@ -12,10 +12,16 @@
 
 enum {
     /* Whoever may have records: members of the charter, at most this many, and those admitted. */
-    CAP_WRITERS = 2 * CAP_MEMBERS,
-    CAP_WORKER_SETS = 64,
-    CAP_COMMITTEES = 16,
+    CAP_WRITERS = CAP_MEMBERS + CAP_DECISIONS,
+    COMMITTEE_VOICES = 4, /* committee records of one custodian that are looked at */
+    CAP_COMMITTEES = COMMITTEE_VOICES * CAP_CUSTODIANS,
+    TALLY_COUNT_MAX = CAP_DECISIONS + CAP_REMOVALS + CAP_COMMITTEES,
 };
+
+/* Tables of joint decisions: each seat has its part of the voices, and there is a tally for every voice and a row for every
+ * tally. So a full table is a seat that has said all it may: a fact of that author's chain alone, whatever arrived first. */
+enum voice { VOICE_STEWARD, VOICE_REMOVAL, VOICE_COMMITTEE };
+enum { VOICE_COUNT = VOICE_COMMITTEE + 1 };
 
 struct frozen {
     struct node_id author;
@@ -27,16 +33,16 @@ struct member_row {
 }; /* several bodies may name one node */
 struct op_row {
     const struct op *op;
-    uint32_t tally;
+    const struct tally *tally;
 };
 struct workers_row {
     struct body_WORKERS body;
-    uint32_t tally;
+    const struct tally *tally;
 };
-
 struct removal_row {
     struct body_REMOVAL body;
-    uint32_t tally;
+    const struct tally *tally;
+    uint32_t next_plus_one; /* of the same node */
 };
 
 /* Tables that authors share: no author has more than a quarter of one, so that nobody fills it against the others. */
@@ -59,7 +65,9 @@ struct registry {
     struct arena *arena;
     struct consortium_id consortium;
     const struct charter *charter;
-    uint32_t charter_tally_plus_one;
+    const struct tally *charter_tally; /* NULL: not decided yet */
+    uint32_t voice_count[VOICE_COUNT][CAP_STEWARDS];
+    uint32_t removal_lost; /* bit per steward: a removal of its found no place */
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
@@ -83,7 +91,7 @@ struct registry {
     struct removal_row *removal;
     struct workers_row *workers;
     struct committee *committee;
-    struct index writers, tallies, members, assets, workflows, ops, jobs, runs;
+    struct index writers, tallies, members, removals, assets, workflows, ops, jobs, runs;
 };
 
 /* registry.c. Known, whether or not its records count. */
@@ -97,11 +105,10 @@ bool standing_gap(const struct registry *r, struct node_id author);
 
 /* registry_joint.c */
 bool tally_decided(const struct registry *r, const struct tally *t);
-/* Were there ever enough voices for it, whoever of them was frozen since? */
-bool tally_was_decided(const struct registry *r, const struct tally *t);
 /* Where several decided bodies name one thing, the smallest hash is in force, whatever arrived first. */
 bool tally_before(const struct tally *a, const struct tally *b);
 struct verdict joint_apply(struct registry *r, const struct record *record, const union body *b);
+bool joint_removed_by_lost(const struct registry *r, struct node_id node);
 struct verdict joint_preview(struct registry *r, struct node_id author, enum kind kind,
                              const union body *body);
 

@@ -276,16 +276,28 @@ static uint32_t fill(enum refusal (*one)(uint32_t round), uint32_t rounds_max)
     return accepted;
 }
 
+/* What stewards may still say when the world is as it is: each has its part, whatever the others say. */
+enum {
+    STEWARDS = WORLD_CUSTODIANS,
+    VOICES = CAP_DECISIONS / STEWARDS,
+    REMOVAL_VOICES = CAP_REMOVALS / STEWARDS
+};
+
+static struct body_MEMBER late_member(uint32_t number)
+{
+    return (struct body_MEMBER){.node = author_number(number),
+                                .organisation = SPAN_LITERAL("late"),
+                                .jurisdiction = SPAN_LITERAL("EU"),
+                                .roles = ROLE_COMPUTE,
+                                .platforms = SPAN_LITERAL("")};
+}
+
 static enum refusal add_member(uint32_t round)
 {
-    struct body_MEMBER b = {.node = author_number(round),
-                            .organisation = SPAN_LITERAL("late"),
-                            .jurisdiction = SPAN_LITERAL("EU"),
-                            .roles = ROLE_COMPUTE,
-                            .platforms = SPAN_LITERAL("")};
+    struct body_MEMBER b = late_member(round);
     enum refusal worst = REFUSAL_NONE;
     for (uint32_t i = 0; i < 3; i++) { /* the proposal opened by another steward each time */
-        enum refusal r = apply((round + i) % WORLD_CUSTODIANS, KIND_MEMBER, &b);
+        enum refusal r = apply((round + i) % STEWARDS, KIND_MEMBER, &b);
         if (r != REFUSAL_NONE) worst = r;
     }
     return worst;
@@ -295,20 +307,20 @@ static void test_members(void **state)
 {
     (void)state;
     registry_begin();
-    uint32_t admitted = fill(add_member, 4 * CAP_MEMBERS);
-    assert_true(admitted > 0 && admitted <= CAP_MEMBERS);
+    uint32_t admitted = fill(add_member, 4 * CAP_DECISIONS);
+    assert_true(admitted > 0);
     for (uint32_t i = 0; i < admitted; i++) assert_non_null(registry_member(registry, author_number(i)));
-    assert_null(registry_member(registry, author_number(4 * CAP_MEMBERS)));
+    assert_null(registry_member(registry, author_number(4 * CAP_DECISIONS)));
     for (uint32_t i = WORLD_COMPUTE; i < WORLD_NODES; i++)
         assert_non_null(registry_member(registry, world->node[i].id));
 }
 
-static enum refusal add_op(uint32_t round)
+static struct body_OP late_op(uint32_t number)
 {
     static uint8_t bytes[1024], code_bytes[1024];
     char name[16];
     struct buffer out = BUFFER_OF(bytes), code = BUFFER_OF(code_bytes);
-    snprintf(name, sizeof name, "op-%u", round);
+    snprintf(name, sizeof name, "op-%u", number);
     assert_int_equal(template_shipped_write(&code, template_shipped_at(0)), OK);
     struct op op = {.name = span_text(name),
                     .description = SPAN_LITERAL(""),
@@ -316,39 +328,129 @@ static enum refusal add_op(uint32_t round)
                     .code = sha256(buffer_span(&code)),
                     .output = SPAN_LITERAL("aggregate")};
     assert_int_equal(op_write(&out, &op), OK);
-    struct body_OP b = {buffer_span(&out), buffer_span(&code)};
-    return apply(round % WORLD_CUSTODIANS, KIND_OP, &b);
+    return (struct body_OP){buffer_span(&out), buffer_span(&code)};
 }
 
-static void test_ops(void **state)
+/* What steward 0 says alone, without end, of every kind. */
+static enum refusal babble(uint32_t round)
+{
+    union body b;
+    enum kind kind = round % 4 == 0   ? KIND_OP
+                     : round % 4 == 1 ? KIND_WORKERS
+                     : round % 4 == 2 ? KIND_MEMBER
+                                      : KIND_ENDORSEMENT;
+    uint8_t measurement[32] = {(uint8_t)round};
+    if (kind == KIND_OP) b.OP = late_op(round);
+    if (kind == KIND_WORKERS)
+        b.WORKERS = (struct body_WORKERS){SPAN_LITERAL("default"), SPAN_OF(measurement)};
+    if (kind == KIND_MEMBER) b.MEMBER = late_member(200 + round);
+    if (kind == KIND_ENDORSEMENT) memset(b.ENDORSEMENT.job.bytes, (int)round, 32);
+    return apply(0, kind, &b);
+}
+
+/* The others decide whatever they like: what one says alone takes none of their places. */
+static void test_a_steward_alone(void **state)
+{
+    (void)state;
+    uint8_t measurement[32] = {0xbb};
+    struct body_WORKERS workers = {SPAN_LITERAL("spare"), SPAN_OF(measurement)};
+    registry_begin();
+    uint32_t said = fill(babble, 2 * CAP_DECISIONS);
+    assert_true(said > 0 && said < VOICES);
+    struct body_MEMBER member = late_member(1);
+    struct body_OP op = late_op(1000);
+    struct hash32 hash = sha256(op.document);
+    for (uint32_t i = 1; i < 4; i++) {
+        assert_null(registry_member(registry, member.node));
+        assert_null(registry_op(registry, hash));
+        assert_int_equal(apply(i, KIND_MEMBER, &member), REFUSAL_NONE);
+        assert_int_equal(apply(i, KIND_OP, &op), REFUSAL_NONE);
+        assert_int_equal(apply(i, KIND_WORKERS, &workers), REFUSAL_NONE);
+    }
+    assert_non_null(registry_member(registry, member.node));
+    assert_non_null(registry_op(registry, hash));
+    assert_int_equal(registry_workers(registry, workers.name).len, 32);
+    union body again = {.MEMBER = member};
+    assert_int_equal(apply(0, KIND_MEMBER, &member), REFUSAL_FULL); /* nor may it join in any more */
+    assert_int_equal(registry_preview(registry, world->node[0].id, KIND_MEMBER, &again).refusal,
+                     REFUSAL_FULL);
+}
+
+/* What is in force when one steward has said too much is the same whoever was heard first. */
+static void test_full_in_any_order(void **state)
+{
+    (void)state;
+    for (uint32_t order = 0; order < 2; order++) {
+        registry_begin();
+        struct body_MEMBER member = late_member(1);
+        for (uint32_t i = 1; i < 3 && order == 0; i++) (void)apply(i, KIND_MEMBER, &member);
+        (void)fill(babble, 2 * CAP_DECISIONS);
+        assert_int_equal(apply(0, KIND_MEMBER, &member), REFUSAL_FULL);
+        for (uint32_t i = 1; i < 3 && order == 1; i++) (void)apply(i, KIND_MEMBER, &member);
+        assert_null(registry_member(registry, member.node));
+    }
+}
+
+static enum refusal remove_number(uint32_t steward, uint32_t number)
+{
+    struct body_REMOVAL b = {author_number(number), 1};
+    return apply(steward, KIND_REMOVAL, &b);
+}
+
+/* A removal is never lost: a steward that said more of them than find a place is taken to have said every one. */
+static void test_removals(void **state)
+{
+    (void)state;
+    struct body_REMOVAL b = {world->node[WORLD_REQUESTER].id, 0};
+    registry_begin();
+    for (uint32_t i = 0; i < REMOVAL_VOICES; i++) assert_int_equal(remove_number(0, i), REFUSAL_NONE);
+    assert_int_equal(apply(1, KIND_REMOVAL, &b), REFUSAL_NONE);
+    assert_int_equal(apply(2, KIND_REMOVAL, &b), REFUSAL_NONE);
+    assert_int_equal(run_allowed().refusal, REFUSAL_NONE);
+    union body preview = {.REMOVAL = b};
+    struct node_id self = world->node[0].id;
+    assert_int_equal(registry_preview(registry, self, KIND_REMOVAL, &preview).refusal, REFUSAL_FULL);
+    assert_int_equal(apply(0, KIND_REMOVAL, &b), REFUSAL_FULL); /* and yet */
+    assert_int_equal(run_allowed().refusal, REFUSAL_NOT_MEMBER);
+    assert_non_null(registry_member(registry, world->node[WORLD_COMPUTE].id));
+    assert_int_equal(add_member(1), REFUSAL_NONE); /* removals have places of their own */
+}
+
+/* With s of them lost, any removal may have been decided: nobody is a member but whom no removal can touch. */
+static void test_lost_removals(void **state)
 {
     (void)state;
     registry_begin();
-    assert_true(fill(add_op, 2 * CAP_OPS) < CAP_OPS);
-    assert_non_null(registry_op(registry, world->op));
+    for (uint32_t steward = 0; steward < 3; steward++) {
+        assert_non_null(registry_member(registry, world->node[WORLD_COMPUTE].id));
+        for (uint32_t i = 0; i <= REMOVAL_VOICES; i++) (void)remove_number(steward, 10 * steward + i);
+    }
+    for (uint32_t i = 0; i < WORLD_NODES; i++)
+        assert_int_equal(registry_member(registry, world->node[i].id) != NULL, i < WORLD_CUSTODIANS);
 }
 
-static enum refusal add_tally(uint32_t round)
-{
-    struct body_ENDORSEMENT b = {{{(uint8_t)round, (uint8_t)(round >> 8)}}};
-    return apply(0, KIND_ENDORSEMENT, &b);
-}
-
-/* One steward, proposing without end, does not keep the others from deciding. */
-static void test_tallies(void **state)
+/* A custodian alone has no part in the others' committee, however many records it signs. */
+static void test_committees(void **state)
 {
     (void)state;
-    registry_begin();
-    uint32_t opened = fill(add_tally, 2 * CAP_TALLIES);
-    assert_true(opened > 0 && opened < CAP_TALLIES / 2);
-    struct body_MEMBER b = {.node = author_number(1),
-                            .organisation = SPAN_LITERAL("late"),
-                            .jurisdiction = SPAN_LITERAL("EU"),
-                            .platforms = SPAN_LITERAL("")};
-    assert_int_equal(apply(0, KIND_MEMBER, &b), REFUSAL_FULL); /* it may not open another */
-    for (uint32_t i = 1; i < 4; i++) assert_int_equal(apply(i, KIND_MEMBER, &b), REFUSAL_NONE);
-    assert_non_null(registry_member(registry, b.node));
-    assert_int_equal(apply(0, KIND_MEMBER, &b), REFUSAL_NONE); /* it may join in */
+    union body b;
+    assert_non_null(world_first(world, KIND_COMMITTEE, 0, &b));
+    assert_int_equal(registry_new(&registry, memory, world->consortium, world->charter), OK);
+    next_seq = 1000;
+    for (uint32_t i = 0; i < world->record_count && world->record[i]->header.kind != KIND_COMMITTEE; i++)
+        assert_int_equal(registry_apply(registry, world->record[i]).refusal, REFUSAL_NONE);
+    struct body_COMMITTEE junk = b.COMMITTEE;
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < 64; i++) {
+        junk.key_a.bytes[0] = (uint8_t)i;
+        taken += apply(3, KIND_COMMITTEE, &junk) == REFUSAL_NONE;
+    }
+    assert_true(taken > 0 && taken < 16);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_null(registry_committee(registry));
+        assert_int_equal(apply(i, KIND_COMMITTEE, &b.COMMITTEE), REFUSAL_NONE);
+    }
+    assert_non_null(registry_committee(registry));
 }
 
 static enum refusal add_grant(uint32_t round)
@@ -746,8 +848,11 @@ int main(void)
         CASE(test_chain_bytes),
         CASE(test_chain_ahead),
         CASE(test_members),
-        CASE(test_ops),
-        CASE(test_tallies),
+        CASE(test_a_steward_alone),
+        CASE(test_full_in_any_order),
+        CASE(test_removals),
+        CASE(test_lost_removals),
+        CASE(test_committees),
         CASE(test_grants),
         CASE(test_jobs),
         CASE(test_approvals),
