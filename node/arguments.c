@@ -1,6 +1,8 @@
 #include "node/arguments.h"
 
 #include "node/closest.h"
+#include "node/command.h"
+#include "node/problem.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -20,7 +22,7 @@ static const struct argument *find(const struct arguments *a, const char *word, 
 
 static enum err refuse(const char *word, const char *why)
 {
-    (void)fprintf(stderr, "perigee: %s: %s\n", word, why);
+    (void)problem_say(EXIT_USAGE, "%s: %s", word, why);
     return ERR_USAGE;
 }
 
@@ -63,7 +65,7 @@ enum err arguments_parse(struct arguments *a, int argc, char **argv)
             a->word[a->word_count++] = argv[at];
         }
     }
-    return a->word_count >= a->word_min ? OK : refuse(argv[0], "expects more words; see `perigee help`");
+    return a->word_count >= a->word_min ? OK : refuse(argv[0], "expects more words");
 }
 
 enum err arguments_number(uint64_t *out, const char *name, const char *text, uint64_t min, uint64_t max)
@@ -78,7 +80,7 @@ enum err arguments_number(uint64_t *out, const char *name, const char *text, uin
         *out = value;
         return OK;
     }
-    (void)fprintf(stderr, "perigee: %s: expected a number from %" PRIu64 " to %" PRIu64 ", got \"%s\"\n",
-                  name, min, max, text);
+    (void)problem_say(EXIT_USAGE, "%s: expected a number from %" PRIu64 " to %" PRIu64 ", got \"%s\"", name,
+                      min, max, text);
     return ERR_USAGE;
 }

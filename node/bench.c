@@ -5,6 +5,7 @@
 #include "node/arguments.h"
 #include "node/closest.h"
 #include "node/command.h"
+#include "node/problem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,22 +80,22 @@ enum err bench_sums(const struct bench *b)
 static int unknown(const char *name)
 {
     struct closest closest = closest_to(name);
-    (void)fprintf(stderr, "perigee bench: no benchmark \"%s\"; there are", name);
+    char names[512] = "";
     for (int i = 0; i < BENCH_COUNT; i++) {
-        (void)fprintf(stderr, " %s", benches[i].name);
+        const size_t len = strlen(names);
+        (void)snprintf(names + len, sizeof names - len, " %s", benches[i].name);
         closest_offer(&closest, benches[i].name);
     }
-    (void)fprintf(stderr, "%s%s\n", closest.best != NULL ? "; did you mean " : "",
-                  closest.best != NULL ? closest.best : "");
-    return EXIT_USAGE;
+    return problem_say(EXIT_USAGE, "no benchmark \"%s\"; there are%s%s%s", name, names,
+                       closest.best != NULL ? "; did you mean " : "",
+                       closest.best != NULL ? closest.best : "");
 }
 
 static int run_one(const struct bench *b, int index)
 {
     enum err err = benches[index].run(b);
     if (err == OK) return EXIT_OK;
-    (void)fprintf(stderr, "perigee bench: %s: %s\n", benches[index].name, err_text(err));
-    return EXIT_REFUSED;
+    return problem_say(EXIT_REFUSED, "%s: %s", benches[index].name, err_text(err));
 }
 
 int command_bench(int argc, char **argv)

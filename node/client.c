@@ -1,6 +1,7 @@
 #include "node/client.h"
 
 #include "node/http.h"
+#include "node/problem.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -12,11 +13,9 @@ enum { CLIENT_OPTION_MAX = 24, CLIENT_PATH_MAX = 512 };
 int client_fail(const struct client *c, int code, const char *format, ...)
 {
     va_list arguments;
+    (void)c; /* the process has said already which command runs, and for whom it speaks */
     va_start(arguments, format);
-    (void)fflush(stdout); /* a pipe of both shows them in the order they were said */
-    (void)fprintf(stderr, "perigee %s: ", c->command);
-    (void)vfprintf(stderr, format, arguments);
-    (void)fputc('\n', stderr);
+    code = problem_say_list(code, format, arguments);
     va_end(arguments);
     return code;
 }
@@ -49,9 +48,7 @@ int client_begin(struct client *c, const char *command, struct arguments *a, int
     enum err err = arguments_parse(a, argc, argv);
     a->option = own;
     a->option_count = own_count;
-    if (err == OK) return find_socket(c);
-    (void)fprintf(stderr, "see `perigee %s --help`\n", command);
-    return EXIT_USAGE;
+    return err == OK ? find_socket(c) : EXIT_USAGE;
 }
 
 /* --- Calls ---------------------------------------------------------------------------------------------------------- */
@@ -76,19 +73,6 @@ static int problem_code(int status)
     return status == 503 ? EXIT_TRY_LATER : EXIT_REFUSED;
 }
 
-static void say_problem(const struct client *c, int status, const json_t *problem)
-{
-    (void)fflush(stdout);
-    if (c->json && json_is_object(problem)) {
-        (void)json_dumpf(problem, stderr, JSON_COMPACT | JSON_SORT_KEYS);
-        (void)fputc('\n', stderr);
-        return;
-    }
-    const char *reason = client_text(problem, "reason"), *detail = client_text(problem, "detail");
-    (void)fprintf(stderr, "perigee %s: %s: %s%s%s\n", c->command, status == 503 ? "try later" : "refused",
-                  reason, reason[0] != 0 && detail[0] != 0 ? ": " : "", detail);
-}
-
 static int call(const struct client *c, json_t **out, const char *method, const char *path,
                 const json_t *body, bool loud)
 {
@@ -101,9 +85,10 @@ static int call(const struct client *c, json_t **out, const char *method, const 
         *out = answer != NULL ? answer : json_object();
         return *out != NULL && json_is_object(*out) ? EXIT_OK : EXIT_REFUSED;
     }
-    if (loud) say_problem(c, status, answer);
+    const int code = problem_code(status);
+    if (loud) (void)problem_pass_on(code, answer);
     json_decref(answer);
-    return problem_code(status);
+    return code;
 }
 
 static bool make_path(char out[CLIENT_PATH_MAX], const char *format, va_list arguments)
@@ -184,7 +169,7 @@ json_int_t client_number(const json_t *object, const char *key)
 int client_need(const struct client *c, const char *option, const char *value)
 {
     if (value != NULL) return EXIT_OK;
-    return client_fail(c, EXIT_USAGE, "expected %s; see `perigee %s --help`", option, c->command);
+    return client_fail(c, EXIT_USAGE, "expected %s", option);
 }
 
 int client_check_hash(const struct client *c, const char *what, const char *text)

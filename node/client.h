@@ -1,6 +1,6 @@
 /* client: what the commands that talk to a node share: options, calls, errors on stderr, answers on stdout.
  * Rules: --data names the node's data directory, else $PERIGEE_DATA does; --json is everywhere. What a node refuses is said
- * once, with its reason, and becomes an exit code of command.h; with --json the problem is one object on stderr.
+ * once, with its reason, and becomes an exit code of command.h (problem.h).
  * Functions that return int return such an exit code. Threads: one. Ownership: borrows what it is given, except bodies
  * and answers, which are taken where it says so. */
 #ifndef PERIGEE_NODE_CLIENT_H
@@ -21,7 +21,7 @@ struct client {
 
 /* Parse the words of `command` with its own options in `a` (may be none) beside --data and --json. */
 int client_begin(struct client *c, const char *command, struct arguments *a, int argc, char **argv);
-/* One line on stderr: "perigee COMMAND: ...". Returns `code`. */
+/* problem_say, for what has a client. */
 int client_fail(const struct client *c, int code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 /* Takes `body` (may be NULL). *out is the answer, the caller's; it is NULL unless EXIT_OK, and always an object then. */

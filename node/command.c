@@ -3,6 +3,7 @@
 #include "node/client.h"
 #include "node/closest.h"
 #include "node/daemon.h"
+#include "node/problem.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -27,6 +28,27 @@ static bool is_internal(const struct command_row *row)
     return strncmp(row->summary, "internal:", 9) == 0;
 }
 
+static json_t *row_json(const struct command_row *row)
+{
+    return json_pack("{s:s, s:s, s:s, s:s}", "noun", row->noun, "verb", row->verb, "arguments",
+                     row->arguments, "summary", row->summary);
+}
+
+/* Rows of this noun and verb (NULL: any) as one object. How many there are. */
+static size_t print_rows_json(const char *noun, const char *verb)
+{
+    json_t *list = json_array(), *object = json_pack("{s:o}", "commands", list);
+    for (int i = 0; i < ROW_COUNT; i++) {
+        const bool wanted = noun != NULL ? strcmp(rows[i].noun, noun) == 0 : !is_internal(&rows[i]);
+        if (wanted && (verb == NULL || strcmp(rows[i].verb, verb) == 0))
+            (void)json_array_append_new(list, row_json(&rows[i]));
+    }
+    const size_t count = json_array_size(list);
+    if (count > 0) client_print(object);
+    json_decref(object);
+    return count;
+}
+
 static void print_row(const struct command_row *row)
 {
     char name[64];
@@ -40,8 +62,12 @@ static void print_usage(const struct command_row *row)
                  row->arguments[0] != 0 ? " " : "", row->arguments, row->summary);
 }
 
-static int help_all(void)
+static int help_all(bool json)
 {
+    if (json) {
+        (void)print_rows_json(NULL, NULL);
+        return EXIT_OK;
+    }
     (void)puts("perigee: a federation node for computing on data that must not move\n\n"
                "usage: perigee COMMAND [--json] ...\n");
     for (int i = 0; i < ROW_COUNT; i++)
@@ -58,15 +84,15 @@ static int unknown_noun(const char *noun)
     struct closest closest = closest_to(noun);
     for (int i = 0; i < ROW_COUNT; i++) closest_offer(&closest, rows[i].noun);
     closest_offer(&closest, "help");
-    (void)fprintf(stderr, "perigee: no command \"%s\"%s%s%s; `perigee help` lists them\n", noun,
-                  closest.best != NULL ? "; did you mean `perigee " : "",
-                  closest.best != NULL ? closest.best : "", closest.best != NULL ? "`" : "");
-    return EXIT_USAGE;
+    return problem_say(EXIT_USAGE, "no command \"%s\"%s%s%s; `perigee help` lists them", noun,
+                       closest.best != NULL ? "; did you mean `perigee " : "",
+                       closest.best != NULL ? closest.best : "", closest.best != NULL ? "`" : "");
 }
 
-static int help_noun(const char *noun, const char *verb)
+static int help_noun(const char *noun, const char *verb, bool json)
 {
     int found = 0;
+    if (json) return print_rows_json(noun, verb) > 0 ? EXIT_OK : unknown_noun(noun);
     for (int i = 0; i < ROW_COUNT; i++) {
         if (strcmp(rows[i].noun, noun) != 0 || (verb != NULL && strcmp(rows[i].verb, verb) != 0)) continue;
         print_usage(&rows[i]);
@@ -75,46 +101,70 @@ static int help_noun(const char *noun, const char *verb)
     return found > 0 ? EXIT_OK : unknown_noun(noun);
 }
 
-static int command_help(int argc, char **argv)
+/* `help`, `help NOUN`, `help NOUN VERB`, with --json anywhere. */
+static int command_help(int argc, char **argv, bool json)
 {
-    return argc > 1 ? help_noun(argv[1], argc > 2 ? argv[2] : NULL) : help_all();
+    const char *word[2] = {NULL, NULL};
+    int count = 0;
+    for (int i = 1; i < argc; i++) {
+        if (argv[i][0] == '-') continue;
+        if (count == 2)
+            return problem_say(EXIT_USAGE, "expected at most a command's two words, got \"%s\"", argv[i]);
+        word[count++] = argv[i];
+    }
+    return count > 0 ? help_noun(word[0], word[1], json) : help_all(json);
+}
+
+/* Before `--`: what stands behind it is no option. */
+static bool has_option(int argc, char **argv, const char *option)
+{
+    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
+        if (strcmp(argv[i], option) == 0) return true;
+    return false;
 }
 
 static bool wants_help(int argc, char **argv)
 {
-    for (int i = 1; i < argc && strcmp(argv[i], "--") != 0; i++)
-        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) return true;
-    return false;
+    return has_option(argc, argv, "--help") || has_option(argc, argv, "-h");
 }
 
 /* --- Dispatch --------------------------------------------------------------------------------------------------------- */
 
 static int call(const struct command_row *row, int argc, char **argv)
 {
-    if (wants_help(argc, argv)) {
+    static char name[64]; /* borrowed by every problem said from now on */
+    (void)snprintf(name, sizeof name, "%s%s%s", row->noun, row->verb[0] != 0 ? " " : "", row->verb);
+    const bool json = has_option(argc, argv, "--json");
+    problem_begin(name, json);
+    if (wants_help(argc, argv) && json) {
+        (void)print_rows_json(row->noun, row->verb);
+    } else if (wants_help(argc, argv)) {
         print_usage(row);
-        return EXIT_OK;
+    } else {
+        return row->function(argc, argv);
     }
-    return row->function(argc, argv);
+    return EXIT_OK;
 }
 
-static int unknown_verb(const char *noun, const char *verb)
+static int unknown_verb(const char *noun, const char *verb, bool json)
 {
     struct closest closest = closest_to(verb);
-    (void)fprintf(stderr, "perigee %s: expected one of", noun);
+    char verbs[256] = "";
     for (int i = 0; i < ROW_COUNT; i++) {
         if (strcmp(rows[i].noun, noun) != 0) continue;
-        (void)fprintf(stderr, " %s", rows[i].verb);
+        const size_t len = strlen(verbs);
+        (void)snprintf(verbs + len, sizeof verbs - len, " %s", rows[i].verb);
         closest_offer(&closest, rows[i].verb);
     }
-    (void)fprintf(stderr, "%s%s%s\n", verb[0] != 0 ? ", got " : "", verb,
-                  closest.best != NULL && verb[0] != 0 ? "; did you mean:" : "");
-    if (closest.best != NULL && verb[0] != 0) (void)fprintf(stderr, "  perigee %s %s\n", noun, closest.best);
-    return EXIT_USAGE;
+    problem_begin(noun, json);
+    if (verb[0] == 0 || verb[0] == '-') return problem_say(EXIT_USAGE, "expected one of%s", verbs);
+    if (closest.best == NULL) return problem_say(EXIT_USAGE, "expected one of%s, got \"%s\"", verbs, verb);
+    return problem_say(EXIT_USAGE, "expected one of%s, got \"%s\"; did you mean `perigee %s %s`?", verbs,
+                       verb, noun, closest.best);
 }
 
 /* argv[0] is the noun. */
-static int dispatch(int argc, char **argv)
+static int dispatch(int argc, char **argv, bool json)
 {
     const char *verb = argc > 1 ? argv[1] : "";
     bool noun_known = false;
@@ -125,22 +175,24 @@ static int dispatch(int argc, char **argv)
         if (strcmp(rows[i].verb, verb) == 0) return call(&rows[i], argc - 1, argv + 1);
     }
     if (!noun_known) return unknown_noun(argv[0]);
-    if (wants_help(argc, argv)) return help_noun(argv[0], NULL);
-    return unknown_verb(argv[0], verb);
+    if (wants_help(argc, argv)) return help_noun(argv[0], NULL, json);
+    return unknown_verb(argv[0], verb, json);
 }
 
 int command_main(int argc, char **argv)
 {
     /* A closed pipe or socket is an error where it is written, not the end of a node. */
     (void)signal(SIGPIPE, SIG_IGN);
-    if (argc < 2) return help_all();
-    if (strcmp(argv[1], "help") == 0) return command_help(argc - 1, argv + 1);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return help_all();
+    const bool json = has_option(argc, argv, "--json");
+    problem_begin("", json);
+    if (argc < 2 || strcmp(argv[1], "--json") == 0) return help_all(json);
+    if (strcmp(argv[1], "help") == 0) return command_help(argc - 1, argv + 1, json);
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return help_all(json);
     if (strcmp(argv[1], "--version") == 0) {
-        (void)puts("perigee " COMMAND_VERSION);
+        (void)puts(json ? "{\"version\":\"" COMMAND_VERSION "\"}" : "perigee " COMMAND_VERSION);
         return EXIT_OK;
     }
-    return dispatch(argc - 1, argv + 1);
+    return dispatch(argc - 1, argv + 1, json);
 }
 
 /* --- The node itself ---------------------------------------------------------------------------------------------------- */

@@ -2,6 +2,7 @@
 #include "node/card.h"
 #include "node/command.h"
 #include "node/file.h"
+#include "node/problem.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -41,13 +42,13 @@ static enum err parse(struct new_options *o, int argc, char **argv)
     TRY(arguments_parse(&a, argc, argv));
     o->card_count = a.word_count;
     if (o->name != NULL && o->out != NULL) return OK;
-    (void)fputs("perigee consortium new: expects --name NAME --out FILE CARD...\n", stderr);
+    (void)problem_say(EXIT_USAGE, "expected --name NAME --out FILE CARD...");
     return ERR_USAGE;
 }
 
 static enum err refuse(enum err err, const char *where, const char *what)
 {
-    (void)fprintf(stderr, "perigee consortium new: %s: %s\n", where, what);
+    (void)problem_say(err == ERR_USAGE ? EXIT_USAGE : EXIT_REFUSED, "%s: %s", where, what);
     return err;
 }
 
@@ -196,7 +197,7 @@ int command_consortium_new(int argc, char **argv)
     memset(&charter, 0, sizeof charter);
     if (parse(&o, argc, argv) != OK) return EXIT_USAGE;
     void *memory = calloc(1, NEW_ARENA_BYTES);
-    if (memory == NULL) return EXIT_REFUSED;
+    if (memory == NULL) return problem_say(EXIT_REFUSED, "%s", err_text(ERR_NO_MEMORY));
     struct arena arena = arena_make(memory, NEW_ARENA_BYTES);
     enum err err = make(&charter, &hash, &arena, &o);
     if (err == OK) say(&charter, hash, o.json);

@@ -5,6 +5,7 @@
 #include "node/config.h"
 #include "node/file.h"
 #include "node/home.h"
+#include "node/problem.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -25,8 +26,7 @@ static enum err parse(struct init_options *o, int argc, char **argv)
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     TRY(arguments_parse(&a, argc, argv));
     if (o->data != NULL && o->organisation != NULL && o->jurisdiction != NULL && o->roles != NULL) return OK;
-    (void)fputs("perigee init: expects --data DIR --organisation NAME --jurisdiction CODE --roles A,B\n",
-                stderr);
+    (void)problem_say(EXIT_USAGE, "expected --data DIR --organisation NAME --jurisdiction CODE --roles A,B");
     return ERR_USAGE;
 }
 
@@ -60,10 +60,7 @@ static int say(const struct init_options *o)
 {
     char fault[512] = "", node[65];
     struct home home;
-    if (home_open(&home, o->data, fault, sizeof fault) != OK) {
-        (void)fprintf(stderr, "perigee init: %s\n", fault);
-        return EXIT_REFUSED;
-    }
+    if (home_open(&home, o->data, fault, sizeof fault) != OK) return problem_say(EXIT_REFUSED, "%s", fault);
     hex_encode(node, home.node.bytes, sizeof home.node.bytes);
     if (o->json)
         (void)printf("{\"node\":\"%s\"}\n", node);
@@ -80,24 +77,20 @@ int command_init(int argc, char **argv)
     char fault[512] = "";
     uint32_t roles = 0;
     if (parse(&o, argc, argv) != OK) return EXIT_USAGE;
-    if (card_roles(&roles, o.roles) != OK) {
-        (void)fputs(
-            "perigee init: --roles: expected some of algorithm,auditor,compute,custodian,device,maker,owner,"
-            "requester,steward, each once\n",
-            stderr);
-        return EXIT_USAGE;
-    }
-    if (!listen_fits(o.listen)) {
-        (void)fputs("perigee init: --listen: expected " CONFIG_ADDRESS_EXPECTED
-                    ", such as tcp://127.0.0.1:7001\n",
-                    stderr);
-        return EXIT_USAGE;
-    }
+    if (card_roles(&roles, o.roles) != OK)
+        return problem_say(EXIT_USAGE,
+                           "--roles: expected some of algorithm,auditor,compute,custodian,device,maker,owner,"
+                           "requester,steward, each once, got \"%s\"",
+                           o.roles);
+    if (!listen_fits(o.listen))
+        return problem_say(EXIT_USAGE,
+                           "--listen: expected " CONFIG_ADDRESS_EXPECTED
+                           ", such as tcp://127.0.0.1:7001, got \"%s\"",
+                           o.listen);
     const struct home_identity who = {o.organisation, o.jurisdiction, roles};
     enum err err = crypto_init();
     if (err == OK) err = home_create(o.data, &who, fault, sizeof fault);
     if (err == OK) err = write_config(&o, roles);
     if (err == OK) return say(&o);
-    (void)fprintf(stderr, "perigee init: %s\n", fault[0] == 0 ? err_text(err) : fault);
-    return EXIT_REFUSED;
+    return problem_say(EXIT_REFUSED, "%s", fault[0] == 0 ? err_text(err) : fault);
 }

@@ -3,6 +3,7 @@
 #include "node/command.h"
 #include "node/file.h"
 #include "node/listing.h"
+#include "node/problem.h"
 #include "node/verify.h"
 
 #include <jansson.h>
@@ -14,13 +15,6 @@ struct verify_words {
     const char *receipt, *consortium;
     bool json;
 };
-
-static int fail(int code, const char *what, const char *why)
-{
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "perigee verify: %s: %s\n", what, why);
-    return code;
-}
 
 static void print_json(const struct verify_line *line)
 {
@@ -72,18 +66,16 @@ static int verify(const struct verify_words *w, struct span bytes, struct consor
     struct verify_result result;
     const struct verify_options options = {anchor, NULL, print_line, (void *)w};
     if (crypto_init() != OK || verify_memory_open(&arena) != OK)
-        return fail(EXIT_REFUSED, "start", "out of memory");
+        return problem_say(EXIT_REFUSED, "start: out of memory");
     enum err err = verify_bytes(&result, &arena, bytes, &options);
     verify_memory_close(&arena);
     if (err == OK) {
         print_verified(w, &result);
         return EXIT_OK;
     }
-    if (err == ERR_NO_MEMORY) return fail(EXIT_REFUSED, w->receipt, "out of memory");
-    (void)fflush(stdout);
-    (void)fprintf(stderr, "perigee verify: not verified: link %s is broken: %s\n",
-                  receipt_link_name(result.broken), result.why);
-    return EXIT_NOT_VERIFIED;
+    if (err == ERR_NO_MEMORY) return problem_say(EXIT_REFUSED, "%s: out of memory", w->receipt);
+    return problem_say(EXIT_NOT_VERIFIED, "not verified: link %s is broken: %s",
+                       receipt_link_name(result.broken), result.why);
 }
 
 int command_verify(int argc, char **argv)
@@ -96,13 +88,14 @@ int command_verify(int argc, char **argv)
     size_t len = 0;
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
     if (w.consortium == NULL)
-        return fail(EXIT_NOT_VERIFIED, "not verified",
-                    "the anchor was not given: say which consortium you trust with --consortium HASH; a "
-                    "receipt cannot say it");
+        return problem_say(EXIT_NOT_VERIFIED,
+                           "not verified: the anchor was not given: say which consortium you trust with "
+                           "--consortium HASH; a receipt cannot say it");
     if (hex_decode(anchor.bytes, 32, span_text(w.consortium)) != OK)
-        return fail(EXIT_USAGE, "--consortium", "expected 64 lower-case hex digits");
+        return problem_say(EXIT_USAGE, "--consortium: expected 64 lower-case hex digits, got \"%.80s\"",
+                           w.consortium);
     enum err err = file_read(&text, &len, w.receipt, RECEIPT_BYTES_MAX);
-    if (err != OK) return fail(EXIT_NOT_VERIFIED, w.receipt, err_text(err));
+    if (err != OK) return problem_say(EXIT_NOT_VERIFIED, "%s: %s", w.receipt, err_text(err));
     int code = verify(&w, span_make(text, len), anchor);
     free(text);
     return code;

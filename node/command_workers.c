@@ -1,5 +1,6 @@
 #include "node/client.h"
 #include "node/measure.h"
+#include "node/problem.h"
 
 #include <stdio.h>
 
@@ -37,10 +38,7 @@ int command_workers_measure(int argc, char **argv)
     char text[65];
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
     enum err err = measure_self(&measurement);
-    if (err != OK) {
-        (void)fprintf(stderr, "perigee workers measure: %s\n", err_text(err));
-        return EXIT_REFUSED;
-    }
+    if (err != OK) return problem_say(EXIT_REFUSED, "this program's own file: %s", err_text(err));
     hex_encode(text, measurement.bytes, 32);
     (void)printf(json ? "{\"measurement\":\"%s\"}\n" : "%s\n", text);
     return EXIT_OK;

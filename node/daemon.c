@@ -8,6 +8,7 @@
 #include "node/enclave_host.h"
 #include "node/fault.h"
 #include "node/kept.h"
+#include "node/problem.h"
 #include "proto/base/panic.h"
 
 #include <stdio.h>
@@ -522,13 +523,13 @@ int daemon_run(const char *home)
     char fault[512] = "";
     struct daemon *d = calloc(1, sizeof *d);
     if (d == NULL || crypto_init() != OK) {
-        fprintf(stderr, "perigee: cannot initialise cryptography or memory\n");
-        return EXIT_REFUSED;
+        return problem_say(EXIT_REFUSED, "cannot initialise cryptography or memory");
     }
     d->home.lock_fd = -1;
     enum err err = open_home(d, home, fault, sizeof fault);
     if (err != OK) {
-        fprintf(stderr, "perigee: %s\n", fault[0] != 0 ? fault : err_text(err));
+        (void)problem_say(err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED, "%s",
+                          fault[0] != 0 ? fault : err_text(err));
         home_close(&d->home);
         free(d);
         return err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
@@ -551,7 +552,7 @@ int daemon_run(const char *home)
         log_line(d, "ready");
         while (!d->stopping) uv_run(&d->loop, UV_RUN_ONCE);
     } else {
-        fprintf(stderr, "perigee: %s\n", fault);
+        (void)problem_say(err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED, "%s", fault);
         stop(d);
     }
     drain(d);

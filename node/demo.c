@@ -3,6 +3,7 @@
 #include "node/arguments.h"
 #include "node/command.h"
 #include "node/listing.h"
+#include "node/problem.h"
 
 #include <errno.h>
 #include <ftw.h>
@@ -110,10 +111,10 @@ bool demo_bad(struct demo *d, const struct demo_node *node, const char *format, 
     (void)vsnprintf(outcome, sizeof outcome, format, arguments);
     va_end(arguments);
     if (d->step != NULL) print_step(d, false, outcome);
-    (void)fprintf(stderr, "perigee demo: step %u, %s\n  expected: %s\n  came:     %s\n", d->section_number,
-                  d->step != NULL ? d->step : "start", d->expectation != NULL ? d->expectation : "-",
-                  outcome);
-    if (node != NULL) print_tail(node);
+    (void)problem_say(EXIT_REFUSED, "step %u, %s\n  expected: %s\n  came:     %s", d->section_number,
+                      d->step != NULL ? d->step : "start", d->expectation != NULL ? d->expectation : "-",
+                      outcome);
+    if (node != NULL && !d->options.json) print_tail(node);
     return false;
 }
 
@@ -208,8 +209,7 @@ static int parse(struct demo_options *o, int argc, char **argv)
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
     if (rows != NULL && arguments_number(&o->rows, "--rows", rows, 1, DEMO_ROWS_MAX) != OK) return EXIT_USAGE;
     if ((o->study == NULL) == (o->data == NULL)) return EXIT_OK;
-    (void)fputs("perigee demo: --study FILE and --data DIR belong together\n", stderr);
-    return EXIT_USAGE;
+    return problem_say(EXIT_USAGE, "--study FILE and --data DIR belong together");
 }
 
 static void say_end(const struct demo *d, long began_ms)

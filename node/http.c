@@ -1,5 +1,6 @@
 #include "node/http.h"
 
+#include "node/problem.h"
 #include "proto/base/panic.h"
 
 #include <errno.h>
@@ -137,49 +138,14 @@ void http_answer(struct http_reply *r, int status, json_t *body)
     (void)lws_callback_on_writable(r->wsi);
 }
 
-static const char *status_title(int status)
-{
-    switch (status) {
-    case 400: return "Bad request";
-    case 403: return "Forbidden";
-    case 404: return "Not found";
-    case 405: return "Method not allowed";
-    case 409: return "Conflict";
-    case 411: return "Length required";
-    case 413: return "Content too large";
-    case 422: return "Unprocessable content";
-    case 429: return "Too many requests";
-    case 503: return "Service unavailable";
-    }
-    return status < 500 ? "Refused" : "Internal error";
-}
-
-/* Text that may have been cut inside a character, or come from outside. */
-static json_t *text_value(char *text)
-{
-    json_t *value = json_string(text);
-    if (value != NULL) return value;
-    for (char *at = text; *at != 0; at++) {
-        if ((*at & 0x80) != 0) *at = '?';
-    }
-    return json_string(text);
-}
-
 void http_problem(struct http_reply *r, int status, const char *reason, const char *detail_format, ...)
 {
-    char detail[HTTP_DETAIL_MAX], type[96];
+    char detail[HTTP_DETAIL_MAX];
     va_list arguments;
     va_start(arguments, detail_format);
     (void)vsnprintf(detail, sizeof detail, detail_format, arguments);
     va_end(arguments);
-    (void)snprintf(type, sizeof type, "urn:perigee:%s", reason);
-    json_t *body = json_object();
-    (void)json_object_set_new(body, "type", json_string(type));
-    (void)json_object_set_new(body, "title", json_string(status_title(status)));
-    (void)json_object_set_new(body, "status", json_integer(status));
-    (void)json_object_set_new(body, "detail", text_value(detail));
-    (void)json_object_set_new(body, "reason", json_string(reason));
-    http_answer(r, status, body);
+    http_answer(r, status, problem_json(status, reason, detail));
 }
 
 /* --- Routes --------------------------------------------------------------------------------------------- */
@@ -408,7 +374,7 @@ static int send_head(struct http_reply *r)
         snprintf(head + LWS_PRE, sizeof head - LWS_PRE,
                  "HTTP/1.1 %d %s\r\nContent-Type: application/%sjson\r\nContent-Length: %zu\r\n"
                  "%s%s%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
-                 r->status, is_problem ? status_title(r->status) : "OK", is_problem ? "problem+" : "",
+                 r->status, is_problem ? problem_title(r->status) : "OK", is_problem ? "problem+" : "",
                  r->answer_len, r->allow[0] == 0 ? "" : "Allow: ", r->allow, r->allow[0] == 0 ? "" : "\r\n");
     r->head_sent = true;
     if (strcmp(r->method, "HEAD") == 0) r->answer_sent = r->answer_len;

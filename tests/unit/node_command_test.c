@@ -122,6 +122,77 @@ static void test_unknown_words(void **state)
     assert_int_equal(run("perigee status --data a --data b"), EXIT_USAGE);
 }
 
+/* --- For programs --------------------------------------------------------------------------------------------------- */
+
+/* Exactly one object, on one line of that stream, with nothing after it. The caller's. */
+static json_t *object_on(int stream)
+{
+    json_t *object = json_loads(said[stream], JSON_REJECT_DUPLICATES, NULL);
+    if (!json_is_object(object)) print_error("no object: %s\n", said[stream]);
+    assert_true(json_is_object(object));
+    assert_ptr_equal(strchr(said[stream], '\n'), said[stream] + strlen(said[stream]) - 1);
+    return object;
+}
+
+/* What fails before a node is asked, or without one, has the members of a node's problem, and stands on stderr alone. */
+static void test_local_errors_are_problems(void **state)
+{
+    static const struct {
+        const char *line, *reason, *detail;
+        int code, status;
+    } cases[] = {
+        {"perigee stauts --json", "usage", "perigee status", EXIT_USAGE, 400},
+        {"perigee run --json", "usage", "request list show receipt", EXIT_USAGE, 400},
+        {"perigee run reqest --json", "usage", "perigee run request", EXIT_USAGE, 400},
+        {"perigee status --json --dta x", "usage", "did you mean --data", EXIT_USAGE, 400},
+        {"perigee demo --rows x --json", "usage", "--rows: expected a number", EXIT_USAGE, 400},
+        {"perigee init --json", "usage", "--organisation NAME", EXIT_USAGE, 400},
+        {"perigee consortium new --json x", "usage", "--name NAME", EXIT_USAGE, 400},
+        {"perigee bench --json nothing", "usage", "no benchmark", EXIT_USAGE, 400},
+        {"perigee node --json --data /nonexistent/perigee", "failed", "perigee init", EXIT_REFUSED, 409},
+        {"perigee status --json --data /nonexistent/perigee", "unreachable", "no node answers",
+         EXIT_UNREACHABLE, 504},
+        {"perigee verify --json /nonexistent", "not-verified", "anchor", EXIT_NOT_VERIFIED, 422},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        assert_int_equal(run(cases[i].line), cases[i].code);
+        assert_string_equal(said[0], "");
+        json_t *problem = object_on(1);
+        assert_int_equal(json_object_size(problem), 5);
+        assert_string_equal(json_string_value(json_object_get(problem, "reason")), cases[i].reason);
+        assert_int_equal(json_integer_value(json_object_get(problem, "status")), cases[i].status);
+        assert_non_null(strstr(json_string_value(json_object_get(problem, "detail")), cases[i].detail));
+        assert_non_null(json_object_get(problem, "type"));
+        assert_non_null(json_object_get(problem, "title"));
+        json_decref(problem);
+    }
+}
+
+static void test_help_and_version_are_objects(void **state)
+{
+    (void)state;
+    static const char *const one[] = {"perigee help seal --json", "perigee seal --help --json"};
+    assert_int_equal(run("perigee --version --json"), EXIT_OK);
+    json_t *object = object_on(0);
+    assert_non_null(json_string_value(json_object_get(object, "version")));
+    json_decref(object);
+    assert_int_equal(run("perigee help --json"), EXIT_OK);
+    object = object_on(0);
+    assert_int_equal(json_array_size(json_object_get(object, "commands")), TABLE_COUNT - 1);
+    json_decref(object);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(run(one[i]), EXIT_OK);
+        object = object_on(0);
+        const json_t *rows = json_object_get(object, "commands");
+        assert_int_equal(json_array_size(rows), 1);
+        assert_string_equal(json_string_value(json_object_get(json_array_get(rows, 0), "noun")), "seal");
+        json_decref(object);
+    }
+    assert_int_equal(run("perigee help nothing --json"), EXIT_USAGE);
+    json_decref(object_on(1));
+}
+
 /* --- Exit codes ----------------------------------------------------------------------------------------------------- */
 
 static void test_no_node(void **state)
@@ -274,6 +345,8 @@ int main(void)
         cmocka_unit_test(test_every_command_has_help),
         cmocka_unit_test(test_version),
         cmocka_unit_test(test_unknown_words),
+        cmocka_unit_test(test_local_errors_are_problems),
+        cmocka_unit_test(test_help_and_version_are_objects),
         cmocka_unit_test(test_no_node),
         cmocka_unit_test(test_words_are_checked_before_the_node_is_asked),
         cmocka_unit_test(test_verify_needs_its_anchor),
