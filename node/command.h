@@ -48,8 +48,9 @@ enum exit_code {
     X("asset", "list", command_asset_list, "--data DIR", "assets this node knows")                           \
     X("asset", "bind", command_asset_bind, "--data DIR --asset DT --workflow HASH --manifest HASH",          \
       "bind an already sealed content to another workflow")                                                  \
-    X("workflow", "publish", command_workflow_publish, "--data DIR --app DT FILE",                           \
-      "publish a workflow (YAML or canonical JSON) under an algorithm asset")                                \
+    X("workflow", "publish", command_workflow_publish, "--data DIR --app DT FILE [--unchecked]",             \
+      "publish a workflow (YAML or canonical JSON) under an algorithm asset; --unchecked where DuckDB is "   \
+      "missing")                                                                                             \
     X("workflow", "show", command_workflow_show, "--data DIR HASH [--asset DT]", "a recipe in plain words")  \
     X("workflow", "status", command_workflow_status, "--data DIR HASH",                                      \
       "who approved it, who is waited for")                                                                  \
@@ -58,8 +59,9 @@ enum exit_code {
       "[--missing MARK] [--no-header] [--jurisdiction A,B] [--export none|to-enclave|any] [--gpu] [--tar "   \
       "OUT]",                                                                                                \
       "seal a file for a workflow and bind its content")                                                     \
-    X("grant", "", command_grant, "--data DIR --asset DT --to DT --op HASH... [--slots N] [--epsilon E]",    \
-      "let an algorithm use a dataset through named ops")                                                    \
+    X("grant", "", command_grant,                                                                            \
+      "--data DIR --asset DT --slots N (--workflow HASH | --to DT --epsilon E --op HASH...)",                \
+      "let an algorithm use a dataset through named ops, as much as a published workflow needs or as said")  \
     X("approve", "", command_approve, "--data DIR --asset DT --workflow HASH [--slots A-B] [--yes]",         \
       "read a recipe in plain words and approve it")                                                         \
     X("job", "post", command_job_post, "--data DIR --workflow HASH --task TEXT",                             \

@@ -186,7 +186,7 @@ static int open_parts(struct sealing *s)
     if (err != OK) return refuse(s, err, fault);
     const uint64_t map_gb =
         config->store != NULL && config->store->map_gb > 0 ? config->store->map_gb : SEAL_DEFAULT_MAP_GB;
-    if (config->duckdb != NULL) (void)setenv("PERIGEE_DUCKDB", config->duckdb, 0);
+    config_name_duckdb(config);
     config_free(config);
     home_path(path, &s->home, "store");
     const struct lmdb_options options = {path, map_gb << 30, false};

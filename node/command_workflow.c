@@ -10,20 +10,23 @@ int command_workflow_publish(int argc, char **argv)
 {
     struct client c;
     const char *app = NULL, *path = NULL;
+    bool unchecked = false;
     char *document = NULL;
-    const struct argument option[] = {{"--app", &app, NULL}};
-    struct arguments a = {option, 1, 1, 1, 0, &path};
+    const struct argument option[] = {{"--app", &app, NULL}, {"--unchecked", NULL, &unchecked}};
+    struct arguments a = {option, 2, 1, 1, 0, &path};
     json_t *answer = NULL;
     int code = client_begin(&c, "workflow publish", &a, argc, argv);
     if (code == EXIT_OK) code = client_check_token(&c, "--app", app);
     if (code == EXIT_OK) code = document_file_read(&document, &c, path, "workflow/1");
-    if (code == EXIT_OK) code = recipe_check(&c, document);
+    if (code == EXIT_OK && !unchecked) code = recipe_check(&c, document);
     if (code == EXIT_OK)
         code = client_post(&c, &answer, json_pack("{s:s, s:s}", "app", app, "workflow", document),
                            "/v1/workflows");
     free(document);
     if (code != EXIT_OK) return code;
-    return client_done(&c, answer, "published workflow %s", client_text(answer, "compose"));
+    (void)json_object_set_new(answer, "checked", json_boolean(!unchecked));
+    return client_done(&c, answer, "published workflow %s%s", client_text(answer, "compose"),
+                       unchecked ? ", NOT CHECKED HERE: every owner checks it when approving" : "");
 }
 
 static int get(struct client *c, json_t **answer, const char *command, int argc, char **argv)
@@ -79,13 +82,16 @@ static void print_status(const json_t *answer)
                                                    {"APPROVAL", "state", 0},
                                                    {"FIRST SLOT", "slot_first", 0},
                                                    {"LAST", "slot_last", 0},
+                                                   {"GRANTED SLOTS", "granted_slots", 0},
+                                                   {"EPSILON", "granted_epsilon", 0},
                                                    {"DATASET", "dataset", 0}};
     const json_t *job = json_object_get(answer, "job");
     json_t *rows = approval_rows(answer);
-    (void)printf("workflow   %s (%s, by %s)\napprovals  %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT
-                 "\n",
+    (void)printf("workflow   %s (%s, by %s), epsilon %s a run\napprovals  %" JSON_INTEGER_FORMAT
+                 " of %" JSON_INTEGER_FORMAT "\n",
                  client_text(answer, "compose"), client_text(answer, "name"), client_text(answer, "provider"),
-                 client_number(answer, "approved"), client_number(answer, "needed"));
+                 client_text(answer, "epsilon"), client_number(answer, "approved"),
+                 client_number(answer, "needed"));
     if (strcmp(client_text(answer, "privacy"), "none") == 0)
         (void)puts("privacy    NONE: no noise is added, and the output can reveal single people");
     if (json_is_object(job))
@@ -93,7 +99,7 @@ static void print_status(const json_t *answer)
                      client_number(job, "endorsements"), client_number(job, "needed"));
     else
         (void)puts("job        none: the algorithm provider posts one with `perigee job post`");
-    listing_print(rows, column, 5, "no inputs");
+    listing_print(rows, column, sizeof column / sizeof column[0], "no inputs");
     json_decref(rows);
 }
 

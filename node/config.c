@@ -4,6 +4,7 @@
 #include "node/yaml_file.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -154,6 +155,11 @@ enum err config_load(struct config **out, const char *path, char *fault, size_t 
     else
         config_free(loaded);
     return err;
+}
+
+void config_name_duckdb(const struct config *c)
+{
+    if (c->duckdb != NULL) (void)setenv("PERIGEE_DUCKDB", c->duckdb, 0);
 }
 
 void config_free(struct config *c)

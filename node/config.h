@@ -38,6 +38,8 @@ struct config {
 };
 /* `fault` receives one line for people: file, line, key, what was expected. */
 MUST_USE enum err config_load(struct config **out, const char *path, char *fault, size_t cap);
+/* Where the file names DuckDB's library, this process loads that one, unless PERIGEE_DUCKDB names one already. */
+void config_name_duckdb(const struct config *c);
 void config_free(struct config *c);
 /* What a node can listen on or dial: tcp://HOST:PORT with a port of 0 to 65535, or ipc:// and an absolute path. */
 #define CONFIG_ADDRESS_EXPECTED "tcp://HOST:PORT with a port from 0 to 65535, or ipc:///PATH"

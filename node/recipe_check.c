@@ -1,6 +1,7 @@
 #include "node/recipe_check.h"
 
-#include "node/command_list.h"
+#include "node/config.h"
+#include "node/fault.h"
 #include "node/gate.h"
 #include "proto/document.h"
 
@@ -14,14 +15,7 @@ struct recipe {
     struct arena arena;
     struct workflow *workflow;
     struct gate_input input[CAP_INPUTS];
-    char why[RECIPE_WHY_BYTES];
 };
-
-static int unchecked(const struct client *c, const char *why)
-{
-    (void)fprintf(stderr, "perigee %s: the SELECT was not checked here: %s\n", c->command, why);
-    return EXIT_OK;
-}
 
 static bool asset_is(const json_t *asset, struct dt dt)
 {
@@ -49,34 +43,77 @@ static bool find_input(struct recipe *r, uint32_t i, const json_t *assets)
     return false;
 }
 
-static int check(struct recipe *r, const struct client *c, const char *document, const json_t *assets)
+static enum err say_missing_dataset(const struct workflow_input *input, char *why, size_t cap)
 {
-    if (workflow_parse(&r->workflow, &r->arena, span_text(document), NULL) != OK)
-        return EXIT_OK; /* the node says what is wrong with it */
+    char hex[65];
+    hex_encode(hex, input->dt.bytes, sizeof input->dt.bytes);
+    return fault_set(
+        why, cap, ERR_NOT_FOUND,
+        "it cannot be checked here: expected the dataset of its input %.*s, dt:perigee:%s, registered with "
+        "the schema the workflow names; `perigee asset list` shows what is known",
+        (int)input->name.len, (const char *)input->name.data, hex);
+}
+
+/* What the gate found, as it stands behind "no enclave would run this workflow". */
+static enum err say_gate(enum err err, const char *found, char *why, size_t cap)
+{
+    const char *text = found[0] != 0 ? found : err_text(err);
+    if (err == ERR_UNAVAILABLE)
+        return fault_set(
+            why, cap, err,
+            "its SELECT cannot be checked here, and what was not checked is not taken: %s. Expected "
+            "libduckdb.so: `./dev build` fetches it; PERIGEE_DUCKDB, or duckdb in perigee.yaml, names "
+            "another place",
+            text);
+    if (err == ERR_NO_MEMORY) return fault_set(why, cap, err, "it cannot be checked here: %s", text);
+    return fault_set(why, cap, err, "no enclave would run this workflow: %s", text);
+}
+
+static enum err check(struct recipe *r, const char *document, const json_t *assets, char *why, size_t cap)
+{
+    char found[RECIPE_WHY_BYTES] = "";
+    if (workflow_parse(&r->workflow, &r->arena, span_text(document), NULL) != OK) return OK;
     for (uint32_t i = 0; i < r->workflow->input_count; i++)
-        if (!find_input(r, i, assets))
-            return unchecked(c, "a dataset it reads is not registered here with that schema");
-    enum err err = gate_check(r->workflow, r->input, r->why, sizeof r->why);
-    if (err == OK) return EXIT_OK;
-    if (err == ERR_UNAVAILABLE || err == ERR_NO_MEMORY)
-        return unchecked(c, r->why[0] != 0 ? r->why : err_text(err));
-    return client_fail(c, EXIT_REFUSED, "no enclave would run this workflow: %s",
-                       r->why[0] != 0 ? r->why : err_text(err));
+        if (!find_input(r, i, assets)) return say_missing_dataset(&r->workflow->input[i], why, cap);
+    enum err err = gate_check(r->workflow, r->input, found, sizeof found);
+    return err == OK ? OK : say_gate(err, found, why, cap);
+}
+
+enum err recipe_check_with(const char *document, const json_t *assets, char *why, size_t cap)
+{
+    struct recipe *r = calloc(1, sizeof *r);
+    void *memory = calloc(1, RECIPE_MEMORY_BYTES);
+    enum err err = ERR_NO_MEMORY;
+    if (r == NULL || memory == NULL) {
+        err = say_gate(err, "", why, cap);
+    } else {
+        r->arena = arena_make(memory, RECIPE_MEMORY_BYTES);
+        err = check(r, document, assets, why, cap);
+    }
+    free(memory);
+    free(r);
+    return err;
+}
+
+/* A data directory's configuration may say where DuckDB is; whether it is well formed is the node's to say. */
+static void find_duckdb(const struct client *c)
+{
+    char path[PATH_MAX], fault[512];
+    struct config *config = NULL;
+    if (snprintf(path, sizeof path, "%s/perigee.yaml", c->data) >= (int)sizeof path) return;
+    if (config_load(&config, path, fault, sizeof fault) != OK) return;
+    config_name_duckdb(config);
+    config_free(config);
 }
 
 int recipe_check(const struct client *c, const char *document)
 {
+    char why[RECIPE_WHY_BYTES + 400] = "";
     json_t *answer = NULL;
-    struct recipe *r = calloc(1, sizeof *r);
-    void *memory = calloc(1, RECIPE_MEMORY_BYTES);
-    int code =
-        r != NULL && memory != NULL ? client_get(c, &answer, "/v1/assets") : unchecked(c, "out of memory");
-    if (answer != NULL) {
-        r->arena = arena_make(memory, RECIPE_MEMORY_BYTES);
-        code = check(r, c, document, json_object_get(answer, "assets"));
-    }
+    int code = client_get(c, &answer, "/v1/assets");
+    if (code != EXIT_OK) return code;
+    find_duckdb(c);
+    enum err err = recipe_check_with(document, json_object_get(answer, "assets"), why, sizeof why);
     json_decref(answer);
-    free(memory);
-    free(r);
-    return code;
+    return err == OK ? EXIT_OK : client_fail(c, EXIT_REFUSED, "%s", why);
 }
