@@ -18,10 +18,10 @@
  *                                    budget, allotted, contents:[{compose, content, manifest}]}]}
  * POST /v1/assets                {ddo, salt}                         -> {record, dt}
  * POST /v1/assets/{dt}/content   {compose, content, manifest, policy} -> {record}
- * GET  /v1/workflows             -> {workflows:[{compose, app, name, provider, approved, needed}]}
+ * GET  /v1/workflows             -> {workflows:[{compose, app, name, epsilon, provider, approved, needed}]}
  * POST /v1/workflows             {app, workflow}                     -> {record, compose}
  * GET  /v1/workflows/{compose}?asset=DT -> {compose, app, name, document, text, text_hash, approvals:[{owner, organisation,
- *                                    dataset, state, slot_first, slot_last}], approved, needed, job|null, root_key|null}
+ *                                    dataset, state, slot_first, slot_last, granted_slots, granted_epsilon}], approved, needed, job|null, root_key|null}
  * POST /v1/grants                {lower, higher, ops[], slots_max, epsilon_max:"1.5"} -> {record}
  * POST /v1/approvals             {dataset, compose, slot_first, slot_last, text_hash} -> {record}
  * GET  /v1/approvals             -> {approvals:[...]}

@@ -26,7 +26,7 @@ json_t *api_hex32(const uint8_t bytes[32]);
 json_t *api_dt_text(struct dt dt);
 json_t *api_span(struct span text);
 json_t *api_roles(uint32_t roles);
-json_t *api_epsilon(uint64_t nano); /* "1.5" */
+json_t *api_epsilon(uint64_t nano);                /* "1.5" */
 const char *api_privacy(const struct workflow *w); /* "none" or "differential" */
 json_t *api_organisation(struct daemon *d, struct node_id node);
 

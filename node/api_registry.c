@@ -218,6 +218,11 @@ static json_t *approval_json(struct daemon *d, const struct registry *r, const s
         json_object_set_new(body, "ranges", live ? ranges_json(r, w, a) : json_array());
         json_object_set_new(body, "record", api_hex32(v.approval->record->id.bytes));
     }
+    const struct grant *g = registry_grant(r, input->dt, w->app_id, daemon_wall_ms());
+    if (g != NULL) {
+        json_object_set_new(body, "granted_slots", json_integer((json_int_t)g->body.slots_max));
+        json_object_set_new(body, "granted_epsilon", api_epsilon(g->body.epsilon_max));
+    }
     return body;
 }
 
@@ -237,12 +242,12 @@ static json_t *workflow_summary(struct daemon *d, const struct registry *r, cons
     for (uint32_t i = 0; i < p->workflow->input_count; i++)
         json_array_append_new(approvals, approval_json(d, r, p->workflow, &p->workflow->input[i], &tally));
     const struct job *job = registry_job(r, p->workflow->hash);
-    return json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:o}", "compose",
+    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:o}", "compose",
                      api_hex32(p->workflow->hash.bytes), "app", api_dt_text(p->workflow->app_id), "name",
-                     api_span(p->workflow->name), "privacy", api_privacy(p->workflow), "provider",
-                     api_organisation(d, p->provider), "approvals", approvals, "approved",
-                     (int)tally.approved, "needed", (int)tally.needed, "job",
-                     job != NULL ? job_json(d, r, job) : json_null());
+                     api_span(p->workflow->name), "epsilon", api_epsilon(p->workflow->epsilon_nano),
+                     "privacy", api_privacy(p->workflow), "provider", api_organisation(d, p->provider),
+                     "approvals", approvals, "approved", (int)tally.approved, "needed", (int)tally.needed,
+                     "job", job != NULL ? job_json(d, r, job) : json_null());
 }
 
 void api_workflows(const struct http_request *q, struct http_reply *reply)

@@ -157,16 +157,12 @@ static bool seal_all(struct demo *d)
 static bool grant_all(struct demo *d)
 {
     demo_begin(d, "grants", "every hospital lets the algorithm use its dataset through the registered op");
-    for (uint32_t i = 0; i < d->silo_count; i++) {
-        const unsigned ops = d->study->ops_count;
-        const char *const more[] = {ops > 1 ? d->op[1] : NULL, ops > 2 ? d->op[2] : NULL,
-                                    ops > 3 ? d->op[3] : NULL};
-        /* Ten slots and ample epsilon: what bounds use is the approval. */
-        if (!demo_call(d, &d->node[i], NULL, "grant", "--asset", d->node[i].asset, "--to", d->app, "--slots",
-                       "10", "--epsilon", "100", "--op", d->op[0], more[0], more[1], more[2], NULL))
+    for (uint32_t i = 0; i < d->silo_count; i++) /* ten slots: what bounds use is the approval */
+        if (!demo_call(d, &d->node[i], NULL, "grant", "--asset", d->node[i].asset, "--workflow", d->compose,
+                       "--slots", "10", NULL))
             return false;
-    }
-    return demo_good(d, "%u grants to %s", d->silo_count, demo_algorithm(d)->name);
+    return demo_good(d, "%u grants to %s: the recipe's ops, 10 slots, epsilon %s a run", d->silo_count,
+                     demo_algorithm(d)->name, d->study->workflow->epsilon);
 }
 
 bool demo_publish(struct demo *d)

@@ -598,7 +598,8 @@ static void test_a_fork_isolates_nobody(void **state)
     inject_next(c, LIAR, &second, &two, EVERYBODY & ~(1u << 1));
     cluster_run(c, 3000);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
-        assert_int_equal(chain_author(core_chain(cluster_core(c, i)), cluster_id(c, LIAR))->frozen, first.seq);
+        assert_int_equal(chain_author(core_chain(cluster_core(c, i)), cluster_id(c, LIAR))->frozen,
+                         first.seq);
     cluster_noise(c, 100, 0);
     cluster_run(c, 2000);
     assert_true(core_isolated(cluster_core(c, 1)));
