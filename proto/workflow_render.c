@@ -187,7 +187,11 @@ static void render_step(struct buffer *out, const struct workflow *w, uint32_t i
     buffer_put_hex(out, ID_SPAN(s->op));
     buffer_put_text(out, " (");
     buffer_put_text(out, op_runtime_names[s->runtime]);
-    buffer_put_text(out, ")\n  This exact query runs on each dataset by itself, inside the enclave:\n    ");
+    buffer_put_text(
+        out, s->runtime == RUNTIME_SQL
+                 ? ")\n  This exact query runs over all datasets of the run together, each a table by its "
+                   "name, inside\n  the enclave:\n    "
+                 : ")\n  This exact query runs on each dataset by itself, inside the enclave:\n    ");
     buffer_put(out, s->select);
     buffer_put_u8(out, '\n');
     if (w->output == OUTPUT_ROWS) {

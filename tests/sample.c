@@ -100,7 +100,7 @@ const char sample_workflow[] =
 const char sample_workflow_rows[] =
     WORKFLOW_BEGIN "\"rows\"},\"perigee\":\"workflow/1\",\"privacy\":\"none\"," WORKFLOW_MIDDLE
     "{\"op\":\"" SAMPLE_ID("0b") "\",\"runtime\":\"sql\","
-    "\"select\":\"SELECT age, avg(trestbps) FROM input GROUP BY age\"}]}";
+    "\"select\":\"SELECT age, avg(trestbps) AS bp FROM cleveland GROUP BY age\"}]}";
 
 #define HEX_16 "0123456789abcdef0123456789abcdef"
 #define HEX_176 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16

@@ -125,7 +125,7 @@ static void refuses_what_is_public(void **state)
     refused(&c, ERR_RANGE, "rows per unit");
     case_with(&c, simple, "u", 1);
     c.workflow.output = OUTPUT_ROWS;
-    refused(&c, ERR_POLICY, "aggregate");
+    refused(&c, ERR_POLICY, "privacy none");
     case_with(&c, simple, "u", 1);
     c.step.statistic[0].epsilon_nano = 0;
     refused(&c, ERR_RANGE, "noise scale");

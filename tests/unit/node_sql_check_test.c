@@ -418,15 +418,18 @@ static void bare_names_call_nothing(void **state)
     duckdb_session_close(&s);
 }
 
-/* `before` depth times, `middle`, `after` as often. */
-static const char *nested(const char *before, const char *middle, const char *after, size_t bytes)
+/* `before` as often as there is room, `middle`, `after` as often. */
+static const char *nested(const char *before, const char *middle, const char *after)
 {
-    static char text[SQL_STATEMENT_BYTES_MAX + 1];
-    size_t depth = (bytes - strlen(middle)) / (strlen(before) + strlen(after)), len = 0;
-    for (size_t i = 0; i < depth; i++) len += (size_t)sprintf(text + len, "%s", before);
-    len += (size_t)sprintf(text + len, "%s", middle);
-    for (size_t i = 0; i < depth; i++) len += (size_t)sprintf(text + len, "%s", after);
-    return text;
+    static uint8_t room[SQL_STATEMENT_BYTES_MAX + 1];
+    struct buffer text = BUFFER_OF(room);
+    size_t depth = (SQL_STATEMENT_BYTES_MAX - strlen(middle)) / (strlen(before) + strlen(after));
+    for (size_t i = 0; i < depth; i++) buffer_put_text(&text, before);
+    buffer_put_text(&text, middle);
+    for (size_t i = 0; i < depth; i++) buffer_put_text(&text, after);
+    buffer_put_zero(&text);
+    assert_int_equal(buffer_done(&text), OK);
+    return (const char *)room;
 }
 
 static void nesting_is_bounded(void **state)
@@ -445,7 +448,7 @@ static void nesting_is_bounded(void **state)
         {"SELECT (", "SELECT max(id) FROM patients", ") AS v FROM patients"},
     };
     for (size_t i = 0; i < sizeof nests / sizeof *nests; i++) {
-        const char *sql = nested(nests[i][0], nests[i][1], nests[i][2], SQL_STATEMENT_BYTES_MAX);
+        const char *sql = nested(nests[i][0], nests[i][1], nests[i][2]);
         enum err err = check(&plan, sql, why);
         if ((err == OK) != (i == 1)) print_message("%.60s: %s\n", sql, err_name(err));
         assert_int_equal(err, i == 1 ? OK : ERR_SQL); /* parentheses alone are no nesting to DuckDB */

@@ -600,6 +600,46 @@ static void a_run_may_use_fewer_inputs(void **state)
     worker_free(w);
 }
 
+static bool said(const struct worker_reply *reply, const char *text)
+{
+    return memmem(reply->bytes, reply->len, text, strlen(text)) != NULL;
+}
+
+/* Output rows through the same door: as many bytes whatever the rows, too many of them say nothing, and a statement that needs
+ * an input which the run has not is refused in public. */
+static void rows_go_out_by_the_gate(void **state)
+{
+    (void)state;
+    struct worker *w = worker_open();
+    struct worker_reply reply;
+    struct workflow rows = *workflow;
+    struct step step = {
+        .runtime = RUNTIME_SQL,
+        .select = SPAN_LITERAL("SELECT count(*) AS n, max(c.age) AS age FROM budapest b JOIN cleveland c "
+                               "USING (id)")};
+    rows.output = OUTPUT_ROWS;
+    rows.privacy_none = true;
+    rows.unit_column = SPAN_NONE;
+    rows.step = &step;
+    unlock(w, 2);
+    fill(w);
+    assert_int_equal(compute(w, &reply, &rows), OK);
+    assert_int_equal(reply.len, rows.output_bytes_max);
+    assert_true(said(&reply, "\"rows\":[[\"8\",\"27\"]]"));
+    worker_reply_free(&reply);
+    step.select = SPAN_LITERAL("SELECT id FROM budapest");
+    assert_int_equal(compute(w, &reply, &rows), ERR_REFUSED);
+    assert_null(reply.bytes);
+    step.select = SPAN_LITERAL("SELECT id FROM elsewhere");
+    assert_int_equal(compute(w, &reply, &rows), ERR_SQL);
+    step =
+        (struct step){.runtime = RUNTIME_SELECT, .select = SPAN_LITERAL("SELECT id FROM input WHERE id = 7")};
+    assert_int_equal(compute(w, &reply, &rows), OK);
+    assert_true(said(&reply, "\"rows\":[[\"7\"],[\"7\"]]")); /* one row of each input */
+    worker_reply_free(&reply);
+    worker_free(w);
+}
+
 /* What rows do to a computation gives one and the same refusal, on the tick, without a word. */
 static void failures_say_nothing(void **state)
 {
@@ -722,11 +762,9 @@ int main(void)
         cmocka_unit_test(options_are_bounded),
     };
     const struct CMUnitTest computed[] = {
-        cmocka_unit_test(failover_repeats_the_output),
-        cmocka_unit_test(the_output_counts_the_rows),
-        cmocka_unit_test(a_parameter_changes_the_outcome),
-        cmocka_unit_test(a_run_may_use_fewer_inputs),
-        cmocka_unit_test(failures_say_nothing),
+        cmocka_unit_test(failover_repeats_the_output),     cmocka_unit_test(the_output_counts_the_rows),
+        cmocka_unit_test(a_parameter_changes_the_outcome), cmocka_unit_test(a_run_may_use_fewer_inputs),
+        cmocka_unit_test(rows_go_out_by_the_gate),         cmocka_unit_test(failures_say_nothing),
         cmocka_unit_test(nothing_is_left_after_the_wipe),
     };
     const struct duckdb *api;
