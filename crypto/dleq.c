@@ -29,6 +29,7 @@ static void challenge(struct scalar *e, const struct dleq_statement *s, const st
     group_frame(&message, SPAN_OF(w_base->bytes));
     ASSERT(!message.overflow);
     group_hash_to_scalar(e->bytes, buffer_span(&message));
+    secret_wipe(bytes, sizeof bytes); /* the proven point is a key share's, often */
 }
 
 static void derive_nonce(uint8_t nonce32[32], const struct dleq_statement *s, const uint8_t x32[32])

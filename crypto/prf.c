@@ -52,11 +52,15 @@ enum err prf_share(struct dec_share *out, const struct point *y, struct hash32 i
     struct dec_share share = {.index = index};
     struct point y_i, base = input_point(y, input);
     TRY(group_base(&y_i, x->bytes));
-    TRY(group_mul(&share.d, x->bytes, &base));
-    share_statement(&statement, &context, y, input, index, &y_i, &share.d);
-    TRY(dleq_prove(&share.e, &share.f, &statement, x->bytes));
-    *out = share;
-    return OK;
+    enum err err = group_mul(&share.d, x->bytes, &base);
+    if (err == OK) {
+        share_statement(&statement, &context, y, input, index, &y_i, &share.d);
+        err = dleq_prove(&share.e, &share.f, &statement, x->bytes);
+        secret_wipe(&statement, sizeof statement); /* it holds the share's point */
+    }
+    if (err == OK) *out = share;
+    secret_wipe(&share, sizeof share);
+    return err;
 }
 
 enum err prf_share_check(const struct dec_share *s, const struct group_key *key, struct hash32 input)
@@ -67,7 +71,9 @@ enum err prf_share_check(const struct dec_share *s, const struct group_key *key,
     struct buffer context = BUFFER_OF(bytes);
     struct dleq_statement statement;
     share_statement(&statement, &context, &key->y, input, s->index, &key->share[s->index - 1], &s->d);
-    return dleq_check(&statement, &s->e, &s->f);
+    enum err err = dleq_check(&statement, &s->e, &s->f);
+    secret_wipe(&statement, sizeof statement);
+    return err;
 }
 
 enum err prf_combine(uint8_t out[32], const struct group_key *key, struct hash32 input,

@@ -198,11 +198,15 @@ enum err envelope_share(struct dec_share *out, const struct envelope *e, const s
     struct fields fields = fields_of(e);
     struct point y_i;
     TRY(group_base(&y_i, x->bytes));
-    TRY(group_mul(&share.d, x->bytes, &fields.r));
-    share_statement(&statement, &context, e, y, label, index, &y_i, &share.d);
-    TRY(dleq_prove(&share.e, &share.f, &statement, x->bytes));
-    *out = share;
-    return OK;
+    enum err err = group_mul(&share.d, x->bytes, &fields.r);
+    if (err == OK) {
+        share_statement(&statement, &context, e, y, label, index, &y_i, &share.d);
+        err = dleq_prove(&share.e, &share.f, &statement, x->bytes);
+        secret_wipe(&statement, sizeof statement); /* it holds the share's point */
+    }
+    if (err == OK) *out = share;
+    secret_wipe(&share, sizeof share);
+    return err;
 }
 
 enum err envelope_share_check(const struct dec_share *s, const struct envelope *e,
@@ -214,7 +218,9 @@ enum err envelope_share_check(const struct dec_share *s, const struct envelope *
     struct buffer context = BUFFER_OF(bytes);
     struct dleq_statement statement;
     share_statement(&statement, &context, e, &key->y, label, s->index, &key->share[s->index - 1], &s->d);
-    return dleq_check(&statement, &s->e, &s->f);
+    enum err err = dleq_check(&statement, &s->e, &s->f);
+    secret_wipe(&statement, sizeof statement);
+    return err;
 }
 
 enum err envelope_open(uint8_t data_key[32], const struct envelope *e, const struct group_key *key,

@@ -289,9 +289,10 @@ static enum err share_of_part(struct keyed *k, const struct held_share *a, const
     memcpy(policy.bytes, part + 128, 32);
     memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
     struct label label = label_make(group_key_id(&a->y), app, compose, owner, content, policy);
-    TRY(envelope_share(&share, &envelope, &a->y, &label, k->job.index, &a->x));
-    put_share(k, &share);
-    return OK;
+    enum err err = envelope_share(&share, &envelope, &a->y, &label, k->job.index, &a->x);
+    if (err == OK) put_share(k, &share);
+    secret_wipe(&share, sizeof share);
+    return err;
 }
 
 static enum err compute_shares(struct keyed *k, struct held_share *held)
@@ -302,9 +303,10 @@ static enum err compute_shares(struct keyed *k, struct held_share *held)
     if (k->job.parts.len != (size_t)k->job.part_count * SHARE_PART_BYTES) return ERR_RANGE;
     for (uint32_t i = 0; i < k->job.part_count; i++)
         TRY(share_of_part(k, &held[0], k->job.parts.data + (size_t)i * SHARE_PART_BYTES));
-    TRY(prf_share(&prf, &held[1].y, k->job.hash, k->job.index, &held[1].x));
-    put_share(k, &prf);
-    return OK;
+    enum err err = prf_share(&prf, &held[1].y, k->job.hash, k->job.index, &held[1].x);
+    if (err == OK) put_share(k, &prf);
+    secret_wipe(&prf, sizeof prf);
+    return err;
 }
 
 static enum err shares(struct keyed *k)

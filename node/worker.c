@@ -10,8 +10,6 @@
 #include <string.h>
 #include <time.h>
 
-enum { OPENED_BYTES_MAX = 1 << 20 };
-
 /* --- Life ----------------------------------------------------------------------------------------------------------- */
 
 enum err worker_new(struct worker **out, const struct worker_options *options)
@@ -136,17 +134,6 @@ static enum err seal(struct worker_reply *reply, const struct enclave_effect *ef
     return kem_seal(room, &effect->kem, effect->bytes, effect->context);
 }
 
-static enum err open_box(const struct worker *w, struct worker_reply *reply,
-                         const struct enclave_effect *effect)
-{
-    if (!w->has_keys) return ERR_NOT_READY;
-    if (effect->bytes.len < KEM_OVERHEAD_BYTES) return ERR_TRUNCATED;
-    if (effect->bytes.len > OPENED_BYTES_MAX) return ERR_TOO_LARGE;
-    uint8_t *room = worker_reply_room(reply, effect->bytes.len - KEM_OVERHEAD_BYTES);
-    if (room == NULL) return ERR_NO_MEMORY;
-    return kem_open(room, &w->secret->kem, effect->bytes, effect->context);
-}
-
 /* --- Facts of inputs and output --------------------------------------------------------------------------------------------- */
 
 struct body_summary worker_summary(const struct manifest *m)
@@ -186,7 +173,7 @@ static enum err execute(struct worker *w, struct worker_reply *reply, const stru
     case ENCLAVE_VERIFY: return verify(reply, effect->check, effect->check_count);
     case ENCLAVE_SIGN: return sign(w, reply, effect->hash);
     case ENCLAVE_SEAL: return seal(reply, effect);
-    case ENCLAVE_OPEN: return open_box(w, reply, effect);
+    case ENCLAVE_OPEN: return worker_shares_open(w, reply, effect, keys);
     case ENCLAVE_CONTENT_ID: return content(reply, effect->manifest);
     case ENCLAVE_CHECK_SHARES: return worker_shares_check(w, effect, keys);
     case ENCLAVE_UNLOCK: return unlock(w, reply, keys);

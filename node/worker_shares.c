@@ -1,7 +1,9 @@
-/* The custodians' shares: checked one by one, kept, and put together into data keys and the noise seed. */
+/* The custodians' shares: opened, checked one by one, kept, and put together into data keys and the noise seed. They are in
+ * locked memory from the moment their box is opened, and nowhere once they have given what they hold. */
 #include "node/worker_state.h"
 
 #include "crypto/kdf.h"
+#include "crypto/kem.h"
 #include "crypto/secret.h"
 #include "proto/base/panic.h"
 
@@ -53,15 +55,14 @@ static enum err read_share(struct dec_share *out, struct cursor *c, uint32_t ind
     return cursor_copy(c, out->f.bytes, 32);
 }
 
-static enum err read_and_check(struct dec_share *share, const struct enclave_effect *effect,
+static enum err read_and_check(struct dec_share *share, struct span opened, uint32_t custodian,
                                const struct enclave_keys *keys)
 {
     struct group_key a, b;
-    struct cursor c = cursor_make(effect->bytes);
+    struct cursor c = cursor_make(opened);
     TRY(keys_from(&a, &b, keys));
-    if (effect->custodian >= a.n || effect->bytes.len != (size_t)SHARE_BYTES * (keys->input_count + 1))
-        return ERR_RANGE;
-    for (uint32_t i = 0; i <= keys->input_count; i++) TRY(read_share(&share[i], &c, effect->custodian + 1));
+    if (custodian >= a.n) return ERR_RANGE;
+    for (uint32_t i = 0; i <= keys->input_count; i++) TRY(read_share(&share[i], &c, custodian + 1));
     for (uint32_t i = 0; i < keys->input_count; i++) {
         struct envelope e = envelope_of(keys, i);
         struct label label = label_of(keys, &a, i);
@@ -70,14 +71,71 @@ static enum err read_and_check(struct dec_share *share, const struct enclave_eff
     return prf_share_check(&share[keys->input_count], &b, keys->prf_input) == OK ? OK : ERR_PROOF;
 }
 
+static void forget(uint8_t **opened)
+{
+    secret_free(*opened);
+    *opened = NULL;
+}
+
+static size_t opened_bytes(const struct enclave_keys *keys)
+{
+    return (size_t)SHARE_BYTES * (keys->input_count + 1);
+}
+
+static enum err keep_opened(struct worker *w, uint32_t custodian, struct span shares,
+                            const struct enclave_keys *keys)
+{
+    if (shares.len != opened_bytes(keys)) return ERR_RANGE;
+    if (w->unlocked) return ERR_CONFLICT; /* there is no use for them any more */
+    uint8_t *opened = secret_alloc(shares.len);
+    if (opened == NULL) return ERR_NO_MEMORY;
+    memcpy(opened, shares.data, shares.len);
+    forget(&w->opened[custodian]);
+    w->opened[custodian] = opened;
+    return OK;
+}
+
+static enum err open_into(struct worker *w, uint8_t *plain, struct worker_reply *reply,
+                          const struct enclave_effect *effect, const struct enclave_keys *keys)
+{
+    size_t len = effect->bytes.len - KEM_OVERHEAD_BYTES;
+    struct span shares = SPAN_NONE;
+    TRY(kem_open(plain, &w->secret->kem, effect->bytes, effect->context));
+    uint8_t *room =
+        worker_reply_room(reply, len + 32); /* a hash takes the place of shares: never more than this */
+    if (room == NULL) return ERR_NO_MEMORY;
+    struct buffer view = buffer_make(room, reply->len);
+    TRY(enclave_answer_view(&view, &shares, span_make(plain, len)));
+    reply->len = view.len;
+    return shares.len > 0 ? keep_opened(w, effect->custodian, shares, keys) : OK;
+}
+
+enum err worker_shares_open(struct worker *w, struct worker_reply *reply, const struct enclave_effect *effect,
+                            const struct enclave_keys *keys)
+{
+    if (!w->has_keys || keys == NULL) return ERR_NOT_READY;
+    if (effect->custodian >= CAP_CUSTODIANS || keys->input_count > CAP_INPUTS) return ERR_RANGE;
+    if (effect->bytes.len <= KEM_OVERHEAD_BYTES) return ERR_TRUNCATED;
+    if (effect->bytes.len > KEM_OVERHEAD_BYTES + ANSWER_BYTES_MAX) return ERR_TOO_LARGE;
+    uint8_t *plain = secret_alloc(effect->bytes.len - KEM_OVERHEAD_BYTES);
+    if (plain == NULL) return ERR_NO_MEMORY;
+    enum err err = open_into(w, plain, reply, effect, keys);
+    secret_free(plain);
+    return err;
+}
+
 enum err worker_shares_check(struct worker *w, const struct enclave_effect *effect,
                              const struct enclave_keys *keys)
 {
     if (keys == NULL) return ERR_NOT_READY;
     if (effect->custodian >= CAP_CUSTODIANS || keys->input_count > CAP_INPUTS) return ERR_RANGE;
+    uint8_t **opened = &w->opened[effect->custodian];
+    if (*opened == NULL) return ERR_NOT_READY;
     struct dec_share *share = secret_alloc(sizeof *share * (keys->input_count + 1));
-    if (share == NULL) return ERR_NO_MEMORY;
-    enum err err = read_and_check(share, effect, keys);
+    enum err err = share == NULL ? ERR_NO_MEMORY
+                                 : read_and_check(share, span_make(*opened, opened_bytes(keys)),
+                                                  effect->custodian, keys);
+    forget(opened);
     if (err != OK) {
         secret_free(share);
         return err;
@@ -145,7 +203,8 @@ enum err worker_shares_unlock(struct worker *w, const struct enclave_keys *keys)
 void worker_shares_wipe(struct worker *w)
 {
     for (uint32_t i = 0; i < CAP_CUSTODIANS; i++) {
-        if (w->share[i] != NULL) secret_free(w->share[i]);
+        forget(&w->opened[i]);
+        secret_free(w->share[i]);
         w->share[i] = NULL;
     }
 }

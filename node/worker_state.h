@@ -29,8 +29,9 @@ struct worker {
     struct worker_options options;
     struct worker_secrets *secret;
     bool has_keys, unlocked, wiped;
-    struct dec_share
-        *share[CAP_CUSTODIANS]; /* locked: one per input, then the PRF's; NULL: none kept of this custodian */
+    /* Locked. As they came in the last answer, until they are checked; then one per input and the PRF's. NULL: none. */
+    uint8_t *opened[CAP_CUSTODIANS];
+    struct dec_share *share[CAP_CUSTODIANS];
     struct worker_input input[CAP_INPUTS];
     uint64_t plain_bytes; /* of all inputs */
 };
@@ -42,6 +43,9 @@ uint8_t *worker_reply_room(struct worker_reply *reply, size_t len);
 /* Bytes left of the run's memory for the op runtime and the gate once `plain_bytes` of plaintext are held; 0: none. */
 uint64_t worker_memory_left(const struct worker *w, uint64_t plain_bytes);
 
+/* Opens an answer: what the machine may see goes into the reply, shares are kept. */
+MUST_USE enum err worker_shares_open(struct worker *w, struct worker_reply *reply,
+                                     const struct enclave_effect *effect, const struct enclave_keys *keys);
 MUST_USE enum err worker_shares_check(struct worker *w, const struct enclave_effect *effect,
                                       const struct enclave_keys *keys);
 MUST_USE enum err worker_shares_unlock(struct worker *w, const struct enclave_keys *keys);

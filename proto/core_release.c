@@ -10,14 +10,7 @@
 
 #include <string.h>
 
-enum {
-    ANSWER_SHARES = 1,
-    ANSWER_COMMIT = 2,
-    ANSWER_REFUSAL = 3,
-    STAGE_SHARES = 1,
-    STAGE_COMMIT = 2,
-    ANSWER_MAX = 16384
-};
+enum { STAGE_SHARES = 1, STAGE_COMMIT = 2 };
 
 /* What an ask needs on its way; kept in p->side. p->block is for the statement being signed. */
 struct ask {
@@ -29,9 +22,8 @@ struct ask {
     struct release_ask facts;
     uint8_t shares[SHARE_BYTES * (CAP_INPUTS + 1)];
     size_t shares_len;
-    uint8_t plain[ANSWER_MAX]; /* the answer before it is sealed */
-    size_t plain_len;
-    uint8_t statement[4096]; /* packed signed RELEASE or COMMIT */
+    uint8_t plain[ANSWER_BYTES_MAX]; /* the answer before it is sealed */
+    uint8_t statement[4096];         /* packed signed RELEASE or COMMIT */
     size_t statement_len;
     uint8_t opened[40960]; /* the box's plaintext, which the spans above borrow from */
 };
@@ -45,6 +37,17 @@ static struct kem_public ask_kem(const struct pending *p)
 {
     const struct ask *a = (const struct ask *)(const void *)p->side;
     return a->facts.kem;
+}
+
+/* Shares are in it, and its memory is used again. */
+static void ask_end(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    if (a != NULL) {
+        memset(a->shares, 0, sizeof a->shares);
+        memset(a->plain, 0, sizeof a->plain);
+    }
+    pending_end(c, p);
 }
 
 /* --- Sending an answer --------------------------------------------------------------------------------------------------------------- */
@@ -79,22 +82,26 @@ static void on_sealed(struct core *c, struct pending *p, const struct event *eve
             if (arena_copy(c->arena, &kept->box, event->bytes) == OK) c->answer_count++;
         }
     }
-    pending_end(c, p);
+    ask_end(c, p);
+}
+
+/* What `plain` holds goes to the enclave. */
+static void seal_plain(struct core *c, struct pending *p, const struct buffer *plain)
+{
+    struct hash32 context = relay_context(p->run, p->term, (uint32_t)own_custodian(c), 1);
+    ASSERT(!plain->overflow);
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_SEAL, on_sealed);
+    job->kem = ask_kem(p);
+    job->box = buffer_span(plain);
+    job->context = scratch_copy(c, ID_SPAN(context));
 }
 
 static void seal_answer(struct core *c, struct pending *p, uint8_t tag, struct span content)
 {
-    struct ask *a = ask_of(p);
-    struct buffer plain = BUFFER_OF(a->plain);
-    struct hash32 context = relay_context(p->run, p->term, (uint32_t)own_custodian(c), 1);
+    struct buffer plain = BUFFER_OF(ask_of(p)->plain);
     buffer_put_u8(&plain, tag);
     buffer_put(&plain, content);
-    ASSERT(!plain.overflow);
-    a->plain_len = plain.len;
-    struct crypto_job *job = ask_crypto(c, p, CRYPTO_SEAL, on_sealed);
-    job->kem = ask_kem(p);
-    job->box = buffer_span(&plain);
-    job->context = scratch_copy(c, ID_SPAN(context));
+    seal_plain(c, p, &plain);
 }
 
 /* --- Refusing ----------------------------------------------------------------------------------------------------------------------------- */
@@ -103,7 +110,7 @@ static void on_refusal_signed(struct core *c, struct pending *p, const struct ev
 {
     struct record r;
     if (event->err != OK || event->bytes.len != 64) {
-        pending_end(c, p);
+        ask_end(c, p);
         return;
     }
     memcpy(p->signature.bytes, event->bytes.data, 64);
@@ -164,7 +171,7 @@ static bool take_signature(struct core *c, struct pending *p, const struct event
         keep_statement(ask_of(p), p);
         return true;
     }
-    pending_end(c, p);
+    ask_end(c, p);
     return false;
 }
 
@@ -205,7 +212,7 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
     struct ask *a = ask_of(p);
     if (event->err != OK) {
         notice(c, "a release could not be stored; no share leaves", SPAN_NONE, err_text(event->err));
-        pending_end(c, p);
+        ask_end(c, p);
         return;
     }
     struct verdict v = decide_release_now(c, p);
@@ -215,10 +222,11 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
     }
     struct body_SHARE_ANSWER answer = {span_make(a->statement, a->statement_len),
                                        span_make(a->shares, a->shares_len)};
-    struct buffer b = scratch_buffer(c, ANSWER_MAX);
-    body_encode(&b, KIND_SHARE_ANSWER, &answer);
+    struct buffer plain = BUFFER_OF(a->plain);
+    buffer_put_u8(&plain, ANSWER_SHARES);
+    body_encode(&plain, KIND_SHARE_ANSWER, &answer);
     notice(c, "released shares for run", ID_SPAN(p->run), NULL);
-    seal_answer(c, p, ANSWER_SHARES, buffer_span(&b));
+    seal_plain(c, p, &plain);
 }
 
 /* What a release binds to: the slot, the enclave's key, and for the commit who holds the shares and with what worker. */
@@ -368,7 +376,7 @@ static void on_commit_stored(struct core *c, struct pending *p, const struct eve
     struct ask *a = ask_of(p);
     if (event->err != OK) {
         notice(c, "a commit could not be stored and is not sent", SPAN_NONE, err_text(event->err));
-        pending_end(c, p);
+        ask_end(c, p);
         return;
     }
     struct verdict v = decide_commit_now(c, p);
@@ -448,7 +456,7 @@ static bool repeat_answer(struct core *c, struct pending *p, uint8_t kind)
     const uint8_t *host = promise_get(&c->promises, PROMISE_HOST, p->run.bytes, p->term);
     if (known == NULL || host == NULL || !ids_equal(host, p->peer.bytes)) return false;
     relay_back(c, p, known->box);
-    pending_end(c, p);
+    ask_end(c, p);
     return true;
 }
 
@@ -456,7 +464,7 @@ static void on_ask_verified(struct core *c, struct pending *p, const struct even
 {
     struct ask *a = ask_of(p);
     if (event->err != OK) {
-        pending_end(c, p);
+        ask_end(c, p);
         return;
     }
     if (a->record.header.kind == KIND_COMMIT_ASK) {
@@ -506,7 +514,7 @@ static void on_opened(struct core *c, struct pending *p, const struct event *eve
     }
     if (!ok) {
         c->refused_messages++;
-        pending_end(c, p);
+        ask_end(c, p);
         return;
     }
     ask_verify(c, p, on_ask_verified, a->record.header.author,

@@ -1,6 +1,7 @@
 /* enclave: the protocol side of the one-shot worker of a run, as a pure machine (DESIGN §9 "Enclave worker").
  * The worker process (node/worker.c) feeds it frames from its untrusted host and the results of keyed work, and executes
- * its effects. It holds no secret itself: keys, shares and plaintext live with the executor, named by small numbers.
+ * its effects. It holds no secret but the salt and the output, once there is one: keys, shares and plaintext live with the
+ * executor, named by small numbers. Even an opened answer comes to it without its shares.
  *
  * Life: START (bundle, certificate) -> replay the bundle against the consortium id, check every signature and the
  * certificate -> KEYS -> EVIDENCE over S -> fetch manifests -> SHARE_ASK to every custodian (sealed to its key, signed) ->
@@ -43,6 +44,11 @@ struct hash32 core_receipt_hash(struct span bytes);
 struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run, uint64_t term,
                               struct compose_hash compose, struct hash32 certificate, struct node_id signing,
                               struct kem_public kem);
+/* An answer begins with one of these; what follows: PROTOCOL.md "Enclave frames". Those of refusals name their stage. */
+enum { ANSWER_SHARES = 1, ANSWER_COMMIT = 2, ANSWER_REFUSAL = 3, ANSWER_BYTES_MAX = 8192 };
+/* An opened answer as the machine sees it, appended to `out`: its first byte, then for shares SHA-256 of them 32 | packed
+ * release, else all that follows. `shares` points into `plain`, or is empty. The codec's errors. */
+MUST_USE enum err enclave_answer_view(struct buffer *out, struct span *shares, struct span plain);
 /* Context of a sealed box on the relay: H("perigee/relay/v1", run, be64 term, be32 custodian, direction byte).
  * direction 0: enclave to custodian, 1: custodian to enclave. */
 struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian, uint8_t direction);
@@ -93,16 +99,16 @@ struct enclave_event {
 
 /* Effects are executed in order, each answered by ENCLAVE_EVENT_DONE with its token, except FRAME, WIPE and EXIT. */
 enum enclave_effect_type {
-    ENCLAVE_FRAME,      /* bytes: a frame for the host */
-    ENCLAVE_KEYS,       /* -> signing public 32 | kem public 32 | challenge 32 */
-    ENCLAVE_EVIDENCE,   /* hash = S -> evidence bytes (SIMULATED in this driver) */
-    ENCLAVE_VERIFY,     /* checks, check_count -> ok, or ERR_SIGNATURE and bytes = be32 index */
-    ENCLAVE_SIGN,       /* hash -> signature by the enclave's key */
-    ENCLAVE_SEAL,       /* kem, bytes, context -> box */
-    ENCLAVE_OPEN,       /* bytes = box, context -> plaintext */
+    ENCLAVE_FRAME,    /* bytes: a frame for the host */
+    ENCLAVE_KEYS,     /* -> signing public 32 | kem public 32 | challenge 32 */
+    ENCLAVE_EVIDENCE, /* hash = S -> evidence bytes (SIMULATED in this driver) */
+    ENCLAVE_VERIFY,   /* checks, check_count -> ok, or ERR_SIGNATURE and bytes = be32 index */
+    ENCLAVE_SIGN,     /* hash -> signature by the enclave's key */
+    ENCLAVE_SEAL,     /* kem, bytes, context -> box */
+    ENCLAVE_OPEN, /* custodian (share index - 1), bytes = box, context -> enclave_answer_view of it; its shares stay */
     ENCLAVE_CONTENT_ID, /* manifest -> content id 32 */
-    ENCLAVE_CHECK_SHARES, /* custodian (share index - 1), bytes = shares; keys, labels, envelopes -> ok or ERR_PROOF; kept */
-    ENCLAVE_UNLOCK,      /* t kept shares -> data keys, noise seed and commit salt, all kept by the executor:
+    ENCLAVE_CHECK_SHARES, /* custodian: the shares opened last; keys, labels, envelopes -> ok or ERR_PROOF; kept */
+    ENCLAVE_UNLOCK,       /* t kept shares -> data keys, noise seed and commit salt, all kept by the executor:
                                     * seed = HKDF-SHA-256(PRF value, info "perigee/noise-seed/v1"), salt = the same with
                                     * info "perigee/commit-salt/v1" | run; -> salt 32 (it leaves with the output) */
     ENCLAVE_INPUT_BEGIN, /* input, bytes = leaf list (32 each): expand its key, check the manifest's commitment and

@@ -173,55 +173,50 @@ static struct span content_of(const struct custodian *c)
     return span_make(c->answer + 1, c->answer_len - 1);
 }
 
-static enum err read_release(const struct enclave *e, const struct custodian *c, struct record *r,
-                             struct body_SHARE_ANSWER *answer)
+/* The packed release in the view of an answer with shares. */
+static struct span release_of(const struct custodian *c)
+{
+    const size_t head = 1 + 32;
+    return c->answer_len > head ? span_make(c->answer + head, c->answer_len - head) : SPAN_NONE;
+}
+
+static enum err read_release(const struct enclave *e, const struct custodian *c, struct record *r)
 {
     union body body;
-    TRY(body_decode(answer, KIND_SHARE_ANSWER, content_of(c)));
-    if (answer->release.len > 2000) return ERR_TOO_LARGE;
-    TRY(read_statement(e, c, r, &body, KIND_RELEASE, answer->release));
+    if (release_of(c).len > 2000) return ERR_TOO_LARGE;
+    TRY(read_statement(e, c, r, &body, KIND_RELEASE, release_of(c)));
     const struct body_RELEASE *b = &body.RELEASE;
-    struct hash32 shares = sha256(answer->shares), certificate = certificate_hash(e->certificate_bytes);
+    struct hash32 certificate = certificate_hash(e->certificate_bytes);
     bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && ID_EQUAL(b->certificate, certificate) &&
                 ID_EQUAL(b->enclave, e->signing) && ID_EQUAL(b->kem, e->kem) &&
                 ID_EQUAL(b->challenge, e->challenge);
     if (!same) return ERR_CONFLICT;
     if (b->heads.len != (size_t)HEAD_BYTES * e->input_count) return ERR_RANGE;
-    if (answer->shares.len != (size_t)SHARE_BYTES * (e->input_count + 1)) return ERR_RANGE;
-    return ID_EQUAL(shares, b->shares) ? OK : ERR_HASH;
+    return ids_equal(c->answer + 1, b->shares.bytes) ? OK : ERR_HASH;
 }
 
 /* Its custodian signed these very shares, and they are wrong: that is its own doing, and it is out. */
 static void on_shares_checked(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
     struct custodian *c = &e->custodian[work->index];
-    struct body_SHARE_ANSWER answer;
-    struct record r;
     if (event->err != OK) {
         name(c);
+        if (event->err != ERR_PROOF) return; /* a trouble of this enclave's own: it is asked again */
         c->standing = STANDING_BAD;
         settle(e);
         return;
     }
-    enum err err = read_release(e, c, &r, &answer);
-    ASSERT(err == OK); /* the answer has not changed since */
-    if (keep_good(e, c, answer.release)) settle(e);
+    if (keep_good(e, c, release_of(c))) settle(e);
 }
 
 static void on_release_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
     struct custodian *c = &e->custodian[work->index];
-    struct body_SHARE_ANSWER answer;
-    struct record r;
     if (event->err != OK) {
         name(c);
         return;
     }
-    enum err err = read_release(e, c, &r, &answer);
-    ASSERT(err == OK);
-    struct enclave_effect *effect = enclave_ask(e, ENCLAVE_CHECK_SHARES, on_shares_checked, work->index);
-    effect->custodian = work->index;
-    effect->bytes = answer.shares;
+    enclave_ask(e, ENCLAVE_CHECK_SHARES, on_shares_checked, work->index)->custodian = work->index;
 }
 
 static enum err read_commit(const struct enclave *e, const struct custodian *c, struct record *r)
@@ -249,7 +244,7 @@ static enum err read_refusal(const struct enclave *e, const struct custodian *c,
                              enum refusal *why)
 {
     union body body;
-    uint64_t stage = e->phase == PHASE_SHARES ? TAG_SHARES : TAG_COMMIT;
+    uint64_t stage = e->phase == PHASE_SHARES ? ANSWER_SHARES : ANSWER_COMMIT;
     TRY(read_statement(e, c, r, &body, KIND_REFUSAL, content_of(c)));
     const struct body_REFUSAL *b = &body.REFUSAL;
     if (!ID_EQUAL(b->run, e->run) || b->term != e->term || b->stage != stage) return ERR_CONFLICT;
@@ -282,7 +277,6 @@ static void on_refusal_verified(struct enclave *e, const struct work *work, cons
 static void on_opened(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
     struct custodian *c = &e->custodian[work->index];
-    struct body_SHARE_ANSWER answer;
     struct record r;
     enum refusal why;
     if (event->err != OK || event->bytes.len < 2 || event->bytes.len > ANSWER_BYTES_MAX) {
@@ -292,11 +286,11 @@ static void on_opened(struct enclave *e, const struct work *work, const struct e
     memcpy(c->answer, event->bytes.data, event->bytes.len);
     c->answer_len = event->bytes.len;
     uint8_t tag = c->answer[0];
-    if (tag == TAG_SHARES && e->phase == PHASE_SHARES && read_release(e, c, &r, &answer) == OK)
+    if (tag == ANSWER_SHARES && e->phase == PHASE_SHARES && read_release(e, c, &r) == OK)
         verify(e, &r, work->index, on_release_verified);
-    else if (tag == TAG_COMMIT && e->phase == PHASE_COMMITS && read_commit(e, c, &r) == OK)
+    else if (tag == ANSWER_COMMIT && e->phase == PHASE_COMMITS && read_commit(e, c, &r) == OK)
         verify(e, &r, work->index, on_commit_verified);
-    else if (tag == TAG_REFUSAL && read_refusal(e, c, &r, &why) == OK)
+    else if (tag == ANSWER_REFUSAL && read_refusal(e, c, &r, &why) == OK)
         verify(e, &r, work->index, on_refusal_verified);
     else
         name(c);
@@ -310,6 +304,7 @@ void enclave_answer(struct enclave *e, struct span body)
     if (i >= e->custodian_count || e->custodian[i].busy || e->custodian[i].standing != STANDING_OPEN) return;
     struct hash32 context = relay_context(e->run, e->term, i, 1);
     struct enclave_effect *effect = enclave_ask(e, ENCLAVE_OPEN, on_opened, i);
+    effect->custodian = i;
     effect->bytes = enclave_copy(e, span_make(body.data + 1, body.len - 1));
     effect->context = enclave_copy(e, ID_SPAN(context));
     e->custodian[i].busy = true;

@@ -81,6 +81,24 @@ struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian
                        span_make(&direction, 1));
 }
 
+enum err enclave_answer_view(struct buffer *out, struct span *shares, struct span plain)
+{
+    struct body_SHARE_ANSWER answer;
+    *shares = SPAN_NONE;
+    if (plain.len == 0) return ERR_TRUNCATED;
+    if (plain.data[0] != ANSWER_SHARES) {
+        buffer_put(out, plain);
+        return buffer_done(out);
+    }
+    TRY(body_decode(&answer, KIND_SHARE_ANSWER, span_make(plain.data + 1, plain.len - 1)));
+    struct hash32 hash = sha256(answer.shares);
+    buffer_put_u8(out, ANSWER_SHARES);
+    buffer_put(out, ID_SPAN(hash));
+    buffer_put(out, answer.release);
+    *shares = answer.shares;
+    return buffer_done(out);
+}
+
 struct hash32 output_box_context(struct run_id run, struct node_id reader)
 {
     return HASH_FRAMED("perigee/output-box/v1", ID_SPAN(run), ID_SPAN(reader));

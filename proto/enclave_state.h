@@ -14,12 +14,8 @@ enum {
     WANT_WAIT_MS = 20000, /* the host answers sooner, found or not */
     ASK_REPEAT_MS = 1000,
     ASK_TIMEOUT_MS = 60000,
-    ANSWER_BYTES_MAX = 8192,    /* plaintext of a custodian's answer */
     LEAVES_BYTES_MAX = 1 << 20, /* one blob: 32768 chunks */
 };
-
-/* Plaintext of a custodian's answer begins with one of these. A refusal names the stage it belongs to. */
-enum { TAG_SHARES = 1, TAG_COMMIT = 2, TAG_REFUSAL = 3 };
 
 enum phase {
     PHASE_NEW,      /* waits for START */
@@ -62,7 +58,7 @@ struct custodian {
     bool busy;              /* an answer of it is being worked on */
     bool named;             /* something under its name was wrong */
     struct span box;        /* the ask, sealed to it; sent again until it answers */
-    uint8_t *answer;        /* ANSWER_BYTES_MAX */
+    uint8_t *answer;        /* ANSWER_BYTES_MAX: the view of it, without shares */
     size_t answer_len;
     struct span statement; /* its good statement, packed */
     struct record_id id;

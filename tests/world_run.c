@@ -303,10 +303,17 @@ static void do_seal(struct world_run *r, const struct enclave_effect *f)
 
 static void do_open(struct world_run *r, const struct enclave_effect *f)
 {
-    static uint8_t plain[1 << 17];
+    static uint8_t plain[1 << 17], view[ANSWER_BYTES_MAX];
+    struct buffer b = BUFFER_OF(view);
+    struct span shares = SPAN_NONE;
     enum err err = kem_open(plain, &r->kem_secret, f->bytes, f->context);
-    push(r, f->type, f->token, err,
-         err == OK ? keep(r, span_make(plain, f->bytes.len - KEM_OVERHEAD_BYTES)) : SPAN_NONE);
+    if (err == OK)
+        err = enclave_answer_view(&b, &shares, span_make(plain, f->bytes.len - KEM_OVERHEAD_BYTES));
+    if (shares.len > 0) {
+        ASSERT(shares.len == sizeof r->opened[0]);
+        memcpy(r->opened[f->custodian], shares.data, shares.len);
+    }
+    push(r, f->type, f->token, err, err == OK ? keep(r, buffer_span(&b)) : SPAN_NONE);
 }
 
 static void do_content_id(struct world_run *r, const struct enclave_effect *f)
@@ -330,10 +337,9 @@ static struct label enclave_label(const struct enclave_keys *k, uint32_t i)
 static enum err check_shares(struct world_run *r, const struct enclave_effect *f)
 {
     const struct enclave_keys *k = enclave_keys(r->enclave);
-    ASSERT(f->bytes.len == (size_t)SHARE_BYTES * (WORLD_DATASETS + 1));
     for (uint32_t i = 0; i <= WORLD_DATASETS; i++) {
         struct dec_share *s = &r->share[f->custodian][i];
-        const uint8_t *at = f->bytes.data + (size_t)i * SHARE_BYTES;
+        const uint8_t *at = r->opened[f->custodian] + (size_t)i * SHARE_BYTES;
         s->index = f->custodian + 1;
         memcpy(s->d.bytes, at, 32);
         memcpy(s->e.bytes, at + 32, 32);
@@ -425,6 +431,7 @@ static void do_commitment(struct world_run *r, const struct enclave_effect *f)
 static void execute(struct world_run *r, const struct enclave_effect *f)
 {
     if (r->wiped && f->type != ENCLAVE_EXIT) r->effects_after_wipe++;
+    if (r->before != NULL) r->before(r, f->type);
     if (r->fail_after >= 0 && f->type == r->fail && f->token != 0 && (int)r->done[f->type] == r->fail_after) {
         r->done[f->type]++;
         push(r, f->type, f->token, ERR_IO, SPAN_NONE);

@@ -30,6 +30,8 @@ struct world_run {
     /* Answers the asks to custodian `asked_custodian` instead, by world_run_answer, unless NULL. */
     void (*asked)(struct world_run *r, struct span box);
     uint32_t asked_custodian;
+    void (*before)(struct world_run *r,
+                   enum enclave_effect_type type); /* an effect is executed; unless NULL */
 
     struct world *world;
     struct arena *arena, *enclave_arena;
@@ -49,6 +51,7 @@ struct world_run {
     struct identity_secret signing;
     struct kem_secret kem_secret;
     struct kem_public kem;
+    uint8_t opened[WORLD_CUSTODIANS][SHARE_BYTES * (WORLD_DATASETS + 1)];
     struct dec_share share[WORLD_CUSTODIANS][WORLD_DATASETS + 1];
     uint32_t kept[WORLD_CUSTODIANS], kept_count;
     uint8_t data_key[WORLD_DATASETS][32];

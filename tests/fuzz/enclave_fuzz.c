@@ -59,6 +59,17 @@ static void seal(struct session *s, const struct enclave_effect *f)
     give(s, f, OK, span_make(box, f->bytes.len + KEM_OVERHEAD_BYTES));
 }
 
+static void open_box(struct session *s, const struct enclave_effect *f)
+{
+    static uint8_t view[ANSWER_BYTES_MAX];
+    struct buffer b = BUFFER_OF(view);
+    struct span shares;
+    ASSERT(f->bytes.len >= KEM_OVERHEAD_BYTES);
+    struct span plain = span_make(f->bytes.data + KEM_OVERHEAD_BYTES, f->bytes.len - KEM_OVERHEAD_BYTES);
+    enum err err = enclave_answer_view(&b, &shares, plain);
+    give(s, f, err, err == OK ? buffer_span(&b) : SPAN_NONE);
+}
+
 static void commit(struct session *s, const struct enclave_effect *f)
 {
     struct hash32 salt;
@@ -80,10 +91,7 @@ static void execute(struct session *s, const struct enclave_effect *f)
     case ENCLAVE_EVIDENCE: give(s, f, OK, s->evidence); break;
     case ENCLAVE_SIGN: give(s, f, OK, SPAN_OF(signature)); break;
     case ENCLAVE_SEAL: seal(s, f); break;
-    case ENCLAVE_OPEN:
-        ASSERT(f->bytes.len >= KEM_OVERHEAD_BYTES);
-        give(s, f, OK, span_make(f->bytes.data + KEM_OVERHEAD_BYTES, f->bytes.len - KEM_OVERHEAD_BYTES));
-        break;
+    case ENCLAVE_OPEN: open_box(s, f); break;
     case ENCLAVE_CONTENT_ID: give(s, f, OK, ID_SPAN(f->manifest->content)); break;
     case ENCLAVE_UNLOCK: give(s, f, OK, s->salt); break;
     case ENCLAVE_COMPUTE: give(s, f, OK, s->output); break;

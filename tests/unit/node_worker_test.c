@@ -9,6 +9,7 @@
 #include "crypto/kem.h"
 #include "crypto/secret.h"
 #include "node/duckdb.h"
+#include "node/worker_state.h"
 #include "tests/world.h"
 
 #include <dirent.h>
@@ -85,12 +86,59 @@ static void make_shares(uint8_t out[SHARES_BYTES], uint32_t i)
     assert_int_equal(buffer_done(&b), OK);
 }
 
+static struct kem_public kem_of(struct worker *w)
+{
+    struct kem_public kem;
+    if (!w->has_keys) assert_int_equal(done(w, &(struct enclave_effect){.type = ENCLAVE_KEYS}), OK);
+    kem_public_of(&kem, &w->secret->kem);
+    return kem;
+}
+
+/* An answer sealed to the worker's key, and opened by it. */
+static enum err open_answer(struct worker *w, struct worker_reply *reply, uint32_t custodian,
+                            struct span answer)
+{
+    static uint8_t box[2 * ANSWER_BYTES_MAX];
+    struct kem_public kem = kem_of(w);
+    assert_int_equal(kem_seal(box, &kem, answer, SPAN_LITERAL("c")), OK);
+    return execute(w, reply,
+                   &(struct enclave_effect){.type = ENCLAVE_OPEN,
+                                            .custodian = custodian,
+                                            .bytes = span_make(box, answer.len + KEM_OVERHEAD_BYTES),
+                                            .context = SPAN_LITERAL("c")});
+}
+
+static struct span answer_with(struct span shares)
+{
+    static uint8_t bytes[ANSWER_BYTES_MAX];
+    struct buffer b = BUFFER_OF(bytes);
+    struct body_SHARE_ANSWER answer = {SPAN_LITERAL("release"), shares};
+    buffer_put_u8(&b, ANSWER_SHARES);
+    body_encode(&b, KIND_SHARE_ANSWER, &answer);
+    assert_int_equal(buffer_done(&b), OK);
+    return buffer_span(&b);
+}
+
+static enum err open_shares(struct worker *w, uint32_t custodian, struct span shares)
+{
+    struct worker_reply reply;
+    enum err err = open_answer(w, &reply, custodian, answer_with(shares));
+    worker_reply_free(&reply);
+    return err;
+}
+
+static enum err check_shares(struct worker *w, uint32_t custodian, struct span shares)
+{
+    enum err err = open_shares(w, custodian, shares);
+    if (err != OK) return err;
+    return done(w, &(struct enclave_effect){.type = ENCLAVE_CHECK_SHARES, .custodian = custodian});
+}
+
 static enum err give_shares(struct worker *w, uint32_t custodian)
 {
     uint8_t shares[SHARES_BYTES];
     make_shares(shares, custodian);
-    return done(w, &(struct enclave_effect){
-                       .type = ENCLAVE_CHECK_SHARES, .custodian = custodian, .bytes = SPAN_OF(shares)});
+    return check_shares(w, custodian, SPAN_OF(shares));
 }
 
 static void unlock(struct worker *w, uint32_t without)
@@ -213,9 +261,12 @@ static void boxes_go_both_ways(void **state)
         .type = ENCLAVE_OPEN, .bytes = span_make(reply.bytes, reply.len), .context = SPAN_LITERAL("c")};
     struct worker_reply plain;
     assert_int_equal(execute(w, &plain, &open), OK);
-    assert_int_equal(plain.len, 3);
+    assert_int_equal(plain.len, 3); /* an answer that is none: for the machine to judge */
     assert_memory_equal(plain.bytes, "ask", 3);
     worker_reply_free(&plain);
+    open.custodian = CAP_CUSTODIANS;
+    assert_int_equal(done(w, &open), ERR_RANGE);
+    open.custodian = 0;
     open.context = SPAN_LITERAL("d");
     assert_int_equal(execute(w, &plain, &open), ERR_DECRYPT);
     assert_null(plain.bytes);
@@ -301,23 +352,21 @@ static void only_proven_shares_are_kept(void **state)
     (void)state;
     struct worker *w = worker_open();
     uint8_t shares[SHARES_BYTES];
-    struct enclave_effect effect = {.type = ENCLAVE_CHECK_SHARES, .custodian = 0, .bytes = SPAN_OF(shares)};
+    struct enclave_effect effect = {.type = ENCLAVE_CHECK_SHARES, .custodian = 0};
     static const size_t bytes[] = {0, 40, 80, SHARE_BYTES + 3, 2 * SHARE_BYTES + 1, 3 * SHARE_BYTES - 1};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         make_shares(shares, 0);
         shares[bytes[i]] ^= 1;
-        assert_int_equal(done(w, &effect), ERR_PROOF);
+        assert_int_equal(check_shares(w, 0, SPAN_OF(shares)), ERR_PROOF);
+        assert_int_equal(done(w, &effect), ERR_NOT_READY); /* judged once, then gone */
     }
     make_shares(shares, 0);
-    effect.custodian = 1; /* another's share under this name */
-    assert_int_equal(done(w, &effect), ERR_PROOF);
-    effect.custodian = WORLD_CUSTODIANS;
-    assert_int_equal(done(w, &effect), ERR_RANGE);
+    assert_int_equal(check_shares(w, 1, SPAN_OF(shares)), ERR_PROOF); /* another's share under this name */
+    assert_int_equal(check_shares(w, WORLD_CUSTODIANS, SPAN_OF(shares)), ERR_RANGE);
     effect.custodian = UINT32_MAX;
     assert_int_equal(done(w, &effect), ERR_RANGE);
     effect.custodian = 0;
-    effect.bytes.len--;
-    assert_int_equal(done(w, &effect), ERR_RANGE);
+    assert_int_equal(open_shares(w, 0, span_make(shares, SHARES_BYTES - 1)), ERR_RANGE);
     struct worker_reply reply;
     worker_execute(w, &reply, &effect, NULL); /* before the bundle was replayed */
     assert_int_equal(reply.err, ERR_NOT_READY);
@@ -332,6 +381,44 @@ static void only_proven_shares_are_kept(void **state)
     worker_free(w);
 }
 
+static bool holds_shares(const struct worker *w)
+{
+    bool any = false;
+    for (uint32_t i = 0; i < CAP_CUSTODIANS; i++) any |= w->opened[i] != NULL || w->share[i] != NULL;
+    return any;
+}
+
+/* Of what the machine sees, nothing is of a share; and after UNLOCK there is none here either, whatever still comes. */
+static void shares_stay_here_and_go_at_unlock(void **state)
+{
+    (void)state;
+    struct worker *w = worker_open();
+    struct worker_reply reply;
+    uint8_t shares[SHARES_BYTES];
+    make_shares(shares, 3);
+    struct hash32 hash = sha256(SPAN_OF(shares));
+    assert_int_equal(open_answer(w, &reply, 3, answer_with(SPAN_OF(shares))), OK);
+    assert_int_equal(reply.len, 1 + 32 + 7);
+    assert_int_equal(reply.bytes[0], ANSWER_SHARES);
+    assert_memory_equal(reply.bytes + 1, hash.bytes, 32);
+    assert_memory_equal(reply.bytes + 33, "release", 7);
+    worker_reply_free(&reply);
+    assert_true(holds_shares(w)); /* opened, and never to be checked */
+    unlock(w, 3);
+    assert_false(holds_shares(w));
+    assert_int_equal(open_shares(w, 3, SPAN_OF(shares)), ERR_CONFLICT);
+    assert_false(holds_shares(w));
+    worker_free(w);
+}
+
+static enum err check_under(struct worker *w, struct span shares, const struct enclave_keys *under)
+{
+    struct worker_reply reply;
+    assert_int_equal(open_shares(w, 0, shares), OK);
+    worker_execute(w, &reply, &(struct enclave_effect){.type = ENCLAVE_CHECK_SHARES}, under);
+    return reply.err;
+}
+
 /* recipe-lock: shares for this recipe prove nothing under another one's label. */
 static void another_recipe_opens_nothing(void **state)
 {
@@ -343,18 +430,14 @@ static void another_recipe_opens_nothing(void **state)
     struct enclave_keys wrong = keys;
     keys = right;
     make_shares(shares, 0);
-    struct enclave_effect effect = {.type = ENCLAVE_CHECK_SHARES, .custodian = 0, .bytes = SPAN_OF(shares)};
-    struct worker_reply reply;
-    worker_execute(w, &reply, &effect, &wrong);
-    assert_int_equal(reply.err, ERR_PROOF);
+    assert_int_equal(check_under(w, SPAN_OF(shares), &wrong), ERR_PROOF);
     wrong = right;
     wrong.app.bytes[3] ^= 1;
-    worker_execute(w, &reply, &effect, &wrong);
-    assert_int_equal(reply.err, ERR_PROOF);
+    assert_int_equal(check_under(w, SPAN_OF(shares), &wrong), ERR_PROOF);
     wrong = right;
     wrong.prf_input.bytes[3] ^= 1; /* another run's noise */
-    worker_execute(w, &reply, &effect, &wrong);
-    assert_int_equal(reply.err, ERR_PROOF);
+    assert_int_equal(check_under(w, SPAN_OF(shares), &wrong), ERR_PROOF);
+    assert_int_equal(check_under(w, SPAN_OF(shares), &right), OK);
     worker_free(w);
 }
 
@@ -585,10 +668,7 @@ static void a_run_may_use_fewer_inputs(void **state)
     for (uint32_t i = 0; i < 3; i++) {
         make_shares(shares, i);
         memcpy(fewer, shares + SHARE_BYTES, sizeof fewer);
-        assert_int_equal(done(w, &(struct enclave_effect){.type = ENCLAVE_CHECK_SHARES,
-                                                          .custodian = i,
-                                                          .bytes = SPAN_OF(fewer)}),
-                         OK);
+        assert_int_equal(check_shares(w, i, SPAN_OF(fewer)), OK);
     }
     assert_int_equal(done(w, &(struct enclave_effect){.type = ENCLAVE_UNLOCK}), OK);
     assert_int_equal(done(w, &(struct enclave_effect){.type = ENCLAVE_INPUT_BEGIN,
@@ -755,6 +835,7 @@ int main(void)
         cmocka_unit_test(the_first_bad_signature_is_named),
         cmocka_unit_test(content_ids_follow_from_the_body),
         cmocka_unit_test(only_proven_shares_are_kept),
+        cmocka_unit_test(shares_stay_here_and_go_at_unlock),
         cmocka_unit_test(another_recipe_opens_nothing),
         cmocka_unit_test(inputs_are_checked),
         cmocka_unit_test(a_body_of_another_key_is_refused),

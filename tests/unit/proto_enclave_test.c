@@ -194,6 +194,44 @@ static void test_one_bad_share(void **state)
                      2); /* for shares, and to commit: its signed bad share is not asked for again */
 }
 
+/* How often a part of a share that was released is in the machine's memory: the point D of any custodian and item. */
+static uint32_t shares_in_memory(const struct world_run *r)
+{
+    static const uint8_t none[32];
+    uint32_t count = 0;
+    struct span memory = span_make(r->enclave_arena->data, r->enclave_arena->used);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        for (uint32_t j = 0; j <= WORLD_DATASETS; j++) {
+            const uint8_t *d = r->opened[i] + (size_t)j * SHARE_BYTES;
+            bool came = !span_equal(span_make(d, 32), SPAN_OF(none));
+            if (came) count += memmem(memory.data, memory.len, d, 32) != NULL;
+        }
+    return count;
+}
+
+static uint32_t shares_seen, shares_looks;
+
+static void look_for_shares(struct world_run *r, enum enclave_effect_type type)
+{
+    if (type != ENCLAVE_UNLOCK && type != ENCLAVE_COMPUTE && type != ENCLAVE_EXIT) return;
+    shares_looks++;
+    shares_seen += shares_in_memory(r);
+}
+
+/* The machine's memory is ordinary memory: no share is in it when keys are there, while it computes, or at its end. */
+static void test_no_share_in_memory(void **state)
+{
+    (void)state;
+    struct span planted;
+    shares_seen = shares_looks = 0;
+    run->before = look_for_shares;
+    (void)settled();
+    assert_int_equal(shares_looks, 3);
+    assert_int_equal(shares_seen, 0);
+    assert_int_equal(arena_copy(run->enclave_arena, &planted, span_make(run->opened[1], SHARE_BYTES)), OK);
+    assert_int_equal(shares_in_memory(run), 1); /* it would have been found */
+}
+
 static void test_too_many_bad_shares(void **state)
 {
     (void)state;
@@ -438,6 +476,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_bad_share, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_share_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_bad_shares, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unproven_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
