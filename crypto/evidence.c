@@ -120,7 +120,7 @@ static const char *evidence_refusal(const struct evidence_view *v, struct hash32
 {
     if (v->kind != EVIDENCE_SIMULATED || !policy->allow_simulated) return "kind";
     if (v->version != EVIDENCE_VERSION || !evidence_gpu_valid(v)) return "canonical";
-    if (policy->need_gpu && v->has_gpu == 0) return "gpu";
+    if (policy->need_gpu && (v->has_gpu == 0 || v->gpu_confidential == 0)) return "gpu";
     if (!evidence_age_valid(v->time_ms, now_ms, policy->max_age_ms)) return "age";
     if (!evidence_measurement_valid(v->measurement, policy)) return "measurement";
     if (v->has_gpu == 1 && !ID_EQUAL(v->gpu_nonce, evidence_gpu_nonce(binding))) return "gpu-nonce";

@@ -33,7 +33,7 @@ struct evidence_result {
 
 /* Check `bytes` against the binding, the time and the policy. On refusal (always ERR_EVIDENCE) `*field` names what
  * failed ("signature", "report-data", "gpu-nonce", "gpu", "measurement", "age", "kind", "canonical") and `out` is
- * zero; on success it is NULL. `need_gpu` asks that a GPU is shown; whether it runs confidentially is in the result.
+ * zero; on success it is NULL. `need_gpu` asks for a GPU in confidential mode.
  * Evidence may be at most 5 seconds ahead of `now_ms`. */
 MUST_USE enum err evidence_check(struct evidence_result *out, const char **field, struct span bytes,
                                  struct hash32 binding, uint64_t now_ms,

@@ -126,6 +126,7 @@ static enum err check_evidence(struct keyed *k)
     out.platform = result.platform_id;
     out.time_ms = result.time_ms;
     out.simulated = result.kind == EVIDENCE_SIMULATED;
+    out.gpu_confidential = result.has_gpu && result.gpu_confidential;
     put(k, &out, sizeof out);
     return OK;
 }

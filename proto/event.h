@@ -61,7 +61,7 @@ struct crypto_job {
 struct evidence_out {
     struct hash32 measurement, platform;
     uint64_t time_ms;
-    bool simulated;
+    bool simulated, gpu_confidential; /* a GPU is shown, in confidential mode */
 };
 /* Output of CRYPTO_KEYGEN_FINISH: cocktail_result_write (crypto/cocktail.h). */
 

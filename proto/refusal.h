@@ -71,7 +71,7 @@
     X(REFUSAL_ENCLAVE, 49, "enclave-unavailable", "the enclave could not be started on this node")           \
     X(REFUSAL_INPUT_MISSING, 50, "input-missing", "no holder served a chunk of a sealed input")              \
     X(REFUSAL_INPUT_CORRUPT, 51, "input-corrupt", "a sealed input does not match its content id")            \
-    X(REFUSAL_GPU, 52, "gpu", "the policy demands GPU evidence and there is none")                           \
+    X(REFUSAL_GPU, 52, "gpu", "the policy demands a GPU in confidential mode, and the evidence shows none")  \
     X(REFUSAL_EXISTS, 53, "exists", "the same thing is already registered")                                  \
     X(REFUSAL_OVERLAP, 54, "slot-overlap", "the slots overlap an earlier allotment of this owner")           \
     X(REFUSAL_NOT_OWNER, 55, "not-owner", "only the owner of this token may do this")                        \

@@ -54,6 +54,11 @@ static struct verdict check_evidence(struct registry *r, const struct release_as
                                     : REFUSAL_EVIDENCE;
         return verdict_refuse(why, NULL);
     }
+    bool need_gpu,
+        accept_simulated; /* now: an owner may have asked for more since the evidence was checked */
+    release_evidence_policy(r, &run->body, &need_gpu, &accept_simulated);
+    if (need_gpu && !ask->evidence.gpu_confidential) return verdict_refuse(REFUSAL_GPU, NULL);
+    if (ask->evidence.simulated && !accept_simulated) return verdict_refuse(REFUSAL_EVIDENCE, NULL);
     if (p == NULL || !registry_worker(r, p->workflow->workers, ask->evidence.measurement))
         return verdict_refuse(REFUSAL_MEASUREMENT, ask->evidence.measurement.bytes);
     if (!ask->platform_known || !ID_EQUAL(ask->platform, ask->evidence.platform))

@@ -259,6 +259,7 @@ static void policy_refused(void **state)
 {
     uint8_t bytes[EVIDENCE_BYTES];
     struct evidence_facts none = without_gpu();
+    struct evidence_facts open_mode = facts;
     struct evidence_policy p = policy;
     struct evidence_result out;
     const char *field;
@@ -275,6 +276,12 @@ static void policy_refused(void **state)
     assert_refused_at(SPAN_OF(bytes), binding, NOW, &p, "gpu");
     make(bytes, &facts);
     assert_int_equal(evidence_check(&out, &field, SPAN_OF(bytes), binding, NOW, &p), OK);
+    open_mode.gpu_confidential = false; /* a GPU whose memory its host reads */
+    make(bytes, &open_mode);
+    assert_refused_at(SPAN_OF(bytes), binding, NOW, &p, "gpu");
+    p.need_gpu = false;
+    assert_int_equal(evidence_check(&out, &field, SPAN_OF(bytes), binding, NOW, &p), OK);
+    assert_true(out.has_gpu && !out.gpu_confidential);
 }
 
 /* A second spelling of the same facts is refused even under a good signature. */

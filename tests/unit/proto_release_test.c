@@ -128,6 +128,20 @@ static void served_another(struct scene *s)
     scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, other32);
 }
 
+static void workflow_gpu(struct scene *s)
+{
+    s->workflow->need_gpu = true;
+}
+static void owner_gpu(struct scene *s)
+{
+    s->policy[1].need_gpu = true;
+}
+static void workflow_strict(struct scene *s)
+{
+    s->workflow->accept_simulated = false;
+    s->workflow->accept_tdx = true;
+}
+
 static const struct change release_only[] = {
     {"no certificate that holds", REFUSAL_CERTIFICATE, 0, NULL, no_certificate, SUBJECT_ANY},
     {"q-1 votes", REFUSAL_CERTIFICATE, 0, NULL, few_votes, SUBJECT_ANY},
@@ -150,6 +164,10 @@ static const struct change release_only[] = {
     {"the worker is not in the set", REFUSAL_MEASUREMENT, 0, NULL, other_worker, SUBJECT_ANY},
     {"the set is not registered", REFUSAL_MEASUREMENT, SCENE_WORKERS, NULL, NULL, SUBJECT_ANY},
     {"no GPU evidence where it is demanded", REFUSAL_GPU, 0, NULL, no_gpu, SUBJECT_ANY},
+    {"a GPU is demanded, and what is shown is open to its host", REFUSAL_GPU, 0, workflow_gpu, NULL,
+     SUBJECT_ANY},
+    {"an owner demands a GPU", REFUSAL_GPU, 0, owner_gpu, NULL, SUBJECT_ANY},
+    {"evidence that the workflow does not take", REFUSAL_EVIDENCE, 0, workflow_strict, NULL, SUBJECT_ANY},
     {"the elected advertised no platform", REFUSAL_PLATFORM, 0, NULL, no_platform, SUBJECT_ANY},
     {"the elected advertised another platform", REFUSAL_PLATFORM, 0, NULL, other_platform, SUBJECT_ANY},
     {"an envelope too few", REFUSAL_ENVELOPE, 0, NULL, few_envelopes, SUBJECT_ANY},
@@ -250,6 +268,15 @@ static void test_refusals_are_complete(void **state)
 
 /* --- Granted ------------------------------------------------------------------------------------------------------------------------- */
 
+static void test_release_with_a_gpu(void **state)
+{
+    (void)state;
+    struct scene *s = change_scene(0, owner_gpu);
+    s->release.evidence.gpu_confidential = true;
+    ACCEPTED(decide_release(s));
+    scene_free(s);
+}
+
 static void test_release_good(void **state)
 {
     (void)state;
@@ -309,20 +336,6 @@ static void policy_is(uint32_t left_out, void (*before)(struct scene *s), bool n
     scene_free(s);
 }
 
-static void workflow_gpu(struct scene *s)
-{
-    s->workflow->need_gpu = true;
-}
-static void owner_gpu(struct scene *s)
-{
-    s->policy[1].need_gpu = true;
-}
-static void workflow_strict(struct scene *s)
-{
-    s->workflow->accept_simulated = false;
-    s->workflow->accept_tdx = true;
-}
-
 static void test_evidence_policy(void **state)
 {
     (void)state;
@@ -357,7 +370,7 @@ int main(void)
         cmocka_unit_test(test_not_released),    cmocka_unit_test(test_refusals_are_complete),
         cmocka_unit_test(test_release_good),    cmocka_unit_test(test_release_to_whom_others_elected),
         cmocka_unit_test(test_commit_good),     cmocka_unit_test(test_commit_after_revocation),
-        cmocka_unit_test(test_evidence_policy),
+        cmocka_unit_test(test_evidence_policy), cmocka_unit_test(test_release_with_a_gpu),
     };
     change_add(changes_of_run, CHANGES_OF_RUN, test_release_change);
     change_add(changes_of_custodian, CHANGES_OF_CUSTODIAN, test_release_change);
