@@ -291,6 +291,7 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_RESTORE_LOCAL: history_restore(c, event->key, event->bytes); break;
     case EVENT_READY:
         c->ready = true;
+        elect_ready(c);
         host_ready(c);
         break;
     case EVENT_PEER_UP:

@@ -26,6 +26,11 @@ void track_state(struct core *c, struct run_track *t, enum run_state state)
     history_moved(c, t);
 }
 
+enum {
+    RUNS_A_TICK = 1024,
+    TRACKS_A_TICK = 64,
+};
+
 static void candidate_tick(struct core *c, struct run_track *t);
 
 struct run_track *track_add(struct core *c, struct run_id run)
@@ -40,20 +45,45 @@ struct run_track *track_add(struct core *c, struct run_id run)
     return t;
 }
 
-struct run_track *track_new(struct core *c, const struct record *run)
+/* Whoever may write records may write runs of recipes that do not name it: they are nothing to watch. A recipe may come
+ * after its run. */
+static bool names_requester(const struct core *c, const struct run_entry *run)
+{
+    const struct published *p = registry_workflow(c->registry, run->body.compose);
+    for (uint32_t i = 0; p != NULL && i < p->workflow->requester_count; i++)
+        if (ID_EQUAL(p->workflow->requester[i], run->record->header.author)) return true;
+    return false;
+}
+
+void track_new(struct core *c, const struct run_entry *run, bool fresh)
 {
     struct run_id id;
-    memcpy(id.bytes, run->id.bytes, sizeof id.bytes);
-    struct run_track *t = track_find(c, id);
-    if (t != NULL) return t;
-    t = track_add(c, id);
-    if (t == NULL) return NULL;
+    memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
+    if (track_find(c, id) != NULL || !names_requester(c, run)) return;
+    struct run_track *t = track_add(c, id);
+    if (t == NULL) return;
     track_state(c, t, RUN_REQUESTED);
+    if (run->receipt != NULL) track_state(c, t, RUN_SETTLED);
     /* A run read back at start may have been tried before, by this node too: without later terms it is not tried again. */
-    t->phase = c->options.compute && c->ready ? CANDIDATE_WAITING : CANDIDATE_IDLE;
+    t->phase = c->options.compute && fresh ? CANDIDATE_WAITING : CANDIDATE_IDLE;
     t->next_ns = c->now.ns;
     if (t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
-    return t;
+}
+
+void elect_ready(struct core *c)
+{
+    while (registry_run_at(c->registry, c->runs_restored) != NULL) c->runs_restored++;
+}
+
+/* Runs whose recipe came later, some with each tick. */
+static void find_new(struct core *c)
+{
+    for (uint32_t i = 0; i < RUNS_A_TICK && step_has_room(c); i++) {
+        const struct run_entry *run = registry_run_at(c->registry, c->run_next);
+        if (run != NULL) track_new(c, run, c->run_next >= c->runs_restored);
+        c->run_next = run != NULL ? c->run_next + 1 : 0;
+        if (run == NULL) return;
+    }
 }
 
 /* --- Custodian -------------------------------------------------------------------------------------------------------------------------- */
@@ -216,6 +246,7 @@ static void elected(struct core *c, struct run_track *t)
     t->phase = CANDIDATE_HOLDER;
     t->view.node = c->options.self;
     t->view.term = t->term;
+    t->view.verdict = VERDICT_OK; /* what a custodian refused at first no longer matters */
     track_state(c, t, RUN_ELECTED);
     notice(c, "elected for run", ID_SPAN(t->view.run), NULL);
     host_start(c, t);
@@ -282,33 +313,50 @@ static struct verdict check_sizes(struct core *c, const struct run_track *t, con
     return fits ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
-/* A waiting candidate holds back by its rank; it gives way for good once the run has a receipt. */
+/* May this node still be a candidate? An approval may be revoked or expire, the requester be frozen, while it asks. */
+static struct verdict check_candidacy(struct core *c, const struct run_entry *run)
+{
+    struct verdict v = registry_check_record(c->registry, run->record);
+    if (v.refusal == REFUSAL_NONE)
+        v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+    if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, c->options.self);
+    return v;
+}
+
+/* A waiting candidate holds back by its rank. */
+static void candidate_begin(struct core *c, struct run_track *t, const struct run_entry *run)
+{
+    uint64_t delay_ms = registry_charter(c->registry)->rank_delay_ms;
+    struct verdict v = check_sizes(c, t, run);
+    t->view.verdict = v;
+    if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
+    uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->term, c->options.self);
+    t->phase = CANDIDATE_PREVOTE;
+    t->answered = 0;
+    t->next_ns = c->now.ns + (int64_t)(rank * delay_ms) * 1000000;
+    if (rank == 0) ask_custodians(c, t, KIND_PREVOTE_ASK);
+}
+
+/* It gives way for good once the run has a receipt, and for as long as the run may not be: another has its place then. */
 static void candidate_tick(struct core *c, struct run_track *t)
 {
-    const struct charter *charter = registry_charter(c->registry);
     const struct run_entry *run = registry_run(c->registry, t->view.run);
-    if (charter == NULL || run == NULL || c->now.ns < t->next_ns) return;
+    if (registry_charter(c->registry) == NULL || run == NULL || c->now.ns < t->next_ns) return;
     if (run->receipt != NULL || record_run_end_ms(&run->record->header) <= c->wall_ms) {
         t->phase = CANDIDATE_DONE;
         return;
     }
-    if (t->phase == CANDIDATE_WAITING) {
-        struct verdict v =
-            registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
-        if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, c->options.self);
-        if (v.refusal == REFUSAL_NONE && !step_has_room(c)) return; /* in the next step */
-        if (v.refusal == REFUSAL_NONE) v = check_sizes(c, t, run);
+    struct verdict v = check_candidacy(c, run);
+    if (v.refusal == REFUSAL_NONE && !step_has_room(c)) return; /* in the next step */
+    t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
+    if (v.refusal != REFUSAL_NONE) {
+        t->phase = CANDIDATE_WAITING;
         t->view.verdict = v;
-        t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
-        if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
-        uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->term, c->options.self);
-        t->phase = CANDIDATE_PREVOTE;
-        t->answered = 0;
-        t->next_ns = c->now.ns + (int64_t)rank * charter->rank_delay_ms * 1000000;
-        if (rank == 0) ask_custodians(c, t, KIND_PREVOTE_ASK);
-        return;
+    } else if (t->phase == CANDIDATE_WAITING) {
+        candidate_begin(c, t, run);
+    } else {
+        ask_custodians(c, t, t->phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
     }
-    ask_custodians(c, t, t->phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
 }
 
 /* --- Adverts ------------------------------------------------------------------------------------------------------------------------------- */
@@ -363,14 +411,18 @@ static void view_tick(struct core *c, struct run_track *t)
     }
 }
 
+/* However many runs there are, a tick looks at so many of them, and at all that this node asks votes for. */
 void elect_tick(struct core *c)
 {
     advert_tick(c);
+    find_new(c);
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];
+        if (t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE) candidate_tick(c, t);
+    }
+    for (uint32_t i = 0; i < c->track_count && i < TRACKS_A_TICK; i++) {
+        struct run_track *t = &c->track[c->track_next++ % c->track_count];
         view_tick(c, t);
-        bool asking =
-            t->phase == CANDIDATE_WAITING || t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE;
-        if (asking) candidate_tick(c, t);
+        if (t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
     }
 }

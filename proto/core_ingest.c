@@ -16,7 +16,11 @@ static void on_applied(struct core *c, const struct record *r)
         notice(c, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
         return;
     }
-    if (r->header.kind == KIND_RUN) track_new(c, r);
+    if (r->header.kind == KIND_RUN) {
+        struct run_id run;
+        memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
+        track_new(c, registry_run(c->registry, run), c->ready);
+    }
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);
 }
 

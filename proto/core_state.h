@@ -160,7 +160,9 @@ struct core {
     struct run_track *track;
     uint32_t track_count;
     struct index tracks;
-    bool unsaved;                          /* some track is */
+    uint32_t run_next, track_next; /* what the next tick looks at first: runs of the registry, tracks */
+    uint32_t runs_restored;        /* so many runs of the registry were read back at start */
+    bool unsaved;                  /* some track is */
     const struct record **waiting_receipt; /* applied, but their run or the charter is not known yet */
     uint32_t waiting_receipt_count;
 
@@ -247,13 +249,15 @@ void keygen_tick(struct core *c);
 /* --- core_elect.c ----------------------------------------------------------------------------------------------------- */
 struct run_track *track_find(struct core *c, struct run_id run);
 struct run_track *track_add(struct core *c, struct run_id run); /* found or added; NULL: full */
-struct run_track *track_new(struct core *c, const struct record *run);
+/* Watch this run, if its recipe names who asks for it. `fresh`: it was not read back at start. */
+void track_new(struct core *c, const struct run_entry *run, bool fresh);
 void track_state(struct core *c, struct run_track *t, enum run_state state);
 void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b);
 void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOTE *b);
 void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_ASK *b);
 void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b);
 void elect_tick(struct core *c);
+void elect_ready(struct core *c); /* the store has been read */
 void elect_advert(struct core *c, const struct record *r, const struct body_ADVERT *b);
 const struct advert *advert_find(const struct core *c, struct node_id node);
 

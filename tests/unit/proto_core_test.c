@@ -294,6 +294,68 @@ static void test_revocation_stops_an_election(void **state)
     cluster_free(c);
 }
 
+/* Two runs that may no longer be, by a revocation, do not keep a third from the compute nodes, however long they last. */
+static void test_a_candidacy_ends(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct body_REVOCATION body = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    struct run_id run;
+    memcpy(body.subject.bytes, world->dataset[1].dt.bytes, 32);
+    cluster_form(c);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
+        cluster_link(c, WORLD_COMPUTE, i, false);
+        cluster_link(c, CLUSTER_SECOND, i, false);
+    }
+    for (uint64_t slot = 1; slot <= 2; slot++) accepted(cluster_request(c, slot, NULL));
+    cluster_run(c, 10000); /* both ask in vain */
+    accepted(cluster_author(c, 1, KIND_REVOCATION, &body, 0, NULL));
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
+        struct body_APPROVAL again = world_approval(world, i, 3, 3, 0);
+        accepted(cluster_author(c, i, KIND_APPROVAL, &again, 0, NULL));
+    }
+    struct body_GRANT grant = {world->dataset[1].dt, world->app, 0,
+                               ID_SPAN(world->op),   10,         UINT64_C(10000000000)};
+    accepted(cluster_author(c, 1, KIND_GRANT, &grant, 0, NULL));
+    cluster_run(c, 3000);
+    accepted(cluster_request(c, 3, &run));
+    cluster_run(c, 5000);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
+        cluster_link(c, WORLD_COMPUTE, i, true);
+        cluster_link(c, CLUSTER_SECOND, i, true);
+    }
+    assert_true(cluster_until(c, one_started, 20000));
+    uint32_t count;
+    assert_true(ID_EQUAL(cluster_starts(c, &count)->run, run));
+    cluster_free(c);
+}
+
+/* Who may write records may write runs of any recipe: where it does not name them, nobody looks at them again. */
+static void test_runs_of_others_are_not_watched(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct run_id run;
+    struct run_view view;
+    cluster_form(c);
+    accepted(cluster_request(c, 1, &run));
+    cluster_run(c, 3000);
+    struct body_RUN body = registry_run(registry_of(c, WORLD_REQUESTER), run)->body;
+    const struct author *a = chain_author(core_chain(cluster_core(c, 0)), cluster_id(c, WORLD_ALGORITHM));
+    struct span message = cluster_forge(c, WORLD_ALGORITHM, a->applied + 1, a->head, KIND_RUN, &body);
+    cluster_crash(c, WORLD_ALGORITHM); /* it would say what its own store does not hold */
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) cluster_inject(c, WORLD_ALGORITHM, i, message);
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        if (i == WORLD_ALGORITHM) continue;
+        const struct run_entry *other = registry_run_at(registry_of(c, i), 1);
+        assert_non_null(other);
+        memcpy(run.bytes, other->record->id.bytes, sizeof run.bytes);
+        assert_false(core_run(cluster_core(c, i), run, &view));
+    }
+    cluster_free(c);
+}
+
 /* --- Equivocation --------------------------------------------------------------------------------------------------------------- */
 
 static bool frozen_everywhere(struct cluster *c)
@@ -1009,6 +1071,8 @@ int main(void)
         cmocka_unit_test(test_approval_needs_its_key),
         cmocka_unit_test(test_one_slot_one_run),
         cmocka_unit_test(test_revocation_stops_an_election),
+        cmocka_unit_test(test_a_candidacy_ends),
+        cmocka_unit_test(test_runs_of_others_are_not_watched),
         cmocka_unit_test(test_equivocation_spreads),
         cmocka_unit_test(test_equivocation_pair_alone),
         cmocka_unit_test(test_votes_wait_for_the_store),

@@ -166,6 +166,23 @@ static void test_pairs_are_bounded(void **state)
     assert_int_equal(arena_mark(arena), before);
 }
 
+/* A run is watched once its recipe is known, whichever came first. */
+static void test_a_recipe_comes_after_its_run(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct run_view view;
+    for (uint32_t i = 0; i < world->record_count; i++)
+        if (!ID_EQUAL(world->record[i]->header.author, world->node[WORLD_ALGORITHM].id))
+            deliver(core, nobody, world->record[i]);
+    assert_non_null(registry_run(core_registry(core), world->run));
+    assert_false(core_run(core, world->run, &view));
+    deliver_world(core);
+    core_step(core, &(struct event){.type = EVENT_TICK, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
+    assert_true(core_run(core, world->run, &view));
+    assert_string_equal(run_state_name(view.state), "requested");
+}
+
 /* --- Strangers -------------------------------------------------------------------------------------------------------------- */
 
 static struct record join_of(uint8_t byte)
@@ -234,9 +251,9 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_far_revocation_is_a_gap), cmocka_unit_test(test_gap_closes_in_its_turn),
-        cmocka_unit_test(test_pairs_are_bounded),       cmocka_unit_test(test_stranger_has_few_checks),
-        cmocka_unit_test(test_newest_joins_are_kept),
+        cmocka_unit_test(test_far_revocation_is_a_gap),      cmocka_unit_test(test_gap_closes_in_its_turn),
+        cmocka_unit_test(test_a_recipe_comes_after_its_run), cmocka_unit_test(test_pairs_are_bounded),
+        cmocka_unit_test(test_stranger_has_few_checks),      cmocka_unit_test(test_newest_joins_are_kept),
     };
     return cmocka_run_group_tests_name("ingest", tests, set_up, tear_down);
 }
