@@ -17,6 +17,7 @@ const struct http_route api_routes[] = {
     {"GET", "/v1/ops", api_ops, "ops"},
     {"POST", "/v1/ops", api_op_register, "as a steward, register an op with its code"},
     {"GET", "/v1/ops/{hash}/code", api_op_code, "the code of an op, by the hash of either"},
+    {"GET", "/v1/workers", api_workers, "accepted worker measurements, and those proposed"},
     {"POST", "/v1/workers", api_workers_register, "as a steward, accept worker measurements"},
     {"GET", "/v1/assets", api_assets, "assets"},
     {"POST", "/v1/assets", api_asset_register, "register an asset"},

@@ -13,7 +13,8 @@
  * POST /v1/members               {node}                              -> {record} (a steward admits a request)
  * GET  /v1/ops                   -> {ops:[{op, name, runtime, registered}]}
  * POST /v1/ops                   {document}                          -> {record, op}
- * POST /v1/workers               {name, measurements[]}              -> {record}
+ * GET  /v1/workers               -> {workers:[{name, version, measurements[], signatures, needed, in_force}]}
+ * POST /v1/workers               {name, measurements[], version?}    -> {record, version}
  * GET  /v1/assets                -> {assets:[{dt, owner, organisation, type, name, jurisdiction, version, schema, rows,
  *                                    budget, allotted, contents:[{compose, content, manifest}]}]}
  * POST /v1/assets                {ddo, salt}                         -> {record, dt}

@@ -41,7 +41,7 @@ void api_command(struct daemon *d, struct http_reply *r, const struct command *c
 /* Handlers, by file. */
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
 api_handler api_status, api_consortium, api_consortium_sign, api_keygen, api_members, api_member_request,
-    api_member_admit, api_ops, api_op_register, api_op_code, api_workers_register;
+    api_member_admit, api_ops, api_op_register, api_op_code, api_workers, api_workers_register;
 api_handler api_assets, api_asset_register, api_asset_bind, api_workflows, api_workflow, api_workflow_publish,
     api_grant, api_approvals, api_approve, api_jobs, api_job_post, api_job_endorse;
 api_handler api_runs, api_run_request, api_run, api_run_receipt;

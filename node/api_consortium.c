@@ -234,7 +234,7 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
                  "no join request of this node is waiting; it asks with `perigee member request`");
 }
 
-/* --- Ops and workers ---------------------------------------------------------------------------------------------------- */
+/* --- Ops ---------------------------------------------------------------------------------------------------------------- */
 
 void api_ops(const struct http_request *q, struct http_reply *reply)
 {
@@ -299,16 +299,4 @@ void api_op_register(const struct http_request *q, struct http_reply *reply)
         api_author(q->context, reply, KIND_OP, &body, 0, "op", api_hex32(op->hash.bytes));
     }
     free(memory);
-}
-
-void api_workers_register(const struct http_request *q, struct http_reply *reply)
-{
-    struct body_WORKERS body;
-    uint8_t measurements[16 * 32];
-    uint32_t count;
-    if (!api_only(q, reply, "name measurements")) return;
-    if (!api_text(q, reply, "name", &body.name)) return;
-    if (!api_hash_list(q, reply, "measurements", 16, measurements, &count)) return;
-    body.measurements = span_make(measurements, (size_t)count * 32);
-    api_author(q->context, reply, KIND_WORKERS, &body, 0, NULL, NULL);
 }

@@ -40,8 +40,10 @@ enum exit_code {
       "fetch code by its hash, or by its op's, and check that it has it")                                    \
     X("op", "templates", command_op_templates, "",                                                           \
       "the privacy-step templates that ship, with their hashes")                                             \
-    X("workers", "register", command_workers_register, "--data DIR --name NAME MEASUREMENT...",              \
-      "as a steward, accept enclave worker measurements")                                                    \
+    X("workers", "register", command_workers_register,                                                       \
+      "--data DIR --name NAME [--version N] MEASUREMENT...",                                                 \
+      "as a steward, accept enclave worker measurements instead of those in force")                          \
+    X("workers", "list", command_workers_list, "--data DIR", "accepted worker measurements, and proposals")  \
     X("workers", "measure", command_workers_measure, "", "the measurement of this program's enclave worker") \
     X("asset", "register", command_asset_register, "--data DIR FILE",                                        \
       "register an asset described in YAML (no content)")                                                    \

@@ -63,14 +63,8 @@ static void add_members(struct selection *s, struct registry *r, const struct se
 
 static void add_workers(struct selection *s, const struct registry *r, const struct workflow *w)
 {
-    const struct tally *t;
-    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++) {
-        union body body;
-        bool mine = t->kind == KIND_WORKERS && body_decode(&body, KIND_WORKERS, t->vote[0]->body) == OK &&
-                    span_equal(body.WORKERS.name, w->workers) && tally_count(r, t) >= tally_needed(r, t);
-        if (mine)
-            add_tally(s, r, t); /* should there be several, which is in force is the registry's to say */
-    }
+    const struct worker_set *set = registry_worker_set(r, w->workers);
+    if (set != NULL) add_tally(s, r, set->tally);
 }
 
 static void add_ops(struct selection *s, const struct registry *r, const struct workflow *w)

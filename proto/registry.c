@@ -39,7 +39,7 @@ static enum err allocate(struct registry *r, struct arena *arena)
     r->frozen = ARENA_ARRAY(arena, struct frozen, CAP_WRITERS);
     r->gap = ARENA_ARRAY(arena, struct node_id, CAP_WRITERS);
     r->removal = ARENA_ARRAY(arena, struct removal_row, CAP_REMOVALS);
-    r->workers = ARENA_ARRAY(arena, struct workers_row, CAP_DECISIONS);
+    r->workers = ARENA_ARRAY(arena, struct worker_set, CAP_DECISIONS);
     r->writer = ARENA_ARRAY(arena, struct writer, CAP_WRITERS);
     r->committee = ARENA_ARRAY(arena, struct committee, CAP_COMMITTEES);
     if (r->committee == NULL) return ERR_NO_MEMORY; /* the last: an arena that was full stays full */
@@ -101,15 +101,27 @@ const struct op *registry_op(const struct registry *r, struct hash32 op)
     return row != INDEX_NONE && tally_decided(r, r->op[row].tally) ? r->op[row].op : NULL;
 }
 
+static bool supersedes(const struct worker_set *a, const struct worker_set *b)
+{
+    if (a->body.version != b->body.version) return a->body.version > b->body.version;
+    return tally_before(a->tally, b->tally);
+}
+
+const struct worker_set *registry_worker_set(const struct registry *r, struct span set)
+{
+    const struct worker_set *best = NULL;
+    for (uint32_t i = 0; i < r->workers_count; i++) {
+        const struct worker_set *w = &r->workers[i];
+        if (!span_equal(w->body.name, set) || !tally_decided(r, w->tally)) continue;
+        if (best == NULL || supersedes(w, best)) best = w;
+    }
+    return best;
+}
+
 struct span registry_workers(const struct registry *r, struct span set)
 {
-    const struct workers_row *best = NULL;
-    for (uint32_t i = 0; i < r->workers_count; i++) {
-        const struct workers_row *w = &r->workers[i];
-        if (!span_equal(w->body.name, set) || !tally_decided(r, w->tally)) continue;
-        if (best == NULL || tally_before(w->tally, best->tally)) best = w;
-    }
-    return best != NULL ? best->body.measurements : SPAN_NONE;
+    const struct worker_set *w = registry_worker_set(r, set);
+    return w != NULL ? w->body.measurements : SPAN_NONE;
 }
 
 bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement)

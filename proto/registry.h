@@ -113,6 +113,10 @@ struct committee {
     const struct tally *tally;
     struct body_COMMITTEE body;
 };
+struct worker_set {
+    const struct tally *tally;
+    struct body_WORKERS body;
+};
 
 struct registry; /* opaque; its tables are in registry_state.h */
 
@@ -179,7 +183,9 @@ const struct job *registry_job(const struct registry *r,
                                struct compose_hash compose); /* an endorsed one, else any, else NULL */
 uint32_t registry_endorsements(const struct registry *r, const struct job *job);
 bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement);
-/* The measurements of this set, packed 32 bytes each; of several decided ones the one with the smallest body hash. */
+/* The set of this name in force: of the decided ones the highest version, among equals the smallest body hash. */
+const struct worker_set *registry_worker_set(const struct registry *r, struct span set);
+/* Its measurements, packed 32 bytes each. */
 struct span registry_workers(const struct registry *r, struct span set);
 uint32_t tally_count(const struct registry *r, const struct tally *t); /* eligible distinct authors */
 uint32_t tally_needed(const struct registry *r, const struct tally *t);

@@ -2,6 +2,7 @@
 #include "proto/registry_state.h"
 
 #include "proto/base/panic.h"
+#include "proto/field.h"
 
 #include <string.h>
 
@@ -176,6 +177,13 @@ static struct verdict check_op(struct registry *r, const struct body_OP *b)
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL);
 }
 
+static struct verdict check_workers(const struct body_WORKERS *b)
+{
+    struct span name;
+    return field_is_name(b->name, &name) && b->version > 0 ? VERDICT_OK
+                                                           : verdict_refuse(REFUSAL_MALFORMED, NULL);
+}
+
 /* Whoever keeps keys or admits members leaves by another charter. */
 static bool seated(const struct charter *c, struct node_id node)
 {
@@ -189,6 +197,7 @@ static struct verdict check_body(struct registry *r, enum kind kind, const union
     if (kind == KIND_MEMBER) return check_admission(&b->MEMBER);
     if (kind == KIND_COMMITTEE) return check_committee(r->charter, &b->COMMITTEE);
     if (kind == KIND_OP) return check_op(r, &b->OP);
+    if (kind == KIND_WORKERS) return check_workers(&b->WORKERS);
     if (kind == KIND_REMOVAL && seated(r->charter, b->REMOVAL.node))
         return verdict_refuse(REFUSAL_CHARTER, b->REMOVAL.node.bytes);
     return VERDICT_OK;
@@ -239,7 +248,7 @@ static bool place(struct registry *r, const struct tally *t, const union body *b
     if (t->kind == KIND_CHARTER) r->charter_tally = t;
     if (t->kind == KIND_MEMBER) place_member(r, t, &b->MEMBER);
     if (t->kind == KIND_COMMITTEE) r->committee[r->committee_count++] = (struct committee){t, b->COMMITTEE};
-    if (t->kind == KIND_WORKERS) r->workers[r->workers_count++] = (struct workers_row){b->WORKERS, t};
+    if (t->kind == KIND_WORKERS) r->workers[r->workers_count++] = (struct worker_set){t, b->WORKERS};
     if (t->kind == KIND_REMOVAL) place_removal(r, t, &b->REMOVAL);
     return t->kind != KIND_OP || place_op(r, t, &b->OP);
 }

@@ -35,10 +35,6 @@ struct op_row {
     const struct op *op;
     const struct tally *tally;
 };
-struct workers_row {
-    struct body_WORKERS body;
-    const struct tally *tally;
-};
 struct removal_row {
     struct body_REMOVAL body;
     const struct tally *tally;
@@ -89,7 +85,7 @@ struct registry {
     struct frozen *frozen; /* seq UINT64_MAX: only its approvals and grants are void */
     struct node_id *gap;   /* authors of whom something is missing */
     struct removal_row *removal;
-    struct workers_row *workers;
+    struct worker_set *workers;
     struct committee *committee;
     struct index writers, tallies, members, removals, assets, workflows, ops, jobs, runs;
 };

@@ -268,7 +268,7 @@ static void make_op(struct world *w)
                     .code = sha256(buffer_span(&code)),
                     .output =
                         span_text(output_type_names[world_output_rows ? OUTPUT_ROWS : OUTPUT_AGGREGATE])};
-    struct body_WORKERS workers = {SPAN_LITERAL("default"), ID_SPAN(w->measurement)};
+    struct body_WORKERS workers = {SPAN_LITERAL("default"), 1, ID_SPAN(w->measurement)};
     joint(w, KIND_WORKERS, &workers);
     must(op_write(&b, &op));
     struct body_OP body = {keep(w, &b), keep(w, &code)};

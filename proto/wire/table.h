@@ -17,8 +17,9 @@
 #include "proto/base/caps.h"
 #include "proto/base/ids.h"
 
-#define UINT_ANY  UINT64_MAX
-#define UINT_TIME (UINT64_C(1) << 53)
+#define UINT_ANY            UINT64_MAX
+#define UINT_TIME           (UINT64_C(1) << 53)
+#define WORKERS_VERSION_MAX INT32_MAX
 
 /* --- Decisions: chained records -------------------------------------------------------------------------------------- */
 #define BODY_CHARTER(F) F(BYTES, document, CAP_DOCUMENT_BYTES)
@@ -101,6 +102,7 @@
     F(UINT, last_seq, UINT_TIME)
 #define BODY_WORKERS(F)                                                                                      \
     F(TEXT, name, CAP_NAME)                                                                                  \
+    F(UINT, version, WORKERS_VERSION_MAX)                                                                    \
     F(LIST32, measurements, 16)
 #define BODY_RECEIPT(F)                                                                                      \
     F(ID, run, struct run_id)                                                                                \

@@ -342,7 +342,7 @@ static enum refusal babble(uint32_t round)
     uint8_t measurement[32] = {(uint8_t)round};
     if (kind == KIND_OP) b.OP = late_op(round);
     if (kind == KIND_WORKERS)
-        b.WORKERS = (struct body_WORKERS){SPAN_LITERAL("default"), SPAN_OF(measurement)};
+        b.WORKERS = (struct body_WORKERS){SPAN_LITERAL("default"), 1, SPAN_OF(measurement)};
     if (kind == KIND_MEMBER) b.MEMBER = late_member(200 + round);
     if (kind == KIND_ENDORSEMENT) memset(b.ENDORSEMENT.job.bytes, (int)round, 32);
     return apply(0, kind, &b);
@@ -353,7 +353,7 @@ static void test_a_steward_alone(void **state)
 {
     (void)state;
     uint8_t measurement[32] = {0xbb};
-    struct body_WORKERS workers = {SPAN_LITERAL("spare"), SPAN_OF(measurement)};
+    struct body_WORKERS workers = {SPAN_LITERAL("spare"), 1, SPAN_OF(measurement)};
     registry_begin();
     uint32_t said = fill(babble, 2 * CAP_DECISIONS);
     assert_true(said > 0 && said < VOICES);

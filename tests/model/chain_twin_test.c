@@ -75,7 +75,7 @@ static struct node_id author[AUTHORS_MAX];
 static struct place place[AUTHORS_MAX];
 static struct record_id last_approval[2];
 static uint32_t unloved; /* whom stewards speak of removing */
-static uint32_t agenda[4];
+static uint32_t agenda[4], workers_version[2];
 static struct body_APPROVAL approval_form[2];
 
 static uint32_t author_index(struct node_id node)
@@ -246,7 +246,7 @@ static void say_member(uint32_t steward, uint32_t item)
 static void say_workers(uint32_t steward, uint32_t item)
 {
     uint8_t two[64] = {1};
-    struct body_WORKERS b = {SPAN_LITERAL("spare"), {two, item == 3 ? 32 : 64}};
+    struct body_WORKERS b = {SPAN_LITERAL("spare"), workers_version[item - 3], {two, item == 3 ? 32 : 64}};
     say(steward, KIND_WORKERS, &b, 0);
 }
 
@@ -317,6 +317,7 @@ static void make_case(uint64_t seed)
     said_count = 0;
     unloved = WORLD_COMPUTE + below(4);
     for (uint32_t i = 0; i < 4; i++) agenda[i] = below(AGENDA_COUNT);
+    for (uint32_t i = 0; i < 2; i++) workers_version[i] = 1 + below(2);
     memset(last_approval, 0, sizeof last_approval);
     for (uint32_t i = 0; i < WORLD_NODES; i++)
         place[i] = (struct place){world->node[i].seq, world->node[i].head};
@@ -620,6 +621,14 @@ static unsigned short_id(const uint8_t *id)
     return load_u32(id);
 }
 
+/* The higher version; of equals the smaller hash. */
+static bool twin_set_before(const struct said *a, const struct said *b)
+{
+    uint64_t x = a->body.WORKERS.version, y = b->body.WORKERS.version;
+    if (x != y) return x > y;
+    return memcmp(a->record.header.body_hash.bytes, b->record.header.body_hash.bytes, 32) < 0;
+}
+
 static void report_twin_joint(struct report *r)
 {
     for (uint32_t i = 0; i < AUTHORS_MAX; i++) {
@@ -636,8 +645,7 @@ static void report_twin_joint(struct report *r)
             if (!span_equal_text(s->body.WORKERS.name, sets[k]) ||
                 !twin_decided(KIND_WORKERS, s->record.body))
                 continue;
-            const struct hash32 *hash = &s->record.header.body_hash;
-            if (best == NULL || memcmp(hash->bytes, best->record.header.body_hash.bytes, 32) < 0) best = s;
+            if (best == NULL || twin_set_before(s, best)) best = s;
         }
         line(r, "workers %s %zu\n", sets[k], best != NULL ? best->body.WORKERS.measurements.len : 0);
     }

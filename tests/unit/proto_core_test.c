@@ -105,7 +105,7 @@ static void test_applicants_read_little(void **state)
 {
     (void)state;
     struct cluster *c = cluster_new(world, &quiet);
-    struct body_WORKERS body = {SPAN_LITERAL("default"), ID_SPAN(world->measurement)};
+    struct body_WORKERS body = {SPAN_LITERAL("default"), 1, ID_SPAN(world->measurement)};
     cluster_sign_charter(c);
     for (uint32_t i = 0; i < 3; i++) accepted(cluster_author(c, i, KIND_WORKERS, &body, 0, NULL));
     refused(cluster_author(c, WORLD_COMPUTE, KIND_WORKERS, &body, 0, NULL), REFUSAL_NOT_MEMBER);
@@ -399,7 +399,7 @@ static void test_equivocation_spreads(void **state)
     assert_true(frozen_everywhere(c)); /* from their own stores */
     cluster_restart(c, 5);
     assert_true(cluster_until(c, frozen_everywhere, 20000));
-    struct body_WORKERS workers = {SPAN_LITERAL("spare"), SPAN_NONE};
+    struct body_WORKERS workers = {SPAN_LITERAL("spare"), 1, SPAN_NONE};
     refused(cluster_author(c, 1, KIND_WORKERS, &workers, 0, NULL), REFUSAL_FROZEN); /* it signs no more */
     cluster_free(c);
 }
@@ -497,7 +497,7 @@ static void test_records_wait_for_the_store(void **state)
     struct cluster *c = cluster_new(world, &quiet);
     uint8_t bytes[64];
     struct buffer b = BUFFER_OF(bytes);
-    struct body_WORKERS body = {SPAN_LITERAL("default"), SPAN_NONE};
+    struct body_WORKERS body = {SPAN_LITERAL("default"), 1, SPAN_NONE};
     cluster_sign_charter(c);
     cluster_run(c, 3000);
     uint64_t before = chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 0))->applied;
@@ -520,7 +520,7 @@ static void test_a_failing_store(void **state)
 {
     (void)state;
     struct cluster *c = cluster_new(world, &quiet);
-    struct body_WORKERS body = {SPAN_LITERAL("default"), SPAN_NONE};
+    struct body_WORKERS body = {SPAN_LITERAL("default"), 1, SPAN_NONE};
     cluster_sign_charter(c);
     cluster_fail_store(c, 0, ERR_FULL);
     refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_FULL);

@@ -200,7 +200,7 @@ static void test_workers(void **state)
     assert_true(registry_worker(s->registry, SPAN_LITERAL("default"), world->measurement));
     assert_false(registry_worker(s->registry, SPAN_LITERAL("default"), other));
     assert_false(registry_worker(s->registry, SPAN_LITERAL("spare"), world->measurement));
-    struct body_WORKERS b = {SPAN_LITERAL("spare"), ID_SPAN(other)};
+    struct body_WORKERS b = {SPAN_LITERAL("spare"), 1, ID_SPAN(other)};
     for (uint32_t i = 0; i < 3; i++) {
         assert_false(registry_worker(s->registry, SPAN_LITERAL("spare"), other));
         ACCEPTED(scene_apply(s, i, KIND_WORKERS, &b, 0));
@@ -209,12 +209,59 @@ static void test_workers(void **state)
     scene_free(s);
 }
 
+static void register_set(struct scene *s, uint64_t version, const struct hash32 *measurement)
+{
+    struct body_WORKERS b = {SPAN_LITERAL("spare"), version, span_make(measurement->bytes, 32)};
+    for (uint32_t i = 0; i < 3; i++) ACCEPTED(scene_apply(s, i, KIND_WORKERS, &b, 0));
+}
+
+/* An upgrade is no toss of a coin, and a bad measurement can be taken back: the highest version is in force, whatever was
+ * decided first; among equals the smallest hash of a body. */
+static void test_workers_highest_version(void **state)
+{
+    (void)state;
+    for (uint32_t value = 0; value < 8; value++) {
+        struct scene *s = change_none();
+        struct hash32 old = {{1}}, next = {{(uint8_t)(2 + value)}};
+        register_set(s, 2, &next);
+        register_set(s, 1, &old);
+        assert_true(registry_worker(s->registry, SPAN_LITERAL("spare"), next));
+        assert_false(registry_worker(s->registry, SPAN_LITERAL("spare"), old));
+        assert_int_equal(registry_worker_set(s->registry, SPAN_LITERAL("spare"))->body.version, 2);
+        register_set(s, 3, &old);
+        assert_true(registry_worker(s->registry, SPAN_LITERAL("spare"), old));
+        register_set(s, 3, &next);
+        bool kept = registry_worker(s->registry, SPAN_LITERAL("spare"), old);
+        scene_free(s);
+        s = change_none();
+        register_set(s, 3, &next);
+        register_set(s, 3, &old);
+        assert_int_equal(registry_worker(s->registry, SPAN_LITERAL("spare"), old), kept);
+        scene_free(s);
+    }
+}
+
+static void test_workers_named(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    union body b = {.WORKERS = {SPAN_LITERAL("Default set"), 1, SPAN_NONE}};
+    REFUSED(change_offer(s, 0, KIND_WORKERS, &b), REFUSAL_MALFORMED);
+    b.WORKERS = (struct body_WORKERS){SPAN_LITERAL(""), 1, SPAN_NONE};
+    REFUSED(change_offer(s, 0, KIND_WORKERS, &b), REFUSAL_MALFORMED);
+    b.WORKERS = (struct body_WORKERS){SPAN_LITERAL("default"), 0, SPAN_NONE};
+    REFUSED(change_offer(s, 0, KIND_WORKERS, &b), REFUSAL_MALFORMED);
+    b.WORKERS.version = 2;
+    ACCEPTED(change_offer(s, 0, KIND_WORKERS, &b));
+    scene_free(s);
+}
+
 static void test_forming_preview(void **state)
 {
     (void)state;
     struct registry *r;
     struct arena *arena = world_arena(world);
-    union body b = {.WORKERS = {SPAN_LITERAL("default"), SPAN_NONE}};
+    union body b = {.WORKERS = {SPAN_LITERAL("default"), 1, SPAN_NONE}};
     assert_int_equal(registry_new(&r, arena, world->consortium, SPAN_NONE), OK);
     REFUSED(registry_preview(r, world->node[0].id, KIND_WORKERS, &b), REFUSAL_CONSORTIUM_FORMING);
     assert_false(registry_may_write(r, world->node[0].id));
@@ -264,6 +311,8 @@ int main(void)
         cmocka_unit_test(test_committee_needs_all_but_f),
         cmocka_unit_test(test_committee_shape),
         cmocka_unit_test(test_workers),
+        cmocka_unit_test(test_workers_highest_version),
+        cmocka_unit_test(test_workers_named),
         cmocka_unit_test(test_forming_preview),
         cmocka_unit_test(test_charter_of_another_consortium),
         cmocka_unit_test(test_expiry_only_where_it_is_kept),
