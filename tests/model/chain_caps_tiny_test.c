@@ -750,7 +750,7 @@ static enum refusal author_next(struct core *c)
     char name[16];
     static uint32_t number;
     snprintf(name, sizeof name, "set-%u", number++);
-    struct body_WORKERS body = {span_text(name), SPAN_NONE};
+    struct body_WORKERS body = {span_text(name), 1, SPAN_NONE};
     return author_own(c, KIND_WORKERS, &body);
 }
 

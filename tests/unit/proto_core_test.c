@@ -1,6 +1,7 @@
 /* Several cores, one consortium: from signing the charter to electing a compute node, under loss, repetition, partitions and
  * crashes. What must hold at every step is asserted by the cluster itself (tests/cluster.h); what each test adds is said
  * by its name. */
+#include "crypto/identity.h"
 #include "tests/cluster.h"
 
 #include "proto/enclave.h"
@@ -809,19 +810,29 @@ static void test_a_failure_is_remembered(void **state)
     cluster_free(c);
 }
 
-/* Frame `result`: a receipt with the commits of three custodians, which is all that settles a run. */
+/* Frame `result`: a receipt whose core an enclave signed and three custodians committed to, which is all that settles a run. */
 static struct span result_of(struct run_id run)
 {
-    static uint8_t commits[4096], frame[8192];
-    static const uint8_t core[] = "core receipt";
-    struct buffer c = BUFFER_OF(commits), b = BUFFER_OF(frame);
-    struct body_COMMIT commit = {.run = run, .term = 1, .core = core_receipt_hash(SPAN_OF(core))};
+    static uint8_t commits[4096], core_bytes[1024], frame[8192];
+    const struct world_node *enclave = &world->node[WORLD_COMPUTE];
+    struct buffer c = BUFFER_OF(commits), k = BUFFER_OF(core_bytes), b = BUFFER_OF(frame);
+    struct core_receipt core = {.consortium = world->consortium,
+                                .run = run,
+                                .term = 1,
+                                .certificate = certificate_hash(SPAN_LITERAL("certificate")),
+                                .enclave = enclave->id,
+                                .engine = SPAN_LITERAL("int-gate/1")};
+    core_receipt_encode(&k, &core);
+    struct body_COMMIT commit = {.run = run, .term = 1, .core = core_receipt_hash(buffer_span(&k))};
+    struct body_RECEIPT receipt = {
+        .run = run, .core = buffer_span(&k), .certificate = SPAN_LITERAL("certificate")};
+    assert_int_equal(identity_sign(&receipt.core_signature, &enclave->secret, commit.core), OK);
     pack_array(&c, 3);
     for (uint32_t i = 0; i < 3; i++) {
         const struct world_node *n = &world->node[i];
         pack_bin(&c, world_statement(world, &n->secret, n->id, KIND_COMMIT, &commit));
     }
-    struct body_RECEIPT receipt = {.run = run, .core = SPAN_OF(core), .commits = buffer_span(&c)};
+    receipt.commits = buffer_span(&c);
     buffer_put_u8(&b, FRAME_RESULT);
     body_encode(&b, KIND_RECEIPT, &receipt);
     assert_int_equal(buffer_done(&b), OK);
