@@ -122,6 +122,16 @@ static void drop(struct span bytes)
     free((void *)(uintptr_t)bytes.data);
 }
 
+static void drop_event(const struct event *event)
+{
+    const struct command *command = event->command;
+    drop(event->bytes);
+    if (command == NULL) return;
+    drop(command->body);
+    drop(command->parameters);
+    free((void *)(uintptr_t)command);
+}
+
 /* --- The queue ------------------------------------------------------------------------------------------------------------ */
 
 static bool earlier(const struct waiting *a, const struct waiting *b)
@@ -528,11 +538,7 @@ static void finish(struct cluster *c, struct waiting *w)
         if (alive) push(c, w->node, 50000 + below(c, 200000), (struct event){.type = EVENT_TICK});
     }
     if (alive) step(n, w->event);
-    drop(w->event.bytes);
-    if (w->event.command != NULL) {
-        drop(w->event.command->body);
-        free((void *)(uintptr_t)w->event.command);
-    }
+    drop_event(&w->event);
 }
 
 static bool cluster_step(struct cluster *c, uint64_t until_us)
@@ -1049,11 +1055,7 @@ void cluster_free(struct cluster *c)
         if (c->node[i].core != NULL) cluster_crash(c, i);
     while (c->queue_count > 0) {
         struct waiting w = pop(c);
-        drop(w.event.bytes);
-        if (w.event.command != NULL) {
-            drop(w.event.command->body);
-            free((void *)(uintptr_t)w.event.command);
-        }
+        drop_event(&w.event);
     }
     for (uint32_t i = 0; i < CLUSTER_NODES; i++)
         for (uint32_t j = 0; j < c->node[i].kept_count; j++) {
