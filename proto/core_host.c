@@ -15,7 +15,8 @@ static const uint8_t cid_sha256[4] = {0x01, 0x55, 0x12, 0x20}, cid_blake3[4] = {
 
 static void tell_progress(struct core *c, const struct run_track *t)
 {
-    struct body_PROGRESS body = {t->view.run, t->term, t->view.state, t->view.verdict.refusal};
+    struct body_PROGRESS body = {t->view.run, t->term, t->view.state, t->view.verdict.refusal,
+                                 t->certificate_bytes};
     author_ephemeral(c, KIND_PROGRESS, &body, c->wall_ms + PROGRESS_LIFE_MS);
 }
 
@@ -57,28 +58,79 @@ void host_refusal(struct core *c, struct node_id custodian, const struct body_RE
     t->view.verdict = verdict_refuse(why, custodian.bytes);
 }
 
-/* A node seen with the run keeps the view until it ended; this node is told nothing of runs it held itself. */
-static bool may_move_view(const struct core *c, const struct run_track *t, struct node_id author,
-                          uint64_t term)
+/* The votes of a certificate as signature parts. certificate_check has said yes. */
+static void ask_votes(struct core *c, struct pending *p, pending_step then, const struct certificate *cert)
 {
-    if (ID_IS_ZERO(t->view.node) || ID_EQUAL(t->view.node, author)) return true;
-    if (ID_EQUAL(t->view.node, c->options.self)) return false;
-    return t->view.state >= RUN_REFUSED || term > t->view.term;
+    const struct charter *charter = registry_charter(c->registry);
+    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
+    struct hash32 message = certificate_vote_hash(cert);
+    for (uint32_t i = 0; i < cert->vote_count; i++) {
+        buffer_put(&parts, ID_SPAN(charter->member[charter->custodian[cert->custodian[i]]].node));
+        buffer_put(&parts, ID_SPAN(message));
+        buffer_put(&parts, SPAN_OF(cert->vote[i].bytes));
+    }
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, then);
+    job->parts = buffer_span(&parts);
+    job->part_count = cert->vote_count;
 }
 
-/* Progress is never proof: it only moves the view, never to what a receipt alone shows, and never past one. */
+/* Progress is never proof of what it says: it moves the view, never to what a receipt alone shows, and never past one. */
+static void move_view(struct core *c, struct run_track *t, uint64_t state, uint64_t reason)
+{
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    bool shown = t->view.state == RUN_SETTLED || (run != NULL && run->receipt != NULL);
+    bool late = t->view.state < RUN_SETTLED && state < t->view.state; /* overtaken on its way */
+    if (shown || late || t->phase == CANDIDATE_HOLDER) return;
+    t->view.verdict = verdict_refuse(refusal_from(reason), NULL);
+    track_state(c, t, (enum run_state)state);
+}
+
+/* The votes hold: from now on this node is the one that says how far the run is, until a later term elects another. */
+static void on_progress_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    struct run_track *t = track_find(c, p->run);
+    bool later = t != NULL && (ID_IS_ZERO(t->view.node) || p->term > t->view.term);
+    if (event->err == OK && later) {
+        t->view.node = p->peer;
+        t->view.term = p->term;
+    }
+    bool speaks = t != NULL && ID_EQUAL(t->view.node, p->peer) && t->view.term == p->term;
+    if (event->err == OK && speaks) move_view(c, t, p->number >> 8, p->number & 255);
+    pending_end(c, p);
+}
+
+static bool certificate_of(const struct core *c, struct certificate *out, struct node_id node,
+                           const struct body_PROGRESS *b)
+{
+    const struct run_entry *run = registry_run(c->registry, b->run);
+    const struct charter *charter = registry_charter(c->registry);
+    if (run == NULL || charter == NULL) return false;
+    if (certificate_decode(out, b->certificate) != OK || certificate_check(out, charter) != OK) return false;
+    return ID_EQUAL(out->run, b->run) && out->term == b->term && ID_EQUAL(out->node, node) &&
+           ID_EQUAL(out->compose, run->body.compose) && out->slot == run->body.slot &&
+           out->epoch == run->body.epoch;
+}
+
+/* Only the elected node is listened to: its certificate is checked once, then its word on this term is taken. */
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b)
 {
     struct run_track *t = track_find(c, b->run);
-    if (t == NULL || b->state >= RUN_STATE_COUNT || t->phase == CANDIDATE_HOLDER) return;
-    const struct run_entry *run = registry_run(c->registry, b->run);
-    bool shown = t->view.state == RUN_SETTLED || (run != NULL && run->receipt != NULL);
-    if (shown || b->state == RUN_RELEASED || b->state == RUN_SETTLED) return;
-    if (!may_move_view(c, t, r->header.author, b->term)) return;
-    t->view.node = r->header.author;
-    t->view.term = b->term;
-    t->view.verdict = verdict_refuse(refusal_from(b->reason), NULL);
-    track_state(c, t, (enum run_state)b->state);
+    struct certificate cert;
+    bool possible = b->state < RUN_STATE_COUNT && b->state != RUN_RELEASED && b->state != RUN_SETTLED;
+    if (t == NULL || !possible || t->phase == CANDIDATE_HOLDER) return;
+    if (ID_EQUAL(t->view.node, r->header.author) && t->view.term == b->term) {
+        move_view(c, t, b->state, b->reason);
+        return;
+    }
+    if (!ID_IS_ZERO(t->view.node) && b->term <= t->view.term) return;
+    struct pending *p =
+        certificate_of(c, &cert, r->header.author, b) ? pending_new(c, on_progress_checked) : NULL;
+    if (p == NULL) return;
+    p->peer = r->header.author;
+    p->run = b->run;
+    p->term = b->term;
+    p->number = (uint64_t)b->state << 8 | b->reason;
+    ask_votes(c, p, on_progress_checked, &cert);
 }
 
 static void on_receipt_checked(struct core *c, struct pending *p, const struct event *event)
@@ -464,16 +516,9 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
         refuse_blob(c, from, m->cid, why != REFUSAL_NONE ? why : REFUSAL_FULL);
         return;
     }
-    const struct charter *charter = registry_charter(c->registry);
-    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * CAP_CUSTODIANS);
-    struct hash32 message = certificate_vote_hash(&cert);
-    for (uint32_t i = 0; i < cert.vote_count; i++)
-        put_part(&parts, charter->member[charter->custodian[cert.custodian[i]]].node, message, &cert.vote[i]);
     p->peer = from;
     p->run = m->run;
-    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_getter_checked);
-    job->parts = buffer_span(&parts);
-    job->part_count = cert.vote_count;
+    ask_votes(c, p, on_getter_checked, &cert);
 }
 
 /* A long computation is not silence; it ends with its run. */

@@ -127,7 +127,8 @@
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
     F(UINT, state, 32)                                                                                       \
-    F(UINT, reason, 255)
+    F(UINT, reason, 255)                                                                                     \
+    F(BYTES, certificate, 4096)
 
 /* --- Statements: direct, signed, outside the chain ------------------------------------------------------------------- */
 #define BODY_KEYGEN_ROUND1(F)                                                                                \

@@ -711,6 +711,72 @@ static bool was_stopped(struct cluster *c)
     return cluster_starts(c, &count)->stopped;
 }
 
+/* Progress by this node that fits no certificate, or one that is not its own, shown to whoever asked for the run. */
+static void say_failed(struct cluster *c, uint32_t liar, struct run_id run, uint64_t term,
+                       struct span certificate)
+{
+    struct body_PROGRESS body = {run, term, RUN_FAILED, REFUSAL_COMPUTATION, certificate};
+    cluster_inject(c, liar, WORLD_REQUESTER,
+                   cluster_forge(c, liar, 0, (struct record_id){{0}}, KIND_PROGRESS, &body));
+    cluster_run(c, 500);
+    expect_view(c, WORLD_REQUESTER, run, "computing", "none");
+}
+
+/* Only the node that was elected says how far a run is. */
+static void test_a_liar_moves_no_view(void **state)
+{
+    (void)state;
+    uint8_t bytes[CERTIFICATE_BYTES_MAX];
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_COMPUTING);
+    cluster_run(c, 3000);
+    uint32_t liar = start.node == WORLD_COMPUTE ? CLUSTER_SECOND : WORLD_COMPUTE;
+    const struct run_entry *run = registry_run(registry_of(c, 0), start.run);
+    struct certificate cert = {.consortium = world->consortium,
+                               .epoch = run->body.epoch,
+                               .run = start.run,
+                               .compose = run->body.compose,
+                               .slot = run->body.slot,
+                               .term = UINT32_MAX,
+                               .node = cluster_id(c, liar),
+                               .vote_count = 3,
+                               .custodian = {0, 1, 2}};
+    struct buffer b = BUFFER_OF(bytes);
+    certificate_encode(&b, &cert);
+    say_failed(c, liar, start.run, UINT32_MAX, SPAN_NONE);
+    say_failed(c, liar, start.run, UINT32_MAX, buffer_span(&b)); /* nobody voted so */
+    say_failed(c, liar, start.run, 1, SPAN_NONE);
+    say_failed(c, start.node, start.run, UINT32_MAX, SPAN_NONE); /* for that term it was not elected */
+    struct body_PROGRESS own = {start.run, 1, RUN_FAILED, REFUSAL_COMPUTATION, SPAN_NONE};
+    cluster_inject(c, start.node, WORLD_REQUESTER,
+                   cluster_forge(c, start.node, 0, (struct record_id){{0}}, KIND_PROGRESS, &own));
+    cluster_run(c, 500);
+    expect_view(c, WORLD_REQUESTER, start.run, "failed", "computation-failed");
+    cluster_free(c);
+}
+
+/* Whoever was away when a node was elected learns of it from what that says later. */
+static void test_progress_shows_its_certificate(void **state)
+{
+    (void)state;
+    uint8_t attested[] = {FRAME_STATE, RUN_ATTESTED};
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    cluster_link(c, WORLD_COMPUTE, 3, false);
+    cluster_link(c, CLUSTER_SECOND, 3, false);
+    struct cluster_start start = start_run_that(c, RUN_ELECTED);
+    cluster_run(c, 3000);
+    expect_view(c, 3, start.run, "requested", "none");
+    cluster_link(c, WORLD_COMPUTE, 3, true);
+    cluster_link(c, CLUSTER_SECOND, 3, true);
+    cluster_run(c, 500);
+    cluster_frame(c, start.node, start.run, SPAN_OF(attested));
+    cluster_run(c, 3000);
+    expect_view(c, 3, start.run, "attested", "none");
+    cluster_free(c);
+}
+
 /* An op that never ends: at the run's end it has expired for everyone, and its node stops the worker and believes no more
  * of what that says. */
 static void test_a_run_that_never_ends(void **state)
@@ -1093,6 +1159,8 @@ int main(void)
         cmocka_unit_test(test_an_isolated_custodian_does_not_vote),
         cmocka_unit_test(test_silence_isolates),
         cmocka_unit_test(test_a_fork_isolates_nobody),
+        cmocka_unit_test(test_a_liar_moves_no_view),
+        cmocka_unit_test(test_progress_shows_its_certificate),
         cmocka_unit_test(test_a_run_that_never_ends),
         cmocka_unit_test(test_a_committed_run_is_given_time),
         cmocka_unit_test(test_the_end_is_why),
