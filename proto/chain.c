@@ -201,6 +201,13 @@ const struct record *chain_next(struct chain *c, struct node_id author)
     }
 }
 
+void chain_examined(struct chain *c, const struct record *kept, bool examined)
+{
+    struct chain_entry *e = find_entry(c, kept->header.author, kept->header.seq);
+    ASSERT(e != NULL);
+    e->examined = examined;
+}
+
 bool chain_act_early(struct chain *c, const struct record *kept)
 {
     struct chain_entry *e = find_entry(c, kept->header.author, kept->header.seq);

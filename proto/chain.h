@@ -29,6 +29,7 @@ struct chain_entry {
     uint8_t key[32];
     struct record record;
     bool applied;
+    bool examined; /* a receipt: its commits are being or have been checked, or can settle nothing */
 };
 struct chain {
     struct node_id self;
@@ -64,6 +65,8 @@ bool chain_miss(struct chain *c, const struct record *r);
 bool chain_whole(const struct chain *c, struct node_id author);
 /* The next record of this author whose turn has come, marked as applied; NULL when none is. */
 const struct record *chain_next(struct chain *c, struct node_id author);
+/* Mark a receipt as examined, or not after all. */
+void chain_examined(struct chain *c, const struct record *kept, bool examined);
 /* Mark a record that acts on receipt; false if it had acted before. */
 bool chain_act_early(struct chain *c, const struct record *kept);
 

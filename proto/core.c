@@ -34,8 +34,6 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     c->effect = ARENA_ARRAY(arena, struct effect, EFFECTS_MAX);
     c->pending = ARENA_ARRAY(arena, struct pending, CAP_PENDING);
     c->track = ARENA_ARRAY(arena, struct run_track, CAP_RUNS);
-    c->waiting_receipt = ARENA_ARRAY(arena, const struct record *, CAP_RUNS);
-    if (c->waiting_receipt == NULL) return ERR_NO_MEMORY;
     uint8_t *scratch = arena_take(arena, SCRATCH_BYTES, 1);
     if (c->effect == NULL || c->pending == NULL || c->track == NULL || scratch == NULL) return ERR_NO_MEMORY;
     TRY(index_init(&c->tracks, arena, CAP_RUNS, salt));

@@ -133,11 +133,18 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
     ask_votes(c, p, on_progress_checked, &cert);
 }
 
+/* --- Receipts: every one held that may settle a run is examined once, whenever its run comes ------------------------------ */
+
+enum receipt_check { RECEIPT_EXAMINED, RECEIPT_AWAITS_RUN, RECEIPT_BUSY };
+enum { ENTRIES_A_TICK = 4096, RECEIPTS_A_TICK = 256 };
+
 static void on_receipt_checked(struct core *c, struct pending *p, const struct event *event)
 {
     const struct record *r = chain_get(&c->chain, p->peer, p->number);
     struct run_track *t = track_find(c, p->run);
-    if (event->err != OK || r == NULL) {
+    ASSERT(r != NULL); /* it was held when it was asked about */
+    if (event->err != OK) {
+        if (event->err != ERR_SIGNATURE) chain_examined(&c->chain, r, false);
         notice(c, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run), NULL);
     } else {
         registry_settle(c->registry, p->run, r);
@@ -193,28 +200,36 @@ static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct 
     return count >= charter->q ? count : 0;
 }
 
-/* Anyone may publish a receipt; what settles a run are the enclave's signature and those of q custodians under one core
- * receipt, and they are checked here. A receipt that comes before its run or before the charter is decided waits. */
-static bool check_receipt(struct core *c, const struct record *r)
+static enum receipt_check check_body(struct core *c, const struct record *r, const struct body_RECEIPT *b)
 {
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
     struct core_receipt core;
-    ASSERT(b != NULL);
-    if (body_decode(b, KIND_RECEIPT, r->body) != OK) return true;
-    if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->RECEIPT.run) == NULL)
-        return false;
+    if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->run) == NULL)
+        return RECEIPT_AWAITS_RUN;
     struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * (CAP_CUSTODIANS + 1));
-    bool ours = core_part(c, &core, &parts, &b->RECEIPT);
-    uint32_t count = ours ? commit_parts(c, &parts, &b->RECEIPT, &core) : 0;
+    bool ours = core_part(c, &core, &parts, b);
+    uint32_t count = ours ? commit_parts(c, &parts, b, &core) : 0;
     struct pending *p = count > 0 ? pending_new(c, on_receipt_checked) : NULL;
-    if (p == NULL) return count == 0;
-    p->run = b->RECEIPT.run;
+    if (p == NULL && count > 0) return RECEIPT_BUSY;
+    chain_examined(&c->chain, r, true);
+    if (p == NULL) return RECEIPT_EXAMINED;
+    p->run = b->run;
     p->peer = r->header.author;
     p->number = r->header.seq;
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_receipt_checked);
     job->parts = buffer_span(&parts);
     job->part_count = count + 1;
-    return true;
+    return RECEIPT_EXAMINED;
+}
+
+/* Anyone may publish a receipt; what settles a run are the enclave's signature and those of q custodians under one core
+ * receipt, and they are checked here. */
+static enum receipt_check check_receipt(struct core *c, const struct record *r)
+{
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    ASSERT(b != NULL);
+    if (body_decode(b, KIND_RECEIPT, r->body) == OK) return check_body(c, r, &b->RECEIPT);
+    chain_examined(&c->chain, r, true);
+    return RECEIPT_EXAMINED;
 }
 
 /* An own record carries the result: it need not be kept for another try. */
@@ -229,20 +244,37 @@ static void forget_result(struct core *c, const struct record *r)
     arena_release(&c->scratch, mark);
 }
 
+void host_look_for_receipts(struct core *c)
+{
+    c->receipts_left = c->chain.entry_count;
+}
+
 void host_receipt(struct core *c, const struct record *r)
 {
     forget_result(c, r);
-    if (c->ready && step_has_room(c) && check_receipt(c, r)) return;
-    if (c->waiting_receipt_count < CAP_RUNS) c->waiting_receipt[c->waiting_receipt_count++] = r;
+    if (!c->ready) return; /* host_ready looks for it */
+    if (!step_has_room(c) || check_receipt(c, r) == RECEIPT_BUSY) host_look_for_receipts(c);
 }
 
-static void check_waiting_receipts(struct core *c)
+/* One round through the chain's entries, some with each tick. What waits for its run or the charter is passed over: their
+ * coming begins a round. */
+static void look_for_receipts(struct core *c)
 {
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < c->waiting_receipt_count; i++)
-        if (!step_has_room(c) || !check_receipt(c, c->waiting_receipt[i]))
-            c->waiting_receipt[kept++] = c->waiting_receipt[i];
-    c->waiting_receipt_count = kept;
+    uint32_t examined = 0;
+    for (uint32_t i = 0; i < ENTRIES_A_TICK && c->receipts_left > 0; i++) {
+        const struct chain_entry *e = &c->chain.entry[c->receipt_next % c->chain.entry_count];
+        bool open = e->record.header.kind == KIND_RECEIPT && e->applied && !e->examined;
+        if (open) {
+            size_t mark = arena_mark(&c->scratch);
+            if (!step_has_room(c) || examined == RECEIPTS_A_TICK) return;
+            enum receipt_check found = check_receipt(c, &e->record);
+            if (found == RECEIPT_BUSY) return;
+            if (found == RECEIPT_EXAMINED) examined++;
+            if (found == RECEIPT_AWAITS_RUN) arena_release(&c->scratch, mark);
+        }
+        c->receipt_next = (c->receipt_next + 1) % c->chain.entry_count;
+        c->receipts_left--;
+    }
 }
 
 /* --- Start ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -548,6 +580,7 @@ static void end_runs(struct core *c)
 /* A worker does not outlive its node, nor is its run tried again: without later terms it has failed. */
 void host_ready(struct core *c)
 {
+    host_look_for_receipts(c);
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];
         bool had_worker = t->view.state >= RUN_ELECTED && t->view.state < RUN_RELEASED;
@@ -568,7 +601,7 @@ void host_tick(struct core *c)
 {
     end_runs(c);
     repeat_progress(c);
-    check_waiting_receipts(c);
+    look_for_receipts(c);
     for (uint32_t i = 0; i < c->track_count; i++) result_tick(c, &c->track[i]);
     for (uint32_t i = 0; i < WANTS_MAX; i++) {
         struct want *w = &c->want[i];

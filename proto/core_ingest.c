@@ -14,6 +14,7 @@ static void on_applied(struct core *c, const struct record *r)
     struct verdict v = registry_apply(c->registry, r);
     if (v.refusal != REFUSAL_NONE) {
         notice(c, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
+        chain_examined(&c->chain, r, true);
         return;
     }
     if (r->header.kind == KIND_RUN) {
@@ -21,6 +22,7 @@ static void on_applied(struct core *c, const struct record *r)
         memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
         track_new(c, registry_run(c->registry, run), c->ready);
     }
+    if (r->header.kind == KIND_RUN || r->header.kind == KIND_CHARTER) host_look_for_receipts(c);
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);
 }
 

@@ -163,8 +163,8 @@ struct core {
     uint32_t run_next, track_next; /* what the next tick looks at first: runs of the registry, tracks */
     uint32_t runs_restored;        /* so many runs of the registry were read back at start */
     bool unsaved;                  /* some track is */
-    const struct record **waiting_receipt; /* applied, but their run or the charter is not known yet */
-    uint32_t waiting_receipt_count;
+    uint32_t receipt_next,
+        receipts_left; /* receipts among the chain's entries: where to look on, how many entries */
 
     struct answer answer[ANSWERS_MAX];
     uint32_t answer_count;
@@ -274,6 +274,7 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
 void host_refusal(struct core *c, struct node_id custodian, const struct body_REFUSAL *b);
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b);
 void host_receipt(struct core *c, const struct record *r);
+void host_look_for_receipts(struct core *c); /* one that came earlier may settle a run now */
 void host_tick(struct core *c);
 void host_ready(struct core *c); /* the store has been read */
 void host_peer_up(struct core *c);

@@ -1,6 +1,8 @@
 /* Every table full, with tables so small that they are: what does not fit is refused, what was there stays as it was, and a
  * revocation finds a place or voids what it would have revoked. */
 #include "proto/core_state.h"
+#include "proto/enclave.h"
+#include "proto/wire/pack.h"
 #include "tests/world.h"
 
 #include <setjmp.h>
@@ -692,6 +694,77 @@ static void test_revocation_without_a_place(void **state)
     assert_int_equal(registry_check_author(core_registry(c), world->node[1].id).refusal, REFUSAL_NONE);
 }
 
+/* --- Receipts read back at start ------------------------------------------------------------------------------------------ */
+
+static void read_back(struct core *c, const struct record *r)
+{
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    struct buffer b = BUFFER_OF(bytes);
+    record_pack(&b, r);
+    core_step(
+        c, &(struct event){.type = EVENT_RESTORE_RECORD, .wall_ms = world->now_ms, .bytes = buffer_span(&b)});
+}
+
+/* A receipt of the world's run with three commits. Who signs them is found out by the keyed work. */
+static const struct record *receipt_of_run(uint32_t node)
+{
+    static uint8_t bytes[4096];
+    struct buffer b = BUFFER_OF(bytes);
+    struct body_RECEIPT receipt = {.run = world->run, .core = SPAN_LITERAL("core")};
+    struct body_COMMIT commit = {.run = world->run, .term = 1, .core = core_receipt_hash(receipt.core)};
+    pack_array(&b, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        pack_bin(&b, world_statement(world, &world->node[i].secret, world->node[i].id, KIND_COMMIT, &commit));
+    receipt.commits = buffer_span(&b);
+    return record_at(world->node[node].id, world->node[node].seq + 1, world->node[node].head, KIND_RECEIPT,
+                     &receipt);
+}
+
+/* However many receipts name runs that nobody knows, the one that settles a run is examined: also when it came before the
+ * run. */
+static void test_junk_receipts_unsettle_nothing(void **state)
+{
+    (void)state;
+    struct core *c;
+    struct core_options options = {
+        .self = world->node[0].id, .consortium = world->consortium, .charter = world->charter};
+    struct record_id prev = world->node[WORLD_ALGORITHM].head;
+    const struct record *run = NULL;
+    uint32_t count, asked = 0;
+    assert_int_equal(core_new(&c, memory, &options), OK);
+    for (uint32_t i = 0; i < world->record_count; i++)
+        if (world->record[i]->header.kind == KIND_RUN)
+            run = world->record[i];
+        else
+            read_back(c, world->record[i]);
+    for (uint32_t i = 0; i < 3 * CAP_RUNS; i++) {
+        struct body_RECEIPT junk = {.run = {{0xbb, (uint8_t)i}}};
+        const struct record *r =
+            record_at(world->node[WORLD_ALGORITHM].id, world->node[WORLD_ALGORITHM].seq + 1 + i, prev,
+                      KIND_RECEIPT, &junk);
+        read_back(c, r);
+        prev = r->id;
+    }
+    read_back(c, receipt_of_run(WORLD_COMPUTE));
+    read_back(c, run);
+    core_step(c, &(struct event){.type = EVENT_READY, .wall_ms = world->now_ms});
+    core_step(c, &(struct event){.type = EVENT_TICK, .wall_ms = world->now_ms});
+    const struct effect *e = core_effects(c, &count);
+    struct event done = {.type = EVENT_CRYPTO, .wall_ms = world->now_ms};
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == 3) {
+            done.token = e[i].token;
+            asked++;
+        }
+    assert_int_equal(asked, 1);
+    core_step(c, &done);
+    assert_non_null(registry_run(core_registry(c), world->run)->receipt);
+    core_step(c, &(struct event){.type = EVENT_TICK, .wall_ms = world->now_ms});
+    (void)core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++)
+        assert_true(core_effects(c, &count)[i].crypto.part_count != 3); /* once */
+}
+
 /* --- no-fork: whatever is full, nothing is signed for a place twice ------------------------------------------------------- */
 
 static struct record_id signed_id[CAP_RECORDS];
@@ -863,6 +936,7 @@ int main(void)
         CASE(test_peers),
         CASE(test_backlog),
         CASE(test_revocation_without_a_place),
+        CASE(test_junk_receipts_unsettle_nothing),
         CASE(test_no_fork_when_places_are_full),
         CASE(test_no_fork_when_bytes_are_full),
         CASE(test_no_fork_when_own_bytes_are_full),
