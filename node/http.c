@@ -1,5 +1,6 @@
 #include "node/http.h"
 
+#include "node/http_door.h"
 #include "node/problem.h"
 #include "proto/base/panic.h"
 
@@ -18,20 +19,20 @@
 #include <unistd.h>
 
 enum {
-    HTTP_HEAD_MAX = 8192, /* request line and headers */
-    HTTP_CONNECTIONS_MAX = 256,
-    HTTP_DESCRIPTORS_MAX = HTTP_CONNECTIONS_MAX + 16,
+    HTTP_REQUESTS_MAX = 256,
+    HTTP_CONNECTIONS_MAX =
+        HTTP_REQUESTS_MAX + 128, /* libwebsockets still counts those that are being closed */
     HTTP_KEY_MAX = 200,
     HTTP_DETAIL_MAX = 2048,
     HTTP_PIECE_BYTES = 128 * 1024,
-    HTTP_REQUEST_SECONDS =
-        30, /* for the rest of a request to arrive, and for each piece of an answer to leave */
+    HTTP_REQUEST_SECONDS = 30, /* for a request to arrive, and for each piece of an answer to leave */
     HTTP_WATCH_MS = 500,
     HTTP_QUERY_MAX = 32,
     HTTP_NAME_MAX = 64,
 };
 
 enum http_stage {
+    HTTP_HEAD,       /* libwebsockets reads the head, which the door has seen whole */
     HTTP_COLLECTING, /* the body is arriving */
     HTTP_PENDING,    /* the handler has it */
     HTTP_SENDING,    /* answered */
@@ -42,6 +43,7 @@ struct http_reply {
     struct http_reply *next, **link;
     struct lws *wsi; /* NULL when the client has gone */
     enum http_stage stage;
+    uint64_t since_ms; /* the client was last given time */
     const char *method;
     char *path;
     json_t *query;
@@ -51,8 +53,8 @@ struct http_reply {
     int status;
     char allow[64];  /* methods, for a 405 */
     uint8_t *answer; /* LWS_PRE bytes of room, then the text */
-    size_t answer_len, answer_sent;
-    bool head_sent;
+    size_t answer_len, answer_cap, answer_sent;
+    bool head_sent, cut; /* cut: its connection is being closed to make room, or for slowness */
 };
 
 struct http {
@@ -62,6 +64,8 @@ struct http {
     const struct http_route *routes;
     void *context;
     struct http_reply *replies;
+    uint32_t open_count; /* of them, those whose connection is there and not being closed */
+    struct http_door *door;
     char *socket_path;
     int lock_fd;
     uv_timer_t watch;  /* clients that left while their answer was due */
@@ -76,13 +80,12 @@ struct http {
 
 /* --- Replies -------------------------------------------------------------------------------------------- */
 
-static struct http_reply *reply_new(struct http *h, struct lws *wsi)
+static struct http_reply *reply_new(struct http *h)
 {
     struct http_reply *r = calloc(1, sizeof *r);
     if (r == NULL) return NULL;
     r->http = h;
-    r->wsi = wsi;
-    r->query = json_object();
+    r->since_ms = uv_now(h->loop);
     r->next = h->replies;
     r->link = &h->replies;
     if (r->next != NULL) r->next->link = &r->next;
@@ -94,6 +97,7 @@ static void reply_free(struct http_reply *r)
 {
     *r->link = r->next;
     if (r->next != NULL) r->next->link = r->link;
+    if (r->wsi != NULL && !r->cut) r->http->open_count--;
     json_decref(r->query);
     free(r->path);
     free(r->body);
@@ -104,20 +108,36 @@ static void reply_free(struct http_reply *r)
 /* The client has gone. A reply that a handler still holds lives until it is answered. */
 static void reply_lost(struct http_reply *r)
 {
+    if (!r->cut) r->http->open_count--;
     r->wsi = NULL;
     if (r->stage != HTTP_PENDING) reply_free(r);
+}
+
+/* jansson gives the text in pieces. LWS_PRE bytes before it and one behind it are kept free. */
+static int render_piece(const char *piece, size_t len, void *context)
+{
+    struct http_reply *r = context;
+    if (LWS_PRE + r->answer_len + len + 1 > r->answer_cap) {
+        const size_t cap = 2 * (LWS_PRE + r->answer_len + len + 1);
+        uint8_t *grown = realloc(r->answer, cap);
+        if (grown == NULL) return -1;
+        r->answer = grown;
+        r->answer_cap = cap;
+    }
+    memcpy(r->answer + LWS_PRE + r->answer_len, piece, len);
+    r->answer_len += len;
+    return 0;
 }
 
 static bool reply_render(struct http_reply *r, const json_t *body)
 {
     if (body == NULL) return true;
-    size_t len = json_dumpb(body, NULL, 0, JSON_COMPACT | JSON_ENCODE_ANY);
-    r->answer = len == 0 ? NULL : malloc(LWS_PRE + len + 1);
-    if (r->answer == NULL) return false;
-    r->answer_len = json_dumpb(body, (char *)r->answer + LWS_PRE, len, JSON_COMPACT | JSON_ENCODE_ANY);
-    ASSERT(r->answer_len == len);
-    r->answer[LWS_PRE + len] = '\n';
-    r->answer_len++;
+    if (json_dump_callback(body, render_piece, r, JSON_COMPACT | JSON_ENCODE_ANY) != 0 ||
+        r->answer_len == 0) {
+        r->answer_len = 0;
+        return false;
+    }
+    r->answer[LWS_PRE + r->answer_len++] = '\n';
     return true;
 }
 
@@ -133,7 +153,7 @@ void http_answer(struct http_reply *r, int status, json_t *body)
     }
     if (!reply_render(r, body)) r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
     json_decref(body);
-    lws_set_timeout(r->wsi, PENDING_TIMEOUT_HTTP_CONTENT, HTTP_REQUEST_SECONDS);
+    r->since_ms = uv_now(r->http->loop);
     (void)lws_rx_flow_control(r->wsi, 1); /* libwebsockets writes nothing while it may not read */
     (void)lws_callback_on_writable(r->wsi);
 }
@@ -223,14 +243,15 @@ static void request_complete(struct http_reply *r)
     struct span param[HTTP_PARAMS_MAX];
     json_error_t error;
     r->stage = HTTP_PENDING;
-    lws_set_timeout(r->wsi, NO_PENDING_TIMEOUT, 0);
+    lws_set_timeout(r->wsi, NO_PENDING_TIMEOUT, 0); /* libwebsockets' own; from here the watch looks */
     const struct http_route *route = route_find(r, param);
     if (route == NULL && r->allow[0] != 0) {
-        http_problem(r, 405, "method", "%s is not a method of this path; it has %s", r->method, r->allow);
+        http_problem(r, 405, "method", "expected %s on this path; came %s", r->allow, r->method);
         return;
     }
     if (route == NULL) {
-        http_problem(r, 404, "no-such-path", "nothing is served under this path; see the list of paths");
+        http_problem(r, 404, "no-such-path",
+                     "expected one of the paths that GET /v1 lists; came one where nothing is served");
         return;
     }
     json_t *body = r->body_len == 0 ? NULL : body_parse(r, &error);
@@ -331,18 +352,16 @@ static void request_head(struct http_reply *r)
         request_complete(r);
 }
 
-static int request_begin(struct lws *wsi, struct http_reply **slot, const char *path, size_t path_len)
+static int request_begin(struct http_reply *r, const char *path, size_t path_len)
 {
-    struct http *h = lws_context_user(lws_get_context(wsi));
     char *uri;
     int uri_len;
-    const char *method = method_name(lws_http_get_uri_and_method(wsi, &uri, &uri_len));
-    if (method == NULL || *slot != NULL || memchr(path, 0, path_len) != NULL) return -1;
-    struct http_reply *r = reply_new(h, wsi);
-    if (r == NULL) return -1;
-    *slot = r;
+    const char *method = method_name(lws_http_get_uri_and_method(r->wsi, &uri, &uri_len));
+    if (method == NULL || r->stage != HTTP_HEAD || memchr(path, 0, path_len) != NULL) return -1;
+    r->stage = HTTP_COLLECTING;
     r->method = method;
     r->path = strndup(path, path_len);
+    r->query = json_object();
     if (r->path == NULL || r->query == NULL) return -1;
     request_head(r);
     return 0;
@@ -366,16 +385,22 @@ static int request_body(struct http_reply *r, const uint8_t *bytes, size_t len)
 
 /* --- Writing an answer ---------------------------------------------------------------------------------- */
 
+/* Room for the longest list of methods and the longest title. */
+static int head_text(char *out, size_t cap, int status, size_t body_len, const char *allow)
+{
+    const bool is_problem = status >= 400;
+    return snprintf(out, cap,
+                    "HTTP/1.1 %d %s\r\nContent-Type: application/%sjson\r\nContent-Length: %zu\r\n"
+                    "%s%s%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
+                    status, is_problem ? problem_title(status) : "OK", is_problem ? "problem+" : "", body_len,
+                    allow == NULL ? "" : "Allow: ", allow == NULL ? "" : allow, allow == NULL ? "" : "\r\n");
+}
+
 static int send_head(struct http_reply *r)
 {
     char head[LWS_PRE + 512];
-    bool is_problem = r->status >= 400;
-    int len =
-        snprintf(head + LWS_PRE, sizeof head - LWS_PRE,
-                 "HTTP/1.1 %d %s\r\nContent-Type: application/%sjson\r\nContent-Length: %zu\r\n"
-                 "%s%s%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
-                 r->status, is_problem ? problem_title(r->status) : "OK", is_problem ? "problem+" : "",
-                 r->answer_len, r->allow[0] == 0 ? "" : "Allow: ", r->allow, r->allow[0] == 0 ? "" : "\r\n");
+    const int len = head_text(head + LWS_PRE, sizeof head - LWS_PRE, r->status, r->answer_len,
+                              r->status == 405 ? r->allow : NULL);
     r->head_sent = true;
     if (strcmp(r->method, "HEAD") == 0) r->answer_sent = r->answer_len;
     return lws_write(r->wsi, (unsigned char *)head + LWS_PRE, (size_t)len, LWS_WRITE_HTTP_HEADERS) < len ? -1
@@ -386,7 +411,7 @@ static int send_head(struct http_reply *r)
 static int answer_more(struct http_reply *r)
 {
     if (r->stage != HTTP_SENDING) return 0;
-    lws_set_timeout(r->wsi, PENDING_TIMEOUT_HTTP_CONTENT, HTTP_REQUEST_SECONDS);
+    r->since_ms = uv_now(r->http->loop);
     if (!r->head_sent) {
         if (send_head(r) != 0) return -1;
     } else if (r->answer_sent == r->answer_len) {
@@ -401,51 +426,110 @@ static int answer_more(struct http_reply *r)
     return lws_callback_on_writable(r->wsi) < 0 ? -1 : 0;
 }
 
+static void cut_off(struct http_reply *r)
+{
+    if (r->cut) return;
+    r->cut = true;
+    r->http->open_count--;
+    lws_set_timeout(r->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+}
+
 /* Nothing is read from a connection once its request is complete (libwebsockets would spin on bytes it has no
  * state for), so nobody would notice that its client has left. */
+static bool has_left(const struct http_reply *r)
+{
+    struct pollfd p = {.fd = lws_get_socket_fd(r->wsi)};
+    return poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0;
+}
+
+/* Who has left while an answer is due, and who lets us wait. */
 static void watch_clients(uv_timer_t *timer)
 {
-    struct http *h = timer->data;
+    const struct http *h = timer->data;
     for (struct http_reply *r = h->replies, *next; r != NULL; r = next) {
         next = r->next;
-        if (r->wsi == NULL || r->stage != HTTP_PENDING) continue;
-        struct pollfd p = {.fd = lws_get_socket_fd(r->wsi)};
-        if (poll(&p, 1, 0) == 1 && (p.revents & (POLLHUP | POLLERR)) != 0)
-            lws_set_timeout(r->wsi, PENDING_TIMEOUT_USER_REASON_BASE, LWS_TO_KILL_ASYNC);
+        if (r->wsi == NULL) continue;
+        const bool slow = uv_now(timer->loop) - r->since_ms >= HTTP_REQUEST_SECONDS * 1000;
+        if (r->stage == HTTP_PENDING ? has_left(r) : slow) cut_off(r);
     }
+}
+
+/* --- Connections from the door -------------------------------------------------------------------------- */
+
+/* Before there is a request that could be answered: in one piece, as far as the socket takes it. */
+static void door_refuse(void *context, int fd, const struct http_fault *why)
+{
+    char text[1024], body[512];
+    (void)context;
+    json_t *problem = problem_json(why->status, why->reason, why->detail);
+    const size_t len = json_dumpb(problem, body, sizeof body - 1, JSON_COMPACT);
+    json_decref(problem);
+    if (len == 0 || len >= sizeof body) return;
+    body[len] = '\n';
+    const int head = head_text(text, sizeof text, why->status, len + 1, NULL);
+    if (head < 0 || (size_t)head + len + 1 > sizeof text) return;
+    memcpy(text + head, body, len + 1);
+    (void)!send(fd, text, (size_t)head + len + 1, MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/* The client that has let us wait longest gives its place; nobody's whose answer is ours to give. */
+static bool make_room(const struct http *h)
+{
+    struct http_reply *oldest = NULL;
+    for (struct http_reply *r = h->replies; r != NULL; r = r->next) {
+        if (r->wsi == NULL || r->cut || r->stage == HTTP_PENDING) continue;
+        if (oldest == NULL || r->since_ms < oldest->since_ms) oldest = r;
+    }
+    if (oldest != NULL) cut_off(oldest);
+    return oldest != NULL;
+}
+
+static void door_enter(void *context, int fd)
+{
+    static const struct http_fault full = {
+        503, "full", "expected fewer than 256 requests at once; all of them wait for answers: try again"};
+    struct http *h = context;
+    if (h->open_count >= HTTP_REQUESTS_MAX && !make_room(h)) {
+        door_refuse(h, fd, &full);
+        (void)close(fd);
+        return;
+    }
+    struct http_reply *r = reply_new(h);
+    if (r == NULL) {
+        (void)close(fd);
+        return;
+    }
+    r->wsi = lws_adopt_socket(h->lws, fd); /* on failure it has closed the descriptor */
+    if (r->wsi == NULL) {
+        reply_free(r);
+        return;
+    }
+    h->open_count++;
+    lws_set_opaque_user_data(r->wsi, r);
 }
 
 /* --- Events of libwebsockets ---------------------------------------------------------------------------- */
 
-static bool peer_is_ours(int fd)
-{
-    struct ucred peer;
-    socklen_t len = sizeof peer;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0) return false;
-    return peer.uid == 0 || peer.uid == geteuid();
-}
-
 static int http_event(struct lws *wsi, enum lws_callback_reasons reason, void *user, void *in, size_t len)
 {
-    struct http_reply **slot = user;
+    struct http_reply *r = wsi == NULL ? NULL : lws_get_opaque_user_data(wsi);
     int result = 0;
-    if (reason == LWS_CALLBACK_FILTER_NETWORK_CONNECTION) return peer_is_ours((int)(intptr_t)in) ? 0 : -1;
+    (void)user;
+    if (r == NULL) return 0;
     if (reason == LWS_CALLBACK_HTTP) {
-        result = request_begin(wsi, slot, in, len);
-    } else if (slot == NULL || *slot == NULL) {
-        return 0;
+        result = request_begin(r, in, len);
     } else if (reason == LWS_CALLBACK_HTTP_BODY) {
-        result = request_body(*slot, in, len);
+        result = request_body(r, in, len);
     } else if (reason == LWS_CALLBACK_HTTP_BODY_COMPLETION) {
-        if ((*slot)->stage == HTTP_COLLECTING) request_complete(*slot);
+        if (r->stage == HTTP_COLLECTING) request_complete(r);
     } else if (reason == LWS_CALLBACK_HTTP_WRITEABLE) {
-        return answer_more(*slot);
-    } else if (reason == LWS_CALLBACK_CLOSED_HTTP) {
-        reply_lost(*slot);
-        *slot = NULL;
+        return answer_more(r);
+    } else if (reason == LWS_CALLBACK_CLOSED_HTTP || reason == LWS_CALLBACK_WSI_DESTROY) {
+        lws_set_opaque_user_data(wsi, NULL);
+        reply_lost(r);
         return 0;
     }
-    if (result == 0 && *slot != NULL && (*slot)->stage == HTTP_PENDING) (void)lws_rx_flow_control(wsi, 0);
+    if (result == 0 && r->stage == HTTP_PENDING) (void)lws_rx_flow_control(wsi, 0);
     return result;
 }
 
@@ -469,7 +553,7 @@ static enum err lock_path(struct http *h)
     return errno == EWOULDBLOCK ? ERR_BUSY : ERR_IO;
 }
 
-/* A socket file may be left by a dead process; libwebsockets removes what is there, so look first. */
+/* A socket file may be left by a dead process; the door removes what is there, so look first. */
 static enum err probe_path(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -497,29 +581,31 @@ static void note_handle(uv_handle_t *handle, void *context)
 static enum err create_context(struct http *h)
 {
     struct lws_context_creation_info info = {
-        .options = LWS_SERVER_OPTION_LIBUV | LWS_SERVER_OPTION_UNIX_SOCK |
-                   LWS_SERVER_OPTION_FAIL_UPON_UNABLE_TO_BIND,
-        .iface = h->socket_path,
+        .port = CONTEXT_PORT_NO_LISTEN_SERVER,
+        .options = LWS_SERVER_OPTION_LIBUV,
         .protocols = h->protocol,
         .user = h,
         .foreign_loops = &h->loop,
         .pcontext = &h->lws,
-        .max_http_header_data = HTTP_HEAD_MAX,
+        .max_http_header_data = 2 * HTTP_HEAD_MAX, /* it keeps names and values apart */
         .max_http_header_pool = HTTP_CONNECTIONS_MAX,
-        .fd_limit_per_thread = HTTP_DESCRIPTORS_MAX,
+        .fd_limit_per_thread = HTTP_CONNECTIONS_MAX + 16,
         .timeout_secs = HTTP_REQUEST_SECONDS,
     };
-    struct stat status;
     lws_set_log_level(LLL_ERR, http_log);
-    mode_t before = umask(0177);
     h->lws = lws_create_context(&info);
-    (void)umask(before);
     if (h->lws == NULL) return ERR_IO;
     uv_walk(h->loop, note_handle, h);
     ASSERT(h->lws_timer != NULL && h->lws_idle != NULL);
-    return stat(h->socket_path, &status) == 0 && S_ISSOCK(status.st_mode) && (status.st_mode & 0177) == 0
-               ? OK
-               : ERR_IO;
+    return OK;
+}
+
+static enum err open_door(struct http *h)
+{
+    const struct http_door_options options = {h->loop, h->socket_path, h, door_enter, door_refuse};
+    TRY(http_door_open(&h->door, &options));
+    h->handles_open++;
+    return OK;
 }
 
 /* A handler still holds it: it stays, in no list, until it is answered. */
@@ -566,8 +652,7 @@ enum err http_open(struct http **out, const struct http_options *options)
     h->routes = options->routes;
     h->context = options->context;
     h->socket_path = strdup(options->socket_path);
-    h->protocol[0] = (struct lws_protocols){
-        .name = "http", .callback = http_event, .per_session_data_size = sizeof(struct http_reply *)};
+    h->protocol[0] = (struct lws_protocols){.name = "http", .callback = http_event};
     enum err err = h->socket_path == NULL ? ERR_NO_MEMORY : OK;
     if (err == OK) err = probe_path(h->socket_path);
     if (err == OK) err = lock_path(h);
@@ -578,6 +663,7 @@ enum err http_open(struct http **out, const struct http_options *options)
     }
     init_handles(h, options->loop);
     err = create_context(h);
+    if (err == OK) err = open_door(h);
     if (err == OK)
         *out = h;
     else
@@ -587,14 +673,19 @@ enum err http_open(struct http **out, const struct http_options *options)
 
 /* --- Closing -------------------------------------------------------------------------------------------- */
 
-static void handle_closed(uv_handle_t *handle)
+static void part_closed(void *part)
 {
-    struct http *h = handle->data;
+    struct http *h = part;
     if (--h->handles_open > 0) return;
     void (*closed)(void *) = h->closed;
     void *context = h->closed_context;
     http_free(h);
     if (closed != NULL) closed(context);
+}
+
+static void handle_closed(uv_handle_t *handle)
+{
+    part_closed(handle->data);
 }
 
 static void find_handle(uv_handle_t *handle, void *context)
@@ -630,5 +721,6 @@ void http_close(struct http *h, void (*closed)(void *context), void *context)
     h->closed = closed;
     h->closed_context = context;
     (void)uv_timer_stop(&h->watch);
+    if (h->door != NULL) http_door_close(h->door, part_closed, h);
     (void)uv_idle_start(&h->closing, close_begin);
 }

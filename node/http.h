@@ -2,7 +2,9 @@
  * blocking client the command line uses. Routes come from one table. Request and response bodies are JSON (jansson).
  * Errors are problem+json (RFC 9457): {"type","title","status","detail","reason"}; detail says what was expected, what came,
  * what to do. Rules: bodies over HTTP_BODY_MAX are 413, unknown paths 404, other methods 405, bad JSON 400; duplicate keys
- * are refused. The socket is 0600; the peer's uid must be ours or root. Handlers run on the loop thread and may answer
+ * are refused. The socket is 0600; the peer's uid must be ours or root. Upgrades, other versions and what is no request are
+ * refused at the door (http_door.h). At most 256 requests are open: whoever has let us wait longest for its body, or with
+ * its answer, gives way to who comes, and nobody may for more than 30 s. Handlers run on the loop thread and may answer
  * later (http_reply may be called once, at any time before the server closes). */
 #ifndef PERIGEE_NODE_HTTP_H
 #define PERIGEE_NODE_HTTP_H

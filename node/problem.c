@@ -20,13 +20,17 @@ const char *problem_title(int status)
     case 403: return "Forbidden";
     case 404: return "Not found";
     case 405: return "Method not allowed";
+    case 408: return "Request timeout";
     case 409: return "Conflict";
     case 411: return "Length required";
     case 413: return "Content too large";
     case 422: return "Unprocessable content";
     case 429: return "Too many requests";
+    case 431: return "Request header fields too large";
+    case 501: return "Not implemented";
     case 503: return "Service unavailable";
     case 504: return "No answer";
+    case 505: return "HTTP version not supported";
     }
     return status < 500 ? "Refused" : "Internal error";
 }
