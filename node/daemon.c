@@ -2,7 +2,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/secret.h"
-#include "node/blob_scope.h"
+#include "node/blob_reads.h"
 #include "node/command.h"
 #include "node/core_loop.h"
 #include "node/enclave_host.h"
@@ -41,7 +41,8 @@ struct daemon {
     bool stopping;
     struct waiting waiting[REPLIES_MAX];
     uint64_t token_next;
-    unsigned blobs_in_flight, open_parts;
+    struct blob_reads *blobs;
+    unsigned open_parts;
 };
 
 uint64_t daemon_wall_ms(void)
@@ -119,105 +120,76 @@ void daemon_keyed(struct daemon *d, const struct crypto_job *job, keyed_done don
     core_loop_keyed(d->core, job, done, context);
 }
 
-/* --- Executors: blobs, read on the thread pool ------------------------------------------------------------------------------ */
+/* --- Executors: blobs ------------------------------------------------------------------------------------------------------- */
 
-enum { BLOB_HEADROOM = 1 + 36 + 1 };
-struct blob_work {
-    uv_work_t work;
-    struct daemon *daemon;
-    struct node_id peer; /* zero: for the local enclave */
-    struct run_id run;
-    uint8_t cid[36];
-    uint8_t manifests[32 * CAP_INPUTS]; /* to a peer: what may be served from */
-    size_t manifests_len;
-    enum err err;
-    struct buffer bytes; /* headroom for a frame, then the blob */
-};
-
-static void blob_work_run(uv_work_t *work)
+static void blob_to_peer(struct daemon *d, struct node_id peer, struct span cid, enum refusal why,
+                         struct span bytes)
 {
-    struct blob_work *b = work->data;
-    b->bytes.len = BLOB_HEADROOM;
-    if (!ID_IS_ZERO(b->peer))
-        b->err = blob_scope_check(b->daemon->store, span_make(b->manifests, b->manifests_len), b->cid);
-    if (b->err == OK) b->err = store_read(b->daemon->store, STORE_BLOB, SPAN_OF(b->cid), &b->bytes);
-}
-
-static void blob_to_peer(struct daemon *d, struct blob_work *b)
-{
-    enum refusal why = b->err == OK            ? REFUSAL_NONE
-                       : b->err == ERR_CORRUPT ? REFUSAL_INPUT_CORRUPT
-                                               : REFUSAL_INPUT_MISSING;
-    struct message_BLOB m = {SPAN_OF(b->cid), why, SPAN_NONE};
-    if (b->err == ERR_CORRUPT)
-        log_line(d, "a stored blob fails its hash and is quarantined: seal that dataset again");
-    if (b->err == OK) m.bytes = span_make(b->bytes.data + BLOB_HEADROOM, b->bytes.len - BLOB_HEADROOM);
-    size_t cap = m.bytes.len + 128;
+    struct message_BLOB m = {cid, why, bytes};
+    size_t cap = bytes.len + 128;
     uint8_t *memory = malloc(cap);
     if (memory == NULL) panic(__FILE__, __LINE__, "out of memory");
     struct buffer message = buffer_make(memory, cap);
     message_encode(&message, MESSAGE_BLOB_CODE, &m);
-    x_send(d, b->peer, buffer_span(&message));
+    x_send(d, peer, buffer_span(&message));
     free(memory);
 }
 
-static void blob_to_enclave(struct daemon *d, struct blob_work *b)
+static void blob_missing(struct daemon *d, struct run_id run, struct span cid)
 {
-    if (b->err != OK) {
-        feed(d, &(struct event){.type = EVENT_BLOB_MISSING, .run = b->run, .bytes = SPAN_OF(b->cid)});
+    feed(d, &(struct event){.type = EVENT_BLOB_MISSING, .run = run, .bytes = cid});
+}
+
+static void on_blob_for_peer(struct daemon *d, const struct blob_read *read)
+{
+    struct span bytes = SPAN_NONE;
+    enum refusal why = read->err == OK            ? REFUSAL_NONE
+                       : read->err == ERR_CORRUPT ? REFUSAL_INPUT_CORRUPT
+                                                  : REFUSAL_INPUT_MISSING;
+    if (read->err == ERR_CORRUPT)
+        log_line(d, "a stored blob fails its hash and is quarantined: seal that dataset again");
+    if (read->err == OK)
+        bytes = span_make(read->bytes.data + BLOB_READ_HEADROOM, read->bytes.len - BLOB_READ_HEADROOM);
+    blob_to_peer(d, read->peer, SPAN_OF(read->cid), why, bytes);
+}
+
+static void on_blob_for_enclave(struct daemon *d, const struct blob_read *read)
+{
+    if (read->err != OK) {
+        blob_missing(d, read->run, SPAN_OF(read->cid));
         return;
     }
-    b->bytes.data[0] = FRAME_BLOB;
-    memcpy(b->bytes.data + 1, b->cid, sizeof b->cid);
-    b->bytes.data[37] = 1;
-    enclave_host_send(d->enclaves, b->run, buffer_span(&b->bytes));
+    read->bytes.data[0] = FRAME_BLOB;
+    memcpy(read->bytes.data + 1, read->cid, sizeof read->cid);
+    read->bytes.data[37] = 1;
+    enclave_host_send(d->enclaves, read->run, buffer_span(&read->bytes));
 }
 
-static void blob_work_done(uv_work_t *work, int status)
+static void on_blob_read(void *context, struct blob_read *read)
 {
-    struct blob_work *b = work->data;
-    struct daemon *d = b->daemon;
-    d->blobs_in_flight--;
-    if (status != 0) b->err = ERR_CANCELLED;
-    if (!d->stopping) {
-        if (ID_IS_ZERO(b->peer))
-            blob_to_enclave(d, b);
-        else
-            blob_to_peer(d, b);
-    }
-    free(b->bytes.data);
-    free(b);
-}
-
-static void read_blob(struct daemon *d, struct node_id peer, struct run_id run, struct span cid,
-                      struct span manifests)
-{
-    struct blob_work *b = calloc(1, sizeof *b);
-    uint8_t *memory = malloc(BLOB_HEADROOM + BLOB_BYTES_MAX);
-    if (b == NULL || memory == NULL) panic(__FILE__, __LINE__, "out of memory");
-    ASSERT(cid.len == sizeof b->cid && manifests.len <= sizeof b->manifests);
-    *b = (struct blob_work){
-        .daemon = d, .peer = peer, .run = run, .bytes = buffer_make(memory, BLOB_HEADROOM + BLOB_BYTES_MAX)};
-    memcpy(b->cid, cid.data, sizeof b->cid);
-    if (manifests.len > 0) memcpy(b->manifests, manifests.data, manifests.len);
-    b->manifests_len = manifests.len;
-    b->work.data = b;
-    d->blobs_in_flight++;
-    int rc = uv_queue_work(&d->loop, &b->work, blob_work_run, blob_work_done);
-    ASSERT(rc == 0);
+    struct daemon *d = context;
+    if (d->stopping) return;
+    if (ID_IS_ZERO(read->peer))
+        on_blob_for_enclave(d, read);
+    else
+        on_blob_for_peer(d, read);
 }
 
 static void x_send_blob(void *context, struct node_id peer, struct span cid, struct span manifests)
 {
+    struct daemon *d = context;
     struct run_id none = {{0}};
-    read_blob(context, peer, none, cid, manifests);
+    ASSERT(cid.len == 36);
+    if (blob_reads_ask(d->blobs, peer, none, cid.data, manifests) != OK)
+        blob_to_peer(d, peer, cid, REFUSAL_FULL, SPAN_NONE);
 }
 
 static void x_enclave_blob(void *context, struct run_id run, struct span cid)
 {
+    struct daemon *d = context;
     struct node_id local = {{0}};
     if (cid.len != 36) return; /* the worker is not trusted to frame well */
-    read_blob(context, local, run, cid, SPAN_NONE);
+    if (blob_reads_ask(d->blobs, local, run, cid.data, SPAN_NONE) != OK) blob_missing(d, run, cid);
 }
 
 /* --- Executors: enclave, replies, notices -------------------------------------------------------------------------------------- */
@@ -493,7 +465,9 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
 {
     TRY(open_store(d, fault, cap));
     TRY(check_consortium(d, fault, cap));
-    enum err err = open_core(d);
+    const struct blob_reads_options blobs = {&d->loop, d->store, d, on_blob_read};
+    enum err err = blob_reads_open(&d->blobs, &blobs);
+    if (err == OK) err = open_core(d);
     if (err == OK) err = restore(d);
     if (err == OK) err = open_enclaves(d);
     if (err != OK) return fault_set(fault, cap, err, "cannot start: %s", err_text(err));
@@ -503,7 +477,7 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
 
 static bool busy(const struct daemon *d)
 {
-    return d->open_parts > 0 || d->blobs_in_flight > 0 ||
+    return d->open_parts > 0 || (d->blobs != NULL && blob_reads_in_flight(d->blobs) > 0) ||
            (d->core != NULL && core_loop_in_flight(d->core) > 0);
 }
 
@@ -511,6 +485,7 @@ static bool busy(const struct daemon *d)
 static void drain(struct daemon *d)
 {
     while (busy(d)) uv_run(&d->loop, UV_RUN_ONCE);
+    blob_reads_close(d->blobs);
     if (d->store != NULL) store_close(d->store);
     if (d->core != NULL) core_loop_close(d->core);
     uv_run(&d->loop, UV_RUN_DEFAULT);
