@@ -166,18 +166,6 @@ void api_members(const struct http_request *q, struct http_reply *reply)
     http_answer(reply, 200, json_pack("{s:o, s:o}", "members", members, "requests", requests));
 }
 
-/* The own card, as it was made by `perigee init`. */
-static enum err own_card(struct charter_member *out, struct arena *arena, const struct home *home)
-{
-    char path[PATH_MAX], bytes[CARD_BYTES_MAX];
-    home_path(path, home, "card.json");
-    FILE *f = fopen(path, "rb");
-    if (f == NULL) return ERR_NOT_FOUND;
-    size_t len = fread(bytes, 1, sizeof bytes, f);
-    fclose(f);
-    return card_parse(out, arena, span_make(bytes, len), NULL);
-}
-
 static void join_with(struct daemon *d, struct http_reply *reply, const struct charter_member *card)
 {
     struct body_JOIN body = {.node = card->node,
@@ -198,23 +186,19 @@ static void join_with(struct daemon *d, struct http_reply *reply, const struct c
                 &(struct command){.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)});
 }
 
+/* The own card, as it was when the node started. */
 void api_member_request(const struct http_request *q, struct http_reply *reply)
 {
-    struct daemon *d = q->context;
-    void *memory = calloc(1, 65536);
+    enum { MEMORY = 65536 };
+    const struct home *home = daemon_home(q->context);
     struct charter_member card;
     if (!api_only(q, reply, "")) return;
-    if (memory == NULL) {
-        http_problem(reply, 503, "no-memory", "out of memory; try again later");
-        return;
-    }
-    struct arena arena = arena_make(memory, 65536);
-    if (own_card(&card, &arena, daemon_home(d)) == OK)
-        join_with(d, reply, &card);
+    void *memory = calloc(1, MEMORY);
+    struct arena arena = arena_make(memory, memory != NULL ? MEMORY : 0);
+    if (memory != NULL && card_parse(&card, &arena, span_make(home->card, home->card_len), NULL) == OK)
+        join_with(q->context, reply, &card);
     else
-        http_problem(
-            reply, 409, "card",
-            "expected a member card in card.json of the data directory; make it with `perigee init`");
+        http_problem(reply, 503, "no-memory", "out of memory; try again later");
     free(memory);
 }
 

@@ -200,7 +200,9 @@ int command_main(int argc, char **argv)
 int command_node(int argc, char **argv)
 {
     struct client c;
-    struct arguments a = {NULL, 0, 0, 0, 0, NULL};
+    const char *passphrase_file = NULL;
+    const struct argument option[] = {{"--passphrase-file", &passphrase_file, NULL}};
+    struct arguments a = {option, 1, 0, 0, 0, NULL};
     int code = client_begin(&c, "node", &a, argc, argv);
-    return code == EXIT_OK ? daemon_run(c.data) : code;
+    return code == EXIT_OK ? daemon_run(c.data, passphrase_file) : code;
 }

@@ -17,9 +17,11 @@ enum exit_code {
 /* X(noun, verb, function, arguments, summary): verb "" when the noun stands alone. */
 #define COMMAND_TABLE(X)                                                                                     \
     X("init", "", command_init,                                                                              \
-      "--data DIR --organisation NAME --jurisdiction CODE --roles A,B [--listen ADDR]",                      \
-      "make a node's data directory, keys and member card")                                                  \
-    X("node", "", command_node, "--data DIR", "run the node until SIGTERM or SIGINT")                        \
+      "--data DIR --organisation NAME --jurisdiction CODE --roles A,B [--listen ADDR] "                      \
+      "[--passphrase-file FILE|-]",                                                                          \
+      "make a node's data directory, keys and member card; with a passphrase the keys are encrypted")        \
+    X("node", "", command_node, "--data DIR [--passphrase-file FILE|-]",                                     \
+      "run the node until SIGTERM or SIGINT")                                                                \
     X("status", "", command_status, "--data DIR", "what the node is, whom it sees, what it waits for")       \
     X("consortium", "new", command_consortium_new,                                                           \
       "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] CARD...",                                  \

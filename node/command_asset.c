@@ -17,7 +17,7 @@ static int make_token(const struct client *c, struct hash32 *salt, char token[80
     struct home home;
     char fault[512] = "", hex[65];
     enum err err = crypto_init();
-    if (err == OK) err = home_open(&home, c->data, fault, sizeof fault);
+    if (err == OK) err = home_look(&home, c->data, fault, sizeof fault);
     if (err != OK) return client_fail(c, EXIT_REFUSED, "%s", fault[0] != 0 ? fault : err_text(err));
     random_fill(salt->bytes, sizeof salt->bytes);
     struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(home.node), ID_SPAN(*salt));

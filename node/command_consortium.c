@@ -20,7 +20,7 @@ static int join(const struct client *c, const char *charter_path)
     if (err != OK)
         return client_fail(c, EXIT_REFUSED, "%s: expected a charter: %s", charter_path, err_text(err));
     err = crypto_init();
-    if (err == OK) err = home_open(&home, c->data, fault, sizeof fault);
+    if (err == OK) err = home_look(&home, c->data, fault, sizeof fault);
     if (err == OK) {
         err = home_join(&home, span_make(text, len), fault, sizeof fault);
         hex_encode(hash, home.consortium.bytes, sizeof home.consortium.bytes);

@@ -5,6 +5,7 @@
 #include "node/config.h"
 #include "node/file.h"
 #include "node/home.h"
+#include "node/passphrase.h"
 #include "node/problem.h"
 
 #include <limits.h>
@@ -12,16 +13,20 @@
 #include <string.h>
 
 struct init_options {
-    const char *data, *organisation, *jurisdiction, *roles, *listen;
+    const char *data, *organisation, *jurisdiction, *roles, *listen, *passphrase_file;
     bool json;
 };
 
 static enum err parse(struct init_options *o, int argc, char **argv)
 {
     const struct argument option[] = {
-        {"--data", &o->data, NULL},     {"--organisation", &o->organisation, NULL},
-        {"--roles", &o->roles, NULL},   {"--jurisdiction", &o->jurisdiction, NULL},
-        {"--listen", &o->listen, NULL}, {"--json", NULL, &o->json},
+        {"--data", &o->data, NULL},
+        {"--organisation", &o->organisation, NULL},
+        {"--roles", &o->roles, NULL},
+        {"--jurisdiction", &o->jurisdiction, NULL},
+        {"--listen", &o->listen, NULL},
+        {"--json", NULL, &o->json},
+        {"--passphrase-file", &o->passphrase_file, NULL},
     };
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     TRY(arguments_parse(&a, argc, argv));
@@ -60,7 +65,7 @@ static int say(const struct init_options *o)
 {
     char fault[512] = "", node[65];
     struct home home;
-    if (home_open(&home, o->data, fault, sizeof fault) != OK) return problem_say(EXIT_REFUSED, "%s", fault);
+    if (home_look(&home, o->data, fault, sizeof fault) != OK) return problem_say(EXIT_REFUSED, "%s", fault);
     hex_encode(node, home.node.bytes, sizeof home.node.bytes);
     if (o->json)
         (void)printf("{\"node\":\"%s\"}\n", node);
@@ -69,6 +74,17 @@ static int say(const struct init_options *o)
                      o->data);
     home_close(&home);
     return EXIT_OK;
+}
+
+static enum err make(const struct init_options *o, uint32_t roles, char *fault, size_t cap)
+{
+    const struct home_identity who = {o->organisation, o->jurisdiction, roles};
+    struct passphrase *passphrase;
+    TRY(crypto_init());
+    TRY(passphrase_read(&passphrase, o->passphrase_file, true, fault, cap));
+    enum err err = home_create(o->data, &who, passphrase_span(passphrase), fault, cap);
+    passphrase_free(passphrase);
+    return err == OK ? write_config(o, roles) : err;
 }
 
 int command_init(int argc, char **argv)
@@ -87,10 +103,7 @@ int command_init(int argc, char **argv)
                            "--listen: expected " CONFIG_ADDRESS_EXPECTED
                            ", such as tcp://127.0.0.1:7001, got \"%s\"",
                            o.listen);
-    const struct home_identity who = {o.organisation, o.jurisdiction, roles};
-    enum err err = crypto_init();
-    if (err == OK) err = home_create(o.data, &who, fault, sizeof fault);
-    if (err == OK) err = write_config(&o, roles);
+    enum err err = make(&o, roles, fault, sizeof fault);
     if (err == OK) return say(&o);
     return problem_say(EXIT_REFUSED, "%s", fault[0] == 0 ? err_text(err) : fault);
 }

@@ -178,7 +178,7 @@ static int open_parts(struct sealing *s)
     char fault[512] = "", path[PATH_MAX];
     struct config *config = NULL;
     enum err err = crypto_init();
-    if (err == OK) err = home_open(&s->home, s->client->data, fault, sizeof fault);
+    if (err == OK) err = home_look(&s->home, s->client->data, fault, sizeof fault);
     if (err != OK) return refuse(s, err, fault);
     s->home_open = true;
     home_path(path, &s->home, "perigee.yaml");

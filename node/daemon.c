@@ -8,6 +8,7 @@
 #include "node/enclave_host.h"
 #include "node/fault.h"
 #include "node/kept.h"
+#include "node/passphrase.h"
 #include "node/problem.h"
 #include "proto/base/panic.h"
 
@@ -430,10 +431,21 @@ static enum err open_store(struct daemon *d, char *fault, size_t cap)
     return err == OK ? OK : fault_set(fault, cap, err, "cannot open the store %s: %s", path, err_text(err));
 }
 
-static enum err open_home(struct daemon *d, const char *path, char *fault, size_t cap)
+static enum err open_keys(struct daemon *d, const char *path, const char *passphrase_file, char *fault,
+                          size_t cap)
+{
+    struct passphrase *passphrase;
+    TRY(passphrase_read(&passphrase, passphrase_file, false, fault, cap));
+    enum err err = home_open(&d->home, path, passphrase_span(passphrase), fault, cap);
+    passphrase_free(passphrase);
+    return err;
+}
+
+static enum err open_home(struct daemon *d, const char *path, const char *passphrase_file, char *fault,
+                          size_t cap)
 {
     char config[PATH_MAX];
-    TRY(home_open(&d->home, path, fault, cap));
+    TRY(open_keys(d, path, passphrase_file, fault, cap));
     if (d->home.charter == NULL)
         return fault_set(fault, cap, ERR_NOT_READY,
                          "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`",
@@ -493,7 +505,7 @@ static void drain(struct daemon *d)
     if (rc != 0) log_line(d, "the loop still holds something at the end");
 }
 
-int daemon_run(const char *home)
+int daemon_run(const char *home, const char *passphrase_file)
 {
     char fault[512] = "";
     struct daemon *d = calloc(1, sizeof *d);
@@ -501,7 +513,7 @@ int daemon_run(const char *home)
         return problem_say(EXIT_REFUSED, "cannot initialise cryptography or memory");
     }
     d->home.lock_fd = -1;
-    enum err err = open_home(d, home, fault, sizeof fault);
+    enum err err = open_home(d, home, passphrase_file, fault, sizeof fault);
     if (err != OK) {
         (void)problem_say(err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED, "%s",
                           fault[0] != 0 ? fault : err_text(err));

@@ -16,8 +16,9 @@
 
 struct daemon;
 
-/* Run until a signal. Returns an exit code. */
-int daemon_run(const char *home_path);
+/* Run until a signal. `passphrase_file` as in passphrase.h, or NULL; what it holds is wiped when the keys are open.
+ * Returns an exit code. */
+int daemon_run(const char *home_path, const char *passphrase_file);
 
 /* --- For the API ------------------------------------------------------------------------------------------------------ */
 struct core *daemon_core(struct daemon *d);

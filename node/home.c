@@ -9,6 +9,7 @@
 #include "node/card.h"
 #include "node/fault.h"
 #include "node/file.h"
+#include "node/share_cache.h"
 #include "proto/base/panic.h"
 #include "proto/field.h"
 
@@ -45,6 +46,10 @@ static void forget_keys(struct home *h)
     secret_free(h->kem);
     secret_free(h->link);
     secret_free(h->dkg);
+    secret_free(h->keygen_secret);
+    share_cache_free(h->shares);
+    h->keygen_secret = NULL;
+    h->shares = NULL;
     h->identity = NULL;
     h->kem = h->link = NULL;
     h->dkg = NULL;
@@ -75,42 +80,67 @@ static void list_keys(struct home_key out[HOME_KEY_COUNT], const struct home *h)
     out[3] = (struct home_key){"dkg.key", "dkg", h->dkg->bytes};
 }
 
-static enum err write_keys(const struct home *h, char *fault, size_t cap)
+static enum err write_keys(const struct home *h, struct span passphrase, char *fault, size_t cap)
 {
     struct home_key key[HOME_KEY_COUNT];
     char path[PATH_MAX];
     list_keys(key, h);
     for (uint32_t i = 0; i < HOME_KEY_COUNT; i++) {
         if (!join_path(path, h->path, key[i].file)) return ERR_RANGE;
-        enum err err = keyfile_write(path, key[i].kind, span_make(key[i].secret32, 32), SPAN_NONE);
+        enum err err = keyfile_write(path, key[i].kind, span_make(key[i].secret32, 32), passphrase);
         if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
     }
     return OK;
 }
 
-static enum err read_key(const struct home *h, const struct home_key *key, uint8_t *scratch, char *fault,
-                         size_t cap)
+static enum err read_key(const struct home *h, const struct home_key *key, struct span passphrase,
+                         uint8_t *scratch, char *fault, size_t cap)
 {
     char path[PATH_MAX];
     size_t len = 0;
     if (!join_path(path, h->path, key->file)) return ERR_RANGE;
-    enum err err = keyfile_read(path, key->kind, scratch, &len, SPAN_NONE);
+    enum err err = keyfile_read(path, key->kind, scratch, &len, passphrase);
     if (err == OK && len != 32) err = ERR_CORRUPT;
+    if (err == ERR_DECRYPT)
+        return fault_set(fault, cap, err,
+                         passphrase.len == 0
+                             ? "%s: is encrypted; expected its passphrase, came none: name the "
+                               "file it is in with --passphrase-file FILE"
+                             : "%s: this passphrase does not open it; expected the one given "
+                               "to `perigee init`, or none if none was given",
+                         path);
     if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
     memcpy(key->secret32, scratch, 32);
     return OK;
 }
 
-static enum err read_keys(struct home *h, char *fault, size_t cap)
+/* Files in keygen/ come and go while the node runs, when nobody is there to say the passphrase. */
+static enum err make_keygen_secret(struct home *h, struct span passphrase)
+{
+    h->shares = share_cache_new();
+    if (h->shares == NULL) return ERR_NO_MEMORY;
+    if (passphrase.len == 0) return OK;
+    h->keygen_secret = secret_alloc(sizeof *h->keygen_secret);
+    if (h->keygen_secret == NULL) return ERR_NO_MEMORY;
+    *h->keygen_secret = HASH_FRAMED("perigee/keygen-files/v1", SPAN_OF(h->identity->bytes));
+    return OK;
+}
+
+struct span home_keygen_passphrase(const struct home *h)
+{
+    return h->keygen_secret == NULL ? SPAN_NONE : ID_SPAN(*h->keygen_secret);
+}
+
+static enum err read_keys(struct home *h, struct span passphrase, char *fault, size_t cap)
 {
     struct home_key key[HOME_KEY_COUNT];
     uint8_t *scratch = secret_alloc(KEYFILE_SECRET_MAX);
     enum err err = scratch == NULL ? ERR_NO_MEMORY : OK;
     list_keys(key, h);
     for (uint32_t i = 0; i < HOME_KEY_COUNT && err == OK; i++)
-        err = read_key(h, &key[i], scratch, fault, cap);
+        err = read_key(h, &key[i], passphrase, scratch, fault, cap);
     secret_free(scratch);
-    return err;
+    return err == OK ? make_keygen_secret(h, passphrase) : err;
 }
 
 /* --- The card, and making a home ---------------------------------------------------------------------------------- */
@@ -151,7 +181,8 @@ static enum err write_file(const struct home *h, const char *name, struct span b
     return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, err_text(err));
 }
 
-static enum err fill(struct home *h, const struct home_identity *who, char *fault, size_t cap)
+static enum err fill(struct home *h, const struct home_identity *who, struct span passphrase, char *fault,
+                     size_t cap)
 {
     uint8_t bytes[CARD_BYTES_MAX];
     struct buffer card = BUFFER_OF(bytes);
@@ -163,7 +194,7 @@ static enum err fill(struct home *h, const struct home_identity *who, char *faul
     cocktail_keypair(h->dkg, &h->dkg_public);
     const struct charter_member member = make_card(h, who);
     TRY(card_write(&card, &member));
-    TRY(write_keys(h, fault, cap));
+    TRY(write_keys(h, passphrase, fault, cap));
     TRY(write_file(h, "card.json", buffer_span(&card), fault, cap));
     TRY(write_file(h, "version", SPAN_LITERAL("perigee-data 1\n"), fault, cap));
     if (!join_path(keygen, h->path, "keygen")) return ERR_RANGE;
@@ -190,8 +221,8 @@ static void strip_slashes(char *path)
 
 /* Everything is made under a temporary name, so a home exists whole or not at all. rename() replaces an empty folder
  * and refuses any other. */
-static enum err create(struct home *h, const char *path, const struct home_identity *who, char *fault,
-                       size_t cap)
+static enum err create(struct home *h, const char *path, const struct home_identity *who,
+                       struct span passphrase, char *fault, size_t cap)
 {
     char final[PATH_MAX];
     if (snprintf(final, sizeof final, "%s", path) >= (int)sizeof final - 8) return ERR_RANGE;
@@ -199,7 +230,7 @@ static enum err create(struct home *h, const char *path, const struct home_ident
     if (snprintf(h->path, sizeof h->path, "%s.XXXXXX", final) >= (int)sizeof h->path) return ERR_RANGE;
     if (mkdtemp(h->path) == NULL)
         return fault_set(fault, cap, file_error(), "%s: cannot be made: %s", path, strerror(errno));
-    enum err err = fill(h, who, fault, cap);
+    enum err err = fill(h, who, passphrase, fault, cap);
     if (err == OK && rename(h->path, final) != 0) {
         err = file_error();
         err = fault_set(fault, cap, err, "%s: %s", path,
@@ -210,13 +241,14 @@ static enum err create(struct home *h, const char *path, const struct home_ident
     return err;
 }
 
-enum err home_create(const char *path, const struct home_identity *who, char *fault, size_t cap)
+enum err home_create(const char *path, const struct home_identity *who, struct span passphrase, char *fault,
+                     size_t cap)
 {
     struct home h;
     memset(&h, 0, sizeof h);
     TRY(check_who(who, fault, cap));
     TRY(take_memory(&h));
-    enum err err = create(&h, path, who, fault, cap);
+    enum err err = create(&h, path, who, passphrase, fault, cap);
     forget_keys(&h);
     return err;
 }
@@ -283,47 +315,66 @@ static enum err read_charter(struct home *h, char *fault, size_t cap)
     return OK;
 }
 
-/* Key generation's public key is taken from the card, which must speak of the keys beside it. */
+/* Who this is, to those who have no key; and key generation's public key. */
 static enum err read_card(struct home *h, char *fault, size_t cap)
 {
     uint8_t memory[48 * CARD_BYTES_MAX];
-    char path[PATH_MAX], *text = NULL;
-    size_t len = 0;
+    char path[PATH_MAX];
     struct charter_member card;
     if (!join_path(path, h->path, "card.json")) return ERR_RANGE;
-    enum err err = file_read(&text, &len, path, CARD_BYTES_MAX);
+    enum err err = file_read(&h->card, &h->card_len, path, CARD_BYTES_MAX);
     memset(memory, 0, sizeof memory);
     struct arena arena = arena_make(memory, sizeof memory);
-    if (err == OK) err = card_parse(&card, &arena, span_make(text, len), NULL);
-    if (err == OK && (!ID_EQUAL(card.node, h->node) || !ids_equal(card.kem.bytes, h->kem_public.bytes)))
-        err = ERR_CORRUPT;
-    free(text);
-    if (err != OK)
-        return fault_set(fault, cap, err, "%s: not the card of these keys: %s", path, err_text(err));
+    if (err == OK) err = card_parse(&card, &arena, span_make(h->card, h->card_len), NULL);
+    if (err != OK) return fault_set(fault, cap, err, "%s: not a member card: %s", path, err_text(err));
+    h->node = card.node;
+    h->kem_public = card.kem;
     h->dkg_public = card.dkg;
     return OK;
 }
 
-static enum err open_home(struct home *h, char *fault, size_t cap)
+/* The card must speak of the keys beside it. */
+static enum err check_card(const struct home *h, char *fault, size_t cap)
+{
+    struct node_id node;
+    struct kem_public kem;
+    TRY(identity_public(&node, h->identity));
+    kem_public_of(&kem, h->kem);
+    if (ID_EQUAL(h->node, node) && ids_equal(kem.bytes, h->kem_public.bytes)) return OK;
+    return fault_set(fault, cap, ERR_CORRUPT, "%s/card.json: not the card of these keys", h->path);
+}
+
+static enum err look(struct home *h, char *fault, size_t cap)
 {
     TRY(check_folder(h->path, fault, cap));
     TRY(check_version(h, fault, cap));
-    TRY(take_memory(h));
-    TRY(read_keys(h, fault, cap));
-    TRY(identity_public(&h->node, h->identity));
-    kem_public_of(&h->kem_public, h->kem);
     TRY(read_card(h, fault, cap));
     return read_charter(h, fault, cap);
 }
 
-enum err home_open(struct home *out, const char *path, char *fault, size_t cap)
+static enum err open_keys(struct home *h, struct span passphrase, char *fault, size_t cap)
+{
+    TRY(take_memory(h));
+    TRY(read_keys(h, passphrase, fault, cap));
+    return check_card(h, fault, cap);
+}
+
+enum err home_look(struct home *out, const char *path, char *fault, size_t cap)
 {
     memset(out, 0, sizeof *out);
     out->lock_fd = -1;
     if (strlen(path) >= sizeof out->path) return fault_set(fault, cap, ERR_RANGE, "the path is too long");
     (void)snprintf(out->path, sizeof out->path, "%s", path);
     strip_slashes(out->path);
-    enum err err = open_home(out, fault, cap);
+    enum err err = look(out, fault, cap);
+    if (err != OK) home_close(out);
+    return err;
+}
+
+enum err home_open(struct home *out, const char *path, struct span passphrase, char *fault, size_t cap)
+{
+    TRY(home_look(out, path, fault, cap));
+    enum err err = open_keys(out, passphrase, fault, cap);
     if (err != OK) home_close(out);
     return err;
 }
@@ -378,8 +429,9 @@ void home_close(struct home *h)
 {
     forget_keys(h);
     free(h->charter);
-    h->charter = NULL;
-    h->charter_len = 0;
+    free(h->card);
+    h->charter = h->card = NULL;
+    h->charter_len = h->card_len = 0;
     if (h->lock_fd >= 0) (void)close(h->lock_fd);
     h->lock_fd = -1;
 }

@@ -6,6 +6,8 @@
  *   perigee.yaml     configuration (config.h)
  *   store/           LMDB
  *   keygen/          key generation state and shares: <epoch>-<purpose>.state, <epoch>-<purpose>.share (key files)
+ *                    With a passphrase, the four keys are encrypted under it and what is in keygen/ under a secret made of
+ *                    the identity key, so that the passphrase itself is needed only while a home is made or opened.
  *   api.sock         the API
  *   lock             held while the node runs
  * Directory 0700. Secrets are in secret memory; home_close wipes them. */
@@ -26,6 +28,10 @@ struct home {
     struct kem_secret *link;
     struct scalar_secret *dkg;
     struct point dkg_public;
+    struct hash32 *keygen_secret; /* passphrase of the files in keygen/; NULL when the keys have none */
+    struct share_cache *shares;   /* shares read already; NULL before keys are open */
+    char *card;                   /* card.json, NUL-terminated */
+    size_t card_len;
     struct consortium_id consortium; /* zero before charter.json exists */
     char *charter;                   /* its bytes, NUL-terminated; NULL before */
     size_t charter_len;
@@ -36,11 +42,17 @@ struct home_identity { /* for `perigee init` */
     const char *organisation, *jurisdiction;
     uint32_t roles; /* enum role bits */
 };
-/* Makes the directory, four keys and card.json. ERR_CONFLICT: it exists already; nothing is changed. `fault` (cap bytes)
- * receives one line for people on any error. */
-MUST_USE enum err home_create(const char *path, const struct home_identity *who, char *fault, size_t cap);
-/* ERR_NOT_FOUND, ERR_VERSION, ERR_REFUSED (permissions), ERR_CORRUPT. */
-MUST_USE enum err home_open(struct home *out, const char *path, char *fault, size_t cap);
+/* Makes the directory, four keys and card.json. `passphrase` SPAN_NONE: the file mode alone protects the keys.
+ * ERR_CONFLICT: it exists already; nothing is changed. `fault` (cap bytes) receives one line for people on any error. */
+MUST_USE enum err home_create(const char *path, const struct home_identity *who, struct span passphrase,
+                              char *fault, size_t cap);
+/* ERR_NOT_FOUND, ERR_VERSION, ERR_REFUSED (permissions), ERR_DECRYPT (passphrase), ERR_CORRUPT. */
+MUST_USE enum err home_open(struct home *out, const char *path, struct span passphrase, char *fault,
+                            size_t cap);
+/* The same without the keys, for what needs none: path, node, card, consortium and charter. */
+MUST_USE enum err home_look(struct home *out, const char *path, char *fault, size_t cap);
+/* Passphrase of the files in keygen/. */
+struct span home_keygen_passphrase(const struct home *h);
 /* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one. */
 MUST_USE enum err home_join(struct home *h, struct span charter, char *fault, size_t cap);
 /* ERR_BUSY: a node runs here. ERR_IO, with the system's words: the lock file cannot be had (read-only, not ours). */

@@ -6,8 +6,10 @@
 #include "crypto/kem.h"
 #include "crypto/keyfile.h"
 #include "crypto/secret.h"
+#include "node/share_cache.h"
 #include "proto/base/panic.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -152,7 +154,7 @@ static enum err load_state(struct cocktail_secret *state, const struct keyed *k)
     char path[PATH_MAX];
     size_t len = 0;
     keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "state");
-    TRY(keyfile_read(path, "keygen-state", state->bytes, &len, SPAN_NONE));
+    TRY(keyfile_read(path, "keygen-state", state->bytes, &len, home_keygen_passphrase(k->home)));
     return len == sizeof state->bytes ? OK : ERR_CORRUPT;
 }
 
@@ -169,7 +171,8 @@ static enum err keygen_begin(struct keyed *k)
         err = cocktail_resume(&message, state, &session); /* after a restart: the same message again */
     } else if (err == ERR_NOT_FOUND) {
         err = cocktail_begin(state, &message, &session, k->home->dkg);
-        if (err == OK) err = keyfile_write(path, "keygen-state", SPAN_OF(state->bytes), SPAN_NONE);
+        if (err == OK)
+            err = keyfile_write(path, "keygen-state", SPAN_OF(state->bytes), home_keygen_passphrase(k->home));
     }
     secret_free(state);
     if (err != OK) return err;
@@ -187,14 +190,14 @@ static enum err save_share(const struct keyed *k, const struct scalar_secret *x,
     size_t len = 0;
     if (bytes == NULL) return ERR_NO_MEMORY;
     keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "share");
-    enum err err = keyfile_read(path, "keygen-share", bytes, &len, SPAN_NONE);
+    enum err err = keyfile_read(path, "keygen-share", bytes, &len, home_keygen_passphrase(k->home));
     if (err == OK) {
         bool same = len == 64 && secret_equal(bytes, x->bytes, 32) && memcmp(bytes + 32, y->bytes, 32) == 0;
         err = same ? OK : ERR_CONFLICT;
     } else if (err == ERR_NOT_FOUND) {
         memcpy(bytes, x->bytes, 32);
         memcpy(bytes + 32, y->bytes, 32);
-        err = keyfile_write(path, "keygen-share", span_make(bytes, 64), SPAN_NONE);
+        err = keyfile_write(path, "keygen-share", span_make(bytes, 64), home_keygen_passphrase(k->home));
     }
     secret_free(bytes);
     return err;
@@ -253,16 +256,21 @@ struct held_share {
     struct point y;
 };
 
+static_assert(sizeof(struct held_share) == SHARE_CACHE_BYTES, "a share file holds x and Y");
+
 static enum err load_share(struct held_share *out, const struct keyed *k, uint32_t purpose)
 {
     char path[PATH_MAX];
     size_t len = 0;
+    struct share_cache *cache = k->home->shares;
+    if (cache != NULL && share_cache_get(cache, k->job.epoch, purpose, (uint8_t *)out)) return OK;
     uint8_t *bytes = secret_alloc(KEYFILE_SECRET_MAX);
     if (bytes == NULL) return ERR_NO_MEMORY;
     keygen_path(path, k, k->job.epoch, purpose, "share");
-    enum err err = keyfile_read(path, "keygen-share", bytes, &len, SPAN_NONE);
+    enum err err = keyfile_read(path, "keygen-share", bytes, &len, home_keygen_passphrase(k->home));
     if (err == OK && len != sizeof *out) err = ERR_CORRUPT;
     if (err == OK) memcpy(out, bytes, sizeof *out);
+    if (err == OK && cache != NULL) share_cache_put(cache, k->job.epoch, purpose, bytes);
     secret_free(bytes);
     return err;
 }

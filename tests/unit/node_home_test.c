@@ -8,6 +8,8 @@
 #include "node/command.h"
 #include "node/file.h"
 #include "node/home.h"
+#include "node/passphrase.h"
+#include "node/share_cache.h"
 #include "tests/sample.h"
 
 #include <dirent.h>
@@ -86,8 +88,8 @@ static void made_is_opened(void **state)
     struct stat status;
     (void)state;
     in_root(path, "made");
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
     assert_int_equal(stat(path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0700);
     assert_false(ID_IS_ZERO(h.node));
@@ -109,8 +111,8 @@ static void keys_differ(void **state)
     (void)state;
     for (int i = 0; i < 2; i++) {
         in_root(path[i], i == 0 ? "one" : "two");
-        assert_int_equal(home_create(path[i], &who, fault, sizeof fault), OK);
-        assert_int_equal(home_open(&h[i], path[i], fault, sizeof fault), OK);
+        assert_int_equal(home_create(path[i], &who, SPAN_NONE, fault, sizeof fault), OK);
+        assert_int_equal(home_open(&h[i], path[i], SPAN_NONE, fault, sizeof fault), OK);
     }
     assert_false(ID_EQUAL(h[0].node, h[1].node));
     assert_memory_not_equal(h[0].kem_public.bytes, h[1].kem_public.bytes, 32);
@@ -130,8 +132,8 @@ static void dkg_key_fits(void **state)
     struct cocktail_round1 round1;
     (void)state;
     in_root(path, "dkg");
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
     session.party[0] = h.dkg_public;
     assert_int_equal(cocktail_begin(&secret, &round1, &session, h.dkg), OK);
     home_close(&h);
@@ -144,15 +146,15 @@ static void existing_is_kept(void **state)
     struct node_id node;
     (void)state;
     in_root(path, "kept");
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
     node = h.node;
     home_close(&h);
     uint32_t before = entry_count(root);
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), ERR_CONFLICT);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), ERR_CONFLICT);
     assert_non_null(strstr(fault, "exists already"));
     assert_int_equal(entry_count(root), before); /* no draft left */
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
     assert_true(ID_EQUAL(node, h.node));
     home_close(&h);
 }
@@ -167,7 +169,7 @@ static void bad_identity_makes_nothing(void **state)
     (void)state;
     in_root(path, "bad");
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        assert_int_not_equal(home_create(path, &bad[i], fault, sizeof fault), OK);
+        assert_int_not_equal(home_create(path, &bad[i], SPAN_NONE, fault, sizeof fault), OK);
         assert_int_not_equal(access(path, F_OK), 0);
         assert_int_not_equal(fault[0], 0);
     }
@@ -189,10 +191,10 @@ static void damage_is_refused(void **state)
     (void)state;
     for (size_t i = 0; i < sizeof damage / sizeof damage[0]; i++) {
         in_root(path, damage[i].file);
-        assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+        assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
         (void)snprintf(file, sizeof file, "%s/%s", path, damage[i].file);
         overwrite(file, damage[i].text);
-        enum err err = home_open(&h, path, fault, sizeof fault);
+        enum err err = home_open(&h, path, SPAN_NONE, fault, sizeof fault);
         if (damage[i].err == ERR_MISSING_FIELD)
             assert_int_not_equal(err, OK);
         else
@@ -209,14 +211,14 @@ static void open_to_others_is_refused(void **state)
     struct home h;
     (void)state;
     in_root(path, "open");
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_NOT_FOUND);
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_NOT_FOUND);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
     assert_int_equal(chmod(path, 0750), 0);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_REFUSED);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_REFUSED);
     assert_int_equal(chmod(path, 0700), 0);
     (void)snprintf(key, sizeof key, "%s/kem.key", path);
     assert_int_equal(chmod(key, 0644), 0);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_REFUSED);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_REFUSED);
     assert_non_null(strstr(fault, "kem.key"));
 }
 
@@ -227,9 +229,9 @@ static void one_node_at_a_time(void **state)
     struct home first, second;
     (void)state;
     in_root(path, "locked");
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
-    assert_int_equal(home_open(&first, path, fault, sizeof fault), OK);
-    assert_int_equal(home_open(&second, path, fault, sizeof fault), OK);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&first, path, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&second, path, SPAN_NONE, fault, sizeof fault), OK);
     assert_int_equal(home_lock(&first, fault, sizeof fault), OK);
     assert_int_equal(home_lock(&second, fault, sizeof fault), ERR_BUSY);
     assert_int_equal(second.lock_fd, -1);
@@ -246,8 +248,8 @@ static void a_lock_that_cannot_be_made(void **state)
     struct home h;
     (void)state;
     in_root(path, "unlockable");
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
     (void)snprintf(lock, sizeof lock, "%s/lock", path);
     assert_int_equal(mkdir(lock, 0700), 0);
     assert_int_equal(home_lock(&h, fault, sizeof fault), ERR_IO);
@@ -266,8 +268,8 @@ static void joins_one_consortium(void **state)
     struct span charter = span_text(sample_charter);
     (void)state;
     in_root(path, "joined");
-    assert_int_equal(home_create(path, &who, fault, sizeof fault), OK);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
     assert_int_not_equal(home_join(&h, SPAN_LITERAL("{}"), fault, sizeof fault), OK);
     assert_null(h.charter);
     assert_int_equal(home_join(&h, charter, fault, sizeof fault), OK);
@@ -275,7 +277,7 @@ static void joins_one_consortium(void **state)
     struct span other = sample_with(sample_charter, "\"lease_ms\":1000", "\"lease_ms\":1001");
     assert_int_equal(home_join(&h, other, fault, sizeof fault), ERR_CONFLICT);
     home_close(&h);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
     struct hash32 hash = sha256(charter);
     assert_memory_equal(h.consortium.bytes, hash.bytes, 32);
     assert_string_equal(h.charter, sample_charter);
@@ -414,9 +416,120 @@ static void files_are_whole(void **state)
     assert_int_equal(file_write(path, SPAN_NONE, 0644, true), ERR_NOT_FOUND);
 }
 
+/* --- Passphrases ---------------------------------------------------------------------------------------------------- */
+
+static const struct span right = {(const uint8_t *)"a long passphrase", 17},
+                         wrong = {(const uint8_t *)"another", 7};
+
+static bool in_file(const char *folder, const char *name, const uint8_t secret[32])
+{
+    char path[PATH_MAX], *bytes = NULL;
+    size_t len = 0;
+    assert_true(snprintf(path, sizeof path, "%s/%s", folder, name) < (int)sizeof path);
+    assert_int_equal(file_read(&bytes, &len, path, 65536), OK);
+    const bool found = memmem(bytes, len, secret, 32) != NULL;
+    free(bytes);
+    return found;
+}
+
+static void a_passphrase_hides_the_keys(void **state)
+{
+    char path[PATH_MAX];
+    struct home h;
+    (void)state;
+    in_root(path, "hidden");
+    assert_int_equal(home_create(path, &who, right, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_DECRYPT);
+    assert_non_null(strstr(fault, "--passphrase-file"));
+    assert_int_equal(home_open(&h, path, wrong, fault, sizeof fault), ERR_DECRYPT);
+    assert_non_null(strstr(fault, "this passphrase does not open it"));
+    assert_null(strstr(fault, "another"));
+    assert_int_equal(home_open(&h, path, right, fault, sizeof fault), OK);
+    assert_false(in_file(path, "identity.key", h.identity->bytes));
+    assert_false(in_file(path, "kem.key", h.kem->bytes));
+    assert_int_equal(home_keygen_passphrase(&h).len, 32);
+    const struct node_id node = h.node;
+    home_close(&h);
+    assert_int_equal(home_look(&h, path, fault, sizeof fault), OK); /* who it is needs no key */
+    assert_true(ID_EQUAL(h.node, node));
+    assert_null(h.identity);
+    home_close(&h);
+    in_root(path, "plain");
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_open(&h, path, right, fault, sizeof fault), ERR_DECRYPT);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), OK);
+    assert_true(in_file(path, "identity.key", h.identity->bytes));
+    assert_int_equal(home_keygen_passphrase(&h).len, 0);
+    home_close(&h);
+}
+
+static void a_passphrase_comes_from_a_file(void **state)
+{
+    static const struct {
+        const char *text, *said;
+    } files[] = {{"secret words\nmore\n", "secret words"},
+                 {"secret words", "secret words"},
+                 {"secret words\r\n", "secret words"},
+                 {"", NULL},
+                 {"\nsecond line\n", NULL}};
+    char path[PATH_MAX], *longest = calloc(1, PASSPHRASE_MAX + 2);
+    struct passphrase *p;
+    (void)state;
+    in_root(path, "passphrase");
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++) {
+        overwrite(path, files[i].text);
+        assert_int_equal(passphrase_read(&p, path, true, fault, sizeof fault) == OK, files[i].said != NULL);
+        if (files[i].said != NULL) assert_true(span_equal_text(passphrase_span(p), files[i].said));
+        passphrase_free(p);
+    }
+    assert_non_null(longest);
+    memset(longest, 'x', PASSPHRASE_MAX + 1);
+    overwrite(path, longest);
+    assert_int_equal(passphrase_read(&p, path, false, fault, sizeof fault), ERR_TOO_LARGE);
+    overwrite(path, longest + 1);
+    assert_int_equal(passphrase_read(&p, path, false, fault, sizeof fault), OK);
+    assert_int_equal(passphrase_span(p).len, PASSPHRASE_MAX);
+    passphrase_free(p);
+    assert_int_equal(chmod(path, 0640), 0);
+    assert_int_equal(passphrase_read(&p, path, false, fault, sizeof fault), ERR_REFUSED);
+    assert_non_null(strstr(fault, "chmod 600"));
+    assert_null(p);
+    in_root(path, "nothing-here");
+    assert_int_equal(passphrase_read(&p, path, false, fault, sizeof fault), ERR_NOT_FOUND);
+    assert_int_equal(passphrase_read(&p, root, false, fault, sizeof fault), ERR_TYPE);
+    assert_int_equal(passphrase_read(&p, NULL, false, fault, sizeof fault), OK);
+    assert_int_equal(passphrase_span(p).len, 0);
+    free(longest);
+}
+
+/* What the cache gives is what was put, the newest of them. */
+static void shares_are_remembered(void **state)
+{
+    uint8_t share[SHARE_CACHE_BYTES], out[SHARE_CACHE_BYTES];
+    struct share_cache *cache = share_cache_new();
+    (void)state;
+    assert_non_null(cache);
+    assert_false(share_cache_get(cache, 0, 0, out));
+    for (uint32_t epoch = 1; epoch <= 5; epoch++) {
+        for (uint32_t purpose = 1; purpose <= 2; purpose++) {
+            memset(share, (int)(10 * epoch + purpose), sizeof share);
+            share_cache_put(cache, epoch, purpose, share);
+            assert_true(share_cache_get(cache, epoch, purpose, out));
+            assert_memory_equal(out, share, sizeof share);
+        }
+    }
+    assert_false(share_cache_get(cache, 1, 1, out));
+    assert_true(share_cache_get(cache, 4, 2, out));
+    assert_int_equal(out[63], 42);
+    share_cache_free(cache);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_passphrase_hides_the_keys),
+        cmocka_unit_test(a_passphrase_comes_from_a_file),
+        cmocka_unit_test(shares_are_remembered),
         cmocka_unit_test(made_is_opened),
         cmocka_unit_test(keys_differ),
         cmocka_unit_test(dkg_key_fits),
