@@ -4,10 +4,11 @@
  *
  * GET  /v1/status                -> {node, consortium, organisation, jurisdiction, roles[], member, isolated,
  *                                    clock:{offset_ms|null, skew_max_ms, stopped}, charter:{decided, signatures, needed}, keygen:{phase, missing[]}, committee:{epoch,
- *                                    key_a, key_b}|null, peers:[{node, organisation, up}], records, store:{...}, links:{...}}
+ *                                    key_a, key_b}|null, peers:[{node, organisation, up}],
+ *                                    enclaves:{running, max, why|null}|null, records, store:{...}, links:{...}}
  * GET  /v1/consortium            -> {consortium, charter:"<text>", decided, committee|null}
  * POST /v1/consortium/sign       {}                                  -> {record}
- * POST /v1/consortium/keygen     {}                                  -> {}
+ * POST /v1/consortium/keygen     {}                                  -> {} or {committee} when both keys exist
  * GET  /v1/members               -> {members:[{node, organisation, jurisdiction, roles[], signatures}], requests:[...]}
  * POST /v1/members/request       {}                                  -> {}      (sends the own card)
  * POST /v1/members               {node}                              -> {record} (a steward admits a request)
@@ -32,7 +33,8 @@
  * GET  /v1/runs                  -> {runs:[{run, compose, slot, requester, state, reason}]}
  * POST /v1/runs                  {compose, slot?, expires_in_ms?}    -> 202 {run}   (1 h unless given, at most 24)
  * GET  /v1/runs/{id}             -> {run, compose, slot, requester, state, reason, detail, subject, node, organisation, term,
- *                                    phases:{state: ms}, receipt: bool, output: {...}|null, output_fault: text|null, response}
+ *                                    phases:{state: ms}, waits_for: text|null while requested, receipt: bool,
+ *                                    output: {...}|null, output_fault: text|null, response}
  * GET  /v1/runs/{id}/receipt     -> {receipt:"<canonical text>"} */
 #ifndef PERIGEE_NODE_API_H
 #define PERIGEE_NODE_API_H

@@ -38,6 +38,9 @@ void api_author(struct daemon *d, struct http_reply *r, enum kind kind, const vo
 /* A command whose success is {}. */
 void api_command(struct daemon *d, struct http_reply *r, const struct command *command);
 
+/* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
+json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
+
 /* Handlers, by file. */
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
 api_handler api_status, api_consortium, api_consortium_sign, api_keygen, api_members, api_member_request,

@@ -2,6 +2,7 @@
 #include "node/card.h"
 #include "proto/chain.h"
 #include "proto/charter.h"
+#include "proto/field.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -79,6 +80,16 @@ static json_t *links_state(struct daemon *d)
                      (json_int_t)s.bytes_out);
 }
 
+/* null on a node that has no `compute` in its configuration. */
+static json_t *enclaves_state(struct daemon *d)
+{
+    struct enclaves_status s;
+    daemon_enclave_status(d, &s);
+    if (s.most == 0 && s.why == NULL) return json_null();
+    return json_pack("{s:i, s:i, s:o}", "running", (int)s.running, "max", (int)s.most, "why",
+                     s.why != NULL ? api_span(span_text(s.why)) : json_null());
+}
+
 void api_status(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
@@ -99,6 +110,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "keygen", keygen_state(core));
     json_object_set_new(body, "committee", committee_state(r));
     json_object_set_new(body, "peers", peers_state(d));
+    json_object_set_new(body, "enclaves", enclaves_state(d));
     json_object_set_new(body, "records", json_integer(core_chain(core)->entry_count));
     json_object_set_new(body, "store", store_state(d));
     json_object_set_new(body, "links", links_state(d));
@@ -124,7 +136,7 @@ void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
     const struct charter *c = registry_charter_bytes(core_registry(daemon_core(d)));
     if (!api_only(q, reply, "")) return;
     if (charter_steward(c, daemon_home(d)->node) < 0) {
-        api_refuse(d, reply, verdict_refuse(REFUSAL_NOT_MEMBER, daemon_home(d)->node.bytes));
+        api_refuse(d, reply, verdict_refuse(REFUSAL_NOT_STEWARD, daemon_home(d)->node.bytes));
         return;
     }
     struct body_CHARTER body = {c->bytes};
@@ -133,8 +145,12 @@ void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
 
 void api_keygen(const struct http_request *q, struct http_reply *reply)
 {
+    const struct registry *r = core_registry(daemon_core(q->context));
     if (!api_only(q, reply, "")) return;
-    api_command(q->context, reply, &(struct command){.type = COMMAND_KEYGEN});
+    if (registry_committee(r) != NULL) /* nothing to do, whoever asks: what is wanted is there */
+        http_answer(reply, 200, json_pack("{s:o}", "committee", committee_state(r)));
+    else
+        api_command(q->context, reply, &(struct command){.type = COMMAND_KEYGEN});
 }
 
 /* --- Members ------------------------------------------------------------------------------------------------------------ */

@@ -60,6 +60,7 @@ static json_t *run_json(struct daemon *d, const struct run_entry *run)
     json_object_set_new(body, "node", api_hex32(view.node.bytes));
     json_object_set_new(body, "organisation", api_organisation(d, view.node));
     json_object_set_new(body, "phases", phases);
+    if (view.state == RUN_REQUESTED) json_object_set_new(body, "waits_for", api_run_waits_for(d, &run->body));
     return body;
 }
 

@@ -57,6 +57,15 @@ static void print_clock(const json_t *clock)
                      client_number(clock, "skew_max_ms"));
 }
 
+static void print_enclaves(const json_t *enclaves)
+{
+    const char *why = client_text(enclaves, "why");
+    if (!json_is_object(enclaves)) return;
+    (void)printf("enclaves      %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " running%s%s\n",
+                 client_number(enclaves, "running"), client_number(enclaves, "max"),
+                 why[0] != 0 ? "; none can start here: " : "", why);
+}
+
 static void print_waiting(const json_t *s)
 {
     const json_t *charter = json_object_get(s, "charter"), *keygen = json_object_get(s, "keygen");
@@ -89,6 +98,7 @@ int command_status(int argc, char **argv)
         print_identity(s);
         print_peers(json_object_get(s, "peers"));
         print_clock(json_object_get(s, "clock"));
+        print_enclaves(json_object_get(s, "enclaves"));
         (void)printf("records       %" JSON_INTEGER_FORMAT "\n", client_number(s, "records"));
         print_waiting(s);
     }

@@ -1,6 +1,7 @@
 #include "node/config.h"
 
 #include "node/fault.h"
+#include "node/worker.h"
 #include "node/yaml_file.h"
 
 #include <stdio.h>
@@ -12,7 +13,6 @@ enum {
     CONFIG_PEER_COUNT_MAX = 256,
     CONFIG_ADDRESS_MAX = 200,
     CONFIG_ENCLAVE_COUNT_MAX = 64,
-    CONFIG_MEMORY_MIN_MB = 64,
     CONFIG_MEMORY_MAX_MB = 1 << 20,
     CONFIG_THREAD_COUNT_MAX = 256,
     CONFIG_MAP_MAX_GB = 64 * 1024,
@@ -87,9 +87,17 @@ struct config_fault {
     size_t cap;
 };
 
-static enum err refuse(const struct config_fault *f, const char *key, const char *expected)
+static enum err refuse(const struct config_fault *f, const char *key, const char *expected, const char *got)
 {
-    return fault_set(f->text, f->cap, ERR_RANGE, "%s: %s: expected %s", f->path, key, expected);
+    return fault_set(f->text, f->cap, ERR_RANGE, "%s: %s: expected %s, got \"%.100s\"", f->path, key,
+                     expected, got);
+}
+
+static enum err refuse_number(const struct config_fault *f, const char *key, unsigned least, unsigned most,
+                              unsigned got)
+{
+    return fault_set(f->text, f->cap, ERR_RANGE, "%s: %s: expected %u to %u, got %u", f->path, key, least,
+                     most, got);
 }
 
 /* ":PORT" at the end of "HOST:PORT", and a host before it; an IPv6 host has brackets. */
@@ -120,9 +128,10 @@ static enum err check_peers(const struct config *c, const struct config_fault *f
     struct node_id node;
     for (unsigned i = 0; i < c->peers_count; i++) {
         const struct config_peer *peer = &c->peers[i];
-        if (!config_is_address(peer->address)) return refuse(f, "peers.address", CONFIG_ADDRESS_EXPECTED);
+        if (!config_is_address(peer->address))
+            return refuse(f, "peers.address", CONFIG_ADDRESS_EXPECTED, peer->address);
         if (peer->node != NULL && hex_decode(node.bytes, sizeof node.bytes, span_text(peer->node)) != OK)
-            return refuse(f, "peers.node", "64 lower-case hex digits");
+            return refuse(f, "peers.node", "64 lower-case hex digits", peer->node);
     }
     return OK;
 }
@@ -131,12 +140,16 @@ static enum err check(const struct config *c, const struct config_fault *f)
 {
     const struct config_compute *compute = c->compute == NULL ? &compute_defaults : c->compute;
     if (c->listen != NULL && !config_is_address(c->listen))
-        return refuse(f, "listen", CONFIG_ADDRESS_EXPECTED);
-    if (compute->enclaves > CONFIG_ENCLAVE_COUNT_MAX) return refuse(f, "compute.enclaves", "1 to 64");
-    if (compute->memory_mb < CONFIG_MEMORY_MIN_MB || compute->memory_mb > CONFIG_MEMORY_MAX_MB)
-        return refuse(f, "compute.memory_mb", "64 to 1048576");
-    if (compute->threads > CONFIG_THREAD_COUNT_MAX) return refuse(f, "compute.threads", "1 to 256");
-    if (c->store->map_gb > CONFIG_MAP_MAX_GB) return refuse(f, "store.map_gb", "1 to 65536");
+        return refuse(f, "listen", CONFIG_ADDRESS_EXPECTED, c->listen);
+    if (compute->enclaves > CONFIG_ENCLAVE_COUNT_MAX)
+        return refuse_number(f, "compute.enclaves", 1, CONFIG_ENCLAVE_COUNT_MAX, compute->enclaves);
+    if (compute->memory_mb < (unsigned)WORKER_MEMORY_MB_MIN || compute->memory_mb > CONFIG_MEMORY_MAX_MB)
+        return refuse_number(f, "compute.memory_mb", WORKER_MEMORY_MB_MIN, CONFIG_MEMORY_MAX_MB,
+                             compute->memory_mb);
+    if (compute->threads > CONFIG_THREAD_COUNT_MAX)
+        return refuse_number(f, "compute.threads", 1, CONFIG_THREAD_COUNT_MAX, compute->threads);
+    if (c->store->map_gb > CONFIG_MAP_MAX_GB)
+        return refuse_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb);
     return check_peers(c, f);
 }
 

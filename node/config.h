@@ -36,7 +36,7 @@ struct config {
     struct config_store *store;
     char *duckdb;
 };
-/* `fault` receives one line for people: file, line, key, what was expected. */
+/* Every default is filled in: `store` is there, and `platform` where there is `compute`. `fault` receives one line for people: file, line, key, what was expected. */
 MUST_USE enum err config_load(struct config **out, const char *path, char *fault, size_t cap);
 /* Where the file names DuckDB's library, this process loads that one, unless PERIGEE_DUCKDB names one already. */
 void config_name_duckdb(const struct config *c);

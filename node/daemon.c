@@ -10,6 +10,7 @@
 #include "node/kept.h"
 #include "node/passphrase.h"
 #include "node/problem.h"
+#include "node/sandbox.h"
 #include "proto/base/panic.h"
 
 #include <stdio.h>
@@ -37,6 +38,7 @@ struct daemon {
     struct links *links;
     struct http *http;
     struct enclave_host *enclaves;
+    char enclaves_why[SANDBOX_WHY_BYTES]; /* configured, and why there are none */
     struct core_loop *core;
     struct pump_executors executors;
     bool stopping;
@@ -205,7 +207,11 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
     struct daemon *d = context;
     enum err err = d->enclaves != NULL ? enclave_host_start(d->enclaves, run, frame) : ERR_UNAVAILABLE;
     if (err == OK) return;
-    log_line(d, "the enclave could not be started; see `perigee status`");
+    char line[160];
+    (void)snprintf(line, sizeof line,
+                   "an enclave could not be started (%s); `perigee status` shows how many run",
+                   err_text(err));
+    log_line(d, line);
     feed(d, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = SPAN_NONE});
 }
 
@@ -341,32 +347,36 @@ static enum err open_core(struct daemon *d)
     struct core_options options = {.self = d->home.node,
                                    .consortium = d->home.consortium,
                                    .charter = span_make(d->home.charter, d->home.charter_len)};
-    if (d->config->compute != NULL) {
-        const char *platform = d->config->compute->platform;
+    if (d->enclaves != NULL) {
         options.compute = true;
-        options.enclaves_max = d->config->compute->enclaves > 0 ? d->config->compute->enclaves : 1;
+        options.enclaves_max = d->config->compute->enclaves;
         options.engine = SPAN_LITERAL("int-gate/1");
         options.gpu = SPAN_LITERAL("");
-        options.platform = enclave_platform_id(platform != NULL ? platform : "");
+        options.platform = enclave_platform_id(d->config->compute->platform);
     }
     const struct core_loop_options loop = {&d->loop, &d->home, d->store, &options, &d->executors, on_log};
     return core_loop_open(&d->core, &loop);
 }
 
-static enum err open_enclaves(struct daemon *d)
+/* A member that cannot put up the walls now is still a member: it offers no enclave, and its status says why. */
+static void open_enclaves(struct daemon *d)
 {
     const struct config_compute *compute = d->config->compute;
-    if (compute == NULL) return OK;
+    char line[SANDBOX_WHY_BYTES + 40];
+    if (compute == NULL) return;
     struct enclave_host_options options = {
         .loop = &d->loop,
-        .memory_mb = compute->memory_mb > 0 ? compute->memory_mb : 2048,
-        .threads = compute->threads > 0 ? compute->threads : 2,
-        .platform = enclave_platform_id(compute->platform != NULL ? compute->platform : ""),
+        .memory_mb = compute->memory_mb,
+        .threads = compute->threads,
+        .workers_max = 2 * compute->enclaves, /* one that is being wiped does not keep the next out */
+        .platform = enclave_platform_id(compute->platform),
         .duckdb = d->config->duckdb,
         .context = d,
         .frame = on_enclave_frame,
         .log = on_log};
-    return enclave_host_open(&d->enclaves, &options);
+    if (enclave_host_open(&d->enclaves, &options, d->enclaves_why, sizeof d->enclaves_why) == OK) return;
+    (void)snprintf(line, sizeof line, "enclaves are not available here: %s", d->enclaves_why);
+    log_line(d, line);
 }
 
 static enum err open_links(struct daemon *d, char *fault, size_t cap)
@@ -424,9 +434,7 @@ static enum err open_store(struct daemon *d, char *fault, size_t cap)
 {
     char path[PATH_MAX];
     home_path(path, &d->home, "store");
-    uint64_t map_gb =
-        d->config->store != NULL && d->config->store->map_gb > 0 ? d->config->store->map_gb : 256;
-    struct lmdb_options options = {.path = path, .map_bytes = map_gb << 30};
+    struct lmdb_options options = {.path = path, .map_bytes = (uint64_t)d->config->store->map_gb << 30};
     enum err err = lmdb_store_open(&d->store, &options);
     return err == OK ? OK : fault_set(fault, cap, err, "cannot open the store %s: %s", path, err_text(err));
 }
@@ -478,10 +486,10 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     TRY(open_store(d, fault, cap));
     TRY(check_consortium(d, fault, cap));
     const struct blob_reads_options blobs = {&d->loop, d->store, d, on_blob_read};
+    open_enclaves(d);
     enum err err = blob_reads_open(&d->blobs, &blobs);
     if (err == OK) err = open_core(d);
     if (err == OK) err = restore(d);
-    if (err == OK) err = open_enclaves(d);
     if (err != OK) return fault_set(fault, cap, err, "cannot start: %s", err_text(err));
     TRY(open_links(d, fault, cap));
     return open_api(d, fault, cap);
@@ -562,6 +570,15 @@ const struct home *daemon_home(const struct daemon *d)
 struct store *daemon_store(struct daemon *d)
 {
     return d->store;
+}
+
+void daemon_enclave_status(const struct daemon *d, struct enclaves_status *out)
+{
+    const bool stopped = d->enclaves == NULL && d->enclaves_why[0] == 0;
+    *out = (struct enclaves_status){.why = d->enclaves_why[0] != 0 ? d->enclaves_why : NULL};
+    if (d->config->compute == NULL || stopped) return;
+    out->most = d->enclaves != NULL ? d->config->compute->enclaves : 0;
+    out->running = d->enclaves != NULL ? enclave_host_count(d->enclaves) : 0;
 }
 
 void daemon_link_status(const struct daemon *d, struct links_status *out)

@@ -25,6 +25,11 @@ struct core *daemon_core(struct daemon *d);
 const struct home *daemon_home(const struct daemon *d);
 struct store *daemon_store(struct daemon *d);
 void daemon_link_status(const struct daemon *d, struct links_status *out);
+struct enclaves_status {
+    uint32_t running, most; /* most is 0 on a node that offers none */
+    const char *why;        /* it should offer some and cannot: why; else NULL */
+};
+void daemon_enclave_status(const struct daemon *d, struct enclaves_status *out);
 uint64_t daemon_wall_ms(void);
 /* Give the core a command; `done` runs when it answers (on the loop thread, after this returns). */
 typedef void (*daemon_done)(void *context, struct verdict verdict, struct hash32 id);

@@ -130,6 +130,18 @@ static bool sees_all(const struct demo *d, const json_t *answer, const void *con
     return up + 1 >= d->node_count;
 }
 
+/* A compute provider without enclaves is a member all the same: the run would wait for ever. */
+static bool offers_enclaves(struct demo *d, struct demo_node *n)
+{
+    json_t *status = NULL;
+    if (!demo_call(d, n, &status, "status", NULL)) return false;
+    const json_t *enclaves = json_object_get(status, "enclaves");
+    const bool good = json_integer_value(json_object_get(enclaves, "max")) > 0 ||
+                      demo_bad(d, n, "%s can start no enclave: %s", n->name, demo_text(enclaves, "why"));
+    json_decref(status);
+    return good;
+}
+
 bool demo_nodes_start(struct demo *d)
 {
     for (uint32_t i = 0; i < d->node_count; i++) {
@@ -138,7 +150,10 @@ bool demo_nodes_start(struct demo *d)
         enum err err = demo_process_start(&n->pid, words, n->log);
         if (err != OK) return demo_bad(d, NULL, "`perigee node` could not be started: %s", err_text(err));
     }
-    return demo_await_all(d, "/v1/status", sees_all, NULL, NODE_SECONDS);
+    if (!demo_await_all(d, "/v1/status", sees_all, NULL, NODE_SECONDS)) return false;
+    for (uint32_t i = d->silo_count; i + 1 < d->node_count; i++)
+        if (!offers_enclaves(d, &d->node[i])) return false;
+    return true;
 }
 
 bool demo_nodes_stop(struct demo *d)

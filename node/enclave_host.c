@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "node/duckdb.h"
+#include "node/fault.h"
 #include "node/sandbox.h"
 #include "proto/base/panic.h"
 
@@ -483,6 +484,14 @@ static enum err find_executable(struct enclave_host *h)
     return OK;
 }
 
+static enum err say_no_duckdb(struct enclave_host *h)
+{
+    (void)snprintf(h->last_line, sizeof h->last_line,
+                   "expected libduckdb.so at %.120s, where perigee.yaml says; it is not there",
+                   h->options.duckdb);
+    return ERR_UNAVAILABLE;
+}
+
 /* The loader knows which file it loaded; dladdr tells it for any function of it. */
 static enum err find_duckdb(struct enclave_host *h)
 {
@@ -491,9 +500,9 @@ static enum err find_duckdb(struct enclave_host *h)
     Dl_info info;
     const void *function;
     if (h->options.duckdb != NULL && h->options.duckdb[0] != 0)
-        return realpath(h->options.duckdb, h->duckdb) != NULL ? OK : ERR_NOT_FOUND;
+        return realpath(h->options.duckdb, h->duckdb) != NULL ? OK : say_no_duckdb(h);
     if (duckdb_load(&api, why, sizeof why) != OK) {
-        host_log(h, why);
+        (void)snprintf(h->last_line, sizeof h->last_line, "%s", why);
         return ERR_UNAVAILABLE;
     }
     memcpy(&function, &api->library_version, sizeof function);
@@ -539,47 +548,46 @@ static enum err check_on(struct enclave_host *h, uv_loop_t *loop)
 static enum err check_walls(struct enclave_host *h)
 {
     uv_loop_t loop;
-    char line[SANDBOX_WHY_BYTES + 64];
     if (uv_loop_init(&loop) != 0) return ERR_NO_MEMORY;
     enum err err = check_on(h, &loop);
     ASSERT(uv_loop_close(&loop) == 0);
-    if (err == OK) return OK;
-    (void)snprintf(line, sizeof line, "enclaves are not available here: %s",
-                   h->last_line[0] != 0 ? h->last_line : "the sandbox could not be started");
-    host_log(h, line);
     return err;
 }
 
 static enum err open_with(struct enclave_host *h)
 {
     TRY(find_executable(h));
-    enum err err = find_duckdb(h);
-    if (err != OK) {
-        host_log(h, "enclaves are not available here: DuckDB's library was not found");
-        return ERR_UNAVAILABLE;
-    }
+    TRY(find_duckdb(h));
     /* A worker that dies while it is written to must not take the node along. */
     (void)signal(SIGPIPE, SIG_IGN);
     return check_walls(h);
 }
 
-enum err enclave_host_open(struct enclave_host **out, const struct enclave_host_options *options)
+uint32_t enclave_host_count(const struct enclave_host *h)
+{
+    return h->count;
+}
+
+enum err enclave_host_open(struct enclave_host **out, const struct enclave_host_options *options, char *why,
+                           size_t cap)
 {
     *out = NULL;
     struct enclave_host *h = calloc(1, sizeof *h);
-    if (h == NULL) return ERR_NO_MEMORY;
+    if (h == NULL) return fault_set(why, cap, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
     h->options = *options;
     if (h->options.workers_max == 0) h->options.workers_max = WORKERS_MAX_DEFAULT;
     if (h->options.stop_grace_ms == 0) h->options.stop_grace_ms = STOP_GRACE_MS_DEFAULT;
     if (h->options.memory_mb == 0 || h->options.threads == 0) {
         free(h);
-        return ERR_RANGE;
+        return fault_set(why, cap, ERR_RANGE, "expected memory and threads for a worker");
     }
     enum err err = open_with(h);
-    if (err != OK) {
-        free(h);
-        return err;
+    if (err == OK) {
+        *out = h;
+        return OK;
     }
-    *out = h;
-    return OK;
+    err = fault_set(why, cap, err, "%s",
+                    h->last_line[0] != 0 ? h->last_line : "the sandbox could not be started");
+    free(h);
+    return err;
 }

@@ -4,7 +4,7 @@
  *
  * Rules:
  * - enclave_host_open starts one worker in the sandbox that only checks its walls. Where they cannot be put up the node
- *   offers no enclave: ERR_UNAVAILABLE, the reason goes to `log`, and nothing is ever run without them.
+ *   offers no enclave: ERR_UNAVAILABLE, the reason is given back, and nothing is ever run without them.
  * - A frame is be32 length | bytes on a socket (PROTOCOL.md "Enclave frames"). What a worker sends is bounded before it is
  *   buffered; what is queued for one is bounded too; a worker that breaks the framing or stops reading is killed.
  * - Each enclave_host_start that returned OK ends in exactly one empty frame, once the process is gone and every descriptor
@@ -45,8 +45,10 @@ struct enclave_host_options {
 /* The platform id of a machine from its name in the configuration: H("perigee/platform/v1", text). */
 struct hash32 enclave_platform_id(const char *text);
 
-/* Blocks until the check has ended (about a second). ERR_UNAVAILABLE. */
-MUST_USE enum err enclave_host_open(struct enclave_host **out, const struct enclave_host_options *options);
+/* Blocks until the check has ended (about a second). ERR_UNAVAILABLE; `why` receives one line for people. */
+MUST_USE enum err enclave_host_open(struct enclave_host **out, const struct enclave_host_options *options,
+                                    char *why, size_t cap);
+uint32_t enclave_host_count(const struct enclave_host *h); /* workers that are there now */
 /* ERR_BUSY: a worker of this run is still there. ERR_FULL: workers_max. ERR_UNAVAILABLE: could not be started. */
 MUST_USE enum err enclave_host_start(struct enclave_host *h, struct run_id run, struct span start_frame);
 /* No effect when the run has no worker. A full queue ends the worker. */

@@ -1,0 +1,61 @@
+/* What a requested run waits for, as far as this node can see: a member that may compute it and is linked. */
+#include "node/api_common.h"
+
+#include <stdio.h>
+
+static bool is_linked(struct daemon *d, struct node_id node)
+{
+    const struct peer_view *p;
+    for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
+        if (ID_EQUAL(p->node, node)) return p->up;
+    return false;
+}
+
+static bool can_compute(struct daemon *d, struct node_id node)
+{
+    struct enclaves_status own;
+    if (!ID_EQUAL(node, daemon_home(d)->node)) return is_linked(d, node);
+    daemon_enclave_status(d, &own);
+    return own.most > 0;
+}
+
+static void name_one(struct buffer *out, const struct member *m)
+{
+    if (out->len > 0) buffer_put_text(out, ", ");
+    buffer_put(out, m->organisation);
+}
+
+static json_t *nobody_may(const struct verdict *last)
+{
+    char text[400];
+    if (last->refusal == REFUSAL_NONE)
+        return json_string("a compute member: none is admitted, and the stewards admit one");
+    (void)snprintf(text, sizeof text, "a compute member that may run it: none admitted may; the last one: %s",
+                   refusal_text(last->refusal));
+    return json_string(text);
+}
+
+json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run)
+{
+    struct registry *r = core_registry(daemon_core(d));
+    struct verdict last = VERDICT_OK;
+    char memory[512], text[640];
+    struct buffer names = BUFFER_OF(memory);
+    const struct member *m;
+    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++) {
+        if ((m->roles & ROLE_COMPUTE) == 0) continue;
+        struct verdict v = registry_check_node(r, run, m->node);
+        if (v.refusal != REFUSAL_NONE) {
+            last = v;
+        } else if (can_compute(d, m->node)) {
+            return json_null();
+        } else {
+            name_one(&names, m);
+        }
+    }
+    if (names.len == 0) return nobody_may(&last);
+    const bool cut = buffer_done(&names) != OK;
+    (void)snprintf(text, sizeof text, "a compute node: none of those that may run it is linked here (%.*s%s)",
+                   (int)names.len, memory, cut ? ", ..." : "");
+    return json_string(text);
+}
