@@ -309,7 +309,11 @@ void api_author(struct daemon *d, struct http_reply *r, enum kind kind, const vo
     if (bytes != NULL) body_encode(&b, kind, body);
     if (bytes == NULL || buffer_done(&b) != OK) {
         json_decref(id);
-        http_problem(r, 400, "too-large", "the record's body must fit %d bytes", CAP_BODY_BYTES);
+        http_problem(r, 400, "too-large",
+                     "expected texts without control characters, none longer than its kind may be, and a "
+                     "body that fits "
+                     "%d bytes",
+                     CAP_BODY_BYTES);
     } else {
         struct command c = {
             .type = COMMAND_AUTHOR, .kind = kind, .body = buffer_span(&b), .expires_ms = expires_ms};

@@ -87,6 +87,7 @@ static enum err check_templates(const struct registry *r, const struct workflow 
 struct parsed_workflow {
     const struct registry *registry;
     struct compose_hash compose;
+    struct dt app;
 };
 
 static enum err parse_workflow(void *out, struct arena *arena, struct span bytes, struct json_fault *fault)
@@ -95,6 +96,7 @@ static enum err parse_workflow(void *out, struct arena *arena, struct span bytes
     struct parsed_workflow *p = out;
     TRY(workflow_parse(&w, arena, bytes, fault));
     p->compose = w->hash;
+    p->app = w->app_id;
     return check_templates(p->registry, w, fault);
 }
 
@@ -334,6 +336,40 @@ void api_workflow(const struct http_request *q, struct http_reply *reply)
     http_answer(reply, 200, body);
 }
 
+/* A recipe is published by the owner of its app, as a version of that asset. */
+static const struct asset *own_algorithm(const struct http_request *q, struct http_reply *reply, struct dt dt)
+{
+    const struct asset *a = asset_of(q, reply, dt);
+    if (a == NULL) return NULL;
+    if (!ID_EQUAL(a->owner, daemon_home(q->context)->node)) {
+        const struct member *m = registry_member(registry_of(q), a->owner);
+        const struct span owner = m != NULL ? m->organisation : SPAN_LITERAL("another node");
+        http_problem(
+            reply, 409, refusal_name(REFUSAL_NOT_OWNER),
+            "expected an algorithm asset of this node, this one is owned by %.*s: `perigee asset register` "
+            "makes one",
+            (int)owner.len, (const char *)owner.data);
+        return NULL;
+    }
+    if (a->ddo->type == ASSET_ALGORITHM) return a;
+    http_problem(reply, 409, refusal_name(REFUSAL_ASSET), "expected an algorithm asset, this one is a %s",
+                 asset_type_names[a->ddo->type]);
+    return NULL;
+}
+
+static bool is_of_app(struct http_reply *reply, struct dt app, struct dt named)
+{
+    char hex[2][65];
+    if (ID_EQUAL(app, named)) return true;
+    hex_encode(hex[0], app.bytes, sizeof app.bytes);
+    hex_encode(hex[1], named.bytes, sizeof named.bytes);
+    http_problem(reply, 409, refusal_name(REFUSAL_APP),
+                 "expected the workflow's app_id to be the app it is published under, dt:perigee:%s, got "
+                 "dt:perigee:%s",
+                 hex[0], hex[1]);
+    return false;
+}
+
 void api_workflow_publish(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ASSET body = {.version = 0};
@@ -341,8 +377,8 @@ void api_workflow_publish(const struct http_request *q, struct http_reply *reply
     if (!api_only(q, reply, "app workflow")) return;
     if (!api_dt(q, reply, "app", &body.dt) || !api_text(q, reply, "workflow", &body.workflow)) return;
     if (!checked_document(reply, "workflow/1", parse_workflow, body.workflow, &parsed)) return;
-    const struct asset *a = asset_of(q, reply, body.dt);
-    if (a == NULL) return;
+    const struct asset *a = own_algorithm(q, reply, body.dt);
+    if (a == NULL || !is_of_app(reply, body.dt, parsed.app)) return;
     body.version = a->version + 1;
     body.ddo = a->ddo->bytes;
     api_author(q->context, reply, KIND_ASSET, &body, 0, "compose", api_hex32(parsed.compose.bytes));

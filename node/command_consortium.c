@@ -18,7 +18,7 @@ static int join(const struct client *c, const char *charter_path)
     size_t len = 0;
     enum err err = file_read(&text, &len, charter_path, CAP_DOCUMENT_BYTES);
     if (err != OK)
-        return client_fail(c, EXIT_REFUSED, "%s: expected a charter: %s", charter_path, err_text(err));
+        return client_fail(c, EXIT_REFUSED, "%s: expected a charter: %s", charter_path, file_why(err));
     err = crypto_init();
     if (err == OK) err = home_look(&home, c->data, fault, sizeof fault);
     if (err == OK) {
@@ -62,6 +62,12 @@ int command_consortium_keygen(int argc, char **argv)
     int code = client_begin(&c, "consortium keygen", &a, argc, argv);
     if (code == EXIT_OK) code = client_post(&c, &answer, json_object(), "/v1/consortium/keygen");
     if (code != EXIT_OK) return code;
+    const json_t *committee = json_object_get(answer, "committee");
+    if (json_is_object(committee))
+        return client_done(&c, answer,
+                           "both keys exist already, epoch %" JSON_INTEGER_FORMAT
+                           ": nothing is generated; `perigee consortium show` names them",
+                           client_number(committee, "epoch"));
     return client_done(&c, answer, "key generation has begun here; `perigee status` says whom it waits for");
 }
 

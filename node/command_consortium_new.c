@@ -64,7 +64,7 @@ static enum err read_card(struct charter_member *out, struct arena *arena, const
     if (err == OK && len > 0 && text[len - 1] == '\n') len--; /* as an editor leaves it */
     if (err == OK) err = arena_copy(arena, &bytes, span_make(text, len));
     free(text);
-    if (err != OK) return refuse(err, path, err_text(err));
+    if (err != OK) return refuse(err, path, file_why(err));
     err = card_parse(out, arena, bytes, &why);
     if (err == OK) return OK;
     (void)snprintf(line, sizeof line, "not a member card: %s: expected %s", why.path, why.expected);
@@ -160,7 +160,7 @@ static enum err write_charter(struct hash32 *hash, const struct charter *c, stru
     }
     *hash = parsed->hash;
     err = file_write(path, buffer_span(&out), 0644, false);
-    return err == OK ? OK : refuse(err, path, err == ERR_CONFLICT ? "exists already" : err_text(err));
+    return err == OK ? OK : refuse(err, path, file_why(err));
 }
 
 static enum err make(struct charter *c, struct hash32 *hash, struct arena *arena, const struct new_options *o)

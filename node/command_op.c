@@ -50,7 +50,7 @@ static int file_body(json_t **out, const struct client *c, const struct op_words
     free(code);
     free(document);
     if (err != OK)
-        return client_fail(c, EXIT_REFUSED, "%s: %s; code has at most %d bytes", w->code, err_text(err),
+        return client_fail(c, EXIT_REFUSED, "%s: %s; code has at most %d bytes", w->code, file_why(err),
                            CAP_CODE_BYTES);
     return *out != NULL ? EXIT_OK : client_fail(c, EXIT_REFUSED, "%s: expected UTF-8 text", w->code);
 }
@@ -167,7 +167,7 @@ int command_op_code(int argc, char **argv)
     enum err err = out != NULL ? file_write(out, span_text(text), 0644, true) : OK;
     if (err != OK) {
         json_decref(answer);
-        return client_fail(&c, EXIT_REFUSED, "%s: %s", out, err_text(err));
+        return client_fail(&c, EXIT_REFUSED, "%s: %s", out, file_why(err));
     }
     if (out == NULL) return client_done(&c, answer, "%s", text);
     return client_done(&c, answer, "wrote %s, code %s", out, client_text(answer, "hash"));

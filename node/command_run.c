@@ -69,6 +69,7 @@ static void print_run(const json_t *run)
                      client_number(run, "term"));
     if (strcmp(client_text(run, "reason"), "none") != 0)
         (void)printf("reason     %s: %s\n", client_text(run, "reason"), client_text(run, "detail"));
+    if (client_text(run, "waits_for")[0] != 0) (void)printf("waits for  %s\n", client_text(run, "waits_for"));
     print_phases(run);
     if (client_text(run, "output_fault")[0] != 0)
         (void)printf(
@@ -311,7 +312,7 @@ static int save_receipt(const struct client *c, const char *id, const char *out)
     const struct span bytes = span_make(json_string_value(text), json_string_length(text));
     enum err err = bytes.len > 0 ? file_write(out, bytes, 0644, true) : ERR_MISSING_FIELD;
     json_decref(answer);
-    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", out, err_text(err));
+    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", out, file_why(err));
     return client_done(c, json_pack("{s:s, s:I}", "file", out, "bytes", (json_int_t)bytes.len),
                        "wrote %s, %zu bytes; check it with `perigee verify %s --consortium HASH`", out,
                        bytes.len, out);

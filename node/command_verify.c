@@ -95,7 +95,7 @@ int command_verify(int argc, char **argv)
         return problem_say(EXIT_USAGE, "--consortium: expected 64 lower-case hex digits, got \"%.80s\"",
                            w.consortium);
     enum err err = file_read(&text, &len, w.receipt, RECEIPT_BYTES_MAX);
-    if (err != OK) return problem_say(EXIT_NOT_VERIFIED, "%s: %s", w.receipt, err_text(err));
+    if (err != OK) return problem_say(EXIT_NOT_VERIFIED, "%s: %s", w.receipt, file_why(err));
     int code = verify(&w, span_make(text, len), anchor);
     free(text);
     return code;

@@ -10,7 +10,7 @@ static int read_canonical(char **out, const struct client *c, const char *path)
 {
     size_t len = 0;
     enum err err = file_read(out, &len, path, CAP_DOCUMENT_BYTES);
-    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", path, err_text(err));
+    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", path, file_why(err));
     while (len > 0 && (*out)[len - 1] == '\n') (*out)[--len] = 0; /* as an editor leaves it */
     return EXIT_OK;
 }

@@ -20,6 +20,27 @@ enum err file_error(void)
     return ERR_IO;
 }
 
+/* The errors that files have; every other one has its own words. */
+static const struct {
+    enum err err;
+    const char *why;
+} whys[] = {
+    {ERR_NOT_FOUND, "no such file or folder: check the path"},
+    {ERR_TYPE, "expected a regular file, this is a folder or a device"},
+    {ERR_REFUSED, "this user may not do that here: check owner and permissions, of the folder too"},
+    {ERR_CONFLICT, "exists already and is not overwritten: name another, or remove it"},
+    {ERR_FULL, "the disk or a quota is full: free some space"},
+    {ERR_RANGE, "the path is too long"},
+    {ERR_TOO_LARGE, "expected a smaller file"},
+};
+
+const char *file_why(enum err err)
+{
+    for (size_t i = 0; i < sizeof whys / sizeof whys[0]; i++)
+        if (whys[i].err == err) return whys[i].why;
+    return err_text(err);
+}
+
 static enum err read_all(uint8_t *out, size_t *len, int fd, size_t cap)
 {
     *len = 0;

@@ -18,5 +18,7 @@ MUST_USE enum err file_write(const char *path, struct span bytes, unsigned mode,
 MUST_USE enum err file_sync_folder(const char *path);
 /* The error that errno stands for. */
 enum err file_error(void);
+/* What such an error means of a file, and what to do; err_text(err) for any other error. */
+const char *file_why(enum err err);
 
 #endif

@@ -88,9 +88,23 @@ static enum err write_keys(const struct home *h, struct span passphrase, char *f
     for (uint32_t i = 0; i < HOME_KEY_COUNT; i++) {
         if (!join_path(path, h->path, key[i].file)) return ERR_RANGE;
         enum err err = keyfile_write(path, key[i].kind, span_make(key[i].secret32, 32), passphrase);
-        if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+        if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
     }
     return OK;
+}
+
+/* keyfile_read says only that it will not read it; what is wrong stands in the directory. */
+static enum err refuse_mode(const char *path, char *fault, size_t cap)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) return fault_set(fault, cap, ERR_REFUSED, "%s: %s", path, strerror(errno));
+    if (!S_ISREG(status.st_mode))
+        return fault_set(fault, cap, ERR_REFUSED, "%s: expected a key file, this is none", path);
+    return fault_set(
+        fault, cap, ERR_REFUSED,
+        "%s: expected a key of user %u that nobody else can read (mode 0600), got user %u, mode %04o: "
+        "chmod 600 closes it; a key that others could read may be known to them",
+        path, (unsigned)geteuid(), (unsigned)status.st_uid, (unsigned)status.st_mode & 07777);
 }
 
 static enum err read_key(const struct home *h, const struct home_key *key, struct span passphrase,
@@ -108,6 +122,11 @@ static enum err read_key(const struct home *h, const struct home_key *key, struc
                                "file it is in with --passphrase-file FILE"
                              : "%s: this passphrase does not open it; expected the one given "
                                "to `perigee init`, or none if none was given",
+                         path);
+    if (err == ERR_REFUSED) return refuse_mode(path, fault, cap);
+    if (err == ERR_NOT_FOUND)
+        return fault_set(fault, cap, err,
+                         "%s: the key is gone: put it back from a backup; without it this node is another",
                          path);
     if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
     memcpy(key->secret32, scratch, 32);
@@ -178,7 +197,7 @@ static enum err write_file(const struct home *h, const char *name, struct span b
     char path[PATH_MAX];
     if (!join_path(path, h->path, name)) return ERR_RANGE;
     enum err err = file_write(path, bytes, 0600, false);
-    return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+    return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, file_why(err));
 }
 
 static enum err fill(struct home *h, const struct home_identity *who, struct span passphrase, char *fault,
@@ -266,6 +285,17 @@ static enum err check_folder(const char *path, char *fault, size_t cap)
     return OK;
 }
 
+static enum err refuse_version(const char *path, char *text, char *fault, size_t cap)
+{
+    for (char *at = text; *at != 0; at++)
+        if (*at < ' ' || *at > '~') *at = at[1] == 0 ? 0 : '?';
+    return fault_set(
+        fault, cap, ERR_VERSION,
+        "%s: expected \"perigee-data 1\", got \"%s\": run the version of perigee that made this data "
+        "directory; nothing was changed",
+        path, text);
+}
+
 static enum err check_version(const struct home *h, char *fault, size_t cap)
 {
     char path[PATH_MAX], *text = NULL;
@@ -275,10 +305,12 @@ static enum err check_version(const struct home *h, char *fault, size_t cap)
     if (err == ERR_NOT_FOUND)
         return fault_set(fault, cap, err, "%s: no data directory of perigee; `perigee init` makes one",
                          h->path);
-    if (err == OK && strcmp(text, home_version) != 0) err = ERR_VERSION;
+    if (err == OK && strcmp(text, home_version) != 0)
+        err = refuse_version(path, text, fault, cap);
+    else if (err != OK)
+        err = fault_set(fault, cap, err, "%s: %s", path, file_why(err));
     free(text);
-    if (err == OK) return OK;
-    return fault_set(fault, cap, err, "%s: expected \"perigee-data 1\": %s", path, err_text(err));
+    return err;
 }
 
 /* ERR_VERSION for anything but version 1: the consortium is named by the charter it began with. */
@@ -309,7 +341,7 @@ static enum err read_charter(struct home *h, char *fault, size_t cap)
     if (!join_path(path, h->path, "charter.json")) return ERR_RANGE;
     enum err err = file_read(&h->charter, &h->charter_len, path, CAP_DOCUMENT_BYTES);
     if (err == ERR_NOT_FOUND) return OK;
-    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
     if (check_charter(&hash, span_make(h->charter, h->charter_len), fault, cap) != OK) return ERR_CORRUPT;
     memcpy(h->consortium.bytes, hash.bytes, sizeof hash.bytes);
     return OK;

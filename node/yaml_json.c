@@ -157,7 +157,7 @@ enum err yaml_json_load(json_t **out, const char *path, char *fault, size_t cap)
     size_t len = 0;
     *out = NULL;
     enum err err = file_read(&text, &len, path, YAML_JSON_BYTES_MAX);
-    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
     err = load(out, &r, span_make(text, len));
     free(text);
     return err;

@@ -16,7 +16,7 @@
     X(REFUSAL_REQUESTER, 4, "requester", "the workflow does not name this requester: ask as one it names")   \
     X(REFUSAL_NOT_MEMBER, 5, "not-a-member", "the author is not an admitted member: stewards must admit it") \
     X(REFUSAL_WORKFLOW, 6, "unknown-workflow", "no workflow with this compose hash is published")            \
-    X(REFUSAL_APP, 7, "app-mismatch", "the run names another app than its workflow")                         \
+    X(REFUSAL_APP, 7, "app-mismatch", "the record names another app than its workflow")                      \
     X(REFUSAL_CHARTER, 8, "charter",                                                                         \
       "the run names another charter or committee epoch than the one in force")                              \
     X(REFUSAL_ENGINE, 9, "engine", "the run names another engine than its workflow")                         \
@@ -33,7 +33,9 @@
     X(REFUSAL_NO_GRANT, 19, "no-grant", "the owner has not granted its dataset to the algorithm")            \
     X(REFUSAL_GRANT_OP, 20, "grant-op", "the owner's grant does not name this op")                           \
     X(REFUSAL_GRANT_EXPIRED, 21, "grant-expired", "the owner's grant is past its expiry")                    \
-    X(REFUSAL_GRANT_LIMIT, 22, "grant-limit", "the owner's grant allows fewer slots or less epsilon")        \
+    X(REFUSAL_GRANT_LIMIT, 22, "grant-limit",                                                                \
+      "the owner's grant allows fewer slots or less epsilon: the owner grants more, workflow status shows "  \
+      "it")                                                                                                  \
     X(REFUSAL_NO_APPROVAL, 23, "no-approval",                                                                \
       "an owner has not approved this workflow: it waits for that owner")                                    \
     X(REFUSAL_APPROVAL_EXPIRED, 24, "approval-expired", "an owner's approval is past its expiry")            \
@@ -84,7 +86,8 @@
     X(REFUSAL_TEMPLATE, 61, "op-template", "a step goes beyond what its op's template allows")               \
     X(REFUSAL_PARAMETERS, 62, "parameters",                                                                  \
       "the run's parameters are not exactly what its workflow lets a requester choose: give each one a "     \
-      "value that the workflow allows")
+      "value that the workflow allows")                                                                      \
+    X(REFUSAL_NOT_STEWARD, 63, "not-a-steward", "only stewards decide this: ask one that the charter names")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -20,6 +20,12 @@ static int seat_of(const struct registry *r, enum kind kind, struct node_id auth
                                      : charter_steward(r->charter, author);
 }
 
+static struct verdict refuse_voice(struct registry *r, enum kind kind, struct node_id author)
+{
+    enum refusal why = tally_by_custodians(kind) ? REFUSAL_NOT_CUSTODIAN : REFUSAL_NOT_STEWARD;
+    return verdict_refuse(registry_member(r, author) != NULL ? why : REFUSAL_NOT_MEMBER, author.bytes);
+}
+
 uint32_t tally_needed(const struct registry *r, const struct tally *t)
 {
     return tally_by_custodians(t->kind) ? r->charter->custodian_count - r->charter->f : r->charter->s;
@@ -125,7 +131,7 @@ static struct tally *tally_add(struct registry *r, struct verdict *v, const stru
     enum voice voice = voice_of(kind);
     int seat = seat_of(r, kind, record->header.author);
     struct tally *t = tally_find(r, kind, record->header.body_hash);
-    *v = seat < 0 ? verdict_refuse(REFUSAL_NOT_MEMBER, record->header.author.bytes) : VERDICT_OK;
+    *v = seat < 0 ? refuse_voice(r, record->header.kind, record->header.author) : VERDICT_OK;
     if (seat < 0) return NULL;
     if (t != NULL && voice_given(t, record)) return t;
     if (r->voice_count[voice][seat] == voices_max(r, voice)) {
@@ -282,7 +288,7 @@ struct verdict joint_preview(struct registry *r, struct node_id author, enum kin
 {
     if (r->charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
     int seat = seat_of(r, kind, author);
-    if (seat < 0) return verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    if (seat < 0) return refuse_voice(r, kind, author);
     struct verdict v = check_body(r, kind, body);
     if (v.refusal != REFUSAL_NONE) return v;
     bool full = r->voice_count[voice_of(kind)][seat] == voices_max(r, voice_of(kind));

@@ -235,6 +235,27 @@ static void test_words_are_checked_before_the_node_is_asked(void **state)
     assert_int_equal(run("perigee bench nothing"), EXIT_USAGE);
 }
 
+/* A file that cannot be read is named, with what it should be. */
+static void test_files_that_are_none(void **state)
+{
+    char line[256], folder[] = "/tmp/perigee-none.XXXXXX", closed[64];
+    (void)state;
+    assert_non_null(mkdtemp(folder));
+    (void)snprintf(closed, sizeof closed, "%s/new.json", folder);
+    assert_int_equal(run("perigee asset register --data /x /nonexistent/file"), EXIT_REFUSED);
+    assert_true(says(1, "/nonexistent/file: no such file or folder"));
+    (void)snprintf(line, sizeof line, "perigee asset register --data /x %s", folder);
+    assert_int_equal(run(line), EXIT_REFUSED);
+    assert_true(says(1, "expected a regular file, this is a folder"));
+    (void)snprintf(line, sizeof line, "perigee consortium join --data /x %s", folder);
+    assert_int_equal(run(line), EXIT_REFUSED);
+    assert_true(says(1, "expected a charter: expected a regular file"));
+    (void)snprintf(line, sizeof line, "perigee consortium new --name n --out %s /nonexistent/card", closed);
+    assert_int_equal(run(line), EXIT_REFUSED);
+    assert_true(says(1, "/nonexistent/card: no such file or folder"));
+    assert_int_equal(rmdir(folder), 0);
+}
+
 static void test_verify_needs_its_anchor(void **state)
 {
     (void)state;
@@ -349,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_help_and_version_are_objects),
         cmocka_unit_test(test_no_node),
         cmocka_unit_test(test_words_are_checked_before_the_node_is_asked),
+        cmocka_unit_test(test_files_that_are_none),
         cmocka_unit_test(test_verify_needs_its_anchor),
         cmocka_unit_test(test_distance),
         cmocka_unit_test(test_yaml),

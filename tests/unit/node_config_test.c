@@ -59,7 +59,7 @@ static void everything_is_read(void **state)
                               "  - address: \"tcp://127.0.0.1:7002\"\n"
                               "  - address: \"ipc:///h/x\"\n"
                               "    node: a100112233445566778899aabbccddeeff0123456789abcdef0123456789abcd\n"
-                              "compute: { enclaves: 3, memory_mb: 128, threads: 4, platform: rack-7 }\n"
+                              "compute: { enclaves: 3, memory_mb: 384, threads: 4, platform: rack-7 }\n"
                               "store: { map_gb: 2 }\n"
                               "duckdb: /opt/libduckdb.so\n"),
                      OK);
@@ -69,7 +69,7 @@ static void everything_is_read(void **state)
     assert_null(c->peers[0].node);
     assert_int_equal(strlen(c->peers[1].node), 64);
     assert_int_equal(c->compute->enclaves, 3);
-    assert_int_equal(c->compute->memory_mb, 128);
+    assert_int_equal(c->compute->memory_mb, 384);
     assert_int_equal(c->compute->threads, 4);
     assert_string_equal(c->compute->platform, "rack-7");
     assert_int_equal(c->store->map_gb, 2);
@@ -82,11 +82,14 @@ static void refusals_say_why(void **state)
     static const struct {
         const char *text, *said;
     } bad[] = {
-        {"listne: x\n", "listne"},
-        {"compute:\n  enclaves: 1\n  cores: 2\n", "cores, in mapping (line: 2"},
+        {"listne: x\n", ":1: unknown key \"listne\", did you mean listen?; expected one of listen, peers, "},
+        {"compute:\n  enclaves: 1\n  cores: 2\n",
+         ":3: unknown key \"cores\"; expected one of enclaves, memory_mb, threads, platform"},
+        {"peers:\n  - address: ipc:///a\n    nodes: x\n",
+         ":3: unknown key \"nodes\", did you mean node?; expected one of "},
         {"compute: { enclaves: many }\n", "many"},
         {"compute: { enclaves: 65 }\n", "compute.enclaves"},
-        {"compute: { memory_mb: 1 }\n", "compute.memory_mb"},
+        {"compute: { memory_mb: 383 }\n", "compute.memory_mb: expected 384 to 1048576, got 383"},
         {"compute: { threads: 257 }\n", "compute.threads"},
         {"compute: { threads: -1 }\n", "-1"},
         {"store: { map_gb: 100000 }\n", "store.map_gb"},

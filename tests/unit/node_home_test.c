@@ -180,11 +180,13 @@ static void damage_is_refused(void **state)
     static const struct {
         const char *file, *text;
         enum err err;
+        const char *said;
     } damage[] = {
-        {"version", "perigee-data 2\n", ERR_VERSION},
-        {"identity.key", "short", ERR_CORRUPT},
-        {"charter.json", "{}", ERR_CORRUPT},
-        {"card.json", "{}", ERR_MISSING_FIELD},
+        {"version", "perigee-data 2\n", ERR_VERSION,
+         "expected \"perigee-data 1\", got \"perigee-data 2\": run the version"},
+        {"identity.key", "short", ERR_CORRUPT, "identity.key"},
+        {"charter.json", "{}", ERR_CORRUPT, "charter"},
+        {"card.json", "{}", ERR_MISSING_FIELD, "card.json"},
     };
     char path[PATH_MAX], file[PATH_MAX + 32];
     struct home h;
@@ -199,8 +201,7 @@ static void damage_is_refused(void **state)
             assert_int_not_equal(err, OK);
         else
             assert_int_equal(err, damage[i].err);
-        assert_non_null(
-            strstr(fault, strcmp(damage[i].file, "charter.json") == 0 ? "charter" : damage[i].file));
+        assert_non_null(strstr(fault, damage[i].said));
         assert_null(h.identity);
     }
 }
@@ -220,6 +221,10 @@ static void open_to_others_is_refused(void **state)
     assert_int_equal(chmod(key, 0644), 0);
     assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_REFUSED);
     assert_non_null(strstr(fault, "kem.key"));
+    assert_non_null(strstr(fault, "mode 0644: chmod 600"));
+    assert_int_equal(unlink(key), 0);
+    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_NOT_FOUND);
+    assert_non_null(strstr(fault, "the key is gone"));
 }
 
 /* The lock is per open file, so a second opener in this process is refused like another process. */

@@ -51,7 +51,7 @@ static void test_joint_only_by_the_eligible(void **state)
     struct scene *s = change_none();
     struct body_MEMBER b = late_member(0xd1, "late");
     for (uint32_t i = WORLD_COMPUTE; i < WORLD_NODES; i++)
-        REFUSED(scene_apply(s, i, KIND_MEMBER, &b, 0), REFUSAL_NOT_MEMBER);
+        REFUSED(scene_apply(s, i, KIND_MEMBER, &b, 0), REFUSAL_NOT_STEWARD);
     for (uint32_t i = 0; i < 40; i++) { /* more than a tally holds: they take no place in it */
         struct node_id nobody = {{(uint8_t)(i + 1), 7}};
         REFUSED(registry_apply(s->registry, scene_record_at(s, nobody, 1, KIND_MEMBER, &b, 0)),

@@ -192,7 +192,7 @@ static void test_removal_of_the_seated_is_refused(void **state)
     b.REMOVAL.node = world->node[WORLD_COMPUTE].id;
     ACCEPTED(registry_preview(s->registry, world->node[0].id, KIND_REMOVAL, &b));
     REFUSED(registry_preview(s->registry, world->node[WORLD_COMPUTE].id, KIND_REMOVAL, &b),
-            REFUSAL_NOT_MEMBER);
+            REFUSAL_NOT_STEWARD);
     scene_free(s);
 }
 
