@@ -1,7 +1,9 @@
 #include "node/client.h"
 
+#include "node/config.h"
 #include "node/http.h"
 #include "node/problem.h"
+#include "storage/store.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -53,24 +55,36 @@ int client_begin(struct client *c, const char *command, struct arguments *a, int
 
 /* --- Calls ---------------------------------------------------------------------------------------------------------- */
 
+static const char *remedy(const struct client *c)
+{
+    return c->remedy != NULL ? c->remedy : "";
+}
+
 static int unreachable(const struct client *c, enum err err)
 {
     if (err == ERR_UNAVAILABLE)
         return client_fail(c, EXIT_UNREACHABLE,
-                           "no node answers at %s: start it with `perigee node --data %s`", c->socket,
-                           c->data);
+                           "no node answers at %s: start it with `perigee node --data %s`%s", c->socket,
+                           c->data, remedy(c));
     if (err == ERR_TOO_LARGE)
         return client_fail(c, EXIT_UNREACHABLE,
                            "%s: too long for a socket's name (107 bytes): use a shorter --data", c->socket);
     if (err == ERR_USAGE)
         return client_fail(c, EXIT_USAGE, "a word of the command line cannot stand in a request");
-    return client_fail(c, EXIT_UNREACHABLE, "the node at %s gave no whole answer: %s; its log says more",
-                       c->socket, err_text(err));
+    return client_fail(c, EXIT_UNREACHABLE, "the node at %s gave no whole answer: %s; its log says more%s",
+                       c->socket, err_text(err), remedy(c));
 }
 
 static int problem_code(int status)
 {
     return status == 503 ? EXIT_TRY_LATER : EXIT_REFUSED;
+}
+
+static void add_remedy(json_t *problem, const char *remedy)
+{
+    json_t *detail = json_sprintf("%s%s", client_text(problem, "detail"), remedy);
+    if (detail != NULL && json_is_object(problem)) (void)json_object_set(problem, "detail", detail);
+    json_decref(detail);
 }
 
 static int call(const struct client *c, json_t **out, const char *method, const char *path,
@@ -86,6 +100,7 @@ static int call(const struct client *c, json_t **out, const char *method, const 
         return *out != NULL && json_is_object(*out) ? EXIT_OK : EXIT_REFUSED;
     }
     const int code = problem_code(status);
+    if (c->remedy != NULL) add_remedy(answer, c->remedy);
     if (loud) (void)problem_pass_on(code, answer);
     json_decref(answer);
     return code;
@@ -127,6 +142,25 @@ int client_get(const struct client *c, json_t **out, const char *path_format, ..
 int client_try_get(const struct client *c, json_t **out, const char *path)
 {
     return call(c, out, "GET", path, NULL, false);
+}
+
+/* --- The store ------------------------------------------------------------------------------------------------------ */
+
+int client_store(const struct client *c, struct store **out)
+{
+    char fault[512] = "", path[PATH_MAX];
+    struct config *config = NULL;
+    *out = NULL;
+    if (snprintf(path, sizeof path, "%s/perigee.yaml", c->data) >= (int)sizeof path)
+        return client_fail(c, EXIT_USAGE, "--data: the path is too long");
+    if (config_load(&config, path, fault, sizeof fault) != OK)
+        return client_fail(c, EXIT_REFUSED, "%s", fault);
+    (void)snprintf(path, sizeof path, "%s/store", c->data);
+    const struct lmdb_options options = {path, (uint64_t)config->store->map_gb << 30, false};
+    config_name_duckdb(config);
+    config_free(config);
+    enum err err = lmdb_store_open(out, &options);
+    return err == OK ? EXIT_OK : client_fail(c, EXIT_REFUSED, "%s: %s", path, err_text(err));
 }
 
 /* --- Answers -------------------------------------------------------------------------------------------------------- */

@@ -12,10 +12,13 @@
 #include <jansson.h>
 #include <limits.h>
 
+struct store;
+
 struct client {
     const char *command; /* "run request", for messages */
     const char *data;
     bool json;
+    const char *remedy; /* said behind every problem of a call, when not NULL: what is left to do */
     char socket[PATH_MAX];
 };
 
@@ -31,6 +34,10 @@ int client_get(const struct client *c, json_t **out, const char *path_format, ..
     __attribute__((format(printf, 3, 4)));
 /* The same without a word on stderr. *reason is "unreachable" or the problem's, of `cap` bytes. */
 int client_try_get(const struct client *c, json_t **out, const char *path);
+
+/* The store of the node's data directory, which LMDB shares with the node; the library that its configuration names is
+ * DuckDB's from now on. The caller closes it. */
+int client_store(const struct client *c, struct store **out);
 
 /* Say how it ended: the answer as one JSON object, or the line for people. Takes `answer`. Returns EXIT_OK. */
 int client_done(const struct client *c, json_t *answer, const char *format, ...)

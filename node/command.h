@@ -51,7 +51,7 @@ enum exit_code {
       "register an asset described in YAML (no content)")                                                    \
     X("asset", "list", command_asset_list, "--data DIR", "assets this node knows")                           \
     X("asset", "bind", command_asset_bind, "--data DIR --asset DT --workflow HASH --manifest HASH",          \
-      "bind an already sealed content to another workflow")                                                  \
+      "bind what was sealed here to its workflow, or a bound content to another")                            \
     X("workflow", "publish", command_workflow_publish, "--data DIR --app DT FILE [--unchecked]",             \
       "publish a workflow (YAML or canonical JSON) under an algorithm asset; --unchecked where DuckDB is "   \
       "missing")                                                                                             \

@@ -3,6 +3,7 @@
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "node/home.h"
+#include "node/seal_kept.h"
 #include "node/yaml_json.h"
 
 #include <stdio.h>
@@ -128,23 +129,62 @@ static const json_t *find_content(const json_t *answer, const struct bind_words 
     return NULL;
 }
 
+static json_t *bind_body(const struct bind_words *w, const char *content, const char *policy,
+                         size_t policy_len)
+{
+    return json_pack("{s:s, s:s, s:s, s:s%}", "compose", w->workflow, "content", content, "manifest",
+                     w->manifest, "policy", policy, policy_len);
+}
+
+/* A content that was sealed here, bound or not: its manifest is in the own store. *body as in bind_body. */
+static int find_sealed(const struct client *c, const struct bind_words *w, json_t **body)
+{
+    struct store *store = NULL;
+    struct hash32 manifest;
+    char token[80] = "dt:perigee:", content[65];
+    struct seal_kept *kept = calloc(1, sizeof *kept);
+    int code = client_store(c, &store);
+    if (code != EXIT_OK || kept == NULL) {
+        free(kept);
+        return code != EXIT_OK ? code : client_fail(c, EXIT_REFUSED, "out of memory");
+    }
+    enum err err = hex_decode(manifest.bytes, sizeof manifest.bytes, span_text(w->manifest));
+    if (err == OK) err = seal_kept_find(kept, store, manifest);
+    store_close(store);
+    hex_encode(token + strlen(token), kept->dt.bytes, sizeof kept->dt.bytes);
+    hex_encode(content, kept->content.bytes, sizeof kept->content.bytes);
+    if (err == ERR_NOT_FOUND)
+        code = client_fail(c, EXIT_REFUSED,
+                           "expected a manifest that is bound to this asset or was sealed here, this one is "
+                           "neither: `perigee seal` makes one");
+    else if (err != OK)
+        code = client_fail(c, EXIT_REFUSED, "manifest %s: %s; seal the dataset again", w->manifest,
+                           err_text(err));
+    else if (strcmp(token, w->asset) != 0)
+        code =
+            client_fail(c, EXIT_REFUSED, "--asset: this manifest was sealed for %s, got %s", token, w->asset);
+    else
+        *body = bind_body(w, content, (const char *)kept->policy, kept->policy_len);
+    free(kept);
+    return code;
+}
+
 /* The policy must be the one the content was sealed under: its hash is in the label. */
 static int bind(const struct client *c, const struct bind_words *w)
 {
-    json_t *assets = NULL, *answer = NULL;
+    json_t *assets = NULL, *answer = NULL, *body = NULL;
     int code = client_get(c, &assets, "/v1/assets");
     if (code != EXIT_OK) return code;
     const json_t *content = find_content(assets, w);
-    if (content == NULL) {
-        json_decref(assets);
-        return client_fail(c, EXIT_REFUSED,
-                           "no content with this manifest is bound to this asset; `perigee seal` makes one");
+    if (content != NULL) {
+        const json_t *policy = json_object_get(content, "policy");
+        body = bind_body(w, client_text(content, "content"), json_string_value(policy),
+                         json_string_length(policy));
+    } else {
+        code = find_sealed(c, w, &body);
     }
-    json_t *body =
-        json_pack("{s:s, s:s, s:s, s:s}", "compose", w->workflow, "content", client_text(content, "content"),
-                  "manifest", w->manifest, "policy", client_text(content, "policy"));
     json_decref(assets);
-    code = client_post(c, &answer, body, "/v1/assets/%s/content", w->asset);
+    if (code == EXIT_OK) code = client_post(c, &answer, body, "/v1/assets/%s/content", w->asset);
     if (code != EXIT_OK) return code;
     return client_done(c, answer, "bound; an envelope opens only for the recipe it was sealed for");
 }

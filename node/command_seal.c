@@ -1,8 +1,8 @@
 #include "crypto/secret.h"
 #include "node/client.h"
-#include "node/config.h"
 #include "node/home.h"
 #include "node/seal.h"
+#include "node/seal_kept.h"
 #include "proto/policy.h"
 
 #include <inttypes.h>
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { SEAL_ARENA_BYTES = 40 * CAP_DOCUMENT_BYTES, SEAL_POLICY_BYTES_MAX = 4096, SEAL_DEFAULT_MAP_GB = 64 };
+enum { SEAL_ARENA_BYTES = 40 * CAP_DOCUMENT_BYTES };
 
 struct seal_words {
     const char *asset, *in, *workflow, *format, *tar;
@@ -105,7 +105,7 @@ static int make_policy(struct sealing *s)
     if (err == OK) err = policy_parse(&parsed, &s->arena, buffer_span(&s->policy), &why);
     if (err != OK)
         return client_fail(s->client, EXIT_USAGE, "policy: %s: expected %s", why.path, why.expected);
-    s->options.policy = parsed->hash;
+    s->options.policy = parsed->bytes;
     return EXIT_OK;
 }
 
@@ -171,27 +171,16 @@ static int ask_schema(struct sealing *s)
     return EXIT_OK;
 }
 
-/* --- The store of the node's data directory: LMDB lets several processes in. --------------------------------------------- */
+/* --- This node's keys and store ------------------------------------------------------------------------------------- */
 
 static int open_parts(struct sealing *s)
 {
-    char fault[512] = "", path[PATH_MAX];
-    struct config *config = NULL;
+    char fault[512] = "";
     enum err err = crypto_init();
     if (err == OK) err = home_look(&s->home, s->client->data, fault, sizeof fault);
     if (err != OK) return refuse(s, err, fault);
     s->home_open = true;
-    home_path(path, &s->home, "perigee.yaml");
-    err = config_load(&config, path, fault, sizeof fault);
-    if (err != OK) return refuse(s, err, fault);
-    const uint64_t map_gb =
-        config->store != NULL && config->store->map_gb > 0 ? config->store->map_gb : SEAL_DEFAULT_MAP_GB;
-    config_name_duckdb(config);
-    config_free(config);
-    home_path(path, &s->home, "store");
-    const struct lmdb_options options = {path, map_gb << 30, false};
-    err = lmdb_store_open(&s->store, &options);
-    return err == OK ? EXIT_OK : client_fail(s->client, EXIT_REFUSED, "%s: %s", path, err_text(err));
+    return client_store(s->client, &s->store);
 }
 
 static void close_parts(struct sealing *s)
@@ -202,6 +191,26 @@ static void close_parts(struct sealing *s)
 }
 
 /* --- Sealing -------------------------------------------------------------------------------------------------------- */
+
+static int check_tar(const struct sealing *s)
+{
+    char fault[512] = "";
+    if (s->words->tar == NULL) return EXIT_OK;
+    enum err err = seal_tar_check(s->words->tar, fault, sizeof fault);
+    return err == OK ? EXIT_OK : refuse(s, err, fault);
+}
+
+/* Nothing is bound yet: a sealing whose transport file cannot be written leaves nothing behind. */
+static int write_tar(const struct sealing *s)
+{
+    char fault[512] = "";
+    enum err err = seal_tar(s->store, s->result.manifest, s->words->tar, fault, sizeof fault);
+    if (err == OK) return EXIT_OK;
+    enum err dropped = seal_kept_drop(s->store, s->result.manifest);
+    if (dropped == OK) return refuse(s, err, fault);
+    return client_fail(s->client, EXIT_REFUSED, "%s; what was sealed could not be deleted again: %s",
+                       fault[0] != 0 ? fault : err_text(err), err_text(dropped));
+}
 
 static int seal_now(struct sealing *s)
 {
@@ -215,21 +224,26 @@ static int seal_now(struct sealing *s)
         hex_decode(o->compose.bytes, 32, span_text(s->words->workflow)) != OK)
         return EXIT_USAGE;
     enum err err = seal_file(&s->result, o, fault, sizeof fault);
-    if (err == OK && s->words->tar != NULL)
-        err = seal_tar(s->store, s->result.manifest, s->words->tar, fault, sizeof fault);
-    return err == OK ? EXIT_OK : refuse(s, err, fault);
+    if (err != OK) return refuse(s, err, fault);
+    return s->words->tar != NULL ? write_tar(s) : EXIT_OK;
 }
 
 static int bind_content(struct sealing *s)
 {
-    char content[65], manifest[65];
+    char content[65], manifest[65], remedy[PATH_MAX + 400];
+    struct client c = *s->client;
     json_t *answer = NULL;
     const struct span policy = buffer_span(&s->policy);
     hex_encode(content, s->result.content.bytes, 32);
     hex_encode(manifest, s->result.manifest.bytes, 32);
     json_t *body = json_pack("{s:s, s:s, s:s, s:s%}", "compose", s->words->workflow, "content", content,
                              "manifest", manifest, "policy", (const char *)policy.data, policy.len);
-    int code = client_post(s->client, &answer, body, "/v1/assets/%s/content", s->words->asset);
+    (void)snprintf(
+        remedy, sizeof remedy,
+        "; sealed, not bound: `perigee asset bind --data %s --asset %s --workflow %s --manifest %s` binds it",
+        c.data, s->words->asset, s->words->workflow, manifest);
+    c.remedy = remedy;
+    int code = client_post(&c, &answer, body, "/v1/assets/%s/content", s->words->asset);
     if (code != EXIT_OK) return code;
     (void)json_object_set_new(answer, "content", json_string(content));
     (void)json_object_set_new(answer, "manifest", json_string(manifest));
@@ -247,6 +261,7 @@ static int run(struct sealing *s)
     if (code == EXIT_OK) code = client_check_hash(s->client, "--workflow", s->words->workflow);
     if (code == EXIT_OK) code = read_meta(s);
     if (code == EXIT_OK) code = make_policy(s);
+    if (code == EXIT_OK) code = check_tar(s);
     if (code == EXIT_OK) code = ask_recipe(s);
     if (code == EXIT_OK) code = ask_schema(s);
     if (code == EXIT_OK) code = open_parts(s);

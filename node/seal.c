@@ -7,6 +7,7 @@
 #include "crypto/tdh2.h"
 #include "node/fault.h"
 #include "node/seal_check.h"
+#include "node/seal_kept.h"
 #include "proto/base/panic.h"
 
 #include <errno.h>
@@ -18,11 +19,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    SEAL_MANIFEST_BYTES_MAX = 16384,
-    SEAL_PIN_BYTES = CID_BYTES + 32,
-    SEAL_ARENA_BYTES = 40 * SEAL_MANIFEST_BYTES_MAX
-};
+enum { SEAL_MANIFEST_BYTES_MAX = 16384, SEAL_ARENA_BYTES = 40 * SEAL_MANIFEST_BYTES_MAX };
 _Static_assert((int)BODY_CHUNK_BYTES == (int)MANIFEST_CHUNK_BYTES, "one chunk size");
 _Static_assert((int)BODY_SEALED_MAX <= (int)BLOB_BYTES_MAX, "a sealed chunk is one blob");
 _Static_assert(SEAL_CHUNK_COUNT_MAX * 32 <= (int)BLOB_BYTES_MAX, "the leaf list is one blob");
@@ -211,48 +208,11 @@ static enum err check_unchanged(const struct seal_job *j)
     return refuse(j, ERR_CONFLICT, "changed while it was sealed; nothing was kept, seal it again");
 }
 
-/* --- Pins --------------------------------------------------------------------------------------------------------- */
-
-static void pin_key(uint8_t out[SEAL_PIN_BYTES], const struct cid *cid, struct dt dt)
-{
-    memcpy(out, cid->bytes, CID_BYTES);
-    memcpy(out + CID_BYTES, dt.bytes, sizeof dt.bytes);
-}
-
-/* Pin (STORE_PUT) or unpin and delete (STORE_DELETE) chunks [0, written), in batches; each chunk is two writes. */
-static enum err mark_chunks(const struct seal_job *j, enum store_op op)
-{
-    enum { PER_BATCH = STORE_BATCH_MAX / 2 };
-    uint8_t pin[PER_BATCH][SEAL_PIN_BYTES];
-    struct cid cid[PER_BATCH];
-    struct store_write write[STORE_BATCH_MAX];
-    for (uint32_t first = 0; first < j->written; first += PER_BATCH) {
-        uint32_t count = 0;
-        for (uint32_t i = 0; i < PER_BATCH && first + i < j->written; i++) {
-            cid[i] = cid_make(CID_BLAKE3, j->leaf[first + i]);
-            pin_key(pin[i], &cid[i], j->o->dt);
-            write[count++] = (struct store_write){op, STORE_PIN, SPAN_OF(pin[i]), SPAN_NONE};
-            if (op == STORE_DELETE)
-                write[count++] = (struct store_write){op, STORE_BLOB, SPAN_OF(cid[i].bytes), SPAN_NONE};
-        }
-        TRY(store_write_now(j->o->store, write, count));
-    }
-    return OK;
-}
-
 /* Best effort: what cannot be deleted is unpinned rubbish that nothing names. */
 static void discard(const struct seal_job *j)
 {
-    const struct cid leaves = cid_make(CID_SHA256, j->leaves);
-    uint8_t pin[SEAL_PIN_BYTES];
-    pin_key(pin, &leaves, j->o->dt);
-    const struct store_write write[2] = {
-        {STORE_DELETE, STORE_PIN, SPAN_OF(pin), SPAN_NONE},
-        {STORE_DELETE, STORE_BLOB, SPAN_OF(leaves.bytes), SPAN_NONE},
-    };
     if (j->written == 0) return;
-    enum err err = mark_chunks(j, STORE_DELETE);
-    if (err == OK) err = store_write_now(j->o->store, write, 2);
+    enum err err = seal_drop_body(j->o->store, j->o->dt, j->leaf, j->written);
     (void)err;
 }
 
@@ -287,7 +247,7 @@ static enum err write_manifest_bytes(struct buffer *out, struct seal_result *res
     m.dt = j->o->dt;
     m.app_id = j->o->app_id;
     m.compose = j->o->compose;
-    m.policy = j->o->policy;
+    m.policy = sha256(j->o->policy);
     m.root_key_id = group_key_id(&j->o->root_key);
     m.suite = j->summary.suite;
     m.plain_len = j->summary.plain_len;
@@ -317,32 +277,17 @@ static enum err check_manifest(struct span bytes, const struct seal_job *j)
     return fault_set(j->fault, j->cap, err, "manifest: %s: expected %s", why.path, why.expected);
 }
 
-/* The leaf list and its pin, then the chunks' pins, then the manifest and its pin: the last batch makes it count. */
-static enum err write_blob(const struct seal_job *j, struct hash32 hash, struct span bytes)
-{
-    const struct cid cid = cid_make(CID_SHA256, hash);
-    uint8_t pin[SEAL_PIN_BYTES];
-    pin_key(pin, &cid, j->o->dt);
-    const struct store_write write[2] = {
-        {STORE_PUT, STORE_BLOB, SPAN_OF(cid.bytes), bytes},
-        {STORE_PUT, STORE_PIN, SPAN_OF(pin), SPAN_NONE},
-    };
-    return store_write_now(j->o->store, write, 2);
-}
-
 static enum err bind_manifest(struct seal_result *out, struct seal_job *j)
 {
     uint8_t bytes[SEAL_MANIFEST_BYTES_MAX];
     struct buffer text = BUFFER_OF(bytes);
-    const struct span leaves = span_make(j->leaf, (size_t)j->summary.chunk_count * sizeof j->leaf[0]);
-    j->leaves = sha256(leaves);
+    j->leaves = sha256(span_make(j->leaf, (size_t)j->summary.chunk_count * sizeof j->leaf[0]));
     TRY(write_manifest_bytes(&text, out, j));
     TRY(check_manifest(buffer_span(&text), j));
     TRY(check_unchanged(j));
-    TRY(write_blob(j, j->leaves, leaves));
-    TRY(mark_chunks(j, STORE_PUT));
+    TRY(seal_keep_body(j->o->store, j->o->dt, j->leaf, j->summary.chunk_count));
     out->manifest = sha256(buffer_span(&text));
-    return write_blob(j, out->manifest, buffer_span(&text));
+    return seal_keep_manifest(j->o->store, j->o->dt, buffer_span(&text), j->o->policy);
 }
 
 /* --- All of it ---------------------------------------------------------------------------------------------------- */

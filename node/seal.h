@@ -8,8 +8,7 @@
  * - A dataset registered with an exact number of rows is sealed with that number or not at all.
  * - The file must not change meanwhile: what was checked is what is sealed, or ERR_CONFLICT.
  * - The data key exists in secret memory and nowhere else, and is wiped on every path; plaintext buffers are wiped too.
- * - The manifest and its pin are written last, in one batch: a manifest that is there stands for a whole body. What a
- *   failure left is deleted; what a crash left has no pin. Pins are owned by the dataset: CID 36 | dt 32.
+ * - The manifest is written last (seal_kept.h). What a failure left is deleted; what a crash left has no pin.
  * Errors: as said below, with one line for people. It may quote the file: it is for the owner's eyes.
  * Threads: one sealing per call; starts and ends its own threads. Ownership: options are borrowed for the call. */
 #ifndef PERIGEE_NODE_SEAL_H
@@ -36,7 +35,7 @@ struct seal_options {
     struct node_id owner;
     struct dt dt, app_id;
     struct compose_hash compose;
-    struct hash32 policy;
+    struct span policy; /* canonical policy/1, at most SEAL_POLICY_BYTES_MAX; its hash goes into the label */
     struct point root_key; /* key A of the committee record */
     struct store *store;
     uint32_t thread_count; /* 0: one per processor, at most SEAL_BATCH_CHUNKS */
@@ -63,6 +62,10 @@ MUST_USE enum err seal_file(struct seal_result *out, const struct seal_options *
  * read back from the store, which checks it. ERR_CONFLICT: the file exists. ERR_NOT_FOUND: no such manifest here. */
 MUST_USE enum err seal_tar(struct store *store, struct hash32 manifest, const char *path, char *fault,
                            size_t cap);
+
+/* Whether that name can be written, before anything is sealed for it: ERR_CONFLICT (exists), ERR_NOT_FOUND (folder),
+ * ERR_REFUSED (permission). */
+MUST_USE enum err seal_tar_check(const char *path, char *fault, size_t cap);
 
 /* A bar on a terminal's stderr, nothing in a pipe; for seal_options.progress, context NULL. */
 void seal_progress_bar(void *context, uint64_t done_bytes, uint64_t total_bytes);

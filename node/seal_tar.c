@@ -131,18 +131,40 @@ static enum err write_draft(const char *draft, struct store *store, struct hash3
     return err;
 }
 
+/* An empty file of a name beside it, in the same folder. */
+static enum err make_draft(char draft[PATH_MAX], const char *path, char *fault, size_t cap)
+{
+    if (snprintf(draft, PATH_MAX, "%s.XXXXXX", path) >= PATH_MAX)
+        return fault_set(fault, cap, ERR_RANGE, "--tar: %s", file_why(ERR_RANGE));
+    int fd = mkstemp(draft);
+    if (fd < 0) {
+        enum err err = file_error();
+        return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
+    }
+    (void)close(fd);
+    return OK;
+}
+
+enum err seal_tar_check(const char *path, char *fault, size_t cap)
+{
+    char draft[PATH_MAX];
+    struct stat status;
+    if (lstat(path, &status) == 0)
+        return fault_set(fault, cap, ERR_CONFLICT, "%s: %s", path, file_why(ERR_CONFLICT));
+    TRY(make_draft(draft, path, fault, cap));
+    (void)unlink(draft);
+    return OK;
+}
+
 enum err seal_tar(struct store *store, struct hash32 manifest, const char *path, char *fault, size_t cap)
 {
     char draft[PATH_MAX];
     if (cap > 0) fault[0] = 0;
-    if (snprintf(draft, sizeof draft, "%s.XXXXXX", path) >= (int)sizeof draft) return ERR_RANGE;
-    int fd = mkstemp(draft);
-    if (fd < 0) return fault_set(fault, cap, file_error(), "%s: %s", path, strerror(errno));
-    (void)close(fd);
+    TRY(make_draft(draft, path, fault, cap));
     enum err err = write_draft(draft, store, manifest, fault, cap);
     if (err == OK && (chmod(draft, 0644) != 0 || link(draft, path) != 0)) {
         err = file_error();
-        err = fault_set(fault, cap, err, "%s: %s", path, strerror(errno));
+        err = fault_set(fault, cap, err, "%s: %s", path, file_why(err));
     }
     (void)unlink(draft);
     if (err == OK) err = file_sync_folder(path);

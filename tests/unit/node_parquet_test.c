@@ -83,7 +83,7 @@ static struct seal_options options(void)
     memset(o.dt.bytes, 2, 32);
     memset(o.app_id.bytes, 3, 32);
     memset(o.compose.bytes, 4, 32);
-    memset(o.policy.bytes, 5, 32);
+    o.policy = SPAN_LITERAL("a policy");
     o.root_key = dealer.key.y;
     o.store = store;
     return o;

@@ -8,6 +8,7 @@
 #include "node/duckdb.h"
 #include "node/file.h"
 #include "node/seal.h"
+#include "node/seal_kept.h"
 #include "tests/dealer.h"
 #include "tests/sample.h"
 #include "tests/storage_place.h"
@@ -89,7 +90,7 @@ static struct seal_options options_for(enum meta_format format)
     fill_id(o.dt.bytes, 2);
     fill_id(o.app_id.bytes, 3);
     fill_id(o.compose.bytes, 4);
-    fill_id(o.policy.bytes, 5);
+    o.policy = SPAN_LITERAL("a policy");
     o.root_key = dealer.key.y;
     o.store = store;
     return o;
@@ -166,7 +167,8 @@ static void check_sealed(const struct seal_result *result, const struct seal_opt
     assert_true(ID_EQUAL(m->owner, o->owner));
     assert_true(ID_EQUAL(m->dt, o->dt));
     assert_true(ID_EQUAL(m->compose, o->compose));
-    assert_true(ID_EQUAL(m->policy, o->policy));
+    const struct hash32 policy = sha256(o->policy);
+    assert_true(ID_EQUAL(m->policy, policy));
     assert_true(ID_EQUAL(m->content, result->content));
     assert_int_equal(m->row_count, result->row_count);
     assert_int_equal(m->chunk_count, result->chunk_count);
@@ -699,6 +701,45 @@ static void tar_for_transport(void **state)
     assert_int_not_equal(access(tar_path, F_OK), 0);
 }
 
+/* What binding needs is here, whether or not a node took the binding; what is dropped leaves nothing. */
+static void kept_is_found_and_dropped(void **state)
+{
+    struct seal_options o = options_for(META_BYTES);
+    struct seal_result result;
+    struct seal_kept *kept = calloc(1, sizeof *kept);
+    uint64_t before[2], after[2];
+    (void)state;
+    assert_non_null(kept);
+    entries(before);
+    put_input(pattern((1 << 20) + 5));
+    assert_int_equal(seal_file(&result, &o, fault, sizeof fault), OK);
+    assert_int_equal(seal_kept_find(kept, store, result.manifest), OK);
+    assert_true(ID_EQUAL(kept->dt, o.dt) && ID_EQUAL(kept->compose, o.compose));
+    assert_true(ID_EQUAL(kept->content, result.content));
+    assert_true(span_equal(span_make(kept->policy, kept->policy_len), o.policy));
+    assert_int_equal(seal_kept_drop(store, result.manifest), OK);
+    entries(after);
+    assert_memory_equal(before, after, sizeof before);
+    assert_int_equal(seal_kept_find(kept, store, result.manifest), ERR_NOT_FOUND);
+    assert_int_equal(seal_kept_drop(store, result.manifest), ERR_NOT_FOUND);
+    free(kept);
+}
+
+/* The target is looked at before anything is sealed for it, and looking leaves nothing there. */
+static void a_tar_target_is_checked(void **state)
+{
+    char inside[160];
+    (void)state;
+    assert_int_equal(seal_tar_check(tar_path, fault, sizeof fault), OK);
+    assert_int_not_equal(access(tar_path, F_OK), 0);
+    assert_int_equal(file_write(tar_path, SPAN_LITERAL("x"), 0600, false), OK);
+    assert_int_equal(seal_tar_check(tar_path, fault, sizeof fault), ERR_CONFLICT);
+    assert_non_null(strstr(fault, "exists already"));
+    (void)snprintf(inside, sizeof inside, "%s/none/sealed.tar", place.root);
+    assert_int_equal(seal_tar_check(inside, fault, sizeof fault), ERR_NOT_FOUND);
+    assert_non_null(strstr(fault, "no such file or folder"));
+}
+
 int main(int argc, char **argv)
 {
     const struct CMUnitTest bare[] = {
@@ -725,6 +766,8 @@ int main(int argc, char **argv)
         cmocka_unit_test(duckdb_agrees),
         cmocka_unit_test(meta_round_trip),
         cmocka_unit_test(tar_for_transport),
+        cmocka_unit_test(kept_is_found_and_dropped),
+        cmocka_unit_test(a_tar_target_is_checked),
     };
     if (crypto_init() != OK) return 1;
     if (argc > 1) return cmocka_run_group_tests(bare, begin, finish);
