@@ -38,7 +38,7 @@ long demo_now_ms(void)
     return t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* --- Ctrl-C --------------------------------------------------------------------------------------------------------- */
+/* --- Ctrl-C, a closed terminal --------------------------------------------------------------------------------------------------------- */
 
 static volatile int interrupted;
 
@@ -48,9 +48,17 @@ static void on_signal(int number)
     interrupted = 1;
 }
 
+/* Under nohup a closed terminal is meant to change nothing. */
+static bool is_ignored(int number)
+{
+    struct sigaction action;
+    return sigaction(number, NULL, &action) == 0 && action.sa_handler == SIG_IGN;
+}
+
 bool demo_interrupted(void)
 {
     struct sigaction action = {.sa_handler = on_signal};
+    if (!is_ignored(SIGHUP)) (void)sigaction(SIGHUP, &action, NULL);
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
     return interrupted != 0;

@@ -44,6 +44,11 @@ code=0
 "$PERIGEE" verify receipt.json --consortium "$(printf '%064d' 7)" 2>"$tmp/why" >/dev/null || code=$?
 [[ $code -eq 4 ]] || fail "verify for another consortium: exit $code"
 grep -q "link consortium" "$tmp/why" || fail "the broken link is not named: $(cat "$tmp/why")"
+# What each owner was shown is here, and is what it signed.
+for owner in eu-west-hospital eu-north-hospital swiss-hospital us-hospital; do
+    hash=$(sha256sum <"approval-$owner.txt" | cut -d' ' -f1)
+    grep -qF "$owner approves, having read text $hash" "$tmp/steps" || fail "$owner did not sign approval-$owner.txt"
+done
 # Only ciphertext and metadata moved: no line of any hospital's file is in another node's store.
 for silo in eu-west eu-north swiss us; do
     line=$(sed -n 42p "$silo.csv")
@@ -71,22 +76,24 @@ node=
 "$PERIGEE" demo --keep "$tmp/kept" --rows 300 >/dev/null 2>&1 && fail "a folder with something in it was taken"
 [[ -s $tmp/kept/receipt.json ]] || fail "a kept receipt is gone"
 
-# --- interrupted ---------------------------------------------------------------------------------------------------------
+# --- interrupted: by Ctrl-C, and by a terminal that closes -----------------------------------------------------------------
 mkdir "$tmp/short"
-TMPDIR=$tmp/short "$PERIGEE" demo --rows 300 >"$tmp/interrupted" 2>&1 &
-demo=$!
-for _ in $(seq 100); do
-    pgrep -f -- "--data $tmp/short" >/dev/null && break
-    sleep 0.05
+for signal in INT HUP; do
+    TMPDIR=$tmp/short env --default-signal=HUP "$PERIGEE" demo --rows 300 >"$tmp/interrupted" 2>&1 &
+    demo=$!
+    for _ in $(seq 100); do
+        pgrep -f -- "--data $tmp/short" >/dev/null && break
+        sleep 0.05
+    done
+    sleep 0.5
+    kill "-$signal" "$demo"
+    code=0
+    wait "$demo" || code=$?
+    [[ $code -eq 1 ]] || fail "interrupted by $signal: exit $code"
+    grep -q interrupted "$tmp/interrupted" || fail "it does not say that it was interrupted by $signal"
+    [[ -z $(running) ]] || fail "a demonstration interrupted by $signal left processes: $(running)"
+    [[ -z $(ls -A "$tmp/short") ]] || fail "a demonstration interrupted by $signal left files: $(ls "$tmp/short")"
 done
-sleep 0.5
-kill -INT "$demo"
-code=0
-wait "$demo" || code=$?
-[[ $code -eq 1 ]] || fail "interrupted: exit $code"
-grep -q interrupted "$tmp/interrupted" || fail "it does not say that it was interrupted"
-[[ -z $(running) ]] || fail "an interrupted demonstration left processes: $(running)"
-[[ -z $(ls -A "$tmp/short") ]] || fail "an interrupted demonstration left files: $(ls "$tmp/short")"
 
 # --- killed: the nodes go with it -------------------------------------------------------------------------------------------
 TMPDIR=$tmp/short "$PERIGEE" demo --rows 300 >/dev/null 2>&1 &
