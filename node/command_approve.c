@@ -94,10 +94,12 @@ static int approve(const struct client *c, const struct approve_words *w)
                                      "slot_first", (json_int_t)w->first, "slot_last", (json_int_t)w->last,
                                      "text_hash", client_text(recipe, "text_hash")),
                            "/v1/approvals");
+    if (code == EXIT_OK) (void)json_object_set(answer, "text_hash", json_object_get(recipe, "text_hash"));
     json_decref(recipe);
     if (code != EXIT_OK) return code;
-    return client_done(c, answer, "approved for slots %llu-%llu, record %s", (unsigned long long)w->first,
-                       (unsigned long long)w->last, client_text(answer, "record"));
+    return client_done(c, answer, "approved for slots %llu-%llu, having read text %s, record %s",
+                       (unsigned long long)w->first, (unsigned long long)w->last,
+                       client_text(answer, "text_hash"), client_text(answer, "record"));
 }
 
 int command_approve(int argc, char **argv)

@@ -220,7 +220,8 @@ static void say_end(const struct demo *d, long began_ms)
                  "only sealed.\n",
                  listing_bold(), listing_plain(), seconds);
     if (d->options.keep != NULL)
-        (void)printf("kept in %s: receipt.json, consortium, charter.json, workflow.json, output.json. Try:\n"
+        (void)printf("kept in %s: receipt.json, consortium, charter.json, workflow.json, approval-*.txt,\n  "
+                     "output.json. Try:\n"
                      "  perigee verify %s/receipt.json --consortium $(cat %s/consortium)\n",
                      d->dir, d->dir, d->dir);
 }

@@ -111,7 +111,9 @@ bool demo_refuse(struct demo *d);  /* 7, begins with starting them again */
 /* What the silos do for one workflow, also for the changed one of step 7. */
 bool demo_post_job(struct demo *d, const char *compose, char job[65]);
 demo_predicate demo_all_bound; /* of /v1/assets: by every silo, for the recipe whose hash the context is */
-bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compose, uint32_t slots);
+/* `text_hash` (may be NULL) receives what the owner signed that it was shown. */
+bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compose, uint32_t slots,
+                     char text_hash[65]);
 uint32_t demo_majority(const struct demo *d); /* stewards needed */
 struct demo_node *demo_algorithm(struct demo *d);
 

@@ -184,42 +184,76 @@ static bool approved_count(const struct demo *d, const json_t *answer, const voi
     return json_integer_value(json_object_get(answer, "approved")) >= (json_int_t)a->count;
 }
 
-bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compose, uint32_t slots)
+bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compose, uint32_t slots,
+                     char text_hash[65])
 {
     char range[32];
+    json_t *answer = NULL;
     (void)snprintf(range, sizeof range, "1-%u", slots);
-    return demo_call(d, owner, NULL, "approve --yes", "--asset", owner->asset, "--workflow", compose,
-                     "--slots", range, NULL);
+    if (!demo_call(d, owner, &answer, "approve --yes", "--asset", owner->asset, "--workflow", compose,
+                   "--slots", range, NULL))
+        return false;
+    if (text_hash != NULL) (void)snprintf(text_hash, 65, "%s", demo_text(answer, "text_hash"));
+    json_decref(answer);
+    return true;
 }
 
-static void show_recipe(struct demo *d)
+/* Is this line, `len` bytes, one of the text's? */
+static bool has_line(const char *text, const char *line, size_t len)
 {
-    json_t *answer = NULL;
-    if (d->options.json || d->options.quiet) return;
-    if (!demo_call(d, &d->node[0], &answer, "workflow show", d->compose, "--asset", d->node[0].asset, NULL))
-        return;
-    const char *at = demo_text(answer, "text");
-    (void)printf("      What %s is shown before it signs:\n", d->node[0].name);
-    while (*at != 0) {
-        size_t len = strcspn(at, "\n");
-        (void)printf("      | %.*s\n", (int)len, at);
+    for (const char *at = text; *at != 0;) {
+        const size_t here = strcspn(at, "\n");
+        if (here == len && memcmp(at, line, len) == 0) return true;
+        at += here + (at[here] == '\n');
+    }
+    return false;
+}
+
+/* The lines of a text that the first owner's has not; all of them for the first. */
+static void show_lines(const char *text, const char *first)
+{
+    for (const char *at = text; *at != 0;) {
+        const size_t len = strcspn(at, "\n");
+        if (first == NULL || !has_line(first, at, len)) (void)printf("      | %.*s\n", (int)len, at);
         at += len + (at[len] == '\n');
     }
-    json_decref(answer);
 }
 
-static bool approve_one(struct demo *d, uint32_t index)
+/* What an owner is shown, whole, is kept beside its data; on the screen only what differs stands again. */
+static bool show_recipe(struct demo *d, struct demo_node *owner, char **first)
 {
-    char path[128], step[32];
+    char path[PATH_MAX], name[128];
+    json_t *answer = NULL;
+    if (!demo_call(d, owner, &answer, "workflow show", d->compose, "--asset", owner->asset, NULL))
+        return false;
+    const char *text = demo_text(answer, "text");
+    (void)snprintf(name, sizeof name, "approval-%s.txt", owner->name);
+    const bool good = demo_write(d, path, name, span_text(text));
+    if (good && !d->options.json) {
+        (void)printf("      What %s is shown before it signs%s:\n", owner->name,
+                     *first == NULL ? "" : ", where it differs");
+        show_lines(text, *first);
+        (void)fflush(stdout);
+    }
+    if (good && *first == NULL) *first = strdup(text);
+    json_decref(answer);
+    return good;
+}
+
+static bool approve_one(struct demo *d, uint32_t index, char **first)
+{
+    char path[128], step[32], text_hash[65] = "";
+    struct demo_node *owner = &d->node[index];
     const struct approvals wanted = {index + 1};
+    if (!d->options.quiet && !show_recipe(d, owner, first)) return false;
     (void)snprintf(step, sizeof step, "approval %u/%u", index + 1, d->silo_count);
     demo_begin(d, step,
                "the owner is shown the recipe in plain words and approves its hash for the study's slots");
-    if (!demo_approve_by(d, &d->node[index], d->compose, d->study->slots)) return false;
+    if (!demo_approve_by(d, owner, d->compose, d->study->slots, text_hash)) return false;
     (void)snprintf(path, sizeof path, "/v1/workflows/%s", d->compose);
     if (!demo_await_all(d, path, approved_count, &wanted, PUBLISH_SECONDS)) return false;
-    return demo_good(d, "%s approves%s", d->node[index].name,
-                     index + 1 < d->silo_count ? ", the others are waited for" : "");
+    return demo_good(d, "%s approves, having read text %.*s%s", owner->name, d->options.json ? 64 : 16,
+                     text_hash, index + 1 < d->silo_count ? "; the others are waited for" : "");
 }
 
 static bool refuse_early_run(struct demo *d)
@@ -236,11 +270,11 @@ static bool refuse_early_run(struct demo *d)
 
 bool demo_approve(struct demo *d)
 {
+    char *first = NULL;
+    bool good = true;
     demo_section(d, 4, "Owners approve the recipe");
-    show_recipe(d);
-    for (uint32_t i = 0; i < d->silo_count; i++) {
-        if (i + 1 == d->silo_count && !refuse_early_run(d)) return false;
-        if (!approve_one(d, i)) return false;
-    }
-    return true;
+    for (uint32_t i = 0; i < d->silo_count && good; i++)
+        good = (i + 1 < d->silo_count || refuse_early_run(d)) && approve_one(d, i, &first);
+    free(first);
+    return good;
 }

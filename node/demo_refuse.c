@@ -69,7 +69,7 @@ static bool carry_over(struct demo *d, const char *compose)
         return false;
     for (uint32_t i = 0; i < d->silo_count; i++) {
         struct demo_node *n = &d->node[i];
-        if (!demo_approve_by(d, n, compose, 1)) return false;
+        if (!demo_approve_by(d, n, compose, 1, NULL)) return false;
         if (!demo_call(d, n, NULL, "asset bind", "--asset", n->asset, "--workflow", compose, "--manifest",
                        n->manifest, NULL))
             return false;
