@@ -223,7 +223,7 @@ static void open_to_others_is_refused(void **state)
     assert_non_null(strstr(fault, "kem.key"));
     assert_non_null(strstr(fault, "mode 0644: chmod 600"));
     assert_int_equal(unlink(key), 0);
-    assert_int_equal(home_open(&h, path, fault, sizeof fault), ERR_NOT_FOUND);
+    assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_NOT_FOUND);
     assert_non_null(strstr(fault, "the key is gone"));
 }
 
