@@ -274,8 +274,10 @@ static enum err restore_record(void *context, struct span key, struct span value
 
 static enum err restore_promise(void *context, struct span key, struct span value)
 {
-    struct event event = {.type = EVENT_RESTORE_PROMISE, .key = key, .bytes = value};
-    feed(context, &event);
+    struct span sound;
+    const bool whole = kept_promise(&sound, key, value) == OK;
+    feed(context,
+         &(struct event){.type = EVENT_RESTORE_PROMISE, .key = key, .bytes = whole ? sound : SPAN_NONE});
     return OK;
 }
 

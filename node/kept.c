@@ -1,6 +1,8 @@
 #include "node/kept.h"
 
+#include "crypto/hash.h"
 #include "proto/base/panic.h"
+#include "proto/promise.h"
 
 #include <string.h>
 
@@ -10,6 +12,24 @@ enum { CHAIN_KEY_BYTES = 32 + 8 + 32, HEADER_VALUE_MAX = 2 + CAP_HEADER_BYTES + 
 struct record_rows {
     uint8_t header[HEADER_VALUE_MAX], chain[CHAIN_KEY_BYTES];
 };
+struct promise_row {
+    uint8_t value[PROMISE_VALUE_BYTES + 32];
+};
+
+static struct hash32 promise_check(struct span key, struct span value)
+{
+    return HASH_FRAMED("perigee/promise-kept/v1", key, value);
+}
+
+static struct store_write promise_write(struct promise_row *row, const struct keep *k)
+{
+    struct buffer value = BUFFER_OF(row->value);
+    struct hash32 check = promise_check(k->key, k->value);
+    buffer_put(&value, k->value);
+    buffer_put(&value, ID_SPAN(check));
+    ASSERT(!value.overflow);
+    return (struct store_write){STORE_PUT_NEW, STORE_PROMISE, k->key, buffer_span(&value)};
+}
 
 static uint32_t record_writes(struct store_write *out, struct record_rows *rows, const struct keep *k)
 {
@@ -37,15 +57,14 @@ enum err kept_submit(struct store *store, const struct keep *items, uint32_t cou
 {
     struct store_write writes[3 * KEEP_MAX];
     struct record_rows rows[KEEP_MAX];
+    struct promise_row promise[KEEP_MAX];
     uint32_t n = 0;
     ASSERT(count <= KEEP_MAX);
     for (uint32_t i = 0; i < count; i++) {
         const struct keep *k = &items[i];
         switch (k->space) {
         case KEEP_RECORD: n += record_writes(&writes[n], &rows[i], k); break;
-        case KEEP_PROMISE:
-            writes[n++] = (struct store_write){STORE_PUT_NEW, STORE_PROMISE, k->key, k->value};
-            break;
+        case KEEP_PROMISE: writes[n++] = promise_write(&promise[i], k); break;
         case KEEP_LOCAL:
             writes[n++] = (struct store_write){k->value.len > 0 ? STORE_PUT : STORE_DELETE, STORE_LOCAL,
                                                k->key, k->value};
@@ -54,6 +73,17 @@ enum err kept_submit(struct store *store, const struct keep *items, uint32_t cou
     }
     return patient ? store_submit_patient(store, writes, n, done, context)
                    : store_submit(store, writes, n, done, context);
+}
+
+enum err kept_promise(struct span *value, struct span key, struct span stored)
+{
+    struct cursor c = cursor_make(stored);
+    uint8_t check[32];
+    if (stored.len < sizeof check) return ERR_TRUNCATED;
+    TRY(cursor_take(&c, value, stored.len - sizeof check));
+    TRY(cursor_copy(&c, check, sizeof check));
+    struct hash32 right = promise_check(key, *value);
+    return ids_equal(right.bytes, check) ? OK : ERR_HASH;
 }
 
 enum err kept_record(struct store *store, struct buffer *packed, struct span chain_key)

@@ -101,7 +101,7 @@ enum event_type {
     EVENT_TICK,
     EVENT_RESTORE_LOCAL,   /* at start, before all records: key, value of a local value, whoever's it is */
     EVENT_RESTORE_RECORD,  /* at start: a packed record of the own store (signature was checked before) */
-    EVENT_RESTORE_PROMISE, /* at start: key, value */
+    EVENT_RESTORE_PROMISE, /* at start: key, value; no value when it does not read back */
     EVENT_RESTORE_LOST, /* at start: a place in a chain (key: author 32 | be64 seq ...) does not read back */
     EVENT_READY,        /* the store has been read: the core may act */
     EVENT_PEER_UP,

@@ -25,7 +25,7 @@
 #include "proto/base/ids.h"
 #include "proto/base/span.h"
 
-enum { STORE_KEY_MAX = 200, BLOB_BYTES_MAX = (1 << 20) + 64, STORE_BATCH_MAX = 64, STORE_SCHEMA_VERSION = 1 };
+enum { STORE_KEY_MAX = 200, BLOB_BYTES_MAX = (1 << 20) + 64, STORE_BATCH_MAX = 64, STORE_SCHEMA_VERSION = 2 };
 
 /* X(symbol, name, checked): checked spaces are keyed by what their value hashes to. */
 #define STORE_SPACE_TABLE(X)                                                                                 \
@@ -34,7 +34,8 @@ enum { STORE_KEY_MAX = 200, BLOB_BYTES_MAX = (1 << 20) + 64, STORE_BATCH_MAX = 6
     X(STORE_CHAIN, "chain", "author 32 | seq be64 | header id 32 -> empty")                                  \
     X(STORE_BLOB, "blob", "binary CID 36 -> bytes")                                                          \
     X(STORE_PIN, "pin", "binary CID 36 | owner of the pin -> empty")                                         \
-    X(STORE_PROMISE, "promise", "votes, slot votes, releases, commits: kind u8 | key -> signed statement")   \
+    X(STORE_PROMISE, "promise",                                                                              \
+      "votes, slot votes, releases, commits: kind u8 | key -> value | hash over both")                       \
     X(STORE_LOCAL, "local", "this node's own state: name -> bytes")
 
 #define STORE_SPACE_ENUM(symbol, name, text) symbol,

@@ -123,18 +123,43 @@ static void test_promises_and_local_values(void **state)
     const struct keep other[] = {{KEEP_LOCAL, SPAN_LITERAL("name"), SPAN_LITERAL("two")},
                                  {KEEP_PROMISE, SPAN_LITERAL("vote"), SPAN_LITERAL("for B")}};
     const struct keep gone = {KEEP_LOCAL, SPAN_LITERAL("name"), SPAN_NONE};
-    uint8_t bytes[16];
+    uint8_t bytes[64];
     struct buffer value = BUFFER_OF(bytes);
     (void)state;
     assert_int_equal(keep(first, 2, false), OK);
     assert_int_equal(keep(other, 2, false), ERR_CONFLICT);
     assert_int_equal(store_read(store, STORE_PROMISE, SPAN_LITERAL("vote"), &value), OK);
-    assert_true(span_equal_text(buffer_span(&value), "for A"));
+    struct span said;
+    assert_int_equal(kept_promise(&said, SPAN_LITERAL("vote"), buffer_span(&value)), OK);
+    assert_true(span_equal_text(said, "for A"));
     value.len = 0;
     assert_int_equal(store_read(store, STORE_LOCAL, SPAN_LITERAL("name"), &value), OK);
     assert_true(span_equal_text(buffer_span(&value), "one"));
     assert_int_equal(keep(&gone, 1, true), OK);
     assert_int_equal(store_has(store, STORE_LOCAL, SPAN_LITERAL("name")), ERR_NOT_FOUND);
+}
+
+/* Any changed bit of a promise, in its key or its value, shows. */
+static void test_a_damaged_promise_shows(void **state)
+{
+    static uint8_t key[] = "\x02 of this run and term", stored[64];
+    const struct span name = SPAN_OF(key);
+    const struct keep item = {KEEP_PROMISE, name, SPAN_LITERAL("a node that was voted for")};
+    struct buffer value = BUFFER_OF(stored);
+    struct span said;
+    (void)state;
+    assert_int_equal(keep(&item, 1, false), OK);
+    assert_int_equal(store_read(store, STORE_PROMISE, name, &value), OK);
+    assert_int_equal(kept_promise(&said, name, buffer_span(&value)), OK);
+    assert_true(span_equal(said, item.value));
+    for (size_t bit = 0; bit < 8 * (sizeof key + value.len); bit++) {
+        uint8_t *at = bit / 8 < sizeof key ? &key[bit / 8] : &stored[bit / 8 - sizeof key];
+        *at ^= (uint8_t)(1u << bit % 8);
+        assert_int_equal(kept_promise(&said, name, buffer_span(&value)), ERR_HASH);
+        *at ^= (uint8_t)(1u << bit % 8);
+    }
+    assert_int_equal(kept_promise(&said, name, span_make(stored, 31)), ERR_TRUNCATED);
+    assert_int_equal(kept_promise(&said, name, span_make(stored, value.len - 1)), ERR_HASH);
 }
 
 int main(void)
@@ -144,6 +169,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_header_alone_comes_back, begin, finish),
         cmocka_unit_test_setup_teardown(test_damage_is_refused, begin, finish),
         cmocka_unit_test_setup_teardown(test_promises_and_local_values, begin, finish),
+        cmocka_unit_test_setup_teardown(test_a_damaged_promise_shows, begin, finish),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -138,12 +138,12 @@ static void test_other_schema_is_refused_unchanged(void **state)
 {
     const struct storage_place *place = *state;
     store_close(storage_place_open(place, MAP_BYTES));
-    assert_true(storage_place_patch(place, SPAN_LITERAL("schema\0\0\0\1"), SPAN_LITERAL("schema\0\0\0\2")) >
+    assert_true(storage_place_patch(place, SPAN_LITERAL("schema\0\0\0\2"), SPAN_LITERAL("schema\0\0\0\3")) >
                 0);
     struct hash32 before = file_hash(place->data);
     expect_refusal(place, ERR_VERSION);
     assert_true(ID_EQUAL(file_hash(place->data), before));
-    assert_true(storage_place_patch(place, SPAN_LITERAL("schema\0\0\0\2"), SPAN_LITERAL("schema\0\0\0\1")) >
+    assert_true(storage_place_patch(place, SPAN_LITERAL("schema\0\0\0\3"), SPAN_LITERAL("schema\0\0\0\2")) >
                 0);
     store_close(storage_place_open(place, MAP_BYTES));
 }
