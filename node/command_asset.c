@@ -39,11 +39,18 @@ static void set_default(json_t *object, const char *key, json_t *value)
 /* What a person need not write: version, token, and empty lists. */
 static void complete(json_t *ddo, const char *token)
 {
-    json_t *dataset = json_object_get(ddo, "dataset");
+    json_t *dataset = json_object_get(ddo, "dataset"), *service;
+    size_t i;
     (void)json_object_set_new(ddo, "dt", json_string(token));
     set_default(ddo, "perigee", json_string("ddo/1"));
     set_default(ddo, "description", json_string(""));
     set_default(ddo, "services", json_array());
+    json_array_foreach(json_object_get(ddo, "services"), i, service)
+    {
+        set_default(service, "endpoint", json_string(""));
+        set_default(service, "child_dts", json_array());
+        set_default(service, "supported_ops", json_array());
+    }
     if (!json_is_object(dataset)) return;
     set_default(dataset, "unit_column", json_string(""));
     set_default(dataset, "currency", json_string("epsilon"));

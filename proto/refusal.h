@@ -87,7 +87,10 @@
     X(REFUSAL_PARAMETERS, 62, "parameters",                                                                  \
       "the run's parameters are not exactly what its workflow lets a requester choose: give each one a "     \
       "value that the workflow allows")                                                                      \
-    X(REFUSAL_NOT_STEWARD, 63, "not-a-steward", "only stewards decide this: ask one that the charter names")
+    X(REFUSAL_NOT_STEWARD, 63, "not-a-steward", "only stewards decide this: ask one that the charter names") \
+    X(REFUSAL_SERVICE, 64, "service",                                                                        \
+      "the dataset's description offers no such service, or not for this op: its owner lists the op in the " \
+      "service's supported_ops")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -50,7 +50,6 @@ static enum err allocate(struct registry *r, struct arena *arena)
     TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
     TRY(index_init(&r->workflows, arena, CAP_JOBS, salt));
     TRY(index_init(&r->ops, arena, CAP_DECISIONS, salt));
-    TRY(index_init(&r->jobs, arena, CAP_JOBS, salt));
     return index_init(&r->runs, arena, CAP_RUNS, salt);
 }
 

@@ -73,7 +73,6 @@ struct published { /* a workflow */
     const struct workflow *workflow;
     const struct record *record;
     struct node_id provider;
-    uint32_t jobs_plus_one;
 };
 struct grant {
     const struct record *record;
@@ -91,7 +90,6 @@ struct approval {
 struct job {
     const struct record *record;
     struct body_JOB body;
-    uint32_t next_plus_one;
 };
 struct revocation {
     const struct record *record;

@@ -65,22 +65,34 @@ static struct verdict apply_revocation(struct registry *r, const struct record *
     return VERDICT_OK;
 }
 
+static struct verdict check_job(const struct registry *r)
+{
+    return r->job_count < CAP_JOBS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
 static struct verdict apply_job(struct registry *r, const struct record *record, const struct body_JOB *b)
 {
-    if (r->job_count == CAP_JOBS) return verdict_refuse(REFUSAL_FULL, NULL);
-    r->job[r->job_count] = (struct job){record, *b, 0};
-    enum err err = index_add(&r->jobs, record->id.bytes, r->job_count++);
-    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+    struct verdict v = check_job(r);
+    if (v.refusal != REFUSAL_NONE) return v;
+    r->job[r->job_count++] = (struct job){record, *b};
+    return v;
+}
+
+static struct verdict check_run(const struct registry *r, const struct body_RUN *b)
+{
+    if (b->slot == 0 || b->inputs.len == 0 || b->inputs.len % RUN_INPUT_BYTES != 0)
+        return verdict_refuse(REFUSAL_MALFORMED, NULL);
+    return r->run_count < CAP_RUNS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
 static struct verdict apply_run(struct registry *r, const struct record *record, const struct body_RUN *b)
 {
-    if (b->slot == 0 || b->inputs.len == 0 || b->inputs.len % RUN_INPUT_BYTES != 0)
-        return verdict_refuse(REFUSAL_MALFORMED, NULL);
-    if (r->run_count == CAP_RUNS) return verdict_refuse(REFUSAL_FULL, NULL);
+    struct verdict v = check_run(r, b);
+    if (v.refusal != REFUSAL_NONE) return v;
     r->run[r->run_count] = (struct run_entry){record, *b, NULL};
     enum err err = index_add(&r->runs, record->id.bytes, r->run_count++);
-    return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+    ASSERT(err == OK); /* as many places as runs */
+    return v;
 }
 
 /* --- Receipts ---------------------------------------------------------------------------------------------------------- */
@@ -191,6 +203,8 @@ struct verdict registry_apply(struct registry *r, const struct record *record)
 static struct verdict preview_job(const struct registry *r, struct node_id author, const struct body_JOB *b)
 {
     const struct published *p = registry_workflow(r, b->compose);
+    struct verdict v = check_job(r);
+    if (v.refusal != REFUSAL_NONE) return v;
     if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
     return ID_EQUAL(p->provider, author) ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
 }
@@ -209,5 +223,6 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
     if (kind == KIND_GRANT) return grant_preview(r, author, &body->GRANT);
     if (kind == KIND_APPROVAL) return approval_preview(r, author, &body->APPROVAL);
     if (kind == KIND_JOB) return preview_job(r, author, &body->JOB);
+    if (kind == KIND_RUN) return check_run(r, &body->RUN);
     return VERDICT_OK;
 }

@@ -78,8 +78,11 @@ static struct verdict check_grant(const struct registry *r, const struct workflo
     if (g == NULL) return verdict_refuse(REFUSAL_NO_GRANT, a->owner.bytes);
     uint64_t expires = g->record->header.expires_ms;
     if (expires != 0 && expires <= now_ms) return verdict_refuse(REFUSAL_GRANT_EXPIRED, a->owner.bytes);
-    for (uint32_t i = 0; i < w->step_count; i++)
+    for (uint32_t i = 0; i < w->step_count; i++) {
         if (!grant_names(g, w->step[i].op)) return verdict_refuse(REFUSAL_GRANT_OP, a->owner.bytes);
+        struct verdict v = grant_check_op(r, &g->body, w->step[i].op);
+        if (v.refusal != REFUSAL_NONE) return verdict_refuse(v.refusal, a->owner.bytes);
+    }
     if (slot > g->body.slots_max || w->epsilon_nano > g->body.epsilon_max)
         return verdict_refuse(REFUSAL_GRANT_LIMIT, a->owner.bytes);
     return VERDICT_OK;

@@ -87,7 +87,7 @@ struct registry {
     struct removal_row *removal;
     struct worker_set *workers;
     struct committee *committee;
-    struct index writers, tallies, members, removals, assets, workflows, ops, jobs, runs;
+    struct index writers, tallies, members, removals, assets, workflows, ops, runs;
 };
 
 /* registry.c. Known, whether or not its records count. */
@@ -112,6 +112,8 @@ struct verdict joint_preview(struct registry *r, struct node_id author, enum kin
 struct verdict asset_apply(struct registry *r, const struct record *record, const struct body_ASSET *b);
 struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b);
 struct verdict grant_apply(struct registry *r, const struct record *record, const struct body_GRANT *b);
+/* Does the service it is for exist, and list this op? */
+struct verdict grant_check_op(const struct registry *r, const struct body_GRANT *b, struct hash32 op);
 struct verdict grant_preview(struct registry *r, struct node_id author, const struct body_GRANT *b);
 struct verdict approval_apply(struct registry *r, const struct record *record, const struct body_APPROVAL *b);
 struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b);

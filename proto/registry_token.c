@@ -3,6 +3,8 @@
 
 #include "proto/base/panic.h"
 
+#include <string.h>
+
 /* --- Assets ------------------------------------------------------------------------------------------------------------ */
 
 static struct verdict check_registration(const struct registry *r, struct node_id author,
@@ -60,7 +62,7 @@ static void asset_publish(struct registry *r, const struct asset *a, const struc
                           const struct workflow *w)
 {
     if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return;
-    r->workflow[r->workflow_count] = (struct published){w, record, a->owner, 0};
+    r->workflow[r->workflow_count] = (struct published){w, record, a->owner};
     enum err err =
         index_add(&r->workflows, r->workflow[r->workflow_count].workflow->hash.bytes, r->workflow_count);
     ASSERT(err == OK); /* as many places as workflows */
@@ -77,6 +79,7 @@ struct asset_parts {
 static struct verdict read_parts(struct registry *r, const struct body_ASSET *b, struct asset_parts *out)
 {
     *out = (struct asset_parts){NULL, NULL, NULL};
+    if (r->version_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     if (ddo_parse(&out->ddo, r->arena, b->ddo, NULL) != OK || !ID_EQUAL(out->ddo->dt, b->dt))
         return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
     if (!ID_IS_ZERO(b->content)) {
@@ -96,7 +99,6 @@ static struct verdict read_parts(struct registry *r, const struct body_ASSET *b,
 static struct verdict apply_parts(struct registry *r, const struct record *record, const struct body_ASSET *b,
                                   const struct asset_parts *parts)
 {
-    if (r->version_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     struct asset *a = asset_find(r, b->dt);
     struct verdict v =
         a == NULL ? asset_register(r, record, b, parts->ddo) : asset_update(a, record, b, parts->ddo);
@@ -128,7 +130,6 @@ struct verdict asset_preview(struct registry *r, struct node_id author, const st
     struct asset copy = known != NULL ? *known : (struct asset){0};
     struct asset_parts parts;
     struct verdict v = read_parts(r, b, &parts);
-    if (v.refusal == REFUSAL_NONE && r->version_count == CAP_ASSETS) v = verdict_refuse(REFUSAL_FULL, NULL);
     if (v.refusal == REFUSAL_NONE)
         v = known != NULL ? asset_update(&copy, &record, b, parts.ddo) : check_registration(r, author, b);
     arena_release(r->arena, mark);
@@ -137,18 +138,34 @@ struct verdict asset_preview(struct registry *r, struct node_id author, const st
 
 /* --- Grants ------------------------------------------------------------------------------------------------------------ */
 
-struct verdict grant_apply(struct registry *r, const struct record *record, const struct body_GRANT *b)
+/* What the owner's own chain decides. Services, ops and the higher token are looked up when a run is asked about. */
+static struct verdict check_grant(const struct registry *r, struct node_id author, const struct body_GRANT *b)
 {
-    struct asset *a = asset_find(r, b->lower);
-    if (a == NULL || !ID_EQUAL(a->owner, record->header.author))
-        return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    const struct asset *a = asset_find(r, b->lower);
+    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
     if (ID_IS_ZERO(b->higher)) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
     if (ID_EQUAL(b->lower, b->higher)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
-    if (b->service >= a->ddo->service_count) return verdict_refuse(REFUSAL_MALFORMED, b->lower.bytes);
-    if (r->grant_count == CAP_GRANTS) return verdict_refuse(REFUSAL_FULL, NULL);
+    return r->grant_count < CAP_GRANTS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+struct verdict grant_apply(struct registry *r, const struct record *record, const struct body_GRANT *b)
+{
+    struct verdict v = check_grant(r, record->header.author, b);
+    if (v.refusal != REFUSAL_NONE) return v;
+    struct asset *a = asset_find(r, b->lower);
     r->grant[r->grant_count] = (struct grant){record, *b, a->grants_plus_one};
     a->grants_plus_one = ++r->grant_count;
     return VERDICT_OK;
+}
+
+struct verdict grant_check_op(const struct registry *r, const struct body_GRANT *b, struct hash32 op)
+{
+    const struct ddo *ddo = asset_find(r, b->lower)->ddo;
+    if (b->service >= ddo->service_count) return verdict_refuse(REFUSAL_SERVICE, b->lower.bytes);
+    const struct service *service = &ddo->service[b->service];
+    for (uint32_t i = 0; i < service->op_count; i++)
+        if (ID_EQUAL(service->op[i], op)) return VERDICT_OK;
+    return verdict_refuse(REFUSAL_SERVICE, op.bytes);
 }
 
 /* Follow grants upwards from `from`: would reaching `target` close a circle? Each token is visited once. */
@@ -178,13 +195,26 @@ static bool grant_reaches(struct registry *r, struct dt from, struct dt target)
     return reached;
 }
 
+static struct verdict check_granted_ops(const struct registry *r, const struct body_GRANT *b)
+{
+    if (b->ops.len == 0) return verdict_refuse(REFUSAL_GRANT_OP, b->lower.bytes);
+    for (size_t at = 0; at + 32 <= b->ops.len; at += 32) {
+        struct hash32 op;
+        memcpy(op.bytes, b->ops.data + at, sizeof op.bytes);
+        if (registry_op(r, op) == NULL) return verdict_refuse(REFUSAL_OP, op.bytes);
+        struct verdict v = grant_check_op(r, b, op);
+        if (v.refusal != REFUSAL_NONE) return v;
+    }
+    return VERDICT_OK;
+}
+
 struct verdict grant_preview(struct registry *r, struct node_id author, const struct body_GRANT *b)
 {
-    const struct asset *a = asset_find(r, b->lower);
-    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    struct verdict v = check_grant(r, author, b);
+    if (v.refusal != REFUSAL_NONE) return v;
     if (asset_find(r, b->higher) == NULL) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
     if (grant_reaches(r, b->higher, b->lower)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
-    return VERDICT_OK;
+    return check_granted_ops(r, b);
 }
 
 /* --- Approvals --------------------------------------------------------------------------------------------------------- */
@@ -201,6 +231,7 @@ static struct verdict check_approval(const struct registry *r, const struct asse
     uint64_t slots, sum;
     if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dataset.bytes);
     if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dataset.bytes);
+    if (r->approval_count == CAP_APPROVALS) return verdict_refuse(REFUSAL_FULL, NULL);
     if (b->slot_first == 0 || b->slot_last < b->slot_first)
         return verdict_refuse(REFUSAL_SLOT_RANGE, b->dataset.bytes);
     if (a->ddo->currency != CURRENCY_EPSILON || b->delta != 0)
@@ -224,7 +255,6 @@ struct verdict approval_apply(struct registry *r, const struct record *record, c
     uint64_t allotted = 0;
     struct verdict v = check_approval(r, a, record->header.author, b, &allotted);
     if (v.refusal != REFUSAL_NONE) return v;
-    if (r->approval_count == CAP_APPROVALS) return verdict_refuse(REFUSAL_FULL, NULL);
     r->approval[r->approval_count] = (struct approval){record, *b, a->approvals_plus_one, TEXT_UNREAD};
     a->approvals_plus_one = ++r->approval_count;
     a->allotted = allotted;

@@ -133,6 +133,8 @@ static void put_op(struct scene *s)
     struct body_OP body = {buffer_span(&b), s->op->code_bytes};
     for (uint32_t i = 0; i < 3; i++) (void)put(s, i, KIND_OP, &body, 0);
     struct hash32 hash = sha256(body.document);
+    for (uint32_t i = 0; i < 2; i++) /* the datasets offer whatever the op is by now */
+        if (ID_EQUAL(s->ddo[i]->service[0].op[0], s->op->hash)) s->ddo[i]->service[0].op[0] = hash;
     for (uint32_t i = 0; i < s->workflow->step_count; i++)
         if (ID_EQUAL(s->workflow->step[i].op, s->op->hash)) s->workflow->step[i].op = hash;
     s->op->hash = hash;

@@ -109,6 +109,14 @@ static void grant_no_op(struct scene *s)
 {
     s->grant[1].ops = SPAN_NONE;
 }
+static void grant_no_service(struct scene *s)
+{
+    s->grant[1].service = 1;
+}
+static void service_no_op(struct scene *s)
+{
+    s->ddo[0]->service[0].op_count = 0;
+}
 static void grant_expired(struct scene *s)
 {
     s->grant_expires_ms[1] = s->now_ms;
@@ -177,6 +185,8 @@ const struct change changes_of_run[CHANGES_OF_RUN] = {
     {"nothing is bound", REFUSAL_CONTENT, SCENE_BINDING, NULL, NULL, SUBJECT_OWNER_0},
     {"no grant", REFUSAL_NO_GRANT, SCENE_GRANT, NULL, NULL, SUBJECT_OWNER_0},
     {"the grant does not name the op", REFUSAL_GRANT_OP, 0, grant_no_op, NULL, SUBJECT_OWNER_1},
+    {"the grant is for a service there is not", REFUSAL_SERVICE, 0, grant_no_service, NULL, SUBJECT_OWNER_1},
+    {"the service does not offer the op", REFUSAL_SERVICE, 0, service_no_op, NULL, SUBJECT_OWNER_0},
     {"the grant has expired", REFUSAL_GRANT_EXPIRED, 0, grant_expired, NULL, SUBJECT_OWNER_1},
     {"the grant allows fewer slots", REFUSAL_GRANT_LIMIT, 0, grant_slots, NULL, SUBJECT_OWNER_1},
     {"the grant allows less epsilon", REFUSAL_GRANT_LIMIT, 0, grant_epsilon, NULL, SUBJECT_OWNER_0},
@@ -215,6 +225,7 @@ const enum refusal refusals_of_run[REFUSALS_OF_RUN] = {REFUSAL_CONSORTIUM_FORMIN
                                                        REFUSAL_CONTENT,
                                                        REFUSAL_NO_GRANT,
                                                        REFUSAL_GRANT_OP,
+                                                       REFUSAL_SERVICE,
                                                        REFUSAL_GRANT_LIMIT,
                                                        REFUSAL_GRANT_EXPIRED,
                                                        REFUSAL_NO_APPROVAL,

@@ -519,8 +519,7 @@ static uint32_t twin_accepted(uint32_t who, const struct said *chain[SAID_MAX], 
         if (s->record.header.kind == KIND_APPROVAL)
             accepted[i] = own && twin_fits(&s->body.APPROVAL, &allotted, chain, accepted, i);
         if (s->record.header.kind == KIND_GRANT)
-            accepted[i] = own && s->body.GRANT.service == 0 &&
-                          !same32(s->body.GRANT.lower.bytes, s->body.GRANT.higher.bytes);
+            accepted[i] = own && !same32(s->body.GRANT.lower.bytes, s->body.GRANT.higher.bytes);
     }
     return count;
 }
@@ -674,7 +673,7 @@ static bool twin_may_use(uint32_t owner, const struct said *run, uint64_t now)
     if (twin_gap(owner) || twin_void(owner) || twin_binding(owner, &input.binding) == NULL) return false;
     const struct said *grant = twin_grant(owner, now);
     bool granted = grant != NULL && !twin_expired(grant, now) && grant->body.GRANT.ops.len == 32 &&
-                   grant->body.GRANT.slots_max >= run->body.RUN.slot;
+                   grant->body.GRANT.service == 0 && grant->body.GRANT.slots_max >= run->body.RUN.slot;
     struct choice approval = twin_approval(owner, run->body.RUN.slot, now);
     return granted && approval.said != NULL && !approval.revoked && !approval.expired &&
            approval.said->body.APPROVAL.cost >= UINT64_C(1000000000);

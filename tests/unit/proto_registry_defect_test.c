@@ -114,7 +114,8 @@ static struct dt register_compute(struct scene *s, uint32_t node, uint8_t number
     static uint8_t bytes[4096];
     struct buffer b = BUFFER_OF(bytes);
     struct hash32 salt;
-    struct service service = {.type = SPAN_LITERAL("aggregate"), .endpoint = SPAN_LITERAL("")};
+    struct service service = {
+        .type = SPAN_LITERAL("aggregate"), .endpoint = SPAN_LITERAL(""), .op_count = 1, .op = {world->op}};
     struct ddo d = {.dt = token(s, node, number, &salt),
                     .type = ASSET_COMPUTE,
                     .name = SPAN_LITERAL("link"),
@@ -135,7 +136,7 @@ static struct dt register_compute(struct scene *s, uint32_t node, uint8_t number
 
 static struct verdict preview_grant(struct scene *s, uint32_t node, struct dt lower, struct dt higher)
 {
-    union body b = {.GRANT = {.lower = lower, .higher = higher, .ops = SPAN_NONE, .slots_max = 1}};
+    union body b = {.GRANT = {.lower = lower, .higher = higher, .ops = ID_SPAN(world->op), .slots_max = 1}};
     struct verdict v = registry_preview(s->registry, world->node[node].id, KIND_GRANT, &b);
     if (v.refusal == REFUSAL_NONE) ACCEPTED(scene_apply(s, node, KIND_GRANT, &b.GRANT, 0));
     return v;
@@ -234,8 +235,8 @@ static void defect_12_refused_means_not_done(void **state)
     REFUSED(change_approve(s, 1, 1, 0), REFUSAL_OVERLAP);
     REFUSED(change_approve(s, 9, 99, UINT64_C(1000000000)), REFUSAL_BUDGET);
     struct body_GRANT b = s->grant[0];
-    b.service = 7;
-    REFUSED(scene_apply(s, 0, KIND_GRANT, &b, 0), REFUSAL_MALFORMED);
+    b.higher = b.lower;
+    REFUSED(scene_apply(s, 0, KIND_GRANT, &b, 0), REFUSAL_CYCLE);
     assert_null(registry_approval_at(s->registry, approvals));
     assert_null(registry_grant_at(s->registry, grants));
     assert_true(change_allotted(s) == UINT64_C(2000000000));

@@ -276,12 +276,43 @@ static void test_grant_refusals(void **state)
     b.lower.bytes[0] ^= 1;
     REFUSED(scene_apply(s, 0, KIND_GRANT, &b, 0), REFUSAL_NOT_OWNER);
     b = s->grant[0];
-    b.service = 1; /* the dataset offers one service, number 0 */
-    REFUSED(scene_apply(s, 0, KIND_GRANT, &b, 0), REFUSAL_MALFORMED);
+    b.higher = b.lower;
+    preview.GRANT = b;
+    REFUSED(change_offer(s, 0, KIND_GRANT, &preview), REFUSAL_CYCLE);
+    memset(preview.GRANT.higher.bytes, 0, 32);
+    REFUSED(change_offer(s, 0, KIND_GRANT, &preview), REFUSAL_ASSET);
     preview.GRANT = s->grant[0];
     preview.GRANT.higher.bytes[0] ^= 1;
     REFUSED(registry_preview(s->registry, world->node[0].id, KIND_GRANT, &preview), REFUSAL_ASSET);
     ACCEPTED(scene_apply(s, 0, KIND_GRANT, &preview.GRANT, 0)); /* the higher token may arrive later */
+    scene_free(s);
+}
+
+static struct verdict preview_grant(struct scene *s, uint64_t service, struct span ops)
+{
+    union body b = {.GRANT = s->grant[0]};
+    b.GRANT.service = service;
+    b.GRANT.ops = ops;
+    return registry_preview(s->registry, world->node[0].id, KIND_GRANT, &b);
+}
+
+/* Nobody signs a grant that no run could use: of a service there is not, of no op, of one that nobody registered or that the
+ * service does not offer. Others may say such a thing: it grants nothing (changes_of_run). */
+static void test_grant_that_grants_nothing(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    const uint8_t unknown[32] = {1};
+    ACCEPTED(preview_grant(s, 0, s->grant[0].ops));
+    REFUSED(preview_grant(s, 1, s->grant[0].ops), REFUSAL_SERVICE);
+    REFUSED(preview_grant(s, 0, SPAN_NONE), REFUSAL_GRANT_OP);
+    REFUSED(preview_grant(s, 0, SPAN_OF(unknown)), REFUSAL_OP);
+    s->ddo[0]->service[0].op_count = 0;
+    struct body_ASSET without = scene_asset(s, 0, 3, false);
+    ACCEPTED(scene_apply(s, 0, KIND_ASSET, &without, 0));
+    REFUSED(preview_grant(s, 0, s->grant[0].ops), REFUSAL_SERVICE);
+    REFUSED(change_check(s),
+            REFUSAL_SERVICE); /* what the owner takes back from its service, its grant gives no more */
     scene_free(s);
 }
 
@@ -322,6 +353,7 @@ int main(void)
         cmocka_unit_test(test_job_preview),
         cmocka_unit_test(test_job_of_the_provider_only),
         cmocka_unit_test(test_grant_refusals),
+        cmocka_unit_test(test_grant_that_grants_nothing),
         cmocka_unit_test(test_grant_newest),
     };
     return cmocka_run_group_tests_name("proto_registry_token", tests, change_set_up, change_tear_down);
