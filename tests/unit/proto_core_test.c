@@ -965,6 +965,7 @@ static void one_clock_off(int64_t off_ms, bool heard)
     struct run_view view;
     cluster_form(c);
     for (uint32_t i = 0; i < CLUSTER_NODES; i++) expect_offset(c, i, 0);
+    cluster_crash(c, CLUSTER_SECOND); /* every vote will be needed: none to another candidate */
     cluster_set_clock(c, 2, off_ms);
     cluster_run(c, 3000);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) expect_standing(c, i, i == 2 ? "clock" : "none");
@@ -1026,7 +1027,8 @@ static void test_a_liar_stops_nobody(void **state)
     for (size_t i = 0; i < sizeof lie_ms / sizeof lie_ms[0]; i++) {
         struct cluster *c = cluster_new(world, &quiet);
         cluster_form(c);
-        cluster_set_clock(c, 0, 29000); /* honest, and not quite right */
+        cluster_crash(c, CLUSTER_SECOND); /* as above */
+        cluster_set_clock(c, 0, 29000);   /* honest, and not quite right */
         cluster_set_clock(c, 2, -29000);
         cluster_set_clock(c, 1, lie_ms[i]);
         cluster_run(c, 3000);
