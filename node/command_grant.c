@@ -23,7 +23,8 @@ static int check(const struct client *c, const struct grant_words *w, uint64_t *
         code = client_check_hash(c, "--op", w->more[i]);
     if (code == EXIT_OK && w->workflow == NULL)
         code = client_need(c, "--epsilon E (of one run), or --workflow HASH", w->epsilon);
-    if (code == EXIT_OK) code = client_need(c, "--slots N, the last slot that may be used", w->slots);
+    if (code == EXIT_OK)
+        code = client_need(c, "--slots N, how many slots all approvals of this app may allot", w->slots);
     if (code != EXIT_OK) return code;
     return arguments_number(slots, "--slots", w->slots, 1, UINT32_MAX) == OK ? EXIT_OK : EXIT_USAGE;
 }
@@ -74,8 +75,8 @@ static int say(const struct client *c, json_t *answer, json_t *granted)
             printf("op       %s\n", json_string_value(op));
     }
     return client_done(c, answer,
-                       "to       %s\nslots    1 to %" JSON_INTEGER_FORMAT
-                       "\nepsilon  %s a run\ngranted, record %s",
+                       "to       %s\nslots    %" JSON_INTEGER_FORMAT
+                       " in all approvals of it\nepsilon  %s a run\ngranted, record %s",
                        client_text(answer, "higher"), client_number(answer, "slots_max"),
                        client_text(answer, "epsilon_max"), client_text(answer, "record"));
 }

@@ -157,12 +157,15 @@ static bool seal_all(struct demo *d)
 static bool grant_all(struct demo *d)
 {
     demo_begin(d, "grants", "every hospital lets the algorithm use its dataset through the registered op");
-    for (uint32_t i = 0; i < d->silo_count; i++) /* ten slots: what bounds use is the approval */
+    char slots[16];
+    const unsigned spare = 10; /* what bounds use is the approval */
+    (void)snprintf(slots, sizeof slots, "%u", d->study->slots + spare);
+    for (uint32_t i = 0; i < d->silo_count; i++)
         if (!demo_call(d, &d->node[i], NULL, "grant", "--asset", d->node[i].asset, "--workflow", d->compose,
-                       "--slots", "10", NULL))
+                       "--slots", slots, NULL))
             return false;
-    return demo_good(d, "%u grants to %s: the recipe's ops, 10 slots, epsilon %s a run", d->silo_count,
-                     demo_algorithm(d)->name, d->study->workflow->epsilon);
+    return demo_good(d, "%u grants to %s: the recipe's ops, %s slots, epsilon %s a run", d->silo_count,
+                     demo_algorithm(d)->name, slots, d->study->workflow->epsilon);
 }
 
 bool demo_publish(struct demo *d)

@@ -90,7 +90,10 @@
     X(REFUSAL_NOT_STEWARD, 63, "not-a-steward", "only stewards decide this: ask one that the charter names") \
     X(REFUSAL_SERVICE, 64, "service",                                                                        \
       "the dataset's description offers no such service, or not for this op: its owner lists the op in the " \
-      "service's supported_ops")
+      "service's supported_ops")                                                                             \
+    X(REFUSAL_ROLE, 65, "role",                                                                              \
+      "a member does here what it was not admitted for: owners bring and approve datasets, algorithm "       \
+      "providers publish, requesters ask for runs")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -85,6 +85,8 @@ struct approval {
     const struct record *record;
     struct body_APPROVAL body;
     uint32_t next_plus_one;
+    uint64_t
+        app_slots; /* that the owner has allotted this app for this dataset, up to here: fold of all approvals ever */
     enum approval_text text;
 };
 struct job {
@@ -165,7 +167,10 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
 const struct charter *registry_charter(const struct registry *r);       /* decided by s stewards */
 const struct charter *registry_charter_bytes(const struct registry *r); /* known, perhaps not decided yet */
 const struct committee *registry_committee(const struct registry *r);   /* decided by n-f custodians */
-const struct member *registry_member(struct registry *r, struct node_id node);
+const struct member *registry_member(const struct registry *r, struct node_id node);
+/* Is it a member with this role? REFUSAL_NOT_MEMBER, REFUSAL_ROLE. Roles are asked for when something is used: who is who may
+ * be known later than what it said. */
+struct verdict registry_check_role(const struct registry *r, struct node_id node, enum role role);
 const struct asset *registry_asset(const struct registry *r, struct dt dt);
 const struct binding *registry_binding(const struct registry *r, const struct asset *a,
                                        struct compose_hash compose);

@@ -206,7 +206,8 @@ static struct verdict preview_job(const struct registry *r, struct node_id autho
     struct verdict v = check_job(r);
     if (v.refusal != REFUSAL_NONE) return v;
     if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
-    return ID_EQUAL(p->provider, author) ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
+    return ID_EQUAL(p->provider, author) ? registry_check_role(r, author, ROLE_ALGORITHM)
+                                         : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
 }
 
 struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,

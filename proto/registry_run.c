@@ -44,6 +44,8 @@ static struct verdict check_recipe(const struct registry *r, const struct body_R
     const struct workflow *w = p->workflow;
     const struct charter *charter = registry_charter(r);
     const struct committee *committee = registry_committee(r);
+    struct verdict role = registry_check_role(r, p->provider, ROLE_ALGORITHM);
+    if (role.refusal != REFUSAL_NONE) return role;
     if (!ID_EQUAL(w->app_id, run->app)) return verdict_refuse(REFUSAL_APP, run->app.bytes);
     if (!ID_EQUAL(run->charter, charter->hash)) return verdict_refuse(REFUSAL_CHARTER, run->charter.bytes);
     if (run->epoch != committee->body.epoch) return verdict_refuse(REFUSAL_CHARTER, run->charter.bytes);
@@ -72,7 +74,7 @@ static bool grant_names(const struct grant *g, struct hash32 op)
 }
 
 static struct verdict check_grant(const struct registry *r, const struct workflow *w, const struct asset *a,
-                                  uint64_t slot, uint64_t now_ms)
+                                  uint64_t now_ms)
 {
     const struct grant *g = registry_grant(r, a->dt, w->app_id, now_ms);
     if (g == NULL) return verdict_refuse(REFUSAL_NO_GRANT, a->owner.bytes);
@@ -83,8 +85,6 @@ static struct verdict check_grant(const struct registry *r, const struct workflo
         struct verdict v = grant_check_op(r, &g->body, w->step[i].op);
         if (v.refusal != REFUSAL_NONE) return verdict_refuse(v.refusal, a->owner.bytes);
     }
-    if (slot > g->body.slots_max || w->epsilon_nano > g->body.epsilon_max)
-        return verdict_refuse(REFUSAL_GRANT_LIMIT, a->owner.bytes);
     return VERDICT_OK;
 }
 
@@ -116,6 +116,7 @@ static struct verdict check_text(const struct registry *r, const struct workflow
     return kept->text == TEXT_RIGHT ? VERDICT_OK : verdict_refuse(REFUSAL_NO_APPROVAL, owner.bytes);
 }
 
+/* After check_grant. */
 static struct verdict check_approval(const struct registry *r, const struct workflow *w,
                                      const struct asset *a, uint64_t slot, uint64_t now_ms)
 {
@@ -128,6 +129,9 @@ static struct verdict check_approval(const struct registry *r, const struct work
     if (view.expired) return verdict_refuse(REFUSAL_APPROVAL_EXPIRED, a->owner.bytes);
     if (!ID_EQUAL(view.approval->body.app, w->app_id)) return verdict_refuse(REFUSAL_APP, a->owner.bytes);
     if (w->epsilon_nano > view.approval->body.cost) return verdict_refuse(REFUSAL_COST, a->owner.bytes);
+    const struct grant *g = registry_grant(r, a->dt, w->app_id, now_ms);
+    if (grant_check_limits(&g->body, w, view.approval->app_slots).refusal != REFUSAL_NONE)
+        return verdict_refuse(REFUSAL_GRANT_LIMIT, a->owner.bytes);
     return check_text(r, w, view.approval, a->owner);
 }
 
@@ -137,6 +141,7 @@ static struct verdict check_input(const struct registry *r, const struct workflo
                                   uint64_t slot, uint64_t now_ms)
 {
     struct verdict v = registry_check_author(r, slot_input->owner);
+    if (v.refusal == REFUSAL_NONE) v = registry_check_role(r, slot_input->owner, ROLE_OWNER);
     const struct asset *a = registry_asset(r, input->dt);
     if (v.refusal != REFUSAL_NONE) return v;
     if (a == NULL || a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, input->dt.bytes);
@@ -147,7 +152,7 @@ static struct verdict check_input(const struct registry *r, const struct workflo
     if (b == NULL || !ID_EQUAL(b->compose, w->hash)) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
     if (!ID_EQUAL(b->content, input->content) || !ID_EQUAL(b->manifest, input->manifest))
         return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
-    v = check_grant(r, w, a, slot, now_ms);
+    v = check_grant(r, w, a, now_ms);
     return v.refusal == REFUSAL_NONE ? check_approval(r, w, a, slot, now_ms) : v;
 }
 
@@ -198,7 +203,7 @@ static struct verdict check_inputs(const struct registry *r, const struct workfl
 static struct verdict check_readers(const struct registry *r, const struct workflow *w)
 {
     for (uint32_t i = 0; i < w->reader_count; i++)
-        if (registry_member((struct registry *)r, w->reader[i]) == NULL)
+        if (registry_member(r, w->reader[i]) == NULL)
             return verdict_refuse(REFUSAL_NOT_MEMBER, w->reader[i].bytes);
     return VERDICT_OK;
 }
@@ -232,9 +237,8 @@ struct verdict registry_check_run(const struct registry *r, const struct body_RU
     if (formed.refusal != REFUSAL_NONE) return formed;
     const struct workflow *w = registry_workflow(r, run->compose)->workflow;
     if (!names_requester(w, requester)) return verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
-    if (registry_member((struct registry *)r, requester) == NULL)
-        return verdict_refuse(REFUSAL_NOT_MEMBER, requester.bytes);
-    struct verdict v = registry_check_recipe(r, run);
+    struct verdict v = registry_check_role(r, requester, ROLE_REQUESTER);
+    if (v.refusal == REFUSAL_NONE) v = registry_check_recipe(r, run);
     if (v.refusal == REFUSAL_NONE) v = check_readers(r, w);
     return v.refusal == REFUSAL_NONE ? check_inputs(r, w, run, now_ms) : v;
 }

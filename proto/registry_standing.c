@@ -111,9 +111,16 @@ static uint64_t last_seq(const struct registry *r, struct node_id node)
     return last;
 }
 
-const struct member *registry_member(struct registry *r, struct node_id node)
+const struct member *registry_member(const struct registry *r, struct node_id node)
 {
     return last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
+}
+
+struct verdict registry_check_role(const struct registry *r, struct node_id node, enum role role)
+{
+    const struct member *m = registry_member(r, node);
+    if (m == NULL) return verdict_refuse(REFUSAL_NOT_MEMBER, node.bytes);
+    return (m->roles & role) != 0 ? VERDICT_OK : verdict_refuse(REFUSAL_ROLE, node.bytes);
 }
 
 /* Who has a row was decided once: another steward's voice may make it a member again, and by then its revocations must be

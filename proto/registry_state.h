@@ -114,6 +114,8 @@ struct verdict asset_preview(struct registry *r, struct node_id author, const st
 struct verdict grant_apply(struct registry *r, const struct record *record, const struct body_GRANT *b);
 /* Does the service it is for exist, and list this op? */
 struct verdict grant_check_op(const struct registry *r, const struct body_GRANT *b, struct hash32 op);
+/* Does it allow one run of this recipe, and that many slots of the app? */
+struct verdict grant_check_limits(const struct body_GRANT *b, const struct workflow *w, uint64_t app_slots);
 struct verdict grant_preview(struct registry *r, struct node_id author, const struct body_GRANT *b);
 struct verdict approval_apply(struct registry *r, const struct record *record, const struct body_APPROVAL *b);
 struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b);

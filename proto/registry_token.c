@@ -122,6 +122,17 @@ struct verdict asset_apply(struct registry *r, const struct record *record, cons
     return v;
 }
 
+/* 0: anybody's. */
+static enum role role_of(enum asset_type type)
+{
+    return type == ASSET_DATASET ? ROLE_OWNER : type == ASSET_ALGORITHM ? ROLE_ALGORITHM : 0;
+}
+
+static struct verdict check_owner_role(const struct registry *r, struct node_id owner, enum asset_type type)
+{
+    return role_of(type) == 0 ? VERDICT_OK : registry_check_role(r, owner, role_of(type));
+}
+
 struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b)
 {
     size_t mark = arena_mark(r->arena);
@@ -130,6 +141,7 @@ struct verdict asset_preview(struct registry *r, struct node_id author, const st
     struct asset copy = known != NULL ? *known : (struct asset){0};
     struct asset_parts parts;
     struct verdict v = read_parts(r, b, &parts);
+    if (v.refusal == REFUSAL_NONE) v = check_owner_role(r, author, parts.ddo->type);
     if (v.refusal == REFUSAL_NONE)
         v = known != NULL ? asset_update(&copy, &record, b, parts.ddo) : check_registration(r, author, b);
     arena_release(r->arena, mark);
@@ -166,6 +178,13 @@ struct verdict grant_check_op(const struct registry *r, const struct body_GRANT 
     for (uint32_t i = 0; i < service->op_count; i++)
         if (ID_EQUAL(service->op[i], op)) return VERDICT_OK;
     return verdict_refuse(REFUSAL_SERVICE, op.bytes);
+}
+
+struct verdict grant_check_limits(const struct body_GRANT *b, const struct workflow *w, uint64_t app_slots)
+{
+    return app_slots <= b->slots_max && w->epsilon_nano <= b->epsilon_max
+               ? VERDICT_OK
+               : verdict_refuse(REFUSAL_GRANT_LIMIT, b->lower.bytes);
 }
 
 /* Follow grants upwards from `from`: would reaching `target` close a circle? Each token is visited once. */
@@ -212,6 +231,8 @@ struct verdict grant_preview(struct registry *r, struct node_id author, const st
 {
     struct verdict v = check_grant(r, author, b);
     if (v.refusal != REFUSAL_NONE) return v;
+    v = check_owner_role(r, author, asset_find(r, b->lower)->ddo->type);
+    if (v.refusal != REFUSAL_NONE) return v;
     if (asset_find(r, b->higher) == NULL) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
     if (grant_reaches(r, b->higher, b->lower)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
     return check_granted_ops(r, b);
@@ -224,9 +245,22 @@ static bool ranges_overlap(const struct body_APPROVAL *a, const struct body_APPR
     return a->slot_first <= b->slot_last && b->slot_first <= a->slot_last;
 }
 
-/* The budget fold: a pure function of this owner's own chain (DESIGN §9 "Budget by slots"). */
+/* Two folds over this owner's own chain, of what it allots to anybody (DESIGN §9 "Budget by slots") and how many slots to
+ * this app; revoked or expired ones stay in both. */
+struct allotment {
+    uint64_t cost, app_slots;
+};
+
+/* Ranges of one recipe never overlap, and recipes count apart, so lengths add up. */
+static uint64_t app_slots_before(const struct registry *r, const struct asset *a, struct dt app)
+{
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one)
+        if (ID_EQUAL(r->approval[next - 1].body.app, app)) return r->approval[next - 1].app_slots;
+    return 0;
+}
+
 static struct verdict check_approval(const struct registry *r, const struct asset *a, struct node_id author,
-                                     const struct body_APPROVAL *b, uint64_t *allotted)
+                                     const struct body_APPROVAL *b, struct allotment *out)
 {
     uint64_t slots, sum;
     if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dataset.bytes);
@@ -245,27 +279,33 @@ static struct verdict check_approval(const struct registry *r, const struct asse
     if (__builtin_mul_overflow(slots, b->cost, &sum) || __builtin_add_overflow(sum, a->allotted, &sum) ||
         sum > a->ddo->budget)
         return verdict_refuse(REFUSAL_BUDGET, b->dataset.bytes);
-    *allotted = sum;
+    *out = (struct allotment){sum,
+                              app_slots_before(r, a, b->app) + slots}; /* far from 2^64: a slot has 32 bits */
     return VERDICT_OK;
 }
 
 struct verdict approval_apply(struct registry *r, const struct record *record, const struct body_APPROVAL *b)
 {
     struct asset *a = asset_find(r, b->dataset);
-    uint64_t allotted = 0;
-    struct verdict v = check_approval(r, a, record->header.author, b, &allotted);
+    struct allotment sum;
+    struct verdict v = check_approval(r, a, record->header.author, b, &sum);
     if (v.refusal != REFUSAL_NONE) return v;
-    r->approval[r->approval_count] = (struct approval){record, *b, a->approvals_plus_one, TEXT_UNREAD};
+    r->approval[r->approval_count] =
+        (struct approval){record, *b, a->approvals_plus_one, sum.app_slots, TEXT_UNREAD};
     a->approvals_plus_one = ++r->approval_count;
-    a->allotted = allotted;
+    a->allotted = sum.cost;
     return VERDICT_OK;
 }
 
 struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b)
 {
     const struct published *p = registry_workflow(r, b->compose);
-    uint64_t allotted;
+    struct allotment sum;
     if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
     if (!ID_EQUAL(p->workflow->app_id, b->app)) return verdict_refuse(REFUSAL_APP, b->app.bytes);
-    return check_approval(r, asset_find(r, b->dataset), author, b, &allotted);
+    struct verdict v = check_approval(r, asset_find(r, b->dataset), author, b, &sum);
+    if (v.refusal == REFUSAL_NONE) v = registry_check_role(r, author, ROLE_OWNER);
+    if (v.refusal != REFUSAL_NONE) return v;
+    const struct grant *g = registry_grant(r, b->dataset, b->app, 0); /* the newest: it may come later, too */
+    return g == NULL ? VERDICT_OK : grant_check_limits(&g->body, p->workflow, sum.app_slots);
 }

@@ -53,6 +53,13 @@ void change_remove(struct scene *s, uint32_t node, uint64_t last_seq)
     for (uint32_t i = 0; i < 3; i++) ACCEPTED(scene_apply(s, i, KIND_REMOVAL, &b, 0));
 }
 
+void change_role(struct scene *s, uint32_t node, enum role role)
+{
+    struct member *m = (struct member *)(uintptr_t)registry_member(s->registry, world->node[node].id);
+    assert_true(m != NULL && (m->roles & role) != 0);
+    m->roles ^= role;
+}
+
 struct verdict change_check(struct scene *s)
 {
     return registry_check_run(s->registry, &s->run, world->node[s->requester].id, s->now_ms);
@@ -157,6 +164,18 @@ static void approval_text(struct scene *s)
 {
     s->approval[0].text.bytes[31] ^= 1;
 }
+static void owner_no_owner(struct scene *s)
+{
+    change_role(s, 1, ROLE_OWNER);
+}
+static void provider_no_provider(struct scene *s)
+{
+    change_role(s, WORLD_ALGORITHM, ROLE_ALGORITHM);
+}
+static void requester_no_requester(struct scene *s)
+{
+    change_role(s, WORLD_REQUESTER, ROLE_REQUESTER);
+}
 static void reader_is_stranger(struct scene *s)
 {
     memset(s->workflow->reader[0].bytes, 0x5a, 32);
@@ -198,6 +217,9 @@ const struct change changes_of_run[CHANGES_OF_RUN] = {
     {"the approval allows less", REFUSAL_COST, 0, approval_cheap, NULL, SUBJECT_OWNER_1},
     {"the approval is for another app", REFUSAL_APP, 0, approval_app, NULL, SUBJECT_OWNER_1},
     {"the approval signs another text", REFUSAL_NO_APPROVAL, 0, approval_text, NULL, SUBJECT_OWNER_0},
+    {"the owner was not admitted as one", REFUSAL_ROLE, 0, NULL, owner_no_owner, SUBJECT_OWNER_1},
+    {"the provider was not admitted as one", REFUSAL_ROLE, 0, NULL, provider_no_provider, SUBJECT_ANY},
+    {"the requester was not admitted as one", REFUSAL_ROLE, 0, NULL, requester_no_requester, SUBJECT_ANY},
     {"a reader is no member", REFUSAL_NOT_MEMBER, 0, reader_is_stranger, NULL, SUBJECT_ANY},
 };
 
@@ -205,6 +227,7 @@ const enum refusal refusals_of_run[REFUSALS_OF_RUN] = {REFUSAL_CONSORTIUM_FORMIN
                                                        REFUSAL_WORKFLOW,
                                                        REFUSAL_REQUESTER,
                                                        REFUSAL_NOT_MEMBER,
+                                                       REFUSAL_ROLE,
                                                        REFUSAL_APP,
                                                        REFUSAL_CHARTER,
                                                        REFUSAL_ENGINE,

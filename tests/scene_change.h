@@ -38,7 +38,7 @@ struct change {
 };
 
 /* What registry_check_run refuses, and so everything that asks it. */
-enum { CHANGES_OF_RUN = 34, CHANGES_OF_CUSTODIAN = 19, REFUSALS_OF_RUN = 31, REFUSALS_OF_CUSTODIAN = 9 };
+enum { CHANGES_OF_RUN = 37, CHANGES_OF_CUSTODIAN = 19, REFUSALS_OF_RUN = 32, REFUSALS_OF_CUSTODIAN = 9 };
 extern const struct change changes_of_run[CHANGES_OF_RUN];
 /* What a custodian refuses besides, whatever it is asked: a vote, a release, a commit. */
 extern const struct change changes_of_custodian[CHANGES_OF_CUSTODIAN];
@@ -69,6 +69,8 @@ uint64_t change_allotted(const struct scene *s); /* of that dataset */
 void change_revoke(struct scene *s, uint32_t owner, enum revocation_target target, const uint8_t *subject);
 /* By three stewards. */
 void change_remove(struct scene *s, uint32_t node, uint64_t last_seq);
+/* As if it had been admitted without it. */
+void change_role(struct scene *s, uint32_t node, enum role role);
 struct verdict change_check(struct scene *s); /* registry_check_run of the scene's run */
 
 /* Of the run's inputs. */

@@ -665,6 +665,20 @@ static const struct said *base_record(enum kind kind, uint32_t who)
     return NULL;
 }
 
+/* Slots that the owner ever allotted, up to and with this approval of its chain. */
+static uint64_t twin_slots(uint32_t owner, const struct said *upto)
+{
+    const struct said *chain[SAID_MAX];
+    bool accepted[SAID_MAX];
+    uint64_t slots = 0;
+    for (uint32_t i = 0, count = twin_accepted(owner, chain, accepted); i < count; i++) {
+        if (!accepted[i] || chain[i]->record.header.kind != KIND_APPROVAL) continue;
+        slots += chain[i]->body.APPROVAL.slot_last - chain[i]->body.APPROVAL.slot_first + 1;
+        if (chain[i] == upto) return slots;
+    }
+    return UINT64_MAX;
+}
+
 static bool twin_may_use(uint32_t owner, const struct said *run, uint64_t now)
 {
     struct run_input input;
@@ -673,9 +687,10 @@ static bool twin_may_use(uint32_t owner, const struct said *run, uint64_t now)
     if (twin_gap(owner) || twin_void(owner) || twin_binding(owner, &input.binding) == NULL) return false;
     const struct said *grant = twin_grant(owner, now);
     bool granted = grant != NULL && !twin_expired(grant, now) && grant->body.GRANT.ops.len == 32 &&
-                   grant->body.GRANT.service == 0 && grant->body.GRANT.slots_max >= run->body.RUN.slot;
+                   grant->body.GRANT.service == 0;
     struct choice approval = twin_approval(owner, run->body.RUN.slot, now);
     return granted && approval.said != NULL && !approval.revoked && !approval.expired &&
+           twin_slots(owner, approval.said) <= grant->body.GRANT.slots_max &&
            approval.said->body.APPROVAL.cost >= UINT64_C(1000000000);
 }
 

@@ -316,6 +316,77 @@ static void test_grant_that_grants_nothing(void **state)
     scene_free(s);
 }
 
+static struct verdict run_in(struct scene *s, uint64_t slot)
+{
+    s->run.slot = slot;
+    return change_check(s);
+}
+
+static struct verdict preview_approval(struct scene *s, uint64_t first, uint64_t last)
+{
+    union body b = {.APPROVAL = s->approval[0]};
+    b.APPROVAL.slot_first = first;
+    b.APPROVAL.slot_last = last;
+    return registry_preview(s->registry, world->node[0].id, KIND_APPROVAL, &b);
+}
+
+/* A grant's slots are counted, whatever their numbers and recipes: all that the owner ever allotted to the app for this
+ * dataset, in the order it did. What is beyond them is not run; what was within them still is. */
+static void test_grant_counts_slots(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new(world);
+    s->grant[0].slots_max = 4;
+    s->approval[0].slot_first = 8;
+    s->approval[0].slot_last = 9;
+    s->approval[1].slot_last = 20;
+    s->grant[1].slots_max = 20;
+    s->approval[0].cost = s->approval[1].cost = s->workflow->epsilon_nano;
+    for (uint32_t i = 0; i < 2; i++) s->ddo[i]->budget = UINT64_C(100000000000);
+    scene_build(s);
+    ACCEPTED(run_in(s, 9));
+    struct body_APPROVAL other = s->approval[0]; /* of another recipe of the same app */
+    other.compose.bytes[0] ^= 1;
+    other.slot_first = other.slot_last = 1;
+    ACCEPTED(scene_apply(s, 0, KIND_APPROVAL, &other, 0));
+    change_revoke(s, 0, REVOKE_COMPOSE, other.compose.bytes); /* takes nothing back */
+    REFUSED(preview_approval(s, 11, 12), REFUSAL_GRANT_LIMIT);
+    ACCEPTED(preview_approval(s, 11, 11));
+    ACCEPTED(change_approve(s, 11, 11, s->workflow->epsilon_nano));
+    ACCEPTED(run_in(s, 11));
+    REFUSED(preview_approval(s, 12, 12), REFUSAL_GRANT_LIMIT);
+    struct body_APPROVAL beyond = s->approval[0];
+    beyond.slot_first = beyond.slot_last = 12;
+    ACCEPTED(scene_apply(s, 0, KIND_APPROVAL, &beyond, 0));
+    REFUSED(run_in(s, 12), REFUSAL_GRANT_LIMIT);
+    ACCEPTED(run_in(s, 11));
+    struct body_GRANT wider = s->grant[0];
+    wider.slots_max = 5;
+    ACCEPTED(scene_apply(s, 0, KIND_GRANT, &wider, 0));
+    ACCEPTED(run_in(s, 12));
+    scene_free(s);
+}
+
+/* Without the role that a thing needs, nobody signs it. */
+static void test_previews_ask_for_roles(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    union body asset = {.ASSET = scene_asset(s, 0, 3, false)};
+    union body grant = {.GRANT = s->grant[0]}, job = {.JOB = s->job};
+    ACCEPTED(registry_preview(s->registry, world->node[0].id, KIND_ASSET, &asset));
+    ACCEPTED(registry_preview(s->registry, world->node[0].id, KIND_GRANT, &grant));
+    ACCEPTED(registry_preview(s->registry, world->node[WORLD_ALGORITHM].id, KIND_JOB, &job));
+    ACCEPTED(preview_approval(s, 5, 5));
+    change_role(s, 0, ROLE_OWNER);
+    change_role(s, WORLD_ALGORITHM, ROLE_ALGORITHM);
+    REFUSED(registry_preview(s->registry, world->node[0].id, KIND_ASSET, &asset), REFUSAL_ROLE);
+    REFUSED(registry_preview(s->registry, world->node[0].id, KIND_GRANT, &grant), REFUSAL_ROLE);
+    REFUSED(registry_preview(s->registry, world->node[WORLD_ALGORITHM].id, KIND_JOB, &job), REFUSAL_ROLE);
+    REFUSED(preview_approval(s, 5, 5), REFUSAL_ROLE);
+    scene_free(s);
+}
+
 /* The newest live grant is the one that holds. */
 static void test_grant_newest(void **state)
 {
@@ -354,6 +425,8 @@ int main(void)
         cmocka_unit_test(test_job_of_the_provider_only),
         cmocka_unit_test(test_grant_refusals),
         cmocka_unit_test(test_grant_that_grants_nothing),
+        cmocka_unit_test(test_grant_counts_slots),
+        cmocka_unit_test(test_previews_ask_for_roles),
         cmocka_unit_test(test_grant_newest),
     };
     return cmocka_run_group_tests_name("proto_registry_token", tests, change_set_up, change_tear_down);
