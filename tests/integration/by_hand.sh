@@ -1,0 +1,231 @@
+#!/usr/bin/env bash
+# README.md "By hand", command by command: two owners, an algorithm provider and a compute provider, each a node of its own.
+# On the way, what a person gets wrong is refused with what was expected, and leaves nothing behind.
+set -euo pipefail
+: "${PERIGEE:?the program}"
+[[ -e ${PERIGEE_DUCKDB:-} ]] || { echo "SKIPPED: no libduckdb.so at ${PERIGEE_DUCKDB:-PERIGEE_DUCKDB}"; exit 77; }
+tmp=$(mktemp -d /tmp/perigee-hand.XXXXXX)
+declare -A node
+stop_all() {
+    for name in "${!node[@]}"; do kill "${node[$name]}" 2>/dev/null || true; done
+    wait
+    rm -rf "$tmp"
+}
+trap stop_all EXIT
+cd "$tmp"
+
+fail() {
+    echo "FAILED: $*" >&2
+    tail -n 5 ./*.log >&2 || true
+    exit 1
+}
+start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
+stop() {
+    kill "${node[$1]}"
+    wait "${node[$1]}" || fail "$1 did not end in order"
+    unset "node[$1]"
+}
+# refused CODE TEXT COMMAND...: it ends with this code and says this.
+refused() {
+    local want=$1 text=$2 code=0
+    shift 2
+    "$PERIGEE" "$@" >out 2>err || code=$?
+    [[ $code -eq $want ]] || fail "$*: exit $code, expected $want: $(cat err)"
+    grep -qF -- "$text" err || fail "$*: expected '$text' in: $(cat err)"
+}
+# await FILTER NODE COMMAND...: until its --json makes the filter true.
+await() {
+    local filter=$1 data=$2
+    shift 2
+    for _ in $(seq 200); do
+        "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null && return
+        sleep 0.05
+    done
+    fail "$data: $* never met $filter: $("$PERIGEE" "$@" --data "$data" --json 2>&1)"
+}
+# as DATA MEMBER COMMAND...: a member of the answer.
+as() {
+    local data=$1 member=$2
+    shift 2
+    "$PERIGEE" "$@" --data "$data" --json | jq -r ".$member"
+}
+
+# --- everyone; one founder ------------------------------------------------------------------------------------------------
+for who in "a owner,custodian,steward CH" "b owner,custodian,steward EU" "lab algorithm,requester EU" "gpu compute CH"; do
+    read -r name roles place <<<"$who"
+    "$PERIGEE" init --data "$name" --organisation "$name-org" --jurisdiction "$place" --roles "$roles" \
+        --listen "ipc://$tmp/$name.link" >/dev/null
+    echo "peers:" >>"$name/perigee.yaml"
+    for peer in a b lab gpu; do
+        [[ $peer == "$name" ]] || echo "  - address: \"ipc://$tmp/$peer.link\"" >>"$name/perigee.yaml"
+    done
+done
+refused 1 "exists already" init --data a --organisation a-org --jurisdiction CH --roles owner
+"$PERIGEE" consortium new --name study --out charter.json a/card.json b/card.json >/dev/null
+refused 1 "consortium join" node --data a
+for name in a b lab gpu; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; done
+cp a/perigee.yaml kept.yaml
+echo "listne: x" >>a/perigee.yaml
+refused 1 "did you mean listen?; expected one of listen, peers" node --data a
+mv kept.yaml a/perigee.yaml
+for name in a b lab; do start $name; done
+for name in a b lab; do await '.[0].peers | map(select(.up)) | length == 2' $name status; done
+
+# --- founders; others ask, stewards admit ---------------------------------------------------------------------------------
+for name in a b; do "$PERIGEE" consortium sign --data $name >/dev/null; done
+for name in a b; do await '.[0].charter.decided' $name status; done
+"$PERIGEE" consortium keygen --data a >/dev/null
+for name in a b; do await '.[0].committee != null' $name status; done
+"$PERIGEE" consortium keygen --data b | grep -q "both keys exist already" || fail "keygen again does not say so"
+
+# A node that cannot put up its enclaves' walls is a member all the same, and says why it offers none.
+PERIGEE_BWRAP=/nonexistent start gpu
+await '.[0].enclaves | .max == 0 and (.why | contains("PERIGEE_BWRAP"))' gpu status
+for name in lab gpu; do
+    "$PERIGEE" member request --data $name >/dev/null
+    id=$(as $name node status)
+    for steward in a b; do
+        await "any(.[]; .node == \"$id\")" $steward member list
+        "$PERIGEE" member admit --data $steward "$id" >/dev/null
+    done
+    await '.[0].member' $name status
+done
+stop gpu
+await '.[0].peers | any(.organisation == "gpu-org" and (.up | not))' lab status
+
+# --- stewards: what may compute -------------------------------------------------------------------------------------------
+measurement=$("$PERIGEE" workers measure)
+refused 1 "not-a-steward" workers register --data lab --name default "$measurement"
+refused 1 'must be 1 to 64 characters of a-z' workers register --data a --name $'de\nfault' "$measurement"
+for name in a b; do
+    "$PERIGEE" op register --data $name --template table >/dev/null
+    "$PERIGEE" workers register --data $name --name default "$measurement" >/dev/null
+done
+await '.[0].registered' lab op list
+op=$(as lab op op list)
+
+# --- owners describe; the provider publishes and posts -----------------------------------------------------------------------
+declare -A dataset
+for name in a b; do
+    { echo id,sex,age; for i in $(seq 40); do echo "$name$i,$([[ $((i % 2)) -eq 0 ]] && echo f || echo m),$((40 + i))"; done; } >$name.csv
+    cat >$name.yaml <<YAML
+type: dataset
+name: $name-cohort
+jurisdiction: $([[ $name == a ]] && echo CH || echo EU)
+services: [{ type: aggregate, supported_ops: ["$op"] }]
+dataset:
+  row_count: 40
+  unit_column: id
+  budget: "6"
+  schema:
+    - { name: id, type: text }
+    - { name: sex, type: text }
+    - { name: age, type: integer }
+YAML
+    dataset[$name]=$(as $name dt asset register $name.yaml)
+done
+printf 'type: algorithm\nname: ages\njurisdiction: EU\n' >app.yaml
+app=$(as lab dt asset register app.yaml)
+await 'length == 3' lab asset list
+for name in a b; do await 'length == 3' $name asset list; done
+{
+    cat <<YAML
+app_id: "$app"
+name: ages
+description: Mean age by sex
+mode: enclave
+engine: int-gate/1
+inputs:
+YAML
+    for name in a b; do
+        "$PERIGEE" asset list --data lab --json | jq -r "select(.dt == \"${dataset[$name]}\") |
+            \"  - { dt: \\\"\(.dt)\\\", name: $name, owner: \\\"\(.owner)\\\", schema: \\\"\(.schema)\\\" }\""
+    done
+    cat <<YAML
+output: { type: aggregate, max_bytes: 4096, readers: [] }
+privacy: { currency: epsilon, delta: "0", epsilon: "1.5", mechanism: discrete-laplace, scope: per-owner, unit: id }
+quorum: { owners: 2 }
+requesters: ["$(as lab node status)"]
+residency: { allow: [CH, EU] }
+attestation: { evidence: [simulated], gpu: none, workers: default }
+steps:
+  - op: "$op"
+    runtime: select
+    select: SELECT id, sex, age FROM input
+    rows_per_unit: 1
+    groups: [{ name: sex, domain: [f, m] }]
+    statistics:
+      - { name: people, kind: count, column: "", epsilon: "0.5" }
+      - { name: age_sum, kind: sum, column: age, lower: "30", upper: "90", places: 0, epsilon: "1" }
+    derived: [{ name: age_mean, numerator: age_sum, denominator: people }]
+YAML
+} >workflow.yaml
+for name in a b; do refused 1 "owned by lab-org" workflow publish --data $name --app "$app" workflow.yaml; done
+# What is not checked is not taken; a provider without DuckDB may leave the checking to the owners.
+PERIGEE_DUCKDB=/nonexistent refused 1 "libduckdb.so" workflow publish --data lab --app "$app" workflow.yaml
+workflow=$(PERIGEE_DUCKDB=/nonexistent as lab compose workflow publish --unchecked --app "$app" workflow.yaml)
+for name in a b; do await '.[0].compose' $name workflow status "$workflow"; done
+job=$(as lab record job post --workflow "$workflow" --task "mean age by sex")
+for name in a b; do
+    await "any(.[]; .job == \"$job\")" $name job list
+    "$PERIGEE" job endorse --data $name "$job" >/dev/null
+done
+
+# --- owners: seal, grant, approve -----------------------------------------------------------------------------------------
+touch taken.tar
+refused 1 "exists already" seal --data a --asset "${dataset[a]}" --in a.csv --workflow "$workflow" --tar taken.tar
+refused 1 "no such file or folder" seal --data a --asset "${dataset[a]}" --in a.csv --workflow "$workflow" --tar none/a.tar
+refused 1 "No such file" seal --data a --asset "${dataset[a]}" --in none.csv --workflow "$workflow"
+[[ $(as a store.blobs status) -eq 0 ]] || fail "a refused sealing left blobs behind"
+# A node that refuses the binding: another owner's answers on the socket beside a's keys and store.
+mkdir -m 700 elsewhere
+ln -s ../a/store ../a/{version,card.json,charter.json,perigee.yaml,keygen} elsewhere
+cp -p a/*.key elsewhere
+ln -s ../b/api.sock elsewhere/api.sock
+refused 1 "sealed, not bound: \`perigee asset bind --data elsewhere" seal --data elsewhere --asset "${dataset[a]}" --in a.csv \
+    --workflow "$workflow"
+manifest=$(grep -oE -- '--manifest [0-9a-f]{64}' err | cut -d' ' -f2)
+refused 1 "was sealed for" asset bind --data a --asset "${dataset[b]}" --workflow "$workflow" --manifest "$manifest"
+refused 1 "this one is neither" asset bind --data b --asset "${dataset[a]}" --workflow "$workflow" --manifest "$manifest"
+"$PERIGEE" asset bind --data a --asset "${dataset[a]}" --workflow "$workflow" --manifest "$manifest" >/dev/null ||
+    fail "what was sealed is not bound"
+"$PERIGEE" seal --data b --asset "${dataset[b]}" --in b.csv --workflow "$workflow" --tar b.tar >/dev/null
+[[ -s b.tar ]] || fail "no tar"
+refused 3 "--slots" grant --data a --asset "${dataset[a]}" --workflow "$workflow"
+refused 3 "--to" grant --data a --asset "${dataset[a]}" --slots 3
+refused 3 "--epsilon" grant --data a --asset "${dataset[a]}" --slots 3 --to "$app" --op "$op"
+sed -e /^services/d -e 's/^name: a-/name: bare-/' a.yaml >bare.yaml
+refused 1 "supported_ops" grant --data a --asset "$(as a dt asset register bare.yaml)" --workflow "$workflow" --slots 3
+for name in a b; do
+    "$PERIGEE" grant --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 3 --json |
+        jq -e ".ops == [\"$op\"] and .slots_max == 3 and .epsilon_max == \"1.5\" and .higher == \"$app\"" >/dev/null ||
+        fail "a grant does not say what it granted"
+    PERIGEE_DUCKDB=/nonexistent refused 1 "libduckdb.so" approve --data $name --asset "${dataset[$name]}" \
+        --workflow "$workflow" --yes
+    "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 1-3 --yes >/dev/null
+done
+await '.[0].approved == 2 and (.[0].approvals | all(.granted_slots == 3 and .granted_epsilon == "1.5"))' lab \
+    workflow status "$workflow"
+await '.[0].job.endorsements == 2' lab workflow status "$workflow"
+
+# --- a requester: first with nobody to compute, then with somebody ----------------------------------------------------------
+for name in a b; do await 'map(select(.contents | length > 0)) | length == 2' lab asset list; done
+run=$(as lab run run request --workflow "$workflow" --slot 1)
+await '.[0] | .state == "requested" and (.waits_for | contains("gpu-org"))' lab run show "$run"
+start gpu
+await '.[0].enclaves | .max == 1 and .why == null' gpu status
+await '.[0].peers | map(select(.up)) | length == 3' gpu status
+run=$(as lab run run request --workflow "$workflow" --slot 2)
+"$PERIGEE" run show --data lab "$run" >/dev/null
+await '.[0].state == "settled" and .[0].output != null' lab run show "$run"
+"$PERIGEE" run receipt --data lab "$run" --out receipt.json >/dev/null
+for name in "${!node[@]}"; do stop "$name"; done
+
+# --- anyone, offline ---------------------------------------------------------------------------------------------------------
+"$PERIGEE" verify receipt.json --consortium "$(sha256sum <charter.json | cut -d' ' -f1)" >/dev/null || fail "verify: exit $?"
+refused 2 "no node answers" status --data a
+echo "perigee-data 9" >a/version
+refused 1 'got "perigee-data 9"' node --data a
+chmod 644 b/kem.key
+refused 1 "mode 0644: chmod 600" node --data b
+echo passed
