@@ -3,76 +3,96 @@
 #include "node/api_common.h"
 #include "proto/charter.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-const struct http_route api_routes[] = {
-    {"GET", "/v1/status", api_status, "what this node is, whom it sees and what it waits for"},
-    {"GET", "/v1/consortium", api_consortium, "charter and committee"},
-    {"POST", "/v1/consortium/sign", api_consortium_sign, "as a steward, sign the charter"},
-    {"POST", "/v1/consortium/keygen", api_keygen, "as a custodian, start key generation"},
-    {"GET", "/v1/members", api_members, "members and waiting requests"},
-    {"POST", "/v1/members/request", api_member_request, "ask to be admitted"},
-    {"POST", "/v1/members", api_member_admit, "as a steward, admit an applicant"},
-    {"GET", "/v1/ops", api_ops, "ops"},
-    {"POST", "/v1/ops", api_op_register, "as a steward, register an op with its code"},
-    {"GET", "/v1/ops/{hash}/code", api_op_code, "the code of an op, by the hash of either"},
-    {"GET", "/v1/workers", api_workers, "accepted worker measurements, and those proposed"},
-    {"POST", "/v1/workers", api_workers_register, "as a steward, accept worker measurements"},
-    {"GET", "/v1/assets", api_assets, "assets"},
-    {"POST", "/v1/assets", api_asset_register, "register an asset"},
-    {"POST", "/v1/assets/{dt}/content", api_asset_bind, "bind sealed content for a workflow"},
-    {"GET", "/v1/workflows", api_workflows, "workflows"},
-    {"POST", "/v1/workflows", api_workflow_publish, "publish a workflow"},
-    {"GET", "/v1/workflows/{compose}", api_workflow, "one workflow: document, plain words, approvals"},
-    {"POST", "/v1/grants", api_grant, "grant a dataset to an algorithm"},
-    {"GET", "/v1/approvals", api_approvals, "approvals"},
-    {"POST", "/v1/approvals", api_approve, "approve a workflow for a dataset"},
-    {"GET", "/v1/jobs", api_jobs, "jobs on the task market"},
-    {"POST", "/v1/jobs", api_job_post, "post a job"},
-    {"POST", "/v1/jobs/{id}/endorse", api_job_endorse, "as a steward, endorse a job"},
-    {"GET", "/v1/runs", api_runs, "runs"},
-    {"POST", "/v1/runs", api_run_request, "request a run"},
-    {"GET", "/v1/runs/{id}", api_run, "state, phases and output of a run"},
-    {"GET", "/v1/runs/{id}/receipt", api_run_receipt, "the self-contained receipt"},
-    {NULL, NULL, NULL, NULL},
-};
+#define TOKEN_EXPECTED "a token dt:perigee:<64 lower-case hex digits>"
+
+/* --- Routes ----------------------------------------------------------------------------------------------------------- */
+
+/* Is `name` at `at` a member of the notation, or one of a list of names? */
+static bool is_member_at(const char *all, const char *at, size_t len)
+{
+    const bool starts = at == all || at[-1] == ' ' || at[-1] == '{';
+    return starts &&
+           (at[len] == 0 || at[len] == ' ' || at[len] == ':' || (at[len] == '?' && at[len + 1] == ':'));
+}
+
+static bool listed(const char *members, const char *name)
+{
+    const size_t len = strlen(name);
+    if (len == 0) return false;
+    for (const char *at = members; (at = strstr(at, name)) != NULL; at += len)
+        if (is_member_at(members, at, len)) return true;
+    return false;
+}
+
+static bool only(struct http_reply *r, const json_t *object, const char *what, const char *members)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)object, name, value)
+    {
+        if (listed(members, name)) continue;
+        http_problem(r, 400, "unknown-field", "expected in the %s nothing but %s; came \"%.80s\"", what,
+                     members[0] != 0 ? members : "{}", name);
+        return false;
+    }
+    return true;
+}
+
+static void call_checked(const struct http_request *q, struct http_reply *r, const char *query,
+                         const char *body, api_handler *handler)
+{
+    if (only(r, q->query, "query", query) && (q->body == NULL || only(r, q->body, "body", body)))
+        handler(q, r);
+}
+
+#define API_CHECKED(method, path, handler, query, body, answer, summary)                                     \
+    static void handler##_checked(const struct http_request *q, struct http_reply *r)                        \
+    {                                                                                                        \
+        call_checked(q, r, query, body, handler);                                                            \
+    }
+API_TABLE(API_CHECKED)
+#undef API_CHECKED
+
+#define API_ROUTE(method, path, handler, query, body, answer, summary)                                       \
+    {method, path, handler##_checked, summary},
+const struct http_route api_routes[] = {API_TABLE(API_ROUTE){NULL, NULL, NULL, NULL}};
+#undef API_ROUTE
+
+void api_index(const struct http_request *q, struct http_reply *reply)
+{
+    json_t *list = json_array();
+    (void)q;
+#define API_INDEX(method, path, handler, query, body, answer, summary)                                       \
+    json_array_append_new(list,                                                                              \
+                          json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "method", method, "path", path,        \
+                                    "query", query, "body", body, "answer", answer, "summary", summary));
+    API_TABLE(API_INDEX)
+#undef API_INDEX
+    http_answer(reply, 200, json_pack("{s:o}", "routes", list));
+}
 
 /* --- Reading requests ------------------------------------------------------------------------------------------------- */
+
+void api_bad(struct http_reply *r, const char *reason, const char *name, const char *expected,
+             const json_t *value)
+{
+    char *came = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+    http_problem(r, 400, reason, "expected \"%s\" to be %s; came %.80s", name, expected,
+                 came != NULL ? came : "nothing");
+    free(came);
+}
 
 static const json_t *member(const struct http_request *q, struct http_reply *r, const char *name,
                             const char *expected)
 {
     const json_t *value = q->body != NULL ? json_object_get(q->body, name) : NULL;
-    if (value == NULL)
-        http_problem(r, 400, "missing-field", "expected member \"%s\" (%s) in the body; it is absent", name,
-                     expected);
+    if (value == NULL) api_bad(r, "missing-field", name, expected, NULL);
     return value;
-}
-
-static bool listed(const char *members, const char *name)
-{
-    size_t len = strlen(name);
-    for (const char *at = members; (at = strstr(at, name)) != NULL; at += len) {
-        bool starts = at == members || at[-1] == ' ', ends = at[len] == ' ' || at[len] == 0;
-        if (len > 0 && starts && ends) return true;
-    }
-    return false;
-}
-
-bool api_only(const struct http_request *q, struct http_reply *r, const char *members)
-{
-    const char *name;
-    json_t *value;
-    if (q->body == NULL) return true;
-    json_object_foreach(q->body, name, value)
-    {
-        if (listed(members, name)) continue;
-        http_problem(r, 400, "unknown-field", "\"%.80s\" is not a member of this call; it takes: %s", name,
-                     members[0] != 0 ? members : "nothing");
-        return false;
-    }
-    return true;
 }
 
 bool api_text(const struct http_request *q, struct http_reply *r, const char *name, struct span *out)
@@ -80,7 +100,7 @@ bool api_text(const struct http_request *q, struct http_reply *r, const char *na
     const json_t *value = member(q, r, name, "text");
     if (value == NULL) return false;
     if (!json_is_string(value)) {
-        http_problem(r, 400, "wrong-type", "\"%s\" must be text", name);
+        api_bad(r, "wrong-type", name, "text", value);
         return false;
     }
     *out = span_make(json_string_value(value), json_string_length(value));
@@ -92,7 +112,7 @@ bool api_hash(const struct http_request *q, struct http_reply *r, const char *na
     struct span text;
     if (!api_text(q, r, name, &text)) return false;
     if (hex_decode(out, 32, text) == OK) return true;
-    http_problem(r, 400, "syntax", "\"%s\" must be 64 lower-case hex digits", name);
+    api_bad(r, "syntax", name, "64 lower-case hex digits", json_object_get(q->body, name));
     return false;
 }
 
@@ -103,8 +123,9 @@ bool api_uint(const struct http_request *q, struct http_reply *r, const char *na
     if (value == NULL) return false;
     if (!json_is_integer(value) || json_integer_value(value) < 0 ||
         (uint64_t)json_integer_value(value) > max) {
-        http_problem(r, 400, "out-of-range", "\"%s\" must be a whole number from 0 to %llu", name,
-                     (unsigned long long)max);
+        char expected[64];
+        (void)snprintf(expected, sizeof expected, "a whole number from 0 to %" PRIu64, max);
+        api_bad(r, "out-of-range", name, expected, value);
         return false;
     }
     *out = (uint64_t)json_integer_value(value);
@@ -123,7 +144,7 @@ bool api_dt(const struct http_request *q, struct http_reply *r, const char *name
     struct span text;
     if (!api_text(q, r, name, &text)) return false;
     if (api_parse_dt(out, (const char *)text.data)) return true;
-    http_problem(r, 400, "syntax", "\"%s\" must be a token \"dt:perigee:<64 lower-case hex digits>\"", name);
+    api_bad(r, "syntax", name, TOKEN_EXPECTED, json_object_get(q->body, name));
     return false;
 }
 
@@ -146,7 +167,11 @@ static bool list_of(const struct http_request *q, struct http_reply *r, const ch
         good = text != NULL && parse(&item, text);
         if (good) memcpy(out + (size_t)i * 32, item.bytes, 32);
     }
-    if (!good) http_problem(r, 400, "syntax", "\"%s\" must be a list of 1 to %u %s", name, max, what);
+    if (!good) {
+        char expected[96];
+        (void)snprintf(expected, sizeof expected, "a list of 1 to %u %s", max, what);
+        api_bad(r, "syntax", name, expected, list);
+    }
     return good;
 }
 
@@ -159,8 +184,7 @@ bool api_hash_list(const struct http_request *q, struct http_reply *r, const cha
 bool api_dt_list(const struct http_request *q, struct http_reply *r, const char *name, uint32_t max,
                  uint8_t *out, uint32_t *count)
 {
-    return list_of(q, r, name, max, out, count, api_parse_dt,
-                   "tokens \"dt:perigee:<64 lower-case hex digits>\"");
+    return list_of(q, r, name, max, out, count, api_parse_dt, "tokens \"dt:perigee:<64 hex digits>\"");
 }
 
 bool api_param_hash(const struct http_request *q, struct http_reply *r, int index, uint8_t out[32])
@@ -169,6 +193,68 @@ bool api_param_hash(const struct http_request *q, struct http_reply *r, int inde
     http_problem(r, 400, "syntax", "expected 64 lower-case hex digits in the path; came \"%.80s\"",
                  q->param[index]);
     return false;
+}
+
+bool api_param_dt(const struct http_request *q, struct http_reply *r, int index, struct dt *out)
+{
+    if (api_parse_dt(out, q->param[index])) return true;
+    http_problem(r, 400, "syntax", "expected " TOKEN_EXPECTED " in the path; came \"%.80s\"",
+                 q->param[index]);
+    return false;
+}
+
+/* --- Pages ------------------------------------------------------------------------------------------------------------ */
+
+static bool read_limit(struct api_page *p, const json_t *text)
+{
+    const char *digits = json_string_value(text);
+    p->limit = API_PAGE_MAX;
+    if (text == NULL) return true;
+    if (digits == NULL || digits[0] == 0 || strlen(digits) > 4 ||
+        strspn(digits, "0123456789") != strlen(digits))
+        return false;
+    p->limit = strtoull(digits, NULL, 10);
+    return p->limit >= 1 && p->limit <= API_PAGE_MAX;
+}
+
+bool api_page_begin(struct api_page *p, const struct http_request *q, struct http_reply *r)
+{
+    const json_t *limit = json_object_get(q->query, "limit"), *after = json_object_get(q->query, "after");
+    *p = (struct api_page){.begun = after == NULL};
+    if (!read_limit(p, limit)) {
+        api_bad(r, "out-of-range", "limit", "a whole number from 1 to 256", limit);
+        return false;
+    }
+    if (after == NULL || hex_decode(p->after, 32, span_text(json_string_value(after))) == OK) return true;
+    api_bad(r, "syntax", "after", "`next` of the page before", after);
+    return false;
+}
+
+bool api_page_takes(struct api_page *p, const uint8_t id[32])
+{
+    if (!p->begun) {
+        p->begun = memcmp(p->after, id, 32) == 0;
+        return false;
+    }
+    p->full = p->count == p->limit;
+    if (p->full) return false;
+    p->count++;
+    memcpy(p->last, id, 32);
+    return true;
+}
+
+void api_page_answer(const struct api_page *p, struct http_reply *r, json_t *body)
+{
+    if (p->begun) {
+        json_object_set_new(body, "next", p->full ? api_hex32(p->last) : json_null());
+        http_answer(r, 200, body);
+        return;
+    }
+    json_decref(body);
+    http_problem(
+        r, 404, "cursor",
+        "expected `next` of the page before in `after`; came what this list does not hold (any more): "
+        "begin it again");
 }
 
 /* --- Putting JSON together ------------------------------------------------------------------------------------------------ */

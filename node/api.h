@@ -1,45 +1,127 @@
-/* api: REST under /v1 on the node's Unix socket. Hashes, ids and keys are lower-case hex; tokens are "dt:perigee:<hex>";
- * documents travel as their canonical text in a JSON string, so that their hash survives. Refusals are problem+json with
- * `reason` = refusal name: 409 refused, 503 try later, 404 unknown, 400 malformed.
- *
- * GET  /v1/status                -> {node, consortium, organisation, jurisdiction, roles[], member, isolated,
- *                                    clock:{offset_ms|null, skew_max_ms, stopped}, charter:{decided, signatures, needed}, keygen:{phase, missing[]}, committee:{epoch,
- *                                    key_a, key_b}|null, peers:[{node, organisation, up}],
- *                                    enclaves:{running, max, why|null}|null, records, store:{...}, links:{...}}
- * GET  /v1/consortium            -> {consortium, charter:"<text>", decided, committee|null}
- * POST /v1/consortium/sign       {}                                  -> {record}
- * POST /v1/consortium/keygen     {}                                  -> {} or {committee} when both keys exist
- * GET  /v1/members               -> {members:[{node, organisation, jurisdiction, roles[], signatures}], requests:[...]}
- * POST /v1/members/request       {}                                  -> {}      (sends the own card)
- * POST /v1/members               {node}                              -> {record} (a steward admits a request)
- * GET  /v1/ops                   -> {ops:[{op, name, runtime, registered}]}
- * POST /v1/ops                   {document}                          -> {record, op}
- * GET  /v1/workers               -> {workers:[{name, version, measurements[], signatures, needed, in_force}]}
- * POST /v1/workers               {name, measurements[], version?}    -> {record, version}
- * GET  /v1/assets                -> {assets:[{dt, owner, organisation, type, name, jurisdiction, version, schema, rows,
- *                                    budget, allotted, contents:[{compose, content, manifest}]}]}
- * POST /v1/assets                {ddo, salt}                         -> {record, dt}
- * POST /v1/assets/{dt}/content   {compose, content, manifest, policy} -> {record}
- * GET  /v1/workflows             -> {workflows:[{compose, app, name, epsilon, provider, approved, needed}]}
- * POST /v1/workflows             {app, workflow}                     -> {record, compose}
- * GET  /v1/workflows/{compose}?asset=DT -> {compose, app, name, document, text, text_hash, approvals:[{owner, organisation,
- *                                    dataset, state, slot_first, slot_last, granted_slots, granted_epsilon}], approved, needed, job|null, root_key|null}
- * POST /v1/grants                {lower, higher, ops[], slots_max, epsilon_max:"1.5"} -> {record}
- * POST /v1/approvals             {dataset, compose, slot_first, slot_last, text_hash} -> {record}
- * GET  /v1/approvals             -> {approvals:[...]}
- * GET  /v1/jobs                  -> {jobs:[{job, compose, app, task, endorsements, needed}]}
- * POST /v1/jobs                  {compose, task}                     -> {record}
- * POST /v1/jobs/{id}/endorse     {}                                  -> {record}
- * GET  /v1/runs                  -> {runs:[{run, compose, slot, requester, state, reason}]}
- * POST /v1/runs                  {compose, slot?, expires_in_ms?}    -> 202 {run}   (1 h unless given, at most 24)
- * GET  /v1/runs/{id}             -> {run, compose, slot, requester, state, reason, detail, subject, node, organisation, term,
- *                                    phases:{state: ms}, waits_for: text|null while requested, receipt: bool,
- *                                    output: {...}|null, output_fault: text|null, response}
- * GET  /v1/runs/{id}/receipt     -> {receipt:"<canonical text>"} */
+/* api: REST under /v1 on the node's Unix socket. API_TABLE is what is served and what `GET /v1` answers; requests are checked
+ * against its members, and tests/integration compares its answers with a running node's.
+ * Notation: {a:T, b?:T} an object (b may be absent), [T] a list, {*:T} any names, T|null; T is text, int, bool, any,
+ * id (64 lower-case hex digits) or token ("dt:perigee:<64 hex digits>"). Documents travel as their canonical text in a JSON
+ * string, so that their hash survives; decimals such as "1.5" are text.
+ * Refusals are problem+json with `reason` = refusal name: 409 refused, 503 try later, 404 unknown, 400 malformed.
+ * Lists come in pages: ?limit=N (at most API_PAGE_MAX, which is also the default) and ?after=CURSOR, where the cursor is
+ * `next` of the page before; `next` is null on the last. Pages follow what is added meanwhile; a restart may reorder.
+ * An unknown member or query name is refused, so that a mistyped one never falls back to a default. */
 #ifndef PERIGEE_NODE_API_H
 #define PERIGEE_NODE_API_H
 
 #include "node/http.h"
+
+enum { API_PAGE_MAX = 256 };
+
+#define API_PAGE      "after limit"
+#define API_CHARTER   "{decided:bool, signatures:int, needed:int}"
+#define API_COMMITTEE "{epoch:int, key_a:id, key_b:id}"
+#define API_JOB       "{job:id, compose:id, app:token, task:text, provider:text|null, endorsements:int, needed:int}"
+/* Beginnings of objects that a list shows and one answer goes on with. */
+#define API_ASSET                                                                                            \
+    "{dt:token, owner:id, organisation:text|null, type:text, name:text, jurisdiction:text, version:int, "    \
+    "schema?:id, rows?:int, budget?:text, allotted?:text"
+#define API_WORKFLOW                                                                                         \
+    "{compose:id, app:token, name:text, epsilon:text, privacy:text, provider:text|null, inputs:int"
+#define API_RUN                                                                                              \
+    "{run:id, compose:id, inputs:[token], parameters:any, slot:int, requester:text|null, receipt:bool, "     \
+    "privacy?:text, state?:text, reason?:text, detail?:text, term?:int, node?:id, organisation?:text|null, " \
+    "phases?:{*:int}, waits_for?:text|null"
+
+/* X(method, path, handler, names of its query, body, answer, summary) */
+#define API_TABLE(X)                                                                                         \
+    X("GET", "/v1", api_index, "", "",                                                                       \
+      "{routes:[{method:text, path:text, query:text, body:text, answer:text, "                               \
+      "summary:text}]}",                                                                                     \
+      "what is served, in this notation")                                                                    \
+    X("GET", "/v1/status", api_status, "", "",                                                               \
+      "{node:id, consortium:id, organisation:text|null, jurisdiction:text|null, "                            \
+      "roles:[text], member:bool, isolated:bool, clock:{offset_ms:int|null, "                                \
+      "skew_max_ms:int, stopped:bool}, charter:" API_CHARTER                                                 \
+      ", keygen:{phase:text, missing:[text]}, committee:" API_COMMITTEE                                      \
+      "|null, peers:[{node:id, organisation:text|null, up:bool}], "                                          \
+      "enclaves:{running:int, max:int, why:text|null}|null, records:int, "                                   \
+      "store:{used_bytes:int, map_bytes:int, blobs:int, quarantined:int, batches:int, "                      \
+      "syncs:int}, links:{up:int, accepted:int, refused:int, bytes_in:int, bytes_out:int}}",                 \
+      "what this node is, whom it sees and what it waits for")                                               \
+    X("GET", "/v1/consortium", api_consortium, "", "",                                                       \
+      "{consortium:id, charter:text, state:" API_CHARTER ", committee:" API_COMMITTEE "|null}",              \
+      "charter and committee")                                                                               \
+    X("POST", "/v1/consortium/sign", api_consortium_sign, "", "{}", "{record:id}",                           \
+      "as a steward, sign the charter")                                                                      \
+    X("POST", "/v1/consortium/keygen", api_keygen, "", "{}", "{committee?:" API_COMMITTEE "}",               \
+      "as a custodian, start key generation; the committee when both keys exist")                            \
+    X("GET", "/v1/members", api_members, API_PAGE, "",                                                       \
+      "{members:[{node:id, organisation:text, jurisdiction:text, roles:[text], "                             \
+      "signatures:int}], requests:[{node:id, organisation:text, jurisdiction:text, "                         \
+      "roles:[text]}], next:text|null}",                                                                     \
+      "members, then waiting requests")                                                                      \
+    X("POST", "/v1/members/request", api_member_request, "", "{}", "{}",                                     \
+      "ask to be admitted, with the own card")                                                               \
+    X("POST", "/v1/members", api_member_admit, "", "{node:id}", "{record:id}",                               \
+      "as a steward, admit an applicant")                                                                    \
+    X("GET", "/v1/ops", api_ops, API_PAGE, "",                                                               \
+      "{ops:[{op:id, name:text|null, code:id, signatures:int, needed:int, "                                  \
+      "registered:bool}], next:text|null}",                                                                  \
+      "ops")                                                                                                 \
+    X("POST", "/v1/ops", api_op_register, "", "{document:text, code:text}", "{record:id, op:id}",            \
+      "as a steward, register an op with its code")                                                          \
+    X("GET", "/v1/ops/{hash}/code", api_op_code, "", "", "{op:id, hash:id, code:text, document:text}",       \
+      "the code of an op, by the hash of either")                                                            \
+    X("GET", "/v1/workers", api_workers, API_PAGE, "",                                                       \
+      "{workers:[{name:text, version:int, measurements:[id], signatures:int, needed:int, "                   \
+      "in_force:bool}], next:text|null}",                                                                    \
+      "accepted worker measurements, and those proposed")                                                    \
+    X("POST", "/v1/workers", api_workers_register, "", "{name:text, measurements:[id], version?:int}",       \
+      "{record:id, version:int}", "as a steward, accept worker measurements")                                \
+    X("GET", "/v1/assets", api_assets, API_PAGE, "", "{assets:[" API_ASSET "}], next:text|null}",            \
+      "assets, without their descriptions and contents")                                                     \
+    X("GET", "/v1/assets/{dt}", api_asset, API_PAGE, "",                                                     \
+      API_ASSET ", ddo:text, contents:[{record:id, compose:id, content:id, manifest:id, "                    \
+                "policy:text}], next:text|null}",                                                            \
+      "one asset: its description and a page of its contents, the newest first")                             \
+    X("POST", "/v1/assets", api_asset_register, "", "{ddo:text, salt:id}", "{record:id, dt:token}",          \
+      "register an asset")                                                                                   \
+    X("POST", "/v1/assets/{dt}/content", api_asset_bind, "",                                                 \
+      "{compose:id, content:id, manifest:id, policy:text}", "{record:id}",                                   \
+      "bind sealed content for a workflow")                                                                  \
+    X("GET", "/v1/workflows", api_workflows, API_PAGE, "",                                                   \
+      "{workflows:[" API_WORKFLOW "}], next:text|null}", "workflows")                                        \
+    X("POST", "/v1/workflows", api_workflow_publish, "", "{app:token, workflow:text}",                       \
+      "{record:id, compose:id}", "publish a workflow")                                                       \
+    X("GET", "/v1/workflows/{compose}", api_workflow, "asset", "",                                           \
+      API_WORKFLOW ", document:text, approvals:[{owner:id, organisation:text|null, dataset:token, "          \
+                   "bound:bool, state:text, slot_first?:int, slot_last?:int, ranges?:[[int]], "              \
+                   "record?:id, granted_slots?:int, granted_epsilon?:text}], approved:int, needed:int, "     \
+                   "job:" API_JOB                                                                            \
+                   "|null, ops:[{op:id, registered:bool, name?:text, description?:text, code_hash?:id, "     \
+                   "code?:text}], root_key:id|null, text?:text, text_hash?:id, diff?:text|null}",            \
+      "one workflow: document, plain words, approvals")                                                      \
+    X("POST", "/v1/grants", api_grant, "",                                                                   \
+      "{lower:token, higher:token, ops:[id], slots_max:int, epsilon_max:text}", "{record:id}",               \
+      "grant a dataset to an algorithm")                                                                     \
+    X("GET", "/v1/approvals", api_approvals, API_PAGE, "",                                                   \
+      "{approvals:[{record:id, owner:text|null, dataset:token, compose:id, slot_first:int, "                 \
+      "slot_last:int, epsilon_per_slot:text}], next:text|null}",                                             \
+      "approvals")                                                                                           \
+    X("POST", "/v1/approvals", api_approve, "",                                                              \
+      "{dataset:token, compose:id, slot_first:int, slot_last:int, text_hash:id}", "{record:id}",             \
+      "approve a workflow for a dataset")                                                                    \
+    X("GET", "/v1/jobs", api_jobs, API_PAGE, "", "{jobs:[" API_JOB "], next:text|null}",                     \
+      "jobs on the task market")                                                                             \
+    X("POST", "/v1/jobs", api_job_post, "", "{compose:id, task:text}", "{record:id}", "post a job")          \
+    X("POST", "/v1/jobs/{id}/endorse", api_job_endorse, "", "{}", "{record:id}",                             \
+      "as a steward, endorse a job")                                                                         \
+    X("GET", "/v1/runs", api_runs, API_PAGE, "", "{runs:[" API_RUN "}], next:text|null}", "runs")            \
+    X("POST", "/v1/runs", api_run_request, "",                                                               \
+      "{compose:id, inputs?:[token], slot?:int, parameters?:any, expires_in_ms?:int}", "{run:id}",           \
+      "request a run; it lives an hour unless said otherwise")                                               \
+    X("GET", "/v1/runs/{id}", api_run, "", "",                                                               \
+      API_RUN ", output:any, output_fault:text|null, response:{payload:text, text:text, "                    \
+              "signature:text, signing_key:id|null}|null}",                                                  \
+      "state, phases and output of a run")                                                                   \
+    X("GET", "/v1/runs/{id}/receipt", api_run_receipt, "", "", "{receipt:text}", "the self-contained receipt")
 
 extern const struct http_route api_routes[];
 

@@ -4,9 +4,9 @@
 
 #include "node/daemon.h"
 
-/* Nothing in the body that the call does not know: `members` names them, separated by spaces. Answers 400 and returns
- * false otherwise, so that a mistyped member never falls back to a default. */
-bool api_only(const struct http_request *q, struct http_reply *r, const char *members);
+/* 400: expected "name" to be `expected`; came `value` (NULL: nothing). */
+void api_bad(struct http_reply *r, const char *reason, const char *name, const char *expected,
+             const json_t *value);
 /* Request members. Each returns false after it has answered 400 with what was expected. `out` spans borrow. */
 bool api_text(const struct http_request *q, struct http_reply *r, const char *name, struct span *out);
 bool api_hash(const struct http_request *q, struct http_reply *r, const char *name, uint8_t out[32]);
@@ -19,7 +19,21 @@ bool api_dt_list(const struct http_request *q, struct http_reply *r, const char 
                  uint8_t *out, uint32_t *count);
 /* Path parameters and query members. */
 bool api_param_hash(const struct http_request *q, struct http_reply *r, int index, uint8_t out[32]);
+bool api_param_dt(const struct http_request *q, struct http_reply *r, int index, struct dt *out);
 bool api_parse_dt(struct dt *out, const char *text);
+
+/* One page of a list: whoever walks it in its order asks of each item whether it belongs, and stops when `full`. */
+struct api_page {
+    uint64_t limit;
+    uint8_t after[32], last[32];
+    uint32_t count;
+    bool begun; /* past the cursor */
+    bool full;  /* and there is more */
+};
+bool api_page_begin(struct api_page *p, const struct http_request *q, struct http_reply *r);
+bool api_page_takes(struct api_page *p, const uint8_t id[32]);
+/* Adds `next` to `body`, which it takes, and answers. */
+void api_page_answer(const struct api_page *p, struct http_reply *r, json_t *body);
 
 json_t *api_hex(const void *bytes, size_t len);
 json_t *api_hex32(const uint8_t bytes[32]);
@@ -41,12 +55,9 @@ void api_command(struct daemon *d, struct http_reply *r, const struct command *c
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 
-/* Handlers, by file. */
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
-api_handler api_status, api_consortium, api_consortium_sign, api_keygen, api_members, api_member_request,
-    api_member_admit, api_ops, api_op_register, api_op_code, api_workers, api_workers_register;
-api_handler api_assets, api_asset_register, api_asset_bind, api_workflows, api_workflow, api_workflow_publish,
-    api_grant, api_approvals, api_approve, api_jobs, api_job_post, api_job_endorse;
-api_handler api_runs, api_run_request, api_run, api_run_receipt;
+#define API_HANDLER(method, path, handler, query, body, answer, summary) api_handler handler;
+API_TABLE(API_HANDLER)
+#undef API_HANDLER
 
 #endif

@@ -134,7 +134,6 @@ void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
     const struct charter *c = registry_charter_bytes(core_registry(daemon_core(d)));
-    if (!api_only(q, reply, "")) return;
     if (charter_steward(c, daemon_home(d)->node) < 0) {
         api_refuse(d, reply, verdict_refuse(REFUSAL_NOT_STEWARD, daemon_home(d)->node.bytes));
         return;
@@ -146,7 +145,6 @@ void api_consortium_sign(const struct http_request *q, struct http_reply *reply)
 void api_keygen(const struct http_request *q, struct http_reply *reply)
 {
     const struct registry *r = core_registry(daemon_core(q->context));
-    if (!api_only(q, reply, "")) return;
     if (registry_committee(r) != NULL) /* nothing to do, whoever asks: what is wanted is there */
         http_answer(reply, 200, json_pack("{s:o}", "committee", committee_state(r)));
     else
@@ -162,24 +160,29 @@ static json_t *member_json(struct registry *r, const struct member *m)
                      api_roles(m->roles), "signatures", m->tally != NULL ? (int)tally_count(r, m->tally) : 0);
 }
 
+static json_t *request_json(const struct join_request *j)
+{
+    return json_pack("{s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes), "organisation",
+                     api_span(j->body.organisation), "jurisdiction", api_span(j->body.jurisdiction), "roles",
+                     api_roles((uint32_t)j->body.roles));
+}
+
 void api_members(const struct http_request *q, struct http_reply *reply)
 {
-    struct daemon *d = q->context;
-    struct core *core = daemon_core(d);
+    struct core *core = daemon_core(q->context);
     struct registry *r = core_registry(core);
-    json_t *members = json_array(), *requests = json_array();
+    struct api_page page;
     const struct member *m;
     const struct join_request *j;
-    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++)
-        json_array_append_new(members, member_json(r, m));
-    for (uint32_t i = 0; (j = core_join_at(core, i)) != NULL; i++) {
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *members = json_array(), *requests = json_array();
+    for (uint32_t i = 0; !page.full && (m = registry_member_at(r, i)) != NULL; i++)
+        if (api_page_takes(&page, m->node.bytes)) json_array_append_new(members, member_json(r, m));
+    for (uint32_t i = 0; !page.full && (j = core_join_at(core, i)) != NULL; i++) {
         if (registry_member(r, j->author) != NULL) continue;
-        json_array_append_new(requests, json_pack("{s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes),
-                                                  "organisation", api_span(j->body.organisation),
-                                                  "jurisdiction", api_span(j->body.jurisdiction), "roles",
-                                                  api_roles((uint32_t)j->body.roles)));
+        if (api_page_takes(&page, j->author.bytes)) json_array_append_new(requests, request_json(j));
     }
-    http_answer(reply, 200, json_pack("{s:o, s:o}", "members", members, "requests", requests));
+    api_page_answer(&page, reply, json_pack("{s:o, s:o}", "members", members, "requests", requests));
 }
 
 static void join_with(struct daemon *d, struct http_reply *reply, const struct charter_member *card)
@@ -195,7 +198,8 @@ static void join_with(struct daemon *d, struct http_reply *reply, const struct c
     struct buffer b = BUFFER_OF(bytes);
     body_encode(&b, KIND_JOIN, &body);
     if (buffer_done(&b) != OK) {
-        http_problem(reply, 400, "too-large", "card.json does not fit a join request");
+        http_problem(reply, 400, "too-large",
+                     "expected a card.json that fits a join request; came a longer one");
         return;
     }
     api_command(d, reply,
@@ -208,7 +212,6 @@ void api_member_request(const struct http_request *q, struct http_reply *reply)
     enum { MEMORY = 65536 };
     const struct home *home = daemon_home(q->context);
     struct charter_member card;
-    if (!api_only(q, reply, "")) return;
     void *memory = calloc(1, MEMORY);
     struct arena arena = arena_make(memory, memory != NULL ? MEMORY : 0);
     if (memory != NULL && card_parse(&card, &arena, span_make(home->card, home->card_len), NULL) == OK)
@@ -223,7 +226,6 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
     struct daemon *d = q->context;
     struct node_id node;
     const struct join_request *j;
-    if (!api_only(q, reply, "node")) return;
     if (!api_hash(q, reply, "node", node.bytes)) return;
     for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
         if (!ID_EQUAL(j->author, node)) continue;
@@ -231,29 +233,37 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
         return;
     }
     http_problem(reply, 404, "no-request",
-                 "no join request of this node is waiting; it asks with `perigee member request`");
+                 "expected a node whose join request is waiting; came one whose is not: it asks with "
+                 "`perigee member request`");
 }
 
 /* --- Ops ---------------------------------------------------------------------------------------------------------------- */
 
+static json_t *op_json(struct registry *r, const struct tally *t, const struct body_OP *body,
+                       struct hash32 hash)
+{
+    const struct op *op = registry_op(r, hash);
+    const struct hash32 code = sha256(body->code);
+    return json_pack("{s:o, s:o, s:o, s:i, s:i, s:b}", "op", api_hex32(hash.bytes), "name",
+                     op != NULL ? api_span(op->name) : json_null(), "code", api_hex32(code.bytes),
+                     "signatures", (int)tally_count(r, t), "needed", (int)tally_needed(r, t), "registered",
+                     op != NULL);
+}
+
 void api_ops(const struct http_request *q, struct http_reply *reply)
 {
-    struct daemon *d = q->context;
-    struct registry *r = core_registry(daemon_core(d));
-    json_t *list = json_array();
+    struct registry *r = core_registry(daemon_core(q->context));
+    struct api_page page;
     const struct tally *t;
-    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++) {
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *list = json_array();
+    for (uint32_t i = 0; !page.full && (t = registry_tally_at(r, i)) != NULL; i++) {
         struct body_OP body;
         if (t->kind != KIND_OP || body_decode(&body, KIND_OP, t->vote[0]->body) != OK) continue;
         struct hash32 hash = sha256(body.document);
-        const struct op *op = registry_op(r, hash);
-        struct hash32 code = sha256(body.code);
-        json_array_append_new(list, json_pack("{s:o, s:o, s:o, s:i, s:i, s:b}", "op", api_hex32(hash.bytes),
-                                              "name", op != NULL ? api_span(op->name) : json_null(), "code",
-                                              api_hex32(code.bytes), "signatures", (int)tally_count(r, t),
-                                              "needed", (int)tally_needed(r, t), "registered", op != NULL));
+        if (api_page_takes(&page, hash.bytes)) json_array_append_new(list, op_json(r, t, &body, hash));
     }
-    http_answer(reply, 200, json_pack("{s:o}", "ops", list));
+    api_page_answer(&page, reply, json_pack("{s:o}", "ops", list));
 }
 
 /* What is registered and has this hash, or is the code of an op that has it. */
@@ -274,17 +284,18 @@ void api_op_code(const struct http_request *q, struct http_reply *reply)
                               api_span(body.document)));
         return;
     }
-    http_problem(reply, 404, "op-not-registered",
-                 "no op or code of this hash is known here: `perigee op list` shows them");
+    http_problem(
+        reply, 404, "op-not-registered",
+        "expected the hash of an op or code that is known here; came another: `perigee op list` shows "
+        "them");
 }
 
 void api_op_register(const struct http_request *q, struct http_reply *reply)
 {
     struct body_OP body;
-    if (!api_only(q, reply, "document code")) return;
     if (!api_text(q, reply, "document", &body.document) || !api_text(q, reply, "code", &body.code)) return;
     if (body.code.len > CAP_CODE_BYTES) {
-        http_problem(reply, 400, "too-large", "\"code\" must have at most %d bytes; it has %zu",
+        http_problem(reply, 400, "too-large", "expected \"code\" to have at most %d bytes; came %zu",
                      CAP_CODE_BYTES, body.code.len);
         return;
     }
@@ -293,8 +304,10 @@ void api_op_register(const struct http_request *q, struct http_reply *reply)
     struct op *op;
     struct arena arena = arena_make(memory, memory != NULL ? 1 << 20 : 0);
     if (op_open(&op, &arena, body.document, body.code, &fault) != OK) {
-        http_problem(reply, 400, "malformed", "op document or its code: %s: expected %s", fault.path,
-                     fault.expected);
+        http_problem(reply, 400, "malformed",
+                     "expected in an op's document or its code, at %s: %s; came other",
+                     fault.path[0] != 0 ? fault.path : "the top",
+                     fault.expected[0] != 0 ? fault.expected : "an op/1 and the code it names");
     } else {
         api_author(q->context, reply, KIND_OP, &body, 0, "op", api_hex32(op->hash.bytes));
     }

@@ -14,44 +14,70 @@ static struct registry *registry_of(const struct http_request *q)
 
 /* --- Assets ------------------------------------------------------------------------------------------------------------ */
 
-static json_t *contents_json(const struct registry *r, const struct asset *a)
+/* The newest first. */
+static json_t *contents_json(struct api_page *page, const struct registry *r, const struct asset *a)
 {
     json_t *list = json_array();
-    for (uint32_t next = a->bindings_plus_one; next != 0;) {
+    for (uint32_t next = a->bindings_plus_one; next != 0 && !page->full;) {
         const struct binding *b = registry_binding_at(r, next - 1);
-        json_array_append_new(list,
-                              json_pack("{s:o, s:o, s:o, s:o}", "compose", api_hex32(b->compose.bytes),
-                                        "content", api_hex32(b->content.bytes), "manifest",
-                                        api_hex32(b->manifest.bytes), "policy", api_span(b->policy->bytes)));
+        if (api_page_takes(page, b->record->id.bytes))
+            json_array_append_new(
+                list,
+                json_pack("{s:o, s:o, s:o, s:o, s:o}", "record", api_hex32(b->record->id.bytes), "compose",
+                          api_hex32(b->compose.bytes), "content", api_hex32(b->content.bytes), "manifest",
+                          api_hex32(b->manifest.bytes), "policy", api_span(b->policy->bytes)));
         next = b->next_plus_one;
     }
     return list;
 }
 
-static json_t *asset_json(struct daemon *d, const struct registry *r, const struct asset *a)
+static json_t *asset_json(struct daemon *d, const struct asset *a)
 {
-    json_t *body = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:I, s:o}", "dt", api_dt_text(a->dt), "owner",
+    json_t *body = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:I}", "dt", api_dt_text(a->dt), "owner",
                              api_hex32(a->owner.bytes), "organisation", api_organisation(d, a->owner), "type",
                              asset_type_names[a->ddo->type], "name", api_span(a->ddo->name), "jurisdiction",
-                             api_span(a->ddo->jurisdiction), "version", (json_int_t)a->version, "ddo",
-                             api_span(a->ddo->bytes));
+                             api_span(a->ddo->jurisdiction), "version", (json_int_t)a->version);
     if (a->ddo->type != ASSET_DATASET) return body;
     json_object_set_new(body, "schema", api_hex32(a->ddo->schema.hash.bytes));
     json_object_set_new(body, "rows", json_integer((json_int_t)a->ddo->row_count));
     json_object_set_new(body, "budget", api_epsilon(a->ddo->budget));
     json_object_set_new(body, "allotted", api_epsilon(a->allotted));
-    json_object_set_new(body, "contents", contents_json(r, a));
     return body;
 }
 
 void api_assets(const struct http_request *q, struct http_reply *reply)
 {
     const struct registry *r = registry_of(q);
-    json_t *list = json_array();
+    struct api_page page;
     const struct asset *a;
-    for (uint32_t i = 0; (a = registry_asset_at(r, i)) != NULL; i++)
-        json_array_append_new(list, asset_json(q->context, r, a));
-    http_answer(reply, 200, json_pack("{s:o}", "assets", list));
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *list = json_array();
+    for (uint32_t i = 0; !page.full && (a = registry_asset_at(r, i)) != NULL; i++)
+        if (api_page_takes(&page, a->dt.bytes)) json_array_append_new(list, asset_json(q->context, a));
+    api_page_answer(&page, reply, json_pack("{s:o}", "assets", list));
+}
+
+static const struct asset *asset_of(const struct http_request *q, struct http_reply *reply, struct dt dt)
+{
+    const struct asset *a = registry_asset(registry_of(q), dt);
+    if (a == NULL)
+        http_problem(
+            reply, 404, "unknown-asset",
+            "expected an asset that is registered here; came another: `perigee asset list` shows them");
+    return a;
+}
+
+void api_asset(const struct http_request *q, struct http_reply *reply)
+{
+    struct api_page page;
+    struct dt dt;
+    if (!api_param_dt(q, reply, 0, &dt) || !api_page_begin(&page, q, reply)) return;
+    const struct asset *a = asset_of(q, reply, dt);
+    if (a == NULL) return;
+    json_t *body = asset_json(q->context, a);
+    json_object_set_new(body, "ddo", api_span(a->ddo->bytes));
+    json_object_set_new(body, "contents", contents_json(&page, registry_of(q), a));
+    api_page_answer(&page, reply, body);
 }
 
 /* Parse a document for its own sake: the API says exactly what is wrong with it, where the core would only refuse. */
@@ -130,36 +156,23 @@ static bool checked_document(struct http_reply *reply, const char *what, parse_d
 void api_asset_register(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ASSET body = {.version = 1};
-    if (!api_only(q, reply, "ddo salt")) return;
     if (!api_text(q, reply, "ddo", &body.ddo) || !api_hash(q, reply, "salt", body.salt.bytes)) return;
     if (!checked_document(reply, "ddo/1", parse_ddo, body.ddo, &body.dt)) return;
     struct node_id self = daemon_home(q->context)->node;
     struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(self), ID_SPAN(body.salt));
     if (!ids_equal(dt.bytes, body.dt.bytes)) {
-        http_problem(reply, 400, "not-owner", "the ddo's dt must be H(\"perigee/dt/v1\", this node, salt)");
+        http_problem(reply, 400, "not-owner",
+                     "expected the ddo's dt to be H(\"perigee/dt/v1\", this node, salt); came another");
         return;
     }
     api_author(q->context, reply, KIND_ASSET, &body, 0, "dt", api_dt_text(body.dt));
-}
-
-static const struct asset *asset_of(const struct http_request *q, struct http_reply *reply, struct dt dt)
-{
-    const struct asset *a = registry_asset(registry_of(q), dt);
-    if (a == NULL)
-        http_problem(reply, 404, "unknown-asset",
-                     "no such asset is registered here: `perigee asset list` shows them");
-    return a;
 }
 
 void api_asset_bind(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ASSET body = {.version = 0};
     struct hash32 policy;
-    if (!api_only(q, reply, "compose content manifest policy")) return;
-    if (!api_parse_dt(&body.dt, q->param[0])) {
-        http_problem(reply, 400, "syntax", "expected a token \"dt:perigee:<64 hex>\" in the path");
-        return;
-    }
+    if (!api_param_dt(q, reply, 0, &body.dt)) return;
     if (!api_hash(q, reply, "compose", body.compose.bytes) ||
         !api_hash(q, reply, "content", body.content.bytes) ||
         !api_hash(q, reply, "manifest", body.manifest.bytes) || !api_text(q, reply, "policy", &body.policy))
@@ -212,8 +225,9 @@ static json_t *approval_json(struct daemon *d, const struct registry *r, const s
     tally->approved += live;
     tally->needed++;
     json_t *body =
-        json_pack("{s:o, s:o, s:o, s:s}", "owner", api_hex32(input->owner.bytes), "organisation",
-                  api_organisation(d, input->owner), "dataset", api_dt_text(input->dt), "state", state);
+        json_pack("{s:o, s:o, s:o, s:b, s:s}", "owner", api_hex32(input->owner.bytes), "organisation",
+                  api_organisation(d, input->owner), "dataset", api_dt_text(input->dt), "bound",
+                  a != NULL && registry_binding(r, a, w->hash) != NULL, "state", state);
     if (v.approval != NULL) {
         json_object_set_new(body, "slot_first", json_integer((json_int_t)v.approval->body.slot_first));
         json_object_set_new(body, "slot_last", json_integer((json_int_t)v.approval->body.slot_last));
@@ -237,29 +251,39 @@ static json_t *job_json(struct daemon *d, const struct registry *r, const struct
                      "endorsements", (int)registry_endorsements(r, j), "needed", (int)c->s);
 }
 
-static json_t *workflow_summary(struct daemon *d, const struct registry *r, const struct published *p)
+static json_t *workflow_summary(struct daemon *d, const struct published *p)
+{
+    const struct workflow *w = p->workflow;
+    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:i}", "compose", api_hex32(w->hash.bytes), "app",
+                     api_dt_text(w->app_id), "name", api_span(w->name), "epsilon",
+                     api_epsilon(w->epsilon_nano), "privacy", api_privacy(w), "provider",
+                     api_organisation(d, p->provider), "inputs", (int)w->input_count);
+}
+
+static void put_approvals(json_t *body, struct daemon *d, const struct registry *r, const struct workflow *w)
 {
     struct approval_tally tally = {0, 0};
     json_t *approvals = json_array();
-    for (uint32_t i = 0; i < p->workflow->input_count; i++)
-        json_array_append_new(approvals, approval_json(d, r, p->workflow, &p->workflow->input[i], &tally));
-    const struct job *job = registry_job(r, p->workflow->hash);
-    return json_pack("{s:o, s:o, s:o, s:o, s:s, s:o, s:o, s:i, s:i, s:o}", "compose",
-                     api_hex32(p->workflow->hash.bytes), "app", api_dt_text(p->workflow->app_id), "name",
-                     api_span(p->workflow->name), "epsilon", api_epsilon(p->workflow->epsilon_nano),
-                     "privacy", api_privacy(p->workflow), "provider", api_organisation(d, p->provider),
-                     "approvals", approvals, "approved", (int)tally.approved, "needed", (int)tally.needed,
-                     "job", job != NULL ? job_json(d, r, job) : json_null());
+    const struct job *job = registry_job(r, w->hash);
+    for (uint32_t i = 0; i < w->input_count; i++)
+        json_array_append_new(approvals, approval_json(d, r, w, &w->input[i], &tally));
+    json_object_set_new(body, "approvals", approvals);
+    json_object_set_new(body, "approved", json_integer(tally.approved));
+    json_object_set_new(body, "needed", json_integer(tally.needed));
+    json_object_set_new(body, "job", job != NULL ? job_json(d, r, job) : json_null());
 }
 
 void api_workflows(const struct http_request *q, struct http_reply *reply)
 {
     const struct registry *r = registry_of(q);
-    json_t *list = json_array();
+    struct api_page page;
     const struct published *p;
-    for (uint32_t i = 0; (p = registry_workflow_at(r, i)) != NULL; i++)
-        json_array_append_new(list, workflow_summary(q->context, r, p));
-    http_answer(reply, 200, json_pack("{s:o}", "workflows", list));
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *list = json_array();
+    for (uint32_t i = 0; !page.full && (p = registry_workflow_at(r, i)) != NULL; i++)
+        if (api_page_takes(&page, p->workflow->hash.bytes))
+            json_array_append_new(list, workflow_summary(q->context, p));
+    api_page_answer(&page, reply, json_pack("{s:o}", "workflows", list));
 }
 
 /* The last workflow of the same app that this owner approved, for the diff. */
@@ -319,7 +343,8 @@ void api_workflow(const struct http_request *q, struct http_reply *reply)
     const char *asset = json_string_value(json_object_get(q->query, "asset"));
     if (!api_param_hash(q, reply, 0, compose.bytes)) return;
     if (asset != NULL && !api_parse_dt(&dataset, asset)) {
-        http_problem(reply, 400, "syntax", "asset must be a token \"dt:perigee:<64 hex>\"");
+        api_bad(reply, "syntax", "asset", "a token dt:perigee:<64 lower-case hex digits>",
+                json_object_get(q->query, "asset"));
         return;
     }
     const struct published *p = registry_workflow(r, compose);
@@ -328,7 +353,8 @@ void api_workflow(const struct http_request *q, struct http_reply *reply)
         return;
     }
     const struct committee *k = registry_committee(r);
-    json_t *body = workflow_summary(q->context, r, p);
+    json_t *body = workflow_summary(q->context, p);
+    put_approvals(body, q->context, r, p->workflow);
     json_object_set_new(body, "document", api_span(p->workflow->bytes));
     json_object_set_new(body, "ops", ops_json(r, p->workflow));
     json_object_set_new(body, "root_key", k != NULL ? api_hex32(k->body.key_a.bytes) : json_null());
@@ -374,7 +400,6 @@ void api_workflow_publish(const struct http_request *q, struct http_reply *reply
 {
     struct body_ASSET body = {.version = 0};
     struct parsed_workflow parsed = {.registry = registry_of(q)};
-    if (!api_only(q, reply, "app workflow")) return;
     if (!api_dt(q, reply, "app", &body.dt) || !api_text(q, reply, "workflow", &body.workflow)) return;
     if (!checked_document(reply, "workflow/1", parse_workflow, body.workflow, &parsed)) return;
     const struct asset *a = own_algorithm(q, reply, body.dt);
@@ -410,14 +435,13 @@ void api_grant(const struct http_request *q, struct http_reply *reply)
     uint8_t ops[32 * CAP_OPS_IN_GRANT];
     uint32_t count;
     struct span epsilon;
-    if (!api_only(q, reply, "lower higher ops slots_max epsilon_max")) return;
     if (!api_dt(q, reply, "lower", &body.lower) || !api_dt(q, reply, "higher", &body.higher)) return;
     if (!api_hash_list(q, reply, "ops", CAP_OPS_IN_GRANT, ops, &count)) return;
     if (!api_uint(q, reply, "slots_max", UINT32_MAX, &body.slots_max)) return;
     if (!api_text(q, reply, "epsilon_max", &epsilon)) return;
     if (!parse_epsilon((const char *)epsilon.data, &body.epsilon_max)) {
-        http_problem(reply, 400, "syntax",
-                     "epsilon_max must be a decimal like \"1.5\" with at most nine places");
+        api_bad(reply, "syntax", "epsilon_max", "a decimal like \"1.5\" with at most nine places",
+                json_object_get(q->body, "epsilon_max"));
         return;
     }
     body.ops = span_make(ops, (size_t)count * 32);
@@ -460,7 +484,6 @@ static bool same_text(const struct workflow *w, const struct body_APPROVAL *body
 void api_approve(const struct http_request *q, struct http_reply *reply)
 {
     struct body_APPROVAL body = {.delta = 0};
-    if (!api_only(q, reply, "dataset compose slot_first slot_last text_hash")) return;
     if (!api_dt(q, reply, "dataset", &body.dataset) || !api_hash(q, reply, "compose", body.compose.bytes))
         return;
     if (!api_uint(q, reply, "slot_first", UINT32_MAX, &body.slot_first)) return;
@@ -472,8 +495,10 @@ void api_approve(const struct http_request *q, struct http_reply *reply)
         return;
     }
     if (!same_text(p->workflow, &body)) {
-        http_problem(reply, 409, "text",
-                     "text_hash is not the hash of this recipe's text for this dataset: read it again");
+        http_problem(
+            reply, 409, "text",
+            "expected the hash of this recipe's text for this dataset as \"text_hash\"; came another: "
+            "read it again");
         return;
     }
     struct approving *a = malloc(sizeof *a);
@@ -490,19 +515,26 @@ void api_approve(const struct http_request *q, struct http_reply *reply)
     daemon_keyed(q->context, &job, on_approval_signed, a);
 }
 
+static json_t *approval_summary(struct daemon *d, const struct approval *p)
+{
+    return json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "record", api_hex32(p->record->id.bytes), "owner",
+                     api_organisation(d, p->record->header.author), "dataset", api_dt_text(p->body.dataset),
+                     "compose", api_hex32(p->body.compose.bytes), "slot_first",
+                     (json_int_t)p->body.slot_first, "slot_last", (json_int_t)p->body.slot_last,
+                     "epsilon_per_slot", api_epsilon(p->body.cost));
+}
+
 void api_approvals(const struct http_request *q, struct http_reply *reply)
 {
     const struct registry *r = registry_of(q);
-    json_t *list = json_array();
+    struct api_page page;
     const struct approval *p;
-    for (uint32_t i = 0; (p = registry_approval_at(r, i)) != NULL; i++)
-        json_array_append_new(
-            list, json_pack("{s:o, s:o, s:o, s:o, s:I, s:I, s:o}", "record", api_hex32(p->record->id.bytes),
-                            "owner", api_organisation(q->context, p->record->header.author), "dataset",
-                            api_dt_text(p->body.dataset), "compose", api_hex32(p->body.compose.bytes),
-                            "slot_first", (json_int_t)p->body.slot_first, "slot_last",
-                            (json_int_t)p->body.slot_last, "epsilon_per_slot", api_epsilon(p->body.cost)));
-    http_answer(reply, 200, json_pack("{s:o}", "approvals", list));
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *list = json_array();
+    for (uint32_t i = 0; !page.full && (p = registry_approval_at(r, i)) != NULL; i++)
+        if (api_page_takes(&page, p->record->id.bytes))
+            json_array_append_new(list, approval_summary(q->context, p));
+    api_page_answer(&page, reply, json_pack("{s:o}", "approvals", list));
 }
 
 /* --- Jobs ------------------------------------------------------------------------------------------------------------------------- */
@@ -510,34 +542,35 @@ void api_approvals(const struct http_request *q, struct http_reply *reply)
 void api_jobs(const struct http_request *q, struct http_reply *reply)
 {
     const struct registry *r = registry_of(q);
-    json_t *list = json_array();
+    struct api_page page;
     const struct job *j;
-    for (uint32_t i = 0; (j = registry_job_at(r, i)) != NULL; i++)
-        json_array_append_new(list, job_json(q->context, r, j));
-    http_answer(reply, 200, json_pack("{s:o}", "jobs", list));
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *list = json_array();
+    for (uint32_t i = 0; !page.full && (j = registry_job_at(r, i)) != NULL; i++)
+        if (api_page_takes(&page, j->record->id.bytes))
+            json_array_append_new(list, job_json(q->context, r, j));
+    api_page_answer(&page, reply, json_pack("{s:o}", "jobs", list));
 }
 
 /* A task is shown on terminals and in lists: what cannot be seen, or turns text around, is refused by its name. */
 static bool task_is_fit(struct http_reply *reply, struct span task)
 {
-    if (task.len == 0)
-        http_problem(reply, 400, "syntax", "\"task\" must say in words what the job is for; it is empty");
-    else if (task.len > CAP_TEXT)
-        http_problem(reply, 400, "too-large", "\"task\" must have at most %d bytes", CAP_TEXT);
-    else if (!text_valid(task))
-        http_problem(reply, 400, "syntax", "\"task\" must be text without control characters");
-    else if (!field_is_visible(task))
-        http_problem(reply, 400, "syntax",
-                     "\"task\" must have no invisible or direction-changing characters");
-    else
-        return true;
-    return false;
+    const char *expected = task.len == 0         ? "words that say what the job is for"
+                           : task.len > CAP_TEXT ? "at most 256 bytes"
+                           : !text_valid(task)   ? "text without control characters"
+                           : !field_is_visible(task)
+                               ? "text without invisible or direction-changing characters"
+                               : NULL;
+    json_t *came = expected == NULL ? NULL : api_span(task);
+    if (expected != NULL)
+        api_bad(reply, task.len > CAP_TEXT ? "too-large" : "syntax", "task", expected, came);
+    json_decref(came);
+    return expected == NULL;
 }
 
 void api_job_post(const struct http_request *q, struct http_reply *reply)
 {
     struct body_JOB body;
-    if (!api_only(q, reply, "compose task")) return;
     if (!api_hash(q, reply, "compose", body.compose.bytes) || !api_text(q, reply, "task", &body.task)) return;
     if (!task_is_fit(reply, body.task)) return;
     const struct published *p = registry_workflow(registry_of(q), body.compose);
@@ -553,12 +586,12 @@ void api_job_endorse(const struct http_request *q, struct http_reply *reply)
 {
     struct body_ENDORSEMENT body;
     const struct job *j;
-    if (!api_only(q, reply, "")) return;
     if (!api_param_hash(q, reply, 0, body.job.bytes)) return;
     for (uint32_t i = 0; (j = registry_job_at(registry_of(q), i)) != NULL; i++) {
         if (!ID_EQUAL(j->record->id, body.job)) continue;
         api_author(q->context, reply, KIND_ENDORSEMENT, &body, 0, NULL, NULL);
         return;
     }
-    http_problem(reply, 404, "no-job", "no such job is posted: `perigee job list` shows them");
+    http_problem(reply, 404, "no-job",
+                 "expected a job that is posted; came another: `perigee job list` shows them");
 }

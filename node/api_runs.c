@@ -67,11 +67,14 @@ static json_t *run_json(struct daemon *d, const struct run_entry *run)
 void api_runs(const struct http_request *q, struct http_reply *reply)
 {
     const struct registry *r = registry_of(q);
-    json_t *list = json_array();
+    struct api_page page;
     const struct run_entry *run;
-    for (uint32_t i = 0; (run = registry_run_at(r, i)) != NULL; i++)
-        json_array_append_new(list, run_json(q->context, run));
-    http_answer(reply, 200, json_pack("{s:o}", "runs", list));
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *list = json_array();
+    for (uint32_t i = 0; !page.full && (run = registry_run_at(r, i)) != NULL; i++)
+        if (api_page_takes(&page, run->record->id.bytes))
+            json_array_append_new(list, run_json(q->context, run));
+    api_page_answer(&page, reply, json_pack("{s:o}", "runs", list));
 }
 
 /* --- Requesting -------------------------------------------------------------------------------------------------------- */
@@ -116,14 +119,15 @@ static bool read_parameters(const struct http_request *q, struct http_reply *rep
 {
     const json_t *values = json_object_get(q->body, "parameters");
     if (values != NULL && !json_is_object(values)) {
-        http_problem(reply, 400, "wrong-type", "\"parameters\" must be an object of names and values");
+        api_bad(reply, "wrong-type", "parameters", "an object of names and values", values);
         return false;
     }
     size_t len = json_object_size(values) == 0
                      ? 0
                      : json_dumpb(values, room, PARAMETERS_BYTES_MAX, JSON_COMPACT | JSON_SORT_KEYS);
     if (len > PARAMETERS_BYTES_MAX) {
-        http_problem(reply, 400, "too-large", "\"parameters\" must fit %d bytes", PARAMETERS_BYTES_MAX);
+        http_problem(reply, 400, "too-large", "expected \"parameters\" of at most %d bytes; came %zu",
+                     PARAMETERS_BYTES_MAX, len);
         return false;
     }
     command->parameters = span_make(room, len);
@@ -137,7 +141,6 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
     uint8_t datasets[32 * CAP_INPUTS];
     uint32_t dataset_count = 0;
     char parameters[PARAMETERS_BYTES_MAX];
-    if (!api_only(q, reply, "compose inputs slot parameters expires_in_ms")) return;
     if (!api_hash(q, reply, "compose", command.compose.bytes)) return;
     if (json_object_get(q->body, "inputs") != NULL &&
         !api_dt_list(q, reply, "inputs", CAP_INPUTS, datasets, &dataset_count))
@@ -148,7 +151,7 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
         return;
     if (json_object_get(q->body, "slot") != NULL && command.slot == 0) {
         http_problem(reply, 400, "out-of-range",
-                     "\"slot\" must be at least 1; leave it out for the lowest free one");
+                     "expected \"slot\" to be at least 1; came 0: leave it out for the lowest free one");
         return;
     }
     if (json_object_get(q->body, "expires_in_ms") != NULL &&
@@ -304,7 +307,8 @@ void api_run_receipt(const struct http_request *q, struct http_reply *reply)
     if (run == NULL) return;
     if (run->receipt == NULL)
         http_problem(reply, 409, "not-settled",
-                     "this run has no receipt yet: `perigee run show` says what it waits for");
+                     "expected a settled run; came one without a receipt: `perigee run show` says what it "
+                     "waits for");
     else
         open_output(q, reply, run, answer_receipt);
 }

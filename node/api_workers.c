@@ -25,22 +25,27 @@ static const struct tally *proposal_at(const struct registry *r, uint32_t i, str
     return t;
 }
 
+static json_t *set_json(struct registry *r, const struct tally *t, const struct body_WORKERS *body)
+{
+    const struct worker_set *set = registry_worker_set(r, body->name);
+    return json_pack("{s:o, s:I, s:o, s:i, s:i, s:b}", "name", api_span(body->name), "version",
+                     (json_int_t)body->version, "measurements", measurements_json(body->measurements),
+                     "signatures", (int)tally_count(r, t), "needed", (int)tally_needed(r, t), "in_force",
+                     set != NULL && set->tally == t);
+}
+
 void api_workers(const struct http_request *q, struct http_reply *reply)
 {
     struct registry *r = core_registry(daemon_core(q->context));
-    json_t *list = json_array();
+    struct api_page page;
     const struct tally *t;
     struct body_WORKERS body;
-    for (uint32_t i = 0; (t = proposal_at(r, i, &body)) != NULL; i++) {
-        if (body.version == 0) continue;
-        const struct worker_set *set = registry_worker_set(r, body.name);
-        json_array_append_new(list, json_pack("{s:o, s:I, s:o, s:i, s:i, s:b}", "name", api_span(body.name),
-                                              "version", (json_int_t)body.version, "measurements",
-                                              measurements_json(body.measurements), "signatures",
-                                              (int)tally_count(r, t), "needed", (int)tally_needed(r, t),
-                                              "in_force", set != NULL && set->tally == t));
-    }
-    http_answer(reply, 200, json_pack("{s:o}", "workers", list));
+    if (!api_page_begin(&page, q, reply)) return;
+    json_t *list = json_array();
+    for (uint32_t i = 0; !page.full && (t = proposal_at(r, i, &body)) != NULL; i++)
+        if (body.version != 0 && api_page_takes(&page, t->vote[0]->id.bytes))
+            json_array_append_new(list, set_json(r, t, &body));
+    api_page_answer(&page, reply, json_pack("{s:o}", "workers", list));
 }
 
 /* Stewards who want the same set must say the same bytes: the version of what is in force, or was proposed after it, when it
@@ -70,11 +75,11 @@ void api_workers_register(const struct http_request *q, struct http_reply *reply
     struct body_WORKERS body;
     uint8_t measurements[MEASUREMENT_COUNT_MAX * 32];
     uint32_t count;
-    if (!api_only(q, reply, "name version measurements")) return;
     if (!api_text(q, reply, "name", &body.name)) return;
     if (!api_hash_list(q, reply, "measurements", MEASUREMENT_COUNT_MAX, measurements, &count)) return;
     if (!field_is_name(body.name, &body.name)) {
-        http_problem(reply, 400, "malformed", "\"name\" must be 1 to 64 characters of a-z 0-9 . _ -");
+        api_bad(reply, "malformed", "name", "1 to 64 characters of a-z 0-9 . _ -",
+                json_object_get(q->body, "name"));
         return;
     }
     qsort(measurements, count, 32, by_bytes); /* in whatever order they were named */

@@ -139,6 +139,39 @@ int client_get(const struct client *c, json_t **out, const char *path_format, ..
     return call(c, out, "GET", path, NULL, true);
 }
 
+static void join_arrays(json_t *all, const json_t *page)
+{
+    const char *name;
+    json_t *value;
+    json_object_foreach((json_t *)(uintptr_t)page, name, value)
+    {
+        json_t *list = json_object_get(all, name);
+        if (json_is_array(list) && json_is_array(value)) (void)json_array_extend(list, value);
+    }
+}
+
+int client_get_all(const struct client *c, json_t **out, const char *path)
+{
+    json_t *all = NULL, *page = NULL;
+    int code = client_get(c, &all, "%s", path);
+    const char *next = client_text(all, "next");
+    while (code == EXIT_OK && next[0] != 0) {
+        json_decref(page);
+        code = client_get(c, &page, "%s?after=%s", path, next);
+        if (code == EXIT_OK) join_arrays(all, page);
+        next = client_text(page, "next");
+    }
+    json_decref(page);
+    if (code == EXIT_OK) {
+        (void)json_object_del(all, "next");
+    } else {
+        json_decref(all);
+        all = NULL;
+    }
+    *out = all;
+    return code;
+}
+
 int client_try_get(const struct client *c, json_t **out, const char *path)
 {
     return call(c, out, "GET", path, NULL, false);

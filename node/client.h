@@ -32,6 +32,8 @@ int client_post(const struct client *c, json_t **out, json_t *body, const char *
     __attribute__((format(printf, 4, 5)));
 int client_get(const struct client *c, json_t **out, const char *path_format, ...)
     __attribute__((format(printf, 3, 4)));
+/* All pages of a list as one answer: follows `next`, and joins the arrays of every page. `path` has no query. */
+int client_get_all(const struct client *c, json_t **out, const char *path);
 /* The same without a word on stderr. *reason is "unreachable" or the problem's, of `cap` bytes. */
 int client_try_get(const struct client *c, json_t **out, const char *path);
 

@@ -121,17 +121,13 @@ struct bind_words {
 };
 
 /* The content that this manifest already describes, among the asset's; NULL when there is none. Borrowed. */
-static const json_t *find_content(const json_t *answer, const struct bind_words *w)
+static const json_t *find_content(const json_t *asset, const char *manifest)
 {
-    size_t i, j;
-    json_t *asset, *content;
-    json_array_foreach(json_object_get(answer, "assets"), i, asset)
+    size_t i;
+    json_t *content;
+    json_array_foreach(json_object_get(asset, "contents"), i, content)
     {
-        if (strcmp(client_text(asset, "dt"), w->asset) != 0) continue;
-        json_array_foreach(json_object_get(asset, "contents"), j, content)
-        {
-            if (strcmp(client_text(content, "manifest"), w->manifest) == 0) return content;
-        }
+        if (strcmp(client_text(content, "manifest"), manifest) == 0) return content;
     }
     return NULL;
 }
@@ -179,10 +175,12 @@ static int find_sealed(const struct client *c, const struct bind_words *w, json_
 /* The policy must be the one the content was sealed under: its hash is in the label. */
 static int bind(const struct client *c, const struct bind_words *w)
 {
-    json_t *assets = NULL, *answer = NULL, *body = NULL;
-    int code = client_get(c, &assets, "/v1/assets");
+    char path[128];
+    json_t *asset = NULL, *answer = NULL, *body = NULL;
+    (void)snprintf(path, sizeof path, "/v1/assets/%s", w->asset);
+    int code = client_get_all(c, &asset, path);
     if (code != EXIT_OK) return code;
-    const json_t *content = find_content(assets, w);
+    const json_t *content = find_content(asset, w->manifest);
     if (content != NULL) {
         const json_t *policy = json_object_get(content, "policy");
         body = bind_body(w, client_text(content, "content"), json_string_value(policy),
@@ -190,7 +188,7 @@ static int bind(const struct client *c, const struct bind_words *w)
     } else {
         code = find_sealed(c, w, &body);
     }
-    json_decref(assets);
+    json_decref(asset);
     if (code == EXIT_OK) code = client_post(c, &answer, body, "/v1/assets/%s/content", w->asset);
     if (code != EXIT_OK) return code;
     return client_done(c, answer, "bound; an envelope opens only for the recipe it was sealed for");

@@ -18,7 +18,7 @@ int command_list_run(const struct command_list *list, int argc, char **argv)
     struct arguments a = {NULL, 0, 0, 0, 0, NULL};
     json_t *answer = NULL;
     int code = client_begin(&c, list->command, &a, argc, argv);
-    if (code == EXIT_OK) code = client_get(&c, &answer, "%s", list->path);
+    if (code == EXIT_OK) code = client_get_all(&c, &answer, list->path);
     if (code != EXIT_OK) return code;
     command_list_show(list, &c, answer);
     json_decref(answer);

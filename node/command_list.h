@@ -1,4 +1,4 @@
-/* command_list: a command that fetches a list and shows it: one JSON object a line, or a listing. */
+/* command_list: a command that fetches a list, all its pages, and shows it: one JSON object a line, or a listing. */
 #ifndef PERIGEE_NODE_COMMAND_LIST_H
 #define PERIGEE_NODE_COMMAND_LIST_H
 

@@ -55,7 +55,7 @@ int command_member_list(int argc, char **argv)
     struct arguments a = {NULL, 0, 0, 0, 0, NULL};
     json_t *answer = NULL;
     int code = client_begin(&c, "member list", &a, argc, argv);
-    if (code == EXIT_OK) code = client_get(&c, &answer, "/v1/members");
+    if (code == EXIT_OK) code = client_get_all(&c, &answer, "/v1/members");
     if (code != EXIT_OK) return code;
     mark_waiting(json_object_get(answer, "requests"));
     command_list_show(&members, &c, answer);

@@ -135,17 +135,6 @@ static int ask_recipe(struct sealing *s)
     return code;
 }
 
-static const json_t *find_asset(const json_t *answer, const char *token)
-{
-    size_t i;
-    json_t *asset;
-    json_array_foreach(json_object_get(answer, "assets"), i, asset)
-    {
-        if (strcmp(client_text(asset, "dt"), token) == 0) return asset;
-    }
-    return NULL;
-}
-
 /* The schema that the file must have is the registered one. */
 static int ask_schema(struct sealing *s)
 {
@@ -153,11 +142,9 @@ static int ask_schema(struct sealing *s)
     struct ddo *ddo = NULL;
     struct span text = SPAN_NONE;
     json_t *answer = NULL;
-    int code = client_get(s->client, &answer, "/v1/assets");
+    int code = client_get(s->client, &answer, "/v1/assets/%s?limit=1", s->words->asset);
     if (code != EXIT_OK) return code;
-    const json_t *asset = find_asset(answer, s->words->asset);
-    enum err err =
-        asset == NULL ? ERR_NOT_FOUND : arena_copy(&s->arena, &text, span_text(client_text(asset, "ddo")));
+    enum err err = arena_copy(&s->arena, &text, span_text(client_text(answer, "ddo")));
     if (err == OK) err = ddo_parse(&ddo, &s->arena, text, &why);
     json_decref(answer);
     if (err != OK)

@@ -110,7 +110,7 @@ bool demo_receipt(struct demo *d); /* 6, ends with every node stopped */
 bool demo_refuse(struct demo *d);  /* 7, begins with starting them again */
 /* What the silos do for one workflow, also for the changed one of step 7. */
 bool demo_post_job(struct demo *d, const char *compose, char job[65]);
-demo_predicate demo_all_bound; /* of /v1/assets: by every silo, for the recipe whose hash the context is */
+demo_predicate demo_all_bound; /* of /v1/workflows/{compose}: by every silo */
 /* `text_hash` (may be NULL) receives what the owner signed that it was shown. */
 bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compose, uint32_t slots,
                      char text_hash[65]);

@@ -132,25 +132,25 @@ static bool seal(struct demo *d, struct demo_node *n)
 
 bool demo_all_bound(const struct demo *d, const json_t *answer, const void *context)
 {
-    size_t i, j;
-    json_t *asset, *content;
+    size_t i;
+    json_t *approval;
     uint32_t bound = 0;
-    json_array_foreach(json_object_get(answer, "assets"), i, asset)
+    (void)context;
+    json_array_foreach(json_object_get(answer, "approvals"), i, approval)
     {
-        json_array_foreach(json_object_get(asset, "contents"), j, content)
-        {
-            bound += strcmp(demo_text(content, "compose"), context) == 0;
-        }
+        bound += json_is_true(json_object_get(approval, "bound"));
     }
     return bound >= d->silo_count;
 }
 
 static bool seal_all(struct demo *d)
 {
+    char path[128];
     demo_begin(d, "seal", "every hospital seals its rows for exactly this recipe; they stay where they are");
     for (uint32_t i = 0; i < d->silo_count; i++)
         if (!seal(d, &d->node[i])) return false;
-    if (!demo_await_all(d, "/v1/assets", demo_all_bound, d->compose, PUBLISH_SECONDS)) return false;
+    (void)snprintf(path, sizeof path, "/v1/workflows/%s", d->compose);
+    if (!demo_await_all(d, path, demo_all_bound, NULL, PUBLISH_SECONDS)) return false;
     return demo_good(d, "%u sealed contents, one envelope each, bound in the registry", d->silo_count);
 }
 

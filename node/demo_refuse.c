@@ -75,7 +75,7 @@ static bool carry_over(struct demo *d, const char *compose)
             return false;
     }
     return demo_await_all(d, path, all_approved, NULL, REFUSE_SECONDS) &&
-           demo_await_all(d, "/v1/assets", demo_all_bound, compose, REFUSE_SECONDS);
+           demo_await_all(d, path, demo_all_bound, NULL, REFUSE_SECONDS);
 }
 
 static bool publish_changed(struct demo *d, char compose[65])

@@ -257,8 +257,8 @@ static void request_complete(struct http_reply *r)
     json_t *body = r->body_len == 0 ? NULL : body_parse(r, &error);
     if (r->body_len > 0 && body == NULL) {
         http_problem(r, 400, "bad-json",
-                     "expected one JSON object without duplicate keys; line %d, column %d: %s", error.line,
-                     error.column, error.text);
+                     "expected one JSON object without duplicate keys; came at line %d, column %d: %s",
+                     error.line, error.column, error.text);
         return;
     }
     free(r->body);
@@ -338,16 +338,16 @@ static bool read_length(struct http_reply *r)
 static void request_head(struct http_reply *r)
 {
     if (lws_hdr_total_length(r->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
-        refuse(r, 411, "length-required", "a body needs Content-Length; transfer encodings are not accepted");
+        refuse(r, 411, "length-required", "expected Content-Length; came a transfer encoding");
     else if (!read_length(r))
-        refuse(r, 400, "bad-length", "Content-Length is not one decimal number");
+        refuse(r, 400, "bad-length", "expected one decimal number as Content-Length; came other text");
     else if (r->body_declared > HTTP_BODY_MAX)
-        refuse(r, 413, "too-large", "a request body has at most 4 MiB");
+        refuse(r, 413, "too-large", "expected a body of at most 4 MiB; a longer one came");
     else if (!read_query(r))
-        refuse(r, 400, "bad-query",
-               "the query has a name twice, a name too long, too many names or bytes that are not text");
+        refuse(r, 400, "bad-query", "expected at most 32 names of text in the query, each once; came other");
     else if (!read_key(r))
-        refuse(r, 400, "bad-idempotency-key", "Idempotency-Key has at most 200 characters");
+        refuse(r, 400, "bad-idempotency-key",
+               "expected an Idempotency-Key of at most 200 characters; came a longer one");
     else if (r->body_declared == 0)
         request_complete(r);
 }

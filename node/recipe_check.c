@@ -106,14 +106,33 @@ static void find_duckdb(const struct client *c)
     config_free(config);
 }
 
+/* The descriptions of the datasets that this document reads, as far as the node knows them. */
+static int get_inputs(const struct client *c, json_t *assets, const char *document)
+{
+    json_t *workflow = json_loads(document, 0, NULL);
+    const json_t *inputs = json_object_get(workflow, "inputs");
+    int code = EXIT_OK;
+    for (size_t i = 0; i < json_array_size(inputs) && i < CAP_INPUTS && code != EXIT_UNREACHABLE; i++) {
+        char path[128];
+        json_t *asset = NULL;
+        const char *dt = client_text(json_array_get(inputs, i), "dt");
+        if (snprintf(path, sizeof path, "/v1/assets/%s?limit=1", dt) >= (int)sizeof path) continue;
+        code = client_try_get(c, &asset, path);
+        if (asset != NULL) (void)json_array_append_new(assets, asset);
+    }
+    json_decref(workflow);
+    return code == EXIT_UNREACHABLE ? client_fail(c, code, "the node at %s does not answer", c->socket)
+                                    : EXIT_OK;
+}
+
 int recipe_check(const struct client *c, const char *document)
 {
     char why[RECIPE_WHY_BYTES + 400] = "";
-    json_t *answer = NULL;
-    int code = client_get(c, &answer, "/v1/assets");
-    if (code != EXIT_OK) return code;
+    json_t *assets = json_array();
+    int code = get_inputs(c, assets, document);
     find_duckdb(c);
-    enum err err = recipe_check_with(document, json_object_get(answer, "assets"), why, sizeof why);
-    json_decref(answer);
+    enum err err = code == EXIT_OK ? recipe_check_with(document, assets, why, sizeof why) : OK;
+    json_decref(assets);
+    if (code != EXIT_OK) return code;
     return err == OK ? EXIT_OK : client_fail(c, EXIT_REFUSED, "%s", why);
 }

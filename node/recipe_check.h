@@ -8,9 +8,9 @@
 
 #include "node/client.h"
 
-/* Asks the node for the assets. Says on stderr why not; an exit code. */
+/* Asks the node for the datasets it reads. Says on stderr why not; an exit code. */
 int recipe_check(const struct client *c, const char *document);
-/* The same with `assets`, the list of GET /v1/assets. ERR_SQL, ERR_POLICY, ERR_TOO_LARGE: no enclave would run it;
+/* The same with `assets`, an array of answers of GET /v1/assets/{dt}. ERR_SQL, ERR_POLICY, ERR_TOO_LARGE: no enclave would run it;
  * ERR_NOT_FOUND: a dataset is not registered; ERR_UNAVAILABLE: no DuckDB; ERR_NO_MEMORY. `why` receives one line. */
 MUST_USE enum err recipe_check_with(const char *document, const json_t *assets, char *why, size_t cap);
 
