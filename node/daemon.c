@@ -46,6 +46,8 @@ struct daemon {
     uint64_t token_next;
     struct blob_reads *blobs;
     unsigned open_parts;
+    unsigned unsent; /* messages for which a peer's queue had no room, since the log said so */
+    uint64_t unsent_said_ms;
 };
 
 uint64_t daemon_wall_ms(void)
@@ -73,6 +75,19 @@ static void feed(struct daemon *d, const struct event *event)
 
 /* --- Executors: links --------------------------------------------------------------------------------------------------- */
 
+/* A peer that does not read can cause as many of these as there is to say: one line a second tells how many. */
+static void log_full_queue(struct daemon *d)
+{
+    char line[128];
+    uint64_t now = uv_now(&d->loop);
+    d->unsent++;
+    if (now < d->unsent_said_ms + 1000) return;
+    (void)snprintf(line, sizeof line, "a peer's queue is full; %u messages are repeated later", d->unsent);
+    log_line(d, line);
+    d->unsent = 0;
+    d->unsent_said_ms = now;
+}
+
 static void x_send(void *context, struct node_id peer, struct span message)
 {
     struct daemon *d = context;
@@ -82,7 +97,13 @@ static void x_send(void *context, struct node_id peer, struct span message)
     }
     if (d->links == NULL || message.len == 0) return;
     enum err err = links_send(d->links, peer, message, message_bulk((enum message)message.data[0]));
-    if (err == ERR_FULL) log_line(d, "a peer's queue is full; what was for it is repeated later");
+    if (err == ERR_FULL) log_full_queue(d);
+}
+
+static void x_offence(void *context, struct node_id peer)
+{
+    struct daemon *d = context;
+    if (d->links != NULL) links_offend(d->links, peer, "a malformed message");
 }
 
 static void on_link_up(void *context, struct node_id peer)
@@ -531,17 +552,10 @@ int daemon_run(const char *home, const char *passphrase_file)
         free(d);
         return err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
     }
-    d->executors = (struct pump_executors){d,
-                                           x_send,
-                                           x_send_blob,
-                                           x_store,
-                                           x_crypto,
-                                           x_enclave_start,
-                                           x_enclave_send,
-                                           x_enclave_blob,
-                                           x_enclave_stop,
-                                           x_reply,
-                                           x_notice};
+    d->executors =
+        (struct pump_executors){d,        x_send,          x_offence,      x_send_blob,    x_store,
+                                x_crypto, x_enclave_start, x_enclave_send, x_enclave_blob, x_enclave_stop,
+                                x_reply,  x_notice};
     uv_loop_init(&d->loop);
     start_timers(d);
     err = start(d, fault, sizeof fault);

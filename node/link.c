@@ -343,6 +343,12 @@ enum err links_send(struct links *l, struct node_id peer, struct span message, b
     return w == NULL ? ERR_NOT_FOUND : link_wire_send(w, message, bulk ? LINK_BULKY : LINK_CONTROL);
 }
 
+void links_offend(struct links *l, struct node_id peer, const char *reason)
+{
+    struct link_wire *w = l->closing ? NULL : links_find(l, peer);
+    if (w != NULL) link_wire_drop(w, true, reason);
+}
+
 void links_status(const struct links *l, struct links_status *out)
 {
     *out = l->status;

@@ -167,6 +167,21 @@ void notice(struct core *c, const char *text, struct span subject, const char *m
     emit(c, EFFECT_NOTICE)->bytes = buffer_span(&b);
 }
 
+void stranger_notice(struct core *c, const char *text, struct node_id subject)
+{
+    if (c->now.ns < c->stranger_notice_ns) return;
+    c->stranger_notice_ns = c->now.ns + (int64_t)STRANGER_NOTICE_MS * 1000000;
+    notice(c, text, ID_SPAN(subject), NULL);
+}
+
+void offence(struct core *c, struct node_id peer)
+{
+    c->refused_messages++;
+    if (ID_IS_ZERO(peer) || ID_EQUAL(peer, c->options.self)) return; /* a command's, or an own one */
+    stranger_notice(c, "malformed message from", peer);
+    emit(c, EFFECT_OFFENCE)->peer = peer;
+}
+
 void send_message(struct core *c, struct node_id to, struct span message)
 {
     struct effect *e = emit(c, EFFECT_SEND);
@@ -201,8 +216,7 @@ static void on_message(struct core *c, const struct event *event)
     enum message code;
     ASSERT(m != NULL);
     if (message_decode(&code, m, event->bytes) != OK) {
-        c->refused_messages++;
-        notice(c, "malformed message from", ID_SPAN(event->peer), NULL);
+        offence(c, event->peer);
         return;
     }
     switch (code) {

@@ -160,14 +160,6 @@ void ingest_restore(struct core *c, struct span packed)
     if (ingest_accept(c, &r, nobody, true) == NULL) notice(c, "no room for a stored record", SPAN_NONE, NULL);
 }
 
-/* What anybody who connects can cause must not fill the log. */
-static void stranger_notice(struct core *c, const char *text, struct node_id subject)
-{
-    if (c->now.ns < c->stranger_notice_ns) return;
-    c->stranger_notice_ns = c->now.ns + (int64_t)STRANGER_NOTICE_MS * 1000000;
-    notice(c, text, ID_SPAN(subject), NULL);
-}
-
 /* A place for a signature check. A peer that is no member may have a few at a time; what is dropped it offers again. */
 static struct pending *check_new(struct core *c, struct node_id from, pending_step then)
 {
@@ -200,8 +192,11 @@ static void on_pair_verified(struct core *c, struct pending *p, const struct eve
 void ingest_equivocation(struct core *c, struct node_id from, const struct message_EQUIVOCATION *m)
 {
     struct record a, b;
-    if (record_open(&a, m->header_a, &m->signature_a, SPAN_NONE) != OK) return;
-    if (record_open(&b, m->header_b, &m->signature_b, SPAN_NONE) != OK) return;
+    if (record_open(&a, m->header_a, &m->signature_a, SPAN_NONE) != OK ||
+        record_open(&b, m->header_b, &m->signature_b, SPAN_NONE) != OK) {
+        offence(c, from);
+        return;
+    }
     bool pair = ID_EQUAL(a.header.author, b.header.author) && a.header.seq == b.header.seq &&
                 a.header.seq > 0 && ID_EQUAL(a.header.consortium, b.header.consortium) &&
                 !ID_EQUAL(a.id, b.id);
@@ -263,10 +258,8 @@ static void dispatch_statement(struct core *c, const struct record *r)
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
     struct node_id author = r->header.author;
     ASSERT(b != NULL);
-    if (body_decode(b, r->header.kind, r->body) != OK) {
-        c->refused_messages++;
-        return;
-    }
+    enum err err = body_decode(b, r->header.kind, r->body);
+    ASSERT(err == OK); /* ingest_record saw it */
     enum kind kind = r->header.kind;
     bool custodian = charter_custodian(registry_charter_bytes(c->registry), author) >= 0;
     bool compute = core_member(c, author, ROLE_COMPUTE);
@@ -348,15 +341,15 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
     pending_end(c, p);
 }
 
-/* What cannot be read can have no effect, and is not kept. */
+/* What cannot be read can have no effect, and is not kept. Half of a pair may come without its body. */
 static bool reads(struct core *c, const struct record *r)
 {
+    if (!r->body_known) return true;
     size_t mark = arena_mark(&c->scratch);
     union body *body = arena_take(&c->scratch, 1, sizeof *body);
     ASSERT(body != NULL);
     enum err err = body_decode(body, r->header.kind, r->body);
     arena_release(&c->scratch, mark);
-    if (err != OK) c->refused_messages++;
     return err == OK;
 }
 
@@ -379,15 +372,14 @@ static bool worth_checking(struct core *c, const struct record *r)
     if (offer == CHAIN_TOO_FAR) /* no_room acts on it, once */
         return r->header.kind == KIND_REVOCATION && (a == NULL || r->header.seq > a->missing);
     if (r->header.kind == KIND_REVOCATION && offer == CHAIN_FULL) return true; /* and on this one */
-    if (offer == CHAIN_RIVAL) return true; /* its header is proof, whatever its body */
-    return offer == CHAIN_NEW && reads(c, r);
+    return offer == CHAIN_NEW || offer == CHAIN_RIVAL;
 }
 
 void ingest_record(struct core *c, struct node_id from, const struct message_RECORD *m)
 {
     struct record r;
-    if (record_open(&r, m->header, &m->signature, m->body) != OK) {
-        c->refused_messages++;
+    if (record_open(&r, m->header, &m->signature, m->body) != OK || !reads(c, &r)) {
+        offence(c, from);
         return;
     }
     if (!worth_checking(c, &r)) return;

@@ -48,6 +48,8 @@ struct peer {
     uint32_t pair_next;       /* which author's equivocation it is told of next */
     struct hash32 heads_sent; /* hash of the heads last sent; unchanged ones are not repeated */
     int64_t heads_at_ns;
+    uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
+    int64_t get_at_ns;
     int64_t heard_ns; /* when its last heads came */
     int64_t clock_ms; /* what they said of its clock (skew.h) */
     bool
@@ -199,6 +201,10 @@ void ask_verify(struct core *c, struct pending *p, pending_step then, struct nod
                 struct hash32 message, const struct signature *signature);
 void reply(struct core *c, uint64_t token, struct verdict verdict, const uint8_t id32[32]);
 void notice(struct core *c, const char *text, struct span subject, const char *more);
+/* For what anybody who connects can cause: at most one line a second. */
+void stranger_notice(struct core *c, const char *text, struct node_id subject);
+/* This peer sent what does not follow the protocol. */
+void offence(struct core *c, struct node_id peer);
 void send_message(struct core *c, struct node_id to, struct span message);
 struct peer *peer_find(struct core *c, struct node_id node);
 int own_custodian(const struct core *c); /* index among the custodians, or -1 */

@@ -5,7 +5,13 @@
 
 #include <string.h>
 
-enum { HEAD_ITEM_BYTES = 32 + 8 + 32, GET_MAX = 256, HEADS_BYTES_MAX = 65520 };
+enum {
+    HEAD_ITEM_BYTES = 32 + 8 + 32,
+    GET_MAX = 256,
+    GET_BYTES_A_SECOND = 4 << 20,
+    GET_FILLS_MS = 2000,
+    HEADS_BYTES_MAX = 65520
+};
 
 /* Heads for members and for the others, made at most once per step however many peers are told. Authors in the order of
  * the chain table; who is not a member is told of the founders only. */
@@ -148,7 +154,9 @@ static struct peer *take_place(struct core *c, struct node_id node)
     struct peer *place = c->peer_count < CAP_PEERS ? &c->peer[c->peer_count++]
                          : gone != NULL            ? gone
                                                    : stranger;
-    if (place != NULL) *place = (struct peer){.view = {.node = node}};
+    if (place != NULL)
+        *place =
+            (struct peer){.view = {.node = node}, .get_at_ns = c->now.ns - (int64_t)GET_FILLS_MS * 1000000};
     return place;
 }
 
@@ -207,7 +215,7 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
     struct peer *p = peer_find(c, from);
     const struct charter *charter = registry_charter_bytes(c->registry);
     if (m->heads.len % HEAD_ITEM_BYTES != 0) {
-        c->refused_messages++;
+        offence(c, from);
         return;
     }
     if (p != NULL) {
@@ -234,18 +242,34 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
     if (p != NULL && !behind) p->compared = true; /* it knew nothing that is not held here */
 }
 
+/* A question of sixty bytes has an answer of up to 256 records. What a peer may be sent so fills up again with time; what
+ * it is not sent now it asks for again. */
+static void refill(const struct core *c, struct peer *p, bool member)
+{
+    uint64_t a_second = member ? GET_BYTES_A_SECOND : GET_BYTES_A_SECOND / 16,
+             most = a_second * GET_FILLS_MS / 1000;
+    uint64_t past_ms = (uint64_t)(c->now.ns - p->get_at_ns) / 1000000;
+    p->get_bytes = past_ms >= GET_FILLS_MS ? most : p->get_bytes + past_ms * a_second / 1000;
+    if (p->get_bytes > most) p->get_bytes = most;
+    p->get_at_ns = c->now.ns;
+}
+
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
 {
+    struct peer *p = peer_find(c, from);
     bool member = core_member(c, from, 0);
+    if (p == NULL) return;
+    refill(c, p, member);
     uint64_t last = m->to < m->from + GET_MAX ? m->to : m->from + GET_MAX;
     for (uint64_t seq = m->from; seq <= last && step_has_room(c); seq++) {
         const struct record *r = chain_get(&c->chain, m->author, seq);
-        if (r == NULL) break;
+        if (r == NULL || r->body.len + CAP_HEADER_BYTES > p->get_bytes) break;
         /* An applicant may read charter and member records only. */
         if (!member && r->header.kind != KIND_CHARTER && r->header.kind != KIND_MEMBER) continue;
         struct buffer b = scratch_buffer(c, r->body.len + CAP_HEADER_BYTES + 160);
         record_encode(&b, r);
         send_message(c, from, buffer_span(&b));
+        p->get_bytes -= r->body.len + CAP_HEADER_BYTES;
     }
 }
 

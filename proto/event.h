@@ -128,7 +128,8 @@ struct event {
 
 /* --- Effects ------------------------------------------------------------------------------------------------------------- */
 enum effect_type {
-    EFFECT_SEND, /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
+    EFFECT_SEND,    /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
+    EFFECT_OFFENCE, /* peer: it sent what no honest node sends, its link ends and is scored */
     EFFECT_SEND_BLOB, /* peer, bytes = cid, manifests: send message BLOB with it if it is one of these manifests or is
                            * listed in one, else refuse */
     EFFECT_STORE,         /* token, keep[]: durable before EVENT_STORED */

@@ -6,6 +6,7 @@ static void execute(const struct pump_executors *x, const struct effect *e)
 {
     switch (e->type) {
     case EFFECT_SEND: x->send(x->context, e->peer, e->bytes); break;
+    case EFFECT_OFFENCE: x->offence(x->context, e->peer); break;
     case EFFECT_SEND_BLOB: x->send_blob(x->context, e->peer, e->bytes, e->manifests); break;
     case EFFECT_STORE: x->store(x->context, e->token, e->keep, e->keep_count); break;
     case EFFECT_CRYPTO: x->crypto(x->context, e->token, &e->crypto); break;

@@ -8,6 +8,7 @@
 struct pump_executors {
     void *context;
     void (*send)(void *context, struct node_id peer, struct span message);
+    void (*offence)(void *context, struct node_id peer);
     void (*send_blob)(void *context, struct node_id peer, struct span cid, struct span manifests);
     void (*store)(void *context, uint64_t token, const struct keep *items, uint32_t count);
     void (*crypto)(void *context, uint64_t token, const struct crypto_job *job);

@@ -432,6 +432,11 @@ static void x_send(void *context, struct node_id peer, struct span message)
     if (below(c, 100) < c->repeat_percent) deliver(c, n->number, to, message);
 }
 
+static void x_offence(void *context, struct node_id peer)
+{
+    (void)context, (void)peer; /* links are the daemon's: nobody is cut off here */
+}
+
 void cluster_inject(struct cluster *c, uint32_t from, uint32_t to, struct span message)
 {
     if (c->node[to].core != NULL) deliver(c, from, to, message);
@@ -1031,17 +1036,10 @@ struct cluster *cluster_new(struct world *w, const struct cluster_options *optio
         if (i < WORLD_NODES) n->keys = w->node[i];
         n->number = i;
         n->cluster = c;
-        n->executors = (struct pump_executors){n,
-                                               x_send,
-                                               x_send_blob,
-                                               x_store,
-                                               x_crypto,
-                                               x_enclave_start,
-                                               x_enclave_send,
-                                               x_enclave_blob,
-                                               x_enclave_stop,
-                                               x_reply,
-                                               x_notice};
+        n->executors =
+            (struct pump_executors){n,        x_send,          x_offence,      x_send_blob,    x_store,
+                                    x_crypto, x_enclave_start, x_enclave_send, x_enclave_blob, x_enclave_stop,
+                                    x_reply,  x_notice};
         for (uint32_t j = 0; j < CLUSTER_NODES; j++) c->linked[i][j] = i != j;
     }
     make_second(&c->node[CLUSTER_SECOND].keys);

@@ -778,6 +778,28 @@ static void proven_peer_shut_out(void **state)
     RUN_UNTIL(node[0].up == 1);
 }
 
+/* What the core finds malformed counts as broken framing does. */
+static void malformed_messages_shut_out(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    for (int i = 0; i < 3; i++) {
+        raw_up(&raw, &node[0]);
+        RUN_UNTIL(node[0].up == 1);
+        links_offend(node[0].links, node[2].id, "a malformed message");
+        assert_int_equal(node[0].up, 0);
+        assert_string_equal(node[0].reason, "a malformed message");
+        links_offend(node[0].links, node[2].id, "a malformed message"); /* there is no link: nothing */
+        RAW_UNTIL(&raw, raw.eof);
+        raw_close(&raw);
+    }
+    assert_int_equal(refused(&node[0]), 3);
+    raw_handshake(&raw, &node[0], &node[2], FINISH);
+    RAW_UNTIL(&raw, raw.eof);
+    raw_close(&raw);
+    assert_int_equal(node[0].ups, 3);
+}
+
 static void silent_peer_is_pinged_then_dropped(void **state)
 {
     (void)state;
@@ -932,6 +954,7 @@ int main(void)
         WITH_LOOP(accept_rate),
         WITH_LOOP(proven_peer_breaks_framing),
         WITH_LOOP(proven_peer_shut_out),
+        WITH_LOOP(malformed_messages_shut_out),
         WITH_LOOP(silent_peer_is_pinged_then_dropped),
         WITH_LOOP(returning_peer),
         WITH_LOOP(close_in_the_middle),

@@ -1,5 +1,6 @@
 /* What a core does with records and requests from outside that are out of the ordinary: far ahead, in pairs without end,
  * from peers nobody knows. Every signature check is answered with yes. */
+#include "crypto/hash.h"
 #include "proto/chain.h"
 #include "proto/core.h"
 #include "tests/world.h"
@@ -183,8 +184,6 @@ static void test_a_recipe_comes_after_its_run(void **state)
     assert_string_equal(run_state_name(view.state), "requested");
 }
 
-/* --- Strangers -------------------------------------------------------------------------------------------------------------- */
-
 static struct record join_of(uint8_t byte)
 {
     struct node_id author = {{0xc0, byte}};
@@ -196,6 +195,106 @@ static struct record join_of(uint8_t byte)
                             .platforms = SPAN_LITERAL("")};
     return make(author, KIND_JOIN, 0, &b);
 }
+
+/* --- Peers that break the protocol ----------------------------------------------------------------------------------------- */
+
+static uint32_t effects_of(struct core *core, enum effect_type type)
+{
+    uint32_t count, found = 0;
+    const struct effect *e = core_effects(core, &count);
+    for (uint32_t i = 0; i < count; i++) found += e[i].type == type;
+    return found;
+}
+
+static void hear(struct core *core, struct node_id from, struct span message)
+{
+    core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .peer = from,
+                                    .bytes = message});
+}
+
+/* Whatever does not follow the protocol costs its sender the link, and the log a line a second. */
+static void test_malformed_messages_are_offences(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1024];
+    struct core *core = core_begin();
+    struct node_id stranger = {{0xc0}};
+    struct buffer b = BUFFER_OF(bytes);
+    struct message_HEADS heads = {WORLD_START_MS, SPAN_LITERAL("not a head")};
+    struct record join = join_of(1);
+    uint32_t notices = 0;
+    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    struct span cut = span_make(bytes, b.len - 1);
+    for (uint32_t i = 0; i < 10; i++) {
+        hear(core, stranger, cut);
+        assert_int_equal(effects_of(core, EFFECT_OFFENCE), 1);
+        notices += effects_of(core, EFFECT_NOTICE);
+    }
+    assert_int_equal(notices, 1);
+    hear(core, stranger, buffer_span(&b));
+    assert_int_equal(effects_of(core, EFFECT_OFFENCE), 1);
+    struct message_RECORD m = {join.header_bytes, join.signature,
+                               span_make(join.body.data, join.body.len - 1)};
+    b.len = 0;
+    message_encode(&b, MESSAGE_RECORD_CODE, &m); /* its body is not what its header says */
+    hear(core, stranger, buffer_span(&b));
+    assert_int_equal(effects_of(core, EFFECT_OFFENCE), 1);
+    b.len = 0;
+    record_encode(&b, &join);
+    hear(core, stranger, buffer_span(&b));
+    assert_int_equal(effects_of(core, EFFECT_OFFENCE), 0);
+}
+
+/* A record whose body does not decode, though it has the hash its header says. */
+static void test_bodies_that_do_not_read_are_not_kept(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    uint64_t token[8];
+    struct body_JOB body = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("x")};
+    struct record good = make(world->node[0].id, KIND_JOB, 1, &body), bad = good;
+    static uint8_t header[CAP_HEADER_BYTES];
+    struct buffer b = BUFFER_OF(header);
+    bad.header.body_hash = sha256(SPAN_LITERAL("no body"));
+    bad.header.body_len = 7;
+    header_encode(&b, &bad.header);
+    assert_int_equal(record_open(&bad, buffer_span(&b), &good.signature, SPAN_LITERAL("no body")), OK);
+    assert_int_equal(offer(core, nobody, &bad, token), 0);
+    assert_int_equal(offer(core, nobody, &good, token), 1);
+}
+
+/* Sixty bytes ask for megabytes, as often as anybody likes: what one peer is sent in a second is bounded. */
+static void test_answers_are_bounded(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct node_id asker = world->node[1].id;
+    uint8_t bytes[128];
+    struct buffer b = BUFFER_OF(bytes);
+    size_t sent = 0;
+    deliver_world(core);
+    struct message_GET get = {world->node[0].id, 1, 256};
+    message_encode(&b, MESSAGE_GET_CODE, &get);
+    core_step(core, &(struct event){
+                        .type = EVENT_PEER_UP, .wall_ms = WORLD_START_MS + WALL_MS_LATER, .peer = asker});
+    for (uint32_t i = 0; i < 5000; i++) {
+        uint32_t count;
+        hear(core, asker, buffer_span(&b));
+        const struct effect *e = core_effects(core, &count);
+        for (uint32_t j = 0; j < count; j++) sent += e[j].type == EFFECT_SEND ? e[j].bytes.len : 0;
+    }
+    assert_in_range(sent, 1 << 20, 8 << 20);
+    core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                    .now = {INT64_C(3000000000)},
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .peer = asker,
+                                    .bytes = buffer_span(&b)});
+    assert_true(effects_of(core, EFFECT_SEND) > 1); /* and goes on with time */
+}
+
+/* --- Strangers -------------------------------------------------------------------------------------------------------------- */
 
 static void test_stranger_has_few_checks(void **state)
 {
@@ -251,9 +350,15 @@ static int tear_down(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_far_revocation_is_a_gap),      cmocka_unit_test(test_gap_closes_in_its_turn),
-        cmocka_unit_test(test_a_recipe_comes_after_its_run), cmocka_unit_test(test_pairs_are_bounded),
-        cmocka_unit_test(test_stranger_has_few_checks),      cmocka_unit_test(test_newest_joins_are_kept),
+        cmocka_unit_test(test_far_revocation_is_a_gap),
+        cmocka_unit_test(test_gap_closes_in_its_turn),
+        cmocka_unit_test(test_a_recipe_comes_after_its_run),
+        cmocka_unit_test(test_pairs_are_bounded),
+        cmocka_unit_test(test_stranger_has_few_checks),
+        cmocka_unit_test(test_malformed_messages_are_offences),
+        cmocka_unit_test(test_bodies_that_do_not_read_are_not_kept),
+        cmocka_unit_test(test_answers_are_bounded),
+        cmocka_unit_test(test_newest_joins_are_kept),
     };
     return cmocka_run_group_tests_name("ingest", tests, set_up, tear_down);
 }
