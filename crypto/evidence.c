@@ -100,10 +100,11 @@ static enum err evidence_parse(struct evidence_view *v, struct span bytes)
     return cursor_end(&c);
 }
 
-static bool evidence_age_valid(uint64_t time_ms, uint64_t now_ms, uint64_t max_age_ms)
+/* Evidence from the future is no older than any other: it says that two clocks disagree. */
+static const char *evidence_age_refusal(uint64_t time_ms, uint64_t now_ms, uint64_t max_age_ms)
 {
-    if (time_ms > now_ms) return time_ms - now_ms <= EVIDENCE_FUTURE_MS;
-    return now_ms - time_ms <= max_age_ms;
+    if (time_ms > now_ms) return time_ms - now_ms <= EVIDENCE_FUTURE_MS ? NULL : "ahead";
+    return now_ms - time_ms <= max_age_ms ? NULL : "age";
 }
 
 static bool evidence_measurement_valid(struct hash32 measurement, const struct evidence_policy *policy)
@@ -121,7 +122,8 @@ static const char *evidence_refusal(const struct evidence_view *v, struct hash32
     if (v->kind != EVIDENCE_SIMULATED || !policy->allow_simulated) return "kind";
     if (v->version != EVIDENCE_VERSION || !evidence_gpu_valid(v)) return "canonical";
     if (policy->need_gpu && (v->has_gpu == 0 || v->gpu_confidential == 0)) return "gpu";
-    if (!evidence_age_valid(v->time_ms, now_ms, policy->max_age_ms)) return "age";
+    const char *age = evidence_age_refusal(v->time_ms, now_ms, policy->max_age_ms);
+    if (age != NULL) return age;
     if (!evidence_measurement_valid(v->measurement, policy)) return "measurement";
     if (v->has_gpu == 1 && !ID_EQUAL(v->gpu_nonce, evidence_gpu_nonce(binding))) return "gpu-nonce";
     if (!ID_EQUAL(v->report_data, evidence_report_data(binding, v->has_gpu == 1, v->gpu)))

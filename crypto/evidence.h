@@ -32,9 +32,9 @@ struct evidence_result {
 };
 
 /* Check `bytes` against the binding, the time and the policy. On refusal (always ERR_EVIDENCE) `*field` names what
- * failed ("signature", "report-data", "gpu-nonce", "gpu", "measurement", "age", "kind", "canonical") and `out` is
+ * failed ("signature", "report-data", "gpu-nonce", "gpu", "measurement", "age", "ahead", "kind", "canonical") and `out` is
  * zero; on success it is NULL. `need_gpu` asks for a GPU in confidential mode.
- * Evidence may be at most 5 seconds ahead of `now_ms`. */
+ * Evidence may be at most 5 seconds ahead of `now_ms`; further, two clocks disagree ("ahead"). */
 MUST_USE enum err evidence_check(struct evidence_result *out, const char **field, struct span bytes,
                                  struct hash32 binding, uint64_t now_ms,
                                  const struct evidence_policy *policy);

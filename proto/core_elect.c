@@ -159,8 +159,8 @@ void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_
 {
     struct verdict v = decide(c, from, b->run, b->term);
     const struct run_entry *run = registry_run(c->registry, b->run);
-    if (v.refusal == REFUSAL_NONE && promise_vote(c, run, b->run, b->term, from) != OK)
-        v = verdict_refuse(REFUSAL_VOTED, NULL);
+    enum err err = v.refusal == REFUSAL_NONE ? promise_vote(c, run, b->run, b->term, from) : OK;
+    if (err != OK) v = verdict_refuse(err == ERR_CONFLICT ? REFUSAL_VOTED : REFUSAL_TROUBLE, NULL);
     struct pending *p = v.refusal == REFUSAL_NONE ? pending_new(c, on_vote_signed) : NULL;
     if (v.refusal != REFUSAL_NONE) {
         struct body_VOTE body = {b->run, b->term, v.refusal, {{0}}};
@@ -181,9 +181,15 @@ static uint32_t bits(uint32_t mask)
     return (uint32_t)__builtin_popcount(mask);
 }
 
+/* With a clock that is off, an election would be won for evidence that nobody takes: the slot would be spent for nothing. */
 static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
+    if (sync_clock_off(c)) {
+        t->view.verdict = verdict_refuse(REFUSAL_CLOCK, c->options.self.bytes);
+        t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
+        return;
+    }
     struct body_PREVOTE_ASK body = {t->view.run, t->term};
     for (uint32_t i = 0; i < charter->custodian_count; i++)
         if ((t->answered >> i & 1) == 0)
@@ -191,11 +197,17 @@ static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
     t->next_ns = c->now.ns + (int64_t)PREVOTE_WAIT_MS * 1000000;
 }
 
-static void candidate_enter(struct core *c, struct run_track *t, enum candidate_phase phase)
+/* The first in rank asks at once, others hold back; before votes, too: two that waited for one and the same custodian have
+ * their prevotes together, and would share the votes, which nobody gets back. */
+static void candidate_enter(struct core *c, struct run_track *t, const struct run_entry *run,
+                            enum candidate_phase phase)
 {
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->term, c->options.self);
     t->phase = phase;
     t->answered = 0;
-    ask_custodians(c, t, phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
+    t->next_ns = c->now.ns + (int64_t)rank * charter->rank_delay_ms * 1000000;
+    if (rank == 0) ask_custodians(c, t, phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
 }
 
 /* A vote is for ever: when too few custodians are left for a quorum, there is nothing to ask for any more. What other
@@ -222,8 +234,9 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     t->answered |= UINT32_C(1) << custodian;
     if (bits(t->answered) < charter->q) return;
     track_state(c, t, RUN_ELIGIBLE);
-    t->certificate = vote_of(c, registry_run(c->registry, b->run), t->term, c->options.self);
-    candidate_enter(c, t, CANDIDATE_VOTE);
+    const struct run_entry *run = registry_run(c->registry, b->run);
+    t->certificate = vote_of(c, run, t->term, c->options.self);
+    candidate_enter(c, t, run, CANDIDATE_VOTE);
 }
 
 static void insert_vote(struct certificate *cert, uint32_t custodian, const struct signature *vote)
@@ -326,15 +339,10 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
 /* A waiting candidate holds back by its rank. */
 static void candidate_begin(struct core *c, struct run_track *t, const struct run_entry *run)
 {
-    uint64_t delay_ms = registry_charter(c->registry)->rank_delay_ms;
     struct verdict v = check_sizes(c, t, run);
     t->view.verdict = v;
     if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
-    uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->term, c->options.self);
-    t->phase = CANDIDATE_PREVOTE;
-    t->answered = 0;
-    t->next_ns = c->now.ns + (int64_t)(rank * delay_ms) * 1000000;
-    if (rank == 0) ask_custodians(c, t, KIND_PREVOTE_ASK);
+    candidate_enter(c, t, run, CANDIDATE_PREVOTE);
 }
 
 /* It gives way for good once the run has a receipt, and for as long as the run may not be: another has its place then. */

@@ -265,12 +265,20 @@ static void on_release_signed(struct core *c, struct pending *p, const struct ev
     ask_store(c, p, on_release_stored, items, RELEASE_PROMISES);
 }
 
+/* Only a proof that fails is the asker's: the envelope is not under the label built here. The rest is this node's own. */
+static struct verdict shares_failed(struct core *c, const struct pending *p, enum err err)
+{
+    if (err == ERR_PROOF) return verdict_refuse(REFUSAL_ENVELOPE, NULL);
+    notice(c, "no shares could be computed for run", ID_SPAN(p->run), err_text(err));
+    return verdict_refuse(REFUSAL_TROUBLE, NULL);
+}
+
 static void on_shares(struct core *c, struct pending *p, const struct event *event)
 {
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
     const struct charter *charter = registry_charter_bytes(c->registry);
-    struct verdict v = event->err == OK ? decide_release_now(c, p) : verdict_refuse(REFUSAL_ENVELOPE, NULL);
+    struct verdict v = event->err == OK ? decide_release_now(c, p) : shares_failed(c, p, event->err);
     if (v.refusal != REFUSAL_NONE) {
         refuse(c, p, STAGE_SHARES, v);
         return;
@@ -315,6 +323,13 @@ static void compute_shares(struct core *c, struct pending *p)
     job->index = (uint32_t)own_custodian(c) + 1;
 }
 
+/* A table that is full contradicts nobody. */
+static struct verdict promised(enum err err, enum refusal contradiction)
+{
+    return err == OK ? VERDICT_OK
+                     : verdict_refuse(err == ERR_CONFLICT ? contradiction : REFUSAL_TROUBLE, NULL);
+}
+
 /* Memory first, so that a second ask in flight sees it; the store follows before anything leaves. */
 static enum err promise_release(struct core *c, struct pending *p)
 {
@@ -329,7 +344,7 @@ static enum err promise_release(struct core *c, struct pending *p)
 static void decide_release(struct core *c, struct pending *p)
 {
     struct verdict v = decide_release_now(c, p);
-    if (v.refusal == REFUSAL_NONE && promise_release(c, p) != OK) v = verdict_refuse(REFUSAL_OTHER_KEY, NULL);
+    if (v.refusal == REFUSAL_NONE) v = promised(promise_release(c, p), REFUSAL_OTHER_KEY);
     if (v.refusal != REFUSAL_NONE)
         refuse(c, p, STAGE_SHARES, v);
     else
@@ -342,8 +357,8 @@ static void on_evidence(struct core *c, struct pending *p, const struct event *e
     a->facts.evidence_err = event->err;
     if (event->err == OK && event->bytes.len == sizeof a->facts.evidence)
         memcpy(&a->facts.evidence, event->bytes.data, sizeof a->facts.evidence);
-    static const char *const fields[] = {"report-data", "gpu-nonce", "measurement", "gpu"};
-    for (uint32_t i = 0; event->err != OK && i < 4; i++)
+    static const char *const fields[] = {"report-data", "gpu-nonce", "measurement", "gpu", "ahead"};
+    for (uint32_t i = 0; event->err != OK && i < sizeof fields / sizeof fields[0]; i++)
         if (span_equal_text(event->bytes, fields[i])) a->facts.evidence_field = fields[i];
     decide_release(c, p);
 }
@@ -406,8 +421,8 @@ static void decide_commit(struct core *c, struct pending *p)
     struct verdict v = decide_commit_now(c, p);
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, PROMISE_COMMIT, p->run.bytes, a->commit.index);
-    if (v.refusal == REFUSAL_NONE && promise_set(&c->promises, key, a->commit.commitment.bytes) != OK)
-        v = verdict_refuse(REFUSAL_COMMIT_CONFLICT, NULL);
+    if (v.refusal == REFUSAL_NONE)
+        v = promised(promise_set(&c->promises, key, a->commit.commitment.bytes), REFUSAL_COMMIT_CONFLICT);
     if (v.refusal != REFUSAL_NONE) {
         refuse(c, p, STAGE_COMMIT, v);
         return;

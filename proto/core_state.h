@@ -245,6 +245,8 @@ void sync_walk_down(struct core *c, struct node_id of, struct node_id author, ui
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m);
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
 void sync_tick(struct core *c);
+/* Is the own clock known to be further than skew_max from the custodians'? */
+bool sync_clock_off(const struct core *c);
 
 /* --- core_keygen.c ---------------------------------------------------------------------------------------------------- */
 void keygen_start(struct core *c, uint64_t token);

@@ -92,13 +92,16 @@ bool core_clock_offset(const struct core *c, int64_t *offset_ms)
     return true;
 }
 
+bool sync_clock_off(const struct core *c)
+{
+    int64_t offset_ms = 0, most = registry_charter_bytes(c->registry)->skew_max_ms;
+    return core_clock_offset(c, &offset_ms) && (offset_ms > most || offset_ms < -most);
+}
+
 enum refusal core_standing(const struct core *c)
 {
-    int64_t offset_ms = 0;
     if (core_isolated(c)) return REFUSAL_ISOLATED;
-    int64_t most = registry_charter_bytes(c->registry)->skew_max_ms;
-    bool known = core_clock_offset(c, &offset_ms);
-    return known && (offset_ms > most || offset_ms < -most) ? REFUSAL_CLOCK : REFUSAL_NONE;
+    return sync_clock_off(c) ? REFUSAL_CLOCK : REFUSAL_NONE;
 }
 
 static void watch_clock(struct core *c)

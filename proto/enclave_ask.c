@@ -252,11 +252,12 @@ static enum err read_refusal(const struct enclave *e, const struct custodian *c,
     return *why != REFUSAL_NONE ? OK : ERR_RANGE;
 }
 
-/* A custodian that does not know enough yet will, and a clock is set right; any other reason is its answer. */
+/* A custodian that does not know enough yet will, a clock is set right and a disk is cleared; any other reason is its
+ * answer. */
 static bool passes(enum refusal why)
 {
     return why == REFUSAL_ISOLATED || why == REFUSAL_UNKNOWN_RUN || why == REFUSAL_CONSORTIUM_FORMING ||
-           why == REFUSAL_GAP || why == REFUSAL_CLOCK;
+           why == REFUSAL_GAP || why == REFUSAL_CLOCK || why == REFUSAL_TROUBLE;
 }
 
 static void on_refusal_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)

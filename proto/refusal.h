@@ -93,7 +93,9 @@
       "service's supported_ops")                                                                             \
     X(REFUSAL_ROLE, 65, "role",                                                                              \
       "a member does here what it was not admitted for: owners bring and approve datasets, algorithm "       \
-      "providers publish, requesters ask for runs")
+      "providers publish, requesters ask for runs")                                                          \
+    X(REFUSAL_TROUBLE, 66, "custodian-trouble",                                                              \
+      "this custodian could not do its part now: its node's log says why, and it is asked again")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -43,15 +43,19 @@ static struct verdict check_evidence(struct registry *r, const struct release_as
                                      const struct run_entry *run)
 {
     const struct published *p = registry_workflow(r, run->body.compose);
+    if (ask->evidence_err != OK && ask->evidence_err != ERR_EVIDENCE)
+        return verdict_refuse(REFUSAL_TROUBLE, NULL); /* it was not judged at all */
     if (ask->evidence_err != OK) {
         bool binding = ask->evidence_field != NULL && (strcmp(ask->evidence_field, "report-data") == 0 ||
                                                        strcmp(ask->evidence_field, "gpu-nonce") == 0);
         bool worker = ask->evidence_field != NULL && strcmp(ask->evidence_field, "measurement") == 0;
         bool gpu = ask->evidence_field != NULL && strcmp(ask->evidence_field, "gpu") == 0;
-        enum refusal why = binding  ? REFUSAL_BINDING
-                           : worker ? REFUSAL_MEASUREMENT
-                           : gpu    ? REFUSAL_GPU
-                                    : REFUSAL_EVIDENCE;
+        bool ahead = ask->evidence_field != NULL && strcmp(ask->evidence_field, "ahead") == 0;
+        enum refusal why = ahead     ? REFUSAL_CLOCK
+                           : binding ? REFUSAL_BINDING
+                           : worker  ? REFUSAL_MEASUREMENT
+                           : gpu     ? REFUSAL_GPU
+                                     : REFUSAL_EVIDENCE;
         return verdict_refuse(why, NULL);
     }
     bool need_gpu,

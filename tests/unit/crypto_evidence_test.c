@@ -245,14 +245,14 @@ static void age_refused(void **state)
         if (cases[i].good)
             assert_accepted(bytes, &out);
         else
-            assert_refused(bytes, "age");
+            assert_refused(bytes, cases[i].offset > 0 ? "ahead" : "age");
     }
     f.time_ms = 0;
     make(bytes, &f);
     assert_refused(bytes, "age");
     f.time_ms = UINT64_MAX;
     make(bytes, &f);
-    assert_refused(bytes, "age");
+    assert_refused(bytes, "ahead");
 }
 
 static void policy_refused(void **state)

@@ -1041,6 +1041,28 @@ static void test_a_liar_stops_nobody(void **state)
     }
 }
 
+/* A candidate that knows its clock to be off spends no slot: it asks nobody until the clock is right. */
+static void test_a_candidate_with_a_wrong_clock_waits(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct run_view view;
+    struct run_id run;
+    cluster_form(c);
+    cluster_set_clock(c, WORLD_COMPUTE, 61000);
+    cluster_set_clock(c, CLUSTER_SECOND, -61000);
+    cluster_run(c, 3000);
+    accepted(cluster_request(c, 1, &run));
+    cluster_run(c, 10000);
+    assert_int_equal(starts(c), 0);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_int_equal(cluster_votes_sent(c, i), 0);
+    assert_true(core_run(cluster_core(c, WORLD_COMPUTE), run, &view));
+    assert_string_equal(refusal_name(view.verdict.refusal), "clock");
+    cluster_set_clock(c, WORLD_COMPUTE, 0);
+    assert_true(cluster_until(c, one_started, 20000));
+    cluster_free(c);
+}
+
 /* --- Bad weather -------------------------------------------------------------------------------------------------------------------- */
 
 static bool settled_down(struct cluster *c)
@@ -1172,6 +1194,7 @@ int main(void)
         cmocka_unit_test(test_a_clock_that_is_off),
         cmocka_unit_test(test_the_clock_is_judged_now),
         cmocka_unit_test(test_a_liar_stops_nobody),
+        cmocka_unit_test(test_a_candidate_with_a_wrong_clock_waits),
         cmocka_unit_test(test_loss_and_repetition),
         cmocka_unit_test(test_storms),
     };

@@ -151,12 +151,58 @@ static void test_a_kept_answer_goes_nowhere_else(void **state)
     assert_int_equal(lone->evidence_checked, released + 1); /* here it is judged, and refused */
 }
 
+/* --- Troubles of its own, and of clocks ---------------------------------------------------------------------------------- */
+
+static void then_it_is_well(struct world_run *r, struct span box)
+{
+    ask_core(r, box);
+    lone->shares_err = OK;
+    lone->late_ms = 0;
+}
+
+/* No locked memory, no share file, a disk that fails: nothing of it says anything about the recipe. */
+static void test_trouble_passes(void **state)
+{
+    static const enum err troubles[] = {ERR_NO_MEMORY, ERR_NOT_FOUND, ERR_IO, ERR_CORRUPT, ERR_REFUSED};
+    for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
+        lone->shares_err = troubles[i];
+        run->asked = then_it_is_well;
+        ends_with(REFUSAL_NONE);
+        (void)teardown(state);
+        (void)setup(state);
+    }
+    lone->shares_err = ERR_NO_MEMORY; /* and stays so */
+    ends_with(REFUSAL_TROUBLE);
+    assert_true(run->asks[CORE] > 30);
+}
+
+static void test_another_label_is_final(void **state)
+{
+    (void)state;
+    lone->shares_err = ERR_PROOF;
+    run->asked = then_it_is_well;
+    ends_with(REFUSAL_ENVELOPE);
+    assert_int_equal(run->asks[CORE], 1);
+}
+
+static void test_evidence_of_a_time_to_come(void **state)
+{
+    (void)state;
+    lone->late_ms = 6000;
+    run->asked = then_it_is_well;
+    ends_with(REFUSAL_NONE);
+    assert_int_equal(lone->evidence_checked, 2);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_whole_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_share_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_another_label_is_final, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_evidence_of_a_time_to_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_kept_answer_goes_nowhere_else, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

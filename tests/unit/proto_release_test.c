@@ -123,6 +123,15 @@ static void bad_time(struct scene *s)
     evidence_field(s, "time");
 }
 
+static void evidence_ahead(struct scene *s)
+{
+    evidence_field(s, "ahead");
+}
+static void not_judged(struct scene *s)
+{
+    s->release.evidence_err = ERR_NO_MEMORY;
+}
+
 static void served_another(struct scene *s)
 {
     scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, other32);
@@ -158,6 +167,8 @@ static const struct change release_only[] = {
     {"another node than the elected brings it", REFUSAL_CERTIFICATE, 0, NULL, another_brings_it, SUBJECT_ANY},
     {"the evidence does not verify", REFUSAL_EVIDENCE, 0, NULL, evidence_bad, SUBJECT_ANY},
     {"the evidence is old", REFUSAL_EVIDENCE, 0, NULL, bad_time, SUBJECT_ANY},
+    {"the evidence is of a time to come", REFUSAL_CLOCK, 0, NULL, evidence_ahead, SUBJECT_ANY},
+    {"the evidence could not be judged", REFUSAL_TROUBLE, 0, NULL, not_judged, SUBJECT_ANY},
     {"the evidence binds another key", REFUSAL_BINDING, 0, NULL, unbound_report, SUBJECT_ANY},
     {"the GPU's evidence binds another key", REFUSAL_BINDING, 0, NULL, unbound_gpu, SUBJECT_ANY},
     {"the evidence shows another worker", REFUSAL_MEASUREMENT, 0, NULL, unknown_worker, SUBJECT_ANY},
@@ -232,9 +243,9 @@ static void test_not_released(void **state)
 /* --- Nothing is left out ------------------------------------------------------------------------------------------------------------ */
 
 /* What the two functions can refuse with beside what is common to all. Whoever adds a refusal adds it here, with a case. */
-static const enum refusal release_refusals[] = {REFUSAL_CERTIFICATE, REFUSAL_NOT_COMPUTE, REFUSAL_EVIDENCE,
-                                                REFUSAL_BINDING,     REFUSAL_MEASUREMENT, REFUSAL_GPU,
-                                                REFUSAL_PLATFORM,    REFUSAL_ENVELOPE,    REFUSAL_OTHER_KEY};
+static const enum refusal release_refusals[] = {
+    REFUSAL_CERTIFICATE, REFUSAL_NOT_COMPUTE, REFUSAL_EVIDENCE, REFUSAL_BINDING,   REFUSAL_MEASUREMENT,
+    REFUSAL_GPU,         REFUSAL_PLATFORM,    REFUSAL_ENVELOPE, REFUSAL_OTHER_KEY, REFUSAL_TROUBLE};
 static const enum refusal commit_refusals[] = {REFUSAL_NOT_RELEASED,    REFUSAL_OUTPUT_TYPE,
                                                REFUSAL_COMMIT_CONFLICT, REFUSAL_NOT_COMPUTE,
                                                REFUSAL_MEASUREMENT,     REFUSAL_CERTIFICATE};
