@@ -87,5 +87,9 @@ void api_workers_register(const struct http_request *q, struct http_reply *reply
     body.version = next_version(core_registry(daemon_core(q->context)), body.name, body.measurements);
     bool given = json_object_get(q->body, "version") != NULL;
     if (given && !api_uint(q, reply, "version", WORKERS_VERSION_MAX, &body.version)) return;
+    if (body.version == 0) {
+        api_bad(reply, "out-of-range", "version", "at least 1", json_object_get(q->body, "version"));
+        return;
+    }
     api_author(q->context, reply, KIND_WORKERS, &body, 0, "version", json_integer((json_int_t)body.version));
 }

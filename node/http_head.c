@@ -64,6 +64,23 @@ static bool is_known_method(struct span method)
     return false;
 }
 
+static bool is_hex_digit(uint8_t c)
+{
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+/* A path, its escapes whole and none of them a zero byte. */
+static bool is_target(struct span target)
+{
+    for (size_t i = 0; i < target.len; i++) {
+        if (target.data[i] != '%') continue;
+        if (target.len - i < 3 || !is_hex_digit(target.data[i + 1]) || !is_hex_digit(target.data[i + 2]))
+            return false;
+        if (target.data[i + 1] == '0' && target.data[i + 2] == '0') return false;
+    }
+    return target.len > 0 && target.data[0] == '/';
+}
+
 static enum http_head_state check_request_line(struct span line, struct http_fault *why)
 {
     char came[HEAD_SHOWN + 1];
@@ -77,9 +94,11 @@ static enum http_head_state check_request_line(struct span line, struct http_fau
     if (!is_known_method(method))
         return bad(why, 501, "method", "expected GET or POST; came %s, which no path here has",
                    shown(came, method));
-    if (target.len > 0 && target.data[0] == '/') return HTTP_HEAD_WHOLE;
-    return bad(why, 400, "bad-target", "expected a path that begins with /; came \"%s\"",
-               shown(came, target));
+    if (is_target(target)) return HTTP_HEAD_WHOLE;
+    return bad(
+        why, 400, "bad-target",
+        "expected a path that begins with /, with escapes such as %%20 and none of them %%00; came \"%s\"",
+        shown(came, target));
 }
 
 static enum http_head_state check_field(struct span line, struct http_fault *why)
