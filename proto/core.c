@@ -38,7 +38,11 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     if (c->effect == NULL || c->pending == NULL || c->track == NULL || scratch == NULL) return ERR_NO_MEMORY;
     TRY(index_init(&c->tracks, arena, CAP_RUNS, salt));
     c->scratch = arena_make(scratch, SCRATCH_BYTES);
-    pool_init(&c->pool, arena);
+    uint8_t *blocks = arena_take(arena, POOL_BYTES, 1);
+    struct arena *pool = ARENA_NEW(arena, struct arena);
+    if (blocks == NULL || pool == NULL) return ERR_NO_MEMORY;
+    *pool = arena_make(blocks, POOL_BYTES);
+    pool_init(&c->pool, pool);
     *out = c;
     return OK;
 }
@@ -104,9 +108,66 @@ bool pending_keep(struct core *c, struct pending *p, struct span bytes)
     return true;
 }
 
+/* --- Whose work it is ---------------------------------------------------------------------------------------------------- */
+
+static bool is_custodian(const struct core *c, struct node_id node)
+{
+    return charter_custodian(registry_charter_bytes(c->registry), node) >= 0;
+}
+
+void pending_charge(struct core *c, struct pending *p, struct node_id peer)
+{
+    struct peer *row = peer_find(c, peer);
+    ASSERT(!p->foreign);
+    if (ID_IS_ZERO(peer) || ID_EQUAL(peer, c->options.self)) return;
+    p->foreign = true;
+    p->of_member = !is_custodian(c, peer);
+    p->row = row != NULL ? (uint32_t)(row - c->peer) : (uint32_t)NO_ROW;
+    p->serial = row != NULL ? row->serial : 0;
+    c->foreign_in_flight++;
+    if (p->of_member) c->members_in_flight++;
+    if (row != NULL)
+        row->in_flight++;
+    else
+        c->rowless_in_flight++;
+}
+
+static void discharge(struct core *c, const struct pending *p)
+{
+    if (!p->foreign) return;
+    ASSERT(c->foreign_in_flight > 0);
+    c->foreign_in_flight--;
+    if (p->of_member) c->members_in_flight--;
+    if (p->row == NO_ROW)
+        c->rowless_in_flight--;
+    else if (c->peer[p->row].serial == p->serial)
+        c->peer[p->row].in_flight--;
+}
+
+static bool has_share_left(struct core *c, struct node_id peer)
+{
+    const struct peer *row = peer_find(c, peer);
+    uint32_t in_flight = row != NULL ? row->in_flight : c->rowless_in_flight;
+    bool known = row != NULL && core_member(c, peer, 0);
+    if (in_flight >= (known ? MEMBER_PENDING_MAX : STRANGER_PENDING_MAX)) return false;
+    if (c->foreign_in_flight >= FOREIGN_PENDING_MAX) return false;
+    return is_custodian(c, peer) || c->members_in_flight < MEMBERS_PENDING_MAX;
+}
+
+struct pending *pending_for(struct core *c, struct node_id peer, pending_step then)
+{
+    bool own = ID_IS_ZERO(peer) || ID_EQUAL(peer, c->options.self);
+    struct pending *p = own || has_share_left(c, peer) ? pending_new(c, then) : NULL;
+    if (p == NULL) return NULL;
+    p->peer = peer;
+    pending_charge(c, p, peer);
+    return p;
+}
+
 void pending_end(struct core *c, struct pending *p)
 {
     ASSERT(p->token != 0);
+    discharge(c, p);
     pool_give(&c->pool, p->block);
     pool_give(&c->pool, p->side);
     memset(p, 0, sizeof *p);

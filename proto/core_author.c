@@ -237,6 +237,7 @@ void author_statement(struct core *c, struct node_id to, enum kind kind, const v
     struct pending *p = pending_new(c, statement_signed);
     if (p == NULL) return; /* asks are repeated */
     p->peer = to;
+    pending_charge(c, p, to);
     if (promise_key != NULL) {
         memcpy(p->promise, promise_key, sizeof p->promise);
         memcpy(p->value, promise_value, sizeof p->value);

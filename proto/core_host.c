@@ -123,10 +123,10 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
         return;
     }
     if (!ID_IS_ZERO(t->view.node) && b->term <= t->view.term) return;
-    struct pending *p =
-        certificate_of(c, &cert, r->header.author, b) ? pending_new(c, on_progress_checked) : NULL;
+    struct pending *p = certificate_of(c, &cert, r->header.author, b)
+                            ? pending_for(c, r->header.author, on_progress_checked)
+                            : NULL;
     if (p == NULL) return;
-    p->peer = r->header.author;
     p->run = b->run;
     p->term = b->term;
     p->number = (uint64_t)b->state << 8 | b->reason;
@@ -542,13 +542,12 @@ void host_blob_get(struct core *c, struct node_id from, const struct message_BLO
     bool named = m->cid.len == 36 &&
                  (memcmp(m->cid.data, cid_sha256, 4) == 0 || memcmp(m->cid.data, cid_blake3, 4) == 0);
     enum refusal why = named ? may_serve(c, from, m) : REFUSAL_MALFORMED;
-    struct pending *p = why == REFUSAL_NONE ? pending_new(c, on_getter_checked) : NULL;
+    struct pending *p = why == REFUSAL_NONE ? pending_for(c, from, on_getter_checked) : NULL;
     if (p == NULL || !pending_keep(c, p, m->cid) || certificate_decode(&cert, m->certificate) != OK) {
         if (p != NULL) pending_end(c, p);
         refuse_blob(c, from, m->cid, why != REFUSAL_NONE ? why : REFUSAL_FULL);
         return;
     }
-    p->peer = from;
     p->run = m->run;
     ask_votes(c, p, on_getter_checked, &cert);
 }

@@ -160,19 +160,6 @@ void ingest_restore(struct core *c, struct span packed)
     if (ingest_accept(c, &r, nobody, true) == NULL) notice(c, "no room for a stored record", SPAN_NONE, NULL);
 }
 
-/* A place for a signature check. A peer that is no member may have a few at a time; what is dropped it offers again. */
-static struct pending *check_new(struct core *c, struct node_id from, pending_step then)
-{
-    struct node_id nobody = {{0}};
-    uint32_t open = 0;
-    if (!ID_EQUAL(from, nobody) && !core_member(c, from, 0))
-        for (uint32_t i = 0; i < CAP_PENDING; i++)
-            if (c->pending[i].token != 0 && ID_EQUAL(c->pending[i].peer, from)) open++;
-    struct pending *p = open < STRANGER_CHECKS_MAX ? pending_new(c, then) : NULL;
-    if (p != NULL) p->peer = from;
-    return p;
-}
-
 static void on_pair_verified(struct core *c, struct pending *p, const struct event *event)
 {
     struct message_EQUIVOCATION m;
@@ -203,7 +190,7 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
     if (!pair || !ids_equal(a.header.consortium.bytes, c->options.consortium.bytes)) return;
     if (!chain_may_freeze(&c->chain, a.header.author, a.header.seq)) return;
     if (!registry_may_write(c->registry, a.header.author)) return;
-    struct pending *p = check_new(c, from, on_pair_verified);
+    struct pending *p = pending_for(c, from, on_pair_verified);
     struct buffer bytes = scratch_buffer(c, 2048), parts = scratch_buffer(c, 2 * VERIFY_PART_BYTES);
     message_encode(&bytes, MESSAGE_EQUIVOCATION_CODE, m);
     if (p == NULL) return;
@@ -383,7 +370,7 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         return;
     }
     if (!worth_checking(c, &r)) return;
-    struct pending *p = check_new(c, from, on_verified);
+    struct pending *p = pending_for(c, from, on_verified);
     if (p == NULL) return; /* full: the sender's heads will offer it again */
     struct buffer packed = scratch_buffer(c, record_bytes_max(&r));
     record_pack(&packed, &r);

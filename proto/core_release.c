@@ -543,10 +543,9 @@ void release_ask_box(struct core *c, struct node_id host, const struct message_R
         c->refused_messages++;
         return;
     }
-    struct pending *p = pending_new(c, on_opened);
+    struct pending *p = pending_for(c, host, on_opened);
     if (p == NULL) return; /* full: the enclave asks again */
     struct hash32 context = relay_context(m->run, m->term, (uint32_t)own, 0);
-    p->peer = host;
     p->run = m->run;
     p->term = m->term;
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_OPEN, on_opened);

@@ -13,7 +13,13 @@ enum {
     EFFECTS_MAX = 4096,
     SCRATCH_BYTES = 16 << 20,
     JOINS_MAX = 64,
-    STRANGER_CHECKS_MAX = 4, /* signatures being checked for one peer that is no member */
+    /* Work in flight at once for one peer: that is no member, that is one (more than a whole answer to `get`); for all that
+     * are no custodians; for all. What is left is for this node's own. */
+    STRANGER_PENDING_MAX = 4,
+    MEMBER_PENDING_MAX = CAP_PENDING * 3 / 16,
+    MEMBERS_PENDING_MAX = CAP_PENDING / 2,
+    FOREIGN_PENDING_MAX = CAP_PENDING * 3 / 4,
+    POOL_BYTES = 160 << 20, /* a block of the largest body for each of them */
     STRANGER_NOTICE_MS = 1000,
     TICK_MS = 250,
     HEADS_MS = 1000, /* oftener with a short lease */
@@ -31,6 +37,9 @@ struct pending {
     uint64_t token; /* 0: free slot */
     pending_step then;
     struct node_id peer;
+    /* Whose work it is, if not this node's own: a row of `peer` and its serial then, or NO_ROW. */
+    uint32_t row, serial;
+    bool foreign, of_member; /* a peer's; one's that is no custodian */
     struct run_id run;
     uint64_t term, reply, number;
     enum kind kind;
@@ -45,6 +54,8 @@ struct pending {
 
 struct peer {
     struct peer_view view;
+    uint32_t serial;          /* of its stay in this row */
+    uint32_t in_flight;       /* pending work that counts as its */
     uint32_t pair_next;       /* which author's equivocation it is told of next */
     struct hash32 heads_sent; /* hash of the heads last sent; unchanged ones are not repeated */
     int64_t heads_at_ns;
@@ -120,6 +131,7 @@ struct want {
     uint32_t asked;
     bool active;
 };
+enum { NO_ROW = UINT16_MAX };
 enum { WANTS_MAX = 64, ANSWERS_MAX = 256, ADVERTS_MAX = 256, OWN_QUEUE_MAX = 64 };
 
 struct core {
@@ -141,10 +153,12 @@ struct core {
 
     struct pending *pending;
     uint32_t pending_next;
+    uint32_t foreign_in_flight, members_in_flight; /* all peers' work; that of those that are no custodians */
+    uint32_t rowless_in_flight;                    /* of peers that found no place in `peer` */
     uint64_t token_next;
 
     struct peer peer[CAP_PEERS];
-    uint32_t peer_count;
+    uint32_t peer_count, peer_serial;
 
     struct join_request join[JOINS_MAX]; /* oldest first */
     uint8_t *join_block[JOINS_MAX];      /* pool memory: what their spans point into */
@@ -191,7 +205,11 @@ struct effect *emit(struct core *c, enum effect_type type);
 /* A buffer in this step's scratch memory. */
 struct buffer scratch_buffer(struct core *c, size_t cap);
 struct span scratch_copy(struct core *c, struct span bytes);
-struct pending *pending_new(struct core *c, pending_step then);          /* NULL when the table is full */
+struct pending *pending_new(struct core *c, pending_step then); /* NULL when the table is full */
+/* Work that this peer causes: NULL, too, when it has its share in flight. What is dropped it offers again. */
+struct pending *pending_for(struct core *c, struct node_id peer, pending_step then);
+/* Count it as this peer's from now on, whatever it has in flight: an answer to it. */
+void pending_charge(struct core *c, struct pending *p, struct node_id peer);
 bool pending_keep(struct core *c, struct pending *p, struct span bytes); /* copy into p->block */
 void pending_end(struct core *c, struct pending *p);
 struct crypto_job *ask_crypto(struct core *c, struct pending *p, enum crypto_op op, pending_step then);

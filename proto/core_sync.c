@@ -158,8 +158,9 @@ static struct peer *take_place(struct core *c, struct node_id node)
                          : gone != NULL            ? gone
                                                    : stranger;
     if (place != NULL)
-        *place =
-            (struct peer){.view = {.node = node}, .get_at_ns = c->now.ns - (int64_t)GET_FILLS_MS * 1000000};
+        *place = (struct peer){.view = {.node = node},
+                               .serial = ++c->peer_serial,
+                               .get_at_ns = c->now.ns - (int64_t)GET_FILLS_MS * 1000000};
     return place;
 }
 

@@ -64,7 +64,7 @@ enum {
     CAP_DECISIONS = 65536,
     CAP_REMOVALS = 16384,
     CAP_PEERS = 256,
-    CAP_PENDING = 1024,
+    CAP_PENDING = 2048,
     CAP_REVOCATIONS = 16384,
 };
 #endif

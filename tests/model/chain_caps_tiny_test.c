@@ -575,16 +575,15 @@ static struct core *core_begin(uint32_t node)
     return c;
 }
 
-static uint32_t deliver(struct core *c, const struct record *r, uint64_t *token)
+static uint32_t deliver_from(struct core *c, struct node_id peer, const struct record *r, uint64_t *token)
 {
     static uint8_t bytes[CAP_BODY_BYTES + 1024];
     struct buffer b = BUFFER_OF(bytes);
     uint32_t count, asked = 0;
     record_encode(&b, r);
-    core_step(c, &(struct event){.type = EVENT_MESSAGE,
-                                 .peer = world->node[1].id,
-                                 .wall_ms = world->now_ms,
-                                 .bytes = buffer_span(&b)});
+    core_step(c,
+              &(struct event){
+                  .type = EVENT_MESSAGE, .peer = peer, .wall_ms = world->now_ms, .bytes = buffer_span(&b)});
     const struct effect *e = core_effects(c, &count);
     for (uint32_t i = 0; i < count; i++)
         if (e[i].type == EFFECT_CRYPTO) {
@@ -595,21 +594,53 @@ static uint32_t deliver(struct core *c, const struct record *r, uint64_t *token)
     return asked;
 }
 
-/* More work than may be in flight is not begun; when some is done, more is begun. */
+static uint32_t deliver(struct core *c, const struct record *r, uint64_t *token)
+{
+    return deliver_from(c, world->node[1].id, r, token);
+}
+
+/* As many checks as are begun for this peer, of the world's records one after the other. */
+static uint32_t begin_for(struct core *c, struct node_id peer, uint64_t token[CAP_PENDING])
+{
+    uint32_t begun = 0;
+    while (deliver_from(c, peer, world->record[begun], &token[begun]) == 1) begun++;
+    return begun;
+}
+
+static void peer_up(struct core *c, struct node_id peer)
+{
+    core_step(c, &(struct event){.type = EVENT_PEER_UP, .wall_ms = world->now_ms, .peer = peer});
+}
+
+/* More work than may be in flight is not begun: one peer has its share of it, all that are no custodians theirs, and some is
+ * left for custodians, and for this node's own. When some is done, more is begun. */
 static void test_pending(void **state)
 {
     (void)state;
     struct core *c = core_begin(2);
-    uint64_t token[CAP_PENDING + 1];
-    uint32_t begun = 0;
-    while (begun < world->record_count && deliver(c, world->record[begun], &token[begun]) == 1 &&
-           begun < CAP_PENDING)
-        begun++;
-    assert_int_equal(begun, CAP_PENDING);
+    uint64_t token[CAP_PENDING + 1], others[CAP_PENDING + 1];
+    struct node_id nobody = {{0}};
+    uint32_t begun = 0, of_strangers = 0;
+    peer_up(c, world->node[0].id);
+    peer_up(c, world->node[1].id);
+    for (uint32_t i = 0; i < CAP_PEERS / 4; i++) peer_up(c, author_number(i));
+    for (uint32_t i = 0; i < CAP_PEERS / 4; i++) {
+        uint32_t few = begin_for(c, author_number(i), others);
+        assert_in_range(few, 1, STRANGER_PENDING_MAX);
+        of_strangers += few;
+    }
+    assert_int_equal(of_strangers, MEMBERS_PENDING_MAX);
+    begun = begin_for(c, world->node[1].id, token);
+    assert_int_equal(begun, MEMBER_PENDING_MAX);
+    assert_int_equal(begin_for(c, world->node[0].id, others), FOREIGN_PENDING_MAX - begun - of_strangers);
+    assert_int_equal(begin_for(c, nobody, others), CAP_PENDING - FOREIGN_PENDING_MAX);
     for (uint32_t i = 0; i < begun; i++)
         core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token[i]});
     assert_int_equal(deliver(c, world->record[begun], &token[0]), 1);
-    assert_non_null(registry_charter(core_registry(c)));
+    core_step(c,
+              &(struct event){.type = EVENT_PEER_DOWN, .wall_ms = world->now_ms, .peer = world->node[1].id});
+    core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token[0]});
+    assert_int_equal(c->foreign_in_flight, FOREIGN_PENDING_MAX - MEMBER_PENDING_MAX);
 }
 
 /* The table of peers is full of members: a stranger finds no place, and every one that has one is told of heads. */

@@ -302,6 +302,8 @@ static void test_stranger_has_few_checks(void **state)
     struct core *core = core_begin();
     struct node_id stranger = {{0xc0}}, other = {{0xc1}};
     uint64_t token[5][8];
+    core_step(core, &(struct event){.type = EVENT_PEER_UP, .peer = stranger});
+    core_step(core, &(struct event){.type = EVENT_PEER_UP, .peer = other});
     for (uint8_t i = 0; i < 5; i++) {
         struct record r = join_of(i);
         assert_int_equal(offer(core, stranger, &r, token[i]), i < 4 ? 1 : 0);
