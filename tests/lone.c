@@ -123,6 +123,11 @@ static void x_store(void *context, uint64_t token, const struct keep *items, uin
     if (token != 0) push(context, (struct event){.type = EVENT_STORED, .token = token}, CRYPTO_SIGN);
 }
 
+static void x_offence(void *context, struct node_id peer)
+{
+    (void)context, (void)peer;
+}
+
 static void x_enclave(void *context, struct run_id run, struct span bytes)
 {
     (void)context, (void)run, (void)bytes;
@@ -147,8 +152,18 @@ static void x_notice(void *context, struct span line)
 
 static void step(struct lone *l, struct event event)
 {
-    const struct pump_executors executors = {l,         x_send,    x_send_blob, x_store, x_crypto, x_enclave,
-                                             x_enclave, x_enclave, x_stop,      x_reply, x_notice};
+    const struct pump_executors executors = {.context = l,
+                                             .send = x_send,
+                                             .offence = x_offence,
+                                             .send_blob = x_send_blob,
+                                             .store = x_store,
+                                             .crypto = x_crypto,
+                                             .enclave_start = x_enclave,
+                                             .enclave_send = x_enclave,
+                                             .enclave_blob = x_enclave,
+                                             .enclave_stop = x_stop,
+                                             .reply = x_reply,
+                                             .notice = x_notice};
     l->now.ns += 1000000;
     event.now = l->now;
     event.wall_ms = l->world->now_ms - l->late_ms;

@@ -8,7 +8,8 @@
 #include "crypto/secret.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
-#include "proto/core.h"
+#include "proto/enclave.h"
+#include "proto/wire/pack.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -604,6 +605,29 @@ struct span world_certificate_bytes(struct world *w, uint64_t term)
 }
 
 /* --- The whole ------------------------------------------------------------------------------------------------------- */
+
+struct body_RECEIPT world_receipt(struct world *w, struct run_id run)
+{
+    static uint8_t commits[4096], core_bytes[1024];
+    const struct world_node *enclave = &w->node[WORLD_COMPUTE];
+    struct buffer c = BUFFER_OF(commits), k = BUFFER_OF(core_bytes);
+    struct core_receipt core = {.consortium = w->consortium,
+                                .run = run,
+                                .term = 1,
+                                .certificate = certificate_hash(SPAN_LITERAL("certificate")),
+                                .enclave = enclave->id,
+                                .engine = SPAN_LITERAL("int-gate/1")};
+    core_receipt_encode(&k, &core);
+    struct body_RECEIPT receipt = {
+        .run = run, .core = keep(w, &k), .certificate = SPAN_LITERAL("certificate")};
+    struct body_COMMIT commit = {.run = run, .term = 1, .core = core_receipt_hash(receipt.core)};
+    must(identity_sign(&receipt.core_signature, &enclave->secret, commit.core));
+    pack_array(&c, 3);
+    for (uint32_t i = 0; i < 3; i++)
+        pack_bin(&c, world_statement(w, &w->node[i].secret, w->node[i].id, KIND_COMMIT, &commit));
+    receipt.commits = keep(w, &c);
+    return receipt;
+}
 
 const struct record *world_first(const struct world *w, enum kind kind, uint32_t node, union body *body)
 {

@@ -88,6 +88,9 @@ struct body_APPROVAL world_approval(struct world *w, uint32_t dataset, uint64_t 
 /* The votes of custodians 0..2 for WORLD_COMPUTE. */
 struct certificate world_certificate(struct world *w, uint64_t term);
 struct span world_certificate_bytes(struct world *w, uint64_t term);
+/* A receipt of this run with what settles it: a core that an enclave (the compute node's key) signed, and the commits of three
+ * custodians. Lives until world_free. */
+struct body_RECEIPT world_receipt(struct world *w, struct run_id run);
 /* The first record of this kind and author, with its body. */
 const struct record *world_first(const struct world *w, enum kind kind, uint32_t node, union body *body);
 /* The first `count` records (0: all) applied, each of which must be accepted, in a registry of its own memory: registry_arena. */
