@@ -260,7 +260,10 @@ static void put_asks(struct scene *s)
                                       .enclave = enclave,
                                       .certificate = &s->certificate,
                                       .envelope_count = 2,
-                                      .evidence = {w->measurement, w->platform, s->now_ms, true},
+                                      .evidence = {.measurement = w->measurement,
+                                                   .platform = w->platform,
+                                                   .time_ms = s->now_ms,
+                                                   .simulated = true},
                                       .platform_known = true,
                                       .platform = w->platform,
                                       .now_ms = s->now_ms};
