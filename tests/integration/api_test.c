@@ -915,8 +915,8 @@ static bool holds_id(const char *path, const char *member, const char *key, cons
             found_it = found_it || strcmp(text_of(row, key), id) == 0;
         }
         const char *cursor = json_string_value(json_object_get(page, "next"));
-        (void)snprintf(next, sizeof next, cursor != NULL ? "%s?after=%s" : "", path,
-                       cursor != NULL ? cursor : "");
+        next[0] = 0;
+        if (cursor != NULL) (void)snprintf(next, sizeof next, "%s?after=%s", path, cursor);
         json_decref(page);
     }
     return found_it;

@@ -96,7 +96,7 @@ await '.[0].peers | any(.organisation == "gpu-org" and (.up | not))' lab status
 # --- stewards: what may compute -------------------------------------------------------------------------------------------
 measurement=$("$PERIGEE" workers measure)
 refused 1 "not-a-steward" workers register --data lab --name default "$measurement"
-refused 1 'must be 1 to 64 characters of a-z' workers register --data a --name $'de\nfault' "$measurement"
+refused 1 'to be 1 to 64 characters of a-z' workers register --data a --name $'de\nfault' "$measurement"
 for name in a b; do
     "$PERIGEE" op register --data $name --template table >/dev/null
     "$PERIGEE" workers register --data $name --name default "$measurement" >/dev/null
@@ -209,7 +209,7 @@ await '.[0].approved == 2 and (.[0].approvals | all(.granted_slots == 3 and .gra
 await '.[0].job.endorsements == 2' lab workflow status "$workflow"
 
 # --- a requester: first with nobody to compute, then with somebody ----------------------------------------------------------
-for name in a b; do await 'map(select(.contents | length > 0)) | length == 2' lab asset list; done
+for name in a b; do await 'map(select(.type == "dataset" and .version == 2)) | length == 2' lab asset list; done
 run=$(as lab run run request --workflow "$workflow" --slot 1)
 await '.[0] | .state == "requested" and (.waits_for | contains("gpu-org"))' lab run show "$run"
 start gpu

@@ -666,8 +666,8 @@ static void crowds_shut_nobody_out(void **state)
         "GET /v1/echo HTTP/1.1\r\nHos: x\r\n\r\n", /* libwebsockets waits for more */
         "POST /v1/echo HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{",
         "GET /v1/long HTTP/1.1\r\nHost: x\r\n\r\n",
-        "GET /v1/echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
-        "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"};
+        ("GET /v1/echo HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+         "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")};
     struct rlimit limit;
     int *fd = calloc(CROWD, sizeof *fd);
     assert_non_null(fd);
