@@ -197,7 +197,17 @@ cudaError_t launch(const group_sums_cuda *device, const pass &p)
     return cudaGetLastError();
 }
 
-// Room for `count` cells on both sides. Grown, never shrunk; a failure leaves nothing half-made.
+// Sums without noise must not outlive their use, in memory that somebody else gets next.
+bool cells_wipe(group_sums_cuda *device, size_t count)
+{
+    if (count == 0) return true;
+    explicit_bzero(device->host_cells, count * sizeof(cell));
+    cudaError_t error = cudaMemset(device->cells, 0, count * sizeof(cell));
+    if (error == cudaSuccess) error = cudaDeviceSynchronize();
+    return !failed(device, error);
+}
+
+// Room for `count` cells on both sides. Grown, never shrunk, and zero between runs; a failure leaves nothing half-made.
 enum err cells_reserve(group_sums_cuda *device, size_t count)
 {
     if (count <= device->cell_count) return OK;
@@ -205,11 +215,11 @@ enum err cells_reserve(group_sums_cuda *device, size_t count)
     free(device->host_cells);
     device->cell_count = 0;
     device->cells = NULL;
-    device->host_cells = (cell *)malloc(count * sizeof(cell));
+    device->host_cells = (cell *)calloc(count, sizeof(cell));
     if (device->host_cells == NULL) return ERR_NO_MEMORY;
     if (failed(device, cudaMalloc(&device->cells, count * sizeof(cell)))) return ERR_UNAVAILABLE;
     device->cell_count = count;
-    return OK;
+    return cells_wipe(device, count) ? OK : ERR_UNAVAILABLE;
 }
 
 cudaError_t chunk_add(group_sums_cuda *device, const engine_rows *rows, const engine_measure *m, cell *cells,
@@ -256,6 +266,20 @@ void cells_give(const cell *cells, const engine_measure *m, uint32_t group_count
         memcpy(&m->sums[group], &cells[group].sum, sizeof cells[group].sum);
         m->counts[group] = cells[group].count;
     }
+}
+
+// The copy waits for the kernels and brings any error of theirs.
+bool sums_take(group_sums_cuda *device, const engine_rows *rows, const engine_measure *measures,
+               uint32_t measure_count)
+{
+    size_t count = (size_t)measure_count * rows->group_count;
+    if (failed(device, chunks_add(device, rows, measures, measure_count))) return false;
+    if (failed(device,
+               cudaMemcpy(device->host_cells, device->cells, count * sizeof(cell), cudaMemcpyDeviceToHost)))
+        return false;
+    for (uint32_t i = 0; i < measure_count; i++)
+        cells_give(device->host_cells + (size_t)i * rows->group_count, &measures[i], rows->group_count);
+    return true;
 }
 
 float best_of(cudaEvent_t begin, cudaEvent_t end, float best)
@@ -397,16 +421,9 @@ enum err group_sums_cuda_run(void *handle, const engine_rows *rows, const engine
     group_sums_cuda *device = (group_sums_cuda *)handle;
     size_t count = (size_t)measure_count * rows->group_count;
     TRY(cells_reserve(device, count));
-    if (failed(device, cudaMemset(device->cells, 0, count * sizeof(cell)))) return ERR_UNAVAILABLE;
-    if (failed(device, chunks_add(device, rows, measures, measure_count))) return ERR_UNAVAILABLE;
-    // The copy waits for the kernels and brings any error of theirs.
-    if (failed(device,
-               cudaMemcpy(device->host_cells, device->cells, count * sizeof(cell), cudaMemcpyDeviceToHost)))
-        return ERR_UNAVAILABLE;
-    for (uint32_t i = 0; i < measure_count; i++)
-        cells_give(device->host_cells + (size_t)i * rows->group_count, &measures[i], rows->group_count);
-    memset(device->host_cells, 0, count * sizeof(cell));
-    return OK;
+    bool taken = sums_take(device, rows, measures, measure_count);
+    bool wiped = cells_wipe(device, count); // whatever came of it
+    return taken && wiped ? OK : ERR_UNAVAILABLE;
 }
 
 enum err group_sums_cuda_time(group_sums_timing *out, group_sums_cuda *device, uint64_t row_count,
