@@ -101,7 +101,7 @@ static struct verdict decide(struct core *c, struct node_id node, struct run_id 
 void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b)
 {
     struct verdict v = decide(c, from, b->run, b->term);
-    struct body_PREVOTE body = {b->run, b->term, v.refusal};
+    struct body_PREVOTE body = {b->run, b->term, from, v.refusal};
     author_statement(c, from, KIND_PREVOTE, &body, NULL, NULL);
 }
 
@@ -121,7 +121,7 @@ static struct certificate vote_of(struct core *c, const struct run_entry *run, u
 static void on_vote_stored(struct core *c, struct pending *p, const struct event *event)
 {
     if (event->err == OK) {
-        struct body_VOTE body = {p->run, p->term, REFUSAL_NONE, p->signature};
+        struct body_VOTE body = {p->run, p->term, p->peer, REFUSAL_NONE, p->signature};
         author_statement(c, p->peer, KIND_VOTE, &body, NULL, NULL);
     } else {
         notice(c, "a vote could not be stored and is not sent", SPAN_NONE, err_text(event->err));
@@ -167,7 +167,7 @@ void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_
     if (err != OK) v = verdict_refuse(err == ERR_CONFLICT ? REFUSAL_VOTED : REFUSAL_TROUBLE, NULL);
     struct pending *p = v.refusal == REFUSAL_NONE ? pending_new(c, on_vote_signed) : NULL;
     if (v.refusal != REFUSAL_NONE) {
-        struct body_VOTE body = {b->run, b->term, v.refusal, {{0}}};
+        struct body_VOTE body = {b->run, b->term, from, v.refusal, {{0}}};
         author_statement(c, from, KIND_VOTE, &body, NULL, NULL);
     }
     if (p == NULL) return;
@@ -231,6 +231,7 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     struct run_track *t = track_find(c, b->run);
     int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_PREVOTE || b->term != t->term) return;
+    if (!ID_EQUAL(b->node, c->options.self)) return; /* said to another candidate */
     if (b->refusal != REFUSAL_NONE) {
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
@@ -290,6 +291,7 @@ void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
     struct run_track *t = track_find(c, b->run);
     int custodian = charter != NULL ? charter_custodian(charter, from) : -1;
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_VOTE || b->term != t->term) return;
+    if (!ID_EQUAL(b->node, c->options.self)) return; /* said to another candidate */
     if (b->refusal != REFUSAL_NONE) {
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;

@@ -498,15 +498,10 @@ static struct span own_manifests(struct core *c, const struct body_RUN *run)
 }
 
 /* An owner serves ciphertext to the elected node of a run over its data, and to no one else (export `to-enclave`). */
-static enum refusal may_serve(struct core *c, struct node_id to, const struct message_BLOB_GET *m)
+static enum refusal may_serve(struct core *c, struct node_id to, struct run_id id)
 {
-    struct certificate cert;
-    const struct run_entry *run = registry_run(c->registry, m->run);
-    const struct charter *charter = registry_charter(c->registry);
-    if (run == NULL || charter == NULL) return REFUSAL_UNKNOWN_RUN;
-    if (certificate_decode(&cert, m->certificate) != OK || certificate_check(&cert, charter) != OK)
-        return REFUSAL_CERTIFICATE;
-    if (!ID_EQUAL(cert.run, m->run) || !ID_EQUAL(cert.node, to)) return REFUSAL_CERTIFICATE;
+    const struct run_entry *run = registry_run(c->registry, id);
+    if (run == NULL) return REFUSAL_UNKNOWN_RUN;
     if (own_manifests(c, &run->body).len == 0) return REFUSAL_NOT_OWNER;
     if (record_run_end_ms(&run->record->header) <= c->wall_ms) return REFUSAL_RUN_EXPIRED;
     struct verdict v = registry_check_record(c->registry, run->record);
@@ -516,16 +511,12 @@ static enum refusal may_serve(struct core *c, struct node_id to, const struct me
     return v.refusal;
 }
 
-static void on_getter_checked(struct core *c, struct pending *p, const struct event *event)
+/* Elects it that node for that run? Its votes are checked later. */
+static bool elects(struct core *c, const struct certificate *cert, struct node_id to, struct run_id run)
 {
-    const struct run_entry *run = registry_run(c->registry, p->run);
-    if (event->err == OK && run != NULL) {
-        struct effect *e = emit(c, EFFECT_SEND_BLOB);
-        e->peer = p->peer;
-        e->manifests = own_manifests(c, &run->body);
-        e->bytes = scratch_copy(c, span_make(p->block, p->len));
-    }
-    pending_end(c, p);
+    const struct charter *charter = registry_charter(c->registry);
+    return charter != NULL && certificate_check(cert, charter) == OK && ID_EQUAL(cert->run, run) &&
+           ID_EQUAL(cert->node, to);
 }
 
 static void refuse_blob(struct core *c, struct node_id to, struct span cid, enum refusal why)
@@ -536,14 +527,33 @@ static void refuse_blob(struct core *c, struct node_id to, struct span cid, enum
     send_message(c, to, buffer_span(&b));
 }
 
+/* Records have arrived while the votes were checked, and a revocation among them counts. */
+static void on_getter_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    enum refusal why = event->err == OK ? may_serve(c, p->peer, p->run) : REFUSAL_CERTIFICATE;
+    struct span cid = span_make(p->block, p->len);
+    if (why == REFUSAL_NONE) {
+        struct effect *e = emit(c, EFFECT_SEND_BLOB);
+        e->peer = p->peer;
+        e->manifests = own_manifests(c, &registry_run(c->registry, p->run)->body);
+        e->bytes = scratch_copy(c, cid);
+    } else {
+        refuse_blob(c, p->peer, cid, why);
+    }
+    pending_end(c, p);
+}
+
 void host_blob_get(struct core *c, struct node_id from, const struct message_BLOB_GET *m)
 {
     struct certificate cert;
     bool named = m->cid.len == 36 &&
                  (memcmp(m->cid.data, cid_sha256, 4) == 0 || memcmp(m->cid.data, cid_blake3, 4) == 0);
-    enum refusal why = named ? may_serve(c, from, m) : REFUSAL_MALFORMED;
+    enum refusal why = !named ? REFUSAL_MALFORMED
+                       : certificate_decode(&cert, m->certificate) != OK || !elects(c, &cert, from, m->run)
+                           ? REFUSAL_CERTIFICATE
+                           : may_serve(c, from, m->run);
     struct pending *p = why == REFUSAL_NONE ? pending_for(c, from, on_getter_checked) : NULL;
-    if (p == NULL || !pending_keep(c, p, m->cid) || certificate_decode(&cert, m->certificate) != OK) {
+    if (p == NULL || !pending_keep(c, p, m->cid)) {
         if (p != NULL) pending_end(c, p);
         refuse_blob(c, from, m->cid, why != REFUSAL_NONE ? why : REFUSAL_FULL);
         return;

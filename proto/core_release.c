@@ -128,7 +128,8 @@ static void on_refusal_signed(struct core *c, struct pending *p, const struct ev
 
 static void refuse(struct core *c, struct pending *p, uint64_t stage, struct verdict v)
 {
-    struct body_REFUSAL body = {p->run, p->term, stage, v.refusal, SPAN_NONE};
+    struct body_REFUSAL body = {p->run, p->term,   ask_of(p)->record.header.author,
+                                stage,  v.refusal, SPAN_NONE};
     uint8_t detail[80];
     struct buffer text = BUFFER_OF(detail);
     if (!ID_IS_ZERO(v.subject)) buffer_put_hex(&text, ID_SPAN(v.subject));

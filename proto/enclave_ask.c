@@ -247,7 +247,9 @@ static enum err read_refusal(const struct enclave *e, const struct custodian *c,
     uint64_t stage = e->phase == PHASE_SHARES ? ANSWER_SHARES : ANSWER_COMMIT;
     TRY(read_statement(e, c, r, &body, KIND_REFUSAL, content_of(c)));
     const struct body_REFUSAL *b = &body.REFUSAL;
-    if (!ID_EQUAL(b->run, e->run) || b->term != e->term || b->stage != stage) return ERR_CONFLICT;
+    bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && ID_EQUAL(b->enclave, e->signing) &&
+                b->stage == stage;
+    if (!same) return ERR_CONFLICT;
     *why = refusal_from(b->refusal);
     return *why != REFUSAL_NONE ? OK : ERR_RANGE;
 }

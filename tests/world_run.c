@@ -70,7 +70,11 @@ static void send_answer(struct world_run *r, uint32_t i, uint8_t tag, struct kem
 static void refuse(struct world_run *r, uint32_t i, uint64_t stage, enum refusal why, struct kem_public to)
 {
     const struct world_node *n = &r->world->node[i];
-    struct body_REFUSAL body = {r->world->run, r->term, stage, why, SPAN_LITERAL("")};
+    struct body_REFUSAL body = {r->world->run, r->term, {{0}}, stage, why, SPAN_LITERAL("")};
+    if ((r->other_enclave & 1u << i) != 0)
+        body.enclave = n->id;
+    else
+        must(identity_public(&body.enclave, &r->signing));
     send_answer(r, i, 3, to, world_statement(r->world, &n->secret, n->id, KIND_REFUSAL, &body));
 }
 

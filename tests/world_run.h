@@ -18,7 +18,8 @@ struct world_queued {
 struct world_run {
     /* Knobs, set after world_run_new and before world_run_drive. One bit per custodian. */
     uint32_t silent, bad_share, bad_hash, bad_signature, garbage,
-        slow; /* slow: answers from the second ask on */
+        slow,          /* slow: answers from the second ask on */
+        other_enclave; /* refusals are of another one's ask */
     enum refusal refuse[WORLD_CUSTODIANS], refuse_commit[WORLD_CUSTODIANS];
     uint32_t passing;                    /* refusals are given once, then it answers */
     uint32_t blob_corrupt, blob_missing; /* so many deliveries of the blob below go wrong */

@@ -131,6 +131,7 @@
     F(BYTES, certificate, 4096)
 
 /* --- Statements: direct, signed, outside the chain ------------------------------------------------------------------- */
+/* An answer names whom it answers, `node` or `enclave`: so that who has it can show it to nobody else. */
 #define BODY_KEYGEN_ROUND1(F)                                                                                \
     F(UINT, epoch, UINT32_MAX)                                                                               \
     F(UINT, purpose, 2)                                                                                      \
@@ -146,6 +147,7 @@
 #define BODY_PREVOTE(F)                                                                                      \
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
+    F(ID, node, struct node_id)                                                                              \
     F(UINT, refusal, 255)
 #define BODY_VOTE_ASK(F)                                                                                     \
     F(ID, run, struct run_id)                                                                                \
@@ -153,6 +155,7 @@
 #define BODY_VOTE(F)                                                                                         \
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
+    F(ID, node, struct node_id)                                                                              \
     F(UINT, refusal, 255)                                                                                    \
     F(SIG, vote, struct signature)
 #define BODY_RELEASE(F)                                                                                      \
@@ -168,6 +171,7 @@
 #define BODY_REFUSAL(F)                                                                                      \
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
+    F(ID, enclave, struct node_id)                                                                           \
     F(UINT, stage, 8)                                                                                        \
     F(UINT, refusal, 255)                                                                                    \
     F(TEXT, detail, CAP_TEXT)

@@ -91,9 +91,18 @@ static bool message_reads(struct span seed)
     return message_decode(&code, &body, seed) == OK && code == MESSAGE_RECORD_CODE;
 }
 
+static void prevote_seed(void)
+{
+    const struct world_node *n = &world->node[0];
+    struct body_PREVOTE body = {world->run, 1, world->node[WORLD_COMPUTE].id, REFUSAL_NONE};
+    seed("record", "prevote.packed", world_statement(world, &n->secret, n->id, KIND_PREVOTE, &body),
+         record_reads);
+}
+
 static void test_records(void **state)
 {
     (void)state;
+    prevote_seed();
     static const enum kind kinds[] = {KIND_CHARTER,     KIND_MEMBER, KIND_COMMITTEE, KIND_ASSET,
                                       KIND_OP,          KIND_GRANT,  KIND_APPROVAL,  KIND_JOB,
                                       KIND_ENDORSEMENT, KIND_RUN,    KIND_WORKERS};

@@ -1046,6 +1046,40 @@ static void test_a_candidate_with_a_wrong_clock_waits(void **state)
     cluster_free(c);
 }
 
+/* --- What was said to another ----------------------------------------------------------------------------------------------------- */
+
+static void inject_answers(struct cluster *c, enum kind kind, struct run_id run, uint32_t to)
+{
+    for (uint32_t i = 2; i < WORLD_CUSTODIANS; i++) {
+        union body body = {.PREVOTE = {run, 1, cluster_id(c, to), REFUSAL_NONE}};
+        if (kind == KIND_VOTE) body = (union body){.VOTE = {run, 1, cluster_id(c, to), REFUSAL_VOTED, {{0}}}};
+        struct record_id none = {{0}};
+        cluster_inject(c, i, WORLD_COMPUTE, cluster_forge(c, i, 0, none, kind, &body));
+    }
+    cluster_run(c, 1000);
+}
+
+/* A candidate shows another one the answers it got: prevotes it could go on with, refused votes that would end it. */
+static void test_answers_to_another_candidate(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct run_id run;
+    cluster_form(c);
+    cluster_crash(c, CLUSTER_SECOND);
+    for (uint32_t i = 2; i < WORLD_CUSTODIANS; i++) cluster_link(c, i, WORLD_COMPUTE, false);
+    accepted(cluster_request(c, 1, &run));
+    cluster_run(c, 2000);
+    inject_answers(c, KIND_PREVOTE, run, CLUSTER_SECOND);
+    assert_int_equal(view_of(c, WORLD_COMPUTE, run).state, RUN_REQUESTED);
+    inject_answers(c, KIND_PREVOTE, run, WORLD_COMPUTE);
+    assert_int_equal(view_of(c, WORLD_COMPUTE, run).state, RUN_ELIGIBLE);
+    inject_answers(c, KIND_VOTE, run, CLUSTER_SECOND);
+    for (uint32_t i = 2; i < WORLD_CUSTODIANS; i++) cluster_link(c, i, WORLD_COMPUTE, true);
+    assert_true(cluster_until(c, one_started, 20000));
+    cluster_free(c);
+}
+
 /* --- Bad weather -------------------------------------------------------------------------------------------------------------------- */
 
 static bool settled_down(struct cluster *c)
@@ -1178,6 +1212,7 @@ int main(void)
         cmocka_unit_test(test_the_clock_is_judged_now),
         cmocka_unit_test(test_a_liar_stops_nobody),
         cmocka_unit_test(test_a_candidate_with_a_wrong_clock_waits),
+        cmocka_unit_test(test_answers_to_another_candidate),
         cmocka_unit_test(test_loss_and_repetition),
         cmocka_unit_test(test_storms),
     };

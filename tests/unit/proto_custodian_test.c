@@ -194,6 +194,43 @@ static void test_evidence_of_a_time_to_come(void **state)
     assert_int_equal(lone->evidence_checked, 2);
 }
 
+/* --- Ciphertext ------------------------------------------------------------------------------------------------------------ */
+
+/* The core is the owner of the first input, too. */
+static enum refusal blob_asked(void)
+{
+    uint8_t bytes[8192];
+    struct buffer b = BUFFER_OF(bytes);
+    struct message_BLOB_GET m = {span_make(world->blob[0].cid, 36), world->run,
+                                 world_certificate_bytes(world, 1)};
+    union message_body sent;
+    struct node_id to;
+    message_encode(&b, MESSAGE_BLOB_GET_CODE, &m);
+    lone_message(lone, world->node[WORLD_COMPUTE].id, buffer_span(&b));
+    return lone_next(lone, &seen, MESSAGE_BLOB_CODE, &sent, &to) ? refusal_from(sent.BLOB.refusal)
+                                                                 : REFUSAL_NONE;
+}
+
+/* While the votes of the certificate are checked, the owner of the other input revokes. */
+static void revoke_meanwhile(struct lone *l, enum crypto_op op)
+{
+    assert_int_equal(op, CRYPTO_VERIFY);
+    l->meanwhile = NULL;
+    struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
+    memcpy(body.subject.bytes, world->compose.bytes, 32);
+    lone_record(l, world->node[1].id, world_record(world, 1, KIND_REVOCATION, &body, 0));
+}
+
+static void test_a_revocation_stops_ciphertext(void **state)
+{
+    (void)state;
+    assert_int_equal(blob_asked(), REFUSAL_NONE);
+    assert_int_equal(lone->blobs_sent, 1);
+    lone->meanwhile = revoke_meanwhile;
+    assert_string_equal(refusal_name(blob_asked()), "revoked");
+    assert_int_equal(lone->blobs_sent, 1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -201,6 +238,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_share_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_revocation_stops_ciphertext, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_label_is_final, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence_of_a_time_to_come, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_kept_answer_goes_nowhere_else, setup, teardown),

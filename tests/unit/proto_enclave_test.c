@@ -273,6 +273,17 @@ static void test_refusals(void **state)
     assert_int_equal(run->done[ENCLAVE_UNLOCK], 0);
 }
 
+/* A refusal of another enclave's ask, shown to this one, says nothing. */
+static void test_refusal_of_another(void **state)
+{
+    (void)state;
+    run->refuse[0] = run->refuse[1] = REFUSAL_REVOKED;
+    run->other_enclave = 3;
+    run->passing = 3; /* asked again, they answer */
+    (void)settled();
+    assert_int_equal(run->asks[0], 3);
+}
+
 static void test_passing_refusal(void **state)
 {
     (void)state;
@@ -480,6 +491,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_too_many_bad_shares, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unproven_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_refusal_of_another, setup, teardown),
         cmocka_unit_test_setup_teardown(test_passing_refusal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blobs, setup, teardown),
