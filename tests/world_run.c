@@ -67,14 +67,12 @@ static void send_answer(struct world_run *r, uint32_t i, uint8_t tag, struct kem
     world_run_frame(r, span_make(frame, 2 + b.len + KEM_OVERHEAD_BYTES));
 }
 
-static void refuse(struct world_run *r, uint32_t i, uint64_t stage, enum refusal why, struct kem_public to)
+static void refuse(struct world_run *r, uint32_t i, uint64_t stage, enum refusal why, struct kem_public to,
+                   struct node_id enclave)
 {
     const struct world_node *n = &r->world->node[i];
-    struct body_REFUSAL body = {r->world->run, r->term, {{0}}, stage, why, SPAN_LITERAL("")};
-    if ((r->other_enclave & 1u << i) != 0)
-        body.enclave = n->id;
-    else
-        must(identity_public(&body.enclave, &r->signing));
+    struct body_REFUSAL body = {r->world->run, r->term, enclave, stage, why, SPAN_LITERAL("")};
+    if ((r->other_enclave & 1u << i) != 0) body.enclave = n->id;
     send_answer(r, i, 3, to, world_statement(r->world, &n->secret, n->id, KIND_REFUSAL, &body));
 }
 
@@ -121,7 +119,7 @@ static void answer_shares(struct world_run *r, uint32_t i, const struct record *
     must(body_decode(&a, KIND_SHARE_ASK, ask->body));
     struct buffer s = BUFFER_OF(shares), b = BUFFER_OF(encoded);
     if (make_shares(r, i, a.envelopes, &s) != OK) {
-        refuse(r, i, 1, REFUSAL_ENVELOPE, a.kem);
+        refuse(r, i, 1, REFUSAL_ENVELOPE, a.kem, ask->header.author);
         return;
     }
     struct body_RELEASE body = {.run = a.run,
@@ -178,7 +176,7 @@ static void custodian(struct world_run *r, uint32_t i, struct span box)
     bool shares = ask.header.kind == KIND_SHARE_ASK;
     enum refusal *why = shares ? &r->refuse[i] : &r->refuse_commit[i];
     if (*why != REFUSAL_NONE) {
-        refuse(r, i, shares ? 1 : 2, *why, ask_kem(&ask));
+        refuse(r, i, shares ? 1 : 2, *why, ask_kem(&ask), ask.header.author);
         if ((r->passing & 1u << i) != 0) *why = REFUSAL_NONE;
     } else if (shares) {
         answer_shares(r, i, &ask);
