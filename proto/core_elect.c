@@ -88,14 +88,10 @@ static void find_new(struct core *c)
 
 /* --- Custodian -------------------------------------------------------------------------------------------------------------------------- */
 
-/* Who has not advertised its platform here cannot be given shares later (release.c): a vote would spend the slot for nothing.
- * Adverts come every two seconds. */
 static struct verdict decide(struct core *c, struct node_id node, struct run_id run, uint64_t term)
 {
     struct election_ask ask = {run, term, node, c->wall_ms, core_standing(c)};
-    struct verdict v = election_decide(c->registry, &c->promises, c->options.self, &ask);
-    bool known = advert_find(c, node) != NULL;
-    return v.refusal == REFUSAL_NONE && !known ? verdict_refuse(REFUSAL_PLATFORM, node.bytes) : v;
+    return election_decide(c->registry, &c->promises, c->options.self, &ask);
 }
 
 void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b)

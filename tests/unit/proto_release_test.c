@@ -179,7 +179,7 @@ static const struct change release_only[] = {
      SUBJECT_ANY},
     {"an owner demands a GPU", REFUSAL_GPU, 0, owner_gpu, NULL, SUBJECT_ANY},
     {"evidence that the workflow does not take", REFUSAL_EVIDENCE, 0, workflow_strict, NULL, SUBJECT_ANY},
-    {"the elected advertised no platform", REFUSAL_PLATFORM, 0, NULL, no_platform, SUBJECT_ANY},
+    {"the elected advertised no platform", REFUSAL_TROUBLE, 0, NULL, no_platform, SUBJECT_ANY},
     {"the elected advertised another platform", REFUSAL_PLATFORM, 0, NULL, other_platform, SUBJECT_ANY},
     {"an envelope too few", REFUSAL_ENVELOPE, 0, NULL, few_envelopes, SUBJECT_ANY},
     {"an envelope too many", REFUSAL_ENVELOPE, 0, NULL, many_envelopes, SUBJECT_ANY},
