@@ -2,6 +2,8 @@
 #include "proto/bundle.h"
 
 #include "proto/base/panic.h"
+#include "proto/certificate.h"
+#include "proto/receipt_room.h"
 #include "proto/wire/pack.h"
 
 #include <string.h>
@@ -50,7 +52,8 @@ static void add_member(struct selection *s, struct registry *r, struct node_id n
     if (m != NULL && m->tally != NULL) add_tally(s, r, m->tally);
 }
 
-/* Who computed is decided after this is collected, so every compute member is there. */
+/* Who computed is decided after this is collected, so every compute member is there. The requester is added by its name: the
+ * run may be only planned yet. */
 static void add_members(struct selection *s, struct registry *r, const struct selection *rest,
                         const struct workflow *w)
 {
@@ -79,25 +82,44 @@ static void add_ops(struct selection *s, const struct registry *r, const struct 
     }
 }
 
-/* All versions of a token, oldest first: a registry takes the next version only after the one before. */
-static void add_versions(struct selection *s, const struct registry *r, const struct asset *a, uint32_t next)
+/* What a replay needs of a token: its registration, the versions it looks at, and the newest, which has the description. A
+ * registry takes them oldest first. */
+enum { VERSIONS_MAX = 4 };
+
+static void add_versions(struct selection *s, const struct registry *r,
+                         const struct record *version[VERSIONS_MAX])
 {
-    uint32_t row[64], count = 0;
-    while (next != 0 && count < 64) {
-        row[count++] = next - 1;
-        next = registry_version_at(r, next - 1)->next_plus_one;
-    }
-    if (next != 0) add_versions(s, r, a, next); /* depth: one frame per 64 versions of one token */
-    while (count > 0) {
-        const struct record *record = registry_version_at(r, row[--count])->record;
-        if (registry_counts(r, record)) add(s, record);
+    for (uint32_t i = 0; i < VERSIONS_MAX; i++) {
+        uint32_t first = i;
+        for (uint32_t j = i + 1; j < VERSIONS_MAX; j++)
+            if (version[j]->header.seq < version[first]->header.seq) first = j;
+        const struct record *next = version[first];
+        version[first] = version[i];
+        version[i] = next;
+        if (registry_counts(r, next)) add(s, next);
     }
 }
 
-static void add_asset(struct selection *s, const struct registry *r, struct dt dt)
+static void add_dataset(struct selection *s, const struct registry *r, const struct body_RUN *run,
+                        const struct run_input *input)
 {
-    const struct asset *a = registry_asset(r, dt);
-    if (a != NULL) add_versions(s, r, a, a->versions_plus_one);
+    const struct asset *a = registry_asset(r, input->dt);
+    if (a == NULL) return;
+    const struct binding *bound = registry_binding_of(r, a, input->binding);
+    const struct binding *newest = registry_binding(r, a, run->compose);
+    const struct record *version[VERSIONS_MAX] = {a->first, bound != NULL ? bound->record : a->first,
+                                                  newest != NULL ? newest->record : a->first, a->record};
+    add_versions(s, r, version);
+}
+
+static void add_algorithm(struct selection *s, const struct registry *r, const struct body_RUN *run)
+{
+    const struct asset *a = registry_asset(r, run->app);
+    const struct published *p = registry_workflow(r, run->compose);
+    if (a == NULL) return;
+    const struct record *published = p != NULL ? p->record : a->first;
+    const struct record *version[VERSIONS_MAX] = {a->first, published, published, published};
+    add_versions(s, r, version);
 }
 
 /* Expiry is judged when the bundle is opened, so every grant that was not revoked comes along. */
@@ -133,22 +155,24 @@ static void add_approval(struct selection *s, const struct registry *r, const st
     if (view.approval != NULL && !view.revoked) add(s, view.approval->record);
 }
 
-static void add_rest(struct selection *s, const struct registry *r, const struct run_entry *run,
+static void add_rest(struct selection *s, const struct registry *r, const struct body_RUN *run,
                      const struct workflow *w)
 {
     const struct committee *committee = registry_committee(r);
-    uint32_t inputs = run_input_count(&run->body);
+    uint32_t inputs = run_input_count(run);
     if (committee != NULL) add_tally(s, r, committee->tally);
     if (w != NULL) {
         add_workers(s, r, w);
         add_ops(s, r, w);
     }
-    for (uint32_t i = 0; i < inputs; i++) add_asset(s, r, run_input_at(&run->body, i).dt);
-    add_asset(s, r, run->body.app);
-    for (uint32_t i = 0; i < inputs; i++) add_grants(s, r, run_input_at(&run->body, i).dt, run->body.app);
-    add_job(s, r, registry_job(r, run->body.compose));
-    for (uint32_t i = 0; i < inputs; i++) add_approval(s, r, &run->body, run_input_at(&run->body, i).dt);
-    add(s, run->record);
+    for (uint32_t i = 0; i < inputs; i++) {
+        struct run_input input = run_input_at(run, i);
+        add_dataset(s, r, run, &input);
+    }
+    add_algorithm(s, r, run);
+    for (uint32_t i = 0; i < inputs; i++) add_grants(s, r, run_input_at(run, i).dt, run->app);
+    add_job(s, r, registry_job(r, run->compose));
+    for (uint32_t i = 0; i < inputs; i++) add_approval(s, r, run, run_input_at(run, i).dt);
 }
 
 static void put_record(struct buffer *out, const struct record *record)
@@ -165,24 +189,71 @@ static void put_selection(struct buffer *out, const struct selection *s)
     for (uint32_t i = 0; i < s->count; i++) put_record(out, s->record[i]);
 }
 
+/* All but the run's own record, in the bundle's order. */
+struct selections {
+    struct selection charter, members, rest;
+};
+
+static uint32_t selected(const struct selections *all)
+{
+    return all->charter.count + all->members.count + all->rest.count;
+}
+
+static enum err select_all(struct selections *all, struct registry *r, const struct body_RUN *run,
+                           struct node_id requester)
+{
+    const struct published *p = registry_workflow(r, run->compose);
+    const struct workflow *w = p != NULL ? p->workflow : NULL;
+    all->charter.count = all->members.count = all->rest.count = 0;
+    all->charter.overflow = all->members.overflow = all->rest.overflow = false;
+    add_tallies(&all->charter, r, KIND_CHARTER);
+    add_rest(&all->rest, r, run, w);
+    add_members(&all->members, r, &all->rest, w);
+    add_member(&all->members, r, requester);
+    bool overflow = all->charter.overflow || all->members.overflow || all->rest.overflow;
+    return overflow || selected(all) >= BUNDLE_RECORDS_MAX ? ERR_FULL : OK;
+}
+
 enum err bundle_collect(struct buffer *out, struct registry *r, struct run_id run)
 {
-    struct selection charter = {.count = 0}, members = {.count = 0}, rest = {.count = 0};
+    struct selections all;
     const struct run_entry *entry = registry_run(r, run);
     if (entry == NULL) return ERR_NOT_FOUND;
-    const struct published *p = registry_workflow(r, entry->body.compose);
-    const struct workflow *w = p != NULL ? p->workflow : NULL;
-    add_tallies(&charter, r, KIND_CHARTER);
-    add_rest(&rest, r, entry, w);
-    add_members(&members, r, &rest, w);
-    uint32_t count = charter.count + members.count + rest.count;
-    if (charter.overflow || members.overflow || rest.overflow || count > BUNDLE_RECORDS_MAX) return ERR_FULL;
-    pack_array(out, count);
-    put_selection(out, &charter);
-    put_selection(out, &members);
-    put_selection(out, &rest);
+    TRY(select_all(&all, r, &entry->body, entry->record->header.author));
+    pack_array(out, selected(&all) + 1);
+    put_selection(out, &all.charter);
+    put_selection(out, &all.members);
+    put_selection(out, &all.rest);
+    put_record(out, entry->record);
     if (out->len > BUNDLE_BYTES_MAX) return ERR_TOO_LARGE;
     return buffer_done(out);
+}
+
+/* Header, signature and body with what frames them; rounded up. */
+enum { RECORD_FRAME_BYTES = CAP_HEADER_BYTES + 64 + 16 };
+
+static size_t selection_bytes(const struct selection *s)
+{
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < s->count; i++) bytes += RECORD_FRAME_BYTES + s->record[i]->body.len;
+    return bytes;
+}
+
+struct verdict bundle_check_room(struct registry *r, const struct body_RUN *run, struct node_id requester)
+{
+    struct selections all;
+    const struct published *p = registry_workflow(r, run->compose);
+    if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, run->compose.bytes);
+    enum err err = select_all(&all, r, run, requester);
+    size_t own = RECORD_FRAME_BYTES + 512 + run->parameters.len + run->inputs.len;
+    size_t bytes =
+        own + selection_bytes(&all.charter) + selection_bytes(&all.members) + selection_bytes(&all.rest);
+    const struct receipt_parts_count parts = {run_input_count(run),
+                                              receipt_room_readers(p->workflow, requester),
+                                              selected(&all) + 1, CERTIFICATE_BYTES_MAX};
+    bool fits = err == OK && bytes <= BUNDLE_BYTES_MAX &&
+                receipt_room_fits(registry_charter_bytes(r), p->workflow, &parts);
+    return fits ? VERDICT_OK : verdict_refuse(REFUSAL_RECEIPT_ROOM, run->compose.bytes);
 }
 
 static enum err find_all(const struct record **found, struct arena *scratch, const struct chain *chain,

@@ -25,6 +25,9 @@ struct signature_check {
 /* Everything needed of `run` from a registry that has it. ERR_NOT_FOUND: the run is not known. What else is missing is
  * left out: registry_check_run says what. ERR_TOO_LARGE, ERR_FULL (records). */
 MUST_USE enum err bundle_collect(struct buffer *out, struct registry *r, struct run_id run);
+/* Would the bundle and the receipt of such a run have room for everything? A requester asks before it signs one, a candidate
+ * before anything is spent. REFUSAL_RECEIPT_ROOM, or REFUSAL_WORKFLOW when that is not known. */
+struct verdict bundle_check_room(struct registry *r, const struct body_RUN *run, struct node_id requester);
 /* The records of these ids (32 bytes each, as in a receipt), in that order. ERR_NOT_FOUND when one is not held. `scratch`
  * is given back as it was. */
 MUST_USE enum err bundle_gather(struct buffer *out, struct arena *scratch, const struct chain *chain,

@@ -1,6 +1,8 @@
 /* Own records and statements: build, sign, make durable, then let them act and leave. */
 #include "proto/core_state.h"
 
+#include "proto/bundle.h"
+
 #include <string.h>
 
 enum { PACKED_EXTRA = CAP_HEADER_BYTES + 160 };
@@ -279,6 +281,7 @@ static void command_run(struct core *c, uint64_t token, const struct command *co
     uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
     const struct run_wish wish = {command->compose, command->slot, command->datasets, command->parameters};
     struct verdict v = registry_plan_run(c->registry, &run, inputs, &wish, c->options.self, c->wall_ms);
+    if (v.refusal == REFUSAL_NONE) v = bundle_check_room(c->registry, &run, c->options.self);
     if (v.refusal != REFUSAL_NONE) {
         reply(c, token, v, NULL);
         return;

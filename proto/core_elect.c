@@ -311,23 +311,6 @@ static uint32_t busy(const struct core *c)
     return count;
 }
 
-/* What an elected node needs room for is looked at before the slot is spent. */
-static struct verdict check_sizes(struct core *c, const struct run_track *t, const struct run_entry *run)
-{
-    size_t mark = arena_mark(&c->scratch);
-    struct buffer bundle = scratch_buffer(c, BUNDLE_BYTES_MAX);
-    uint32_t count = 0;
-    enum err err = bundle_collect(&bundle, c->registry, t->view.run);
-    struct cursor start = cursor_make(buffer_span(&bundle));
-    if (err == OK) err = unpack_array(&start, BUNDLE_RECORDS_MAX, &count);
-    const struct published *p = registry_workflow(c->registry, run->body.compose);
-    bool fits =
-        err == OK && p != NULL &&
-        enclave_receipt_fits(registry_charter(c->registry), p->workflow, run, count, CERTIFICATE_BYTES_MAX);
-    arena_release(&c->scratch, mark);
-    return fits ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
-}
-
 /* May this node still be a candidate? An approval may be revoked or expire, the requester be frozen, while it asks. */
 static struct verdict check_candidacy(struct core *c, const struct run_entry *run)
 {
@@ -338,10 +321,10 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
     return v;
 }
 
-/* A waiting candidate holds back by its rank. */
+/* A waiting candidate holds back by its rank. What it will need room for is looked at before the slot is spent. */
 static void candidate_begin(struct core *c, struct run_track *t, const struct run_entry *run)
 {
-    struct verdict v = check_sizes(c, t, run);
+    struct verdict v = bundle_check_room(c->registry, &run->body, run->record->header.author);
     t->view.verdict = v;
     if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
     candidate_enter(c, t, run, CANDIDATE_PREVOTE);

@@ -72,11 +72,6 @@ struct hash32 enclave_evidence_hash(struct span evidence);
 /* H("perigee/output/v1", salt, output): hides the output until the salt is out. */
 struct hash32 enclave_commitment(struct hash32 salt, struct span output);
 
-/* Has the receipt of such a run room for everything, with a bundle of so many records? A candidate asks before anything is
- * spent, the enclave before it asks for keys. */
-bool enclave_receipt_fits(const struct charter *charter, const struct workflow *w,
-                          const struct run_entry *run, uint32_t record_count, size_t certificate_len);
-
 /* FRAME_START: what the host gives a new worker. */
 void enclave_start_frame(struct buffer *out, struct consortium_id consortium, struct run_id run,
                          uint64_t term, struct span certificate, struct span bundle);

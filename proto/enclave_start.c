@@ -2,13 +2,10 @@
  * which its evidence binds (DESIGN §9 "Enclave worker"). */
 #include "proto/enclave_state.h"
 
+#include "proto/receipt_room.h"
 #include "proto/wire/pack.h"
 
 #include <string.h>
-
-/* What a receipt's statements take, rounded up: header, signature, frames; each head is HEAD_BYTES more. */
-enum { RELEASE_BYTES = 480, COMMIT_BYTES = 380, OUTPUT_BYTES = 192, RECEIPT_FIXED_BYTES = 4096 };
-enum { RELEASES_MAX = 24576, COMMITS_MAX = 20480, OUTPUTS_MAX = 40960 }; /* caps of the receipt's fields */
 
 static enum err read_start(struct enclave *e, struct span body, struct span *bundle)
 {
@@ -34,21 +31,6 @@ static struct verdict check_certificate(struct enclave *e)
                 ID_EQUAL(c->compose, run->compose) && c->slot == run->slot;
     if (!same) return verdict_refuse(REFUSAL_CERTIFICATE, c->run.bytes);
     return registry_check_node(e->bundle->registry, run, c->node);
-}
-
-bool enclave_receipt_fits(const struct charter *charter, const struct workflow *w,
-                          const struct run_entry *run, uint32_t record_count, size_t certificate_len)
-{
-    uint32_t readers = w->reader_count + 1;
-    for (uint32_t i = 0; i < w->reader_count; i++)
-        readers -= ID_EQUAL(w->reader[i], run->record->header.author);
-    size_t heads = (size_t)HEAD_BYTES * run_input_count(&run->body);
-    size_t releases = charter->t * (RELEASE_BYTES + heads), commits = charter->q * (COMMIT_BYTES + heads);
-    size_t outputs = readers * ((size_t)OUTPUT_BYTES + w->output_bytes_max);
-    size_t all =
-        releases + commits + outputs + (size_t)record_count * 32 + certificate_len + RECEIPT_FIXED_BYTES;
-    return releases <= RELEASES_MAX && commits <= COMMITS_MAX && outputs <= OUTPUTS_MAX &&
-           all <= CAP_BODY_BYTES;
 }
 
 /* The output goes to the requester of this run and to the readers its workflow names, each once. */
@@ -81,10 +63,10 @@ static struct verdict judge(struct enclave *e, struct span bundle)
     v = check_certificate(e);
     list_readers(e);
     if (v.refusal == REFUSAL_NONE) v = check_readers(e);
-    bool fits = v.refusal != REFUSAL_NONE ||
-                enclave_receipt_fits(registry_charter(e->bundle->registry), e->workflow, e->bundle->run,
-                                     e->bundle->record_count, e->certificate_bytes.len);
-    if (!fits) v = verdict_refuse(REFUSAL_FULL, NULL);
+    const struct receipt_parts_count parts = {run_input_count(&e->bundle->run->body), e->reader_count,
+                                              e->bundle->record_count, e->certificate_bytes.len};
+    bool fits = receipt_room_fits(registry_charter(e->bundle->registry), e->workflow, &parts);
+    if (v.refusal == REFUSAL_NONE && !fits) v = verdict_refuse(REFUSAL_RECEIPT_ROOM, NULL);
     return v;
 }
 

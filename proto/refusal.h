@@ -95,7 +95,9 @@
       "a member does here what it was not admitted for: owners bring and approve datasets, algorithm "       \
       "providers publish, requesters ask for runs")                                                          \
     X(REFUSAL_TROUBLE, 66, "custodian-trouble",                                                              \
-      "this custodian could not do its part now: its node's log says why, and it is asked again")
+      "this custodian could not do its part now: its node's log says why, and it is asked again")            \
+    X(REFUSAL_RECEIPT_ROOM, 67, "receipt-room",                                                              \
+      "what proves such a run would not fit a receipt: lower max_bytes, or name fewer readers or inputs")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -50,6 +50,7 @@ static enum err allocate(struct registry *r, struct arena *arena)
     TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
     TRY(index_init(&r->workflows, arena, CAP_JOBS, salt));
     TRY(index_init(&r->ops, arena, CAP_DECISIONS, salt));
+    TRY(index_init(&r->slots, arena, CAP_RUNS, salt));
     return index_init(&r->runs, arena, CAP_RUNS, salt);
 }
 
@@ -278,9 +279,4 @@ const struct approval *registry_approval_at(const struct registry *r, uint32_t i
 const struct binding *registry_binding_at(const struct registry *r, uint32_t i)
 {
     return i < r->binding_count ? &r->binding[i] : NULL;
-}
-
-const struct asset_version *registry_version_at(const struct registry *r, uint32_t i)
-{
-    return i < r->version_count ? &r->version[i] : NULL;
 }

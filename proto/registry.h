@@ -108,6 +108,9 @@ struct run_entry {
     const struct record *record;
     struct body_RUN body;
     const struct record *receipt; /* NULL until one is known */
+    uint8_t slot_key[32];         /* of its recipe and slot */
+    uint32_t next_plus_one;       /* of the same slot */
+    uint32_t holder_plus_one;     /* in the first run of a slot: the first of them with a receipt */
 };
 struct committee {
     const struct tally *tally;
@@ -212,7 +215,6 @@ const struct tally *registry_tally_at(const struct registry *r, uint32_t index);
 const struct grant *registry_grant_at(const struct registry *r, uint32_t index);
 const struct approval *registry_approval_at(const struct registry *r, uint32_t index);
 const struct binding *registry_binding_at(const struct registry *r, uint32_t index);
-const struct asset_version *registry_version_at(const struct registry *r, uint32_t index);
 
 /* --- May this run exist, now? (registry_run.c) ---------------------------------------------------------------------------
  * Checks everything that records alone decide: requester, workflow, charter and epoch, job and endorsements, ops,
@@ -233,13 +235,18 @@ struct run_wish {
     struct span parameters; /* canonical JSON; empty: none */
 };
 /* Why such a run could not be requested now; fills the run body (contents from the newest bindings, the lowest slot that
- * the owners of these inputs allot and no run known here has used). `inputs` holds RUN_INPUT_BYTES * CAP_INPUTS. */
+ * the owners of these inputs allot and no run known here has used). `inputs` holds RUN_INPUT_BYTES * CAP_INPUTS. Only runs
+ * that count and are by requesters whom the workflow names use slots. A slot asked for by its number is refused while a run
+ * in it may still be executed, or has been. */
 struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8_t *inputs,
                                  const struct run_wish *wish, struct node_id requester, uint64_t now_ms);
 /* Input i of a run. */
 struct run_input run_input_at(const struct body_RUN *run, uint32_t index);
 uint32_t run_input_count(const struct body_RUN *run);
-/* Another run known here with a receipt, or a lower run id, in the same slot? NULL if none with a receipt. */
+/* Is it certain that this run can never be executed, since its workflow is known and does not name its author? Nobody need
+ * follow it. */
+bool registry_run_junk(const struct registry *r, const struct run_entry *run);
+/* The run known here with a receipt in this slot, or NULL. */
 const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
                                              uint64_t slot);
 /* Residency and export: may this compute member run it? By the policy the content was bound under and by the newest. */

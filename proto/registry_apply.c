@@ -89,9 +89,10 @@ static struct verdict apply_run(struct registry *r, const struct record *record,
 {
     struct verdict v = check_run(r, b);
     if (v.refusal != REFUSAL_NONE) return v;
-    r->run[r->run_count] = (struct run_entry){record, *b, NULL};
-    enum err err = index_add(&r->runs, record->id.bytes, r->run_count++);
+    r->run[r->run_count] = (struct run_entry){.record = record, .body = *b};
+    enum err err = index_add(&r->runs, record->id.bytes, r->run_count);
     ASSERT(err == OK); /* as many places as runs */
+    run_link(r, r->run_count++);
     return v;
 }
 
@@ -126,6 +127,7 @@ void registry_settle(struct registry *r, struct run_id run, const struct record 
     if (row == INDEX_NONE) return;
     struct run_entry *entry = &r->run[row];
     if (entry->receipt == NULL || receipt_before(receipt, entry->receipt)) entry->receipt = receipt;
+    run_settle(r, row);
 }
 
 /* --- Applying ---------------------------------------------------------------------------------------------------------- */
@@ -210,6 +212,15 @@ static struct verdict preview_job(const struct registry *r, struct node_id autho
                                          : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
 }
 
+/* Nobody endorses what can never run. */
+static struct verdict preview_endorsement(const struct registry *r, const struct body_ENDORSEMENT *b)
+{
+    const struct published *p = NULL;
+    for (uint32_t i = 0; i < r->job_count && p == NULL; i++)
+        if (ID_EQUAL(r->job[i].record->id, b->job)) p = registry_workflow(r, r->job[i].body.compose);
+    return p != NULL ? publication_check_room(r, p->workflow) : VERDICT_OK;
+}
+
 struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
                                 const union body *body)
 {
@@ -217,7 +228,11 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
                  kind == KIND_REMOVAL || kind == KIND_WORKERS || kind == KIND_COMMITTEE;
     const struct frozen *f = standing_frozen(r, author);
     if (f != NULL && f->seq != UINT64_MAX) return verdict_refuse(REFUSAL_FROZEN, author.bytes);
-    if (joint) return joint_preview(r, author, kind, body);
+    if (joint) {
+        struct verdict v = joint_preview(r, author, kind, body);
+        bool endorses = v.refusal == REFUSAL_NONE && kind == KIND_ENDORSEMENT;
+        return endorses ? preview_endorsement(r, &body->ENDORSEMENT) : v;
+    }
     if (kind != KIND_REVOCATION && !share_left(r, author, shares_of(kind, body)))
         return verdict_refuse(REFUSAL_FULL, author.bytes);
     if (kind == KIND_ASSET) return asset_preview(r, author, &body->ASSET);

@@ -2,6 +2,7 @@
 #include "proto/registry_state.h"
 
 #include "proto/base/panic.h"
+#include "proto/receipt_room.h"
 
 #include <string.h>
 
@@ -230,6 +231,16 @@ struct verdict registry_check_inputs(const struct registry *r, const struct body
                : v;
 }
 
+/* Whatever the records that justify it come to. */
+static struct verdict check_room(const struct registry *r, const struct workflow *w,
+                                 const struct body_RUN *run, struct node_id requester)
+{
+    const struct receipt_parts_count parts = {.inputs = run_input_count(run),
+                                              .readers = receipt_room_readers(w, requester)};
+    return receipt_room_fits(r->charter, w, &parts) ? VERDICT_OK
+                                                    : verdict_refuse(REFUSAL_RECEIPT_ROOM, w->hash.bytes);
+}
+
 struct verdict registry_check_run(const struct registry *r, const struct body_RUN *run,
                                   struct node_id requester, uint64_t now_ms)
 {
@@ -238,27 +249,84 @@ struct verdict registry_check_run(const struct registry *r, const struct body_RU
     const struct workflow *w = registry_workflow(r, run->compose)->workflow;
     if (!names_requester(w, requester)) return verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
     struct verdict v = registry_check_role(r, requester, ROLE_REQUESTER);
+    if (v.refusal == REFUSAL_NONE) v = check_room(r, w, run, requester);
     if (v.refusal == REFUSAL_NONE) v = registry_check_recipe(r, run);
     if (v.refusal == REFUSAL_NONE) v = check_readers(r, w);
     return v.refusal == REFUSAL_NONE ? check_inputs(r, w, run, now_ms) : v;
 }
 
-static bool slot_taken(const struct registry *r, struct compose_hash compose, uint64_t slot)
+/* --- Slots --------------------------------------------------------------------------------------------------------------- */
+
+/* One key for recipe and slot: two recipes that meet in one would share 192 bits of their hashes, and then only look longer. */
+static void slot_key(uint8_t out[32], struct compose_hash compose, uint64_t slot)
 {
-    for (uint32_t i = 0; i < r->run_count; i++)
-        if (ID_EQUAL(r->run[i].body.compose, compose) && r->run[i].body.slot == slot) return true;
-    return false;
+    memcpy(out, compose.bytes, 32);
+    store_u64(out, load_u64(out) ^ slot);
+}
+
+static uint32_t slot_first(const struct registry *r, struct compose_hash compose, uint64_t slot)
+{
+    uint8_t key[32];
+    slot_key(key, compose, slot);
+    return index_find(&r->slots, key);
+}
+
+void run_link(struct registry *r, uint32_t row)
+{
+    struct run_entry *run = &r->run[row];
+    slot_key(run->slot_key, run->body.compose, run->body.slot);
+    uint32_t first = index_find(&r->slots, run->slot_key);
+    if (first != INDEX_NONE) {
+        run->next_plus_one = r->run[first].next_plus_one;
+        r->run[first].next_plus_one = row + 1;
+        return;
+    }
+    enum err err = index_add(&r->slots, run->slot_key, row);
+    ASSERT(err == OK); /* as many places as runs */
+}
+
+void run_settle(struct registry *r, uint32_t row)
+{
+    struct run_entry *first = &r->run[index_find(&r->slots, r->run[row].slot_key)];
+    if (first->holder_plus_one == 0) first->holder_plus_one = row + 1;
+}
+
+static bool in_slot(const struct run_entry *run, struct compose_hash compose, uint64_t slot)
+{
+    return ID_EQUAL(run->body.compose, compose) && run->body.slot == slot;
 }
 
 const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
                                              uint64_t slot)
 {
-    for (uint32_t i = 0; i < r->run_count; i++) {
-        const struct run_entry *e = &r->run[i];
-        if (ID_EQUAL(e->body.compose, compose) && e->body.slot == slot && e->receipt != NULL) return e;
+    uint32_t first = slot_first(r, compose, slot);
+    if (first == INDEX_NONE || r->run[first].holder_plus_one == 0) return NULL;
+    const struct run_entry *holder = &r->run[r->run[first].holder_plus_one - 1];
+    return in_slot(holder, compose, slot) ? holder : NULL;
+}
+
+bool registry_run_junk(const struct registry *r, const struct run_entry *run)
+{
+    const struct published *p = registry_workflow(r, run->body.compose);
+    return p != NULL && !names_requester(p->workflow, run->record->header.author);
+}
+
+/* A run that uses this slot and may be executed after `after_ms`, or has a receipt; NULL when there is none. */
+static const struct run_entry *slot_user(const struct registry *r, const struct workflow *w, uint64_t slot,
+                                         uint64_t after_ms)
+{
+    uint32_t first = slot_first(r, w->hash, slot);
+    for (uint32_t next = first == INDEX_NONE ? 0 : first + 1; next != 0;
+         next = r->run[next - 1].next_plus_one) {
+        const struct run_entry *run = &r->run[next - 1];
+        bool uses = in_slot(run, w->hash, slot) && names_requester(w, run->record->header.author) &&
+                    registry_counts(r, run->record);
+        if (uses && (run->receipt != NULL || record_run_end_ms(&run->record->header) > after_ms)) return run;
     }
     return NULL;
 }
+
+/* --- Plans --------------------------------------------------------------------------------------------------------------- */
 
 /* Is this input among those wished for? */
 static bool wished(const struct run_wish *wish, struct dt dataset)
@@ -281,9 +349,9 @@ static struct verdict check_wish(const struct run_wish *wish, const struct workf
     return VERDICT_OK;
 }
 
-/* Does a live approval of every owner whose input is wished for allot this slot, and has no run known here named it? */
-static bool slot_free(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
-                      uint64_t slot, uint64_t now_ms)
+/* Does a live approval of every owner whose input is wished for allot this slot? */
+static bool slot_allotted(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                          uint64_t slot, uint64_t now_ms)
 {
     for (uint32_t i = 0; i < w->input_count; i++) {
         if (!wished(wish, w->input[i].dt)) continue;
@@ -292,27 +360,48 @@ static bool slot_free(const struct registry *r, const struct workflow *w, const 
         struct approval_view view = registry_approval(r, a, w->hash, slot, now_ms);
         if (view.approval == NULL || view.revoked || view.expired) return false;
     }
-    return !slot_taken(r, w->hash, slot);
+    return true;
 }
 
-static void lower_to(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
-                     uint64_t slot, uint64_t now_ms, uint64_t *best)
+/* The lowest slots yet; 0: none. */
+struct slot_search {
+    uint64_t free, allotted;
+};
+
+static void search_slot(struct slot_search *s, const struct registry *r, const struct workflow *w,
+                        const struct run_wish *wish, uint64_t slot, uint64_t now_ms)
 {
-    if ((*best == 0 || slot < *best) && slot_free(r, w, wish, slot, now_ms)) *best = slot;
+    if (s->free != 0 && slot >= s->free) return;
+    if (!slot_allotted(r, w, wish, slot, now_ms)) return;
+    if (s->allotted == 0 || slot < s->allotted) s->allotted = slot;
+    if (slot_user(r, w, slot, 0) == NULL) s->free = slot;
 }
 
-/* The lowest free slot: where an approval begins, or behind a slot that is taken. 1 when there is none. */
-static uint64_t free_slot(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
-                          uint64_t now_ms)
+/* The lowest free slot is where an approval begins, or behind one that is used. */
+static struct slot_search search_slots(const struct registry *r, const struct workflow *w,
+                                       const struct run_wish *wish, uint64_t now_ms)
 {
-    uint64_t best = 0;
+    struct slot_search found = {0, 0};
     for (uint32_t i = 0; i < r->approval_count; i++)
         if (ID_EQUAL(r->approval[i].body.compose, w->hash))
-            lower_to(r, w, wish, r->approval[i].body.slot_first, now_ms, &best);
-    for (uint32_t i = 0; i < r->run_count; i++)
-        if (ID_EQUAL(r->run[i].body.compose, w->hash))
-            lower_to(r, w, wish, r->run[i].body.slot + 1, now_ms, &best);
-    return best != 0 ? best : 1;
+            search_slot(&found, r, w, wish, r->approval[i].body.slot_first, now_ms);
+    for (uint32_t i = 0; i < r->run_count; i++) {
+        const struct run_entry *run = &r->run[i];
+        if (ID_EQUAL(run->body.compose, w->hash) && names_requester(w, run->record->header.author))
+            search_slot(&found, r, w, wish, run->body.slot + 1, now_ms);
+    }
+    return found;
+}
+
+/* The slot of a plan. Where all that is allotted is used, one of those, so that the plan is refused for it; where nothing is
+ * allotted by all, slot 1, so that the check of the run says who has not. */
+static uint64_t plan_slot(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                          uint64_t now_ms)
+{
+    if (wish->slot != 0) return wish->slot;
+    struct slot_search found = search_slots(r, w, wish, now_ms);
+    if (found.free != 0) return found.free;
+    return found.allotted != 0 ? found.allotted : 1;
 }
 
 static struct verdict plan_inputs(struct registry *r, struct buffer *out, const struct workflow *w,
@@ -348,18 +437,13 @@ struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8
     struct buffer b = buffer_make(inputs, (size_t)RUN_INPUT_BYTES * CAP_INPUTS);
     struct verdict v = plan_inputs(r, &b, w, wish);
     if (v.refusal != REFUSAL_NONE) return v;
-    *out = (struct body_RUN){wish->compose,
-                             w->app_id,
-                             wish->slot != 0 ? wish->slot : free_slot(r, w, wish, now_ms),
-                             w->engine,
-                             wish->parameters,
-                             buffer_span(&b),
-                             charter->hash,
-                             committee->body.epoch};
+    *out = (struct body_RUN){
+        wish->compose,   w->app_id,     plan_slot(r, w, wish, now_ms), w->engine, wish->parameters,
+        buffer_span(&b), charter->hash, committee->body.epoch};
     v = registry_check_run(r, out, requester, now_ms);
     if (v.refusal != REFUSAL_NONE) return v;
-    const struct run_entry *holder = registry_slot_holder(r, wish->compose, out->slot);
-    return holder == NULL ? VERDICT_OK : verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes);
+    const struct run_entry *user = slot_user(r, w, out->slot, wish->slot != 0 ? now_ms : 0);
+    return user == NULL ? VERDICT_OK : verdict_refuse(REFUSAL_SLOT_SPENT, user->record->id.bytes);
 }
 
 static bool jurisdiction_allowed(const struct span *list, uint32_t count, struct span jurisdiction)

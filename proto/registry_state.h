@@ -87,12 +87,16 @@ struct registry {
     struct removal_row *removal;
     struct worker_set *workers;
     struct committee *committee;
-    struct index writers, tallies, members, removals, assets, workflows, ops, runs;
+    struct index writers, tallies, members, removals, assets, workflows, ops, runs, slots;
 };
 
 /* registry.c. Known, whether or not its records count. */
 MUST_USE enum err registry_found(struct registry *r, struct span charter); /* ERR_HASH, or its parse error */
 struct asset *asset_find(const struct registry *r, struct dt dt);
+
+/* registry_run.c */
+void run_link(struct registry *r, uint32_t row);   /* a new run, among those of its slot */
+void run_settle(struct registry *r, uint32_t row); /* it has a receipt */
 
 /* registry_standing.c */
 struct frozen *standing_frozen(const struct registry *r, struct node_id author); /* NULL: it is not */
@@ -111,6 +115,8 @@ struct verdict joint_preview(struct registry *r, struct node_id author, enum kin
 /* registry_token.c */
 struct verdict asset_apply(struct registry *r, const struct record *record, const struct body_ASSET *b);
 struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b);
+/* Is there a run of this recipe whose receipt fits? */
+struct verdict publication_check_room(const struct registry *r, const struct workflow *w);
 struct verdict grant_apply(struct registry *r, const struct record *record, const struct body_GRANT *b);
 /* Does the service it is for exist, and list this op? */
 struct verdict grant_check_op(const struct registry *r, const struct body_GRANT *b, struct hash32 op);

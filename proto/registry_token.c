@@ -2,6 +2,7 @@
 #include "proto/registry_state.h"
 
 #include "proto/base/panic.h"
+#include "proto/receipt_room.h"
 
 #include <string.h>
 
@@ -37,7 +38,7 @@ static struct verdict asset_update(struct asset *a, const struct record *record,
                                    const struct ddo *ddo)
 {
     if (!ID_EQUAL(a->owner, record->header.author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
-    if (b->version != a->version + 1) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
+    if (b->version <= a->version) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
     if (ddo->type != a->ddo->type) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
     if (ddo->type == ASSET_DATASET) {
         bool same = ID_EQUAL(ddo->schema.hash, a->ddo->schema.hash) && ddo->budget == a->ddo->budget &&
@@ -133,6 +134,13 @@ static struct verdict check_owner_role(const struct registry *r, struct node_id 
     return role_of(type) == 0 ? VERDICT_OK : registry_check_role(r, owner, role_of(type));
 }
 
+struct verdict publication_check_room(const struct registry *r, const struct workflow *w)
+{
+    const struct charter *c = registry_charter_bytes(r);
+    if (c == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
+    return receipt_room_ever(c, w) ? VERDICT_OK : verdict_refuse(REFUSAL_RECEIPT_ROOM, w->hash.bytes);
+}
+
 struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b)
 {
     size_t mark = arena_mark(r->arena);
@@ -142,6 +150,7 @@ struct verdict asset_preview(struct registry *r, struct node_id author, const st
     struct asset_parts parts;
     struct verdict v = read_parts(r, b, &parts);
     if (v.refusal == REFUSAL_NONE) v = check_owner_role(r, author, parts.ddo->type);
+    if (v.refusal == REFUSAL_NONE && parts.workflow != NULL) v = publication_check_room(r, parts.workflow);
     if (v.refusal == REFUSAL_NONE)
         v = known != NULL ? asset_update(&copy, &record, b, parts.ddo) : check_registration(r, author, b);
     arena_release(r->arena, mark);
@@ -305,6 +314,7 @@ struct verdict approval_preview(struct registry *r, struct node_id author, const
     if (!ID_EQUAL(p->workflow->app_id, b->app)) return verdict_refuse(REFUSAL_APP, b->app.bytes);
     struct verdict v = check_approval(r, asset_find(r, b->dataset), author, b, &sum);
     if (v.refusal == REFUSAL_NONE) v = registry_check_role(r, author, ROLE_OWNER);
+    if (v.refusal == REFUSAL_NONE) v = publication_check_room(r, p->workflow);
     if (v.refusal != REFUSAL_NONE) return v;
     const struct grant *g = registry_grant(r, b->dataset, b->app, 0); /* the newest: it may come later, too */
     return g == NULL ? VERDICT_OK : grant_check_limits(&g->body, p->workflow, sum.app_slots);

@@ -176,6 +176,10 @@ static void requester_no_requester(struct scene *s)
 {
     change_role(s, WORLD_REQUESTER, ROLE_REQUESTER);
 }
+static void output_of_a_mebibyte(struct scene *s)
+{
+    s->workflow->output_bytes_max = 1 << 20;
+}
 static void reader_is_stranger(struct scene *s)
 {
     memset(s->workflow->reader[0].bytes, 0x5a, 32);
@@ -220,6 +224,7 @@ const struct change changes_of_run[CHANGES_OF_RUN] = {
     {"the owner was not admitted as one", REFUSAL_ROLE, 0, NULL, owner_no_owner, SUBJECT_OWNER_1},
     {"the provider was not admitted as one", REFUSAL_ROLE, 0, NULL, provider_no_provider, SUBJECT_ANY},
     {"the requester was not admitted as one", REFUSAL_ROLE, 0, NULL, requester_no_requester, SUBJECT_ANY},
+    {"no receipt has room for the output", REFUSAL_RECEIPT_ROOM, 0, output_of_a_mebibyte, NULL, SUBJECT_ANY},
     {"a reader is no member", REFUSAL_NOT_MEMBER, 0, reader_is_stranger, NULL, SUBJECT_ANY},
 };
 
@@ -228,6 +233,7 @@ const enum refusal refusals_of_run[REFUSALS_OF_RUN] = {REFUSAL_CONSORTIUM_FORMIN
                                                        REFUSAL_REQUESTER,
                                                        REFUSAL_NOT_MEMBER,
                                                        REFUSAL_ROLE,
+                                                       REFUSAL_RECEIPT_ROOM,
                                                        REFUSAL_APP,
                                                        REFUSAL_CHARTER,
                                                        REFUSAL_ENGINE,

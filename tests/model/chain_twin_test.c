@@ -485,7 +485,8 @@ static const struct said *twin_asset(uint32_t who, uint32_t dataset, const struc
         const struct said *s = chain[i];
         if (s->record.header.kind != KIND_ASSET || s->dataset != dataset || !s->valid_ddo) continue;
         if (s->record.header.expires_ms != 0) continue;
-        if (s->body.ASSET.version == (newest != NULL ? newest->body.ASSET.version : 0) + 1) newest = s;
+        uint64_t version = s->body.ASSET.version;
+        if (newest != NULL ? version > newest->body.ASSET.version : version == 1) newest = s;
     }
     return newest;
 }

@@ -3,7 +3,7 @@
 #include "proto/bundle.h"
 #include "proto/receipt.h"
 #include "proto/wire/pack.h"
-#include "tests/world.h"
+#include "tests/scene.h"
 
 #include "crypto/identity.h"
 
@@ -11,6 +11,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -115,6 +116,71 @@ static void test_unknown_run(void **state)
     assert_int_equal(bundle_collect(&b, world_registry(world, 0), none), ERR_NOT_FOUND);
     b.cap = 1000;
     assert_int_equal(bundle_collect(&b, world_registry(world, 0), world->run), ERR_TOO_LARGE);
+}
+
+/* Another recipe of the same app, as the next version of its token. */
+static void publish_another(struct scene *s, uint32_t number)
+{
+    static uint8_t bytes[CAP_DOCUMENT_BYTES];
+    char name[32];
+    struct buffer b = BUFFER_OF(bytes);
+    (void)snprintf(name, sizeof name, "another-%u", number);
+    struct workflow w = *s->workflow;
+    w.name = span_text(name);
+    assert_int_equal(workflow_write(&b, &w), OK);
+    struct body_ASSET body = {.dt = world->app,
+                              .version = 3 + number,
+                              .ddo = registry_asset(s->registry, world->app)->ddo->bytes,
+                              .workflow = buffer_span(&b),
+                              .policy = SPAN_LITERAL("")};
+    assert_int_equal(scene_apply(s, WORLD_ALGORITHM, KIND_ASSET, &body, 0).refusal, REFUSAL_NONE);
+}
+
+static uint32_t records_of(struct scene *s)
+{
+    struct bundle *opened;
+    struct verdict v;
+    struct buffer b = BUFFER_OF(memory);
+    struct arena *arena = world_arena(world);
+    assert_int_equal(bundle_collect(&b, s->registry, s->run_id), OK);
+    assert_int_equal(bundle_open(&opened, &v, arena, buffer_span(&b), world->consortium, s->now_ms), OK);
+    uint32_t count = opened->record_count;
+    world_arena_free(arena);
+    return count;
+}
+
+/* What a study published and bound besides does not weigh on a run: versions that it does not look at stay away. */
+static void test_other_versions_stay_away(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new(world);
+    scene_build(s);
+    uint32_t before = records_of(s);
+    for (uint32_t i = 0; i < 200; i++) publish_another(s, i);
+    assert_int_equal(records_of(s), before);
+    for (uint32_t i = 0; i < 50; i++) {
+        struct body_ASSET version = scene_asset(s, 0, 3 + i, false);
+        assert_int_equal(scene_apply(s, 0, KIND_ASSET, &version, 0).refusal, REFUSAL_NONE);
+    }
+    assert_int_equal(records_of(s), before + 1); /* the newest description */
+    struct node_id requester = world->node[WORLD_REQUESTER].id;
+    assert_int_equal(bundle_check_room(s->registry, &s->run, requester).refusal, REFUSAL_NONE);
+    scene_free(s);
+}
+
+/* With more grants than a bundle holds, a run is refused before anything of it is spent. */
+static void test_too_much_for_a_bundle(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new(world);
+    struct buffer b = BUFFER_OF(memory);
+    scene_build(s);
+    for (uint32_t i = 0; i < BUNDLE_RECORDS_MAX; i++)
+        assert_int_equal(scene_apply(s, 0, KIND_GRANT, &s->grant[0], 0).refusal, REFUSAL_NONE);
+    assert_int_equal(bundle_collect(&b, s->registry, s->run_id), ERR_FULL);
+    struct verdict v = bundle_check_room(s->registry, &s->run, world->node[WORLD_REQUESTER].id);
+    assert_int_equal(v.refusal, REFUSAL_RECEIPT_ROOM);
+    scene_free(s);
 }
 
 /* Without any one record, some rule fails, unless another of the kind stands in. */
@@ -338,6 +404,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stable, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_versions_stay_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_much_for_a_bundle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_record_is_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_order_and_repetition, setup, teardown),

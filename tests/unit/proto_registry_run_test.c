@@ -264,18 +264,95 @@ static void test_plan_refusals(void **state)
     scene_free(s);
 }
 
+static void ends_soon(struct scene *s)
+{
+    s->run_expires_ms = s->now_ms + 10;
+}
+
 static void test_plan_slot_spent(void **state)
 {
     (void)state;
-    struct scene *s = change_none();
+    struct scene *s = change_scene(0, ends_soon);
     struct body_RUN run;
     struct body_RECEIPT receipt = {.run = s->run_id};
-    ACCEPTED(plan(s, 1, &run)); /* asked for by name, it may still be had: no run of it has ended */
+    REFUSED(plan(s, 1, &run), REFUSAL_SLOT_SPENT); /* a run in it may still be executed */
+    s->now_ms += 10;
+    ACCEPTED(plan(s, 1, &run)); /* nobody may start that one now: asked for by name, its slot may be had */
+    ACCEPTED(plan(s, 0, &run));
+    assert_int_equal(run.slot, 2); /* but who names none gets one that is certainly unspent */
     assert_null(registry_slot_holder(s->registry, s->run.compose, 1));
     registry_settle(s->registry, s->run_id, scene_record(s, 4, KIND_RECEIPT, &receipt, 0));
     assert_non_null(registry_slot_holder(s->registry, s->run.compose, 1));
     assert_null(registry_slot_holder(s->registry, s->run.compose, 2));
     REFUSED(plan(s, 1, &run), REFUSAL_SLOT_SPENT);
+    scene_free(s);
+}
+
+static const struct run_entry *add_run(struct scene *s, uint32_t node, uint64_t slot)
+{
+    struct run_id id;
+    s->run.slot = slot;
+    const struct record *record = scene_record(s, node, KIND_RUN, &s->run, s->run_expires_ms);
+    ACCEPTED(registry_apply(s->registry, record));
+    memcpy(id.bytes, record->id.bytes, sizeof id.bytes);
+    return registry_run(s->registry, id);
+}
+
+/* Whom the workflow does not name takes no slot away, and nobody need follow its runs. */
+static void test_junk_runs_use_no_slot(void **state)
+{
+    (void)state;
+    struct scene *s = change_scene(SCENE_RUN, NULL);
+    struct body_RUN run;
+    for (uint64_t slot = 1; slot <= 2; slot++)
+        assert_true(registry_run_junk(s->registry, add_run(s, WORLD_ALGORITHM, slot)));
+    ACCEPTED(plan(s, 0, &run));
+    assert_int_equal(run.slot, 1);
+    assert_false(registry_run_junk(s->registry, add_run(s, WORLD_REQUESTER, 1)));
+    ACCEPTED(plan(s, 0, &run));
+    assert_int_equal(run.slot, 2);
+    s->run.compose.bytes[0] ^= 1; /* a recipe that is not known yet may name anybody */
+    assert_false(registry_run_junk(s->registry, add_run(s, WORLD_ALGORITHM, 1)));
+    scene_free(s);
+}
+
+static void apart(struct scene *s)
+{
+    s->approval[1].slot_first = 5;
+    s->approval[1].slot_last = 6;
+}
+
+/* Where no slot is free, the plan is refused for that. */
+static void test_plan_without_a_free_slot(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    struct body_RUN run;
+    const struct run_entry *second = add_run(s, WORLD_REQUESTER, 2);
+    struct verdict v = plan(s, 0, &run);
+    REFUSED(v, REFUSAL_SLOT_SPENT);
+    assert_memory_equal(v.subject.bytes, s->run_id.bytes, 32);
+    registry_freeze(s->registry, world->node[WORLD_REQUESTER].id, second->record->header.seq);
+    ACCEPTED(plan(s, 0, &run)); /* a run that does not count uses none */
+    assert_int_equal(run.slot, 2);
+    scene_free(s);
+    plan_refused(SCENE_RUN, apart, REFUSAL_SLOT_RANGE);
+}
+
+/* The run with a receipt holds its slot, whatever was said before and after it in the same slot. */
+static void test_slot_holder_among_many(void **state)
+{
+    (void)state;
+    struct scene *s = change_scene(SCENE_RUN, NULL);
+    const struct run_entry *run[5];
+    for (uint32_t i = 0; i < 5; i++) run[i] = add_run(s, i % 2 == 0 ? WORLD_ALGORITHM : WORLD_REQUESTER, 1);
+    (void)add_run(s, WORLD_REQUESTER, 2);
+    struct body_RECEIPT receipt = {.run = s->run_id};
+    memcpy(receipt.run.bytes, run[3]->record->id.bytes, 32);
+    registry_settle(s->registry, receipt.run, scene_record(s, 4, KIND_RECEIPT, &receipt, 0));
+    assert_ptr_equal(registry_slot_holder(s->registry, s->run.compose, 1), run[3]);
+    assert_null(registry_slot_holder(s->registry, s->run.compose, 2));
+    assert_null(registry_slot_holder(s->registry, s->run.compose, 3));
     scene_free(s);
 }
 
@@ -455,6 +532,9 @@ int main(void)
         cmocka_unit_test(test_plan_takes_a_slot_all_allot),
         cmocka_unit_test(test_plan_refusals),
         cmocka_unit_test(test_plan_slot_spent),
+        cmocka_unit_test(test_junk_runs_use_no_slot),
+        cmocka_unit_test(test_plan_without_a_free_slot),
+        cmocka_unit_test(test_slot_holder_among_many),
         cmocka_unit_test(test_node_refusals),
         cmocka_unit_test(test_node_by_the_pinned_and_the_newest_policy),
         cmocka_unit_test(test_receipt_of_the_elected),
