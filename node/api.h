@@ -53,9 +53,9 @@ enum { API_PAGE_MAX = 256 };
     X("POST", "/v1/consortium/keygen", api_keygen, "", "{}", "{committee?:" API_COMMITTEE "}",               \
       "as a custodian, start key generation; the committee when both keys exist")                            \
     X("GET", "/v1/members", api_members, API_PAGE, "",                                                       \
-      "{members:[{node:id, organisation:text, jurisdiction:text, roles:[text], "                             \
+      "{members:[{node:id, organisation:text, jurisdiction:text, roles:[text], platforms:[hash], "           \
       "signatures:int}], requests:[{node:id, organisation:text, jurisdiction:text, "                         \
-      "roles:[text]}], next:text|null}",                                                                     \
+      "roles:[text], platforms:[hash]}], next:text|null}",                                                   \
       "members, then waiting requests")                                                                      \
     X("POST", "/v1/members/request", api_member_request, "", "{}", "{}",                                     \
       "ask to be admitted, with the own card")                                                               \

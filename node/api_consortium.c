@@ -153,18 +153,27 @@ void api_keygen(const struct http_request *q, struct http_reply *reply)
 
 /* --- Members ------------------------------------------------------------------------------------------------------------ */
 
+static json_t *platforms_json(struct span platforms)
+{
+    json_t *list = json_array();
+    for (size_t at = 0; at + 32 <= platforms.len; at += 32)
+        json_array_append_new(list, api_hex32(platforms.data + at));
+    return list;
+}
+
 static json_t *member_json(struct registry *r, const struct member *m)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:i}", "node", api_hex32(m->node.bytes), "organisation",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i}", "node", api_hex32(m->node.bytes), "organisation",
                      api_span(m->organisation), "jurisdiction", api_span(m->jurisdiction), "roles",
-                     api_roles(m->roles), "signatures", m->tally != NULL ? (int)tally_count(r, m->tally) : 0);
+                     api_roles(m->roles), "platforms", platforms_json(m->platforms), "signatures",
+                     m->tally != NULL ? (int)tally_count(r, m->tally) : 0);
 }
 
 static json_t *request_json(const struct join_request *j)
 {
-    return json_pack("{s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes), "organisation",
+    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes), "organisation",
                      api_span(j->body.organisation), "jurisdiction", api_span(j->body.jurisdiction), "roles",
-                     api_roles((uint32_t)j->body.roles));
+                     api_roles((uint32_t)j->body.roles), "platforms", platforms_json(j->body.platforms));
 }
 
 void api_members(const struct http_request *q, struct http_reply *reply)
@@ -193,7 +202,10 @@ static void join_with(struct daemon *d, struct http_reply *reply, const struct c
                              .roles = card->roles,
                              .kem = card->kem,
                              .dkg = card->dkg,
-                             .approval = card->approval};
+                             .approval = card->approval,
+                             .platforms = card->platforms};
+    struct hash32 own;
+    if (card->platforms.len == 0 && daemon_platform(d, &own)) body.platforms = ID_SPAN(own);
     uint8_t bytes[4096];
     struct buffer b = BUFFER_OF(bytes);
     body_encode(&b, KIND_JOIN, &body);

@@ -18,6 +18,7 @@ enum err card_parse(struct charter_member *out, struct arena *arena, struct span
     field_name(&r, "organisation", &out->organisation);
     field_jurisdiction(&r, "jurisdiction", &out->jurisdiction);
     charter_read_roles(&r, "roles", &out->roles);
+    charter_read_platforms(&r, arena, &out->platforms);
     field_hash(&r, "kem", &kem);
     field_hash(&r, "dkg", &dkg);
     memcpy(out->kem.bytes, kem.bytes, sizeof kem.bytes);
@@ -37,6 +38,7 @@ enum err card_write(struct buffer *out, const struct charter_member *card)
     field_put_hex(&w, "node", ID_SPAN(card->node));
     field_put_text(&w, "organisation", card->organisation);
     field_put_word(&w, "perigee", "card/1");
+    charter_put_platforms(&w, card->platforms);
     charter_put_roles(&w, "roles", card->roles);
     json_end_object(&w);
     return buffer_done(out);

@@ -578,6 +578,13 @@ struct core *daemon_core(struct daemon *d)
     return core_loop_core(d->core);
 }
 
+bool daemon_platform(const struct daemon *d, struct hash32 *out)
+{
+    if (d->config->compute == NULL) return false;
+    *out = enclave_platform_id(d->config->compute->platform);
+    return true;
+}
+
 const struct home *daemon_home(const struct daemon *d)
 {
     return &d->home;

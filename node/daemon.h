@@ -23,6 +23,8 @@ int daemon_run(const char *home_path, const char *passphrase_file);
 /* --- For the API ------------------------------------------------------------------------------------------------------ */
 struct core *daemon_core(struct daemon *d);
 const struct home *daemon_home(const struct daemon *d);
+/* The platform id of this machine, where it is configured to compute. */
+bool daemon_platform(const struct daemon *d, struct hash32 *out);
 struct store *daemon_store(struct daemon *d);
 void daemon_link_status(const struct daemon *d, struct links_status *out);
 struct enclaves_status {

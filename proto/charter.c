@@ -71,9 +71,31 @@ void charter_put_roles(struct json_writer *w, const char *key, uint32_t roles)
     json_end_array(w);
 }
 
+void charter_read_platforms(struct json_reader *r, struct arena *arena, struct span *out)
+{
+    struct hash32 list[CAP_PLATFORMS];
+    uint32_t count = 0;
+    *out = SPAN_NONE;
+    if (!json_has(r, "platforms")) return;
+    field_list(r, "platforms", 1, CAP_PLATFORMS, field_is_hash, "64 lower-case hex digits", list,
+               sizeof list[0], &count);
+    if (r->err == OK && arena_copy(arena, out, span_make(list, (size_t)count * 32)) != OK)
+        json_refuse(r, "platforms", ERR_NO_MEMORY, "memory");
+}
+
+void charter_put_platforms(struct json_writer *w, struct span platforms)
+{
+    if (platforms.len == 0) return;
+    json_key(w, "platforms");
+    json_begin_array(w);
+    for (size_t at = 0; at + 32 <= platforms.len; at += 32)
+        json_put_hex(w, span_make(platforms.data + at, 32));
+    json_end_array(w);
+}
+
 /* --- Reading ------------------------------------------------------------------------------------------- */
 
-static enum err member_read(struct charter_member *m, struct json_reader *r)
+static enum err member_read(struct charter_member *m, struct arena *arena, struct json_reader *r)
 {
     struct hash32 kem = {{0}}, dkg = {{0}};
     field_node(r, "node", &m->node);
@@ -89,6 +111,7 @@ static enum err member_read(struct charter_member *m, struct json_reader *r)
             json_refuse(r, "approval", ERR_NOT_CANONICAL, "another key than the node's, or nothing");
         }
     }
+    charter_read_platforms(r, arena, &m->platforms);
     memcpy(m->kem.bytes, kem.bytes, sizeof kem.bytes);
     memcpy(m->dkg.bytes, dkg.bytes, sizeof dkg.bytes);
     return json_reader_done(r);
@@ -145,7 +168,7 @@ static enum err members_read(struct charter *c, struct arena *arena, struct json
     for (uint32_t i = 0; i < array->count; i++) {
         struct json_reader item;
         field_item(&item, r, "members", i, &array->items[i]);
-        TRY(member_read(&c->member[i], &item));
+        TRY(member_read(&c->member[i], arena, &item));
         check_keys(c, i, &item);
         seat(c, i, ROLE_CUSTODIAN, c->custodian, &c->custodian_count, CAP_CUSTODIANS, &item);
         seat(c, i, ROLE_STEWARD, c->steward, &c->steward_count, CAP_STEWARDS, &item);
@@ -243,6 +266,7 @@ static void member_write(struct json_writer *w, const struct charter_member *m)
     field_put_hex(w, "kem", SPAN_OF(m->kem.bytes));
     field_put_hex(w, "node", ID_SPAN(m->node));
     field_put_text(w, "organisation", m->organisation);
+    charter_put_platforms(w, m->platforms);
     charter_put_roles(w, "roles", m->roles);
     json_end_object(w);
 }

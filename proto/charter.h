@@ -37,6 +37,7 @@ struct charter_member {
     struct kem_public kem;
     struct point dkg;        /* custodians: static key of key generation; zero otherwise */
     struct node_id approval; /* approval key; equals node unless given */
+    struct span platforms;   /* ids of its machines, 32 bytes each; empty: none is named */
 };
 
 struct charter {
@@ -67,5 +68,8 @@ int charter_steward(const struct charter *c, struct node_id node);
 /* Roles as documents and records spell them: distinct names, sorted, at least one. */
 void charter_read_roles(struct json_reader *r, const char *key, uint32_t *roles);
 void charter_put_roles(struct json_writer *w, const char *key, uint32_t roles);
+/* The optional member `platforms`. */
+void charter_read_platforms(struct json_reader *r, struct arena *arena, struct span *out);
+void charter_put_platforms(struct json_writer *w, struct span platforms);
 
 #endif

@@ -3,8 +3,8 @@
 
 static struct member member_of_charter(const struct charter_member *m)
 {
-    return (struct member){m->node, m->organisation, m->jurisdiction, m->roles,
-                           m->kem,  m->dkg,          m->approval,     NULL};
+    return (struct member){m->node, m->organisation, m->jurisdiction, m->roles, m->kem,
+                           m->dkg,  m->approval,     m->platforms,    NULL};
 }
 
 enum err registry_found(struct registry *r, struct span bytes)

@@ -40,6 +40,7 @@ struct member {
     struct kem_public kem;
     struct point dkg;
     struct node_id approval;
+    struct span platforms;     /* of its machines, as its stewards admitted them; 32 bytes each */
     const struct tally *tally; /* NULL: named by the charter itself */
 };
 
@@ -171,6 +172,9 @@ const struct charter *registry_charter(const struct registry *r);       /* decid
 const struct charter *registry_charter_bytes(const struct registry *r); /* known, perhaps not decided yet */
 const struct committee *registry_committee(const struct registry *r);   /* decided by n-f custodians */
 const struct member *registry_member(const struct registry *r, struct node_id node);
+/* May this member's enclave run on this platform? The stewards, or the charter, name a member's platforms, and answer for
+ * where they stand; once they name one, no other is. Of whom they name none, any may be. */
+bool registry_platform_admitted(const struct registry *r, struct node_id node, struct hash32 platform);
 /* Is it a member with this role? REFUSAL_NOT_MEMBER, REFUSAL_ROLE. Roles are asked for when something is used: who is who may
  * be known later than what it said. */
 struct verdict registry_check_role(const struct registry *r, struct node_id node, enum role role);

@@ -215,7 +215,8 @@ static void place_member(struct registry *r, const struct tally *t, const struct
 {
     uint32_t at = r->member_count++, first = index_find(&r->members, b->node.bytes);
     r->member[at].member = (struct member){b->node, b->organisation, b->jurisdiction, (uint32_t)b->roles,
-                                           b->kem,  b->dkg,          b->approval,     t};
+                                           b->kem,  b->dkg,          b->approval,     b->platforms,
+                                           t};
     if (first != INDEX_NONE) {
         r->member[at].next_plus_one = r->member[first].next_plus_one;
         r->member[first].next_plus_one = at + 1;

@@ -116,6 +116,15 @@ const struct member *registry_member(const struct registry *r, struct node_id no
     return last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
 }
 
+bool registry_platform_admitted(const struct registry *r, struct node_id node, struct hash32 platform)
+{
+    const struct member *m = registry_member(r, node);
+    if (m == NULL) return false;
+    for (size_t at = 0; at + 32 <= m->platforms.len; at += 32)
+        if (ids_equal(m->platforms.data + at, platform.bytes)) return true;
+    return m->platforms.len == 0;
+}
+
 struct verdict registry_check_role(const struct registry *r, struct node_id node, enum role role)
 {
     const struct member *m = registry_member(r, node);

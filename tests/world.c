@@ -165,7 +165,8 @@ static void make_charter(struct world *w)
                                             ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD,
                                             n->kem,
                                             n->dkg,
-                                            n->approval};
+                                            n->approval,
+                                            SPAN_NONE};
     }
     must(charter_write(&b, &charter));
     w->charter = keep(w, &b);

@@ -130,6 +130,8 @@ static void test_refusals(void **state)
          "another key"},
         {SAMPLE_ID("b5"), SAMPLE_ID("a1"), ERR_DUPLICATE, "members[4].approval",
          "an approval key that nobody"},
+        {"\"roles\":[\"compute\",\"requester\"]", "\"platforms\":[],\"roles\":[\"compute\",\"requester\"]",
+         ERR_RANGE, "members[4].platforms", ""},
         {"\"organisation\":\"zurich\"", "\"organisation\":\"budapest\"", ERR_DUPLICATE,
          "members[3].organisation", "at most one custodian and one steward"},
         {"\"organisation\":\"zurich\"", "\"organisation\":\"Zurich\"", ERR_SYNTAX, "members[3].organisation",
@@ -240,6 +242,23 @@ static void test_certificate_fits_its_record(void **state)
     assert_int_equal(parse_large(25), ERR_RANGE);
 }
 
+static void test_platforms(void **state)
+{
+    (void)state;
+    static uint8_t bytes[CAP_DOCUMENT_BYTES];
+    struct buffer out = BUFFER_OF(bytes);
+    const char roles[] = "\"roles\":[\"compute\",\"requester\"]";
+    const char named[] =
+        "\"platforms\":[\"" SAMPLE_ID("e1") "\",\"" SAMPLE_ID("e2") "\"],"
+                                                                    "\"roles\":[\"compute\",\"requester\"]";
+    assert_int_equal(parse_sample(span_text(sample_charter))->member[4].platforms.len, 0);
+    struct charter *c = parse_sample(sample_with(sample_charter, roles, named));
+    assert_int_equal(c->member[4].platforms.len, 64);
+    assert_int_equal(c->member[4].platforms.data[32], 0xe2);
+    assert_int_equal(charter_write(&out, c), OK);
+    assert_true(span_equal(buffer_span(&out), c->bytes));
+}
+
 static void test_starved(void **state)
 {
     (void)state;
@@ -249,13 +268,10 @@ static void test_starved(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_fields),
-        cmocka_unit_test(test_members),
-        cmocka_unit_test(test_second_version),
-        cmocka_unit_test(test_refusals),
-        cmocka_unit_test(test_round_trip),
-        cmocka_unit_test(test_thresholds),
-        cmocka_unit_test(test_certificate_fits_its_record),
+        cmocka_unit_test(test_fields),     cmocka_unit_test(test_members),
+        cmocka_unit_test(test_platforms),  cmocka_unit_test(test_second_version),
+        cmocka_unit_test(test_refusals),   cmocka_unit_test(test_round_trip),
+        cmocka_unit_test(test_thresholds), cmocka_unit_test(test_certificate_fits_its_record),
         cmocka_unit_test(test_starved),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -32,6 +32,29 @@ static void test_joint_needs_s(void **state)
     scene_free(s);
 }
 
+/* Once a member's platforms are named, no other is its; with none named, any may be. */
+static void test_platforms(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    const struct hash32 one = {{1}}, two = {{2}}, three = {{3}};
+    uint8_t both[64];
+    struct body_MEMBER b = late_member(0xd1, "late");
+    memcpy(both, one.bytes, 32);
+    memcpy(both + 32, two.bytes, 32);
+    b.platforms = SPAN_OF(both);
+    assert_false(registry_platform_admitted(s->registry, b.node, one));
+    for (uint32_t i = 0; i < 3; i++) ACCEPTED(scene_apply(s, i, KIND_MEMBER, &b, 0));
+    assert_true(span_equal(registry_member(s->registry, b.node)->platforms, b.platforms));
+    assert_true(registry_platform_admitted(s->registry, b.node, one));
+    assert_true(registry_platform_admitted(s->registry, b.node, two));
+    assert_false(registry_platform_admitted(s->registry, b.node, three));
+    assert_true(registry_platform_admitted(s->registry, world->node[WORLD_COMPUTE].id, three));
+    change_remove(s, WORLD_COMPUTE, 5);
+    assert_false(registry_platform_admitted(s->registry, world->node[WORLD_COMPUTE].id, three));
+    scene_free(s);
+}
+
 static void test_joint_counts_an_author_once(void **state)
 {
     (void)state;
@@ -302,6 +325,7 @@ int main(void)
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_joint_needs_s),
         cmocka_unit_test(test_joint_counts_an_author_once),
+        cmocka_unit_test(test_platforms),
         cmocka_unit_test(test_joint_only_by_the_eligible),
         cmocka_unit_test(test_joint_loses_a_frozen_author),
         cmocka_unit_test(test_joint_by_kind_and_body),
