@@ -45,21 +45,12 @@ struct run_track *track_add(struct core *c, struct run_id run)
     return t;
 }
 
-/* Whoever may write records may write runs of recipes that do not name it: they are nothing to watch. A recipe may come
- * after its run. */
-static bool names_requester(const struct core *c, const struct run_entry *run)
-{
-    const struct published *p = registry_workflow(c->registry, run->body.compose);
-    for (uint32_t i = 0; p != NULL && i < p->workflow->requester_count; i++)
-        if (ID_EQUAL(p->workflow->requester[i], run->record->header.author)) return true;
-    return false;
-}
-
+/* Whoever may write records may write runs of recipes that do not name it: they are nothing to watch. */
 void track_new(struct core *c, const struct run_entry *run, bool fresh)
 {
     struct run_id id;
     memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
-    if (track_find(c, id) != NULL || !names_requester(c, run)) return;
+    if (track_find(c, id) != NULL || !registry_run_named(c->registry, run)) return;
     struct run_track *t = track_add(c, id);
     if (t == NULL) return;
     track_state(c, t, RUN_REQUESTED);

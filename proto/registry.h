@@ -247,9 +247,8 @@ struct verdict registry_plan_run(struct registry *r, struct body_RUN *out, uint8
 /* Input i of a run. */
 struct run_input run_input_at(const struct body_RUN *run, uint32_t index);
 uint32_t run_input_count(const struct body_RUN *run);
-/* Is it certain that this run can never be executed, since its workflow is known and does not name its author? Nobody need
- * follow it. */
-bool registry_run_junk(const struct registry *r, const struct run_entry *run);
+/* Is its workflow known, and does it name the run's author? Nobody need follow any other run; the workflow may come later. */
+bool registry_run_named(const struct registry *r, const struct run_entry *run);
 /* The run known here with a receipt in this slot, or NULL. */
 const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
                                              uint64_t slot);

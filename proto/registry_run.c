@@ -305,10 +305,10 @@ const struct run_entry *registry_slot_holder(const struct registry *r, struct co
     return in_slot(holder, compose, slot) ? holder : NULL;
 }
 
-bool registry_run_junk(const struct registry *r, const struct run_entry *run)
+bool registry_run_named(const struct registry *r, const struct run_entry *run)
 {
     const struct published *p = registry_workflow(r, run->body.compose);
-    return p != NULL && !names_requester(p->workflow, run->record->header.author);
+    return p != NULL && names_requester(p->workflow, run->record->header.author);
 }
 
 /* A run that uses this slot and may be executed after `after_ms`, or has a receipt; NULL when there is none. */

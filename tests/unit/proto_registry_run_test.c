@@ -305,14 +305,14 @@ static void test_junk_runs_use_no_slot(void **state)
     struct scene *s = change_scene(SCENE_RUN, NULL);
     struct body_RUN run;
     for (uint64_t slot = 1; slot <= 2; slot++)
-        assert_true(registry_run_junk(s->registry, add_run(s, WORLD_ALGORITHM, slot)));
+        assert_false(registry_run_named(s->registry, add_run(s, WORLD_ALGORITHM, slot)));
     ACCEPTED(plan(s, 0, &run));
     assert_int_equal(run.slot, 1);
-    assert_false(registry_run_junk(s->registry, add_run(s, WORLD_REQUESTER, 1)));
+    assert_true(registry_run_named(s->registry, add_run(s, WORLD_REQUESTER, 1)));
     ACCEPTED(plan(s, 0, &run));
     assert_int_equal(run.slot, 2);
-    s->run.compose.bytes[0] ^= 1; /* a recipe that is not known yet may name anybody */
-    assert_false(registry_run_junk(s->registry, add_run(s, WORLD_ALGORITHM, 1)));
+    s->run.compose.bytes[0] ^= 1; /* not before its recipe is known */
+    assert_false(registry_run_named(s->registry, add_run(s, WORLD_ALGORITHM, 1)));
     scene_free(s);
 }
 
