@@ -27,7 +27,7 @@ enum { API_PAGE_MAX = 256 };
 #define API_RUN                                                                                              \
     "{run:id, compose:id, inputs:[token], parameters:any, slot:int, requester:text|null, receipt:bool, "     \
     "privacy?:text, state?:text, reason?:text, detail?:text, term?:int, node?:id, organisation?:text|null, " \
-    "phases?:{*:int}, waits_for?:text|null"
+    "phases?:{*:int}, bad_shares?:[text|null], waits_for?:text|null"
 
 /* X(method, path, handler, names of its query, body, answer, summary) */
 #define API_TABLE(X)                                                                                         \

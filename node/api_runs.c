@@ -35,6 +35,17 @@ static json_t *parameters_json(struct span bytes)
     return object != NULL ? object : json_object();
 }
 
+/* Whose signed shares the enclave found to be wrong, as the elected node says. */
+static json_t *bad_shares(struct daemon *d, uint32_t custodians)
+{
+    const struct charter *charter = registry_charter(core_registry(daemon_core(d)));
+    json_t *list = json_array();
+    for (uint32_t i = 0; charter != NULL && i < charter->custodian_count; i++)
+        if ((custodians >> i & 1) != 0)
+            json_array_append_new(list, api_organisation(d, charter->member[charter->custodian[i]].node));
+    return list;
+}
+
 static json_t *run_json(struct daemon *d, const struct run_entry *run)
 {
     struct run_view view;
@@ -60,6 +71,7 @@ static json_t *run_json(struct daemon *d, const struct run_entry *run)
     json_object_set_new(body, "node", api_hex32(view.node.bytes));
     json_object_set_new(body, "organisation", api_organisation(d, view.node));
     json_object_set_new(body, "phases", phases);
+    json_object_set_new(body, "bad_shares", bad_shares(d, view.bad_shares));
     if (view.state == RUN_REQUESTED) json_object_set_new(body, "waits_for", api_run_waits_for(d, &run->body));
     return body;
 }

@@ -54,6 +54,15 @@ static void print_parameters(const json_t *parameters)
     free(text);
 }
 
+static void print_bad_shares(const json_t *organisations)
+{
+    const json_t *one;
+    size_t i;
+    json_array_foreach(organisations, i, one)(void) printf(
+        "bad shares from %s: the run goes on without them; its custodian has its key shares looked at\n",
+        json_is_string(one) ? json_string_value(one) : "a custodian");
+}
+
 static void print_run(const json_t *run)
 {
     const char *state = client_text(run, "state"), *organisation = client_text(run, "organisation");
@@ -71,6 +80,7 @@ static void print_run(const json_t *run)
         (void)printf("reason     %s: %s\n", client_text(run, "reason"), client_text(run, "detail"));
     if (client_text(run, "waits_for")[0] != 0) (void)printf("waits for  %s\n", client_text(run, "waits_for"));
     print_phases(run);
+    print_bad_shares(json_object_get(run, "bad_shares"));
     if (client_text(run, "output_fault")[0] != 0)
         (void)printf(
             "output     none: what the node that ran it sealed to this one is not the output that the "

@@ -71,7 +71,8 @@ struct run_view {
     enum run_state state;
     struct verdict verdict; /* why it is refused or failed, or what it waits for */
     uint64_t term;
-    struct node_id node;                  /* elected, zero before */
+    struct node_id node; /* elected, zero before */
+    uint32_t bad_shares; /* bit per custodian whose signed shares its enclave found to be wrong */
     uint64_t entered_ms[RUN_STATE_COUNT]; /* wall clock when each state was first seen here; 0: not yet */
 };
 bool core_run(const struct core *c, struct run_id run, struct run_view *out);

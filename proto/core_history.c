@@ -1,15 +1,15 @@
 /* What this node saw of each run, over a restart: a local value per run, written when the view moves. No promise: what the
  * store had not kept when the node ended is as if it had not been seen. One value per run known, so CAP_RUNS at most.
- * Key "run/" | run 32. Value: format 1 | state 1 | refusal be16 | subject 32 | be64 term | node 32 | number of states 1 | a
- * be64 for each: when it was entered. */
+ * Key "run/" | run 32. Value: format 2 | state 1 | refusal be16 | subject 32 | be64 term | node 32 | bad shares be32 | number of
+ * states 1 | a be64 for each: when it was entered. */
 #include "proto/core_state.h"
 
 #include <string.h>
 
 enum {
-    FORMAT = 1,
+    FORMAT = 2,
     KEY_BYTES = 4 + 32,
-    VALUE_BYTES = 1 + 1 + 2 + 32 + 8 + 32 + 1 + 8 * RUN_STATE_COUNT,
+    VALUE_BYTES = 1 + 1 + 2 + 32 + 8 + 32 + 4 + 1 + 8 * RUN_STATE_COUNT,
 };
 static const uint8_t key_prefix[4] = {'r', 'u', 'n', '/'};
 
@@ -21,6 +21,7 @@ static void put_view(struct buffer *b, const struct run_view *v)
     buffer_put(b, ID_SPAN(v->verdict.subject));
     buffer_put_u64(b, v->term);
     buffer_put(b, ID_SPAN(v->node));
+    buffer_put_u32(b, v->bad_shares);
     buffer_put_u8(b, RUN_STATE_COUNT);
     for (uint32_t i = 0; i < RUN_STATE_COUNT; i++) buffer_put_u64(b, v->entered_ms[i]);
     ASSERT(!b->overflow);
@@ -47,6 +48,7 @@ static enum err read_view(struct run_view *v, struct span value)
     TRY(cursor_copy(&at, v->verdict.subject.bytes, 32));
     TRY(cursor_u64(&at, &v->term));
     TRY(cursor_copy(&at, v->node.bytes, 32));
+    TRY(cursor_u32(&at, &v->bad_shares));
     TRY(cursor_u8(&at, &states));
     if (format != FORMAT || states != RUN_STATE_COUNT) return ERR_VERSION;
     if (state >= RUN_STATE_COUNT || refusal >= REFUSAL_COUNT || v->term > UINT32_MAX) return ERR_RANGE;

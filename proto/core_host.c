@@ -15,8 +15,9 @@ static const uint8_t cid_sha256[4] = {0x01, 0x55, 0x12, 0x20}, cid_blake3[4] = {
 
 static void tell_progress(struct core *c, const struct run_track *t)
 {
-    struct body_PROGRESS body = {t->view.run, t->term, t->view.state, t->view.verdict.refusal,
-                                 t->certificate_bytes};
+    struct body_PROGRESS body = {t->view.run,        t->term,
+                                 t->view.state,      t->view.verdict.refusal,
+                                 t->view.bad_shares, t->certificate_bytes};
     author_ephemeral(c, KIND_PROGRESS, &body, c->wall_ms + PROGRESS_LIFE_MS);
 }
 
@@ -74,12 +75,31 @@ static void ask_votes(struct core *c, struct pending *p, pending_step then, cons
     job->part_count = cert->vote_count;
 }
 
+/* What a progress says, in one number: it waits for a check of votes with its sender. */
+struct said {
+    uint32_t bad_shares;
+    uint8_t state, reason;
+};
+
+static uint64_t said_number(const struct body_PROGRESS *b)
+{
+    return b->bad_shares << 16 | b->state << 8 | b->reason;
+}
+
+static struct said said_of(uint64_t number)
+{
+    return (struct said){(uint32_t)(number >> 16), (uint8_t)(number >> 8), (uint8_t)number};
+}
+
 /* Progress is never proof of what it says: it moves the view, never to what a receipt alone shows, and never past one. */
-static void move_view(struct core *c, struct run_track *t, uint64_t state, uint64_t reason)
+static void move_view(struct core *c, struct run_track *t, struct said said)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
+    uint8_t state = said.state, reason = said.reason;
     bool shown = t->view.state == RUN_SETTLED || (run != NULL && run->receipt != NULL);
     bool late = t->view.state < RUN_SETTLED && state < t->view.state; /* overtaken on its way */
+    if ((said.bad_shares & ~t->view.bad_shares) != 0) history_moved(c, t);
+    t->view.bad_shares |= said.bad_shares;
     if (shown || late || t->phase == CANDIDATE_HOLDER) return;
     t->view.verdict = verdict_refuse(refusal_from(reason), NULL);
     track_state(c, t, (enum run_state)state);
@@ -95,7 +115,7 @@ static void on_progress_checked(struct core *c, struct pending *p, const struct 
         t->view.term = p->term;
     }
     bool speaks = t != NULL && ID_EQUAL(t->view.node, p->peer) && t->view.term == p->term;
-    if (event->err == OK && speaks) move_view(c, t, p->number >> 8, p->number & 255);
+    if (event->err == OK && speaks) move_view(c, t, said_of(p->number));
     pending_end(c, p);
 }
 
@@ -119,7 +139,7 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
     bool possible = b->state < RUN_STATE_COUNT && b->state != RUN_RELEASED && b->state != RUN_SETTLED;
     if (t == NULL || !possible || t->phase == CANDIDATE_HOLDER) return;
     if (ID_EQUAL(t->view.node, r->header.author) && t->view.term == b->term) {
-        move_view(c, t, b->state, b->reason);
+        move_view(c, t, said_of(said_number(b)));
         return;
     }
     if (!ID_IS_ZERO(t->view.node) && b->term <= t->view.term) return;
@@ -129,7 +149,7 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
     if (p == NULL) return;
     p->run = b->run;
     p->term = b->term;
-    p->number = (uint64_t)b->state << 8 | b->reason;
+    p->number = said_number(b);
     ask_votes(c, p, on_progress_checked, &cert);
 }
 
@@ -364,6 +384,26 @@ static void on_result(struct core *c, struct run_track *t, struct span body)
     result_tick(c, t);
 }
 
+/* The enclave names a custodian whose signed shares do not hold. The run goes on while t others' do; who looks at it learns
+ * whose they were, and this node's log the statement that signed them. */
+static void on_bad_shares(struct core *c, struct run_track *t, struct span body)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    struct record r;
+    if (body.len < 2 || charter == NULL || body.data[0] >= charter->custodian_count) return;
+    struct node_id custodian = charter->member[charter->custodian[body.data[0]]].node;
+    bool its_own = record_unpack(&r, span_make(body.data + 1, body.len - 1)) == OK &&
+                   r.header.kind == KIND_RELEASE && ID_EQUAL(r.header.author, custodian);
+    uint32_t bit = UINT32_C(1) << body.data[0];
+    if (!its_own || (t->view.bad_shares & bit) != 0) return;
+    char id[2 * 32 + 1];
+    hex_encode(id, r.id.bytes, 32);
+    t->view.bad_shares |= bit;
+    history_moved(c, t);
+    notice(c, "shares that do not hold came from custodian", ID_SPAN(custodian), id);
+    tell_progress(c, t);
+}
+
 void host_frame(struct core *c, struct run_id run, struct span frame)
 {
     struct run_track *t = track_find(c, run);
@@ -388,6 +428,7 @@ void host_frame(struct core *c, struct run_id run, struct span frame)
             tell_progress(c, t);
         }
         break;
+    case FRAME_BAD_SHARES: on_bad_shares(c, t, body); break;
     case FRAME_RESULT: on_result(c, t, body); break;
     case FRAME_FAILED: fail(c, t, body.len == 1 ? refusal_from(body.data[0]) : REFUSAL_ENCLAVE); break;
     default: break; /* a byte from another process, not an enum: unknown frames are ignored */

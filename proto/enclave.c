@@ -80,6 +80,7 @@ void enclave_fail(struct enclave *e, enum refusal why)
     uint8_t bytes[2] = {FRAME_FAILED, (uint8_t)why};
     if (e->phase == PHASE_OVER) return;
     e->effect_count = 0;
+    enclave_name_bad(e);
     enclave_emit(e, ENCLAVE_FRAME)->bytes = enclave_copy(e, SPAN_OF(bytes));
     enclave_end(e);
 }

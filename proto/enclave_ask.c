@@ -129,9 +129,8 @@ bool enclave_statements(struct enclave *e, struct span *out)
 /* --- Reading answers ----------------------------------------------------------------------------------------------------- */
 
 /* Something under this custodian's name was wrong. It may not have been its own: it is asked again. */
-static void name(struct custodian *c)
+static void ask_again(struct custodian *c)
 {
-    c->named = true;
     c->busy = false;
 }
 
@@ -195,14 +194,30 @@ static enum err read_release(const struct enclave *e, const struct custodian *c,
     return ids_equal(c->answer + 1, b->shares.bytes) ? OK : ERR_HASH;
 }
 
+/* Every custodian whose signed shares are wrong, to the host, with the statement that signed them. Once is enough for it. */
+void enclave_name_bad(struct enclave *e)
+{
+    for (uint32_t i = 0; i < e->custodian_count; i++) {
+        struct custodian *c = &e->custodian[i];
+        if (e->phase != PHASE_SHARES || c->standing != STANDING_BAD) continue;
+        struct span release = release_of(c);
+        struct buffer b = enclave_buffer(e, 2 + release.len);
+        buffer_put_u8(&b, FRAME_BAD_SHARES);
+        buffer_put_u8(&b, (uint8_t)i);
+        buffer_put(&b, release);
+        enclave_emit(e, ENCLAVE_FRAME)->bytes = buffer_span(&b);
+    }
+}
+
 /* Its custodian signed these very shares, and they are wrong: that is its own doing, and it is out. */
 static void on_shares_checked(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
     struct custodian *c = &e->custodian[work->index];
     if (event->err != OK) {
-        name(c);
+        ask_again(c);
         if (event->err != ERR_PROOF) return; /* a trouble of this enclave's own: it is asked again */
         c->standing = STANDING_BAD;
+        enclave_name_bad(e);
         settle(e);
         return;
     }
@@ -213,7 +228,7 @@ static void on_release_verified(struct enclave *e, const struct work *work, cons
 {
     struct custodian *c = &e->custodian[work->index];
     if (event->err != OK) {
-        name(c);
+        ask_again(c);
         return;
     }
     enclave_ask(e, ENCLAVE_CHECK_SHARES, on_shares_checked, work->index)->custodian = work->index;
@@ -235,7 +250,7 @@ static void on_commit_verified(struct enclave *e, const struct work *work, const
 {
     struct custodian *c = &e->custodian[work->index];
     if (event->err != OK)
-        name(c);
+        ask_again(c);
     else if (keep_good(e, c, content_of(c)))
         settle(e);
 }
@@ -267,7 +282,7 @@ static void on_refusal_verified(struct enclave *e, const struct work *work, cons
     struct custodian *c = &e->custodian[work->index];
     struct record r;
     if (event->err != OK) {
-        name(c);
+        ask_again(c);
         return;
     }
     enum err err = read_refusal(e, c, &r, &c->why);
@@ -283,7 +298,7 @@ static void on_opened(struct enclave *e, const struct work *work, const struct e
     struct record r;
     enum refusal why;
     if (event->err != OK || event->bytes.len < 2 || event->bytes.len > ANSWER_BYTES_MAX) {
-        name(c);
+        ask_again(c);
         return;
     }
     memcpy(c->answer, event->bytes.data, event->bytes.len);
@@ -296,7 +311,7 @@ static void on_opened(struct enclave *e, const struct work *work, const struct e
     else if (tag == ANSWER_REFUSAL && read_refusal(e, c, &r, &why) == OK)
         verify(e, &r, work->index, on_refusal_verified);
     else
-        name(c);
+        ask_again(c);
 }
 
 void enclave_answer(struct enclave *e, struct span body)

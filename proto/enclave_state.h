@@ -56,7 +56,6 @@ struct custodian {
     enum standing standing; /* in this stage */
     enum refusal why;       /* the last refusal it signed in this stage */
     bool busy;              /* an answer of it is being worked on */
-    bool named;             /* something under its name was wrong */
     struct span box;        /* the ask, sealed to it; sent again until it answers */
     uint8_t *answer;        /* ANSWER_BYTES_MAX: the view of it, without shares */
     size_t answer_len;
@@ -152,6 +151,7 @@ void enclave_shares(struct enclave *e);
 void enclave_ask_all(struct enclave *e, enum phase phase, struct span packed);
 void enclave_answer(struct enclave *e, struct span body);
 void enclave_ask_tick(struct enclave *e);
+void enclave_name_bad(struct enclave *e);
 /* The good statements, as a packed array in charter order. */
 bool enclave_statements(struct enclave *e, struct span *out);
 

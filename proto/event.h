@@ -94,6 +94,8 @@ enum enclave_frame {
     FRAME_STATE = 18,  /* enclave: run_state u8 */
     FRAME_RESULT = 19, /* enclave: body of a receipt record */
     FRAME_FAILED = 20, /* enclave: refusal u8 */
+    FRAME_BAD_SHARES =
+        21, /* enclave: custodian index u8 | its packed release, which names the shares by their hash */
 };
 
 /* --- Events ------------------------------------------------------------------------------------------------------------- */

@@ -230,6 +230,10 @@ static void host(struct world_run *r, struct span frame)
         ASSERT(r->state_count < 16);
         r->state[r->state_count++] = (enum run_state)body.data[0];
         break;
+    case FRAME_BAD_SHARES:
+        r->named |= 1u << body.data[0];
+        r->named_by[body.data[0]] = keep(r, span_make(body.data + 1, body.len - 1));
+        break;
     case FRAME_RESULT: r->result = keep(r, body); break;
     case FRAME_FAILED: r->failed = (enum refusal)body.data[0]; break;
     case FRAME_START:

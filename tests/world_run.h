@@ -43,6 +43,8 @@ struct world_run {
     /* What came out. */
     enum run_state state[16];
     uint32_t state_count;
+    uint32_t named; /* bit per custodian: for its shares, by this statement */
+    struct span named_by[WORLD_CUSTODIANS];
     enum refusal failed;
     struct span result; /* encoded body of the receipt */
     bool wiped, gone;

@@ -128,6 +128,7 @@
     F(UINT, term, UINT32_MAX)                                                                                \
     F(UINT, state, 32)                                                                                       \
     F(UINT, reason, 255)                                                                                     \
+    F(UINT, bad_shares, UINT32_MAX)                                                                          \
     F(BYTES, certificate, 4096)
 
 /* --- Statements: direct, signed, outside the chain ------------------------------------------------------------------- */

@@ -713,7 +713,7 @@ static bool was_stopped(struct cluster *c)
 static void say_failed(struct cluster *c, uint32_t liar, struct run_id run, uint64_t term,
                        struct span certificate)
 {
-    struct body_PROGRESS body = {run, term, RUN_FAILED, REFUSAL_COMPUTATION, certificate};
+    struct body_PROGRESS body = {run, term, RUN_FAILED, REFUSAL_COMPUTATION, 0, certificate};
     cluster_inject(c, liar, WORLD_REQUESTER,
                    cluster_forge(c, liar, 0, (struct record_id){{0}}, KIND_PROGRESS, &body));
     cluster_run(c, 500);
@@ -746,7 +746,7 @@ static void test_a_liar_moves_no_view(void **state)
     say_failed(c, liar, start.run, UINT32_MAX, buffer_span(&b)); /* nobody voted so */
     say_failed(c, liar, start.run, 1, SPAN_NONE);
     say_failed(c, start.node, start.run, UINT32_MAX, SPAN_NONE); /* for that term it was not elected */
-    struct body_PROGRESS own = {start.run, 1, RUN_FAILED, REFUSAL_COMPUTATION, SPAN_NONE};
+    struct body_PROGRESS own = {start.run, 1, RUN_FAILED, REFUSAL_COMPUTATION, 0, SPAN_NONE};
     cluster_inject(c, start.node, WORLD_REQUESTER,
                    cluster_forge(c, start.node, 0, (struct record_id){{0}}, KIND_PROGRESS, &own));
     cluster_run(c, 500);
@@ -851,7 +851,41 @@ static void expect_views_kept(struct cluster *c, struct run_id run)
             assert_memory_equal(after.verdict.subject.bytes, before[i].verdict.subject.bytes, 32);
             assert_true(ID_EQUAL(after.node, before[i].node) && after.term == before[i].term);
             assert_memory_equal(after.entered_ms, before[i].entered_ms, sizeof after.entered_ms);
+            assert_int_equal(after.bad_shares, before[i].bad_shares);
         }
+}
+
+/* An enclave names a custodian for its shares, by the release that signed them: everybody sees whose they were, and nobody is
+ * named by a statement that is not its own. */
+static void test_bad_shares_are_named(void **state)
+{
+    (void)state;
+    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_COMPUTATION};
+    uint8_t frame[2048];
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_ATTESTED);
+    struct body_RELEASE release = {.run = start.run, .term = 1, .heads = SPAN_NONE};
+    const struct world_node *n = &world->node[2];
+    struct span statement = world_statement(world, &n->secret, n->id, KIND_RELEASE, &release);
+    for (uint8_t named = 4; named-- > 1;) {
+        struct buffer b = BUFFER_OF(frame);
+        buffer_put_u8(&b, FRAME_BAD_SHARES);
+        buffer_put_u8(&b, named);
+        buffer_put(&b, statement);
+        cluster_frame(c, start.node, start.run, buffer_span(&b));
+    }
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        assert_int_equal(view_of(c, i, start.run).bad_shares, 1u << 2);
+        assert_int_equal(view_of(c, i, start.run).state, RUN_ATTESTED); /* it goes on */
+    }
+    cluster_frame(c, start.node, start.run, SPAN_OF(failed));
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
+        assert_int_equal(view_of(c, i, start.run).bad_shares, 1u << 2);
+    expect_views_kept(c, start.run);
+    cluster_free(c);
 }
 
 static void test_a_failure_is_remembered(void **state)
@@ -1203,6 +1237,7 @@ int main(void)
         cmocka_unit_test(test_a_run_that_never_ends),
         cmocka_unit_test(test_a_committed_run_is_given_time),
         cmocka_unit_test(test_the_end_is_why),
+        cmocka_unit_test(test_bad_shares_are_named),
         cmocka_unit_test(test_a_failure_is_remembered),
         cmocka_unit_test(test_a_settled_run_is_remembered),
         cmocka_unit_test(test_a_worker_does_not_outlive_its_node),

@@ -192,6 +192,24 @@ static void test_one_bad_share(void **state)
         assert_memory_equal(release[i].header.author.bytes, world->node[i + 1].id.bytes, 32);
     assert_int_equal(run->asks[0],
                      2); /* for shares, and to commit: its signed bad share is not asked for again */
+    struct record named;
+    union body body;
+    assert_int_equal(run->named, 1); /* by what it signed about these very shares */
+    assert_int_equal(record_unpack(&named, run->named_by[0]), OK);
+    assert_int_equal(body_decode(&body, KIND_RELEASE, named.body), OK);
+    struct hash32 shares = sha256(SPAN_OF(run->opened[0]));
+    assert_memory_equal(body.RELEASE.shares.bytes, shares.bytes, 32);
+    assert_memory_equal(named.header.author.bytes, world->node[0].id.bytes, 32);
+}
+
+/* A share that this enclave had no memory to check says nothing of who sent it. */
+static void test_trouble_names_nobody(void **state)
+{
+    (void)state;
+    run->fail = ENCLAVE_CHECK_SHARES;
+    run->fail_after = 0;
+    (void)settled();
+    assert_int_equal(run->named, 0);
 }
 
 /* How often a part of a share that was released is in the machine's memory: the point D of any custodian and item. */
@@ -237,6 +255,7 @@ static void test_too_many_bad_shares(void **state)
     (void)state;
     run->bad_share = 3;
     fails_with(REFUSAL_ENVELOPE);
+    assert_int_equal(run->named, 3); /* the one that ended it, too */
 }
 
 /* What is not signed proves nothing: it is asked for again, and the others carry the run. */
@@ -487,6 +506,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_bad_share, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_trouble_names_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_share_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_bad_shares, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unproven_answers, setup, teardown),

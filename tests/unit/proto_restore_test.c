@@ -141,7 +141,15 @@ static void test_lost_promise(void **state)
 
 /* --- Local values: what was seen of a run -------------------------------------------------------------------------------- */
 
-enum { HISTORY_BYTES = 77 + 8 * RUN_STATE_COUNT, AT_STATE = 1, AT_REFUSAL = 2, AT_TERM = 36, AT_STATES = 76 };
+enum {
+    HISTORY_BYTES = 81 + 8 * RUN_STATE_COUNT,
+    AT_STATE = 1,
+    AT_REFUSAL = 2,
+    AT_TERM = 36,
+    AT_BAD_SHARES = 76,
+    AT_STATES = 80,
+    AT_ENTERED = 81
+};
 
 static const struct run_id seen_run = {{0x5e}};
 
@@ -149,13 +157,14 @@ static const struct run_id seen_run = {{0x5e}};
 static void history(uint8_t value[HISTORY_BYTES])
 {
     memset(value, 0, HISTORY_BYTES);
-    value[0] = 1;
+    value[0] = 2;
     value[AT_STATE] = RUN_FAILED;
     value[AT_REFUSAL + 1] = REFUSAL_COMPUTATION;
     value[AT_TERM + 7] = 2;
     value[AT_TERM + 8] = 0xee; /* the node */
+    value[AT_BAD_SHARES + 3] = 5;
     value[AT_STATES] = RUN_STATE_COUNT;
-    for (uint32_t i = 0; i < RUN_STATE_COUNT; i++) store_u64(value + 77 + (size_t)8 * i, 1000 + i);
+    for (uint32_t i = 0; i < RUN_STATE_COUNT; i++) store_u64(value + AT_ENTERED + (size_t)8 * i, 1000 + i);
 }
 
 static bool known_after(struct span key, struct span value)
@@ -169,6 +178,7 @@ static bool known_after(struct span key, struct span value)
         assert_int_equal(view.state, RUN_FAILED);
         assert_int_equal(view.verdict.refusal, REFUSAL_COMPUTATION);
         assert_int_equal(view.term, 2);
+        assert_int_equal(view.bad_shares, 5);
         assert_int_equal(view.node.bytes[0], 0xee);
         for (uint32_t i = 0; i < RUN_STATE_COUNT; i++) assert_int_equal(view.entered_ms[i], 1000 + i);
     }
@@ -192,15 +202,15 @@ static void test_history(void **state)
         size_t at;
         uint8_t byte;
     } wrong[] = {
-        {0, 0},          {0, 2},       {AT_STATE, RUN_STATE_COUNT},      {AT_REFUSAL + 1, REFUSAL_COUNT},
-        {AT_REFUSAL, 1}, {AT_TERM, 1}, {AT_STATES, RUN_STATE_COUNT - 1}, {77, 1}};
+        {0, 0},          {0, 1},       {AT_STATE, RUN_STATE_COUNT},      {AT_REFUSAL + 1, REFUSAL_COUNT},
+        {AT_REFUSAL, 1}, {AT_TERM, 1}, {AT_STATES, RUN_STATE_COUNT - 1}, {AT_ENTERED, 1}};
     for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
         history(value);
         value[wrong[i].at] = wrong[i].byte;
         assert_false(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES)));
     }
     history(value);
-    store_u64(value + 77 + (size_t)8 * RUN_FAILED, 0); /* in a state it never entered */
+    store_u64(value + AT_ENTERED + (size_t)8 * RUN_FAILED, 0); /* in a state it never entered */
     assert_false(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES)));
 }
 
