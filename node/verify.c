@@ -183,8 +183,11 @@ static enum err check_evidence(struct verifier *v)
     for (uint32_t i = 0; i < policy.measurement_count; i++)
         memcpy(policy.measurement[i].bytes, p->measurements.data + (size_t)32 * i, 32);
     enum err err = evidence_check(&result, &field, p->evidence, p->binding, p->median_ms, &policy);
-    return err == OK ? OK
-                     : refuse(v, err, "the evidence is refused at its %s", field != NULL ? field : "form");
+    if (err != OK) return refuse(v, err, "the evidence is refused at its %s", field != NULL ? field : "form");
+    if (!registry_platform_admitted(p->bundle->registry, p->certificate.node, result.platform_id))
+        return refuse(v, ERR_EVIDENCE,
+                      "the evidence is of a platform that was not admitted for the elected node");
+    return OK;
 }
 
 /* --- Links ---------------------------------------------------------------------------------------------------------- */

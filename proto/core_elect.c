@@ -309,6 +309,9 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
     if (v.refusal == REFUSAL_NONE)
         v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
     if (v.refusal == REFUSAL_NONE) v = registry_check_node(c->registry, &run->body, c->options.self);
+    bool admitted = registry_platform_admitted(c->registry, c->options.self, c->options.platform);
+    if (v.refusal == REFUSAL_NONE && !admitted) /* nobody would release to it: the slot is left to others */
+        v = verdict_refuse(REFUSAL_PLATFORM, c->options.platform.bytes);
     return v;
 }
 

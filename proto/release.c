@@ -65,6 +65,8 @@ static struct verdict check_evidence(struct registry *r, const struct release_as
     if (ask->evidence.simulated && !accept_simulated) return verdict_refuse(REFUSAL_EVIDENCE, NULL);
     if (p == NULL || !registry_worker(r, p->workflow->workers, ask->evidence.measurement))
         return verdict_refuse(REFUSAL_MEASUREMENT, ask->evidence.measurement.bytes);
+    if (!registry_platform_admitted(r, ask->certificate->node, ask->evidence.platform))
+        return verdict_refuse(REFUSAL_PLATFORM, ask->evidence.platform.bytes);
     /* Adverts come every two seconds: one that this custodian has not seen since it started comes before the enclave gives up. */
     if (!ask->platform_known) return verdict_refuse(REFUSAL_TROUBLE, ask->evidence.platform.bytes);
     if (!ID_EQUAL(ask->platform, ask->evidence.platform))

@@ -27,6 +27,7 @@ static struct {
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
 uint32_t world_rows_extra;
+enum world_platforms world_platforms;
 bool world_output_rows;
 struct hash32 world_measurement;
 static const char world_meta[] =
@@ -180,15 +181,17 @@ static void admit(struct world *w)
 {
     static const uint32_t roles[] = {ROLE_COMPUTE, ROLE_ALGORITHM, ROLE_REQUESTER};
     static const char *const names[] = {"gpu-hall", "methods", "study-office"};
+    struct hash32 named = world_platforms == WORLD_PLATFORMS_OWN ? w->platform : seed("platform", 1, 0);
     for (uint32_t i = 0; i < 3; i++) {
         const struct world_node *n = &w->node[WORLD_CUSTODIANS + i];
+        bool machines = roles[i] == ROLE_COMPUTE && world_platforms != WORLD_PLATFORMS_NONE;
         struct body_MEMBER body = {.node = n->id,
                                    .organisation = span_text(names[i]),
                                    .jurisdiction = SPAN_LITERAL("EU"),
                                    .roles = roles[i],
                                    .kem = n->kem,
                                    .approval = n->id,
-                                   .platforms = SPAN_LITERAL("")};
+                                   .platforms = machines ? ID_SPAN(named) : SPAN_LITERAL("")};
         joint(w, KIND_MEMBER, &body);
     }
 }

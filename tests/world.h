@@ -29,6 +29,9 @@ extern const uint32_t world_rows[WORLD_DATASETS]; /* rows of CSV in each dataset
 /* Set before world_new: the recipe lets rows out, by SQL that joins both datasets; the worker's measurement (zero: some). */
 extern bool world_output_rows;
 extern struct hash32 world_measurement;
+/* What the stewards name for the compute member: no platform unless set before world_new, then its own or another. */
+enum world_platforms { WORLD_PLATFORMS_NONE, WORLD_PLATFORMS_OWN, WORLD_PLATFORMS_OTHER };
+extern enum world_platforms world_platforms;
 extern uint32_t world_rows_extra; /* what manifests claim beyond them: 0 unless set before world_new */
 
 struct world_node {

@@ -1,7 +1,9 @@
 /* A custodian's core from ask to answer: an enclave of the test world runs, and the asks to one of its custodians go to a
  * real core, whose word is needed: one of the others is silent. */
 #include "crypto/identity.h"
+#include "node/verify.h"
 #include "proto/base/panic.h"
+#include "proto/bundle.h"
 #include "proto/wire/pack.h"
 #include "tests/lone.h"
 #include "tests/world_run.h"
@@ -194,6 +196,73 @@ static void test_evidence_of_a_time_to_come(void **state)
     assert_int_equal(lone->evidence_checked, 2);
 }
 
+/* --- Platforms ------------------------------------------------------------------------------------------------------------- */
+
+static void with_platforms(void **state, enum world_platforms named)
+{
+    (void)teardown(state);
+    world_platforms = named;
+    (void)setup(state);
+    world_platforms = WORLD_PLATFORMS_NONE;
+}
+
+/* What the stewards admitted counts, not what the node says of itself: its advert and its evidence agree in both. */
+static void test_the_platform_is_an_admitted_one(void **state)
+{
+    with_platforms(state, WORLD_PLATFORMS_OWN);
+    ends_with(REFUSAL_NONE);
+    with_platforms(state, WORLD_PLATFORMS_OTHER);
+    ends_with(REFUSAL_PLATFORM);
+}
+
+static void refused_at(const struct verify_result *result, const char *why)
+{
+    if (strcmp(result->why, why) != 0) fail_msg("%s, not %s", result->why, why);
+}
+
+static struct verify_result verified(void)
+{
+    static uint8_t bundle[1 << 20], text[3 << 20];
+    struct buffer b = BUFFER_OF(bundle), t = BUFFER_OF(text);
+    struct registry *registry = world_registry(world, 0);
+    struct reading reading = world_run_reading(run, WORLD_REQUESTER);
+    struct receipt_parts parts = {.consortium = world->consortium,
+                                  .salt = reading.salt,
+                                  .response = reading.signature,
+                                  .output = reading.output};
+    struct verify_options options = {.anchor = world->consortium};
+    struct verify_result result;
+    struct arena memory;
+    union body body;
+    assert_int_equal(bundle_collect(&b, registry, world->run), OK);
+    world_arena_free(registry_arena(registry));
+    assert_int_equal(body_decode(&body, KIND_RECEIPT, run->result), OK);
+    parts.body = body.RECEIPT;
+    parts.body.output = SPAN_NONE;
+    parts.bundle = buffer_span(&b);
+    assert_int_equal(receipt_write(&t, &parts), OK);
+    assert_int_equal(verify_memory_open(&memory), OK);
+    enum err err = verify_bytes(&result, &memory, buffer_span(&t), &options);
+    assert_int_equal(err == OK, result.verified);
+    verify_memory_close(&memory);
+    return result;
+}
+
+/* Custodians who did not look: whoever verifies does. */
+static void test_verify_looks_at_the_platform(void **state)
+{
+    for (int named = WORLD_PLATFORMS_NONE; named <= WORLD_PLATFORMS_OTHER; named++) {
+        with_platforms(state, (enum world_platforms)named);
+        run->asked = NULL;
+        ends_with(REFUSAL_NONE);
+        struct verify_result result = verified();
+        assert_int_equal(result.verified, named != WORLD_PLATFORMS_OTHER);
+        if (result.verified) continue;
+        assert_int_equal(result.broken, LINK_EVIDENCE);
+        refused_at(&result, "the evidence is of a platform that was not admitted for the elected node");
+    }
+}
+
 /* --- Ciphertext ------------------------------------------------------------------------------------------------------------ */
 
 /* The core is the owner of the first input, too. */
@@ -238,6 +307,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_share_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_the_platform_is_an_admitted_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_verify_looks_at_the_platform, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_revocation_stops_ciphertext, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_label_is_final, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence_of_a_time_to_come, setup, teardown),

@@ -87,6 +87,23 @@ static void other_worker(struct scene *s)
 {
     s->release.evidence.measurement.bytes[0] ^= 1;
 }
+static void elects_a_named_machine(struct scene *s, const struct hash32 *platform)
+{
+    struct node_id late = {{0xd1}};
+    struct body_MEMBER body = {.node = late,
+                               .organisation = SPAN_LITERAL("late"),
+                               .jurisdiction = SPAN_LITERAL("EU"),
+                               .roles = ROLE_COMPUTE,
+                               .approval = late,
+                               .platforms = ID_SPAN(*platform)};
+    for (uint32_t i = 0; i < 3; i++) ACCEPTED(scene_apply(s, i, KIND_MEMBER, &body, 0));
+    s->certificate.node = s->release.host = late;
+}
+static void platform_not_admitted(struct scene *s)
+{
+    static const struct hash32 other = {{0x0f}};
+    elects_a_named_machine(s, &other);
+}
 static void few_envelopes(struct scene *s)
 {
     s->release.envelope_count = 1;
@@ -181,6 +198,8 @@ static const struct change release_only[] = {
     {"evidence that the workflow does not take", REFUSAL_EVIDENCE, 0, workflow_strict, NULL, SUBJECT_ANY},
     {"the elected advertised no platform", REFUSAL_TROUBLE, 0, NULL, no_platform, SUBJECT_ANY},
     {"the elected advertised another platform", REFUSAL_PLATFORM, 0, NULL, other_platform, SUBJECT_ANY},
+    {"a platform that the stewards did not admit", REFUSAL_PLATFORM, 0, NULL, platform_not_admitted,
+     SUBJECT_ANY},
     {"an envelope too few", REFUSAL_ENVELOPE, 0, NULL, few_envelopes, SUBJECT_ANY},
     {"an envelope too many", REFUSAL_ENVELOPE, 0, NULL, many_envelopes, SUBJECT_ANY},
     {"another enclave key was served", REFUSAL_OTHER_KEY, 0, NULL, served_another, SUBJECT_ANY},
@@ -278,6 +297,15 @@ static void test_refusals_are_complete(void **state)
 }
 
 /* --- Granted ------------------------------------------------------------------------------------------------------------------------- */
+
+static void test_release_to_a_named_machine(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    elects_a_named_machine(s, &world->platform);
+    ACCEPTED(decide_release(s));
+    scene_free(s);
+}
 
 static void test_release_with_a_gpu(void **state)
 {
@@ -378,10 +406,15 @@ static void test_evidence_policy(void **state)
 int main(void)
 {
     static const struct CMUnitTest rest[] = {
-        cmocka_unit_test(test_not_released),    cmocka_unit_test(test_refusals_are_complete),
-        cmocka_unit_test(test_release_good),    cmocka_unit_test(test_release_to_whom_others_elected),
-        cmocka_unit_test(test_commit_good),     cmocka_unit_test(test_commit_after_revocation),
-        cmocka_unit_test(test_evidence_policy), cmocka_unit_test(test_release_with_a_gpu),
+        cmocka_unit_test(test_not_released),
+        cmocka_unit_test(test_refusals_are_complete),
+        cmocka_unit_test(test_release_good),
+        cmocka_unit_test(test_release_to_whom_others_elected),
+        cmocka_unit_test(test_commit_good),
+        cmocka_unit_test(test_commit_after_revocation),
+        cmocka_unit_test(test_evidence_policy),
+        cmocka_unit_test(test_release_with_a_gpu),
+        cmocka_unit_test(test_release_to_a_named_machine),
     };
     change_add(changes_of_run, CHANGES_OF_RUN, test_release_change);
     change_add(changes_of_custodian, CHANGES_OF_CUSTODIAN, test_release_change);
