@@ -213,34 +213,54 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
 
 /* --- Statements ---------------------------------------------------------------------------------------------------------------- */
 
-static void drop_oldest_join(struct core *c)
+static void drop_join(struct core *c, uint32_t i)
 {
-    pool_give(&c->pool, c->join_block[0]);
-    c->join_count--;
-    memmove(c->join, c->join + 1, c->join_count * sizeof *c->join);
-    memmove(c->join_block, c->join_block + 1, c->join_count * sizeof *c->join_block);
+    uint32_t after = --c->join_count - i;
+    pool_give(&c->pool, c->join_block[i]);
+    memmove(c->join + i, c->join + i + 1, after * sizeof *c->join);
+    memmove(c->join_block + i, c->join_block + i + 1, after * sizeof *c->join_block);
+    memmove(c->join_from + i, c->join_from + i + 1, after * sizeof *c->join_from);
 }
 
-/* The first request of an applicant stands until it is admitted; requests are repeated, so the oldest may make place. */
-static void on_join(struct core *c, const struct record *r, const struct body_JOIN *b)
+/* Requests are repeated, so one may make place: of a peer that has its share the oldest of its own; otherwise the oldest of
+ * a peer that is gone. Keys are had for nothing, links are not: whoever stays linked keeps its place. */
+static bool join_place(struct core *c, struct node_id from)
+{
+    uint32_t own = 0, oldest = JOINS_MAX, gone = JOINS_MAX;
+    for (uint32_t i = c->join_count; i > 0; i--) {
+        const struct peer *p = peer_find(c, c->join_from[i - 1]);
+        bool same = ID_EQUAL(c->join_from[i - 1], from);
+        if (same) own++;
+        if (same) oldest = i - 1;
+        if (p == NULL || !p->view.up) gone = i - 1;
+    }
+    if (own >= JOINS_A_PEER)
+        drop_join(c, oldest);
+    else if (c->join_count == JOINS_MAX && gone != JOINS_MAX)
+        drop_join(c, gone);
+    return c->join_count < JOINS_MAX;
+}
+
+/* The first request of an applicant stands until it is admitted. */
+static void on_join(struct core *c, const struct record *r, const struct body_JOIN *b, struct node_id from)
 {
     if (!ID_EQUAL(b->node, r->header.author) || core_member(c, b->node, 0)) return;
     if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return;
     for (uint32_t i = 0; i < c->join_count; i++)
         if (ID_EQUAL(c->join[i].author, r->header.author)) return;
-    uint8_t *block = pool_take(&c->pool, r->body.len);
+    uint8_t *block = join_place(c, from) ? pool_take(&c->pool, r->body.len) : NULL;
     if (block == NULL) return;
-    if (c->join_count == JOINS_MAX) drop_oldest_join(c);
     struct join_request *j = &c->join[c->join_count];
     memcpy(block, r->body.data, r->body.len);
     enum err err = body_decode(&j->body, KIND_MEMBER, span_make(block, r->body.len));
-    ASSERT(err == OK); /* dispatch_statement decoded the same bytes */
+    ASSERT(err == OK); /* ingest_record saw the same bytes */
     j->author = r->header.author;
+    c->join_from[c->join_count] = from;
     c->join_block[c->join_count++] = block;
     stranger_notice(c, "join request from", j->author);
 }
 
-static void dispatch_statement(struct core *c, const struct record *r)
+static void dispatch_statement(struct core *c, const struct record *r, struct node_id from)
 {
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
     struct node_id author = r->header.author;
@@ -250,7 +270,7 @@ static void dispatch_statement(struct core *c, const struct record *r)
     enum kind kind = r->header.kind;
     bool custodian = charter_custodian(registry_charter_bytes(c->registry), author) >= 0;
     bool compute = core_member(c, author, ROLE_COMPUTE);
-    if (kind == KIND_JOIN) on_join(c, r, &b->JOIN);
+    if (kind == KIND_JOIN) on_join(c, r, &b->JOIN, from);
     if (kind == KIND_ADVERT && compute) elect_advert(c, r, &b->ADVERT);
     if (kind == KIND_PROGRESS && compute) host_progress(c, r, &b->PROGRESS);
     if (kind == KIND_KEYGEN_ROUND1 && custodian) keygen_round1(c, author, &b->KEYGEN_ROUND1);
@@ -316,7 +336,7 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
     enum err err = record_unpack_known(&r, span_make(p->block, p->len), id);
     ASSERT(err == OK);
     if (kind_class(r.header.kind) != CLASS_CHAINED) {
-        dispatch_statement(c, &r);
+        dispatch_statement(c, &r, p->peer);
     } else {
         enum chain_offer offer = chain_offer(&c->chain, &r);
         struct node_id nobody = {{0}}; /* the sender has one half only, perhaps */

@@ -13,6 +13,7 @@ enum {
     EFFECTS_MAX = 4096,
     SCRATCH_BYTES = 16 << 20,
     JOINS_MAX = 64,
+    JOINS_A_PEER = 4,
     /* Work in flight at once for one peer: that is no member, that is one (more than a whole answer to `get`); for all that
      * are no custodians; for all. What is left is for this node's own. */
     STRANGER_PENDING_MAX = 4,
@@ -52,13 +53,18 @@ struct pending {
     struct signature signature;
 };
 
+enum { HEADS_PARTS = (CAP_AUTHORS + CAP_HEADS - 1) / CAP_HEADS };
+
 struct peer {
     struct peer_view view;
-    uint32_t serial;          /* of its stay in this row */
-    uint32_t in_flight;       /* pending work that counts as its */
-    uint32_t pair_next;       /* which author's equivocation it is told of next */
-    struct hash32 heads_sent; /* hash of the heads last sent; unchanged ones are not repeated */
-    int64_t heads_at_ns;
+    uint32_t serial;    /* of its stay in this row */
+    uint32_t in_flight; /* pending work that counts as its */
+    uint32_t pair_next; /* which author's equivocation it is told of next */
+    struct hash32
+        heads_sent[HEADS_PARTS]; /* hashes of the heads last sent; unchanged ones are repeated in turn only */
+    uint32_t heads_turn;         /* the part whose turn is next */
+    int64_t heads_at_ns, heads_turn_ns; /* when heads were last sent; when some in their turn */
+    uint64_t told;      /* bit per part of its heads: it showed nothing that is not held here */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
     int64_t heard_ns; /* when its last heads came */
@@ -162,6 +168,7 @@ struct core {
 
     struct join_request join[JOINS_MAX]; /* oldest first */
     uint8_t *join_block[JOINS_MAX];      /* pool memory: what their spans point into */
+    struct node_id join_from[JOINS_MAX]; /* the peer that each came from */
     uint32_t join_count;
     int64_t stranger_notice_ns; /* when the next notice that strangers can cause may be given */
     struct span join_body;      /* own request, repeated until admitted */

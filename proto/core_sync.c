@@ -10,33 +10,49 @@ enum {
     GET_MAX = 256,
     GET_BYTES_A_SECOND = 4 << 20,
     GET_FILLS_MS = 2000,
-    HEADS_BYTES_MAX = 65520
+    /* A part, or all founders. */
+    HEADS_BYTES = HEAD_ITEM_BYTES * ((int)CAP_HEADS > (int)CAP_STEWARDS ? (int)CAP_HEADS : (int)CAP_STEWARDS)
 };
+_Static_assert((int)HEADS_BYTES <= 65520, "heads fit their message");
+_Static_assert((int)HEADS_PARTS <= 64, "a peer's parts are the bits of a word");
 
-/* Heads for members and for the others, made at most once per step however many peers are told. Authors in the order of
- * the chain table; who is not a member is told of the founders only. */
+/* Heads for members and for the others, each part made at most once per step however many peers are told. Authors in the
+ * order of the chain table; who is not a member is told of the founders only. */
 struct heads {
-    struct span message[2]; /* by membership; empty until made */
-    struct hash32 hash[2];
+    struct span message[2][HEADS_PARTS]; /* by membership; empty until made */
+    struct hash32 hash[2][HEADS_PARTS];
 };
 
-static void make_heads(struct core *c, struct heads *h, bool member)
+/* The founders have one part. */
+static uint32_t parts_for(const struct core *c, bool member)
 {
-    if (h->message[member].len > 0) return;
-    size_t cap = (size_t)c->chain.author_count * HEAD_ITEM_BYTES;
-    struct buffer b = scratch_buffer(c, cap < HEADS_BYTES_MAX ? cap + 1 : HEADS_BYTES_MAX);
-    for (uint32_t i = 0; i < c->chain.author_count && b.len + HEAD_ITEM_BYTES <= b.cap; i++) {
+    uint32_t parts = (c->chain.author_count + CAP_HEADS - 1) / CAP_HEADS;
+    return member && parts > 0 ? parts : 1;
+}
+
+static void put_heads(struct buffer *b, const struct core *c, bool member, uint32_t part)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    uint32_t first = member ? part * CAP_HEADS : 0, end = member ? first + CAP_HEADS : c->chain.author_count;
+    for (uint32_t i = first; i < end && i < c->chain.author_count; i++) {
         const struct author *a = &c->chain.author[i];
-        if (!member && charter_steward(registry_charter_bytes(c->registry), a->node) < 0) continue;
-        buffer_put(&b, ID_SPAN(a->node));
-        buffer_put_u64(&b, a->applied);
-        buffer_put(&b, ID_SPAN(a->head));
+        if (!member && charter_steward(charter, a->node) < 0) continue;
+        buffer_put(b, ID_SPAN(a->node));
+        buffer_put_u64(b, a->applied);
+        buffer_put(b, ID_SPAN(a->head));
     }
-    struct message_HEADS m = {c->wall_ms, buffer_span(&b)};
+}
+
+static void make_heads(struct core *c, struct heads *h, bool member, uint32_t part)
+{
+    if (h->message[member][part].len > 0) return;
+    struct buffer b = scratch_buffer(c, HEADS_BYTES);
+    put_heads(&b, c, member, part);
+    struct message_HEADS m = {c->wall_ms, part, parts_for(c, member), buffer_span(&b)};
     struct buffer message = scratch_buffer(c, b.len + 32);
     message_encode(&message, MESSAGE_HEADS_CODE, &m);
-    h->hash[member] = sha256(m.heads);
-    h->message[member] = buffer_span(&message);
+    h->hash[member][part] = sha256(m.heads);
+    h->message[member][part] = buffer_span(&message);
 }
 
 /* --- In touch, and in time ---------------------------------------------------------------------------------------------- */
@@ -130,13 +146,17 @@ static void tell_next_pair(struct core *c, struct peer *p)
     }
 }
 
-static void tell_heads(struct core *c, struct heads *h, struct peer *p)
+static void tell_heads(struct core *c, struct heads *h, struct peer *p, uint32_t part)
 {
     bool member = core_member(c, p->view.node, 0);
-    make_heads(c, h, member);
-    p->heads_sent = h->hash[member];
+    make_heads(c, h, member, part);
+    p->heads_sent[part] = h->hash[member][part];
     p->heads_at_ns = c->now.ns;
-    send_message(c, p->view.node, h->message[member]);
+    if (part == p->heads_turn % parts_for(c, member)) {
+        p->heads_turn = part + 1;
+        p->heads_turn_ns = c->now.ns;
+    }
+    send_message(c, p->view.node, h->message[member][part]);
     tell_next_pair(c, p);
 }
 
@@ -166,21 +186,27 @@ static struct peer *take_place(struct core *c, struct node_id node)
 
 void sync_peer_up(struct core *c, struct node_id node)
 {
-    struct heads heads = {{SPAN_NONE, SPAN_NONE}, {{{0}}, {{0}}}};
+    struct heads heads = {.hash = {{{{0}}}}};
     struct peer *p = peer_find(c, node);
     if (p == NULL) p = take_place(c, node);
     if (p == NULL) return;
     p->view.up = true;
-    tell_heads(c, &heads, p);
+    for (uint32_t i = 0; i < parts_for(c, core_member(c, node, 0)); i++) tell_heads(c, &heads, p, i);
 }
 
-/* What a peer had shown may be old by the time it comes back: it is compared anew. */
+/* What a peer had shown may be old by the time it comes back. */
+static void compare_anew(struct peer *p)
+{
+    p->compared = false;
+    p->told = 0;
+}
+
 void sync_peer_down(struct core *c, struct node_id node)
 {
     struct peer *p = peer_find(c, node);
     if (p == NULL) return;
     p->view.up = false;
-    p->compared = false;
+    compare_anew(p);
 }
 
 static void ask(struct core *c, struct node_id of, struct node_id author, uint64_t first, uint64_t last)
@@ -214,36 +240,48 @@ static bool may_matter(const struct author *a)
     return a == NULL || a->frozen == 0 || a->applied + 1 < a->frozen;
 }
 
+/* What it says of one author: asks for what is missing here. Is something that may matter? */
+static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEAD_ITEM_BYTES])
+{
+    struct node_id author;
+    memcpy(author.bytes, item, 32);
+    uint64_t theirs = load_u64(item + 32);
+    const struct author *a = chain_author(&c->chain, author);
+    uint64_t ours = a == NULL ? 0 : a->frozen != 0 ? a->seen : a->applied;
+    if (theirs > UINT_TIME || !registry_may_write(c->registry, author)) return false;
+    bool fork = another_head(c, author, theirs, item + 40);
+    if (theirs <= ours && !fork) return false;
+    if (fork)
+        sync_walk_down(c, from, author, theirs);
+    else if (a == NULL || ours < a->applied + CAP_SEQ_AHEAD) /* more would not be kept */
+        ask(c, from, author, ours + 1, theirs < ours + GET_MAX ? theirs : ours + GET_MAX);
+    return may_matter(a);
+}
+
+/* A peer has compared once each part of its heads has shown nothing that is not held here. */
+static void note_told(struct peer *p, const struct message_HEADS *m, bool behind)
+{
+    uint64_t all = UINT64_MAX >> (64 - m->parts), bit = UINT64_C(1) << m->part;
+    p->told = behind ? p->told & ~bit : p->told | bit;
+    if ((p->told & all) == all) p->compared = true;
+}
+
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
 {
     struct peer *p = peer_find(c, from);
-    const struct charter *charter = registry_charter_bytes(c->registry);
-    if (m->heads.len % HEAD_ITEM_BYTES != 0) {
+    bool behind = false;
+    if (m->heads.len % HEAD_ITEM_BYTES != 0 || m->part >= m->parts) {
         offence(c, from);
         return;
     }
     if (p != NULL) {
-        if (silent(c, charter, p)) p->compared = false;
+        if (silent(c, registry_charter_bytes(c->registry), p)) compare_anew(p);
         p->heard_ns = c->now.ns;
         p->clock_ms = skew_clock(m->time, c->now);
     }
-    bool behind = false;
-    for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {
-        struct node_id author;
-        memcpy(author.bytes, m->heads.data + at, 32);
-        uint64_t theirs = load_u64(m->heads.data + at + 32);
-        const struct author *a = chain_author(&c->chain, author);
-        uint64_t ours = a == NULL ? 0 : a->frozen != 0 ? a->seen : a->applied;
-        if (theirs > UINT_TIME || !registry_may_write(c->registry, author)) continue;
-        bool fork = another_head(c, author, theirs, m->heads.data + at + 40);
-        if (theirs <= ours && !fork) continue;
-        behind |= may_matter(a);
-        if (fork)
-            sync_walk_down(c, from, author, theirs);
-        else if (a == NULL || ours < a->applied + CAP_SEQ_AHEAD) /* more would not be kept */
-            ask(c, from, author, ours + 1, theirs < ours + GET_MAX ? theirs : ours + GET_MAX);
-    }
-    if (p != NULL && !behind) p->compared = true; /* it knew nothing that is not held here */
+    for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES)
+        behind |= is_ahead(c, from, m->heads.data + at);
+    if (p != NULL) note_told(p, m, behind);
 }
 
 /* A question of sixty bytes has an answer of up to 256 records. What a peer may be sent so fills up again with time; what
@@ -293,19 +331,26 @@ static void repeat_join(struct core *c)
     c->join_next_ns = c->now.ns + (int64_t)RESEND_MS * 1000000;
 }
 
+/* What changed, and of the rest one part in its turn. */
+static void tell_peer(struct core *c, struct heads *h, struct peer *p, int64_t every_ms)
+{
+    bool member = core_member(c, p->view.node, 0);
+    uint32_t parts = parts_for(c, member), turn = p->heads_turn % parts;
+    bool due = (c->now.ns - p->heads_turn_ns) / 1000000 >= every_ms;
+    bool rested = (c->now.ns - p->heads_at_ns) / 1000000 >= TICK_MS;
+    for (uint32_t i = 0; i < parts; i++) {
+        make_heads(c, h, member, i);
+        bool changed = !ID_EQUAL(h->hash[member][i], p->heads_sent[i]);
+        if ((changed && rested) || (due && i == turn)) tell_heads(c, h, p, i);
+    }
+}
+
 void sync_tick(struct core *c)
 {
-    struct heads heads = {{SPAN_NONE, SPAN_NONE}, {{{0}}, {{0}}}};
+    struct heads heads = {.hash = {{{{0}}}}};
     int64_t every_ms = heads_every_ms(registry_charter_bytes(c->registry));
     repeat_join(c);
     watch_clock(c);
-    for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++) {
-        struct peer *p = &c->peer[i];
-        if (!p->view.up) continue;
-        bool member = core_member(c, p->view.node, 0);
-        make_heads(c, &heads, member);
-        int64_t age_ms = (c->now.ns - p->heads_at_ns) / 1000000;
-        bool changed = !ID_EQUAL(heads.hash[member], p->heads_sent);
-        if ((changed && age_ms >= TICK_MS) || age_ms >= every_ms) tell_heads(c, &heads, p);
-    }
+    for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++)
+        if (c->peer[i].view.up) tell_peer(c, &heads, &c->peer[i], every_ms);
 }

@@ -39,6 +39,7 @@ enum {
     CAP_RECORDS = 160,
     CAP_CHAIN_BYTES = 1 << 20,
     CAP_AUTHORS = 16,
+    CAP_HEADS = 6,
     CAP_ASSETS = 12,
     CAP_GRANTS = 12,
     CAP_JOBS = 4,
@@ -56,6 +57,7 @@ enum {
     CAP_RECORDS = 262144,
     CAP_CHAIN_BYTES = 512 << 20, /* headers and bodies of all of them */
     CAP_AUTHORS = 4096,
+    CAP_HEADS = 910, /* authors in one message of heads */
     CAP_ASSETS = 16384,
     CAP_GRANTS = 16384,
     CAP_JOBS = 4096,

@@ -257,9 +257,11 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 #define BODY_JOIN BODY_MEMBER
 
 /* --- Link messages: inside a Noise session, authenticated by it ------------------------------------------------------- */
-/* time: the sender's wall clock. heads: author 32 | be64 seq | head 32, in any order. */
+/* time: the sender's wall clock. heads: author 32 | be64 seq | head 32, in any order; part of so many parts. */
 #define MESSAGE_HEADS(F)                                                                                     \
     F(UINT, time, UINT_TIME)                                                                                 \
+    F(UINT, part, 63)                                                                                        \
+    F(UINT, parts, 64)                                                                                       \
     F(BYTES, heads, 65520)
 #define MESSAGE_GET(F)                                                                                       \
     F(ID, author, struct node_id)                                                                            \

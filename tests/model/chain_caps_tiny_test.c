@@ -670,6 +670,51 @@ static void test_peers(void **state)
     assert_true(count >= WORLD_NODES - 1);
 }
 
+/* Bit per author of author_number that a message of heads names; 0: the message is another one. */
+static uint32_t authors_told(const struct effect *e)
+{
+    union message_body m;
+    enum message code;
+    uint32_t told = 0;
+    if (e->type != EFFECT_SEND) return 0;
+    assert_int_equal(message_decode(&code, &m, e->bytes), OK);
+    if (code != MESSAGE_HEADS_CODE) return 0;
+    assert_true(m.HEADS.heads.len <= CAP_HEADS * 72);
+    for (size_t at = 0; at < m.HEADS.heads.len; at += 72)
+        for (uint32_t i = 0; i < CAP_AUTHORS; i++)
+            if (memcmp(m.HEADS.heads.data + at, author_number(i).bytes, 32) == 0) told |= UINT32_C(1) << i;
+    return told;
+}
+
+/* More authors than a message holds: a peer that comes up is told of all, and later of all again, in turn. */
+static void test_heads_of_many(void **state)
+{
+    (void)state;
+    enum { ALL = (1u << CAP_AUTHORS) - 1, PARTS = (CAP_AUTHORS + CAP_HEADS - 1) / CAP_HEADS };
+    struct core *c = core_begin(2);
+    uint32_t count, told = 0;
+    for (uint32_t i = 0; i < CAP_AUTHORS - 1; i++) /* one place is this node's own */
+        assert_int_equal(grow(&c->chain, author_number(i), KIND_JOB), CHAIN_NEW);
+    peer_up(c, world->node[1].id);
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++) told |= authors_told(&e[i]);
+    assert_int_equal(told, ALL >> 1);
+    told = 0;
+    for (uint32_t i = 1; i <= PARTS; i++) {
+        uint32_t now = 0, messages = 0;
+        core_step(c, &(struct event){
+                         .type = EVENT_TICK, .wall_ms = world->now_ms, .now = {(int64_t)i * 1000000000}});
+        e = core_effects(c, &count);
+        for (uint32_t j = 0; j < count; j++) {
+            now = authors_told(&e[j]);
+            messages += now != 0;
+            told |= now;
+        }
+        assert_int_equal(messages, 1);
+    }
+    assert_int_equal(told, ALL >> 1);
+}
+
 /* A long chain that comes backwards takes its turn in steps none of which is too large. */
 static void test_backlog(void **state)
 {
@@ -958,6 +1003,7 @@ int main(void)
         CASE(test_revocations),
         CASE(test_pending),
         CASE(test_peers),
+        CASE(test_heads_of_many),
         CASE(test_backlog),
         CASE(test_revocation_without_a_place),
         CASE(test_junk_receipts_unsettle_nothing),

@@ -67,7 +67,7 @@ static uint32_t deliver(struct core *core, struct node_id from, const struct rec
 
 static struct record make(struct node_id author, enum kind kind, uint64_t seq, const void *body)
 {
-    static uint8_t memory[128][4096]; /* records live until the end */
+    static uint8_t memory[512][4096]; /* records live until the end */
     static uint32_t made;
     assert_true(made < sizeof memory / sizeof memory[0]);
     struct buffer b = BUFFER_OF(memory[made]);
@@ -222,7 +222,7 @@ static void test_malformed_messages_are_offences(void **state)
     struct core *core = core_begin();
     struct node_id stranger = {{0xc0}};
     struct buffer b = BUFFER_OF(bytes);
-    struct message_HEADS heads = {WORLD_START_MS, SPAN_LITERAL("not a head")};
+    struct message_HEADS heads = {WORLD_START_MS, 0, 1, SPAN_LITERAL("not a head")};
     struct record join = join_of(1);
     uint32_t notices = 0;
     message_encode(&b, MESSAGE_HEADS_CODE, &heads);
@@ -314,25 +314,62 @@ static void test_stranger_has_few_checks(void **state)
     assert_int_equal(offer(core, stranger, &r, token[0]), 1);
 }
 
-static void test_newest_joins_are_kept(void **state)
+static void link_up(struct core *core, struct node_id peer, bool up)
+{
+    core_step(core, &(struct event){.type = up ? EVENT_PEER_UP : EVENT_PEER_DOWN, .peer = peer});
+}
+
+static bool has_joined(struct core *core, uint8_t number)
+{
+    const struct join_request *j;
+    for (uint32_t i = 0; (j = core_join_at(core, i)) != NULL; i++)
+        if (j->author.bytes[0] == 0xc0 && j->author.bytes[1] == number) return true;
+    return false;
+}
+
+/* One peer with a hundred keys has its share of the inbox, for its newest. */
+static void test_one_peer_has_few_joins(void **state)
 {
     (void)state;
     struct core *core = core_begin();
-    struct node_id stranger = {{0xc0}};
+    struct node_id honest = {{0xc1}}, stranger = {{0xc2}};
+    struct record first = join_of(200);
     uint32_t notices = 0, count = 0;
+    link_up(core, honest, true);
+    link_up(core, stranger, true);
+    notices += deliver(core, honest, &first);
     for (uint8_t i = 0; i < 100; i++) {
         struct record r = join_of(i);
         notices += deliver(core, stranger, &r);
     }
     while (core_join_at(core, count) != NULL) count++;
-    assert_int_equal(count, 64);
-    for (uint32_t i = 0; i < count; i++) {
-        const struct join_request *j = core_join_at(core, i);
-        assert_int_equal(j->author.bytes[1], 100 - 64 + i);
-        assert_true(ID_EQUAL(j->body.node, j->author));
-        assert_true(span_equal(j->body.organisation, SPAN_LITERAL("late")));
-    }
+    assert_int_equal(count, 1 + 4);
+    assert_true(has_joined(core, 200));
+    for (uint8_t i = 96; i < 100; i++) assert_true(has_joined(core, i));
+    assert_true(span_equal(core_join_at(core, 4)->body.organisation, SPAN_LITERAL("late")));
     assert_true(notices <= 1); /* all within one second */
+}
+
+/* Peers with fresh keys that come and go push out each other, not who stays. */
+static void test_joins_of_the_gone_give_way(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct node_id honest = {{0xc1}};
+    struct record first = join_of(200);
+    uint32_t count = 0;
+    link_up(core, honest, true);
+    deliver(core, honest, &first);
+    for (uint8_t i = 0; i < 100; i++) {
+        struct node_id passing = {{0xc3, i}};
+        struct record r = join_of(i);
+        link_up(core, passing, true);
+        deliver(core, passing, &r);
+        link_up(core, passing, false);
+    }
+    while (core_join_at(core, count) != NULL) count++;
+    assert_int_equal(count, 64);
+    assert_true(has_joined(core, 200) && has_joined(core, 99) && !has_joined(core, 0));
 }
 
 static int set_up(void **state)
@@ -360,7 +397,8 @@ int main(void)
         cmocka_unit_test(test_malformed_messages_are_offences),
         cmocka_unit_test(test_bodies_that_do_not_read_are_not_kept),
         cmocka_unit_test(test_answers_are_bounded),
-        cmocka_unit_test(test_newest_joins_are_kept),
+        cmocka_unit_test(test_one_peer_has_few_joins),
+        cmocka_unit_test(test_joins_of_the_gone_give_way),
     };
     return cmocka_run_group_tests_name("ingest", tests, set_up, tear_down);
 }

@@ -112,15 +112,41 @@ static void test_lost_own_record(void **state)
     world_arena_free(memory);
 }
 
+/* A custodian shows a part of its heads. */
+static void show(struct core *c, struct node_id custodian, uint64_t part, uint64_t parts, struct span items)
+{
+    uint8_t bytes[128];
+    struct buffer b = BUFFER_OF(bytes);
+    struct message_HEADS heads = {world->now_ms, part, parts, items};
+    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    step(c, (struct event){.type = EVENT_MESSAGE, .peer = custodian, .bytes = buffer_span(&b)});
+}
+
 /* A custodian comes up and shows heads: none that are not held here. */
 static void greet(struct core *c, struct node_id custodian)
 {
-    uint8_t bytes[32];
-    struct buffer b = BUFFER_OF(bytes);
-    struct message_HEADS heads = {world->now_ms, SPAN_NONE};
-    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
     step(c, (struct event){.type = EVENT_PEER_UP, .peer = custodian});
-    step(c, (struct event){.type = EVENT_MESSAGE, .peer = custodian, .bytes = buffer_span(&b)});
+    show(c, custodian, 0, 1, SPAN_NONE);
+}
+
+/* Whoever has more heads than a message holds has compared when it has shown them all, and none that is not held here. */
+static void test_heads_in_parts(void **state)
+{
+    (void)state;
+    uint8_t item[72] = {0};
+    struct core *c = core_begin();
+    (void)restore(c, false);
+    memcpy(item, world->node[0].id.bytes, 32);
+    store_u64(item + 32, 4000);
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++)
+        step(c, (struct event){.type = EVENT_PEER_UP, .peer = world->node[i].id});
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 0, 3, SPAN_NONE);
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 1, 3, SPAN_OF(item));
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 2, 3, SPAN_NONE);
+    assert_true(core_isolated(c));
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 1, 3, SPAN_NONE);
+    assert_false(core_isolated(c));
+    world_arena_free(memory);
 }
 
 static void test_lost_promise(void **state)
@@ -231,9 +257,8 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_store),
-        cmocka_unit_test(test_lost_own_record),
-        cmocka_unit_test(test_lost_promise),
+        cmocka_unit_test(test_whole_store),  cmocka_unit_test(test_lost_own_record),
+        cmocka_unit_test(test_lost_promise), cmocka_unit_test(test_heads_in_parts),
         cmocka_unit_test(test_history),
     };
     return cmocka_run_group_tests(tests, begin, end);
