@@ -266,3 +266,25 @@ enum err cocktail_public(struct group_key *key, uint8_t transcript[64], const st
     sha512(transcript, span_make(t.bytes, t.len));
     return OK;
 }
+
+static bool key_is(const struct group_key *key, struct span key_and_shares)
+{
+    if (key_and_shares.len != 32 + 32 * (size_t)key->n) return false;
+    if (memcmp(key_and_shares.data, key->y.bytes, 32) != 0) return false;
+    for (uint32_t i = 0; i < key->n; i++)
+        if (memcmp(key_and_shares.data + 32 + 32 * (size_t)i, key->share[i].bytes, 32) != 0) return false;
+    return true;
+}
+
+enum err cocktail_certified(uint32_t *culprit, struct cocktail_round1 *round1,
+                            const struct cocktail_session *s, struct span messages, struct span signatures,
+                            struct span key_and_shares)
+{
+    struct group_key key;
+    uint8_t transcript[64];
+    *culprit = 0;
+    TRY(cocktail_round1_read(round1, messages, s, COCKTAIL_PUBLIC));
+    TRY(cocktail_public(&key, transcript, s, round1));
+    if (!key_is(&key, key_and_shares)) return ERR_CONFLICT;
+    return cocktail_check_all(culprit, s, round1, signatures);
+}

@@ -76,6 +76,12 @@ MUST_USE enum err cocktail_check(const struct cocktail_session *s, const struct 
 /* The same of all n, one signature behind the other. `*culprit` is whose does not hold; 0 with ERR_RANGE: not n of them. */
 MUST_USE enum err cocktail_check_all(uint32_t *culprit, const struct cocktail_session *s,
                                      const struct cocktail_round1 *round1, struct span signatures);
+/* Does a whole certificate hold: n public round-1 messages, n signatures of their transcript, and the group key 32 | n
+ * verification shares of 32 that follow from them? `round1`: COMMITTEE_MAX of them, to work with. `*culprit` as above; 0 for
+ * every other error. */
+MUST_USE enum err cocktail_certified(uint32_t *culprit, struct cocktail_round1 *round1,
+                                     const struct cocktail_session *s, struct span messages,
+                                     struct span signatures, struct span key_and_shares);
 /* What finishing gives, packed: group key 32 | n verification shares of 32 | transcript hash 64 | own signature 64. */
 void cocktail_result_write(struct buffer *out, const struct group_key *key, const uint8_t transcript[64],
                            const uint8_t sig[COCKTAIL_SIGNATURE_BYTES]);

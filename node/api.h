@@ -39,7 +39,7 @@ enum { API_PAGE_MAX = 256 };
       "{node:id, consortium:id, organisation:text|null, jurisdiction:text|null, "                            \
       "roles:[text], member:bool, isolated:bool, clock:{offset_ms:int|null, "                                \
       "skew_max_ms:int, stopped:bool}, charter:" API_CHARTER                                                 \
-      ", keygen:{phase:text, missing:[text]}, committee:" API_COMMITTEE                                      \
+      ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \
       "|null, peers:[{node:id, organisation:text|null, up:bool}], "                                          \
       "enclaves:{running:int, max:int, why:text|null}|null, records:int, "                                   \
       "store:{used_bytes:int, map_bytes:int, blobs:int, quarantined:int, batches:int, "                      \

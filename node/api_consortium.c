@@ -27,17 +27,24 @@ static json_t *committee_state(const struct registry *r)
                      "key_b", api_hex32(k->body.key_b.bytes));
 }
 
+static json_t *custodian_names(const struct charter *c, uint32_t bits)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < c->custodian_count; i++)
+        if ((bits >> i & 1) != 0)
+            json_array_append_new(list, api_span(c->member[c->custodian[i]].organisation));
+    return list;
+}
+
+/* wrong: whose parts do not hold. */
 static json_t *keygen_state(struct core *core)
 {
     static const char *const phases[] = {"idle", "round1", "signed", "done", "failed"};
-    uint32_t missing = 0;
+    uint32_t missing = 0, wrong = 0;
     const struct charter *c = registry_charter_bytes(core_registry(core));
-    enum keygen_phase phase = core_keygen(core, &missing);
-    json_t *list = json_array();
-    for (uint32_t i = 0; i < c->custodian_count; i++)
-        if ((missing >> i & 1) != 0)
-            json_array_append_new(list, api_span(c->member[c->custodian[i]].organisation));
-    return json_pack("{s:s, s:o}", "phase", phases[phase], "missing", list);
+    enum keygen_phase phase = core_keygen(core, &missing, &wrong);
+    return json_pack("{s:s, s:o, s:o}", "phase", phases[phase], "missing", custodian_names(c, missing),
+                     "wrong", custodian_names(c, wrong));
 }
 
 /* stopped: this node is a custodian, and its clock keeps it from voting and releasing. */

@@ -80,6 +80,9 @@ static void print_waiting(const json_t *s)
         json_array_foreach(json_object_get(keygen, "missing"), i, name)(void)
             printf("%s%s", i > 0 ? ", " : ": ", json_string_value(name));
         (void)fputc('\n', stdout);
+        json_array_foreach(json_object_get(keygen, "wrong"), i, name)(void)
+            printf("wrong part    from %s: it must be seen to; then `perigee consortium keygen` again\n",
+                   json_string_value(name));
     } else if (json_is_true(json_object_get(s, "isolated")))
         (void)puts("waits for     other custodians, to compare what they know");
 }

@@ -203,21 +203,25 @@ static enum err save_share(const struct keyed *k, const struct scalar_secret *x,
     return err;
 }
 
+/* Whose part it is that does not hold, where that is known. */
+static void put_culprit(struct keyed *k, enum err err, uint32_t culprit)
+{
+    const uint8_t byte = (uint8_t)culprit;
+    if (err != OK && culprit != 0) put(k, &byte, 1);
+}
+
 static enum err finish(struct keyed *k, struct cocktail_round1 *round1, struct cocktail_secret *state,
                        struct scalar_secret *x)
 {
     struct cocktail_session session = session_of(k);
     struct group_key key;
-    uint8_t transcript[64], sig[COCKTAIL_SIGNATURE_BYTES], culprit_byte;
+    uint8_t transcript[64], sig[COCKTAIL_SIGNATURE_BYTES];
     uint32_t culprit = 0;
     TRY(cocktail_round1_read(round1, k->job.parts, &session, COCKTAIL_WHOLE));
     TRY(load_state(state, k));
     enum err err = cocktail_finish(x, &key, transcript, sig, &culprit, state, &session, k->home->dkg, round1);
-    if (err != OK) {
-        culprit_byte = (uint8_t)culprit;
-        put(k, &culprit_byte, 1);
-        return err;
-    }
+    put_culprit(k, err, culprit);
+    TRY(err);
     TRY(save_share(k, x, &key.y));
     struct buffer out = buffer_make(k->output, k->output_cap);
     cocktail_result_write(&out, &key, transcript, sig);
@@ -241,11 +245,11 @@ static enum err keygen_check(struct keyed *k)
 {
     struct cocktail_session session = session_of(k);
     struct cocktail_round1 *round1 = calloc(COMMITTEE_MAX, sizeof *round1);
-    uint32_t culprit;
+    uint32_t culprit = 0;
     if (round1 == NULL) return ERR_NO_MEMORY;
-    enum err err = cocktail_round1_read(round1, k->job.box, &session, COCKTAIL_WHOLE);
-    if (err == OK) err = cocktail_check_all(&culprit, &session, round1, k->job.parts);
+    enum err err = cocktail_certified(&culprit, round1, &session, k->job.box, k->job.parts, k->job.context);
     free(round1);
+    put_culprit(k, err, culprit);
     return err;
 }
 
@@ -341,6 +345,7 @@ void keyed_run(struct keyed *k, struct identity_keys *keys)
     case CRYPTO_KEYGEN_CHECK: k->err = keygen_check(k); break;
     case CRYPTO_SHARES: k->err = shares(k); break;
     }
-    bool diagnosis = k->job.op == CRYPTO_EVIDENCE || k->job.op == CRYPTO_KEYGEN_FINISH; /* says what failed */
+    bool diagnosis = k->job.op == CRYPTO_EVIDENCE || k->job.op == CRYPTO_KEYGEN_FINISH ||
+                     k->job.op == CRYPTO_KEYGEN_CHECK; /* says what failed */
     if (k->err != OK && !diagnosis) k->output_len = 0;
 }

@@ -88,7 +88,7 @@ struct peer_view {
 };
 const struct peer_view *core_peer_at(const struct core *c, uint32_t index);
 enum keygen_phase { KEYGEN_IDLE, KEYGEN_ROUND1_SENT, KEYGEN_SIGNED, KEYGEN_DONE, KEYGEN_FAILED };
-enum keygen_phase core_keygen(const struct core *c,
-                              uint32_t *missing); /* bit i: custodian i has not answered yet */
+/* Bit i: custodian i has not answered yet; a part that it sent does not hold. */
+enum keygen_phase core_keygen(const struct core *c, uint32_t *missing, uint32_t *wrong);
 
 #endif

@@ -156,6 +156,18 @@ static void own_start(struct core *c, struct pending *p)
     job->part_count = 1;
 }
 
+static bool makes(const struct pending *p, enum kind kind, struct span body)
+{
+    return p != NULL && p->kind == kind && span_equal(span_make(p->side, p->side_len), body);
+}
+
+bool author_in_making(const struct core *c, enum kind kind, struct span body)
+{
+    bool found = makes(c->own_head, kind, body);
+    for (uint32_t i = 0; i < c->own_queue_count && !found; i++) found = makes(c->own_queue[i], kind, body);
+    return found;
+}
+
 void author_record(struct core *c, enum kind kind, struct span body, uint64_t expires_ms, uint64_t token)
 {
     struct pending *p = c->own_queue_count < OWN_QUEUE_MAX ? pending_new(c, own_signed) : NULL;

@@ -329,18 +329,6 @@ static void on_ask(struct core *c, struct run_track *t, struct span body)
     send_message(c, to, buffer_span(&b));
 }
 
-static bool in_making(const struct core *c, struct span receipt)
-{
-    const struct pending *head = c->own_head;
-    bool found = head != NULL && head->kind == KIND_RECEIPT &&
-                 span_equal(span_make(head->side, head->side_len), receipt);
-    for (uint32_t i = 0; i < c->own_queue_count && !found; i++) {
-        const struct pending *p = c->own_queue[i];
-        found = p->kind == KIND_RECEIPT && span_equal(span_make(p->side, p->side_len), receipt);
-    }
-    return found;
-}
-
 /* A queue, a pool or a disk may be full just then: the result is kept and tried again until a record carries it. */
 static void result_tick(struct core *c, struct run_track *t)
 {
@@ -351,7 +339,7 @@ static void result_tick(struct core *c, struct run_track *t)
         return;
     }
     t->result_ns = c->now.ns + (int64_t)RESULT_RETRY_MS * 1000000;
-    if (!in_making(c, t->result)) author_record(c, KIND_RECEIPT, t->result, 0, 0);
+    if (!author_in_making(c, KIND_RECEIPT, t->result)) author_record(c, KIND_RECEIPT, t->result, 0, 0);
 }
 
 static bool result_fits(struct core *c, const struct run_track *t, struct span body)

@@ -120,13 +120,19 @@ struct keygen {
     enum keygen_phase phase;
     int64_t resend_ns;
     struct keygen_session session[2];
-    uint8_t *round1[2][CAP_CUSTODIANS];
-    size_t round1_len[2][CAP_CUSTODIANS];
+    uint8_t *round1[2][CAP_CUSTODIANS]; /* all of one length */
+    bool round1_known[2][CAP_CUSTODIANS];
     uint8_t *result[2]; /* output of CRYPTO_KEYGEN_FINISH */
     bool signature_known[2][CAP_CUSTODIANS];
     struct signature signature[2][CAP_CUSTODIANS];
-    bool begun[2], finishing[2], checking, authored;
-    uint32_t checked;
+    uint8_t transcript[2][CAP_CUSTODIANS][64]; /* that it is said to be of */
+    bool begun[2], finishing[2];
+    uint32_t wrong; /* bit per custodian: a part of its does not hold */
+
+    /* A committee record's body whose two certificates are being checked: the own one, or another custodian's. */
+    bool examining, examined_bad, others_turn;
+    const struct record *examined; /* NULL: the own one */
+    uint32_t examined_count, tally_next;
 };
 
 struct want {
@@ -254,6 +260,8 @@ bool step_has_room(const struct core *c); /* for more effects and scratch */
 /* --- core_author.c ---------------------------------------------------------------------------------------------------- */
 /* Queue an own chained record. `token` (may be 0) gets the reply. */
 void author_record(struct core *c, enum kind kind, struct span body, uint64_t expires_ms, uint64_t token);
+/* Is such an own record being made, or waiting to be? */
+bool author_in_making(const struct core *c, enum kind kind, struct span body);
 /* Sign a statement and send it; with a promise it is durable before it leaves. */
 void author_statement(struct core *c, struct node_id to, enum kind kind, const void *body,
                       const uint8_t *promise_key, const uint8_t *promise_value);

@@ -27,7 +27,8 @@ enum crypto_op {
     CRYPTO_EVIDENCE, /* evidence (box), binding (hash), policy below -> evidence_out, or an error and detail */
     CRYPTO_KEYGEN_BEGIN, /* session -> round-1 message: ephemeral 32 | t x 32 | pop 64 | n x 48; the secret state is durable before this completes */
     CRYPTO_KEYGEN_FINISH, /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */
-    CRYPTO_KEYGEN_CHECK, /* session, box = all n round-1 messages, all n signatures (parts) -> ok or ERR_PROOF */
+    CRYPTO_KEYGEN_CHECK, /* session, box = n public round-1 messages, n signatures (parts), context = group key | n
+                          * verification shares -> ok; or an error, with the byte 1..n of whose signature does not hold */
     CRYPTO_SHARES, /* parts of SHARE_PART_BYTES, hash = PRF input, epoch -> SHARE_BYTES per part, then the
                                     * PRF's; ERR_PROOF when an envelope is not under its label */
 };

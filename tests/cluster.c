@@ -223,6 +223,13 @@ static enum err do_keygen_begin(struct cluster_node *n, const struct crypto_job 
     return buffer_done(&out);
 }
 
+static enum err name_culprit(struct output *o, enum err err, const uint32_t *culprit)
+{
+    const uint8_t byte = (uint8_t)*culprit;
+    if (err != OK && byte != 0) put(o, &byte, 1);
+    return err;
+}
+
 static enum err do_keygen_finish(struct cluster_node *n, const struct crypto_job *job, struct output *o)
 {
     static struct cocktail_round1 round1[COMMITTEE_MAX];
@@ -232,21 +239,23 @@ static enum err do_keygen_finish(struct cluster_node *n, const struct crypto_job
     uint8_t transcript[64], sig[COCKTAIL_SIGNATURE_BYTES];
     uint32_t culprit = 0;
     TRY(cocktail_round1_read(round1, job->parts, &session, COCKTAIL_WHOLE));
-    TRY(cocktail_finish(&x, &key, transcript, sig, &culprit, &n->keygen_state[job->session->purpose - 1],
-                        &session, &n->keys.dkg_secret, round1));
+    enum err err =
+        cocktail_finish(&x, &key, transcript, sig, &culprit, &n->keygen_state[job->session->purpose - 1],
+                        &session, &n->keys.dkg_secret, round1);
+    TRY(name_culprit(o, err, &culprit));
     struct buffer out = BUFFER_OF(o->bytes);
     cocktail_result_write(&out, &key, transcript, sig);
     o->len = out.len;
     return buffer_done(&out);
 }
 
-static enum err do_keygen_check(const struct crypto_job *job)
+static enum err do_keygen_check(const struct crypto_job *job, struct output *o)
 {
     static struct cocktail_round1 round1[COMMITTEE_MAX];
     struct cocktail_session session = session_of(job->session);
     uint32_t culprit;
-    TRY(cocktail_round1_read(round1, job->box, &session, COCKTAIL_WHOLE));
-    return cocktail_check_all(&culprit, &session, round1, job->parts);
+    return name_culprit(o, cocktail_certified(&culprit, round1, &session, job->box, job->parts, job->context),
+                        &culprit);
 }
 
 static enum err do_keyed(struct cluster_node *n, const struct crypto_job *job, struct output *o)
@@ -269,7 +278,7 @@ static enum err do_keyed(struct cluster_node *n, const struct crypto_job *job, s
         return OK;
     case CRYPTO_KEYGEN_BEGIN: return do_keygen_begin(n, job, o);
     case CRYPTO_KEYGEN_FINISH: return do_keygen_finish(n, job, o);
-    case CRYPTO_KEYGEN_CHECK: return do_keygen_check(job);
+    case CRYPTO_KEYGEN_CHECK: return do_keygen_check(job, o);
     case CRYPTO_EVIDENCE:
     case CRYPTO_SHARES: return ERR_UNAVAILABLE; /* no enclave runs here */
     }

@@ -75,7 +75,7 @@ static void test_forming(void **state)
     (void)state;
     struct cluster *c = cluster_new(world, &quiet);
     struct body_CHARTER body = {world->charter};
-    uint32_t missing;
+    uint32_t missing = 0, wrong = 0;
     struct command keygen = {.type = COMMAND_KEYGEN, .body = SPAN_NONE};
     cluster_run(c, 3000);
     refused(cluster_command(c, 0, &keygen, NULL), REFUSAL_CONSORTIUM_FORMING);
@@ -89,7 +89,8 @@ static void test_forming(void **state)
     refused(cluster_command(c, WORLD_COMPUTE, &keygen, NULL), REFUSAL_NOT_CUSTODIAN);
     cluster_generate_keys(c);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
-        assert_int_equal(core_keygen(cluster_core(c, i), &missing), KEYGEN_DONE);
+        assert_int_equal(core_keygen(cluster_core(c, i), &missing, &wrong), KEYGEN_DONE);
+    assert_int_equal(missing | wrong, 0);
     accepted(cluster_command(c, 0, &keygen, NULL)); /* done is done */
     const struct committee *first = registry_committee(registry_of(c, 0));
     for (uint32_t i = 1; i < CLUSTER_NODES; i++) {
@@ -98,6 +99,110 @@ static void test_forming(void **state)
         assert_memory_equal(k->body.key_b.bytes, first->body.key_b.bytes, 32);
     }
     assert_memory_not_equal(first->body.key_a.bytes, first->body.key_b.bytes, 32);
+    cluster_free(c);
+}
+
+/* --- Key generation --------------------------------------------------------------------------------------------------------- */
+
+static bool keys_known(struct cluster *c)
+{
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
+        if (registry_committee(registry_of(c, i)) == NULL) return false;
+    return true;
+}
+
+static void begin_keygen(struct cluster *c, uint32_t node)
+{
+    struct command command = {.type = COMMAND_KEYGEN, .body = SPAN_NONE};
+    accepted(cluster_command(c, node, &command, NULL));
+}
+
+static struct cluster *before_keygen(void)
+{
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_sign_charter(c);
+    cluster_admit(c);
+    return c;
+}
+
+/* Round 1 by custodian 3, as it would not say it, to custodian 0. */
+static void say_round1(struct cluster *c, size_t len)
+{
+    static const uint8_t zero[8192];
+    struct body_KEYGEN_ROUND1 body = {1, 1, span_make(zero, len)};
+    cluster_inject(c, 3, 0, cluster_forge(c, 3, 0, (struct record_id){{0}}, KIND_KEYGEN_ROUND1, &body));
+    cluster_run(c, 500);
+}
+
+/* A message of another length is no message: whose it was is shown, and what it says later counts. */
+static void test_keygen_survives_another_length(void **state)
+{
+    (void)state;
+    static const size_t lengths[] = {0, 1, 383, 385, 8192};
+    uint32_t missing = 0, wrong = 0;
+    struct cluster *c = before_keygen();
+    for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) say_round1(c, lengths[i]);
+    assert_int_equal(core_keygen(cluster_core(c, 0), &missing, &wrong), KEYGEN_IDLE);
+    assert_int_equal(wrong, 1u << 3);
+    begin_keygen(c, 0);
+    assert_true(cluster_until(c, keys_known, 60000));
+    cluster_free(c);
+}
+
+/* A part that does not hold ends the attempt, with its sender's name; it is begun again when that has mended it. */
+static void test_keygen_begins_again(void **state)
+{
+    (void)state;
+    uint32_t missing = 0, wrong = 0;
+    struct cluster *c = before_keygen();
+    say_round1(c, 96 + 32 * 3 + 48 * 4);
+    cluster_run(c, 10000);
+    assert_int_equal(core_keygen(cluster_core(c, 0), &missing, &wrong), KEYGEN_FAILED);
+    assert_int_equal(wrong, 1u << 3);
+    assert_false(keys_known(c));
+    begin_keygen(c, 0);
+    assert_true(cluster_until(c, keys_known, 60000));
+    cluster_free(c);
+}
+
+static bool two_have_round1(struct cluster *c)
+{
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t missing, wrong;
+        enum keygen_phase phase = core_keygen(cluster_core(c, i), &missing, &wrong);
+        if (phase == KEYGEN_ROUND1_SENT && missing != 0) return false;
+        if (phase == KEYGEN_IDLE) return false;
+    }
+    return true;
+}
+
+/* Custodian 3 shows its signatures to one other only, and hears those of that one only. What that one can certify, all check
+ * and sign. */
+static void test_keygen_takes_a_certificate_of_others(void **state)
+{
+    (void)state;
+    struct cluster *c = before_keygen();
+    cluster_link(c, 2, 3, false);
+    begin_keygen(c, 0);
+    assert_true(cluster_until(c, two_have_round1, 10000));
+    cluster_link(c, 0, 3, false);
+    cluster_link(c, 1, 3, false);
+    cluster_link(c, 2, 3, true);
+    assert_true(cluster_until(c, keys_known, 60000));
+    cluster_free(c);
+}
+
+/* A committee record that found no place on a disk is authored again. */
+static void test_keygen_authors_again(void **state)
+{
+    (void)state;
+    struct cluster *c = before_keygen();
+    for (uint32_t i = 0; i < 2; i++) cluster_fail_store(c, i, ERR_FULL);
+    begin_keygen(c, 0);
+    cluster_run(c, 10000);
+    assert_false(keys_known(c));
+    for (uint32_t i = 0; i < 2; i++) cluster_fail_store(c, i, OK);
+    assert_true(cluster_until(c, keys_known, 60000));
     cluster_free(c);
 }
 
@@ -1214,6 +1319,10 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_forming),
+        cmocka_unit_test(test_keygen_survives_another_length),
+        cmocka_unit_test(test_keygen_begins_again),
+        cmocka_unit_test(test_keygen_takes_a_certificate_of_others),
+        cmocka_unit_test(test_keygen_authors_again),
         cmocka_unit_test(test_applicants_read_little),
         cmocka_unit_test(test_join_refusals),
         cmocka_unit_test(test_run_needs_k_approvals),
