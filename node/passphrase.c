@@ -5,13 +5,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <termios.h>
 #include <unistd.h>
 
-/* Up to the end of the first line, byte by byte: what follows in a pipe is somebody else's. */
-static enum err read_line(struct passphrase *p, int fd)
+/* Up to the end of the first line, byte by byte: what follows in a pipe is somebody else's. On a terminal `stop` is the key
+ * that interrupts; -1: none does. */
+static enum err read_line(struct passphrase *p, int fd, int stop)
 {
     p->len = 0;
     for (;;) {
@@ -20,6 +22,7 @@ static enum err read_line(struct passphrase *p, int fd)
         if (got < 0 && errno == EINTR) continue;
         if (got < 0) return ERR_IO;
         if (got == 0 || byte == '\n') break;
+        if (byte == stop) return ERR_REFUSED;
         if (p->len == PASSPHRASE_MAX) return ERR_TOO_LARGE;
         p->bytes[p->len++] = byte;
     }
@@ -43,7 +46,7 @@ static enum err read_file(struct passphrase *p, const char *path, char *fault, s
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
     if (fd < 0) return fault_set(fault, cap, ERR_NOT_FOUND, "%s: %s", path, strerror(errno));
     enum err err = check_mode(fd);
-    if (err == OK) err = read_line(p, fd);
+    if (err == OK) err = read_line(p, fd, -1);
     (void)close(fd); /* nothing was written */
     if (err == ERR_REFUSED)
         return fault_set(fault, cap, err, "%s: must be yours and closed to others (chmod 600)", path);
@@ -55,17 +58,20 @@ static enum err read_file(struct passphrase *p, const char *path, char *fault, s
 
 /* --- On a terminal -------------------------------------------------------------------------------------------------- */
 
+/* The interrupt key ends the line instead of the process, so that the terminal is as before when the signal comes. */
 static enum err ask(struct passphrase *p, int terminal, const char *question)
 {
     struct termios before, quiet;
     if (tcgetattr(terminal, &before) != 0) return ERR_IO;
     quiet = before;
-    quiet.c_lflag &= ~(tcflag_t)ECHO;
+    quiet.c_lflag &= ~(tcflag_t)(ECHO | ISIG);
+    quiet.c_cc[VEOL] = before.c_cc[VINTR];
     if (tcsetattr(terminal, TCSAFLUSH, &quiet) != 0) return ERR_IO;
     (void)!write(terminal, question, strlen(question));
-    enum err err = read_line(p, terminal);
+    enum err err = read_line(p, terminal, before.c_cc[VINTR]);
     (void)!write(terminal, "\n", 1);
     (void)tcsetattr(terminal, TCSAFLUSH, &before);
+    if (err == ERR_REFUSED) (void)raise(SIGINT);
     return err;
 }
 
@@ -83,7 +89,7 @@ static enum err read_terminal(struct passphrase *p, bool twice, char *fault, siz
 {
     const bool is_terminal = isatty(STDIN_FILENO) == 1;
     enum err err =
-        is_terminal ? ask(p, STDIN_FILENO, "Passphrase of the keys: ") : read_line(p, STDIN_FILENO);
+        is_terminal ? ask(p, STDIN_FILENO, "Passphrase of the keys: ") : read_line(p, STDIN_FILENO, -1);
     if (err == OK && is_terminal && twice) err = ask_again(p, STDIN_FILENO);
     if (err == ERR_CONFLICT) return fault_set(fault, cap, err, "the two passphrases are not the same");
     return err == OK ? OK

@@ -122,15 +122,16 @@ static void add_algorithm(struct selection *s, const struct registry *r, const s
     add_versions(s, r, version);
 }
 
-/* Expiry is judged when the bundle is opened, so every grant that was not revoked comes along. */
+/* Expiry is judged when the bundle is opened: along come those of which every newer one ends earlier. */
 static void add_grants(struct selection *s, const struct registry *r, struct dt lower, struct dt higher)
 {
-    const struct grant *g;
-    const struct compose_hash none = {{0}};
-    for (uint32_t i = 0; (g = registry_grant_at(r, i)) != NULL; i++) {
-        bool mine = ID_EQUAL(g->body.lower, lower) && ID_EQUAL(g->body.higher, higher);
-        if (mine && registry_counts(r, g->record) && !registry_revoked(r, g->record, none, lower))
-            add(s, g->record);
+    uint64_t end = 0;
+    const struct grant *g = registry_grant_newest(r, lower, higher);
+    for (; g != NULL && end != UINT64_MAX; g = registry_grant_before(r, g)) {
+        uint64_t expires_ms = g->record->header.expires_ms;
+        if (expires_ms != 0 && expires_ms <= end) continue;
+        end = expires_ms == 0 ? UINT64_MAX : expires_ms;
+        add(s, g->record);
     }
 }
 

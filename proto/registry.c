@@ -178,23 +178,36 @@ const struct run_entry *registry_run(const struct registry *r, struct run_id run
     return row != INDEX_NONE ? &r->run[row] : NULL;
 }
 
+static const struct grant *grant_of(const struct registry *r, uint32_t at_plus_one, struct dt higher)
+{
+    const struct compose_hash none = {{0}};
+    for (uint32_t next = at_plus_one; next != 0; next = r->grant[next - 1].next_plus_one) {
+        const struct grant *g = &r->grant[next - 1];
+        if (ID_EQUAL(g->body.higher, higher) && registry_counts(r, g->record) &&
+            !registry_revoked(r, g->record, none, g->body.lower))
+            return g;
+    }
+    return NULL;
+}
+
+const struct grant *registry_grant_newest(const struct registry *r, struct dt lower, struct dt higher)
+{
+    const struct asset *a = asset_find(r, lower);
+    return a == NULL || standing_gap(r, a->owner) ? NULL : grant_of(r, a->grants_plus_one, higher);
+}
+
+const struct grant *registry_grant_before(const struct registry *r, const struct grant *g)
+{
+    return grant_of(r, g->next_plus_one, g->body.higher);
+}
+
 const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher,
                                    uint64_t now_ms)
 {
-    const struct asset *a = asset_find(r, lower);
-    const struct grant *expired = NULL;
-    struct compose_hash none = {{0}};
-    if (a != NULL && standing_gap(r, a->owner)) return NULL;
-    for (uint32_t next = a == NULL ? 0 : a->grants_plus_one; next != 0;
-         next = r->grant[next - 1].next_plus_one) {
-        const struct grant *g = &r->grant[next - 1];
-        if (!ID_EQUAL(g->body.higher, higher) || !registry_counts(r, g->record)) continue;
-        if (registry_revoked(r, g->record, none, lower)) continue;
-        bool live = g->record->header.expires_ms == 0 || g->record->header.expires_ms > now_ms;
-        if (live) return g;
-        if (expired == NULL) expired = g;
-    }
-    return expired;
+    const struct grant *newest = registry_grant_newest(r, lower, higher);
+    for (const struct grant *g = newest; g != NULL; g = registry_grant_before(r, g))
+        if (g->record->header.expires_ms == 0 || g->record->header.expires_ms > now_ms) return g;
+    return newest;
 }
 
 uint32_t registry_endorsements(const struct registry *r, const struct job *job)

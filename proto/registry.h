@@ -187,8 +187,12 @@ const struct binding *registry_binding_of(const struct registry *r, const struct
 const struct published *registry_workflow(const struct registry *r, struct compose_hash compose);
 const struct op *registry_op(const struct registry *r, struct hash32 op); /* decided */
 const struct run_entry *registry_run(const struct registry *r, struct run_id run);
+/* The grant in force: the newest that is not past its expiry, or past it when all are. */
 const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher,
                                    uint64_t now_ms);
+/* Those that count and are not taken back, from the newest on; NULL: no more. */
+const struct grant *registry_grant_newest(const struct registry *r, struct dt lower, struct dt higher);
+const struct grant *registry_grant_before(const struct registry *r, const struct grant *g);
 const struct job *registry_job(const struct registry *r,
                                struct compose_hash compose); /* an endorsed one, else any, else NULL */
 uint32_t registry_endorsements(const struct registry *r, const struct job *job);

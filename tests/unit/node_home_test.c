@@ -15,7 +15,9 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pty.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,6 +26,7 @@
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -507,6 +510,57 @@ static void a_passphrase_comes_from_a_file(void **state)
     free(longest);
 }
 
+static bool echoes(int terminal)
+{
+    struct termios now;
+    assert_int_equal(tcgetattr(terminal, &now), 0);
+    return (now.c_lflag & ECHO) != 0;
+}
+
+/* A process that asks for a passphrase on a terminal of its own; returns when it has asked. */
+static pid_t start_asking(int *keyboard, int *terminal)
+{
+    char seen[256] = "";
+    size_t len = 0;
+    assert_int_equal(openpty(keyboard, terminal, NULL, NULL, NULL), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct passphrase *p;
+        (void)dup2(*terminal, STDIN_FILENO);
+        _exit(passphrase_read(&p, "-", false, fault, sizeof fault) == OK ? 0 : 1);
+    }
+    while (strstr(seen, "keys: ") == NULL) {
+        ssize_t got = read(*keyboard, seen + len, sizeof seen - 1 - len);
+        assert_true(got > 0);
+        len += (size_t)got;
+        seen[len] = 0;
+    }
+    assert_false(echoes(*terminal));
+    return child;
+}
+
+/* Interrupted or answered, the terminal echoes again. */
+static void a_passphrase_comes_from_a_terminal(void **state)
+{
+    static const struct {
+        const char *keys;
+        bool killed;
+    } typed[] = {{"secret words\n", false}, {"secr\x03", true}};
+    (void)state;
+    for (size_t i = 0; i < sizeof typed / sizeof typed[0]; i++) {
+        int keyboard, terminal, status;
+        pid_t child = start_asking(&keyboard, &terminal);
+        assert_int_equal(write(keyboard, typed[i].keys, strlen(typed[i].keys)), strlen(typed[i].keys));
+        assert_int_equal(waitpid(child, &status, 0), child);
+        assert_true(typed[i].killed ? WIFSIGNALED(status) && WTERMSIG(status) == SIGINT
+                                    : WIFEXITED(status) && WEXITSTATUS(status) == 0);
+        assert_true(echoes(terminal));
+        (void)close(keyboard);
+        (void)close(terminal);
+    }
+}
+
 /* What the cache gives is what was put, the newest of them. */
 static void shares_are_remembered(void **state)
 {
@@ -534,6 +588,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_passphrase_hides_the_keys),
         cmocka_unit_test(a_passphrase_comes_from_a_file),
+        cmocka_unit_test(a_passphrase_comes_from_a_terminal),
         cmocka_unit_test(shares_are_remembered),
         cmocka_unit_test(made_is_opened),
         cmocka_unit_test(keys_differ),

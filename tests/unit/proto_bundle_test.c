@@ -168,6 +168,23 @@ static void test_other_versions_stay_away(void **state)
     scene_free(s);
 }
 
+/* Only grants that outlive all newer ones can ever be in force. */
+static void test_older_grants_stay_away(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new(world);
+    scene_build(s);
+    uint32_t before = records_of(s);
+    for (uint32_t i = 0; i < 200; i++)
+        assert_int_equal(scene_apply(s, 0, KIND_GRANT, &s->grant[0], 0).refusal, REFUSAL_NONE);
+    assert_int_equal(records_of(s), before);
+    for (uint32_t i = 1; i <= 3; i++) /* each is in force longer than those after it */
+        assert_int_equal(scene_apply(s, 0, KIND_GRANT, &s->grant[0], world->now_ms + 4000 - 1000 * i).refusal,
+                         REFUSAL_NONE);
+    assert_int_equal(records_of(s), before + 3);
+    scene_free(s);
+}
+
 /* With more grants than a bundle holds, a run is refused before anything of it is spent. */
 static void test_too_much_for_a_bundle(void **state)
 {
@@ -176,7 +193,9 @@ static void test_too_much_for_a_bundle(void **state)
     struct buffer b = BUFFER_OF(memory);
     scene_build(s);
     for (uint32_t i = 0; i < BUNDLE_RECORDS_MAX; i++)
-        assert_int_equal(scene_apply(s, 0, KIND_GRANT, &s->grant[0], 0).refusal, REFUSAL_NONE);
+        assert_int_equal(
+            scene_apply(s, 0, KIND_GRANT, &s->grant[0], world->now_ms + UINT64_C(1000000) - i).refusal,
+            REFUSAL_NONE);
     assert_int_equal(bundle_collect(&b, s->registry, s->run_id), ERR_FULL);
     struct verdict v = bundle_check_room(s->registry, &s->run, world->node[WORLD_REQUESTER].id);
     assert_int_equal(v.refusal, REFUSAL_RECEIPT_ROOM);
@@ -405,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_round_trip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_stable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_versions_stay_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_older_grants_stay_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_for_a_bundle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_record_is_needed, setup, teardown),
