@@ -45,10 +45,14 @@ static void add_tallies(struct selection *s, const struct registry *r, enum kind
         if (t->kind == kind) add_tally(s, r, t);
 }
 
-/* The records by which a node is a member; founders are named by the charter itself. */
+/* The records by which a node is a member; founders are named by the charter itself. A device's maker is none itself. */
 static void add_member(struct selection *s, struct registry *r, struct node_id node)
 {
     const struct member *m = registry_member(r, node);
+    if (m != NULL && m->admission != NULL) {
+        add(s, m->admission);
+        m = registry_member(r, m->admission->header.author);
+    }
     if (m != NULL && m->tally != NULL) add_tally(s, r, m->tally);
 }
 

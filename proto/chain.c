@@ -95,6 +95,14 @@ bool chain_room(const struct chain *c, struct node_id author, enum kind kind, si
                 memory_of(header_len, body_len));
 }
 
+bool chain_room_small(const struct chain *c, struct node_id author, size_t header_len, size_t body_len)
+{
+    const struct author *a = find_author(c, author);
+    size_t held = a != NULL ? a->held : 0, bytes = a != NULL ? a->bytes : 0;
+    return held < (CAP_RECORDS + SMALL_PART - 1) / SMALL_PART &&
+           bytes + memory_of(header_len, body_len) <= CAP_CHAIN_BYTES / SMALL_PART;
+}
+
 static bool too_far(const struct author *a, uint64_t seq)
 {
     return seq > (a != NULL ? a->applied : 0) + CAP_SEQ_AHEAD;

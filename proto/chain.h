@@ -47,6 +47,8 @@ MUST_USE enum err chain_init(struct chain *c, struct arena *arena, struct node_i
  * chain the answer holds until the own chain grows. */
 bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,
                 size_t body_len);
+/* Is that within what an author with small places has (registry_admitted: it has not), SMALL_PART of records and bytes? */
+bool chain_room_small(const struct chain *c, struct node_id author, size_t header_len, size_t body_len);
 /* What would inserting it mean? Cheap; before any signature is checked. */
 enum chain_offer chain_offer(const struct chain *c, const struct record *r);
 /* Keep a record whose signature holds (offer was CHAIN_NEW, checked again). Returns the kept copy, NULL when full. */

@@ -229,6 +229,7 @@ static enum err charter_read(struct charter *c, struct arena *arena, struct json
         json_refuse(r, "previous", ERR_REFUSED, "nothing: version 1 has no previous version");
     json_read_bool(r, "accept_simulated", &c->accept_simulated);
     clocks_read(c, r);
+    if (json_has(r, "maker_devices")) field_u32(r, "maker_devices", 1, CAP_MAKER_DEVICES, &c->maker_devices);
     field_extra(r, &c->extra);
     TRY(members_read(c, arena, r));
     TRY(thresholds_read(c, r));
@@ -303,6 +304,7 @@ enum err charter_write(struct buffer *out, const struct charter *c)
     field_put_int(&w, "evidence_age_max_ms", c->evidence_age_max_ms);
     field_put_extra(&w, c->extra);
     field_put_int(&w, "lease_ms", c->lease_ms);
+    if (c->maker_devices != 0) field_put_int(&w, "maker_devices", c->maker_devices);
     members_write(&w, c);
     field_put_text(&w, "name", c->name);
     field_put_word(&w, "perigee", "charter/1");

@@ -52,6 +52,7 @@ struct charter {
     uint32_t custodian[CAP_CUSTODIANS]; /* indices into member, charter order: party i+1 */
     uint32_t steward[CAP_STEWARDS];
     bool accept_simulated;
+    uint32_t maker_devices; /* that each maker may have in force; 0 when absent: none */
     uint32_t evidence_age_max_ms, lease_ms, rank_delay_ms, skew_max_ms, drift_ppm;
     const struct json *extra; /* NULL when absent */
 };

@@ -148,7 +148,7 @@ static bool has_share_left(struct core *c, struct node_id peer)
 {
     const struct peer *row = peer_find(c, peer);
     uint32_t in_flight = row != NULL ? row->in_flight : c->rowless_in_flight;
-    bool known = row != NULL && core_member(c, peer, 0);
+    bool known = row != NULL && core_tier(c, peer) == TIER_MEMBER;
     if (in_flight >= (known ? MEMBER_PENDING_MAX : STRANGER_PENDING_MAX)) return false;
     if (c->foreign_in_flight >= FOREIGN_PENDING_MAX) return false;
     return is_custodian(c, peer) || c->members_in_flight < MEMBERS_PENDING_MAX;
@@ -267,6 +267,13 @@ bool core_member(struct core *c, struct node_id node, uint32_t role)
 {
     const struct member *m = registry_member(c->registry, node);
     return m != NULL && (role == 0 || (m->roles & role) != 0);
+}
+
+enum tier core_tier(struct core *c, struct node_id node)
+{
+    const struct member *m = registry_member(c->registry, node);
+    if (m == NULL) return TIER_STRANGER;
+    return m->admission != NULL ? TIER_DEVICE : TIER_MEMBER;
 }
 
 /* --- Events --------------------------------------------------------------------------------------------------------------- */

@@ -126,8 +126,10 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
     if (c->own_stuck) return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (a != NULL && a->frozen != 0) return verdict_refuse(REFUSAL_FROZEN, self.bytes);
     if (!chain_whole(&c->chain, self)) return verdict_refuse(REFUSAL_GAP, self.bytes);
-    if (!chain_room(&c->chain, self, p->kind, CAP_HEADER_BYTES, p->side_len))
-        return verdict_refuse(REFUSAL_FULL, self.bytes);
+    bool room = chain_room(&c->chain, self, p->kind, CAP_HEADER_BYTES, p->side_len) &&
+                (registry_admitted(c->registry, self) ||
+                 chain_room_small(&c->chain, self, CAP_HEADER_BYTES, p->side_len));
+    if (!room) return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

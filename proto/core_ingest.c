@@ -31,11 +31,14 @@ static bool acts_on_receipt(enum kind kind)
     return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
 }
 
-/* Give every record its turn that has come, as far as this step has room; until the rest follows the author has a gap. */
+/* Give every record its turn that has come, as far as this step and the author's places have room; until the rest follows the
+ * author has a gap. */
 static void advance(struct core *c, struct node_id author)
 {
     const struct record *turn;
-    while (step_has_room(c) && (turn = chain_next(&c->chain, author)) != NULL) on_applied(c, turn);
+    while (step_has_room(c) && !registry_waits(c->registry, author) &&
+           (turn = chain_next(&c->chain, author)) != NULL)
+        on_applied(c, turn);
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
 }
 
@@ -56,7 +59,8 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
         e->keep[0] = (struct keep){KEEP_RECORD, ID_SPAN(kept->id), buffer_span(&packed)};
         e->keep_count = 1;
     }
-    if (acts_on_receipt(kept->header.kind) && chain_act_early(&c->chain, kept)) on_applied(c, kept);
+    bool early = acts_on_receipt(kept->header.kind) && !registry_waits(c->registry, kept->header.author);
+    if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
     advance(c, kept->header.author);
     if (c->ready) ingest_broadcast(c, kept, from);
     return kept;
@@ -246,6 +250,7 @@ static void on_join(struct core *c, const struct record *r, const struct body_JO
 {
     if (!ID_EQUAL(b->node, r->header.author) || core_member(c, b->node, 0)) return;
     if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return;
+    if ((b->roles & ROLE_DEVICE) != 0 && b->roles != ROLE_DEVICE) return; /* nobody could admit it */
     for (uint32_t i = 0; i < c->join_count; i++)
         if (ID_EQUAL(c->join[i].author, r->header.author)) return;
     uint8_t *block = join_place(c, from) ? pool_take(&c->pool, r->body.len) : NULL;
@@ -284,13 +289,33 @@ static void dispatch_statement(struct core *c, const struct record *r, struct no
 
 /* --- Records --------------------------------------------------------------------------------------------------------------------- */
 
-/* An approval or grant may outlive neither its revocation nor the lack of a place for one. A revocation far ahead comes
- * again in its turn: until then the author has a gap. */
+/* What would inserting it mean, at once or when its turn has come? Of who has small places only the next record is kept: what
+ * is held of it is the beginning of its chain, so that nodes do not come to hold different parts for ever. */
+static enum chain_offer offer_of(const struct core *c, const struct record *r, bool at_once)
+{
+    struct node_id author = r->header.author;
+    enum chain_offer offer = chain_offer(&c->chain, r);
+    if (offer != CHAIN_NEW || registry_admitted(c->registry, author)) return offer;
+    const struct author *a = chain_author(&c->chain, author);
+    bool next = r->header.seq == (a != NULL ? a->applied : 0) + 1;
+    bool room = chain_room_small(&c->chain, author, r->header_bytes.len, r->body.len);
+    return room && (next || !at_once) ? CHAIN_NEW : CHAIN_FULL;
+}
+
+/* Will more of this author find a place, with time or once it is admitted? */
+static bool comes_again(const struct core *c, const struct record *r, enum chain_offer offer)
+{
+    return offer == CHAIN_TOO_FAR ||
+           (offer == CHAIN_FULL && !registry_admitted(c->registry, r->header.author));
+}
+
+/* An approval or grant may outlive neither its revocation nor the lack of a place for one. A revocation that comes again in
+ * its turn: until then the author has a gap. */
 static void no_room(struct core *c, const struct record *r, enum chain_offer offer)
 {
     notice(c, "no room for record", ID_SPAN(r->id), NULL);
     if (r->header.kind != KIND_REVOCATION) return;
-    if (offer == CHAIN_TOO_FAR && chain_miss(&c->chain, r))
+    if (comes_again(c, r, offer) && chain_miss(&c->chain, r))
         registry_gap(c->registry, r->header.author, !chain_whole(&c->chain, r->header.author));
     else
         registry_void(c->registry, r->header.author);
@@ -338,11 +363,11 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
     if (kind_class(r.header.kind) != CLASS_CHAINED) {
         dispatch_statement(c, &r, p->peer);
     } else {
-        enum chain_offer offer = chain_offer(&c->chain, &r);
+        enum chain_offer offer = offer_of(c, &r, true);
         struct node_id nobody = {{0}}; /* the sender has one half only, perhaps */
         if (offer == CHAIN_RIVAL)
             freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody, p->peer);
-        else if (offer != CHAIN_HELD && ingest_accept(c, &r, p->peer, false) == NULL)
+        else if (offer != CHAIN_HELD && (offer != CHAIN_NEW || ingest_accept(c, &r, p->peer, false) == NULL))
             no_room(c, &r, offer);
     }
     pending_end(c, p);
@@ -374,9 +399,9 @@ static bool worth_checking(struct core *c, const struct record *r)
         return registry_may_write(c->registry, r->header.author) &&
                (r->header.expires_ms == 0 || r->header.expires_ms > c->wall_ms);
     if (!registry_may_write(c->registry, r->header.author)) return false;
-    enum chain_offer offer = chain_offer(&c->chain, r);
+    enum chain_offer offer = offer_of(c, r, false);
     const struct author *a = chain_author(&c->chain, r->header.author);
-    if (offer == CHAIN_TOO_FAR) /* no_room acts on it, once */
+    if (comes_again(c, r, offer)) /* no_room acts on it, once */
         return r->header.kind == KIND_REVOCATION && (a == NULL || r->header.seq > a->missing);
     if (r->header.kind == KIND_REVOCATION && offer == CHAIN_FULL) return true; /* and on this one */
     return offer == CHAIN_NEW || offer == CHAIN_RIVAL;

@@ -240,6 +240,9 @@ void send_message(struct core *c, struct node_id to, struct span message);
 struct peer *peer_find(struct core *c, struct node_id node);
 int own_custodian(const struct core *c); /* index among the custodians, or -1 */
 bool core_member(struct core *c, struct node_id node, uint32_t role);
+/* How much of what all share a peer may have: makers' devices may be many, and have no more work in flight than strangers. */
+enum tier { TIER_STRANGER, TIER_DEVICE, TIER_MEMBER };
+enum tier core_tier(struct core *c, struct node_id node);
 
 /* --- core_ingest.c ---------------------------------------------------------------------------------------------------- */
 void ingest_record(struct core *c, struct node_id from, const struct message_RECORD *m);

@@ -160,23 +160,25 @@ static void tell_heads(struct core *c, struct heads *h, struct peer *p, uint32_t
     tell_next_pair(c, p);
 }
 
-/* A place for a peer: strangers share a quarter of the table, and whoever is gone gives its place up. */
+/* A place for a peer: strangers share a quarter of the table, devices another, and whoever is gone gives its place up; then
+ * strangers do to all, and devices to other members. */
 static struct peer *take_place(struct core *c, struct node_id node)
 {
-    bool member = core_member(c, node, 0);
-    struct peer *gone = NULL, *stranger = NULL;
-    uint32_t strangers = 0;
+    enum tier own = core_tier(c, node);
+    struct peer *gone = NULL, *least[TIER_MEMBER] = {NULL, NULL};
+    uint32_t alike = 0;
     for (uint32_t i = 0; i < c->peer_count; i++) {
         struct peer *p = &c->peer[i];
-        bool known = core_member(c, p->view.node, 0);
-        if (!known && p->view.up) strangers++;
-        if (!known && p->view.up) stranger = p;
-        if (!p->view.up && (gone == NULL || !known)) gone = p;
+        enum tier tier = core_tier(c, p->view.node);
+        if (tier == own && p->view.up) alike++;
+        if (tier < TIER_MEMBER && tier <= own && p->view.up) least[tier] = p;
+        if (!p->view.up && (gone == NULL || tier == TIER_STRANGER)) gone = p;
     }
-    if (!member && strangers >= CAP_PEERS / 4) return NULL;
-    struct peer *place = c->peer_count < CAP_PEERS ? &c->peer[c->peer_count++]
-                         : gone != NULL            ? gone
-                                                   : stranger;
+    if (own != TIER_MEMBER && alike >= CAP_PEERS / 4) return NULL;
+    struct peer *place = c->peer_count < CAP_PEERS      ? &c->peer[c->peer_count++]
+                         : gone != NULL                 ? gone
+                         : least[TIER_STRANGER] != NULL ? least[TIER_STRANGER]
+                                                        : least[TIER_DEVICE];
     if (place != NULL)
         *place = (struct peer){.view = {.node = node},
                                .serial = ++c->peer_serial,
@@ -301,7 +303,7 @@ void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
     struct peer *p = peer_find(c, from);
     bool member = core_member(c, from, 0);
     if (p == NULL) return;
-    refill(c, p, member);
+    refill(c, p, core_tier(c, from) == TIER_MEMBER);
     uint64_t last = m->to < m->from + GET_MAX ? m->to : m->from + GET_MAX;
     for (uint64_t seq = m->from; seq <= last && step_has_room(c); seq++) {
         const struct record *r = chain_get(&c->chain, m->author, seq);

@@ -95,11 +95,14 @@
       "service's supported_ops")                                                                             \
     X(REFUSAL_ROLE, 65, "role",                                                                              \
       "a member does here what it was not admitted for: owners bring and approve datasets, algorithm "       \
-      "providers publish, requesters ask for runs")                                                          \
+      "providers publish, requesters ask for runs, makers admit devices")                                    \
     X(REFUSAL_TROUBLE, 66, "custodian-trouble",                                                              \
       "this custodian could not do its part now: its node's log says why, and it is asked again")            \
     X(REFUSAL_RECEIPT_ROOM, 67, "receipt-room",                                                              \
-      "what proves such a run would not fit a receipt: lower max_bytes, or name fewer readers or inputs")
+      "what proves such a run would not fit a receipt: lower max_bytes, or name fewer readers or inputs")    \
+    X(REFUSAL_DEVICES, 68, "devices",                                                                        \
+      "a maker admits devices of its own organisation, as many at once as the charter lets it have: it "     \
+      "revokes one first, or the stewards change the charter")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -4,7 +4,7 @@
 static struct member member_of_charter(const struct charter_member *m)
 {
     return (struct member){m->node, m->organisation, m->jurisdiction, m->roles, m->kem,
-                           m->dkg,  m->approval,     m->platforms,    NULL};
+                           m->dkg,  m->approval,     m->platforms,    NULL,     NULL};
 }
 
 enum err registry_found(struct registry *r, struct span bytes)
@@ -26,6 +26,7 @@ static enum err allocate(struct registry *r, struct arena *arena)
     uint64_t salt = load_u64(r->consortium.bytes);
     r->tally = ARENA_ARRAY(arena, struct tally, TALLY_COUNT_MAX);
     r->member = ARENA_ARRAY(arena, struct member_row, CAP_DECISIONS);
+    r->device = ARENA_ARRAY(arena, struct device_row, CAP_DEVICES);
     r->asset = ARENA_ARRAY(arena, struct asset, CAP_ASSETS);
     r->version = ARENA_ARRAY(arena, struct asset_version, CAP_ASSETS);
     r->binding = ARENA_ARRAY(arena, struct binding, CAP_ASSETS);
@@ -46,6 +47,7 @@ static enum err allocate(struct registry *r, struct arena *arena)
     TRY(index_init(&r->writers, arena, CAP_WRITERS, salt));
     TRY(index_init(&r->tallies, arena, TALLY_COUNT_MAX, salt));
     TRY(index_init(&r->members, arena, CAP_DECISIONS, salt));
+    TRY(index_init(&r->devices, arena, CAP_DEVICES, salt));
     TRY(index_init(&r->removals, arena, CAP_REMOVALS, salt));
     TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
     TRY(index_init(&r->workflows, arena, CAP_JOBS, salt));

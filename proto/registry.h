@@ -11,6 +11,7 @@
  *    removed by another charter only. Votes for a removal count whatever gaps;
  *  - nothing counts of who is not a member, also when it was one until those who admitted it were frozen;
  *  - what could not take a revocation because it is full voids all approvals and grants of that owner instead;
+ *  - a device is a member by its maker's word alone, as long as that word stands (registry_device.c);
  *  - one mechanism decides charters, members, ops, committees, endorsements, removals and worker sets: enough distinct
  *    eligible authors of one kind and one body hash (struct tally).
  * The same code serves the daemon, the enclave and the receipt verifier (bundle.c), so they cannot disagree.
@@ -40,8 +41,9 @@ struct member {
     struct kem_public kem;
     struct point dkg;
     struct node_id approval;
-    struct span platforms;     /* of its machines, as its stewards admitted them; 32 bytes each */
-    const struct tally *tally; /* NULL: named by the charter itself */
+    struct span platforms;          /* of its machines, as its stewards admitted them; 32 bytes each */
+    const struct tally *tally;      /* NULL: named by the charter itself, or a device */
+    const struct record *admission; /* a device: its maker's record; NULL: admitted by charter or stewards */
 };
 
 struct binding {                 /* one sealed content of a dataset, bound for one workflow */
@@ -98,7 +100,7 @@ struct revocation {
     const struct record *record;
     struct body_REVOCATION body;
 };
-enum revocation_target { REVOKE_ALL, REVOKE_APPROVAL, REVOKE_COMPOSE, REVOKE_DATASET };
+enum revocation_target { REVOKE_ALL, REVOKE_APPROVAL, REVOKE_COMPOSE, REVOKE_DATASET, REVOKE_DEVICE };
 struct run_input {
     struct dt dt;
     struct content_id content;
@@ -162,6 +164,12 @@ bool registry_may_expire(enum kind kind);
 /* May this author have records at all? Charter members and all who were ever admitted, also by stewards frozen since: what
  * a removed one signed before must still be had, and the revocations of one who may become a member again. */
 bool registry_may_write(const struct registry *r, struct node_id author);
+/* Is it by charter or stewards that this author may have records, removed since or not? Whoever is not (a device, or one whom
+ * frozen stewards admitted) has small places only: SMALL_PART of what others have in common. */
+bool registry_admitted(const struct registry *r, struct node_id author);
+/* Has an author with small places used those of some table? Its next record waits for its turn until it is admitted: what has
+ * had its turn would be refused for ever, and who is admitted may not be known yet. */
+bool registry_waits(const struct registry *r, struct node_id author);
 
 /* Would applying a record with this body be refused? For own records, before they are signed. */
 struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
@@ -172,6 +180,12 @@ const struct charter *registry_charter(const struct registry *r);       /* decid
 const struct charter *registry_charter_bytes(const struct registry *r); /* known, perhaps not decided yet */
 const struct committee *registry_committee(const struct registry *r);   /* decided by n-f custodians */
 const struct member *registry_member(const struct registry *r, struct node_id node);
+/* Does this body make a device: a member by its maker's word alone? */
+bool registry_is_device(const struct body_MEMBER *b);
+/* How many devices of this maker take one of the places that the charter gives it, whether they count just now or not. */
+uint32_t registry_device_count(const struct registry *r, struct node_id maker);
+/* Has this maker a word for this node that it has not taken back? */
+bool registry_names_device(const struct registry *r, struct node_id maker, struct node_id node);
 /* May this member's enclave run on this platform? The stewards, or the charter, name a member's platforms, and answer for
  * where they stand; once they name one, no other is. Of whom they name none, any may be. */
 bool registry_platform_admitted(const struct registry *r, struct node_id node, struct hash32 platform);

@@ -12,7 +12,7 @@
 static const uint32_t share_places[SHARE_COUNT] = {
     [SHARE_VERSION] = CAP_ASSETS,     [SHARE_WORKFLOW] = CAP_JOBS,          [SHARE_GRANT] = CAP_GRANTS,
     [SHARE_APPROVAL] = CAP_APPROVALS, [SHARE_REVOCATION] = CAP_REVOCATIONS, [SHARE_JOB] = CAP_JOBS,
-    [SHARE_RUN] = CAP_RUNS,
+    [SHARE_RUN] = CAP_RUNS,           [SHARE_DEVICE] = CAP_DEVICES,
 };
 
 /* Bit per table that a record with this body takes a place of. */
@@ -20,6 +20,7 @@ static uint32_t shares_of(enum kind kind, const union body *b)
 {
     if (kind == KIND_ASSET)
         return UINT32_C(1) << SHARE_VERSION | (b->ASSET.workflow.len > 0 ? UINT32_C(1) << SHARE_WORKFLOW : 0);
+    if (kind == KIND_MEMBER) return registry_is_device(&b->MEMBER) ? UINT32_C(1) << SHARE_DEVICE : 0;
     if (kind == KIND_GRANT) return UINT32_C(1) << SHARE_GRANT;
     if (kind == KIND_APPROVAL) return UINT32_C(1) << SHARE_APPROVAL;
     if (kind == KIND_REVOCATION) return UINT32_C(1) << SHARE_REVOCATION;
@@ -34,6 +35,15 @@ static bool share_left(const struct registry *r, struct node_id author, uint32_t
     for (uint32_t i = 0; i < SHARE_COUNT; i++)
         if ((shares >> i & 1) != 0 && r->writer[row].used[i] >= (share_places[i] + 3) / 4) return false;
     return true;
+}
+
+bool registry_waits(const struct registry *r, struct node_id author)
+{
+    uint32_t row = index_find(&r->writers, author.bytes);
+    bool used = false;
+    for (uint32_t i = 0; row != INDEX_NONE && i < SHARE_COUNT; i++)
+        used |= r->writer[row].used[i] >= (share_places[i] + SMALL_PART - 1) / SMALL_PART;
+    return used && !registry_admitted(r, author);
 }
 
 /* After share_left has said yes. */
@@ -60,7 +70,8 @@ static struct verdict apply_revocation(struct registry *r, const struct record *
         registry_void(r, record->header.author);
         return verdict_refuse(REFUSAL_FULL, NULL);
     }
-    r->revocation[r->revocation_count++] = (struct revocation){record, *b};
+    r->revocation[r->revocation_count] = (struct revocation){record, *b};
+    device_revoke(r, &r->revocation[r->revocation_count++]);
     share_take(r, record->header.author, share);
     return VERDICT_OK;
 }
@@ -135,8 +146,10 @@ void registry_settle(struct registry *r, struct run_id run, const struct record 
 static struct verdict apply_body(struct registry *r, const struct record *record, const union body *b)
 {
     switch (record->header.kind) {
-    case KIND_CHARTER:
     case KIND_MEMBER:
+        return registry_is_device(&b->MEMBER) ? device_apply(r, record, &b->MEMBER)
+                                              : joint_apply(r, record, b);
+    case KIND_CHARTER:
     case KIND_COMMITTEE:
     case KIND_OP:
     case KIND_ENDORSEMENT:
@@ -224,17 +237,20 @@ static struct verdict preview_endorsement(const struct registry *r, const struct
 struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
                                 const union body *body)
 {
+    bool device = kind == KIND_MEMBER && registry_is_device(&body->MEMBER);
     bool joint = kind == KIND_CHARTER || kind == KIND_MEMBER || kind == KIND_OP || kind == KIND_ENDORSEMENT ||
                  kind == KIND_REMOVAL || kind == KIND_WORKERS || kind == KIND_COMMITTEE;
     const struct frozen *f = standing_frozen(r, author);
     if (f != NULL && f->seq != UINT64_MAX) return verdict_refuse(REFUSAL_FROZEN, author.bytes);
-    if (joint) {
+    if (joint && !device) {
         struct verdict v = joint_preview(r, author, kind, body);
         bool endorses = v.refusal == REFUSAL_NONE && kind == KIND_ENDORSEMENT;
         return endorses ? preview_endorsement(r, &body->ENDORSEMENT) : v;
     }
+    if (registry_waits(r, author)) return verdict_refuse(REFUSAL_FULL, author.bytes);
     if (kind != KIND_REVOCATION && !share_left(r, author, shares_of(kind, body)))
         return verdict_refuse(REFUSAL_FULL, author.bytes);
+    if (device) return device_preview(r, author, &body->MEMBER);
     if (kind == KIND_ASSET) return asset_preview(r, author, &body->ASSET);
     if (kind == KIND_GRANT) return grant_preview(r, author, &body->GRANT);
     if (kind == KIND_APPROVAL) return approval_preview(r, author, &body->APPROVAL);

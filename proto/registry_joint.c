@@ -155,10 +155,10 @@ static struct verdict check_charter(const struct registry *r, const struct body_
                                                       : verdict_refuse(REFUSAL_CHARTER, hash.bytes);
 }
 
-/* Keys and the right to admit come from the charter only. */
+/* Keys and the right to admit come from the charter only; a device has a maker, and no other role. */
 static struct verdict check_admission(const struct body_MEMBER *b)
 {
-    return (b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) == 0
+    return (b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD | ROLE_DEVICE)) == 0
                ? VERDICT_OK
                : verdict_refuse(REFUSAL_MALFORMED, b->node.bytes);
 }
@@ -214,9 +214,16 @@ static struct verdict check_body(struct registry *r, enum kind kind, const union
 static void place_member(struct registry *r, const struct tally *t, const struct body_MEMBER *b)
 {
     uint32_t at = r->member_count++, first = index_find(&r->members, b->node.bytes);
-    r->member[at].member = (struct member){b->node, b->organisation, b->jurisdiction, (uint32_t)b->roles,
-                                           b->kem,  b->dkg,          b->approval,     b->platforms,
-                                           t};
+    r->member[at].member = (struct member){b->node,
+                                           b->organisation,
+                                           b->jurisdiction,
+                                           (uint32_t)b->roles,
+                                           b->kem,
+                                           b->dkg,
+                                           b->approval,
+                                           b->platforms,
+                                           t,
+                                           NULL};
     if (first != INDEX_NONE) {
         r->member[at].next_plus_one = r->member[first].next_plus_one;
         r->member[first].next_plus_one = at + 1;

@@ -82,7 +82,7 @@ static const struct charter_member *charter_find(const struct charter *c, struct
     return NULL;
 }
 
-static const struct member *find_member(const struct registry *r, struct node_id node)
+const struct member *standing_admitted(const struct registry *r, struct node_id node)
 {
     const struct charter_member *named = charter_find(r->charter, node);
     if (named != NULL) return &r->founder[named - r->charter->member];
@@ -97,8 +97,20 @@ static const struct member *find_member(const struct registry *r, struct node_id
     return best;
 }
 
+/* Charter and stewards go before makers. */
+static const struct member *find_member(const struct registry *r, struct node_id node)
+{
+    const struct member *m = standing_admitted(r, node);
+    return m != NULL ? m : device_find(r, node);
+}
+
+bool registry_admitted(const struct registry *r, struct node_id author)
+{
+    return standing_admitted(r, author) != NULL;
+}
+
 /* The lowest last seq of this member's decided removals; UINT64_MAX when there is none. */
-static uint64_t last_seq(const struct registry *r, struct node_id node)
+uint64_t standing_last_seq(const struct registry *r, struct node_id node)
 {
     uint64_t last = UINT64_MAX;
     if (joint_removed_by_lost(r, node)) return 0;
@@ -113,7 +125,7 @@ static uint64_t last_seq(const struct registry *r, struct node_id node)
 
 const struct member *registry_member(const struct registry *r, struct node_id node)
 {
-    return last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
+    return standing_last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
 }
 
 bool registry_platform_admitted(const struct registry *r, struct node_id node, struct hash32 platform)
@@ -133,10 +145,11 @@ struct verdict registry_check_role(const struct registry *r, struct node_id node
 }
 
 /* Who has a row was decided once: another steward's voice may make it a member again, and by then its revocations must be
- * held. */
+ * held. A device whose maker's word stands no more has nothing that could count. */
 bool registry_may_write(const struct registry *r, struct node_id author)
 {
-    return charter_find(r->charter, author) != NULL || index_find(&r->members, author.bytes) != INDEX_NONE;
+    return charter_find(r->charter, author) != NULL || index_find(&r->members, author.bytes) != INDEX_NONE ||
+           device_find(r, author) != NULL;
 }
 
 const struct member *registry_member_at(struct registry *r, uint32_t index)
@@ -146,6 +159,10 @@ const struct member *registry_member_at(struct registry *r, uint32_t index)
         if (registry_member(r, r->founder[i].node) != NULL && index-- == 0) return &r->founder[i];
     for (uint32_t i = 0; i < r->member_count; i++) {
         const struct member *m = &r->member[i].member;
+        if (registry_member(r, m->node) == m && index-- == 0) return m;
+    }
+    for (uint32_t i = 0; i < r->device_count; i++) {
+        const struct member *m = &r->device[i].member;
         if (registry_member(r, m->node) == m && index-- == 0) return m;
     }
     return NULL;
@@ -160,7 +177,7 @@ struct verdict registry_check_author(const struct registry *r, struct node_id au
     if (f != NULL)
         return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
     if (standing_gap(r, author)) return verdict_refuse(REFUSAL_GAP, author.bytes);
-    bool member = last_seq(r, author) == UINT64_MAX && find_member(r, author) != NULL;
+    bool member = standing_last_seq(r, author) == UINT64_MAX && find_member(r, author) != NULL;
     return member ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
 }
 
@@ -168,7 +185,7 @@ struct verdict registry_check_author(const struct registry *r, struct node_id au
 bool registry_counts(const struct registry *r, const struct record *record)
 {
     struct node_id author = record->header.author;
-    return standing_before_freeze(r, record) && record->header.seq <= last_seq(r, author) &&
+    return standing_before_freeze(r, record) && record->header.seq <= standing_last_seq(r, author) &&
            find_member(r, author) != NULL;
 }
 
@@ -181,7 +198,7 @@ bool registry_revoked(const struct registry *r, const struct record *record, str
                       struct dt dataset)
 {
     struct node_id author = record->header.author;
-    if (standing_frozen(r, author) != NULL || last_seq(r, author) != UINT64_MAX) return true;
+    if (standing_frozen(r, author) != NULL || standing_last_seq(r, author) != UINT64_MAX) return true;
     for (uint32_t i = 0; i < r->revocation_count; i++) {
         const struct revocation *v = &r->revocation[i];
         if (!ID_EQUAL(v->record->header.author, record->header.author)) continue;

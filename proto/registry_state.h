@@ -1,6 +1,7 @@
 /* registry_state: the tables behind registry.h, and what the files that share them ask of each other.
  *  registry.c           the tables, and what is in force
  *  registry_standing.c  who counts: members, freezes, gaps, removals and revocations
+ *  registry_device.c    members by their maker's word alone
  *  registry_joint.c     tallies, and the records that they decide
  *  registry_token.c     what owners say of their tokens: assets, grants, approvals with the budget fold
  *  registry_apply.c     applying and previewing a record of any kind
@@ -11,8 +12,8 @@
 #include "proto/registry.h"
 
 enum {
-    /* Whoever may have records: members of the charter, at most this many, and those admitted. */
-    CAP_WRITERS = CAP_MEMBERS + CAP_DECISIONS,
+    /* Whoever may have records: members of the charter, at most this many, and those admitted, devices too. */
+    CAP_WRITERS = CAP_MEMBERS + CAP_DECISIONS + CAP_DEVICES,
     COMMITTEE_VOICES = 4, /* committee records of one custodian that are looked at */
     CAP_COMMITTEES = COMMITTEE_VOICES * CAP_CUSTODIANS,
     TALLY_COUNT_MAX = CAP_DECISIONS + CAP_REMOVALS + CAP_COMMITTEES,
@@ -31,6 +32,12 @@ struct member_row {
     struct member member;
     uint32_t next_plus_one;
 }; /* several bodies may name one node */
+struct device_row {
+    struct member member;
+    bool revoked;           /* by a later revocation of its maker */
+    bool in_place;          /* among as many as the charter lets its maker have */
+    uint32_t next_plus_one; /* of the same node */
+};
 struct op_row {
     const struct op *op;
     const struct tally *tally;
@@ -49,9 +56,10 @@ enum share {
     SHARE_APPROVAL,
     SHARE_REVOCATION,
     SHARE_JOB,
-    SHARE_RUN
+    SHARE_RUN,
+    SHARE_DEVICE
 };
-enum { SHARE_COUNT = SHARE_RUN + 1 };
+enum { SHARE_COUNT = SHARE_DEVICE + 1 };
 struct writer {
     struct node_id node;
     uint32_t used[SHARE_COUNT];
@@ -67,10 +75,11 @@ struct registry {
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
-        committee_count, version_count, removal_count, writer_count;
+        committee_count, version_count, removal_count, device_count, writer_count;
     struct writer *writer;
     struct tally *tally;
     struct member_row *member;
+    struct device_row *device;
     struct member *founder; /* one per charter member */
     struct asset *asset;
     struct asset_version *version;
@@ -87,7 +96,7 @@ struct registry {
     struct removal_row *removal;
     struct worker_set *workers;
     struct committee *committee;
-    struct index writers, tallies, members, removals, assets, workflows, ops, runs, slots;
+    struct index writers, tallies, members, devices, removals, assets, workflows, ops, runs, slots;
 };
 
 /* registry.c. Known, whether or not its records count. */
@@ -102,6 +111,18 @@ void run_settle(struct registry *r, uint32_t row); /* it has a receipt */
 struct frozen *standing_frozen(const struct registry *r, struct node_id author); /* NULL: it is not */
 bool standing_before_freeze(const struct registry *r, const struct record *record);
 bool standing_gap(const struct registry *r, struct node_id author);
+
+const struct member *
+standing_admitted(const struct registry *r,
+                  struct node_id node); /* by charter or stewards; removed since, perhaps */
+uint64_t standing_last_seq(const struct registry *r, struct node_id node); /* UINT64_MAX: it is not removed */
+
+/* registry_device.c. In the order of their author's chain. */
+struct verdict device_apply(struct registry *r, const struct record *record, const struct body_MEMBER *b);
+struct verdict device_preview(const struct registry *r, struct node_id author, const struct body_MEMBER *b);
+void device_revoke(struct registry *r, const struct revocation *v); /* a new one, at any time */
+const struct member *device_find(const struct registry *r,
+                                 struct node_id node); /* whose maker's word stands */
 
 /* registry_joint.c */
 bool tally_decided(const struct registry *r, const struct tally *t);

@@ -26,7 +26,7 @@ static struct {
 
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
-uint32_t world_rows_extra;
+uint32_t world_rows_extra, world_maker_devices;
 enum world_platforms world_platforms;
 bool world_output_rows;
 struct hash32 world_measurement;
@@ -156,7 +156,8 @@ static void make_charter(struct world *w)
                               .lease_ms = 1000,
                               .rank_delay_ms = 50,
                               .skew_max_ms = 60000,
-                              .drift_ppm = 200};
+                              .drift_ppm = 200,
+                              .maker_devices = world_maker_devices};
     struct buffer b = BUFFER_OF(bytes);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
         const struct world_node *n = &w->node[i];

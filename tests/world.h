@@ -32,7 +32,8 @@ extern struct hash32 world_measurement;
 /* What the stewards name for the compute member: no platform unless set before world_new, then its own or another. */
 enum world_platforms { WORLD_PLATFORMS_NONE, WORLD_PLATFORMS_OWN, WORLD_PLATFORMS_OTHER };
 extern enum world_platforms world_platforms;
-extern uint32_t world_rows_extra; /* what manifests claim beyond them: 0 unless set before world_new */
+extern uint32_t world_maker_devices; /* what the charter lets makers have: 0 unless set before world_new */
+extern uint32_t world_rows_extra;    /* what manifests claim beyond them: 0 unless set before world_new */
 
 struct world_node {
     struct identity_secret secret, approval_secret; /* an owner's approval key is another one */

@@ -29,7 +29,9 @@ enum {
     CAP_SERVICES = 8,
     CAP_JURISDICTIONS = 32,
     CAP_PLATFORMS = 8,
-    CAP_SEQ_AHEAD = 4096, /* records of one author kept ahead of a gap */
+    CAP_MAKER_DEVICES = 256, /* of one maker in force at once, at most */
+    CAP_SEQ_AHEAD = 4096,    /* records of one author kept ahead of a gap */
+    SMALL_PART = 1024,       /* of every table and of what the chain holds, for a device */
 };
 
 /* Table sizes. */
@@ -47,6 +49,7 @@ enum {
     CAP_RUNS = 6,
     CAP_DECISIONS = 48, /* voices of all stewards, in equal parts; removals apart */
     CAP_REMOVALS = 12,
+    CAP_DEVICES = 16,
     CAP_PEERS = 8,
     CAP_PENDING = 16,
     CAP_REVOCATIONS = 8,
@@ -65,6 +68,8 @@ enum {
     CAP_RUNS = 8192,
     CAP_DECISIONS = 65536,
     CAP_REMOVALS = 16384,
+    CAP_DEVICES =
+        2048, /* admissions by makers; half of the authors, so that others always find their place */
     CAP_PEERS = 256,
     CAP_PENDING = 2048,
     CAP_REVOCATIONS = 16384,

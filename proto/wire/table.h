@@ -75,7 +75,7 @@
     F(ID, text, struct hash32)                                                                               \
     F(SIG, approval_signature, struct signature)
 #define BODY_REVOCATION(F)                                                                                   \
-    F(UINT, target, 3)                                                                                       \
+    F(UINT, target, 4)                                                                                       \
     F(ID, subject, struct hash32)                                                                            \
     F(BYTES, approval_signature, 64)
 #define BODY_JOB(F)                                                                                          \
@@ -223,13 +223,14 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 /* X(symbol, code, name, class, BODY, who signs, what it must refer to) */
 #define KIND_TABLE(X)                                                                                        \
     X(CHARTER, 1, "charter", CLASS_CHAINED, "s stewards, joint", "version 1 is the consortium id")           \
-    X(MEMBER, 2, "member", CLASS_CHAINED, "s stewards, joint", "a join request")                             \
+    X(MEMBER, 2, "member", CLASS_CHAINED, "s stewards, joint; of a device, its maker", "a join request")     \
     X(COMMITTEE, 3, "committee", CLASS_CHAINED, "n-f custodians, joint", "the charter")                      \
     X(ASSET, 4, "asset", CLASS_CHAINED, "owner of the token", "its salt or an earlier version")              \
     X(OP, 5, "op", CLASS_CHAINED, "s stewards, joint", "-")                                                  \
     X(GRANT, 6, "grant", CLASS_CHAINED, "owner of the lower token", "both tokens, registered ops")           \
     X(APPROVAL, 7, "approval", CLASS_CHAINED, "owner of the dataset", "workflow, dataset")                   \
-    X(REVOCATION, 8, "revocation", CLASS_CHAINED, "owner", "its own approval, recipe, dataset or all")       \
+    X(REVOCATION, 8, "revocation", CLASS_CHAINED, "owner",                                                   \
+      "its own approval, recipe, dataset, device or all")                                                    \
     X(JOB, 9, "job", CLASS_CHAINED, "owner of the algorithm token", "workflow")                              \
     X(ENDORSEMENT, 10, "endorsement", CLASS_CHAINED, "s stewards, joint", "a job record")                    \
     X(RUN, 11, "run", CLASS_CHAINED, "a requester the workflow names", "workflow, bound inputs")             \

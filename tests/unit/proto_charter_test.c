@@ -113,6 +113,8 @@ static void test_refusals(void **state)
         {"\"accept_simulated\":true", "\"accept_simulated\":1", ERR_TYPE, "accept_simulated",
          "true or false"},
         {"\"lease_ms\":1000", "\"lease_ms\":0", ERR_RANGE, "lease_ms", ""},
+        {"\"members\":[", "\"maker_devices\":0,\"members\":[", ERR_RANGE, "maker_devices", "integer from 1"},
+        {"\"members\":[", "\"maker_devices\":257,\"members\":[", ERR_RANGE, "maker_devices", ""},
         {"\"extra\":{", "\"extra\":[{", ERR_SYNTAX, "byte", ""},
         {"{\"motto\":\"ad fontes\"}", "3", ERR_TYPE, "extra", "an object"},
         /* members */
@@ -259,6 +261,19 @@ static void test_platforms(void **state)
     assert_true(span_equal(buffer_span(&out), c->bytes));
 }
 
+static void test_maker_devices(void **state)
+{
+    (void)state;
+    static uint8_t bytes[CAP_DOCUMENT_BYTES];
+    struct buffer out = BUFFER_OF(bytes);
+    assert_int_equal(parse_sample(span_text(sample_charter))->maker_devices, 0);
+    struct charter *c =
+        parse_sample(sample_with(sample_charter, "\"members\":[", "\"maker_devices\":256,\"members\":["));
+    assert_int_equal(c->maker_devices, 256);
+    assert_int_equal(charter_write(&out, c), OK);
+    assert_true(span_equal(buffer_span(&out), c->bytes));
+}
+
 static void test_starved(void **state)
 {
     (void)state;
@@ -272,7 +287,7 @@ int main(void)
         cmocka_unit_test(test_platforms),  cmocka_unit_test(test_second_version),
         cmocka_unit_test(test_refusals),   cmocka_unit_test(test_round_trip),
         cmocka_unit_test(test_thresholds), cmocka_unit_test(test_certificate_fits_its_record),
-        cmocka_unit_test(test_starved),
+        cmocka_unit_test(test_starved),    cmocka_unit_test(test_maker_devices),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
