@@ -66,14 +66,24 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
     return kept;
 }
 
+/* Charter and members, and what ended its own membership: it would take itself for one otherwise. */
+bool ingest_open(const struct record *r, struct node_id to)
+{
+    union body b;
+    enum kind kind = r->header.kind;
+    if (kind == KIND_CHARTER || kind == KIND_MEMBER) return true;
+    if (!acts_on_receipt(kind) || body_decode(&b, kind, r->body) != OK) return false;
+    if (kind == KIND_REMOVAL) return ID_EQUAL(b.REMOVAL.node, to);
+    return b.REVOCATION.target == REVOKE_DEVICE && ids_equal(b.REVOCATION.subject.bytes, to.bytes);
+}
+
 void ingest_broadcast(struct core *c, const struct record *r, struct node_id except)
 {
     struct span message = SPAN_NONE;
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer_view *p = &c->peer[i].view;
         if (!p->up || ID_EQUAL(p->node, except)) continue;
-        bool open = r->header.kind == KIND_CHARTER || r->header.kind == KIND_MEMBER;
-        if (!open && !core_member(c, p->node, 0)) continue;
+        if (!core_member(c, p->node, 0) && !ingest_open(r, p->node)) continue;
         if (message.len == 0) {
             struct buffer b = scratch_buffer(c, record_bytes_max(r));
             record_encode(&b, r);
