@@ -53,14 +53,18 @@ enum { API_PAGE_MAX = 256 };
     X("POST", "/v1/consortium/keygen", api_keygen, "", "{}", "{committee?:" API_COMMITTEE "}",               \
       "as a custodian, start key generation; the committee when both keys exist")                            \
     X("GET", "/v1/members", api_members, API_PAGE, "",                                                       \
-      "{members:[{node:id, organisation:text, jurisdiction:text, roles:[text], platforms:[hash], "           \
+      "{members:[{node:id, organisation:text, jurisdiction:text, roles:[text], maker:id|null, "              \
+      "platforms:[hash], "                                                                                   \
       "signatures:int}], requests:[{node:id, organisation:text, jurisdiction:text, "                         \
       "roles:[text], platforms:[hash]}], next:text|null}",                                                   \
       "members, then waiting requests")                                                                      \
     X("POST", "/v1/members/request", api_member_request, "", "{}", "{}",                                     \
       "ask to be admitted, with the own card")                                                               \
     X("POST", "/v1/members", api_member_admit, "", "{node:id}", "{record:id}",                               \
-      "as a steward, admit an applicant")                                                                    \
+      "as a steward, admit an applicant; as a maker, a device")                                              \
+    X("POST", "/v1/members/{id}/remove", api_member_remove, "", "{last_seq?:int}",                           \
+      "{record:id, last_seq:int|null}",                                                                      \
+      "as a maker, revoke a device; as a steward, sign the removal of a member")                             \
     X("GET", "/v1/ops", api_ops, API_PAGE, "",                                                               \
       "{ops:[{op:id, name:text|null, code:id, signatures:int, needed:int, "                                  \
       "registered:bool}], next:text|null}",                                                                  \

@@ -1,5 +1,4 @@
 #include "node/api_common.h"
-#include "node/card.h"
 #include "proto/chain.h"
 #include "proto/charter.h"
 #include "proto/field.h"
@@ -156,104 +155,6 @@ void api_keygen(const struct http_request *q, struct http_reply *reply)
         http_answer(reply, 200, json_pack("{s:o}", "committee", committee_state(r)));
     else
         api_command(q->context, reply, &(struct command){.type = COMMAND_KEYGEN});
-}
-
-/* --- Members ------------------------------------------------------------------------------------------------------------ */
-
-static json_t *platforms_json(struct span platforms)
-{
-    json_t *list = json_array();
-    for (size_t at = 0; at + 32 <= platforms.len; at += 32)
-        json_array_append_new(list, api_hex32(platforms.data + at));
-    return list;
-}
-
-static json_t *member_json(struct registry *r, const struct member *m)
-{
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:i}", "node", api_hex32(m->node.bytes), "organisation",
-                     api_span(m->organisation), "jurisdiction", api_span(m->jurisdiction), "roles",
-                     api_roles(m->roles), "platforms", platforms_json(m->platforms), "signatures",
-                     m->tally != NULL ? (int)tally_count(r, m->tally) : 0);
-}
-
-static json_t *request_json(const struct join_request *j)
-{
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes), "organisation",
-                     api_span(j->body.organisation), "jurisdiction", api_span(j->body.jurisdiction), "roles",
-                     api_roles((uint32_t)j->body.roles), "platforms", platforms_json(j->body.platforms));
-}
-
-void api_members(const struct http_request *q, struct http_reply *reply)
-{
-    struct core *core = daemon_core(q->context);
-    struct registry *r = core_registry(core);
-    struct api_page page;
-    const struct member *m;
-    const struct join_request *j;
-    if (!api_page_begin(&page, q, reply)) return;
-    json_t *members = json_array(), *requests = json_array();
-    for (uint32_t i = 0; !page.full && (m = registry_member_at(r, i)) != NULL; i++)
-        if (api_page_takes(&page, m->node.bytes)) json_array_append_new(members, member_json(r, m));
-    for (uint32_t i = 0; !page.full && (j = core_join_at(core, i)) != NULL; i++) {
-        if (registry_member(r, j->author) != NULL) continue;
-        if (api_page_takes(&page, j->author.bytes)) json_array_append_new(requests, request_json(j));
-    }
-    api_page_answer(&page, reply, json_pack("{s:o, s:o}", "members", members, "requests", requests));
-}
-
-static void join_with(struct daemon *d, struct http_reply *reply, const struct charter_member *card)
-{
-    struct body_JOIN body = {.node = card->node,
-                             .organisation = card->organisation,
-                             .jurisdiction = card->jurisdiction,
-                             .roles = card->roles,
-                             .kem = card->kem,
-                             .dkg = card->dkg,
-                             .approval = card->approval,
-                             .platforms = card->platforms};
-    struct hash32 own;
-    if (card->platforms.len == 0 && daemon_platform(d, &own)) body.platforms = ID_SPAN(own);
-    uint8_t bytes[4096];
-    struct buffer b = BUFFER_OF(bytes);
-    body_encode(&b, KIND_JOIN, &body);
-    if (buffer_done(&b) != OK) {
-        http_problem(reply, 400, "too-large",
-                     "expected a card.json that fits a join request; came a longer one");
-        return;
-    }
-    api_command(d, reply,
-                &(struct command){.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)});
-}
-
-/* The own card, as it was when the node started. */
-void api_member_request(const struct http_request *q, struct http_reply *reply)
-{
-    enum { MEMORY = 65536 };
-    const struct home *home = daemon_home(q->context);
-    struct charter_member card;
-    void *memory = calloc(1, MEMORY);
-    struct arena arena = arena_make(memory, memory != NULL ? MEMORY : 0);
-    if (memory != NULL && card_parse(&card, &arena, span_make(home->card, home->card_len), NULL) == OK)
-        join_with(q->context, reply, &card);
-    else
-        http_problem(reply, 503, "no-memory", "out of memory; try again later");
-    free(memory);
-}
-
-void api_member_admit(const struct http_request *q, struct http_reply *reply)
-{
-    struct daemon *d = q->context;
-    struct node_id node;
-    const struct join_request *j;
-    if (!api_hash(q, reply, "node", node.bytes)) return;
-    for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
-        if (!ID_EQUAL(j->author, node)) continue;
-        api_author(d, reply, KIND_MEMBER, &j->body, 0, NULL, NULL);
-        return;
-    }
-    http_problem(reply, 404, "no-request",
-                 "expected a node whose join request is waiting; came one whose is not: it asks with "
-                 "`perigee member request`");
 }
 
 /* --- Ops ---------------------------------------------------------------------------------------------------------------- */

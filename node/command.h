@@ -24,7 +24,7 @@ enum exit_code {
       "run the node until SIGTERM or SIGINT")                                                                \
     X("status", "", command_status, "--data DIR", "what the node is, whom it sees, what it waits for")       \
     X("consortium", "new", command_consortium_new,                                                           \
-      "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] CARD...",                                  \
+      "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] [--maker-devices N] CARD...",              \
       "write a charter from the founders' member cards")                                                     \
     X("consortium", "join", command_consortium_join, "--data DIR CHARTER",                                   \
       "bind this data directory to a charter")                                                               \
@@ -32,9 +32,13 @@ enum exit_code {
     X("consortium", "keygen", command_consortium_keygen, "--data DIR",                                       \
       "as a custodian, generate both consortium keys with the others")                                       \
     X("consortium", "show", command_consortium_show, "--data DIR", "charter, committee and what is missing") \
-    X("member", "request", command_member_request, "--data DIR", "ask the stewards to be admitted")          \
+    X("member", "request", command_member_request, "--data DIR",                                             \
+      "ask to be admitted: by the stewards, a device by its maker")                                          \
     X("member", "list", command_member_list, "--data DIR", "members and waiting requests")                   \
-    X("member", "admit", command_member_admit, "--data DIR NODE", "as a steward, admit an applicant")        \
+    X("member", "admit", command_member_admit, "--data DIR NODE",                                            \
+      "as a steward, admit an applicant; as a maker, a device")                                              \
+    X("member", "remove", command_member_remove, "--data DIR NODE [--last-seq N]",                           \
+      "as a maker, revoke a device; as a steward, sign the removal of a member")                             \
     X("op", "register", command_op_register, "--data DIR (--template NAME | FILE --code FILE)",              \
       "as a steward, register an op: a shipped template, or a document with its code")                       \
     X("op", "list", command_op_list, "--data DIR", "registered ops")                                         \

@@ -81,6 +81,7 @@ static void show(const json_t *answer)
     (void)printf("thresholds  approvals k %d, stewards s %d, votes q %d, shares t %d, byzantine f %d\n",
                  (int)client_number(t, "k"), (int)client_number(t, "s"), (int)client_number(t, "q"),
                  (int)client_number(t, "t"), (int)client_number(t, "f"));
+    (void)printf("devices     %d of each maker\n", (int)client_number(charter, "maker_devices"));
     if (json_is_true(json_object_get(charter, "accept_simulated")))
         (void)puts("evidence    SIMULATED is accepted: it proves nothing about hardware");
     if (json_is_object(committee))

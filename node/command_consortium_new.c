@@ -20,7 +20,7 @@ enum {
 
 struct new_options {
     const char *name, *out;
-    const char *k, *f, *lease_ms, *rank_delay_ms, *skew_max_ms;
+    const char *k, *f, *lease_ms, *rank_delay_ms, *skew_max_ms, *maker_devices;
     bool json;
     uint32_t card_count;
     const char *card[NEW_CARD_COUNT_MAX];
@@ -36,6 +36,7 @@ static enum err parse(struct new_options *o, int argc, char **argv)
         {"--lease-ms", &o->lease_ms, NULL},
         {"--rank-delay-ms", &o->rank_delay_ms, NULL},
         {"--json", NULL, &o->json},
+        {"--maker-devices", &o->maker_devices, NULL},
         {"--skew-max-ms", &o->skew_max_ms, NULL},
     };
     struct arguments a = {option, sizeof option / sizeof option[0], 1, NEW_CARD_COUNT_MAX, 0, o->card};
@@ -169,6 +170,7 @@ static enum err make(struct charter *c, struct hash32 *hash, struct arena *arena
     c->version = 1;
     c->accept_simulated = true;
     TRY(read_cards(c, arena, o));
+    TRY(number(&c->maker_devices, "--maker-devices", o->maker_devices, 0, CAP_MAKER_DEVICES));
     TRY(choose_thresholds(c, o));
     TRY(choose_clocks(c, o));
     return write_charter(hash, c, arena, o->out);

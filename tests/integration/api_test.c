@@ -591,6 +591,20 @@ static void use(void)
     refused(&solo, 409, "not-settled", "GET", path, NULL); /* nobody here computes */
 }
 
+/* Those who may, and of whom they may. */
+static void remove_guest(void)
+{
+    char of_guest[128], of_solo[128];
+    (void)snprintf(of_guest, sizeof of_guest, "/v1/members/%s/remove", guest.id);
+    (void)snprintf(of_solo, sizeof of_solo, "/v1/members/%s/remove", solo.id);
+    refused(&guest, 409, "not-a-steward", "POST", of_solo, json_object());
+    refused(&solo, 409, "charter", "POST", of_solo, json_object());
+    json_t *answer = call(&solo, 200, "POST", of_guest, json_object());
+    assert_int_equal(json_integer_value(json_object_get(answer, "last_seq")), 0);
+    json_decref(answer);
+    refused(&solo, 404, "not-a-member", "POST", of_guest, json_object());
+}
+
 static void every_route_answers_as_written(void **state)
 {
     (void)state;
@@ -598,6 +612,7 @@ static void every_route_answers_as_written(void **state)
     decide();
     publish();
     use();
+    remove_guest();
     for (size_t i = 0; i < ROUTE_COUNT; i++)
         if (!answered[i] && strcmp(routes[i].path, "/v1/runs/{id}/receipt") != 0)
             fail_msg("%s %s was never answered with 200", routes[i].method, routes[i].path);
@@ -940,7 +955,8 @@ static void what_was_acknowledged_is_there(void **state)
     assert_true(holds_id("/v1/jobs", "jobs", "job", made.job));
     assert_true(holds_id("/v1/approvals", "approvals", "record", made.approval));
     assert_true(holds_id("/v1/runs", "runs", "run", made.run));
-    assert_true(holds_id("/v1/members", "members", "node", guest.id));
+    assert_true(holds_id("/v1/members", "members", "node", solo.id));
+    assert_false(holds_id("/v1/members", "members", "node", guest.id)); /* removed */
 }
 
 static void ends_in_order(void **state)
