@@ -370,6 +370,7 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_RESTORE_LOST: on_restore_lost(c, event); break;
     case EVENT_RESTORE_LOCAL: history_restore(c, event->key, event->bytes); break;
     case EVENT_READY:
+        ingest_tick(c); /* who was read before those who admitted it */
         c->ready = true;
         elect_ready(c);
         host_ready(c);

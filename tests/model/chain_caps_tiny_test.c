@@ -393,6 +393,95 @@ static void test_full_in_any_order(void **state)
     }
 }
 
+/* --- Devices: of a maker that the stewards admit besides ---------------------------------------------------------- */
+
+enum { MAKER = 400, FIRST_DEVICE = 500 };
+
+static struct body_MEMBER device_number(uint32_t number)
+{
+    struct body_MEMBER b = late_member(FIRST_DEVICE + number);
+    b.roles = ROLE_DEVICE;
+    return b;
+}
+
+static enum refusal maker_says(enum kind kind, const void *body)
+{
+    struct record_id prev = {{1}};
+    return registry_apply(registry, record_at(author_number(MAKER), next_seq++, prev, kind, body)).refusal;
+}
+
+static enum refusal name_device(uint32_t number)
+{
+    struct body_MEMBER b = device_number(number);
+    return maker_says(KIND_MEMBER, &b);
+}
+
+static void maker_begin(void)
+{
+    struct body_MEMBER b = late_member(MAKER);
+    b.roles = ROLE_MAKER;
+    registry_begin();
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(apply(i, KIND_MEMBER, &b), REFUSAL_NONE);
+}
+
+/* One author has a quarter of the table, maker or not, and a maker as many devices in force as the charter says. */
+static void test_devices(void **state)
+{
+    (void)state;
+    uint32_t named = 0, all = 0;
+    maker_begin();
+    while (name_device(named) == REFUSAL_NONE) named++;
+    assert_int_equal(named, CAP_DEVICES / 4);
+    for (uint32_t node = WORLD_COMPUTE; node < WORLD_NODES; node++)
+        for (struct body_MEMBER b = device_number(named + all); apply(node, KIND_MEMBER, &b) == REFUSAL_NONE;)
+            b = device_number(named + ++all);
+    assert_int_equal(named + all, CAP_DEVICES);
+    for (uint32_t i = 0; i < CAP_DEVICES; i++)
+        assert_int_equal(registry_member(registry, author_number(FIRST_DEVICE + i)) != NULL,
+                         i < world_maker_devices);
+    assert_int_equal(run_allowed().refusal, REFUSAL_NONE);
+    assert_int_equal(maker_says(KIND_REVOCATION, &revocation), REFUSAL_NONE); /* that needs no place here */
+    for (uint32_t i = 0; i < CAP_DEVICES; i++)
+        assert_null(registry_member(registry, author_number(FIRST_DEVICE + i)));
+}
+
+/* A maker whose revocation finds no place has no devices at all. */
+static void test_lost_revocation_of_a_device(void **state)
+{
+    (void)state;
+    struct body_REVOCATION none = {.target = REVOKE_DEVICE, .approval_signature = SPAN_NONE};
+    enum refusal last = REFUSAL_NONE;
+    maker_begin();
+    assert_int_equal(name_device(0), REFUSAL_NONE);
+    for (uint32_t i = 0; i < CAP_REVOCATIONS && last == REFUSAL_NONE; i++) {
+        assert_non_null(registry_member(registry, author_number(FIRST_DEVICE)));
+        last = maker_says(KIND_REVOCATION, &none);
+    }
+    assert_int_equal(last, REFUSAL_FULL);
+    assert_null(registry_member(registry, author_number(FIRST_DEVICE)));
+}
+
+/* However little there is, an author with small places has one of each. */
+static void test_small_places(void **state)
+{
+    (void)state;
+    struct record_id prev = {{1}};
+    maker_begin();
+    assert_int_equal(name_device(0), REFUSAL_NONE);
+    struct node_id device = author_number(FIRST_DEVICE);
+    assert_false(registry_waits(registry, device));
+    assert_int_equal(registry_apply(registry, record_at(device, next_seq++, prev, KIND_JOB, &job)).refusal,
+                     REFUSAL_NONE);
+    assert_true(registry_waits(registry, device));
+    struct chain c;
+    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    assert_true(chain_room_small(&c, author_number(1), 200, 100));
+    assert_false(chain_room_small(&c, author_number(1), CAP_HEADER_BYTES, CAP_CHAIN_BYTES / SMALL_PART));
+    assert_int_equal(grow(&c, author_number(1), KIND_JOB), CHAIN_NEW);
+    assert_false(chain_room_small(&c, author_number(1), 200, 100));
+    assert_true(chain_room_small(&c, author_number(2), 200, 100));
+}
+
 static enum refusal remove_number(uint32_t steward, uint32_t number)
 {
     struct body_REMOVAL b = {author_number(number), 1};
@@ -968,6 +1057,7 @@ static void test_no_fork_when_memory_is_full(void **state)
 static int set_up(void **state)
 {
     (void)state;
+    world_maker_devices = 2;
     world = world_new();
     return 0;
 }
@@ -992,6 +1082,9 @@ int main(void)
         CASE(test_members),
         CASE(test_a_steward_alone),
         CASE(test_full_in_any_order),
+        CASE(test_devices),
+        CASE(test_lost_revocation_of_a_device),
+        CASE(test_small_places),
         CASE(test_removals),
         CASE(test_lost_removals),
         CASE(test_committees),

@@ -23,6 +23,7 @@ static uint8_t memory[1 << 20], other[1 << 20];
 static int setup(void **state)
 {
     (void)state;
+    world_maker_devices = 1;
     world = world_new();
     return 0;
 }
@@ -182,6 +183,40 @@ static void test_older_grants_stay_away(void **state)
         assert_int_equal(scene_apply(s, 0, KIND_GRANT, &s->grant[0], world->now_ms + 4000 - 1000 * i).refusal,
                          REFUSAL_NONE);
     assert_int_equal(records_of(s), before + 3);
+    scene_free(s);
+}
+
+static void read_by_device(struct scene *s, struct node_id device)
+{
+    s->workflow->reader[0] = device;
+    s->workflow->reader_count = 1;
+    scene_build(s);
+}
+
+/* A device that reads: its maker's word, and how its maker is a member. */
+static void test_device_reader(void **state)
+{
+    (void)state;
+    struct scene *s = scene_new(world);
+    struct node_id device = {{0xd1}};
+    struct body_MEMBER b = {.node = {{0xe1}},
+                            .organisation = SPAN_LITERAL("makers"),
+                            .jurisdiction = SPAN_LITERAL("EU"),
+                            .roles = ROLE_MAKER,
+                            .platforms = SPAN_LITERAL("")};
+    struct node_id maker = b.node;
+    read_by_device(s, device);
+    for (uint32_t i = 0; i < 3; i++)
+        assert_int_equal(scene_apply(s, i, KIND_MEMBER, &b, 0).refusal, REFUSAL_NONE);
+    b.node = device;
+    b.roles = ROLE_DEVICE;
+    const struct record *word = scene_record_at(s, maker, 1, KIND_MEMBER, &b, 0);
+    assert_int_equal(registry_apply(s->registry, word).refusal, REFUSAL_NONE);
+    uint32_t with = records_of(s);
+    struct scene *other_scene = scene_new(world);
+    scene_build(other_scene);
+    assert_int_equal(with, records_of(other_scene) + 3 + 1);
+    scene_free(other_scene);
     scene_free(s);
 }
 
@@ -425,6 +460,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_stable, setup, teardown),
         cmocka_unit_test_setup_teardown(test_other_versions_stay_away, setup, teardown),
         cmocka_unit_test_setup_teardown(test_older_grants_stay_away, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_device_reader, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_much_for_a_bundle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_unknown_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_each_record_is_needed, setup, teardown),

@@ -65,7 +65,8 @@ static uint32_t deliver(struct core *core, struct node_id from, const struct rec
     return notices;
 }
 
-static struct record make(struct node_id author, enum kind kind, uint64_t seq, const void *body)
+static struct record make_after(struct node_id author, enum kind kind, uint64_t seq, struct record_id prev,
+                                const void *body)
 {
     static uint8_t memory[512][4096]; /* records live until the end */
     static uint32_t made;
@@ -75,19 +76,25 @@ static struct record make(struct node_id author, enum kind kind, uint64_t seq, c
                        .consortium = world->consortium,
                        .author = author,
                        .seq = seq,
+                       .prev = prev,
                        .time_ms = WORLD_START_MS,
                        .residency = SPAN_LITERAL("")};
     struct signature none = {{0}};
     size_t header_len;
     struct record r;
     made++;
-    if (seq > 1) h.prev.bytes[0] = 1;
     assert_int_equal(record_build(&b, &header_len, &h, body), OK);
     struct span all = buffer_span(&b);
     assert_int_equal(record_open(&r, span_make(all.data, header_len), &none,
                                  span_make(all.data + header_len, all.len - header_len)),
                      OK);
     return r;
+}
+
+static struct record make(struct node_id author, enum kind kind, uint64_t seq, const void *body)
+{
+    struct record_id prev = {{seq > 1}};
+    return make_after(author, kind, seq, prev, body);
 }
 
 static struct record revocation(uint64_t seq, uint8_t of)
@@ -372,9 +379,223 @@ static void test_joins_of_the_gone_give_way(void **state)
     assert_true(has_joined(core, 200) && has_joined(core, 99) && !has_joined(core, 0));
 }
 
+/* --- Devices ---------------------------------------------------------------------------------------------------------------- */
+
+enum { MAKER = 0xe1 };
+struct speaker {
+    struct node_id node;
+    uint64_t seq;
+    struct record_id head;
+};
+static struct speaker maker, device;
+
+static struct speaker speaker_of(uint8_t number)
+{
+    struct speaker s = {.seq = 0};
+    memset(s.node.bytes, number, sizeof s.node.bytes);
+    return s;
+}
+
+static struct record next_of(struct speaker *s, enum kind kind, const void *body)
+{
+    struct record r = make_after(s->node, kind, s->seq + 1, s->head, body);
+    s->seq++;
+    s->head = r.id;
+    return r;
+}
+
+static struct body_MEMBER member_of(struct node_id node, uint32_t roles)
+{
+    return (struct body_MEMBER){.node = node,
+                                .organisation = SPAN_LITERAL("makers"),
+                                .jurisdiction = SPAN_LITERAL("EU"),
+                                .roles = roles,
+                                .approval = node,
+                                .platforms = SPAN_LITERAL("")};
+}
+
+/* The stewards' next records: this body in force. */
+static void by_stewards(struct core *core, struct node_id node, uint32_t roles)
+{
+    struct body_MEMBER b = member_of(node, roles);
+    for (uint32_t i = 0; i < 3; i++) deliver(core, nobody, world_record(world, i, KIND_MEMBER, &b, 0));
+}
+
+/* All of the world, a maker, and its device, another in each test: what the stewards say stays in the world. */
+static struct core *with_device(uint8_t number)
+{
+    struct core *core = core_begin();
+    maker = speaker_of(MAKER);
+    device = speaker_of(number);
+    struct body_MEMBER b = member_of(device.node, ROLE_DEVICE);
+    struct record word = next_of(&maker, KIND_MEMBER, &b);
+    deliver_world(core);
+    by_stewards(core, maker.node, ROLE_MAKER);
+    deliver(core, nobody, &word);
+    assert_true(registry_member(core_registry(core), device.node) != NULL);
+    return core;
+}
+
+static void tick(struct core *core)
+{
+    core_step(core, &(struct event){.type = EVENT_TICK, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
+}
+
+static uint32_t jobs(struct core *core)
+{
+    uint32_t count = 0;
+    while (registry_job_at(core_registry(core), count) != NULL) count++;
+    return count;
+}
+
+/* A table's small places used up, its next record waits; what the stewards admit has its turn then. */
+static void test_device_waits_for_its_turn(void **state)
+{
+    (void)state;
+    enum { SMALL = CAP_JOBS / SMALL_PART };
+    struct core *core = with_device(0xa1);
+    struct body_JOB body = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("x")};
+    uint32_t before = jobs(core);
+    struct record r[SMALL + 3];
+    for (uint32_t i = 0; i < SMALL + 3; i++) {
+        r[i] = next_of(&device, KIND_JOB, &body);
+        deliver(core, nobody, &r[i]);
+        tick(core);
+    }
+    const struct author *a = chain_author(core_chain(core), device.node);
+    assert_int_equal(jobs(core), before + SMALL);
+    assert_int_equal(a->applied, SMALL);
+    assert_int_equal(a->seen, SMALL + 1); /* the one whose turn is next is kept */
+    by_stewards(core, device.node, ROLE_REQUESTER);
+    tick(core);
+    assert_int_equal(jobs(core), before + SMALL + 1);
+    assert_true(chain_whole(core_chain(core), device.node));
+    for (uint32_t i = SMALL + 1; i < SMALL + 3; i++)
+        deliver(core, nobody, &r[i]); /* what was not kept comes again */
+    assert_int_equal(a->applied, SMALL + 3);
+}
+
+/* What is held of a device is the beginning of its chain; a revocation that is not makes it wait. */
+static void test_device_is_kept_in_order(void **state)
+{
+    (void)state;
+    struct core *core = with_device(0xa2);
+    struct body_RECEIPT large = {.output = SPAN_LITERAL("")};
+    struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    struct record first = next_of(&device, KIND_RECEIPT, &large),
+                  second = next_of(&device, KIND_REVOCATION, &none);
+    uint64_t token[8];
+    deliver(core, nobody, &second);
+    assert_null(chain_get(core_chain(core), device.node, 2));
+    assert_false(chain_whole(core_chain(core), device.node)); /* but known to be missing */
+    assert_int_equal(offer(core, nobody, &second, token), 1);
+    deliver(core, nobody, &first);
+    deliver(core, nobody, &second);
+    assert_int_equal(chain_author(core_chain(core), device.node)->applied, 2);
+    assert_true(chain_whole(core_chain(core), device.node));
+}
+
+/* Who is revoked is told of it, and then of nothing else. */
+static void test_revoked_device_is_told(void **state)
+{
+    (void)state;
+    struct core *core = with_device(0xa3);
+    struct body_REVOCATION other = {.target = REVOKE_DEVICE,
+                                    .subject = {{1}},
+                                    .approval_signature = SPAN_NONE},
+                           own = other;
+    memcpy(own.subject.bytes, device.node.bytes, 32);
+    core_step(core, &(struct event){.type = EVENT_PEER_UP,
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .peer = device.node});
+    struct record r = next_of(&maker, KIND_REVOCATION, &own);
+    uint64_t token[8];
+    assert_int_equal(offer(core, nobody, &r, token), 1);
+    answer(core, token[0]);
+    assert_int_equal(effects_of(core, EFFECT_SEND), 1);
+    assert_null(registry_member(core_registry(core), device.node));
+    r = next_of(&maker, KIND_REVOCATION, &other);
+    assert_int_equal(offer(core, nobody, &r, token), 1);
+    answer(core, token[0]);
+    assert_int_equal(effects_of(core, EFFECT_SEND), 0);
+}
+
+/* A device has no more work in flight than a stranger. */
+static void test_device_has_few_checks(void **state)
+{
+    (void)state;
+    struct core *core = with_device(0xa4);
+    uint64_t token[8];
+    core_step(core, &(struct event){.type = EVENT_PEER_UP, .peer = device.node});
+    for (uint8_t i = 0; i < 5; i++) {
+        struct record r = join_of(i);
+        assert_int_equal(offer(core, device.node, &r, token), i < 4 ? 1 : 0);
+    }
+}
+
+static uint32_t up_of(struct core *core, uint8_t first)
+{
+    const struct peer_view *p;
+    uint32_t count = 0;
+    for (uint32_t i = 0; (p = core_peer_at(core, i)) != NULL; i++)
+        count += p->up && p->node.bytes[0] == first;
+    return count;
+}
+
+/* Devices have a quarter of the places for links, strangers another; members need not wait for either. */
+static void test_devices_have_some_links(void **state)
+{
+    (void)state;
+    struct core *core = with_device(0xa5);
+    for (uint32_t i = 0; i < CAP_PEERS; i++) {
+        struct node_id named = {{0xd2, (uint8_t)i, 1}}, stranger = {{0xc5, (uint8_t)i, 1}};
+        struct body_MEMBER b = member_of(named, ROLE_DEVICE);
+        struct record word = next_of(&maker, KIND_MEMBER, &b);
+        deliver(core, nobody, &word);
+        link_up(core, named, true);
+        link_up(core, stranger, true);
+    }
+    assert_int_equal(registry_device_count(core_registry(core), maker.node), world_maker_devices);
+    assert_int_equal(up_of(core, 0xd2), CAP_PEERS / 4);
+    assert_int_equal(up_of(core, 0xc5), CAP_PEERS / 4);
+    for (uint32_t i = 0; i < WORLD_NODES; i++) {
+        link_up(core, world->node[i].id, true);
+        assert_int_equal(up_of(core, world->node[i].id.bytes[0]) > 0, 1);
+    }
+}
+
+/* The store is read in the order of authors: of who comes before the stewards that admitted it nothing waits once that is done. */
+static void test_restored_before_its_stewards(void **state)
+{
+    (void)state;
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    enum { MANY = CAP_JOBS / SMALL_PART + 3 };
+    struct core *core;
+    struct node_id author = world->node[WORLD_ALGORITHM].id;
+    struct body_JOB body = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("again")};
+    struct core_options options = {.self = {{0xee}},
+                                   .consortium = world->consortium,
+                                   .charter = world->charter,
+                                   .engine = SPAN_OF(engine)};
+    for (uint32_t i = 0; i < MANY; i++) (void)world_record(world, WORLD_ALGORITHM, KIND_JOB, &body, 0);
+    assert_int_equal(core_new(&core, world_arena(world), &options), OK);
+    for (uint32_t i = 0; i < 2 * world->record_count; i++) {
+        const struct record *r = world->record[i % world->record_count];
+        struct buffer b = BUFFER_OF(bytes);
+        if (ID_EQUAL(r->header.author, author) != (i < world->record_count)) continue;
+        record_pack(&b, r);
+        core_step(core, &(struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&b)});
+    }
+    assert_false(chain_whole(core_chain(core), author));
+    core_step(core, &(struct event){.type = EVENT_READY, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
+    assert_true(chain_whole(core_chain(core), author));
+    assert_true(jobs(core) >= MANY);
+}
+
 static int set_up(void **state)
 {
     (void)state;
+    world_maker_devices = CAP_MAKER_DEVICES;
     world = world_new();
     return world != NULL ? 0 : -1;
 }
@@ -399,6 +620,12 @@ int main(void)
         cmocka_unit_test(test_answers_are_bounded),
         cmocka_unit_test(test_one_peer_has_few_joins),
         cmocka_unit_test(test_joins_of_the_gone_give_way),
+        cmocka_unit_test(test_device_waits_for_its_turn),
+        cmocka_unit_test(test_device_is_kept_in_order),
+        cmocka_unit_test(test_revoked_device_is_told),
+        cmocka_unit_test(test_device_has_few_checks),
+        cmocka_unit_test(test_devices_have_some_links),
+        cmocka_unit_test(test_restored_before_its_stewards),
     };
     return cmocka_run_group_tests_name("ingest", tests, set_up, tear_down);
 }
