@@ -38,6 +38,11 @@ static void wipe(struct worker *w)
     w->wiped = true;
 }
 
+void worker_drop_secrets(struct worker *w)
+{
+    secret_wipe(w->secret, sizeof *w->secret);
+}
+
 void worker_free(struct worker *w)
 {
     if (w == NULL) return;

@@ -37,6 +37,8 @@ struct worker_reply {
 
 MUST_USE enum err worker_new(struct worker **out, const struct worker_options *options);
 void worker_free(struct worker *w); /* wipes; NULL is fine */
+/* For a process that ends while a computation still runs: keys go, what it reads is the kernel's to take. */
+void worker_drop_secrets(struct worker *w);
 /* Any effect but FRAME and EXIT. `keys` is enclave_keys() at this moment; it may be NULL before the bundle was replayed. */
 void worker_execute(struct worker *w, struct worker_reply *reply, const struct enclave_effect *effect,
                     const struct enclave_keys *keys);

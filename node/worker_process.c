@@ -15,10 +15,12 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -36,6 +38,17 @@ struct pending_reply {
     struct worker_reply reply;
 };
 
+/* The computation, on its own thread: meanwhile the machine keeps its lease. */
+struct computation {
+    bool running;
+    pthread_t thread;
+    int done; /* an eventfd: it has its reply */
+    struct worker *worker;
+    struct enclave_effect effect; /* it borrows from what lives as long as the machine */
+    const struct enclave_keys *keys;
+    struct worker_reply reply;
+};
+
 struct process {
     struct worker_options options;
     bool check; /* only enter the sandbox, look about, and say so by the exit code */
@@ -45,6 +58,7 @@ struct process {
     bool over, silent;
     struct pending_reply queue[REPLIES_MAX]; /* a ring */
     uint32_t queue_first, queue_count;
+    struct computation computation;
     uint8_t *input; /* INPUT_BYTES: frames as they arrive */
     size_t input_len;
 };
@@ -101,6 +115,27 @@ static void answer_later(struct process *p, uint64_t token, const struct worker_
     p->queue[(p->queue_first + p->queue_count++) % REPLIES_MAX] = (struct pending_reply){token, *reply};
 }
 
+static void *compute(void *context)
+{
+    struct computation *c = context;
+    const uint64_t one = 1;
+    worker_execute(c->worker, &c->reply, &c->effect, c->keys);
+    ssize_t written = write(c->done, &one, sizeof one);
+    if (written != sizeof one) panic(__FILE__, __LINE__, "a computation's end could not be told");
+    return NULL;
+}
+
+static void start_computation(struct process *p, const struct enclave_effect *effect)
+{
+    struct computation *c = &p->computation;
+    ASSERT(!c->running);
+    c->worker = p->worker;
+    c->effect = *effect;
+    c->keys = enclave_keys(p->enclave);
+    c->running = pthread_create(&c->thread, NULL, compute, c) == 0;
+    if (!c->running) answer_later(p, effect->token, &(struct worker_reply){.err = ERR_NO_MEMORY});
+}
+
 static void execute(struct process *p, const struct enclave_effect *effect)
 {
     struct worker_reply reply;
@@ -112,7 +147,15 @@ static void execute(struct process *p, const struct enclave_effect *effect)
         p->over = true;
         return;
     }
+    if (effect->type == ENCLAVE_COMPUTE) {
+        start_computation(p, effect);
+        return;
+    }
     if (effect->type == ENCLAVE_UNLOCK) fall_silent(p);
+    if (effect->type == ENCLAVE_WIPE && p->computation.running) { /* it reads what would be unmapped */
+        worker_drop_secrets(p->worker);
+        _exit(EXIT_OK);
+    }
     worker_execute(p->worker, &reply, effect, enclave_keys(p->enclave));
     if (effect->type != ENCLAVE_WIPE) answer_later(p, effect->token, &reply);
 }
@@ -121,7 +164,7 @@ static void execute(struct process *p, const struct enclave_effect *effect)
 static void step_once(struct process *p, struct enclave_event event)
 {
     uint32_t count;
-    event.now.ns = clock_ns(CLOCK_MONOTONIC);
+    event.now.ns = clock_ns(CLOCK_BOOTTIME);
     event.wall_ms = (uint64_t)(clock_ns(CLOCK_REALTIME) / 1000000);
     enclave_step(p->enclave, &event);
     enclave_check(p->enclave);
@@ -129,9 +172,8 @@ static void step_once(struct process *p, struct enclave_event event)
     for (uint32_t i = 0; i < count && !p->over; i++) execute(p, &effect[i]);
 }
 
-static void step(struct process *p, struct enclave_event event)
+static void answer_all(struct process *p)
 {
-    step_once(p, event);
     while (p->queue_count > 0) {
         struct pending_reply *next = &p->queue[p->queue_first];
         struct worker_reply reply = next->reply;
@@ -145,6 +187,21 @@ static void step(struct process *p, struct enclave_event event)
                                                 .token = token});
         worker_reply_free(&reply);
     }
+}
+
+static void step(struct process *p, struct enclave_event event)
+{
+    step_once(p, event);
+    answer_all(p);
+}
+
+static void end_computation(struct process *p)
+{
+    struct computation *c = &p->computation;
+    if (pthread_join(c->thread, NULL) != 0) panic(__FILE__, __LINE__, "a computation did not end");
+    c->running = false;
+    answer_later(p, c->effect.token, &c->reply);
+    answer_all(p);
 }
 
 /* --- Frames in -------------------------------------------------------------------------------------------------------------- */
@@ -179,24 +236,25 @@ static int wait_ms(const struct process *p)
 {
     struct instant deadline = enclave_deadline(p->enclave);
     if (deadline.ns == INSTANT_NEVER.ns) return -1;
-    int64_t left = deadline.ns - clock_ns(CLOCK_MONOTONIC);
+    int64_t left = deadline.ns - clock_ns(CLOCK_BOOTTIME);
     if (left <= 0) return 0;
     return left / 1000000 >= 60000 ? 60000 : (int)(left / 1000000) + 1;
 }
 
 static void tick_when_due(struct process *p)
 {
-    if (!p->over && enclave_deadline(p->enclave).ns <= clock_ns(CLOCK_MONOTONIC))
+    if (!p->over && enclave_deadline(p->enclave).ns <= clock_ns(CLOCK_BOOTTIME))
         step(p, (struct enclave_event){.type = ENCLAVE_EVENT_TICK});
 }
 
 static void run(struct process *p)
 {
-    struct pollfd host = {SANDBOX_SOCKET, POLLIN, 0};
+    struct pollfd from[2] = {{SANDBOX_SOCKET, POLLIN, 0}, {p->computation.done, POLLIN, 0}};
     while (!p->over) {
-        int ready = poll(&host, 1, wait_ms(p));
+        int ready = poll(from, p->computation.running ? 2 : 1, wait_ms(p));
         if (ready < 0 && errno != EINTR) return;
-        if (ready > 0 && !read_some(p)) return;
+        if (ready > 0 && from[0].revents != 0 && !read_some(p)) return;
+        if (ready > 0 && p->computation.running && from[1].revents != 0) end_computation(p);
         tick_when_due(p);
     }
 }
@@ -237,6 +295,8 @@ static enum err make_machine(struct process *p)
     p->arena = arena_make(memory, bytes);
     p->input = malloc(INPUT_BYTES);
     if (p->input == NULL) return ERR_NO_MEMORY;
+    p->computation.done = eventfd(0, EFD_CLOEXEC);
+    if (p->computation.done < 0) return ERR_NO_MEMORY;
     TRY(enclave_new(&p->enclave, &p->arena));
     return worker_new(&p->worker, &p->options);
 }
@@ -278,6 +338,9 @@ int command_enclave_worker(int argc, char **argv)
     enum err err = prepare(&process, why, sizeof why);
     if (err != OK) return refuse(why[0] != 0 ? why : err_text(err));
     if (!process.check) run(&process);
-    worker_free(process.worker);
+    if (process.computation.running)
+        worker_drop_secrets(process.worker); /* its thread ends with the process */
+    else
+        worker_free(process.worker);
     _exit(EXIT_OK); /* nothing of any library runs after the wipe */
 }

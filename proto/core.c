@@ -325,6 +325,7 @@ static void on_restore_promise(struct core *c, const struct event *event)
 {
     bool sized = event->key.len == PROMISE_KEY_BYTES && event->bytes.len == PROMISE_VALUE_BYTES;
     ASSERT(!c->ready);
+    if (sized && promise_superseded(&c->promises, event->key.data)) return;
     if (sized && promise_set(&c->promises, event->key.data, event->bytes.data) == OK) return;
     c->promise_lost = true;
     notice(c, "a stored promise is damaged: this node neither votes nor releases", event->key, NULL);

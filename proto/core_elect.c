@@ -26,6 +26,16 @@ void track_state(struct core *c, struct run_track *t, enum run_state state)
     history_moved(c, t);
 }
 
+void track_elected(struct core *c, struct run_track *t, struct node_id node, uint64_t term)
+{
+    bool again = !ID_IS_ZERO(t->view.node) && t->view.state != RUN_SETTLED;
+    t->view.node = node;
+    t->view.term = term;
+    t->cut_off = false;
+    if (again) track_state(c, t, RUN_REQUESTED); /* a later term's begins anew */
+    history_moved(c, t);
+}
+
 enum {
     RUNS_A_TICK = 1024,
     TRACKS_A_TICK = 64,
@@ -46,24 +56,22 @@ struct run_track *track_add(struct core *c, struct run_id run)
 }
 
 /* Whoever may write records may write runs of recipes that do not name it: they are nothing to watch. */
-void track_new(struct core *c, const struct run_entry *run, bool fresh)
+void track_new(struct core *c, const struct run_entry *run)
 {
     struct run_id id;
     memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
-    if (track_find(c, id) != NULL || !registry_run_named(c->registry, run)) return;
-    struct run_track *t = track_add(c, id);
+    struct run_track *t = track_find(c, id);
+    if ((t != NULL && t->phase != CANDIDATE_IDLE) || !registry_run_named(c->registry, run)) return;
+    bool stored = t != NULL;
+    if (!stored) t = track_add(c, id);
     if (t == NULL) return;
-    track_state(c, t, RUN_REQUESTED);
-    if (run->receipt != NULL) track_state(c, t, RUN_SETTLED);
-    /* A run read back at start may have been tried before, by this node too: without later terms it is not tried again. */
-    t->phase = c->options.compute && fresh ? CANDIDATE_WAITING : CANDIDATE_IDLE;
-    t->next_ns = c->now.ns;
+    track_state(c, t, run->receipt != NULL ? RUN_SETTLED : t->view.state);
+    if (!c->ready) return;
+    t->phase = c->options.compute ? CANDIDATE_WAITING : CANDIDATE_DONE;
+    t->term = t->view.term + (ID_IS_ZERO(t->view.node) ? 0 : 1);
+    /* One from before the start may have a receipt here that is looked at first, and an enclave that is still at work. */
+    t->next_ns = stored ? c->held_until_ns : c->now.ns;
     if (t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
-}
-
-void elect_ready(struct core *c)
-{
-    while (registry_run_at(c->registry, c->runs_restored) != NULL) c->runs_restored++;
 }
 
 /* Runs whose recipe came later, some with each tick. */
@@ -71,98 +79,10 @@ static void find_new(struct core *c)
 {
     for (uint32_t i = 0; i < RUNS_A_TICK && step_has_room(c); i++) {
         const struct run_entry *run = registry_run_at(c->registry, c->run_next);
-        if (run != NULL) track_new(c, run, c->run_next >= c->runs_restored);
+        if (run != NULL) track_new(c, run);
         c->run_next = run != NULL ? c->run_next + 1 : 0;
         if (run == NULL) return;
     }
-}
-
-/* --- Custodian -------------------------------------------------------------------------------------------------------------------------- */
-
-static struct verdict decide(struct core *c, struct node_id node, struct run_id run, uint64_t term)
-{
-    struct election_ask ask = {run, term, node, c->wall_ms, core_standing(c)};
-    return election_decide(c->registry, &c->promises, c->options.self, &ask);
-}
-
-void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b)
-{
-    struct verdict v = decide(c, from, b->run, b->term);
-    struct body_PREVOTE body = {b->run, b->term, from, v.refusal};
-    author_statement(c, from, KIND_PREVOTE, &body, NULL, NULL);
-}
-
-static struct certificate vote_of(struct core *c, const struct run_entry *run, uint64_t term,
-                                  struct node_id node)
-{
-    struct certificate vote = {.consortium = c->options.consortium,
-                               .epoch = run->body.epoch,
-                               .compose = run->body.compose,
-                               .slot = run->body.slot,
-                               .term = term,
-                               .node = node};
-    memcpy(vote.run.bytes, run->record->id.bytes, sizeof vote.run.bytes);
-    return vote;
-}
-
-static void on_vote_stored(struct core *c, struct pending *p, const struct event *event)
-{
-    if (event->err == OK) {
-        struct body_VOTE body = {p->run, p->term, p->peer, REFUSAL_NONE, p->signature};
-        author_statement(c, p->peer, KIND_VOTE, &body, NULL, NULL);
-    } else {
-        notice(c, "a vote could not be stored and is not sent", SPAN_NONE, err_text(event->err));
-    }
-    pending_end(c, p);
-}
-
-/* Slot and term in one batch: one durable vote for both. The table in memory was set when the decision was taken. */
-static void on_vote_signed(struct core *c, struct pending *p, const struct event *event)
-{
-    const struct run_entry *run = registry_run(c->registry, p->run);
-    if (event->err != OK || event->bytes.len != 64 || run == NULL) {
-        pending_end(c, p);
-        return;
-    }
-    memcpy(p->signature.bytes, event->bytes.data, 64);
-    uint8_t *slot = scratch_buffer(c, PROMISE_KEY_BYTES).data,
-            *vote = scratch_buffer(c, PROMISE_KEY_BYTES).data;
-    promise_key(slot, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
-    promise_key(vote, PROMISE_VOTE, p->run.bytes, p->term);
-    struct keep items[2] = {
-        {KEEP_PROMISE, span_make(slot, PROMISE_KEY_BYTES), scratch_copy(c, ID_SPAN(p->run))},
-        {KEEP_PROMISE, span_make(vote, PROMISE_KEY_BYTES), scratch_copy(c, ID_SPAN(p->peer))},
-    };
-    ask_store(c, p, on_vote_stored, items, 2);
-}
-
-static enum err promise_vote(struct core *c, const struct run_entry *run, struct run_id id, uint64_t term,
-                             struct node_id node)
-{
-    uint8_t key[PROMISE_KEY_BYTES];
-    promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
-    TRY(promise_set(&c->promises, key, id.bytes));
-    promise_key(key, PROMISE_VOTE, id.bytes, term);
-    return promise_set(&c->promises, key, node.bytes);
-}
-
-void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_ASK *b)
-{
-    struct verdict v = decide(c, from, b->run, b->term);
-    const struct run_entry *run = registry_run(c->registry, b->run);
-    enum err err = v.refusal == REFUSAL_NONE ? promise_vote(c, run, b->run, b->term, from) : OK;
-    if (err != OK) v = verdict_refuse(err == ERR_CONFLICT ? REFUSAL_VOTED : REFUSAL_TROUBLE, NULL);
-    struct pending *p = v.refusal == REFUSAL_NONE ? pending_new(c, on_vote_signed) : NULL;
-    if (v.refusal != REFUSAL_NONE) {
-        struct body_VOTE body = {b->run, b->term, from, v.refusal, {{0}}};
-        author_statement(c, from, KIND_VOTE, &body, NULL, NULL);
-    }
-    if (p == NULL) return;
-    struct certificate vote = vote_of(c, run, b->term, from);
-    p->run = b->run;
-    p->term = b->term;
-    p->peer = from;
-    ask_crypto(c, p, CRYPTO_SIGN, on_vote_signed)->hash = certificate_vote_hash(&vote);
 }
 
 /* --- Candidate --------------------------------------------------------------------------------------------------------------------------- */
@@ -172,7 +92,7 @@ static uint32_t bits(uint32_t mask)
     return (uint32_t)__builtin_popcount(mask);
 }
 
-/* With a clock that is off, an election would be won for evidence that nobody takes: the slot would be spent for nothing. */
+/* With a clock that is off, an election would be won for evidence that nobody takes: the term would pass for nothing. */
 static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
@@ -183,33 +103,94 @@ static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
     }
     struct body_PREVOTE_ASK body = {t->view.run, t->term};
     for (uint32_t i = 0; i < charter->custodian_count; i++)
-        if ((t->answered >> i & 1) == 0)
+        if (((t->answered | t->passed | t->lost) >> i & 1) == 0)
             author_statement(c, charter->member[charter->custodian[i]].node, kind, &body, NULL, NULL);
     t->next_ns = c->now.ns + (int64_t)PREVOTE_WAIT_MS * 1000000;
 }
 
 /* The first in rank asks at once, others hold back; before votes, too: two that waited for one and the same custodian have
- * their prevotes together, and would share the votes, which nobody gets back. */
+ * their prevotes together, and would share the votes of the term. */
 static void candidate_enter(struct core *c, struct run_track *t, const struct run_entry *run,
                             enum candidate_phase phase)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
     uint32_t rank = election_rank(c->registry, &run->body, t->view.run, t->term, c->options.self);
     t->phase = phase;
-    t->answered = 0;
+    t->answered = t->passed = 0;
     t->next_ns = c->now.ns + (int64_t)rank * charter->rank_delay_ms * 1000000;
     if (rank == 0) ask_custodians(c, t, phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
 }
 
-/* A vote is for ever: when too few custodians are left for a quorum, there is nothing to ask for any more. What other
- * nodes say of the run's progress proves nothing and ends no candidacy. */
+/* --- Later terms ---------------------------------------------------------------------------------------------------------------------- */
+
+/* One above what at least f + 1 custodians say they are bound by, an honest one among them. */
+static uint64_t next_term(const struct charter *charter, const struct run_track *t)
+{
+    uint32_t highest = 0;
+    for (uint32_t i = 0; i < charter->custodian_count; i++) {
+        uint32_t as_high = 0;
+        for (uint32_t j = 0; j < charter->custodian_count; j++) as_high += t->known[j] >= t->known[i];
+        if (as_high > charter->f && t->known[i] > highest) highest = t->known[i];
+    }
+    return (uint64_t)highest + 1;
+}
+
+/* The first moment at which q custodians have said they are free. */
+static int64_t free_at(const struct charter *charter, const struct run_track *t)
+{
+    int64_t first = INT64_MAX;
+    for (uint32_t i = 0; i < charter->custodian_count; i++) {
+        uint32_t as_early = 0;
+        for (uint32_t j = 0; j < charter->custodian_count; j++) as_early += t->free_ns[j] <= t->free_ns[i];
+        if (as_early >= charter->q && t->free_ns[i] < first) first = t->free_ns[i];
+    }
+    return first;
+}
+
+/* Nobody can win this asking any more, or somebody has won: the next begins when q custodians may be free for it. */
+static void candidate_wait(struct core *c, struct run_track *t)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    int64_t soonest = c->now.ns + (int64_t)TICK_MS * 1000000, free = free_at(charter, t);
+    t->phase = CANDIDATE_WAITING;
+    t->term = next_term(charter, t);
+    t->next_ns = free > soonest ? free : soonest;
+}
+
+void elect_again(struct core *c, struct run_track *t, bool possible)
+{
+    enum { ATTEMPTS_MAX = 3 };
+    t->attempts++;
+    t->phase = CANDIDATE_DONE;
+    if (!possible || t->attempts == ATTEMPTS_MAX) return;
+    for (uint32_t i = 0; i < t->certificate.vote_count; i++)
+        t->known[t->certificate.custodian[i]] = (uint32_t)t->term;
+    candidate_wait(c, t);
+}
+
+/* What a custodian's no says of this term and the next. */
+static void take_no(struct core *c, struct run_track *t, uint32_t custodian, uint64_t known, uint64_t wait_ms)
+{
+    enum { WAIT_MAX_MS = 24 * 3600 * 1000 };
+    int64_t wait = (int64_t)(wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
+    if (t->known[custodian] < known) t->known[custodian] = (uint32_t)known;
+    t->free_ns[custodian] = c->now.ns + wait * 1000000;
+}
+
+/* A promise is for ever, a lease for a while; other reasons pass, and who gave one is asked again. What other nodes say of
+ * the run's progress proves nothing and ends no candidacy. */
 static void candidate_refused(struct core *c, struct run_track *t, struct node_id from, enum refusal why)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
-    t->view.verdict = verdict_refuse(why, from.bytes);
-    if (why != REFUSAL_VOTED && why != REFUSAL_SLOT_SPENT) return;
-    t->lost |= UINT32_C(1) << charter_custodian(charter, from);
-    if (charter->custodian_count - bits(t->lost) < charter->q) t->phase = CANDIDATE_DONE;
+    uint32_t bit = UINT32_C(1) << charter_custodian(charter, from);
+    bool later = why == REFUSAL_VOTED || why == REFUSAL_TERM || why == REFUSAL_LEASE_HELD;
+    if (!later) t->view.verdict = verdict_refuse(why, from.bytes);
+    if (later) t->passed |= bit;
+    if (why == REFUSAL_SLOT_SPENT) t->lost |= bit;
+    if (charter->custodian_count - bits(t->lost) < charter->q)
+        t->phase = CANDIDATE_DONE;
+    else if (charter->custodian_count - bits(t->lost | t->passed) < charter->q)
+        candidate_wait(c, t);
 }
 
 void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOTE *b)
@@ -220,6 +201,7 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_PREVOTE || b->term != t->term) return;
     if (!ID_EQUAL(b->node, c->options.self)) return; /* said to another candidate */
     if (b->refusal != REFUSAL_NONE) {
+        take_no(c, t, (uint32_t)custodian, b->known, b->wait_ms);
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
     }
@@ -227,7 +209,7 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     if (bits(t->answered) < charter->q) return;
     track_state(c, t, RUN_ELIGIBLE);
     const struct run_entry *run = registry_run(c->registry, b->run);
-    t->certificate = vote_of(c, run, t->term, c->options.self);
+    t->certificate = elect_vote_of(c, run, t->term, c->options.self);
     candidate_enter(c, t, run, CANDIDATE_VOTE);
 }
 
@@ -249,8 +231,7 @@ static void elected(struct core *c, struct run_track *t)
     certificate_encode(&b, &t->certificate);
     if (buffer_done(&b) != OK || arena_copy(c->arena, &t->certificate_bytes, buffer_span(&b)) != OK) return;
     t->phase = CANDIDATE_HOLDER;
-    t->view.node = c->options.self;
-    t->view.term = t->term;
+    track_elected(c, t, c->options.self, t->term);
     t->view.verdict = VERDICT_OK; /* what a custodian refused at first no longer matters */
     track_state(c, t, RUN_ELECTED);
     notice(c, "elected for run", ID_SPAN(t->view.run), NULL);
@@ -280,6 +261,7 @@ void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_VOTE || b->term != t->term) return;
     if (!ID_EQUAL(b->node, c->options.self)) return; /* said to another candidate */
     if (b->refusal != REFUSAL_NONE) {
+        take_no(c, t, (uint32_t)custodian, b->known, b->wait_ms);
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
     }
@@ -383,8 +365,7 @@ static void advert_tick(struct core *c)
 static void view_tick(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
-    bool open = t->view.state < RUN_SETTLED && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
-    if (!open || run == NULL) return;
+    if (run == NULL) return;
     const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
     if (holder != NULL && holder != run) {
         t->view.verdict = verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes);
@@ -398,6 +379,16 @@ static void view_tick(struct core *c, struct run_track *t)
     }
 }
 
+/* True when there was more to do than to see that there is nothing. */
+static bool track_tick(struct core *c, struct run_track *t)
+{
+    bool waits = t->phase == CANDIDATE_WAITING && c->now.ns >= t->next_ns;
+    bool open = t->view.state < RUN_SETTLED && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
+    if (open) view_tick(c, t);
+    if (waits) candidate_tick(c, t);
+    return open || waits;
+}
+
 /* However many runs there are, a tick looks at so many of them, and at all that this node asks votes for. */
 void elect_tick(struct core *c)
 {
@@ -407,9 +398,9 @@ void elect_tick(struct core *c)
         struct run_track *t = &c->track[i];
         if (t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE) candidate_tick(c, t);
     }
-    for (uint32_t i = 0; i < c->track_count && i < TRACKS_A_TICK; i++) {
+    uint32_t looked_at = 0;
+    for (uint32_t i = 0; i < c->track_count && looked_at < TRACKS_A_TICK; i++) {
         struct run_track *t = &c->track[c->track_next++ % c->track_count];
-        view_tick(c, t);
-        if (t->phase == CANDIDATE_WAITING) candidate_tick(c, t);
+        looked_at += track_tick(c, t);
     }
 }

@@ -15,18 +15,27 @@ static const uint8_t cid_sha256[4] = {0x01, 0x55, 0x12, 0x20}, cid_blake3[4] = {
 
 static void tell_progress(struct core *c, const struct run_track *t)
 {
-    struct body_PROGRESS body = {t->view.run,        t->term,
+    struct body_PROGRESS body = {t->view.run,        t->view.term,
                                  t->view.state,      t->view.verdict.refusal,
                                  t->view.bad_shares, t->certificate_bytes};
     author_ephemeral(c, KIND_PROGRESS, &body, c->wall_ms + PROGRESS_LIFE_MS);
 }
 
+/* May another enclave, here or elsewhere, do better? Then the run is as if it were asked for again. What comes of the data
+ * or of a rule would come again. */
+static bool passes(enum refusal r)
+{
+    return r == REFUSAL_ENCLAVE || r == REFUSAL_TIMEOUT || r == REFUSAL_FULL || r == REFUSAL_LEASE_LOST ||
+           r == REFUSAL_LEASE_HELD || r == REFUSAL_TERM || r == REFUSAL_OTHER_KEY ||
+           r == REFUSAL_INPUT_MISSING || r == REFUSAL_INPUT_CORRUPT || r == REFUSAL_TROUBLE ||
+           r == REFUSAL_ISOLATED || r == REFUSAL_CLOCK || r == REFUSAL_NOT_RELEASED;
+}
+
 static enum run_state end_state(enum refusal r)
 {
-    bool broke = r == REFUSAL_COMPUTATION || r == REFUSAL_ENCLAVE || r == REFUSAL_INPUT_MISSING ||
-                 r == REFUSAL_INPUT_CORRUPT || r == REFUSAL_TIMEOUT || r == REFUSAL_FULL;
+    if (passes(r)) return RUN_REQUESTED;
     if (r == REFUSAL_RUN_EXPIRED) return RUN_EXPIRED;
-    return r == REFUSAL_REVOKED ? RUN_REVOKED : broke ? RUN_FAILED : RUN_REFUSED;
+    return r == REFUSAL_REVOKED ? RUN_REVOKED : r == REFUSAL_COMPUTATION ? RUN_FAILED : RUN_REFUSED;
 }
 
 static bool ended(const struct core *c, const struct run_track *t, uint64_t more_ms)
@@ -39,13 +48,13 @@ static bool ended(const struct core *c, const struct run_track *t, uint64_t more
 static void fail(struct core *c, struct run_track *t, enum refusal why)
 {
     if (t->phase != CANDIDATE_HOLDER) return;
-    t->phase = CANDIDATE_DONE;
     if (ended(c, t, 0)) why = REFUSAL_RUN_EXPIRED;
     t->view.verdict = verdict_refuse(why, NULL);
     if (c->enclaves_running > 0) c->enclaves_running--;
     track_state(c, t, end_state(why));
-    notice(c, "run ended without an output", ID_SPAN(t->view.run), refusal_name(why));
+    notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(why));
     tell_progress(c, t);
+    elect_again(c, t, passes(why));
 }
 
 /* A custodian tells the requester why it refused its enclave: shown until the run ends otherwise. */
@@ -97,7 +106,8 @@ static void move_view(struct core *c, struct run_track *t, struct said said)
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     uint8_t state = said.state, reason = said.reason;
     bool shown = t->view.state == RUN_SETTLED || (run != NULL && run->receipt != NULL);
-    bool late = t->view.state < RUN_SETTLED && state < t->view.state; /* overtaken on its way */
+    bool again = state == RUN_REQUESTED && reason != REFUSAL_NONE; /* an enclave ended, another may follow */
+    bool late = t->view.state < RUN_SETTLED && state < t->view.state && !again; /* overtaken on its way */
     if ((said.bad_shares & ~t->view.bad_shares) != 0) history_moved(c, t);
     t->view.bad_shares |= said.bad_shares;
     if (shown || late || t->phase == CANDIDATE_HOLDER) return;
@@ -110,10 +120,7 @@ static void on_progress_checked(struct core *c, struct pending *p, const struct 
 {
     struct run_track *t = track_find(c, p->run);
     bool later = t != NULL && (ID_IS_ZERO(t->view.node) || p->term > t->view.term);
-    if (event->err == OK && later) {
-        t->view.node = p->peer;
-        t->view.term = p->term;
-    }
+    if (event->err == OK && later) track_elected(c, t, p->peer, p->term);
     bool speaks = t != NULL && ID_EQUAL(t->view.node, p->peer) && t->view.term == p->term;
     if (event->err == OK && speaks) move_view(c, t, said_of(p->number));
     pending_end(c, p);
@@ -615,7 +622,7 @@ static void end_runs(struct core *c)
     }
 }
 
-/* A worker does not outlive its node, nor is its run tried again: without later terms it has failed. */
+/* A worker does not outlive its node: its run is tried again, here or elsewhere. */
 void host_ready(struct core *c)
 {
     host_look_for_receipts(c);
@@ -625,14 +632,14 @@ void host_ready(struct core *c)
         if (!had_worker || !ID_EQUAL(t->view.node, c->options.self)) continue;
         t->cut_off = true;
         t->view.verdict = verdict_refuse(REFUSAL_ENCLAVE, NULL);
-        track_state(c, t, RUN_FAILED);
+        track_state(c, t, RUN_REQUESTED);
     }
 }
 
 void host_peer_up(struct core *c)
 {
     for (uint32_t i = 0; i < c->track_count && step_has_room(c); i++)
-        if (c->track[i].cut_off) tell_progress(c, &c->track[i]);
+        if (c->track[i].cut_off && c->track[i].phase != CANDIDATE_HOLDER) tell_progress(c, &c->track[i]);
 }
 
 void host_tick(struct core *c)

@@ -20,7 +20,7 @@ static void on_applied(struct core *c, const struct record *r)
     if (r->header.kind == KIND_RUN) {
         struct run_id run;
         memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
-        track_new(c, registry_run(c->registry, run), c->ready);
+        track_new(c, registry_run(c->registry, run));
     }
     if (r->header.kind == KIND_RUN || r->header.kind == KIND_CHARTER) host_look_for_receipts(c);
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);

@@ -1,4 +1,4 @@
-/* A custodian's answers to an enclave: shares and commit signatures (DESIGN §8 "Release", §9 "Commit").
+/* A custodian's answers to an enclave: shares, leases and commit signatures (DESIGN §8 "Release", §9 "Lease", "Commit").
  * An ask arrives as a sealed box relayed by the enclave's untrusted host. Steps: open the box, verify the enclave's
  * signature and the certificate's votes, check the evidence, decide (release.c), compute shares, sign the release
  * statement, make it durable, seal the answer to the enclave, send. Every refusal is signed, goes back to the enclave and
@@ -10,13 +10,14 @@
 
 #include <string.h>
 
-enum { STAGE_SHARES = 1, STAGE_COMMIT = 2 };
+enum { STAGE_SHARES = ANSWER_SHARES, STAGE_COMMIT = ANSWER_COMMIT, STAGE_LEASE = ANSWER_LEASE };
 
 /* What an ask needs on its way; kept in p->side. p->block is for the statement being signed. */
 struct ask {
     struct record record;
     struct body_SHARE_ASK share;
     struct body_COMMIT_ASK commit;
+    struct body_LEASE_ASK lease;
     struct certificate certificate;
     bool certificate_good;
     struct release_ask facts;
@@ -76,7 +77,8 @@ static void on_sealed(struct core *c, struct pending *p, const struct event *eve
     struct ask *a = ask_of(p);
     if (event->err == OK) {
         relay_back(c, p, event->bytes);
-        if (a->plain[0] != ANSWER_REFUSAL && c->answer_count < ANSWERS_MAX) {
+        bool repeatable = a->plain[0] == ANSWER_SHARES || a->plain[0] == ANSWER_COMMIT;
+        if (repeatable && c->answer_count < ANSWERS_MAX) {
             struct answer *kept = &c->answer[c->answer_count];
             *kept = (struct answer){p->run, p->term, a->plain[0], a->record.header.author, SPAN_NONE, false};
             if (arena_copy(c->arena, &kept->box, event->bytes) == OK) c->answer_count++;
@@ -192,17 +194,21 @@ static struct verdict decide_release_now(struct core *c, struct pending *p)
     return release_decide(c->registry, &c->promises, c->options.self, &a->facts);
 }
 
+static struct lease_ask holder_of(const struct core *c, const struct pending *p)
+{
+    const struct ask *a = (const struct ask *)(const void *)p->side;
+    return (struct lease_ask){.run = p->run,
+                              .term = p->term,
+                              .host = p->peer,
+                              .enclave = a->record.header.author,
+                              .now_ms = c->wall_ms,
+                              .standing = core_standing(c)};
+}
+
 static struct verdict decide_commit_now(struct core *c, const struct pending *p)
 {
     const struct ask *a = (const struct ask *)(const void *)p->side;
-    struct commit_ask facts = {.run = p->run,
-                               .term = p->term,
-                               .host = p->peer,
-                               .enclave = a->record.header.author,
-                               .index = a->commit.index,
-                               .commitment = a->commit.commitment,
-                               .now_ms = c->wall_ms,
-                               .standing = core_standing(c)};
+    struct commit_ask facts = {holder_of(c, p), a->commit.index, a->commit.commitment};
     return commit_decide(c->registry, &c->promises, c->options.self, &facts);
 }
 
@@ -342,10 +348,13 @@ static enum err promise_release(struct core *c, struct pending *p)
     return OK;
 }
 
+/* A release is the first lease: what it signs says so. */
 static void decide_release(struct core *c, struct pending *p)
 {
     struct verdict v = decide_release_now(c, p);
     if (v.refusal == REFUSAL_NONE) v = promised(promise_release(c, p), REFUSAL_OTHER_KEY);
+    if (v.refusal == REFUSAL_NONE && !elect_hold(c, p->run, p->term, 0))
+        v = verdict_refuse(REFUSAL_TROUBLE, NULL);
     if (v.refusal != REFUSAL_NONE)
         refuse(c, p, STAGE_SHARES, v);
     else
@@ -383,6 +392,37 @@ static void check_evidence(struct core *c, struct pending *p)
     job->age_max_ms = charter->evidence_age_max_ms;
     job->now_ms = c->wall_ms;
     release_evidence_policy(c->registry, &run->body, &job->need_gpu, &job->accept_simulated);
+}
+
+/* --- Leases --------------------------------------------------------------------------------------------------------------------------------- */
+
+static void on_lease_signed(struct core *c, struct pending *p, const struct event *event)
+{
+    if (!take_signature(c, p, event)) return;
+    struct ask *a = ask_of(p);
+    struct lease_ask facts = holder_of(c, p);
+    struct verdict v = lease_decide(c->registry, &c->promises, c->options.self, &facts);
+    if (v.refusal != REFUSAL_NONE)
+        refuse(c, p, STAGE_LEASE, v);
+    else
+        seal_answer(c, p, ANSWER_LEASE, span_make(a->statement, a->statement_len));
+}
+
+/* It counts from when the enclave asked, which was before this: what is held here lasts longer. */
+static void decide_lease(struct core *c, struct pending *p)
+{
+    struct ask *a = ask_of(p);
+    const struct charter *charter = registry_charter(c->registry);
+    struct lease_ask facts = holder_of(c, p);
+    struct verdict v = lease_decide(c->registry, &c->promises, c->options.self, &facts);
+    if (v.refusal == REFUSAL_NONE && !elect_hold(c, p->run, p->term, a->lease.round))
+        v = verdict_refuse(REFUSAL_TROUBLE, NULL);
+    if (v.refusal != REFUSAL_NONE) {
+        refuse(c, p, STAGE_LEASE, v);
+        return;
+    }
+    struct body_LEASE body = {p->run, p->term, a->record.header.author, a->lease.round, charter->lease_ms};
+    author_sign_into(c, p, KIND_LEASE, &body, on_lease_signed);
 }
 
 /* --- Commits ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -483,38 +523,55 @@ static void on_ask_verified(struct core *c, struct pending *p, const struct even
         ask_end(c, p);
         return;
     }
-    if (a->record.header.kind == KIND_COMMIT_ASK) {
-        if (!repeat_answer(c, p, ANSWER_COMMIT)) decide_commit(c, p);
-        return;
-    }
-    if (!repeat_answer(c, p, ANSWER_SHARES)) check_votes(c, p);
+    enum kind kind = a->record.header.kind;
+    if (kind == KIND_LEASE_ASK)
+        decide_lease(c, p);
+    else if (kind == KIND_COMMIT_ASK && !repeat_answer(c, p, ANSWER_COMMIT))
+        decide_commit(c, p);
+    else if (kind == KIND_SHARE_ASK && !repeat_answer(c, p, ANSWER_SHARES))
+        check_votes(c, p);
 }
 
-/* The facts that come from the ask itself. A commit's answer goes to the key the release named, kept from the share ask. */
+static enum err read_share_ask(struct ask *a, const struct pending *p)
+{
+    TRY(body_decode(&a->share, KIND_SHARE_ASK, a->record.body));
+    if (!ID_EQUAL(a->share.run, p->run) || a->share.term != p->term) return ERR_CONFLICT;
+    if (a->share.envelopes.len % ENVELOPE_BYTES != 0) return ERR_RANGE;
+    a->facts = (struct release_ask){.run = p->run,
+                                    .term = p->term,
+                                    .host = p->peer,
+                                    .enclave = a->record.header.author,
+                                    .kem = a->share.kem,
+                                    .envelope_count = (uint32_t)(a->share.envelopes.len / ENVELOPE_BYTES),
+                                    .evidence_err = ERR_EVIDENCE};
+    return OK;
+}
+
+/* The answer to a commit or lease ask is a signature anyone may see: a wrong key to seal it to harms only the asker. */
+static enum err read_commit_ask(struct ask *a, const struct pending *p)
+{
+    TRY(body_decode(&a->commit, KIND_COMMIT_ASK, a->record.body));
+    a->facts.kem = a->commit.kem;
+    return ID_EQUAL(a->commit.run, p->run) && a->commit.term == p->term ? OK : ERR_CONFLICT;
+}
+
+static enum err read_lease_ask(struct ask *a, const struct pending *p)
+{
+    TRY(body_decode(&a->lease, KIND_LEASE_ASK, a->record.body));
+    a->facts.kem = a->lease.kem;
+    bool this_one = ID_EQUAL(a->lease.run, p->run) && a->lease.term == p->term && a->lease.round > 0;
+    return this_one ? OK : ERR_CONFLICT;
+}
+
+/* The facts that come from the ask itself. */
 static enum err read_ask(struct core *c, struct pending *p)
 {
     struct ask *a = ask_of(p);
     const struct header *h = &a->record.header;
     if (!ids_equal(h->consortium.bytes, c->options.consortium.bytes)) return ERR_CONSORTIUM;
-    if (h->kind == KIND_SHARE_ASK) {
-        TRY(body_decode(&a->share, KIND_SHARE_ASK, a->record.body));
-        if (!ID_EQUAL(a->share.run, p->run) || a->share.term != p->term) return ERR_CONFLICT;
-        if (a->share.envelopes.len % ENVELOPE_BYTES != 0) return ERR_RANGE;
-        a->facts = (struct release_ask){.run = p->run,
-                                        .term = p->term,
-                                        .host = p->peer,
-                                        .enclave = h->author,
-                                        .kem = a->share.kem,
-                                        .envelope_count = (uint32_t)(a->share.envelopes.len / ENVELOPE_BYTES),
-                                        .evidence_err = ERR_EVIDENCE};
-        return OK;
-    }
-    if (h->kind != KIND_COMMIT_ASK) return ERR_KIND;
-    TRY(body_decode(&a->commit, KIND_COMMIT_ASK, a->record.body));
-    if (!ID_EQUAL(a->commit.run, p->run) || a->commit.term != p->term) return ERR_CONFLICT;
-    a->facts.kem =
-        a->commit.kem; /* what goes there is a signature anyone may see: a wrong key harms only the asker */
-    return OK;
+    if (h->kind == KIND_SHARE_ASK) return read_share_ask(a, p);
+    if (h->kind == KIND_COMMIT_ASK) return read_commit_ask(a, p);
+    return h->kind == KIND_LEASE_ASK ? read_lease_ask(a, p) : ERR_KIND;
 }
 
 /* The box holds the packed, signed ask. */

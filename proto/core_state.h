@@ -102,13 +102,20 @@ enum candidate_phase {
 struct run_track {
     struct run_view view;
     enum candidate_phase phase;
-    uint64_t term;     /* of the own candidacy; the view's follows what others say */
+    uint64_t term;     /* of the own candidacy; the view's is of the latest certificate seen */
     int64_t next_ns;   /* when to ask (again) */
     uint64_t heard_ms; /* when the view last moved */
     bool unsaved;      /* it moved since the store was told */
     bool cut_off;      /* its worker ended with this node's process: peers are told as they come up */
-    uint32_t answered; /* bit per custodian: prevoted or voted */
-    uint32_t lost;     /* bit per custodian: bound to another node or run for ever */
+    uint32_t attempts; /* enclaves of its own that ended without an output, since this node started */
+    /* Bits per custodian, of this asking: prevoted or voted; will not in this term, or not yet; bound to another run. */
+    uint32_t answered, passed, lost;
+    uint32_t known[CAP_CUSTODIANS];  /* the highest term that each says it is bound by */
+    int64_t free_ns[CAP_CUSTODIANS]; /* when each said to be free for a later one */
+    /* As a custodian: no vote for a term above this before then. Forgotten with a restart, which waits instead. */
+    uint32_t hold_term;
+    uint64_t hold_rounds; /* leases given in it: the release, then each round asked for */
+    int64_t hold_until_ns;
     struct certificate certificate;
     struct span certificate_bytes;
     struct span
@@ -190,7 +197,7 @@ struct core {
     uint32_t track_count;
     struct index tracks;
     uint32_t run_next, track_next; /* what the next tick looks at first: runs of the registry, tracks */
-    uint32_t runs_restored;        /* so many runs of the registry were read back at start */
+    int64_t held_until_ns;         /* leases given before the restart have ended by then */
     bool unsaved;                  /* some track is */
     uint32_t receipt_next,
         receipts_left; /* receipts among the chain's entries: where to look on, how many entries */
@@ -294,17 +301,29 @@ void keygen_tick(struct core *c);
 /* --- core_elect.c ----------------------------------------------------------------------------------------------------- */
 struct run_track *track_find(struct core *c, struct run_id run);
 struct run_track *track_add(struct core *c, struct run_id run); /* found or added; NULL: full */
-/* Watch this run, if its recipe names who asks for it. `fresh`: it was not read back at start. */
-void track_new(struct core *c, const struct run_entry *run, bool fresh);
+/* Watch this run, if its recipe names who asks for it. */
+void track_new(struct core *c, const struct run_entry *run);
 void track_state(struct core *c, struct run_track *t, enum run_state state);
-void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b);
+/* A certificate of this term, higher than any seen, elects this node. */
+void track_elected(struct core *c, struct run_track *t, struct node_id node, uint64_t term);
 void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOTE *b);
-void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_ASK *b);
 void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b);
 void elect_tick(struct core *c);
-void elect_ready(struct core *c); /* the store has been read */
+/* This node's enclave ended without an output: may another attempt follow? */
+void elect_again(struct core *c, struct run_track *t, bool possible);
 void elect_advert(struct core *c, const struct record *r, const struct body_ADVERT *b);
 const struct advert *advert_find(const struct core *c, struct node_id node);
+
+/* --- core_vote.c ------------------------------------------------------------------------------------------------------ */
+void elect_ready(struct core *c); /* the store has been read */
+void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PREVOTE_ASK *b);
+void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_ASK *b);
+/* From now on, for a lease, this custodian votes for no later term of this run. Once per round, the release being round 0: a
+ * host that brings an old ask again prolongs nothing. False: no room to remember it. */
+MUST_USE bool elect_hold(struct core *c, struct run_id run, uint64_t term, uint64_t round);
+/* What every vote for this node signs: a certificate without votes. */
+struct certificate elect_vote_of(const struct core *c, const struct run_entry *run, uint64_t term,
+                                 struct node_id node);
 
 /* --- core_release.c --------------------------------------------------------------------------------------------------- */
 void release_ask_box(struct core *c, struct node_id host, const struct message_RELAY *m);

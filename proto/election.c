@@ -14,6 +14,13 @@ static struct verdict check_promises(const struct promises *p, const struct elec
     return VERDICT_OK;
 }
 
+uint64_t election_term_max(const struct charter *charter, const struct header *run, uint64_t now_ms)
+{
+    enum { TERMS_FREE = 8, TERMS_A_LEASE = 8 };
+    uint64_t elapsed_ms = now_ms > run->time_ms ? now_ms - run->time_ms : 0;
+    return TERMS_FREE + elapsed_ms / charter->lease_ms * TERMS_A_LEASE;
+}
+
 struct verdict election_decide(struct registry *r, const struct promises *p, struct node_id self,
                                const struct election_ask *ask)
 {
@@ -27,10 +34,12 @@ struct verdict election_decide(struct registry *r, const struct promises *p, str
         return verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
     struct verdict v = registry_check_record(r, run->record);
     if (v.refusal != REFUSAL_NONE) return v;
-    if (ask->term != 1)
-        return verdict_refuse(REFUSAL_TERM, NULL); /* later terms need leases, which this version has not */
+    if (run->receipt != NULL) return verdict_refuse(REFUSAL_SLOT_SPENT, ask->run.bytes);
+    if (ask->term == 0 || ask->term > election_term_max(charter, &run->record->header, ask->now_ms))
+        return verdict_refuse(REFUSAL_TERM, NULL);
     v = check_promises(p, ask, &run->body);
     if (v.refusal != REFUSAL_NONE) return v;
+    if (ask->held) return verdict_refuse(REFUSAL_LEASE_HELD, NULL);
     v = registry_check_run(r, &run->body, run->record->header.author, ask->now_ms);
     return v.refusal == REFUSAL_NONE ? registry_check_node(r, &run->body, ask->node) : v;
 }

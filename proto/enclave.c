@@ -24,16 +24,28 @@ struct enclave_effect *enclave_emit(struct enclave *e, enum enclave_effect_type 
     return effect;
 }
 
-struct enclave_effect *enclave_ask(struct enclave *e, enum enclave_effect_type type, work_step then,
-                                   uint32_t index)
+static struct enclave_effect *ask(struct enclave *e, enum enclave_effect_type type, work_step then,
+                                  uint32_t index, enum phase phase)
 {
     uint32_t i = 0;
     while (i < WORKS_MAX && e->work[i].token != 0) i++;
     ASSERT(i < WORKS_MAX);
-    e->work[i] = (struct work){e->token_next++, e->phase, then, index};
+    e->work[i] = (struct work){e->token_next++, phase, then, index};
     struct enclave_effect *effect = enclave_emit(e, type);
     effect->token = e->work[i].token;
     return effect;
+}
+
+struct enclave_effect *enclave_ask(struct enclave *e, enum enclave_effect_type type, work_step then,
+                                   uint32_t index)
+{
+    return ask(e, type, then, index, e->phase);
+}
+
+struct enclave_effect *enclave_ask_always(struct enclave *e, enum enclave_effect_type type, work_step then,
+                                          uint32_t index)
+{
+    return ask(e, type, then, index, PHASE_ANY);
 }
 
 struct buffer enclave_buffer(struct enclave *e, size_t cap)
@@ -140,7 +152,7 @@ static void on_done(struct enclave *e, const struct enclave_event *event)
         struct work work = e->work[i];
         if (work.token != event->token) continue;
         e->work[i].token = 0;
-        if (work.phase == e->phase) work.then(e, &work, event);
+        if (work.phase == e->phase || work.phase == PHASE_ANY) work.then(e, &work, event);
         return;
     }
 }
@@ -152,14 +164,24 @@ void enclave_step(struct enclave *e, const struct enclave_event *event)
     e->now = event->now;
     e->wall_ms = event->wall_ms;
     if (e->phase == PHASE_OVER) return;
+    if (enclave_lease_lost(e)) { /* whatever the event is: it came too late */
+        enclave_fail(e, REFUSAL_LEASE_LOST);
+        return;
+    }
     switch (event->type) {
     case ENCLAVE_EVENT_FRAME: on_frame(e, event->bytes); break;
     case ENCLAVE_EVENT_DONE: on_done(e, event); break;
     case ENCLAVE_EVENT_TICK:
+        enclave_lease_tick(e);
         enclave_ask_tick(e);
         enclave_input_tick(e);
         break;
     }
+}
+
+bool enclave_works(const struct enclave *e)
+{
+    return e->phase >= PHASE_UNLOCKING && e->phase < PHASE_SEALING;
 }
 
 const struct enclave_effect *enclave_effects(const struct enclave *e, uint32_t *count)
@@ -170,8 +192,9 @@ const struct enclave_effect *enclave_effects(const struct enclave *e, uint32_t *
 
 struct instant enclave_deadline(const struct enclave *e)
 {
-    struct instant next = INSTANT_NEVER;
-    if (e->phase == PHASE_SHARES || e->phase == PHASE_COMMITS) next.ns = e->ask_next_ns;
+    struct instant next = {enclave_lease_deadline(e)};
+    int64_t ask_ns = enclave_ask_deadline(e);
+    if (ask_ns < next.ns) next.ns = ask_ns;
     for (uint32_t i = 0; i < WANTS_MAX && e->phase != PHASE_OVER; i++) {
         int64_t until = e->want[i].since_ns + (int64_t)WANT_WAIT_MS * 1000000;
         if (e->want[i].active && e->want[i].asked && until < next.ns) next.ns = until;
@@ -196,6 +219,7 @@ void enclave_check(const struct enclave *e)
                !input->begun); /* nothing is decrypted before the keys are there */
     }
     ASSERT(e->phase >= PHASE_COMPUTING || e->output.len == 0);
+    ASSERT(e->phase <= PHASE_UNLOCKING || e->lease.held); /* nor before nobody else can be at it */
 }
 
 const struct enclave_keys *enclave_keys(const struct enclave *e)

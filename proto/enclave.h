@@ -5,7 +5,8 @@
  *
  * Life: START (bundle, certificate) -> replay the bundle against the consortium id, check every signature and the
  * certificate -> KEYS -> EVIDENCE over S -> fetch manifests -> SHARE_ASK to every custodian (sealed to its key, signed) ->
- * open answers, check release statements and share proofs -> with t: UNLOCK (data keys, noise seed) -> fetch leaf lists
+ * open answers, check release statements and share proofs -> with t, and q for a lease: UNLOCK (data keys, noise seed) ->
+ * from now on a LEASE_ASK each third of a lease; without q answers before it ends, all is wiped -> fetch leaf lists
  * and chunks, OPEN_CHUNK each -> COMPUTE (op runtime and gate) -> commitment, core receipt -> COMMIT_ASK to every
  * custodian -> with q checked signatures: seal the output to the readers, RESULT, ENDING -> WIPE -> gone.
  * Asks are repeated on TICK until answered (idempotent by run, term, type, challenge). Any failure: FAILED with a reason
@@ -45,7 +46,7 @@ struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run
                               struct compose_hash compose, struct hash32 certificate, struct node_id signing,
                               struct kem_public kem);
 /* An answer begins with one of these; what follows: PROTOCOL.md "Enclave frames". Those of refusals name their stage. */
-enum { ANSWER_SHARES = 1, ANSWER_COMMIT = 2, ANSWER_REFUSAL = 3, ANSWER_BYTES_MAX = 8192 };
+enum { ANSWER_SHARES = 1, ANSWER_COMMIT = 2, ANSWER_REFUSAL = 3, ANSWER_LEASE = 4, ANSWER_BYTES_MAX = 8192 };
 /* An opened answer as the machine sees it, appended to `out`: its first byte, then for shares SHA-256 of them 32 | packed
  * release, else all that follows. `shares` points into `plain`, or is empty. The codec's errors. */
 MUST_USE enum err enclave_answer_view(struct buffer *out, struct span *shares, struct span plain);

@@ -9,12 +9,12 @@
 
 /* --- Sending --------------------------------------------------------------------------------------------------------- */
 
-static void send_ask(struct enclave *e, uint32_t i)
+static void send_ask(struct enclave *e, uint32_t i, struct span box)
 {
-    struct buffer b = enclave_buffer(e, e->custodian[i].box.len + 2);
+    struct buffer b = enclave_buffer(e, box.len + 2);
     buffer_put_u8(&b, FRAME_ASK);
     buffer_put_u8(&b, (uint8_t)i);
-    buffer_put(&b, e->custodian[i].box);
+    buffer_put(&b, box);
     enclave_emit(e, ENCLAVE_FRAME)->bytes = buffer_span(&b);
 }
 
@@ -24,7 +24,10 @@ static void on_sealed(struct enclave *e, const struct work *work, const struct e
         enclave_fail(e, REFUSAL_ENCLAVE);
         return;
     }
-    if (enclave_keep(e, &e->custodian[work->index].box, event->bytes)) send_ask(e, work->index);
+    struct custodian *c = &e->custodian[work->index];
+    if (!enclave_keep(e, &c->box, event->bytes)) return;
+    if (e->phase == PHASE_SHARES) c->share_box = c->box;
+    send_ask(e, work->index, c->box);
 }
 
 void enclave_ask_all(struct enclave *e, enum phase phase, struct span packed)
@@ -97,10 +100,16 @@ static void on_unlocked(struct enclave *e, const struct work *work, const struct
     enclave_inputs(e);
 }
 
+void enclave_unlock(struct enclave *e)
+{
+    (void)enclave_ask(e, ENCLAVE_UNLOCK, on_unlocked, 0);
+}
+
 static void settle(struct enclave *e)
 {
     const struct charter *charter = e->keys.charter;
-    uint32_t needed = e->phase == PHASE_SHARES ? charter->t : charter->q;
+    uint32_t shares = charter->t > charter->q ? charter->t : charter->q; /* as many make a lease */
+    uint32_t needed = e->phase == PHASE_SHARES ? shares : charter->q;
     uint32_t lost = count_standing(e, STANDING_REFUSED) + count_standing(e, STANDING_BAD);
     if (lost > e->custodian_count - needed) {
         enclave_fail(e, main_reason(e, REFUSAL_ENVELOPE));
@@ -113,7 +122,7 @@ static void settle(struct enclave *e)
     }
     if (!enclave_statements(e, &e->releases)) return;
     e->phase = PHASE_UNLOCKING;
-    (void)enclave_ask(e, ENCLAVE_UNLOCK, on_unlocked, 0);
+    enclave_lease_begin(e);
 }
 
 bool enclave_statements(struct enclave *e, struct span *out)
@@ -134,9 +143,10 @@ static void ask_again(struct custodian *c)
     c->busy = false;
 }
 
-static enum err read_statement(const struct enclave *e, const struct custodian *c, struct record *out,
-                               union body *body, enum kind kind, struct span packed)
+enum err enclave_read_statement(const struct enclave *e, const struct custodian *c, struct record *out,
+                                union body *body, enum kind kind, struct span packed)
 {
+    if (packed.len > 2000) return ERR_TOO_LARGE;
     TRY(record_unpack(out, packed));
     if (out->header.kind != kind || !out->body_known) return ERR_KIND;
     if (!ids_equal(out->header.consortium.bytes, e->consortium.bytes)) return ERR_CONSORTIUM;
@@ -144,15 +154,24 @@ static enum err read_statement(const struct enclave *e, const struct custodian *
     return body_decode(body, kind, out->body);
 }
 
-static void verify(struct enclave *e, const struct record *r, uint32_t custodian, work_step then)
+static void fill_check(struct enclave *e, struct enclave_effect *effect, const struct record *r)
 {
     struct signature_check *check = arena_take(&e->scratch, 1, sizeof *check);
     ASSERT(check != NULL);
     *check = (struct signature_check){r->header.author, record_sign_hash(r->header.kind, r->header_bytes),
                                       r->signature, 0};
-    struct enclave_effect *effect = enclave_ask(e, ENCLAVE_VERIFY, then, custodian);
     effect->check = check;
     effect->check_count = 1;
+}
+
+static void verify(struct enclave *e, const struct record *r, uint32_t custodian, work_step then)
+{
+    fill_check(e, enclave_ask(e, ENCLAVE_VERIFY, then, custodian), r);
+}
+
+void enclave_verify_always(struct enclave *e, const struct record *r, uint32_t index, work_step then)
+{
+    fill_check(e, enclave_ask_always(e, ENCLAVE_VERIFY, then, index), r);
 }
 
 static bool keep_good(struct enclave *e, struct custodian *c, struct span packed)
@@ -162,6 +181,7 @@ static bool keep_good(struct enclave *e, struct custodian *c, struct span packed
     ASSERT(err == OK); /* it was read before it was verified */
     if (!enclave_keep(e, &c->statement, packed)) return false;
     c->id = r.id;
+    c->released = true;
     c->standing = STANDING_GOOD;
     c->busy = false;
     return true;
@@ -182,8 +202,7 @@ static struct span release_of(const struct custodian *c)
 static enum err read_release(const struct enclave *e, const struct custodian *c, struct record *r)
 {
     union body body;
-    if (release_of(c).len > 2000) return ERR_TOO_LARGE;
-    TRY(read_statement(e, c, r, &body, KIND_RELEASE, release_of(c)));
+    TRY(enclave_read_statement(e, c, r, &body, KIND_RELEASE, release_of(c)));
     const struct body_RELEASE *b = &body.RELEASE;
     struct hash32 certificate = certificate_hash(e->certificate_bytes);
     bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && ID_EQUAL(b->certificate, certificate) &&
@@ -216,6 +235,7 @@ static void on_shares_checked(struct enclave *e, const struct work *work, const 
     if (event->err != OK) {
         ask_again(c);
         if (event->err != ERR_PROOF) return; /* a trouble of this enclave's own: it is asked again */
+        c->released = true;
         c->standing = STANDING_BAD;
         enclave_name_bad(e);
         settle(e);
@@ -237,8 +257,7 @@ static void on_release_verified(struct enclave *e, const struct work *work, cons
 static enum err read_commit(const struct enclave *e, const struct custodian *c, struct record *r)
 {
     union body body;
-    if (c->answer_len > 2000) return ERR_TOO_LARGE;
-    TRY(read_statement(e, c, r, &body, KIND_COMMIT, content_of(c)));
+    TRY(enclave_read_statement(e, c, r, &body, KIND_COMMIT, content_of(c)));
     const struct body_COMMIT *b = &body.COMMIT;
     bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && b->index == 0 &&
                 ID_EQUAL(b->commitment, e->commitment) && ID_EQUAL(b->core, e->core_hash) &&
@@ -255,48 +274,69 @@ static void on_commit_verified(struct enclave *e, const struct work *work, const
         settle(e);
 }
 
+struct no {
+    enum refusal why;
+    uint64_t stage; /* ANSWER_* of what is refused */
+};
+
 static enum err read_refusal(const struct enclave *e, const struct custodian *c, struct record *r,
-                             enum refusal *why)
+                             struct no *no)
 {
     union body body;
-    uint64_t stage = e->phase == PHASE_SHARES ? ANSWER_SHARES : ANSWER_COMMIT;
-    TRY(read_statement(e, c, r, &body, KIND_REFUSAL, content_of(c)));
+    TRY(enclave_read_statement(e, c, r, &body, KIND_REFUSAL, content_of(c)));
     const struct body_REFUSAL *b = &body.REFUSAL;
-    bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && ID_EQUAL(b->enclave, e->signing) &&
-                b->stage == stage;
+    bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && ID_EQUAL(b->enclave, e->signing);
     if (!same) return ERR_CONFLICT;
-    *why = refusal_from(b->refusal);
-    return *why != REFUSAL_NONE ? OK : ERR_RANGE;
+    *no = (struct no){refusal_from(b->refusal), b->stage};
+    return no->why != REFUSAL_NONE ? OK : ERR_RANGE;
 }
 
-/* A custodian that does not know enough yet will, a clock is set right and a disk is cleared; any other reason is its
- * answer. */
-static bool passes(enum refusal why)
+/* A custodian that does not know enough yet will, a clock is set right, a disk is cleared and who has not released is asked
+ * to; any other reason is its answer. */
+bool enclave_refusal_passes(enum refusal why)
 {
     return why == REFUSAL_ISOLATED || why == REFUSAL_UNKNOWN_RUN || why == REFUSAL_CONSORTIUM_FORMING ||
-           why == REFUSAL_GAP || why == REFUSAL_CLOCK || why == REFUSAL_TROUBLE;
+           why == REFUSAL_GAP || why == REFUSAL_CLOCK || why == REFUSAL_TROUBLE ||
+           why == REFUSAL_NOT_RELEASED;
 }
 
 static void on_refusal_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
     struct custodian *c = &e->custodian[work->index];
     struct record r;
+    struct no no;
     if (event->err != OK) {
         ask_again(c);
         return;
     }
-    enum err err = read_refusal(e, c, &r, &c->why);
+    enum err err = read_refusal(e, c, &r, &no);
     ASSERT(err == OK);
+    c->why = no.why;
     c->busy = false;
-    if (!passes(c->why)) c->standing = STANDING_REFUSED;
+    if (!enclave_refusal_passes(c->why)) c->standing = STANDING_REFUSED;
     settle(e);
+}
+
+static void take_refusal(struct enclave *e, uint32_t custodian)
+{
+    struct custodian *c = &e->custodian[custodian];
+    struct record r;
+    struct no no = {REFUSAL_NONE, 0};
+    uint64_t stage = e->phase == PHASE_SHARES ? ANSWER_SHARES : e->phase == PHASE_COMMITS ? ANSWER_COMMIT : 0;
+    enum err err = read_refusal(e, c, &r, &no);
+    if (err == OK && no.stage == stage && c->standing == STANDING_OPEN) {
+        verify(e, &r, custodian, on_refusal_verified);
+        return;
+    }
+    ask_again(c);
+    if (err == OK && no.stage == ANSWER_LEASE && enclave_lease_awaits(e, custodian))
+        enclave_lease_refused(e, custodian, &r, no.why);
 }
 
 static void on_opened(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
     struct custodian *c = &e->custodian[work->index];
     struct record r;
-    enum refusal why;
     if (event->err != OK || event->bytes.len < 2 || event->bytes.len > ANSWER_BYTES_MAX) {
         ask_again(c);
         return;
@@ -304,32 +344,59 @@ static void on_opened(struct enclave *e, const struct work *work, const struct e
     memcpy(c->answer, event->bytes.data, event->bytes.len);
     c->answer_len = event->bytes.len;
     uint8_t tag = c->answer[0];
-    if (tag == ANSWER_SHARES && e->phase == PHASE_SHARES && read_release(e, c, &r) == OK)
+    bool open = c->standing == STANDING_OPEN;
+    if (tag == ANSWER_SHARES && open && e->phase == PHASE_SHARES && read_release(e, c, &r) == OK) {
         verify(e, &r, work->index, on_release_verified);
-    else if (tag == ANSWER_COMMIT && e->phase == PHASE_COMMITS && read_commit(e, c, &r) == OK)
+    } else if (tag == ANSWER_COMMIT && open && e->phase == PHASE_COMMITS && read_commit(e, c, &r) == OK) {
         verify(e, &r, work->index, on_commit_verified);
-    else if (tag == ANSWER_REFUSAL && read_refusal(e, c, &r, &why) == OK)
-        verify(e, &r, work->index, on_refusal_verified);
-    else
+    } else if (tag == ANSWER_REFUSAL) {
+        take_refusal(e, work->index);
+    } else {
         ask_again(c);
+        if (tag == ANSWER_SHARES && enclave_works(e) && read_release(e, c, &r) == OK) c->released = true;
+        if (tag == ANSWER_LEASE) enclave_lease_answer(e, work->index, content_of(c));
+    }
 }
 
 void enclave_answer(struct enclave *e, struct span body)
 {
-    if (e->phase != PHASE_SHARES && e->phase != PHASE_COMMITS) return;
     if (body.len < 1 + KEM_OVERHEAD_BYTES || body.len > 1 + KEM_OVERHEAD_BYTES + ANSWER_BYTES_MAX) return;
     uint32_t i = body.data[0];
-    if (i >= e->custodian_count || e->custodian[i].busy || e->custodian[i].standing != STANDING_OPEN) return;
+    if (i >= e->custodian_count || e->custodian[i].busy) return;
+    bool asks = e->phase == PHASE_SHARES || e->phase == PHASE_COMMITS;
+    bool awaited = asks && e->custodian[i].standing == STANDING_OPEN;
+    bool late = enclave_works(e) && !e->custodian[i].released;
+    if (!awaited && !late && !enclave_lease_awaits(e, i)) return;
     struct hash32 context = relay_context(e->run, e->term, i, 1);
-    struct enclave_effect *effect = enclave_ask(e, ENCLAVE_OPEN, on_opened, i);
+    struct enclave_effect *effect = enclave_ask_always(e, ENCLAVE_OPEN, on_opened, i);
     effect->custodian = i;
     effect->bytes = enclave_copy(e, span_make(body.data + 1, body.len - 1));
     effect->context = enclave_copy(e, ID_SPAN(context));
     e->custodian[i].busy = true;
 }
 
+/* Custodians that were not there when t others released: a commit or a lease may need them yet. */
+static void ask_late(struct enclave *e)
+{
+    if (!enclave_works(e) || e->now.ns < e->late_next_ns) return;
+    e->late_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
+    for (uint32_t i = 0; i < e->custodian_count; i++) {
+        const struct custodian *c = &e->custodian[i];
+        if (!c->released && c->share_box.len > 0) send_ask(e, i, c->share_box);
+    }
+}
+
+int64_t enclave_ask_deadline(const struct enclave *e)
+{
+    bool asks = e->phase == PHASE_SHARES || e->phase == PHASE_COMMITS, late = false;
+    int64_t next = asks ? e->ask_next_ns : INSTANT_NEVER.ns;
+    for (uint32_t i = 0; i < e->custodian_count && enclave_works(e); i++) late |= !e->custodian[i].released;
+    return late && e->late_next_ns < next ? e->late_next_ns : next;
+}
+
 void enclave_ask_tick(struct enclave *e)
 {
+    ask_late(e);
     if (e->phase != PHASE_SHARES && e->phase != PHASE_COMMITS) return;
     if ((e->now.ns - e->ask_since_ns) / 1000000 >= ASK_TIMEOUT_MS) {
         enclave_fail(e, main_reason(e, REFUSAL_TIMEOUT));
@@ -339,6 +406,6 @@ void enclave_ask_tick(struct enclave *e)
     e->ask_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
     for (uint32_t i = 0; i < e->custodian_count; i++) {
         const struct custodian *c = &e->custodian[i];
-        if (c->standing == STANDING_OPEN && !c->busy && c->box.len > 0) send_ask(e, i);
+        if (c->standing == STANDING_OPEN && !c->busy && c->box.len > 0) send_ask(e, i, c->box);
     }
 }

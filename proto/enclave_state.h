@@ -15,6 +15,7 @@ enum {
     ASK_REPEAT_MS = 1000,
     ASK_TIMEOUT_MS = 60000,
     LEAVES_BYTES_MAX = 1 << 20, /* one blob: 32768 chunks */
+    LEASE_BOX_BYTES = 1024,
 };
 
 enum phase {
@@ -22,12 +23,13 @@ enum phase {
     PHASE_STARTING, /* signatures, keys, evidence */
     PHASE_MANIFESTS,
     PHASE_SHARES,
-    PHASE_UNLOCKING,
+    PHASE_UNLOCKING, /* once there is a lease */
     PHASE_INPUTS,
     PHASE_COMPUTING, /* until the commit ask is signed */
     PHASE_COMMITS,
     PHASE_SEALING, /* output boxes, end of life */
     PHASE_OVER,
+    PHASE_ANY, /* of work that goes on beside the phases */
 };
 
 struct work;
@@ -57,10 +59,28 @@ struct custodian {
     enum refusal why;       /* the last refusal it signed in this stage */
     bool busy;              /* an answer of it is being worked on */
     struct span box;        /* the ask, sealed to it; sent again until it answers */
-    uint8_t *answer;        /* ANSWER_BYTES_MAX: the view of it, without shares */
+    struct span
+        share_box; /* the share ask; sent until it has released: who has not renews and commits nothing */
+    bool released;
+    uint8_t *answer; /* ANSWER_BYTES_MAX: the view of it, without shares */
     size_t answer_len;
     struct span statement; /* its good statement, packed */
     struct record_id id;
+};
+
+struct lease {
+    bool held;         /* there was one: since then there must be */
+    int64_t until_ns;  /* when the latest ends */
+    uint64_t round;    /* of the ask below; the share ask is round 0 */
+    bool open;         /* it waits for answers */
+    int64_t asked_ns;  /* when it began */
+    int64_t repeat_ns; /* when to send again to who has not answered */
+    uint32_t answered; /* bit per custodian, in this round */
+    uint32_t refused;  /* bit per custodian: it will not renew any more */
+    uint8_t statement[LEASE_BOX_BYTES];
+    size_t statement_len, header_len;
+    uint8_t box[CAP_CUSTODIANS][LEASE_BOX_BYTES]; /* the ask, sealed to each */
+    size_t box_len[CAP_CUSTODIANS];
 };
 
 struct input {
@@ -104,7 +124,8 @@ struct enclave {
 
     uint32_t custodian_count;
     struct custodian custodian[CAP_CUSTODIANS];
-    int64_t ask_since_ns, ask_next_ns;
+    int64_t ask_since_ns, ask_next_ns, late_next_ns;
+    struct lease lease;
 
     struct span statement; /* header | body of the statement being signed */
     size_t statement_header_len;
@@ -123,6 +144,9 @@ struct enclave_effect *enclave_emit(struct enclave *e, enum enclave_effect_type 
 /* The same, answered: `then` runs with the answer. */
 struct enclave_effect *enclave_ask(struct enclave *e, enum enclave_effect_type type, work_step then,
                                    uint32_t index);
+/* The same, whatever phase it is by then. */
+struct enclave_effect *enclave_ask_always(struct enclave *e, enum enclave_effect_type type, work_step then,
+                                          uint32_t index);
 /* A buffer in this step's scratch memory, and a copy there. */
 struct buffer enclave_buffer(struct enclave *e, size_t cap);
 struct span enclave_copy(struct enclave *e, struct span bytes);
@@ -151,9 +175,30 @@ void enclave_shares(struct enclave *e);
 void enclave_ask_all(struct enclave *e, enum phase phase, struct span packed);
 void enclave_answer(struct enclave *e, struct span body);
 void enclave_ask_tick(struct enclave *e);
+int64_t enclave_ask_deadline(const struct enclave *e);
+/* Keyed, and not yet sealing: what a lease is for. */
+bool enclave_works(const struct enclave *e);
 void enclave_name_bad(struct enclave *e);
 /* The good statements, as a packed array in charter order. */
 bool enclave_statements(struct enclave *e, struct span *out);
+
+MUST_USE enum err enclave_read_statement(const struct enclave *e, const struct custodian *c,
+                                         struct record *out, union body *body, enum kind kind,
+                                         struct span packed);
+void enclave_verify_always(struct enclave *e, const struct record *r, uint32_t index, work_step then);
+/* Will who refuses for this reason answer differently, asked again? */
+bool enclave_refusal_passes(enum refusal why);
+void enclave_unlock(struct enclave *e);
+
+/* --- enclave_lease.c ------------------------------------------------------------------------------------------------------ */
+/* q releases are there: unlock, now or with the next lease. */
+void enclave_lease_begin(struct enclave *e);
+bool enclave_lease_lost(const struct enclave *e);
+bool enclave_lease_awaits(const struct enclave *e, uint32_t custodian);
+void enclave_lease_answer(struct enclave *e, uint32_t custodian, struct span packed);
+void enclave_lease_refused(struct enclave *e, uint32_t custodian, const struct record *r, enum refusal why);
+void enclave_lease_tick(struct enclave *e);
+int64_t enclave_lease_deadline(const struct enclave *e);
 
 /* --- enclave_commit.c ----------------------------------------------------------------------------------------------------- */
 void enclave_compute(struct enclave *e);

@@ -20,9 +20,27 @@ void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const u
     store_u64(key + 33, number);
 }
 
+static bool by_term(uint8_t kind)
+{
+    return kind == PROMISE_VOTE || kind == PROMISE_RELEASE || kind == PROMISE_HOST || kind == PROMISE_WORKER;
+}
+
+static uint64_t number_of(const uint8_t key[PROMISE_KEY_BYTES])
+{
+    return load_u64(key + 33);
+}
+
 static struct hash32 name_of(const uint8_t key[PROMISE_KEY_BYTES])
 {
-    return HASH_FRAMED("perigee/promise/v1", span_make(key, PROMISE_KEY_BYTES));
+    size_t len = by_term(key[0]) ? PROMISE_KEY_BYTES - sizeof(uint64_t) : PROMISE_KEY_BYTES;
+    return HASH_FRAMED("perigee/promise/v1", span_make(key, len));
+}
+
+static struct promise *find(const struct promises *p, const uint8_t key[PROMISE_KEY_BYTES])
+{
+    struct hash32 name = name_of(key);
+    uint32_t row = index_find(&p->index, name.bytes);
+    return row != INDEX_NONE ? &p->row[row] : NULL;
 }
 
 const uint8_t *promise_get(const struct promises *p, enum promise_kind kind, const uint8_t subject32[32],
@@ -30,16 +48,13 @@ const uint8_t *promise_get(const struct promises *p, enum promise_kind kind, con
 {
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, kind, subject32, number);
-    struct hash32 name = name_of(key);
-    uint32_t row = index_find(&p->index, name.bytes);
-    return row != INDEX_NONE ? p->row[row].value : NULL;
+    const struct promise *known = find(p, key);
+    return known != NULL && number_of(known->key) == number ? known->value : NULL;
 }
 
-enum err promise_set(struct promises *p, const uint8_t key[PROMISE_KEY_BYTES], const uint8_t value[32])
+static enum err add(struct promises *p, const uint8_t key[PROMISE_KEY_BYTES], const uint8_t value[32])
 {
     struct hash32 name = name_of(key);
-    uint32_t row = index_find(&p->index, name.bytes);
-    if (row != INDEX_NONE) return memcmp(p->row[row].value, value, 32) == 0 ? OK : ERR_CONFLICT;
     if (p->count == p->cap) return ERR_FULL;
     struct promise *fresh = &p->row[p->count];
     memcpy(fresh->name, name.bytes, 32);
@@ -50,15 +65,34 @@ enum err promise_set(struct promises *p, const uint8_t key[PROMISE_KEY_BYTES], c
     return OK;
 }
 
+enum err promise_set(struct promises *p, const uint8_t key[PROMISE_KEY_BYTES], const uint8_t value[32])
+{
+    struct promise *known = find(p, key);
+    if (known == NULL) return add(p, key, value);
+    if (number_of(key) < number_of(known->key)) return ERR_CONFLICT;
+    if (number_of(key) == number_of(known->key))
+        return memcmp(known->value, value, 32) == 0 ? OK : ERR_CONFLICT;
+    memcpy(known->key, key, PROMISE_KEY_BYTES);
+    memcpy(known->value, value, 32);
+    return OK;
+}
+
+bool promise_superseded(const struct promises *p, const uint8_t key[PROMISE_KEY_BYTES])
+{
+    const struct promise *known = find(p, key);
+    return by_term(key[0]) && known != NULL && number_of(known->key) > number_of(key);
+}
+
+static uint64_t term_of(const struct promises *p, enum promise_kind kind, struct run_id run)
+{
+    uint8_t key[PROMISE_KEY_BYTES];
+    promise_key(key, kind, run.bytes, 0);
+    const struct promise *known = find(p, key);
+    return known != NULL ? number_of(known->key) : 0;
+}
+
 uint64_t promise_term(const struct promises *p, struct run_id run)
 {
-    uint64_t highest = 0;
-    for (uint32_t i = 0; i < p->count; i++) {
-        const uint8_t *key = p->row[i].key;
-        bool by_term = key[0] == PROMISE_VOTE || key[0] == PROMISE_RELEASE;
-        if (!by_term || memcmp(key + 1, run.bytes, 32) != 0) continue;
-        uint64_t term = load_u64(key + 33);
-        if (term > highest) highest = term;
-    }
-    return highest;
+    uint64_t voted = term_of(p, PROMISE_VOTE, run), released = term_of(p, PROMISE_RELEASE, run);
+    return voted > released ? voted : released;
 }

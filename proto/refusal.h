@@ -102,7 +102,11 @@
       "what proves such a run would not fit a receipt: lower max_bytes, or name fewer readers or inputs")    \
     X(REFUSAL_DEVICES, 68, "devices",                                                                        \
       "a maker admits devices of its own organisation, as many at once as the charter lets it have: it "     \
-      "revokes one first, or the stewards change the charter")
+      "revokes one first, or the stewards change the charter")                                               \
+    X(REFUSAL_LEASE_HELD, 69, "lease-held",                                                                  \
+      "another enclave may still hold this run: it is tried again when that lease has ended")                \
+    X(REFUSAL_LEASE_LOST, 70, "lease-lost",                                                                  \
+      "too few custodians renewed the enclave's lease in time: the run is tried again in a later term")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

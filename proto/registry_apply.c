@@ -178,6 +178,8 @@ static struct verdict apply_body(struct registry *r, const struct record *record
     case KIND_SHARE_ASK:
     case KIND_SHARE_ANSWER:
     case KIND_COMMIT_ASK:
+    case KIND_LEASE:
+    case KIND_LEASE_ASK:
     case KIND_ENDING: break;
     }
     return verdict_refuse(REFUSAL_MALFORMED, NULL);

@@ -91,7 +91,7 @@ struct verdict release_decide(struct registry *r, const struct promises *p, stru
 
 /* Is the node that brings this the one to which shares were released, and may it, and the worker on it, have them now? */
 static struct verdict check_released(struct registry *r, const struct promises *p,
-                                     const struct commit_ask *ask, const struct run_entry *entry)
+                                     const struct lease_ask *ask, const struct run_entry *entry)
 {
     const uint8_t *host = promise_get(p, PROMISE_HOST, ask->run.bytes, ask->term);
     const uint8_t *worker = promise_get(p, PROMISE_WORKER, ask->run.bytes, ask->term);
@@ -109,8 +109,8 @@ static struct verdict check_released(struct registry *r, const struct promises *
                : verdict_refuse(REFUSAL_MEASUREMENT, worker);
 }
 
-struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
-                             const struct commit_ask *ask)
+struct verdict lease_decide(struct registry *r, const struct promises *p, struct node_id self,
+                            const struct lease_ask *ask)
 {
     const struct run_entry *run = NULL;
     struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->standing, &run);
@@ -118,11 +118,17 @@ struct verdict commit_decide(struct registry *r, const struct promises *p, struc
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
     if (served == NULL || memcmp(served, ask->enclave.bytes, 32) != 0)
         return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
-    v = check_released(r, p, ask, run);
+    return check_released(r, p, ask, run);
+}
+
+struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
+                             const struct commit_ask *ask)
+{
+    struct verdict v = lease_decide(r, p, self, &ask->holder);
     if (v.refusal != REFUSAL_NONE) return v;
     if (ask->index != 0)
         return verdict_refuse(REFUSAL_OUTPUT_TYPE, NULL); /* this version has one output per run */
-    const uint8_t *bound = promise_get(p, PROMISE_COMMIT, ask->run.bytes, ask->index);
+    const uint8_t *bound = promise_get(p, PROMISE_COMMIT, ask->holder.run.bytes, ask->index);
     if (bound != NULL && memcmp(bound, ask->commitment.bytes, 32) != 0)
         return verdict_refuse(REFUSAL_COMMIT_CONFLICT, bound);
     return VERDICT_OK;

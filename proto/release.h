@@ -1,4 +1,5 @@
-/* release: may this custodian give its shares to this enclave, and sign its commit (DESIGN §8 "Release", §9 "Commit").
+/* release: may this custodian give its shares to this enclave, prolong its lease and sign its commit (DESIGN §8 "Release",
+ * §9 "Lease", "Commit").
  * One function, one table of refusals (refusal.h). Keyed results come in as facts already checked: the ask's signature,
  * the certificate's votes, the evidence. Policy applied is the strictest of workflow, owners' minimum and charter. Pure. */
 #ifndef PERIGEE_PROTO_RELEASE_H
@@ -28,15 +29,22 @@ struct release_ask {
 struct verdict release_decide(struct registry *r, const struct promises *p, struct node_id self,
                               const struct release_ask *ask);
 
-struct commit_ask {
+/* May this enclave, to which this custodian released, go on for another lease? */
+struct lease_ask {
     struct run_id run;
     uint64_t term;
     struct node_id host; /* the peer that brought it */
     struct node_id enclave;
-    uint64_t index;
-    struct hash32 commitment;
     uint64_t now_ms;
     enum refusal standing; /* as in election.h */
+};
+struct verdict lease_decide(struct registry *r, const struct promises *p, struct node_id self,
+                            const struct lease_ask *ask);
+
+struct commit_ask {
+    struct lease_ask holder;
+    uint64_t index;
+    struct hash32 commitment;
 };
 struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
                              const struct commit_ask *ask);

@@ -253,7 +253,8 @@ static void put_asks(struct scene *s)
                                           .node = w->node[WORLD_COMPUTE].id,
                                           .vote_count = 3,
                                           .custodian = {0, 1, 3}};
-    s->vote = (struct election_ask){s->run_id, 1, w->node[WORLD_COMPUTE].id, s->now_ms, false};
+    s->vote = (struct election_ask){
+        .run = s->run_id, .term = 1, .node = w->node[WORLD_COMPUTE].id, .now_ms = s->now_ms};
     s->release = (struct release_ask){.run = s->run_id,
                                       .term = 1,
                                       .host = w->node[WORLD_COMPUTE].id,
@@ -267,12 +268,12 @@ static void put_asks(struct scene *s)
                                       .platform_known = true,
                                       .platform = w->platform,
                                       .now_ms = s->now_ms};
-    s->commit = (struct commit_ask){.run = s->run_id,
-                                    .term = 1,
-                                    .host = w->node[WORLD_COMPUTE].id,
-                                    .enclave = enclave,
-                                    .commitment = {{0xcc}},
-                                    .now_ms = s->now_ms};
+    struct lease_ask holder = {.run = s->run_id,
+                               .term = 1,
+                               .host = w->node[WORLD_COMPUTE].id,
+                               .enclave = enclave,
+                               .now_ms = s->now_ms};
+    s->commit = (struct commit_ask){.holder = holder, .commitment = {{0xcc}}};
 }
 
 void scene_promise(struct scene *s, enum promise_kind kind, const uint8_t subject32[32], uint64_t number,

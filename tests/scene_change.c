@@ -272,7 +272,7 @@ static void no_custodian(struct scene *s)
 }
 static void isolated(struct scene *s)
 {
-    s->vote.standing = s->release.standing = s->commit.standing = REFUSAL_ISOLATED;
+    s->vote.standing = s->release.standing = s->commit.holder.standing = REFUSAL_ISOLATED;
 }
 static void run_without_expiry(struct scene *s)
 {
@@ -282,11 +282,11 @@ static void a_day_on(struct scene *s)
 {
     s->vote.now_ms += RUN_LIFE_MAX_MS;
     s->release.now_ms += RUN_LIFE_MAX_MS;
-    s->commit.now_ms += RUN_LIFE_MAX_MS;
+    s->commit.holder.now_ms += RUN_LIFE_MAX_MS;
 }
 static void clock_off(struct scene *s)
 {
-    s->vote.standing = s->release.standing = s->commit.standing = REFUSAL_CLOCK;
+    s->vote.standing = s->release.standing = s->commit.holder.standing = REFUSAL_CLOCK;
 }
 static void run_expired(struct scene *s)
 {
@@ -327,7 +327,7 @@ static void another_run(struct scene *s)
     const struct record *record = scene_record(s, WORLD_REQUESTER, KIND_RUN, &s->run, 0);
     ACCEPTED(registry_apply(s->registry, record));
     memcpy(s->vote.run.bytes, record->id.bytes, 32);
-    s->release.run = s->commit.run = s->vote.run;
+    s->release.run = s->commit.holder.run = s->vote.run;
 }
 static void run_of_another_app(struct scene *s)
 {

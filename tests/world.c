@@ -27,6 +27,7 @@ static struct {
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
 uint32_t world_rows_extra, world_maker_devices;
+uint32_t world_lease_ms = 1000;
 enum world_platforms world_platforms;
 bool world_output_rows;
 struct hash32 world_measurement;
@@ -153,7 +154,7 @@ static void make_charter(struct world *w)
                               .member = member,
                               .accept_simulated = true,
                               .evidence_age_max_ms = 600000,
-                              .lease_ms = 1000,
+                              .lease_ms = world_lease_ms,
                               .rank_delay_ms = 50,
                               .skew_max_ms = 60000,
                               .drift_ppm = 200,

@@ -128,7 +128,7 @@ static void answer_shares(struct world_run *r, uint32_t i, const struct record *
                                 .enclave = ask->header.author,
                                 .kem = a.kem,
                                 .challenge = a.challenge,
-                                .lease_ms = 1000,
+                                .lease_ms = world_lease_ms,
                                 .heads = heads_of(r),
                                 .shares = sha256(buffer_span(&s))};
     if ((r->bad_hash & 1u << i) != 0) body.shares.bytes[0] ^= 1;
@@ -150,11 +150,36 @@ static void answer_commit(struct world_run *r, uint32_t i, const struct record *
     send_answer(r, i, 2, a.kem, world_statement(r->world, &n->secret, n->id, KIND_COMMIT, &body));
 }
 
+static void answer_lease(struct world_run *r, uint32_t i, const struct record *ask)
+{
+    const struct world_node *n = &r->world->node[i];
+    struct body_LEASE_ASK a;
+    must(body_decode(&a, KIND_LEASE_ASK, ask->body));
+    ASSERT(a.round > r->rounds[i]);
+    r->rounds[i] = (uint32_t)a.round;
+    struct body_LEASE body = {a.run, a.term, ask->header.author, a.round, world_lease_ms};
+    if ((r->bad_lease & 1u << i) != 0) body.round++;
+    send_answer(r, i, ANSWER_LEASE, a.kem, world_statement(r->world, &n->secret, n->id, KIND_LEASE, &body));
+}
+
 static struct kem_public ask_kem(const struct record *ask)
 {
     union body body;
     must(body_decode(&body, ask->header.kind, ask->body));
+    if (ask->header.kind == KIND_LEASE_ASK) return body.LEASE_ASK.kem;
     return ask->header.kind == KIND_SHARE_ASK ? body.SHARE_ASK.kem : body.COMMIT_ASK.kem;
+}
+
+static enum refusal *reason(struct world_run *r, uint32_t i, enum kind kind)
+{
+    if (kind == KIND_LEASE_ASK) return &r->refuse_lease[i];
+    return kind == KIND_SHARE_ASK ? &r->refuse[i] : &r->refuse_commit[i];
+}
+
+static uint64_t stage_of(enum kind kind)
+{
+    if (kind == KIND_LEASE_ASK) return ANSWER_LEASE;
+    return kind == KIND_SHARE_ASK ? ANSWER_SHARES : ANSWER_COMMIT;
 }
 
 static void custodian(struct world_run *r, uint32_t i, struct span box)
@@ -173,12 +198,14 @@ static void custodian(struct world_run *r, uint32_t i, struct span box)
     must(record_unpack(&ask, span_make(plain, box.len - KEM_OVERHEAD_BYTES)));
     must(identity_verify(ask.header.author, record_sign_hash(ask.header.kind, ask.header_bytes),
                          &ask.signature));
-    bool shares = ask.header.kind == KIND_SHARE_ASK;
-    enum refusal *why = shares ? &r->refuse[i] : &r->refuse_commit[i];
+    enum kind kind = ask.header.kind;
+    enum refusal *why = reason(r, i, kind);
     if (*why != REFUSAL_NONE) {
-        refuse(r, i, shares ? 1 : 2, *why, ask_kem(&ask), ask.header.author);
+        refuse(r, i, stage_of(kind), *why, ask_kem(&ask), ask.header.author);
         if ((r->passing & 1u << i) != 0) *why = REFUSAL_NONE;
-    } else if (shares) {
+    } else if (kind == KIND_LEASE_ASK) {
+        answer_lease(r, i, &ask);
+    } else if (kind == KIND_SHARE_ASK) {
         answer_shares(r, i, &ask);
     } else {
         answer_commit(r, i, &ask);
@@ -480,8 +507,9 @@ bool world_run_drive(struct world_run *r, uint32_t ticks)
     while (!r->gone) {
         struct enclave_event event = {.now = r->now, .wall_ms = r->world->now_ms};
         if (r->head == r->tail) {
-            if (ticks-- == 0 || enclave_deadline(r->enclave).ns == INT64_MAX) return false;
-            r->now.ns += 1000000000;
+            struct instant due = enclave_deadline(r->enclave), second = {r->now.ns + 1000000000};
+            if (ticks-- == 0 || due.ns == INT64_MAX) return false;
+            r->now = r->now.ns < due.ns && due.ns < second.ns ? due : second;
             event.type = ENCLAVE_EVENT_TICK;
             event.now = r->now;
         } else {

@@ -18,9 +18,10 @@ struct world_queued {
 struct world_run {
     /* Knobs, set after world_run_new and before world_run_drive. One bit per custodian. */
     uint32_t silent, bad_share, bad_hash, bad_signature, garbage,
-        slow,          /* slow: answers from the second ask on */
-        other_enclave; /* refusals are of another one's ask */
-    enum refusal refuse[WORLD_CUSTODIANS], refuse_commit[WORLD_CUSTODIANS];
+        slow,           /* slow: answers from the second ask on */
+        other_enclave;  /* refusals are of another one's ask */
+    uint32_t bad_lease; /* names another round */
+    enum refusal refuse[WORLD_CUSTODIANS], refuse_commit[WORLD_CUSTODIANS], refuse_lease[WORLD_CUSTODIANS];
     uint32_t passing;                    /* refusals are given once, then it answers */
     uint32_t blob_corrupt, blob_missing; /* so many deliveries of the blob below go wrong */
     uint8_t blob_cid[36];                /* zero: any */
@@ -48,7 +49,8 @@ struct world_run {
     enum refusal failed;
     struct span result; /* encoded body of the receipt */
     bool wiped, gone;
-    uint32_t asks[WORLD_CUSTODIANS], wants, effects_after_wipe, done[ENCLAVE_EXIT + 1];
+    uint32_t asks[WORLD_CUSTODIANS], rounds[WORLD_CUSTODIANS], wants, effects_after_wipe,
+        done[ENCLAVE_EXIT + 1];
 
     /* The executor's secrets. */
     struct identity_secret signing;
@@ -68,8 +70,8 @@ struct world_run {
 
 struct world_run *world_run_new(struct world *w);
 void world_run_free(struct world_run *r);
-/* A START of w's run; then until nothing is left to do. Ticks come whenever nothing else does, a second apart, and at most
- * `ticks` of them. True: the enclave is gone. */
+/* A START of w's run; then until nothing is left to do. Ticks come whenever nothing else does, when they are due or a second
+ * later, and at most `ticks` of them. True: the enclave is gone. */
 void world_run_start(struct world_run *r);
 bool world_run_drive(struct world_run *r, uint32_t ticks);
 /* Give the enclave a frame, as its host. */

@@ -113,6 +113,9 @@ static const struct field fields_REFUSAL[] = {BODY_REFUSAL(ROW)};
 #define OWNER body_COMMIT
 static const struct field fields_COMMIT[] = {BODY_COMMIT(ROW)};
 #undef OWNER
+#define OWNER body_LEASE
+static const struct field fields_LEASE[] = {BODY_LEASE(ROW)};
+#undef OWNER
 #define OWNER body_SHARE_ASK
 static const struct field fields_SHARE_ASK[] = {BODY_SHARE_ASK(ROW)};
 #undef OWNER
@@ -124,6 +127,9 @@ static const struct field fields_COMMIT_ASK[] = {BODY_COMMIT_ASK(ROW)};
 #undef OWNER
 #define OWNER body_ENDING
 static const struct field fields_ENDING[] = {BODY_ENDING(ROW)};
+#undef OWNER
+#define OWNER body_LEASE_ASK
+static const struct field fields_LEASE_ASK[] = {BODY_LEASE_ASK(ROW)};
 #undef OWNER
 #define OWNER message_HEADS
 static const struct field message_fields_HEADS[] = {MESSAGE_HEADS(ROW)};

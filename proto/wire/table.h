@@ -149,7 +149,9 @@
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
     F(ID, node, struct node_id)                                                                              \
-    F(UINT, refusal, 255)
+    F(UINT, refusal, 255)                                                                                    \
+    F(UINT, known, UINT32_MAX)                                                                               \
+    F(UINT, wait_ms, UINT32_MAX)
 #define BODY_VOTE_ASK(F)                                                                                     \
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)
@@ -158,6 +160,8 @@
     F(UINT, term, UINT32_MAX)                                                                                \
     F(ID, node, struct node_id)                                                                              \
     F(UINT, refusal, 255)                                                                                    \
+    F(UINT, known, UINT32_MAX)                                                                               \
+    F(UINT, wait_ms, UINT32_MAX)                                                                             \
     F(SIG, vote, struct signature)
 #define BODY_RELEASE(F)                                                                                      \
     F(ID, run, struct run_id)                                                                                \
@@ -183,6 +187,12 @@
     F(ID, commitment, struct hash32)                                                                         \
     F(ID, core, struct hash32)                                                                               \
     F(BYTES, heads, HEAD_BYTES *CAP_INPUTS)
+#define BODY_LEASE(F)                                                                                        \
+    F(ID, run, struct run_id)                                                                                \
+    F(UINT, term, UINT32_MAX)                                                                                \
+    F(ID, enclave, struct node_id)                                                                           \
+    F(UINT, round, UINT32_MAX)                                                                               \
+    F(UINT, lease_ms, UINT32_MAX)
 
 /* Signed by the enclave's own key; asks and answers travel in sealed boxes. */
 #define BODY_SHARE_ASK(F)                                                                                    \
@@ -202,6 +212,11 @@
     F(UINT, index, 255)                                                                                      \
     F(ID, commitment, struct hash32)                                                                         \
     F(ID, core, struct hash32)                                                                               \
+    F(ID, kem, struct kem_public)
+#define BODY_LEASE_ASK(F)                                                                                    \
+    F(ID, run, struct run_id)                                                                                \
+    F(UINT, term, UINT32_MAX)                                                                                \
+    F(UINT, round, UINT32_MAX)                                                                               \
     F(ID, kem, struct kem_public)
 #define BODY_ENDING(F)                                                                                       \
     F(ID, run, struct run_id)                                                                                \
@@ -250,10 +265,12 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(RELEASE, 71, "release", CLASS_STATEMENT, "a custodian", "a share-ask; durable before it leaves")       \
     X(REFUSAL, 72, "refusal", CLASS_STATEMENT, "a custodian", "an ask")                                      \
     X(COMMIT, 73, "commit", CLASS_STATEMENT, "a custodian", "a commit-ask; durable before it leaves")        \
+    X(LEASE, 74, "lease", CLASS_STATEMENT, "a custodian", "a lease-ask of whom it released to")              \
     X(SHARE_ASK, 80, "share-ask", CLASS_ENCLAVE, "the enclave", "certificate, evidence")                     \
     X(SHARE_ANSWER, 81, "share-answer", CLASS_STATEMENT, "a custodian", "a share-ask")                       \
     X(COMMIT_ASK, 82, "commit-ask", CLASS_ENCLAVE, "the enclave", "its release statements")                  \
-    X(ENDING, 83, "ending", CLASS_ENCLAVE, "the enclave", "its core receipt")
+    X(ENDING, 83, "ending", CLASS_ENCLAVE, "the enclave", "its core receipt")                                \
+    X(LEASE_ASK, 84, "lease-ask", CLASS_ENCLAVE, "the enclave", "its release statements")
 
 #define BODY_JOIN BODY_MEMBER
 

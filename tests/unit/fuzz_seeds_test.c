@@ -94,7 +94,7 @@ static bool message_reads(struct span seed)
 static void prevote_seed(void)
 {
     const struct world_node *n = &world->node[0];
-    struct body_PREVOTE body = {world->run, 1, world->node[WORLD_COMPUTE].id, REFUSAL_NONE};
+    struct body_PREVOTE body = {.run = world->run, .term = 1, .node = world->node[WORLD_COMPUTE].id};
     seed("record", "prevote.packed", world_statement(world, &n->secret, n->id, KIND_PREVOTE, &body),
          record_reads);
 }

@@ -498,7 +498,7 @@ static void test_classes(void **state)
                                         KIND_OP,          KIND_GRANT,   KIND_APPROVAL,    KIND_REVOCATION,
                                         KIND_JOB,         KIND_RUN,     KIND_SLOT_RETURN, KIND_REMOVAL,
                                         KIND_ENDORSEMENT, KIND_WORKERS, KIND_RECEIPT};
-    static const enum kind enclave[] = {KIND_SHARE_ASK, KIND_COMMIT_ASK, KIND_ENDING};
+    static const enum kind enclave[] = {KIND_SHARE_ASK, KIND_COMMIT_ASK, KIND_ENDING, KIND_LEASE_ASK};
     for (size_t i = 0; i < sizeof chained / sizeof chained[0]; i++)
         assert_int_equal(kind_class(chained[i]), CLASS_CHAINED);
     for (size_t i = 0; i < sizeof enclave / sizeof enclave[0]; i++)
@@ -508,7 +508,7 @@ static void test_classes(void **state)
     uint32_t statements = 0;
     for (unsigned code = 0; code < 256; code++)
         if (kind_known(code) && kind_class((enum kind)code) == CLASS_STATEMENT) statements++;
-    assert_int_equal(statements, 11);
+    assert_int_equal(statements, 12);
     assert_true(message_bulk(MESSAGE_BLOB_CODE));
     assert_false(message_bulk(MESSAGE_RECORD_CODE));
 }

@@ -11,9 +11,16 @@ static struct verdict decide(struct scene *s)
 
 /* --- One change, one refusal ---------------------------------------------------------------------------------------------- */
 
-static void later_term(struct scene *s)
+static void far_term(struct scene *s)
+{
+    s->vote.term = election_term_max(registry_charter(s->registry),
+                                     &registry_run(s->registry, s->run_id)->record->header, s->now_ms) +
+                   1;
+}
+static void held(struct scene *s)
 {
     s->vote.term = 2;
+    s->vote.held = true;
 }
 static void no_term(struct scene *s)
 {
@@ -37,7 +44,8 @@ static void voted_later(struct scene *s)
 }
 
 static const struct change changes[] = {
-    {"a later term", REFUSAL_TERM, 0, NULL, later_term, SUBJECT_ANY},
+    {"a term too far ahead", REFUSAL_TERM, 0, NULL, far_term, SUBJECT_ANY},
+    {"a lease that may run", REFUSAL_LEASE_HELD, 0, NULL, held, SUBJECT_ANY},
     {"no term", REFUSAL_TERM, 0, NULL, no_term, SUBJECT_ANY},
     {"released in a later term", REFUSAL_TERM, 0, NULL, released_later, SUBJECT_ANY},
     {"voted in a later term", REFUSAL_TERM, 0, NULL, voted_later, SUBJECT_ANY},
@@ -53,7 +61,7 @@ static void test_change(void **state)
 static void test_refusals_are_complete(void **state)
 {
     (void)state;
-    static const enum refusal own[] = {REFUSAL_VOTED, REFUSAL_NOT_COMPUTE};
+    static const enum refusal own[] = {REFUSAL_VOTED, REFUSAL_NOT_COMPUTE, REFUSAL_LEASE_HELD};
     change_all_seen(seen, refusals_of_run, REFUSALS_OF_RUN, "a vote");
     change_all_seen(seen, refusals_of_custodian, REFUSALS_OF_CUSTODIAN, "a vote");
     change_all_seen(seen, own, COUNT(own), "a vote");

@@ -300,7 +300,7 @@ static void test_refusal_of_another(void **state)
     run->other_enclave = 3;
     run->passing = 3; /* asked again, they answer */
     (void)settled();
-    assert_int_equal(run->asks[0], 3);
+    assert_int_equal(run->asks[0] - run->rounds[0], 3);
 }
 
 static void test_passing_refusal(void **state)

@@ -16,7 +16,7 @@ static struct verdict decide_commit(struct scene *s)
 
 static void released(struct scene *s)
 {
-    scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, s->commit.enclave.bytes);
+    scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, s->commit.holder.enclave.bytes);
     scene_promise(s, PROMISE_HOST, s->run_id.bytes, 1, s->certificate.node.bytes);
     scene_promise(s, PROMISE_WORKER, s->run_id.bytes, 1, world->measurement.bytes);
 }
@@ -69,7 +69,7 @@ static void elects_no_compute(struct scene *s)
 }
 static void another_brings_it(struct scene *s)
 {
-    s->release.host = s->commit.host = world->node[WORLD_ALGORITHM].id;
+    s->release.host = s->commit.holder.host = world->node[WORLD_ALGORITHM].id;
 }
 static void evidence_bad(struct scene *s)
 {
@@ -249,12 +249,12 @@ static void test_not_released(void **state)
     scene_free(s);
     s = change_none();
     released(s);
-    s->commit.enclave.bytes[0] ^= 1;
+    s->commit.holder.enclave.bytes[0] ^= 1;
     REFUSED(decide_commit(s), REFUSAL_NOT_RELEASED); /* to another enclave */
     commit_seen[REFUSAL_NOT_RELEASED] = true;
     scene_free(s);
     s = change_none();
-    scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, s->commit.enclave.bytes);
+    scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, s->commit.holder.enclave.bytes);
     REFUSED(decide_commit(s), REFUSAL_NOT_RELEASED); /* to whom, nobody knows */
     scene_free(s);
 }
