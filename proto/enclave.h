@@ -134,6 +134,9 @@ const struct enclave_effect *enclave_effects(const struct enclave *e, uint32_t *
 struct instant enclave_deadline(const struct enclave *e);
 void enclave_check(const struct enclave *e);
 
+/* Has it the data's keys, and a lease that has not ended? */
+bool enclave_leased(const struct enclave *e, struct instant now);
+
 /* What the executor needs to know for the shares of one run (valid after the bundle was replayed). */
 struct enclave_keys {
     const struct committee *committee;

@@ -34,7 +34,7 @@ void enclave_ask_all(struct enclave *e, enum phase phase, struct span packed)
 {
     e->phase = phase;
     e->ask_since_ns = e->now.ns;
-    e->ask_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
+    e->ask_next_ns = e->late_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
     for (uint32_t i = 0; i < e->custodian_count; i++) {
         struct custodian *c = &e->custodian[i];
         c->standing = STANDING_OPEN;

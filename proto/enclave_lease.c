@@ -112,6 +112,11 @@ void enclave_lease_begin(struct enclave *e)
     hold(e, e->ask_since_ns);
 }
 
+bool enclave_leased(const struct enclave *e, struct instant now)
+{
+    return e->lease.held && enclave_works(e) && now.ns < e->lease.until_ns;
+}
+
 bool enclave_lease_lost(const struct enclave *e)
 {
     return e->lease.held && enclave_works(e) && e->now.ns >= e->lease.until_ns;

@@ -3,11 +3,13 @@
 #include "crypto/cocktail.h"
 #include "crypto/identity.h"
 #include "crypto/kem.h"
+#include "node/keyed.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
 #include "proto/promise.h"
 #include "proto/pump.h"
 #include "proto/wire/pack.h"
+#include "tests/world_run.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -53,7 +55,7 @@ struct cluster_node {
     uint32_t number, incarnation, votes_sent;
     uint64_t tick_at_us;
     int64_t ahead_ms; /* of its wall clock */
-    bool hold;
+    bool hold, paused;
     enum err store_err;
 
     struct kept kept[KEPT_MAX]; /* durable */
@@ -68,8 +70,23 @@ struct cluster_node {
     uint32_t sent_count;
 };
 
+/* One enclave; events for it wait as those of node CLUSTER_NODES + the number of its start. */
+struct enclave_place {
+    struct cluster *cluster;
+    struct world_run *run; /* NULL: its process is gone */
+    uint32_t number, node;
+    bool paused;
+    uint64_t tick_at_us;
+};
+
 struct cluster {
     struct world *world;
+    bool enclaves;
+    uint32_t compute_ms;
+    struct enclave_place place[CLUSTER_STARTS_MAX];
+    struct hash32 commitment; /* of the first result; of one run */
+    struct run_id committed;
+    bool has_commitment;
     uint64_t random, now_us, order;
     uint32_t loss_percent, repeat_percent;
     struct cluster_node node[CLUSTER_NODES];
@@ -150,7 +167,8 @@ static void push(struct cluster *c, uint32_t node, uint64_t delay_us, struct eve
 {
     ASSERT(c->queue_count < QUEUE_MAX);
     uint32_t at = c->queue_count++;
-    c->queue[at] = (struct waiting){c->now_us + delay_us, c->order++, node, c->node[node].incarnation, event};
+    uint32_t incarnation = node < CLUSTER_NODES ? c->node[node].incarnation : 0;
+    c->queue[at] = (struct waiting){c->now_us + delay_us, c->order++, node, incarnation, event};
     while (at > 0 && earlier(&c->queue[at], &c->queue[(at - 1) / 2])) {
         swap(&c->queue[at], &c->queue[(at - 1) / 2]);
         at = (at - 1) / 2;
@@ -258,6 +276,27 @@ static enum err do_keygen_check(const struct crypto_job *job, struct output *o)
                         &culprit);
 }
 
+static enum err do_evidence(struct cluster_node *n, const struct crypto_job *job, struct output *o)
+{
+    struct identity_keys keys = {0};
+    const struct home home = {.node = n->keys.id, .identity = &n->keys.secret, .kem = &n->keys.kem_secret};
+    struct keyed *k = keyed_copy(job, &home);
+    ASSERT(k != NULL);
+    keyed_run(k, &keys);
+    enum err err = k->err;
+    put(o, k->output, k->output_len);
+    keyed_free(k);
+    return err;
+}
+
+static enum err do_shares(struct cluster_node *n, const struct crypto_job *job, struct output *o)
+{
+    struct buffer out = BUFFER_OF(o->bytes);
+    enum err err = world_shares(n->cluster->world, n->number, &out, job);
+    o->len = out.len;
+    return err;
+}
+
 static enum err do_keyed(struct cluster_node *n, const struct crypto_job *job, struct output *o)
 {
     struct signature signature;
@@ -279,8 +318,8 @@ static enum err do_keyed(struct cluster_node *n, const struct crypto_job *job, s
     case CRYPTO_KEYGEN_BEGIN: return do_keygen_begin(n, job, o);
     case CRYPTO_KEYGEN_FINISH: return do_keygen_finish(n, job, o);
     case CRYPTO_KEYGEN_CHECK: return do_keygen_check(job, o);
-    case CRYPTO_EVIDENCE:
-    case CRYPTO_SHARES: return ERR_UNAVAILABLE; /* no enclave runs here */
+    case CRYPTO_EVIDENCE: return n->cluster->enclaves ? do_evidence(n, job, o) : ERR_UNAVAILABLE;
+    case CRYPTO_SHARES: return n->cluster->enclaves ? do_shares(n, job, o) : ERR_UNAVAILABLE;
     }
     UNREACHABLE();
 }
@@ -292,7 +331,7 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
     o.len = 0;
     enum err err = do_keyed(n, job, &o);
     struct event event = {.type = EVENT_CRYPTO, .token = token, .err = err};
-    event.bytes = copy(span_make(o.bytes, err == OK ? o.len : 0));
+    event.bytes = copy(span_make(o.bytes, err == OK || job->op == CRYPTO_EVIDENCE ? o.len : 0));
     push(n->cluster, n->number, 50 + below(n->cluster, 2000), event);
 }
 
@@ -454,7 +493,14 @@ void cluster_inject(struct cluster *c, uint32_t from, uint32_t to, struct span m
 static void x_send_blob(void *context, struct node_id peer, struct span cid, struct span manifests)
 {
     (void)context, (void)peer, (void)cid, (void)manifests;
-    UNREACHABLE(); /* nobody asks: no enclave runs here */
+    UNREACHABLE(); /* nobody asks: every node has them */
+}
+
+static struct hash32 platform_of(const struct cluster *c, uint32_t node)
+{
+    struct hash32 platform = c->world->platform;
+    platform.bytes[0] ^= (uint8_t)node;
+    return platform;
 }
 
 /* --- Enclaves, replies, notices -------------------------------------------------------------------------------------------------- */
@@ -469,6 +515,116 @@ static bool certified(struct cluster *c, const struct certificate *cert, const s
         good &= identity_verify(c->node[cert->custodian[i]].keys.id, message, &cert->vote[i]) == OK;
     }
     return good;
+}
+
+static struct enclave_place *place_of(struct cluster_node *n, struct run_id run)
+{
+    struct cluster *c = n->cluster;
+    for (uint32_t i = c->start_count; i-- > 0;)
+        if (c->start[i].node == n->number && ID_EQUAL(c->start[i].run, run) && c->place[i].run != NULL)
+            return &c->place[i];
+    return NULL;
+}
+
+/* Whatever left an enclave of one run: one commitment. */
+static void watch_result(struct cluster *c, struct run_id run, struct span body)
+{
+    static union body b;
+    struct core_receipt core;
+    must(body_decode(&b, KIND_RECEIPT, body));
+    must(core_receipt_decode(&core, b.RECEIPT.core));
+    bool same_run = c->has_commitment && ID_EQUAL(c->committed, run);
+    ASSERT(!same_run || ID_EQUAL(c->commitment, core.commitment));
+    c->has_commitment = true;
+    c->committed = run;
+    c->commitment = core.commitment;
+}
+
+static void from_enclave(void *context, struct span frame)
+{
+    struct enclave_place *p = context;
+    struct cluster *c = p->cluster;
+    struct cluster_start *s = &c->start[p->number];
+    struct event event = {.type = EVENT_ENCLAVE, .run = s->run, .bytes = copy(frame)};
+    if (frame.data[0] == FRAME_STATE) s->state = (enum run_state)frame.data[1];
+    if (frame.data[0] == FRAME_RESULT) {
+        s->state = RUN_RELEASED;
+        watch_result(c, s->run, span_make(frame.data + 1, frame.len - 1));
+    }
+    push(c, p->node, 50 + below(c, 500), event);
+}
+
+static void place_enclave(struct cluster *c, uint32_t number, struct span frame)
+{
+    struct enclave_place *p = &c->place[number];
+    uint32_t node = c->start[number].node;
+    *p = (struct enclave_place){c, world_run_new(c->world), number, node, false, UINT64_MAX};
+    p->run->to_host = from_enclave;
+    p->run->host = p;
+    p->run->term = c->start[number].term;
+    p->run->work_ms = 2;
+    p->run->compute_ms = c->compute_ms;
+    p->run->platform = platform_of(c, node);
+    push(c, CLUSTER_NODES + number, 1000 + below(c, 20000),
+         (struct event){.type = EVENT_ENCLAVE, .bytes = copy(frame)});
+}
+
+static void end_enclave(struct cluster *c, struct enclave_place *p)
+{
+    if (p->run == NULL) return;
+    world_run_free(p->run);
+    p->run = NULL;
+    c->start[p->number].gone = true;
+}
+
+/* Its node hears that the worker is gone. */
+void cluster_kill_enclave(struct cluster *c, uint32_t start)
+{
+    struct enclave_place *p = &c->place[start];
+    if (p->run == NULL) return;
+    end_enclave(c, p);
+    push(c, p->node, 1000,
+         (struct event){.type = EVENT_ENCLAVE, .run = c->start[start].run, .bytes = copy(SPAN_NONE)});
+}
+
+void cluster_pause_enclave(struct cluster *c, uint32_t start, bool pause)
+{
+    c->place[start].paused = pause;
+}
+
+static void check_leases(const struct cluster *c, struct run_id run)
+{
+    uint32_t held = 0;
+    const struct instant now = {(int64_t)(c->now_us + 1) * 1000};
+    for (uint32_t i = 0; i < c->start_count; i++)
+        if (ID_EQUAL(c->start[i].run, run) && c->place[i].run != NULL && c->place[i].run->enclave != NULL)
+            held += enclave_leased(c->place[i].run->enclave, now);
+    ASSERT(held <= 1);
+}
+
+static void enclave_turn(struct cluster *c, struct waiting *w)
+{
+    struct enclave_place *p = &c->place[w->node - CLUSTER_NODES];
+    if (p->run == NULL) return;
+    if (p->paused) { /* later; in the order they came */
+        push(c, w->node, 20000, w->event);
+        w->event = (struct event){.type = EVENT_TICK};
+        return;
+    }
+    if (w->event.type == EVENT_TICK && p->tick_at_us == w->at_us) p->tick_at_us = UINT64_MAX;
+    if (w->event.type == EVENT_ENCLAVE) world_run_frame(p->run, w->event.bytes);
+    p->run->world->now_ms = cluster_wall_ms(c);
+    world_run_turn(p->run, (struct instant){(int64_t)(c->now_us + 1) * 1000});
+    check_leases(c, c->start[p->number].run);
+    if (p->run->gone) {
+        cluster_kill_enclave(c, p->number);
+        return;
+    }
+    int64_t due = world_run_due(p->run);
+    uint64_t due_us = due == INT64_MAX ? UINT64_MAX : (uint64_t)due / 1000 + 1;
+    if (due_us >= p->tick_at_us) return;
+    p->tick_at_us = due_us > c->now_us ? due_us : c->now_us + 1;
+    push(c, w->node, p->tick_at_us - c->now_us, (struct event){.type = EVENT_TICK});
 }
 
 static void x_enclave_start(void *context, struct run_id run, struct span frame)
@@ -489,25 +645,45 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
     must(certificate_decode(&cert, bytes));
     ASSERT(type == FRAME_START && ids_equal(id, run.bytes) && c->start_count < CLUSTER_STARTS_MAX);
     bool good = certified(c, &cert, n) && ID_EQUAL(cert.run, run) && cert.term == term;
-    c->start[c->start_count++] = (struct cluster_start){n->number, run, term, good, false};
+    c->start[c->start_count++] = (struct cluster_start){
+        .node = n->number, .run = run, .term = term, .certified = good, .at_ms = cluster_now_ms(c)};
+    if (c->enclaves) place_enclave(c, c->start_count - 1, frame);
 }
 
 static void x_enclave_send(void *context, struct run_id run, struct span frame)
 {
-    (void)context, (void)run, (void)frame;
+    struct cluster_node *n = context;
+    struct enclave_place *p = place_of(n, run);
+    if (p == NULL) return;
+    struct event event = {.type = EVENT_ENCLAVE, .bytes = copy(frame)};
+    push(n->cluster, CLUSTER_NODES + p->number, 50 + below(n->cluster, 500), event);
 }
 
 static void x_enclave_blob(void *context, struct run_id run, struct span cid)
 {
-    (void)context, (void)run, (void)cid;
+    static uint8_t bytes[38 + (1 << 20) + 64];
+    struct cluster_node *n = context;
+    if (!n->cluster->enclaves) return;
+    const struct world_blob *blob = world_blob(n->cluster->world, cid.data);
+    struct buffer b = BUFFER_OF(bytes);
+    ASSERT(blob != NULL);
+    buffer_put_u8(&b, FRAME_BLOB);
+    buffer_put(&b, cid);
+    buffer_put_u8(&b, 1);
+    buffer_put(&b, blob->bytes);
+    must(buffer_done(&b));
+    x_enclave_send(n, run, buffer_span(&b));
 }
 
 static void x_enclave_stop(void *context, struct run_id run)
 {
     struct cluster_node *n = context;
     struct cluster *c = n->cluster;
-    for (uint32_t i = 0; i < c->start_count; i++)
-        if (c->start[i].node == n->number && ID_EQUAL(c->start[i].run, run)) c->start[i].stopped = true;
+    for (uint32_t i = 0; i < c->start_count; i++) {
+        if (c->start[i].node != n->number || !ID_EQUAL(c->start[i].run, run)) continue;
+        c->start[i].stopped = true;
+        if (c->enclaves) cluster_kill_enclave(c, i);
+    }
 }
 
 void cluster_frame(struct cluster *c, uint32_t node, struct run_id run, struct span frame)
@@ -546,6 +722,15 @@ static void step(struct cluster_node *n, struct event event)
 
 static void finish(struct cluster *c, struct waiting *w)
 {
+    if (w->node >= CLUSTER_NODES) {
+        enclave_turn(c, w);
+        drop_event(&w->event);
+        return;
+    }
+    if (c->node[w->node].paused) {
+        push(c, w->node, 20000, w->event);
+        return;
+    }
     struct cluster_node *n = &c->node[w->node];
     bool alive = n->core != NULL && w->incarnation == n->incarnation;
     if (w->event.type == EVENT_TICK) {
@@ -635,13 +820,11 @@ static void tell_link(struct cluster *c, uint32_t at, uint32_t peer, bool up)
 void cluster_restart(struct cluster *c, uint32_t node)
 {
     struct cluster_node *n = &c->node[node];
-    struct hash32 platform = c->world->platform;
-    platform.bytes[0] ^= (uint8_t)node;
     struct core_options options = {.self = n->keys.id,
                                    .consortium = c->world->consortium,
                                    .charter = c->world->charter,
                                    .compute = is_compute(node),
-                                   .platform = platform,
+                                   .platform = platform_of(c, node),
                                    .engine = SPAN_LITERAL("int-gate/1"),
                                    .gpu = SPAN_LITERAL(""),
                                    .enclaves_max = 2};
@@ -665,8 +848,11 @@ void cluster_crash(struct cluster *c, uint32_t node)
     uint64_t landed = below(c, n->batch_count + 1); /* a torn moment: on disk, and nobody was told */
     for (uint64_t i = 0; i < landed && n->store_err == OK && !n->hold; i++) land_first(n, false);
     while (n->batch_count > 0) forget(&n->batch[--n->batch_count]);
+    for (uint32_t i = 0; i < c->start_count; i++)
+        if (c->place[i].node == node) end_enclave(c, &c->place[i]);
     (void)munmap(n->arena.data, n->arena.cap);
     n->core = NULL;
+    n->paused = false;
     n->incarnation++;
     n->hold = false;
     n->store_err = OK;
@@ -690,6 +876,11 @@ void cluster_part(struct cluster *c, uint32_t nodes, bool apart)
     for (uint32_t a = 0; a < CLUSTER_NODES; a++)
         for (uint32_t b = 0; b < a; b++)
             if ((nodes >> a & 1) != (nodes >> b & 1)) cluster_link(c, a, b, !apart);
+}
+
+void cluster_pause(struct cluster *c, uint32_t node, bool pause)
+{
+    c->node[node].paused = pause;
 }
 
 void cluster_hold_store(struct cluster *c, uint32_t node, bool hold)
@@ -1032,6 +1223,34 @@ static void make_second(struct world_node *n)
     kem_public_of(&n->kem, &n->kem_secret);
 }
 
+static void keep_record(struct cluster_node *n, const struct record *r)
+{
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    struct buffer b = BUFFER_OF(bytes);
+    record_pack(&b, r);
+    must(buffer_done(&b));
+    must(land_item(n, &(struct kept){KEEP_RECORD, ID_SPAN(r->id), buffer_span(&b)}));
+    if (ID_EQUAL(r->header.author, n->keys.id))
+        n->sent[n->sent_count++] = (struct sent_header){r->header.seq, r->id};
+}
+
+/* Every store holds what the world has said, but for its request; the stewards have admitted the second compute member. */
+static void begin_settled(struct cluster *c)
+{
+    const struct world_node *n = &c->node[CLUSTER_SECOND].keys;
+    struct body_MEMBER second = {.node = n->id,
+                                 .organisation = SPAN_LITERAL("gpu-barn"),
+                                 .jurisdiction = SPAN_LITERAL("EU"),
+                                 .roles = ROLE_COMPUTE,
+                                 .kem = n->kem,
+                                 .approval = n->id,
+                                 .platforms = SPAN_LITERAL("")};
+    for (uint32_t i = 0; i < 3; i++) (void)world_record(c->world, i, KIND_MEMBER, &second, 0);
+    for (uint32_t i = 0; i < c->world->record_count; i++)
+        for (uint32_t j = 0; j < CLUSTER_NODES; j++)
+            if (c->world->record[i]->header.kind != KIND_RUN) keep_record(&c->node[j], c->world->record[i]);
+}
+
 struct cluster *cluster_new(struct world *w, const struct cluster_options *options)
 {
     struct cluster *c = sparse(sizeof *c);
@@ -1051,7 +1270,10 @@ struct cluster *cluster_new(struct world *w, const struct cluster_options *optio
                                     x_reply,  x_notice};
         for (uint32_t j = 0; j < CLUSTER_NODES; j++) c->linked[i][j] = i != j;
     }
+    c->enclaves = options->enclaves;
+    c->compute_ms = options->compute_ms;
     make_second(&c->node[CLUSTER_SECOND].keys);
+    if (c->enclaves) begin_settled(c);
     for (uint32_t i = 0; i < CLUSTER_NODES; i++) cluster_restart(c, i);
     return c;
 }

@@ -5,8 +5,11 @@
  * After every step it is asserted that: core_check holds; nobody sends two headers with one seq, over restarts too; no own
  * record and no vote leaves before the store has acknowledged what it depends on; a vote is never for two nodes of one run
  * and term, nor for two runs of one slot.
- * Nodes are those of a test world, in its order, and one more compute member (CLUSTER_SECOND). Enclaves are not run: a start
- * is counted in `start`, and its worker says what a test makes it say (cluster_frame). */
+ * Nodes are those of a test world, in its order, and one more compute member (CLUSTER_SECOND). Enclaves are not run unless the
+ * options say so: a start is counted in `start`, and its worker says what a test makes it say (cluster_frame).
+ * With enclaves the consortium begins as the world has it, CLUSTER_SECOND admitted and nothing requested; enclaves are the
+ * production machines, and after every step it is asserted that no two of a run hold leases at once, and that all outputs of a
+ * run that ever left one have one commitment. */
 #ifndef PERIGEE_TESTS_CLUSTER_H
 #define PERIGEE_TESTS_CLUSTER_H
 
@@ -22,11 +25,16 @@ struct cluster_start {
     uint64_t term;
     bool certified; /* the certificate has q votes that verify */
     bool stopped;   /* its node said so */
+    uint64_t at_ms;
+    enum run_state state; /* with enclaves: the last that it told its node; RUN_RELEASED: it gave a result */
+    bool gone;            /* with enclaves */
 };
 
 struct cluster_options {
     uint64_t seed;
     uint32_t loss_percent, repeat_percent;
+    bool enclaves;
+    uint32_t compute_ms; /* what their computation takes */
 };
 
 struct cluster;
@@ -63,6 +71,11 @@ struct verdict cluster_request(struct cluster *c, uint64_t slot, struct run_id *
 void cluster_inject(struct cluster *c, uint32_t from, uint32_t to, struct span message);
 /* A frame from the worker of a run on this node; none: it is gone. */
 void cluster_frame(struct cluster *c, uint32_t node, struct run_id run, struct span frame);
+/* With enclaves, by the number of its start: its process is killed, or stops until told otherwise. */
+void cluster_kill_enclave(struct cluster *c, uint32_t start);
+void cluster_pause_enclave(struct cluster *c, uint32_t start, bool pause);
+/* The node's process stops, and goes on with all that came meanwhile. */
+void cluster_pause(struct cluster *c, uint32_t node, bool pause);
 /* A record by this node's key at any place, encoded as a message. */
 struct span cluster_forge(struct cluster *c, uint32_t node, uint64_t seq, struct record_id prev,
                           enum kind kind, const void *body);

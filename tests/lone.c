@@ -40,47 +40,10 @@ static void push(struct lone *l, struct event event, enum crypto_op op)
 
 /* --- Executors -------------------------------------------------------------------------------------------------------- */
 
-static struct dec_share envelope_part(const struct lone *l, const uint8_t *part, uint32_t index)
-{
-    const struct world_node *n = &l->world->node[l->self];
-    struct dt app;
-    struct compose_hash compose;
-    struct node_id owner;
-    struct content_id content;
-    struct hash32 policy;
-    struct envelope envelope;
-    struct dec_share share = {0};
-    memcpy(app.bytes, part, 32);
-    memcpy(compose.bytes, part + 32, 32);
-    memcpy(owner.bytes, part + 64, 32);
-    memcpy(content.bytes, part + 96, 32);
-    memcpy(policy.bytes, part + 128, 32);
-    memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
-    const struct point *y = &l->world->key[0].y;
-    struct label label = label_make(group_key_id(y), app, compose, owner, content, policy);
-    must(envelope_share(&share, &envelope, y, &label, index, &n->share[0]));
-    return share;
-}
-
-static void put_share(struct buffer *out, const struct dec_share *s)
-{
-    buffer_put(out, SPAN_OF(s->d.bytes));
-    buffer_put(out, SPAN_OF(s->e.bytes));
-    buffer_put(out, SPAN_OF(s->f.bytes));
-}
-
 /* The one thing that is not the daemon's own: its shares are files. */
 static enum err shares(struct lone *l, struct buffer *out, const struct crypto_job *job)
 {
-    struct dec_share share;
-    if (l->shares_err != OK) return l->shares_err;
-    for (uint32_t i = 0; i < job->part_count; i++) {
-        share = envelope_part(l, job->parts.data + (size_t)i * SHARE_PART_BYTES, job->index);
-        put_share(out, &share);
-    }
-    must(prf_share(&share, &l->world->key[1].y, job->hash, job->index, &l->world->node[l->self].share[1]));
-    put_share(out, &share);
-    return buffer_done(out);
+    return l->shares_err != OK ? l->shares_err : world_shares(l->world, l->self, out, job);
 }
 
 static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)

@@ -726,3 +726,48 @@ void world_free(struct world *w)
     (void)munmap(w->arena.data, WORLD_ARENA_BYTES);
     (void)munmap(w, sizeof *w);
 }
+
+/* --- What custodians compute -------------------------------------------------------------------------------------------- */
+
+static struct dec_share envelope_part(const struct world *w, const struct world_node *n, const uint8_t *part,
+                                      uint32_t index)
+{
+    struct dt app;
+    struct compose_hash compose;
+    struct node_id owner;
+    struct content_id content;
+    struct hash32 policy;
+    struct envelope envelope;
+    struct dec_share share = {0};
+    memcpy(app.bytes, part, 32);
+    memcpy(compose.bytes, part + 32, 32);
+    memcpy(owner.bytes, part + 64, 32);
+    memcpy(content.bytes, part + 96, 32);
+    memcpy(policy.bytes, part + 128, 32);
+    memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
+    const struct point *y = &w->key[0].y;
+    struct label label = label_make(group_key_id(y), app, compose, owner, content, policy);
+    must(envelope_share(&share, &envelope, y, &label, index, &n->share[0]));
+    return share;
+}
+
+static void put_share(struct buffer *out, const struct dec_share *s)
+{
+    buffer_put(out, SPAN_OF(s->d.bytes));
+    buffer_put(out, SPAN_OF(s->e.bytes));
+    buffer_put(out, SPAN_OF(s->f.bytes));
+}
+
+enum err world_shares(const struct world *w, uint32_t custodian, struct buffer *out,
+                      const struct crypto_job *job)
+{
+    const struct world_node *n = &w->node[custodian];
+    struct dec_share share;
+    for (uint32_t i = 0; i < job->part_count; i++) {
+        share = envelope_part(w, n, job->parts.data + (size_t)i * SHARE_PART_BYTES, job->index);
+        put_share(out, &share);
+    }
+    must(prf_share(&share, &w->key[1].y, job->hash, job->index, &n->share[1]));
+    put_share(out, &share);
+    return buffer_done(out);
+}

@@ -8,6 +8,7 @@
 
 #include "crypto/tdh2.h"
 #include "proto/certificate.h"
+#include "proto/event.h"
 #include "proto/registry.h"
 
 enum {
@@ -102,6 +103,9 @@ const struct record *world_first(const struct world *w, enum kind kind, uint32_t
 struct registry *world_registry(struct world *w, uint32_t count);
 const struct world_blob *world_blob(const struct world *w,
                                     const uint8_t cid[36]); /* NULL when there is none */
+/* The output of CRYPTO_SHARES: by the dealer's shares, not those of a key generation. */
+MUST_USE enum err world_shares(const struct world *w, uint32_t custodian, struct buffer *out,
+                               const struct crypto_job *job);
 /* Zeroed sparse memory as large as a core's, until world_free. */
 struct arena *world_arena(struct world *w);
 void world_arena_free(struct arena *arena); /* earlier */

@@ -30,7 +30,9 @@ static void push(struct world_run *r, enum enclave_effect_type type, uint64_t to
                  struct span bytes)
 {
     ASSERT(r->tail - r->head < WORLD_EFFECTS_MAX);
-    r->queue[r->tail++ % WORLD_EFFECTS_MAX] = (struct world_queued){type, token, err, bytes};
+    uint32_t takes_ms = type == ENCLAVE_FRAME ? 0 : type == ENCLAVE_COMPUTE ? r->compute_ms : r->work_ms;
+    int64_t ready_ns = r->now.ns + (int64_t)takes_ms * 1000000;
+    r->queue[r->tail++ % WORLD_EFFECTS_MAX] = (struct world_queued){type, token, err, bytes, ready_ns};
 }
 
 void world_run_frame(struct world_run *r, struct span frame)
@@ -138,6 +140,7 @@ static void answer_shares(struct world_run *r, uint32_t i, const struct record *
     struct body_SHARE_ANSWER answer = {world_statement(w, secret, n->id, KIND_RELEASE, &body),
                                        buffer_span(&s)};
     body_encode(&b, KIND_SHARE_ANSWER, &answer);
+    r->released |= 1u << i;
     send_answer(r, i, 1, a.kem, buffer_span(&b));
 }
 
@@ -155,7 +158,7 @@ static void answer_lease(struct world_run *r, uint32_t i, const struct record *a
     const struct world_node *n = &r->world->node[i];
     struct body_LEASE_ASK a;
     must(body_decode(&a, KIND_LEASE_ASK, ask->body));
-    ASSERT(a.round > r->rounds[i]);
+    ASSERT(a.round >= r->rounds[i]);
     r->rounds[i] = (uint32_t)a.round;
     struct body_LEASE body = {a.run, a.term, ask->header.author, a.round, world_lease_ms};
     if ((r->bad_lease & 1u << i) != 0) body.round++;
@@ -203,6 +206,8 @@ static void custodian(struct world_run *r, uint32_t i, struct span box)
     if (*why != REFUSAL_NONE) {
         refuse(r, i, stage_of(kind), *why, ask_kem(&ask), ask.header.author);
         if ((r->passing & 1u << i) != 0) *why = REFUSAL_NONE;
+    } else if (kind != KIND_SHARE_ASK && (r->released & 1u << i) == 0) {
+        refuse(r, i, stage_of(kind), REFUSAL_NOT_RELEASED, ask_kem(&ask), ask.header.author);
     } else if (kind == KIND_LEASE_ASK) {
         answer_lease(r, i, &ask);
     } else if (kind == KIND_SHARE_ASK) {
@@ -309,7 +314,7 @@ static void do_evidence(struct world_run *r, const struct enclave_effect *f)
     uint8_t bytes[EVIDENCE_MAX];
     struct buffer b = BUFFER_OF(bytes);
     struct evidence_facts facts = {
-        .measurement = r->world->measurement, .platform_id = r->world->platform, .time_ms = r->world->now_ms};
+        .measurement = r->world->measurement, .platform_id = r->platform, .time_ms = r->world->now_ms};
     must(evidence_simulate(&b, &facts, f->hash));
     push(r, f->type, f->token, OK, keep(r, buffer_span(&b)));
 }
@@ -472,7 +477,12 @@ static void execute(struct world_run *r, const struct enclave_effect *f)
     }
     r->done[f->type]++;
     switch (f->type) {
-    case ENCLAVE_FRAME: host(r, f->bytes); break;
+    case ENCLAVE_FRAME:
+        if (r->to_host != NULL)
+            r->to_host(r->host, f->bytes);
+        else
+            host(r, f->bytes);
+        break;
     case ENCLAVE_KEYS: do_keys(r, f->token); break;
     case ENCLAVE_EVIDENCE: do_evidence(r, f); break;
     case ENCLAVE_VERIFY: do_verify(r, f); break;
@@ -502,24 +512,60 @@ static void step(struct world_run *r, const struct enclave_event *event)
     for (uint32_t i = 0; i < count; i++) execute(r, &effects[i]);
 }
 
+static void take_next(struct world_run *r)
+{
+    struct world_queued q = r->queue[r->head++ % WORLD_EFFECTS_MAX];
+    struct enclave_event event = {.type = q.type == ENCLAVE_FRAME ? ENCLAVE_EVENT_FRAME : ENCLAVE_EVENT_DONE,
+                                  .now = r->now,
+                                  .wall_ms = r->world->now_ms,
+                                  .err = q.err,
+                                  .bytes = q.bytes,
+                                  .token = q.token};
+    step(r, &event);
+}
+
+/* What is not ready goes to the end, and ends the round when nothing else is left. */
+void world_run_turn(struct world_run *r, struct instant now)
+{
+    uint32_t passed = 0;
+    r->now = now;
+    while (!r->gone && passed < r->tail - r->head) {
+        struct world_queued q = r->queue[r->head % WORLD_EFFECTS_MAX];
+        if (q.ready_ns <= now.ns) {
+            take_next(r);
+            passed = 0;
+        } else {
+            r->head++;
+            r->queue[r->tail++ % WORLD_EFFECTS_MAX] = q;
+            passed++;
+        }
+    }
+    if (!r->gone && enclave_deadline(r->enclave).ns <= now.ns)
+        step(r, &(struct enclave_event){.type = ENCLAVE_EVENT_TICK, .now = now, .wall_ms = r->world->now_ms});
+}
+
+int64_t world_run_due(const struct world_run *r)
+{
+    int64_t due = enclave_deadline(r->enclave).ns;
+    for (uint32_t i = r->head; i != r->tail; i++) {
+        int64_t ready_ns = r->queue[i % WORLD_EFFECTS_MAX].ready_ns;
+        if (ready_ns < due) due = ready_ns;
+    }
+    return due;
+}
+
 bool world_run_drive(struct world_run *r, uint32_t ticks)
 {
     while (!r->gone) {
-        struct enclave_event event = {.now = r->now, .wall_ms = r->world->now_ms};
         if (r->head == r->tail) {
             struct instant due = enclave_deadline(r->enclave), second = {r->now.ns + 1000000000};
             if (ticks-- == 0 || due.ns == INT64_MAX) return false;
             r->now = r->now.ns < due.ns && due.ns < second.ns ? due : second;
-            event.type = ENCLAVE_EVENT_TICK;
-            event.now = r->now;
+            step(r, &(struct enclave_event){
+                        .type = ENCLAVE_EVENT_TICK, .now = r->now, .wall_ms = r->world->now_ms});
         } else {
-            const struct world_queued *q = &r->queue[r->head++ % WORLD_EFFECTS_MAX];
-            event.type = q->type == ENCLAVE_FRAME ? ENCLAVE_EVENT_FRAME : ENCLAVE_EVENT_DONE;
-            event.token = q->token;
-            event.err = q->err;
-            event.bytes = q->bytes;
+            take_next(r);
         }
-        step(r, &event);
     }
     return true;
 }
@@ -545,6 +591,7 @@ struct world_run *world_run_new(struct world *w)
     struct buffer b = BUFFER_OF(output);
     ASSERT(r != NULL);
     r->world = w;
+    r->platform = w->platform;
     r->arena = world_arena(w);
     r->term = 1;
     r->fail_after = -1;

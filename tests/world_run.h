@@ -13,6 +13,7 @@ struct world_queued {
     uint64_t token;
     enum err err;
     struct span bytes;
+    int64_t ready_ns; /* not before */
 };
 
 struct world_run {
@@ -32,6 +33,12 @@ struct world_run {
     /* Answers the asks to custodian `asked_custodian` instead, by world_run_answer, unless NULL. */
     void (*asked)(struct world_run *r, struct span box);
     uint32_t asked_custodian;
+    /* Takes all frames instead, unless NULL: the enclave has another host. */
+    void (*to_host)(void *context, struct span frame);
+    void *host;
+    uint32_t work_ms,
+        compute_ms; /* an effect takes so long, a computation so much, by the clock of world_run_turn */
+    struct hash32 platform; /* the world's unless set */
     void (*before)(struct world_run *r,
                    enum enclave_effect_type type); /* an effect is executed; unless NULL */
 
@@ -44,6 +51,7 @@ struct world_run {
     /* What came out. */
     enum run_state state[16];
     uint32_t state_count;
+    uint32_t released; /* bit per custodian: without it, it neither renews nor commits */
     uint32_t named; /* bit per custodian: for its shares, by this statement */
     struct span named_by[WORLD_CUSTODIANS];
     enum refusal failed;
@@ -74,6 +82,9 @@ void world_run_free(struct world_run *r);
  * later, and at most `ticks` of them. True: the enclave is gone. */
 void world_run_start(struct world_run *r);
 bool world_run_drive(struct world_run *r, uint32_t ticks);
+/* Everything that is due now, for who has a clock; and when there is more to do (INT64_MAX: when a frame comes). */
+void world_run_turn(struct world_run *r, struct instant now);
+int64_t world_run_due(const struct world_run *r);
 /* Give the enclave a frame, as its host. */
 void world_run_frame(struct world_run *r, struct span frame);
 /* The sealed answer of this custodian. */

@@ -19,7 +19,7 @@
 #include <cmocka.h>
 
 static struct world *world;
-static const struct cluster_options quiet = {1, 0, 0};
+static const struct cluster_options quiet = {.seed = 1};
 
 static void accepted(struct verdict v)
 {
@@ -352,7 +352,7 @@ static void test_one_slot_one_run(void **state)
     (void)state;
     uint32_t won = 0;
     for (uint64_t seed = 1; seed <= 6; seed++) {
-        struct cluster_options options = {seed, 0, 0};
+        struct cluster_options options = {.seed = seed};
         struct cluster *c = cluster_new(world, &options);
         cluster_form(c);
         struct command command = {
@@ -1226,7 +1226,7 @@ static bool settled_down(struct cluster *c)
 static void test_loss_and_repetition(void **state)
 {
     (void)state;
-    struct cluster_options options = {11, 10, 10};
+    struct cluster_options options = {.seed = 11, .loss_percent = 10, .repeat_percent = 10};
     struct cluster *c = cluster_new(world, &options);
     cluster_form(c);
     accepted(cluster_request(c, 1, NULL));
@@ -1260,7 +1260,7 @@ static void random_trouble(struct cluster *c, uint64_t *random)
  * cluster asserts it), and in the end everyone holds the same, and no slot has two runs. */
 static void one_storm(uint64_t seed)
 {
-    struct cluster_options options = {seed, 0, 5};
+    struct cluster_options options = {.seed = seed, .repeat_percent = 5};
     struct cluster *c = cluster_new(world, &options);
     uint64_t random = seed;
     cluster_form(c);

@@ -303,6 +303,89 @@ static void test_refusal_of_another(void **state)
     assert_int_equal(run->asks[0] - run->rounds[0], 3);
 }
 
+/* --- Leases: a second each here ----------------------------------------------------------------------------------------- */
+
+/* Custodians 0 and 1 sign no commit while they are in trouble: the enclave has to wait, and to keep its lease. */
+static void delay_commits(bool once)
+{
+    run->refuse_commit[0] = run->refuse_commit[1] = REFUSAL_TROUBLE;
+    run->passing = once ? 3 : 0;
+}
+
+static void test_a_lease_is_renewed(void **state)
+{
+    (void)state;
+    delay_commits(true);
+    (void)settled();
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_in_range(run->rounds[i], 2, 4); /* each third of it */
+}
+
+static void clock_runs_on(struct world_run *r, enum enclave_effect_type type)
+{
+    if (type == ENCLAVE_COMPUTE) r->now.ns += INT64_C(1000000000);
+}
+
+/* It was stopped, or its clock stepped: what comes after the lease's end comes too late, whatever it is. */
+static void test_a_lease_ends(void **state)
+{
+    (void)state;
+    run->before = clock_runs_on;
+    fails_with(REFUSAL_LEASE_LOST);
+    assert_int_equal(run->done[ENCLAVE_COMPUTE], 1);
+    assert_int_equal(run->done[ENCLAVE_COMMITMENT], 0);
+}
+
+/* Answers of another round, or none, are no lease; two of four are too few. */
+static void test_a_lease_needs_q(void **state)
+{
+    (void)state;
+    delay_commits(false);
+    run->bad_lease = 3;
+    fails_with(REFUSAL_LEASE_LOST);
+    assert_int_equal(run->done[ENCLAVE_UNLOCK], 1);
+}
+
+/* A revocation ends a computation with the next round, not with its last word. */
+static void test_a_lease_is_refused(void **state)
+{
+    (void)state;
+    delay_commits(false);
+    run->refuse_lease[0] = run->refuse_lease[2] = REFUSAL_REVOKED;
+    fails_with(REFUSAL_REVOKED);
+    assert_int_equal(run->rounds[1], 1);
+}
+
+/* One refusal leaves q of four. */
+static void test_a_lease_without_one(void **state)
+{
+    (void)state;
+    delay_commits(true);
+    run->refuse_lease[3] = REFUSAL_REVOKED;
+    (void)settled();
+    assert_true(run->rounds[0] >= 2 && run->rounds[3] == 0);
+}
+
+/* Releases that come after what would be their lease: the data stays locked until there is one. */
+static void test_no_key_without_a_lease(void **state)
+{
+    (void)state;
+    run->slow = 3; /* they answer the second ask, a second later */
+    (void)settled();
+    assert_true(run->rounds[0] >= 1);
+    assert_int_equal(run->done[ENCLAVE_UNLOCK], 1);
+}
+
+/* Custodian 2 comes too late to be among those that release first, and is needed for the commit. */
+static void test_a_late_release(void **state)
+{
+    (void)state;
+    run->refuse[2] = REFUSAL_ISOLATED;
+    run->passing = 4;
+    run->refuse_commit[3] = REFUSAL_REVOKED;
+    (void)settled();
+    assert_int_equal(run->released, 15);
+}
+
 static void test_passing_refusal(void **state)
 {
     (void)state;
@@ -512,6 +595,13 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_unproven_answers, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusals, setup, teardown),
         cmocka_unit_test_setup_teardown(test_refusal_of_another, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_lease_is_renewed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_lease_ends, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_lease_needs_q, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_lease_is_refused, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_lease_without_one, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_key_without_a_lease, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_late_release, setup, teardown),
         cmocka_unit_test_setup_teardown(test_passing_refusal, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commit_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blobs, setup, teardown),

@@ -1,0 +1,236 @@
+/* Failover: the elected node or its enclave ends, stops or is cut off at every phase of a run, among production cores and
+ * enclaves under virtual time. The run settles once, with one output, and no two enclaves hold leases at once: the cluster
+ * asserts both with every step (DESIGN §13 one-certificate, one-output, live). */
+#include "tests/cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct world *world;
+static struct cluster *cluster;
+static struct run_id run;
+
+/* A run on its way, in a consortium of four custodians and two compute nodes. */
+static void begin(uint64_t seed)
+{
+    struct cluster_options options = {.seed = seed, .enclaves = true, .compute_ms = 700};
+    world = world_new();
+    cluster = cluster_new(world, &options);
+    cluster_run(cluster, 5000); /* custodians compare heads, adverts arrive */
+    struct verdict v = cluster_request(cluster, 1, &run);
+    assert_string_equal(refusal_name(v.refusal), "none");
+}
+
+static void end(void)
+{
+    cluster_free(cluster);
+    world_free(world);
+}
+
+static const struct cluster_start *last_start(void)
+{
+    uint32_t count;
+    const struct cluster_start *s = cluster_starts(cluster, &count);
+    return count > 0 ? &s[count - 1] : NULL;
+}
+
+static uint32_t starts(void)
+{
+    uint32_t count;
+    (void)cluster_starts(cluster, &count);
+    return count;
+}
+
+static bool settled(struct cluster *c)
+{
+    struct run_view view;
+    const struct core *requester = cluster_core(c, WORLD_REQUESTER);
+    return requester != NULL && core_run(requester, run, &view) && view.state == RUN_SETTLED;
+}
+
+static enum run_state phase;
+static bool in_phase(struct cluster *c)
+{
+    (void)c;
+    const struct cluster_start *s = last_start();
+    return s != NULL && !s->gone && s->state == phase;
+}
+
+static void reach(enum run_state wanted)
+{
+    phase = wanted;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+}
+
+static void settles(void)
+{
+    if (!cluster_until(cluster, settled, 60000)) {
+        struct run_view view;
+        assert_true(core_run(cluster_core(cluster, WORLD_REQUESTER), run, &view));
+        fail_msg("%s, %s, term %u after %u starts", run_state_name(view.state),
+                 refusal_name(view.verdict.refusal), (unsigned)view.term, (unsigned)starts());
+    }
+}
+
+static void test_undisturbed(void **state)
+{
+    (void)state;
+    begin(1);
+    settles();
+    assert_int_equal(starts(), 1);
+    cluster_run(cluster, 20000);
+    assert_int_equal(starts(), 1); /* and nobody tries again */
+    end();
+}
+
+/* --- What happens to who holds the run, at each phase ------------------------------------------------------------------------- */
+
+static uint32_t holder_node, holder_start;
+
+static void kill_node(void)
+{
+    cluster_crash(cluster, holder_node);
+}
+static void kill_and_restart_node(void)
+{
+    cluster_crash(cluster, holder_node);
+    cluster_restart(cluster, holder_node);
+}
+static void kill_enclave(void)
+{
+    cluster_kill_enclave(cluster, holder_start);
+}
+static void part_node(void)
+{
+    cluster_part(cluster, 1u << holder_node, true);
+}
+static void pause_node(void)
+{
+    cluster_pause(cluster, holder_node, true);
+}
+static void pause_enclave(void)
+{
+    cluster_pause_enclave(cluster, holder_start, true);
+}
+static void pause_both(void)
+{
+    pause_node();
+    pause_enclave();
+}
+
+/* Whose word the lease is forget that they gave it. With the holder cut off, others ask them at once. */
+static void restart_custodians(void)
+{
+    part_node();
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
+        cluster_crash(cluster, i);
+        cluster_restart(cluster, i);
+    }
+}
+
+static void heal(void)
+{
+    cluster_part(cluster, 1u << holder_node, false);
+    cluster_pause_enclave(cluster, holder_start, false);
+    cluster_pause(cluster, holder_node, false);
+    if (cluster_core(cluster, holder_node) == NULL) cluster_restart(cluster, holder_node);
+}
+
+struct blow {
+    const char *name;
+    void (*hit)(void);
+};
+static const struct blow blows[] = {
+    {"node killed", kill_node},       {"node killed and started again", kill_and_restart_node},
+    {"enclave killed", kill_enclave}, {"node cut off", part_node},
+    {"node stopped", pause_node},     {"enclave stopped", pause_enclave},
+    {"both stopped", pause_both},
+    {"custodians started again", restart_custodians},
+};
+enum { BLOWS = sizeof blows / sizeof blows[0] };
+static const enum run_state phases[] = {RUN_REQUESTED, RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING, RUN_COMMITTED};
+enum { PHASES = sizeof phases / sizeof phases[0] };
+
+static void take_holder(void)
+{
+    holder_start = starts() - 1;
+    holder_node = last_start()->node;
+}
+
+/* The blow lasts until after a lease; whoever had the run goes on with what came meanwhile, and gains nothing. */
+static void strike(uint64_t seed, enum run_state at, const struct blow *blow)
+{
+    begin(seed);
+    reach(at);
+    take_holder();
+    blow->hit();
+    cluster_run(cluster, 6000);
+    heal();
+    settles();
+    cluster_run(cluster, 10000);
+    end();
+}
+
+static void test_every_blow_at_every_phase(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < PHASES; i++)
+        for (uint32_t j = 0; j < BLOWS; j++) strike(1 + i, phases[i], &blows[j]);
+}
+
+static uint64_t random_state;
+static uint32_t below(uint32_t limit)
+{
+    uint64_t z = (random_state += UINT64_C(0x9e3779b97f4a7c15));
+    z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return (uint32_t)((z ^ (z >> 31)) % limit);
+}
+
+/* PERIGEE_FAILOVERS=200 PERIGEE_SEED=7: more of them, from that seed. */
+static void test_failovers_at_random(void **state)
+{
+    (void)state;
+    const char *many = getenv("PERIGEE_FAILOVERS"), *from = getenv("PERIGEE_SEED");
+    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 100,
+             count = many != NULL ? strtoull(many, NULL, 10) : 20;
+    uint32_t hit[PHASES] = {0};
+    for (uint64_t seed = first; seed < first + count; seed++) {
+        random_state = seed;
+        begin(seed);
+        for (uint32_t blow = 0; blow < 2 && !settled(cluster); blow++) {
+            uint32_t at = below(PHASES);
+            phase = phases[at];
+            if (!cluster_until(cluster, in_phase, 20000)) break; /* it has settled */
+            hit[at]++;
+            take_holder();
+            cluster_run(cluster, below(phases[at] == RUN_COMPUTING ? 700 : 10));
+            blows[below(BLOWS)].hit();
+            cluster_run(cluster, below(6000));
+            heal();
+        }
+        settles();
+        end();
+    }
+    for (uint32_t i = 0; i < PHASES; i++) {
+        const char *name = phases[i] == RUN_REQUESTED ? "elected" : run_state_name(phases[i]);
+        (void)printf("%u blows at %s\n", (unsigned)hit[i], name);
+    }
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_undisturbed),
+        cmocka_unit_test(test_every_blow_at_every_phase),
+        cmocka_unit_test(test_failovers_at_random),
+    };
+    return cmocka_run_group_tests_name("proto_failover", tests, NULL, NULL);
+}
