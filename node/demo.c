@@ -166,9 +166,9 @@ static void stay(struct demo *d)
 
 static bool tell(struct demo *d, uint32_t last)
 {
-    static bool (*const chapter[])(struct demo *) = {demo_found, demo_publish, demo_approve,
-                                                     demo_run,   demo_receipt, demo_refuse};
-    static const uint32_t ends_section[] = {2, 3, 4, 5, 6, 7};
+    static bool (*const chapter[])(struct demo *) = {demo_found,   demo_publish, demo_approve, demo_run,
+                                                     demo_receipt, demo_refuse,  demo_failover};
+    static const uint32_t ends_section[] = {2, 3, 4, 5, 6, 7, 8};
     for (size_t i = 0; i < sizeof chapter / sizeof chapter[0] && ends_section[i] <= last; i++)
         if (!chapter[i](d)) return false;
     return true;
@@ -233,7 +233,7 @@ int command_demo(int argc, char **argv)
     memset(&d, 0, sizeof d);
     int code = parse(&d.options, argc, argv);
     if (code != EXIT_OK) return code;
-    code = demo_perform(&d, 7);
+    code = demo_perform(&d, 8);
     if (code == EXIT_OK) say_end(&d, began_ms);
     return code;
 }

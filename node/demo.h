@@ -101,13 +101,14 @@ bool demo_nodes_stop(struct demo *d);  /* each must end by itself */
 void demo_nodes_kill(struct demo *d);  /* on every path out */
 
 /* --- The story (demo_found.c, demo_run.c, demo_refuse.c) ------------------------------------------------------------- */
-bool demo_found(struct demo *d);   /* 1, 2: data, consortium, keys, ops */
-bool demo_publish(struct demo *d); /* 3: assets, workflow, job, sealing, grants */
-bool demo_approve(struct demo *d); /* 4 */
-bool demo_run(struct demo *d);     /* 5 */
-bool demo_clear(struct demo *d);   /* 5: whatever moved was sealed */
-bool demo_receipt(struct demo *d); /* 6, ends with every node stopped */
-bool demo_refuse(struct demo *d);  /* 7, begins with starting them again */
+bool demo_found(struct demo *d);    /* 1, 2: data, consortium, keys, ops */
+bool demo_publish(struct demo *d);  /* 3: assets, workflow, job, sealing, grants */
+bool demo_approve(struct demo *d);  /* 4 */
+bool demo_run(struct demo *d);      /* 5 */
+bool demo_clear(struct demo *d);    /* 5: whatever moved was sealed */
+bool demo_receipt(struct demo *d);  /* 6, ends with every node stopped */
+bool demo_refuse(struct demo *d);   /* 7, begins with starting them again */
+bool demo_failover(struct demo *d); /* 8 */
 /* What the silos do for one workflow, also for the changed one of step 7. */
 bool demo_post_job(struct demo *d, const char *compose, char job[65]);
 demo_predicate demo_all_bound; /* of /v1/workflows/{compose}: by every silo */
@@ -117,7 +118,7 @@ bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compos
 uint32_t demo_majority(const struct demo *d); /* stewards needed */
 struct demo_node *demo_algorithm(struct demo *d);
 
-/* All of it: makes the directory, runs the story up to `last` (1..7), and always cleans up. An exit code. */
+/* All of it: makes the directory, runs the story up to `last` (1..8), and always cleans up. An exit code. */
 int demo_perform(struct demo *d, uint32_t last);
 /* Chapters up to the approvals (4), then `last`, then cleaning up. For benchmarks. An exit code. */
 int demo_perform_with(struct demo *d, bool (*last)(struct demo *d, void *context), void *context);

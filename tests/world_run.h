@@ -52,7 +52,7 @@ struct world_run {
     enum run_state state[16];
     uint32_t state_count;
     uint32_t released; /* bit per custodian: without it, it neither renews nor commits */
-    uint32_t named; /* bit per custodian: for its shares, by this statement */
+    uint32_t named;    /* bit per custodian: for its shares, by this statement */
     struct span named_by[WORLD_CUSTODIANS];
     enum refusal failed;
     struct span result; /* encoded body of the receipt */

@@ -442,6 +442,15 @@ static void nonsense_is_refused(void **state)
 
 static const uint8_t ignored[] = {0xff}; /* no frame of the protocol: the worker waits for another */
 
+/* What it was given, and an event of its own that leads nowhere. */
+static bool descriptor_may_be(long pid, const char *name)
+{
+    char path[80], target[64] = "";
+    (void)snprintf(path, sizeof path, "/proc/%ld/fd/%.16s", pid, name);
+    return strtol(name, NULL, 10) <= SANDBOX_SOCKET ||
+           (readlink(path, target, sizeof target - 1) > 0 && strcmp(target, "anon_inode:[eventfd]") == 0);
+}
+
 static void walls_are_seen_from_outside(void **state)
 {
     (void)state;
@@ -463,8 +472,7 @@ static void walls_are_seen_from_outside(void **state)
     (void)snprintf(path, sizeof path, "/proc/%ld/fd", pid);
     DIR *folder = opendir(path);
     for (struct dirent *entry; folder != NULL && (entry = readdir(folder)) != NULL;)
-        if (isdigit((unsigned char)entry->d_name[0]))
-            assert_true(strtol(entry->d_name, NULL, 10) <= SANDBOX_SOCKET);
+        if (isdigit((unsigned char)entry->d_name[0])) assert_true(descriptor_may_be(pid, entry->d_name));
     if (folder != NULL) (void)closedir(folder);
     node_close();
     expect_no_process(node.platform);

@@ -317,7 +317,8 @@ static void test_a_lease_is_renewed(void **state)
     (void)state;
     delay_commits(true);
     (void)settled();
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_in_range(run->rounds[i], 2, 4); /* each third of it */
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        assert_in_range(run->rounds[i], 2, 4); /* each third of it */
 }
 
 static void clock_runs_on(struct world_run *r, enum enclave_effect_type type)

@@ -151,8 +151,7 @@ static const struct blow blows[] = {
     {"node killed", kill_node},       {"node killed and started again", kill_and_restart_node},
     {"enclave killed", kill_enclave}, {"node cut off", part_node},
     {"node stopped", pause_node},     {"enclave stopped", pause_enclave},
-    {"both stopped", pause_both},
-    {"custodians started again", restart_custodians},
+    {"both stopped", pause_both},     {"custodians started again", restart_custodians},
 };
 enum { BLOWS = sizeof blows / sizeof blows[0] };
 static const enum run_state phases[] = {RUN_REQUESTED, RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING, RUN_COMMITTED};
