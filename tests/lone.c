@@ -183,8 +183,7 @@ static void restore(struct lone *l)
     lone_event(l, (struct event){.type = EVENT_READY});
 }
 
-/* A custodian comes up and shows heads: none that are not held here. */
-static void greet(struct lone *l, struct node_id from)
+void lone_greet(struct lone *l, struct node_id from)
 {
     uint8_t bytes[64];
     struct buffer b = BUFFER_OF(bytes);
@@ -219,7 +218,7 @@ struct lone *lone_new(struct world *w, uint32_t self)
     must(core_new(&l->core, l->arena, &options));
     restore(l);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
-        if (i != self) greet(l, w->node[i].id);
+        if (i != self) lone_greet(l, w->node[i].id);
     advertise(l);
     l->sent_count = 0;
     return l;

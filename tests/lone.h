@@ -40,6 +40,8 @@ void lone_free(struct lone *l);
 /* A message from this peer, and all that follows from it. */
 void lone_message(struct lone *l, struct node_id from, struct span message);
 void lone_record(struct lone *l, struct node_id from, const struct record *r);
+/* A custodian comes up and shows heads: none that are not held here. */
+void lone_greet(struct lone *l, struct node_id from);
 /* The same for any event. */
 void lone_event(struct lone *l, struct event event);
 /* Messages of this code that it sent since: the next one from *at on, decoded; false: none. */

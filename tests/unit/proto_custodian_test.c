@@ -50,10 +50,11 @@ static void begin(void)
     seen = 0;
 }
 
-/* With a lease that outlasts what custodian SILENT is waited for. */
+static uint32_t lease_ms = 600000; /* outlasts what custodian SILENT is waited for */
+
 static void make_world(void)
 {
-    world_lease_ms = 600000;
+    world_lease_ms = lease_ms;
     world = world_new();
 }
 
@@ -66,12 +67,19 @@ static int setup(void **state)
     return 0;
 }
 
+static int setup_short_lease(void **state)
+{
+    lease_ms = 30000;
+    return setup(state);
+}
+
 static int teardown(void **state)
 {
     (void)state;
     lone_free(lone);
     world_run_free(run);
     world_free(world);
+    lease_ms = 600000;
     return 0;
 }
 
@@ -153,6 +161,64 @@ static void test_a_kept_answer_goes_nowhere_else(void **state)
     bringer = second;
     ask_core(run, kept_box);
     assert_int_equal(lone->evidence_checked, released + 1); /* here it is judged, and refused */
+}
+
+/* --- Leases -------------------------------------------------------------------------------------------------------------- */
+
+static struct span lease_box; /* the enclave's last ask */
+
+static void keep_box(struct world_run *r, struct span box)
+{
+    assert_int_equal(arena_copy(r->arena, &lease_box, box), OK);
+    ask_core(r, box);
+}
+
+/* What it answers to a candidate for the second term. */
+static struct body_PREVOTE prevote_of_term_2(void)
+{
+    union message_body sent;
+    union body body = {.PREVOTE = {.refusal = REFUSAL_COUNT}};
+    struct body_PREVOTE_ASK ask = {world->run, 2};
+    struct node_id to;
+    struct record r;
+    const struct world_node *n = &world->node[WORLD_COMPUTE];
+    assert_int_equal(record_unpack(&r, world_statement(world, &n->secret, n->id, KIND_PREVOTE_ASK, &ask)),
+                     OK);
+    lone_record(lone, n->id, &r);
+    while (lone_next(lone, &seen, MESSAGE_RECORD_CODE, &sent, &to)) {
+        assert_int_equal(record_open(&r, sent.RECORD.header, &sent.RECORD.signature, sent.RECORD.body), OK);
+        if (r.header.kind == KIND_PREVOTE) assert_int_equal(body_decode(&body, KIND_PREVOTE, r.body), OK);
+    }
+    return body.PREVOTE;
+}
+
+static void pass_ms(uint64_t ms)
+{
+    lone->now.ns += (int64_t)ms * 1000000;
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        if (i != CORE) lone_greet(lone, world->node[i].id); /* it stays in touch */
+}
+
+/* For a lease after each round, and no longer however often its host brings an old ask: no vote for a later term. */
+static void test_a_lease_holds_votes(void **state)
+{
+    (void)state;
+    run->asked = keep_box;
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        run->refuse_commit[i] = REFUSAL_TROUBLE; /* it has to wait */
+    run->silent = 0;
+    world_run_start(run);
+    assert_false(world_run_drive(run, 20));
+    assert_true(lease_box.len > 0 && run->failed == REFUSAL_NONE);
+    struct body_PREVOTE said = prevote_of_term_2();
+    assert_int_equal(said.refusal, REFUSAL_LEASE_HELD);
+    assert_int_equal(said.known, 1);
+    assert_in_range(said.wait_ms, 1, 2 * (uint64_t)world_lease_ms);
+    pass_ms(world_lease_ms / 2);
+    ask_core(run, lease_box);
+    pass_ms(world_lease_ms / 2 + world_lease_ms / 100);
+    said = prevote_of_term_2();
+    assert_int_equal(said.refusal, REFUSAL_NONE);
 }
 
 /* --- Troubles of its own, and of clocks ---------------------------------------------------------------------------------- */
@@ -308,6 +374,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_whole_run, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_share_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_lease_holds_votes, setup_short_lease, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_platform_is_an_admitted_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_verify_looks_at_the_platform, setup, teardown),

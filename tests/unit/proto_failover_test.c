@@ -90,6 +90,79 @@ static void test_undisturbed(void **state)
     end();
 }
 
+/* --- Trying again ------------------------------------------------------------------------------------------------------------- */
+
+static bool another_start(struct cluster *c)
+{
+    (void)c;
+    return last_start() != NULL && !last_start()->gone;
+}
+
+/* One provider, whose enclaves do not live: it tries three times, each in a later term, and then no more. */
+static void test_a_node_gives_up(void **state)
+{
+    (void)state;
+    begin(3);
+    cluster_crash(cluster, CLUSTER_SECOND);
+    for (uint32_t i = 1; i <= 3; i++) {
+        assert_true(cluster_until(cluster, another_start, 20000));
+        assert_int_equal(starts(), i);
+        cluster_run(cluster, 50);
+        cluster_kill_enclave(cluster, i - 1);
+    }
+    cluster_run(cluster, 30000);
+    assert_int_equal(starts(), 3);
+    cluster_restart(cluster, CLUSTER_SECOND); /* nothing is lost: who has not tried yet does */
+    settles();
+    assert_int_equal(last_start()->node, CLUSTER_SECOND);
+    end();
+}
+
+/* A slot that has a receipt is not computed again, whoever asks. */
+static void test_a_settled_run_has_no_later_term(void **state)
+{
+    (void)state;
+    begin(4);
+    settles();
+    cluster_run(cluster, 10000);
+    uint32_t votes = 0;
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) votes += cluster_votes_sent(cluster, i);
+    union body ask = {.VOTE_ASK = {run, 2}};
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        cluster_inject(
+            cluster, CLUSTER_SECOND, i,
+            cluster_forge(cluster, CLUSTER_SECOND, 0, (struct record_id){{0}}, KIND_VOTE_ASK, &ask));
+    cluster_run(cluster, 5000);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) votes -= cluster_votes_sent(cluster, i);
+    assert_int_equal(votes, 0);
+    end();
+}
+
+/* A custodian that names the highest term, and an eternity, when asked: the others' word decides. */
+static void test_a_liar_names_no_term(void **state)
+{
+    (void)state;
+    begin(5);
+    reach(RUN_COMPUTING);
+    uint32_t first = last_start()->node;
+    cluster_crash(cluster, first);
+    uint32_t other = first == WORLD_COMPUTE ? CLUSTER_SECOND : WORLD_COMPUTE;
+    for (uint32_t i = 0; i < 200 && !settled(cluster); i++) {
+        union body lie = {.PREVOTE = {.run = run,
+                                      .term = 2,
+                                      .node = cluster_id(cluster, other),
+                                      .refusal = REFUSAL_LEASE_HELD,
+                                      .known = UINT32_MAX,
+                                      .wait_ms = UINT32_MAX}};
+        cluster_inject(cluster, 3, other,
+                       cluster_forge(cluster, 3, 0, (struct record_id){{0}}, KIND_PREVOTE, &lie));
+        cluster_run(cluster, 100);
+    }
+    settles();
+    assert_int_equal(last_start()->term, 2);
+    end();
+}
+
 /* --- What happens to who holds the run, at each phase ------------------------------------------------------------------------- */
 
 static uint32_t holder_node, holder_start;
@@ -228,6 +301,9 @@ int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_undisturbed),
+        cmocka_unit_test(test_a_node_gives_up),
+        cmocka_unit_test(test_a_settled_run_has_no_later_term),
+        cmocka_unit_test(test_a_liar_names_no_term),
         cmocka_unit_test(test_every_blow_at_every_phase),
         cmocka_unit_test(test_failovers_at_random),
     };
