@@ -1,4 +1,5 @@
-/* What a requested run waits for, as far as this node can see: a member that may compute it and is linked. */
+/* What a requested run waits for, as far as this node can see: the owners of its inputs, who serve them, and a member that may
+ * compute it, linked. */
 #include "node/api_common.h"
 
 #include <stdio.h>
@@ -35,8 +36,29 @@ static json_t *nobody_may(const struct verdict *last)
     return json_string(text);
 }
 
+/* The owners that are away, or NULL. */
+static json_t *owners_away(struct daemon *d, const struct body_RUN *run)
+{
+    struct registry *r = core_registry(daemon_core(d));
+    char memory[512], text[640];
+    struct buffer names = BUFFER_OF(memory);
+    for (uint32_t i = 0; i < run_input_count(run); i++) {
+        const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
+        const struct member *m = a != NULL ? registry_member(r, a->owner) : NULL;
+        if (m == NULL || ID_EQUAL(a->owner, daemon_home(d)->node) || is_linked(d, a->owner)) continue;
+        name_one(&names, m);
+    }
+    if (names.len == 0) return NULL;
+    const bool cut = buffer_done(&names) != OK;
+    (void)snprintf(text, sizeof text, "an owner of its data, who is not linked here: %.*s%s", (int)names.len,
+                   memory, cut ? ", ..." : "");
+    return json_string(text);
+}
+
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run)
 {
+    json_t *away = owners_away(d, run);
+    if (away != NULL) return away;
     struct registry *r = core_registry(daemon_core(d));
     struct verdict last = VERDICT_OK;
     char memory[512], text[640];

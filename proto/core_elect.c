@@ -157,15 +157,26 @@ static void candidate_wait(struct core *c, struct run_track *t)
     t->next_ns = free > soonest ? free : soonest;
 }
 
+/* At once the first time, then twice as long after each. */
+static int64_t pause_ns(const struct charter *charter, uint32_t attempts)
+{
+    enum { DOUBLINGS_MAX = 20, PAUSE_MAX_MS = 10 * 60 * 1000 };
+    uint32_t doublings = attempts - 2 < DOUBLINGS_MAX ? attempts - 2 : DOUBLINGS_MAX;
+    int64_t pause_ms = attempts < 2 ? 0 : (int64_t)charter->lease_ms << doublings;
+    return (pause_ms < PAUSE_MAX_MS ? pause_ms : PAUSE_MAX_MS) * 1000000;
+}
+
 void elect_again(struct core *c, struct run_track *t, bool possible)
 {
-    enum { ATTEMPTS_MAX = 3 };
+    const struct charter *charter = registry_charter_bytes(c->registry);
     t->attempts++;
     t->phase = CANDIDATE_DONE;
-    if (!possible || t->attempts == ATTEMPTS_MAX) return;
+    if (!possible) return;
     for (uint32_t i = 0; i < t->certificate.vote_count; i++)
         t->known[t->certificate.custodian[i]] = (uint32_t)t->term;
     candidate_wait(c, t);
+    int64_t pause = pause_ns(charter, t->attempts);
+    if (t->next_ns < c->now.ns + pause) t->next_ns = c->now.ns + pause;
 }
 
 /* What a custodian's no says of this term and the next. */
@@ -284,6 +295,18 @@ static uint32_t busy(const struct core *c)
     return count;
 }
 
+/* Its enclave would ask them in vain, and the term pass for nothing: who is away comes back. */
+static struct verdict check_holders(struct core *c, const struct run_entry *run)
+{
+    for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
+        const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, i).dt);
+        if (a == NULL || ID_EQUAL(a->owner, c->options.self)) continue;
+        const struct peer *owner = peer_find(c, a->owner);
+        if (owner == NULL || !owner->view.up) return verdict_refuse(REFUSAL_INPUT_MISSING, a->owner.bytes);
+    }
+    return VERDICT_OK;
+}
+
 /* May this node still be a candidate? An approval may be revoked or expire, the requester be frozen, while it asks. */
 static struct verdict check_candidacy(struct core *c, const struct run_entry *run)
 {
@@ -294,7 +317,7 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
     bool admitted = registry_platform_admitted(c->registry, c->options.self, c->options.platform);
     if (v.refusal == REFUSAL_NONE && !admitted) /* nobody would release to it: the slot is left to others */
         v = verdict_refuse(REFUSAL_PLATFORM, c->options.platform.bytes);
-    return v;
+    return v.refusal == REFUSAL_NONE ? check_holders(c, run) : v;
 }
 
 /* A waiting candidate holds back by its rank. What it will need room for is looked at before the slot is spent. */

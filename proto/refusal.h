@@ -73,7 +73,9 @@
       "the author signed two records in one place: its later records count nowhere")                         \
     X(REFUSAL_COMPUTATION, 48, "computation-failed", "the computation failed; the slot is spent")            \
     X(REFUSAL_ENCLAVE, 49, "enclave-unavailable", "the enclave could not be started on this node")           \
-    X(REFUSAL_INPUT_MISSING, 50, "input-missing", "no holder served a chunk of a sealed input")              \
+    X(REFUSAL_INPUT_MISSING, 50, "input-missing",                                                            \
+      "no holder of a sealed input is linked, or none serves a chunk of it: the run goes on when its owner " \
+      "is there")                                                                                            \
     X(REFUSAL_INPUT_CORRUPT, 51, "input-corrupt", "a sealed input does not match its content id")            \
     X(REFUSAL_GPU, 52, "gpu", "the policy demands a GPU in confidential mode, and the evidence shows none")  \
     X(REFUSAL_EXISTS, 53, "exists", "the same thing is already registered")                                  \

@@ -98,23 +98,49 @@ static bool another_start(struct cluster *c)
     return last_start() != NULL && !last_start()->gone;
 }
 
-/* One provider, whose enclaves do not live: it tries three times, each in a later term, and then no more. */
-static void test_a_node_gives_up(void **state)
+/* One provider, whose enclaves do not live: it tries again and again, each time in a later term and after a longer pause. */
+static void test_a_node_tries_again(void **state)
 {
     (void)state;
+    uint64_t pause_ms = 0;
     begin(3);
     cluster_crash(cluster, CLUSTER_SECOND);
-    for (uint32_t i = 1; i <= 3; i++) {
-        assert_true(cluster_until(cluster, another_start, 20000));
-        assert_int_equal(starts(), i);
+    for (uint32_t i = 1; i <= 6; i++) {
+        assert_true(cluster_until(cluster, another_start, 60000));
+        assert_true(starts() == i && last_start()->term == i);
+        uint64_t waited_ms = i > 1 ? last_start()->at_ms - (last_start() - 1)->at_ms : 0;
+        if (i > 4) assert_true(waited_ms > pause_ms);
+        pause_ms = waited_ms;
         cluster_run(cluster, 50);
         cluster_kill_enclave(cluster, i - 1);
     }
-    cluster_run(cluster, 30000);
-    assert_int_equal(starts(), 3);
-    cluster_restart(cluster, CLUSTER_SECOND); /* nothing is lost: who has not tried yet does */
+    assert_true(pause_ms >= 8000); /* leases are of a second: 1, 2, 4, 8 */
+    settles(); /* the first that lives */
+    end();
+}
+
+/* An owner that is away, as everybody's data is needed: the run waits for it, and no term passes. */
+static void test_an_owner_is_away(void **state)
+{
+    (void)state;
+    struct run_view view;
+    struct cluster_options options = {.seed = 6, .enclaves = true, .compute_ms = 100};
+    world = world_new();
+    cluster = cluster_new(world, &options);
+    cluster_run(cluster, 5000);
+    cluster_crash(cluster, 1); /* owns the second dataset; three custodians are enough */
+    cluster_run(cluster, 2000);
+    struct verdict v = cluster_request(cluster, 1, &run);
+    assert_string_equal(refusal_name(v.refusal), "none");
+    cluster_run(cluster, 20000);
+    assert_int_equal(starts(), 0);
+    struct node_id owner = cluster_id(cluster, 1);
+    assert_true(core_run(cluster_core(cluster, WORLD_COMPUTE), run, &view));
+    assert_int_equal(view.verdict.refusal, REFUSAL_INPUT_MISSING);
+    assert_memory_equal(view.verdict.subject.bytes, owner.bytes, 32);
+    cluster_restart(cluster, 1);
     settles();
-    assert_int_equal(last_start()->node, CLUSTER_SECOND);
+    assert_int_equal(starts(), 1);
     end();
 }
 
@@ -300,11 +326,9 @@ static void test_failovers_at_random(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_undisturbed),
-        cmocka_unit_test(test_a_node_gives_up),
-        cmocka_unit_test(test_a_settled_run_has_no_later_term),
-        cmocka_unit_test(test_a_liar_names_no_term),
-        cmocka_unit_test(test_every_blow_at_every_phase),
+        cmocka_unit_test(test_undisturbed),          cmocka_unit_test(test_a_node_tries_again),
+        cmocka_unit_test(test_an_owner_is_away),     cmocka_unit_test(test_a_settled_run_has_no_later_term),
+        cmocka_unit_test(test_a_liar_names_no_term), cmocka_unit_test(test_every_blow_at_every_phase),
         cmocka_unit_test(test_failovers_at_random),
     };
     return cmocka_run_group_tests_name("proto_failover", tests, NULL, NULL);
