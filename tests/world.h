@@ -35,7 +35,7 @@ enum world_platforms { WORLD_PLATFORMS_NONE, WORLD_PLATFORMS_OWN, WORLD_PLATFORM
 extern enum world_platforms world_platforms;
 extern uint32_t world_maker_devices; /* what the charter lets makers have: 0 unless set before world_new */
 extern uint32_t world_rows_extra;    /* what manifests claim beyond them: 0 unless set before world_new */
-extern uint32_t world_lease_ms;   /* of the charter: a second unless set before world_new */
+extern uint32_t world_lease_ms;      /* of the charter: a second unless set before world_new */
 
 struct world_node {
     struct identity_secret secret, approval_secret; /* an owner's approval key is another one */

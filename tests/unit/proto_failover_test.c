@@ -115,7 +115,7 @@ static void test_a_node_tries_again(void **state)
         cluster_kill_enclave(cluster, i - 1);
     }
     assert_true(pause_ms >= 8000); /* leases are of a second: 1, 2, 4, 8 */
-    settles(); /* the first that lives */
+    settles();                     /* the first that lives */
     end();
 }
 
