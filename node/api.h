@@ -85,6 +85,11 @@ enum { API_PAGE_MAX = 256 };
       API_ASSET ", ddo:text, contents:[{record:id, compose:id, content:id, manifest:id, "                    \
                 "policy:text}], next:text|null}",                                                            \
       "one asset: its description and a page of its contents, the newest first")                             \
+    X("GET", "/v1/assets/{dt}/budget", api_budget, API_PAGE, "",                                             \
+      "{dt:token, name:text, budget:text, allotted:text, left:text, allotments:[{record:id, compose:id, "    \
+      "workflow:text|null, slot_first:int, slot_last:int, epsilon_per_slot:text, epsilon:text, state:text, " \
+      "runs:[{run:id, slot:int, spent:bool, receipt:bool}]}], next:text|null}",                              \
+      "a dataset's privacy budget and its allotments")                                                       \
     X("POST", "/v1/assets", api_asset_register, "", "{ddo:text, salt:id}", "{record:id, dt:token}",          \
       "register an asset")                                                                                   \
     X("POST", "/v1/assets/{dt}/content", api_asset_bind, "",                                                 \
@@ -112,6 +117,12 @@ enum { API_PAGE_MAX = 256 };
     X("POST", "/v1/approvals", api_approve, "",                                                              \
       "{dataset:token, compose:id, slot_first:int, slot_last:int, text_hash:id}", "{record:id}",             \
       "approve a workflow for a dataset")                                                                    \
+    X("POST", "/v1/revocations", api_revoke, "", "{target:text, subject?:text}", "{record:id}",              \
+      "take back an approval, whatever concerns a workflow or a dataset, or all")                            \
+    X("GET", "/v1/revocations/{id}", api_revocation, "", "",                                                 \
+      "{record:id, target:text, subject:text|null, custodians:[{node:id, organisation:text, "                \
+      "heard:bool, linked:bool}], heard:int, no_keys_from:int, no_output_from:int}",                         \
+      "which custodians hold an own revocation; from how many on no keys, no output can be")                 \
     X("GET", "/v1/jobs", api_jobs, API_PAGE, "", "{jobs:[" API_JOB "], next:text|null}",                     \
       "jobs on the task market")                                                                             \
     X("POST", "/v1/jobs", api_job_post, "", "{compose:id, task:text}", "{record:id}", "post a job")          \

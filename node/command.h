@@ -72,6 +72,10 @@ enum exit_code {
       "let an algorithm use a dataset through named ops, as much as a published workflow needs or as said")  \
     X("approve", "", command_approve, "--data DIR --asset DT --workflow HASH [--slots A-B] [--yes]",         \
       "read a recipe in plain words and approve it")                                                         \
+    X("revoke", "", command_revoke, "--data DIR (--approval RECORD | --workflow HASH | --asset DT | --all)", \
+      "take back what was approved and granted, at once, and see which custodians have heard it")            \
+    X("budget", "", command_budget, "--data DIR --asset DT",                                                 \
+      "what a dataset's privacy budget was allotted to, and what became of it")                              \
     X("job", "post", command_job_post, "--data DIR --workflow HASH --task TEXT",                             \
       "post a job on the task market")                                                                       \
     X("job", "endorse", command_job_endorse, "--data DIR JOB", "as a steward, endorse a job")                \

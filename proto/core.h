@@ -86,6 +86,7 @@ const struct join_request *core_join_at(const struct core *c, uint32_t index); /
 struct peer_view {
     struct node_id node;
     bool up;
+    uint64_t own_seq; /* it has shown to hold this node's chain up to there */
 };
 const struct peer_view *core_peer_at(const struct core *c, uint32_t index);
 enum keygen_phase { KEYGEN_IDLE, KEYGEN_ROUND1_SENT, KEYGEN_SIGNED, KEYGEN_DONE, KEYGEN_FAILED };

@@ -268,6 +268,14 @@ static void note_told(struct peer *p, const struct message_HEADS *m, bool behind
     if ((p->told & all) == all) p->compared = true;
 }
 
+/* How much of this node's own chain does it hold? */
+static void note_own(struct core *c, struct peer *p, const uint8_t item[HEAD_ITEM_BYTES])
+{
+    const struct record *held = chain_get(&c->chain, c->options.self, load_u64(item + 32));
+    bool own = ids_equal(item, c->options.self.bytes);
+    if (own && held != NULL && memcmp(held->id.bytes, item + 40, 32) == 0) p->view.own_seq = held->header.seq;
+}
+
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
 {
     struct peer *p = peer_find(c, from);
@@ -281,8 +289,10 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
         p->heard_ns = c->now.ns;
         p->clock_ms = skew_clock(m->time, c->now);
     }
-    for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES)
+    for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {
+        if (p != NULL) note_own(c, p, m->heads.data + at);
         behind |= is_ahead(c, from, m->heads.data + at);
+    }
     if (p != NULL) note_told(p, m, behind);
 }
 

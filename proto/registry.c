@@ -295,3 +295,8 @@ const struct binding *registry_binding_at(const struct registry *r, uint32_t i)
 {
     return i < r->binding_count ? &r->binding[i] : NULL;
 }
+
+const struct revocation *registry_revocation_at(const struct registry *r, uint32_t i)
+{
+    return i < r->revocation_count ? &r->revocation[i] : NULL;
+}

@@ -236,6 +236,7 @@ const struct job *registry_job_at(const struct registry *r, uint32_t index);
 const struct tally *registry_tally_at(const struct registry *r, uint32_t index);
 const struct grant *registry_grant_at(const struct registry *r, uint32_t index);
 const struct approval *registry_approval_at(const struct registry *r, uint32_t index);
+const struct revocation *registry_revocation_at(const struct registry *r, uint32_t index);
 const struct binding *registry_binding_at(const struct registry *r, uint32_t index);
 
 /* --- May this run exist, now? (registry_run.c) ---------------------------------------------------------------------------

@@ -558,6 +558,27 @@ static void publish(void)
     json_decref(call(&solo, 200, "GET", "/v1/jobs", NULL));
 }
 
+/* The approval just made; what is not this node's, or not there, is no slip to pass over. */
+static void take_back(void)
+{
+    char path[128], record[65];
+    refused(&solo, 404, "nothing-to-revoke", "POST", "/v1/revocations",
+            json_pack("{s:s, s:s}", "target", "approval", "subject", made.op));
+    refused(&solo, 400, "malformed", "POST", "/v1/revocations", json_pack("{s:s}", "target", "everything"));
+    refused(&solo, 400, "malformed", "POST", "/v1/revocations",
+            json_pack("{s:s, s:s}", "target", "all", "subject", made.op));
+    keep(record, sizeof record,
+         call(&solo, 200, "POST", "/v1/revocations",
+              json_pack("{s:s, s:s}", "target", "approval", "subject", made.approval)),
+         "record");
+    (void)snprintf(path, sizeof path, "/v1/revocations/%s", record);
+    json_t *heard = call(&solo, 200, "GET", path, NULL);
+    assert_int_equal(json_integer_value(json_object_get(heard, "heard")), 1); /* it is the only custodian */
+    json_decref(heard);
+    (void)snprintf(path, sizeof path, "/v1/revocations/%s", made.op);
+    refused(&solo, 404, "unknown-revocation", "GET", path, NULL);
+}
+
 static void use(void)
 {
     char path[256];
@@ -589,6 +610,9 @@ static void use(void)
     json_decref(call(&solo, 200, "GET", "/v1/runs", NULL));
     (void)snprintf(path, sizeof path, "/v1/runs/%s/receipt", made.run);
     refused(&solo, 409, "not-settled", "GET", path, NULL); /* nobody here computes */
+    (void)snprintf(path, sizeof path, "/v1/assets/%s/budget", made.dataset);
+    json_decref(call(&solo, 200, "GET", path, NULL));
+    take_back();
 }
 
 /* Those who may, and of whom they may. */

@@ -219,6 +219,23 @@ run=$(as lab run run request --workflow "$workflow" --slot 2)
 "$PERIGEE" run show --data lab "$run" >/dev/null
 await '.[0].state == "settled" and .[0].output != null' lab run show "$run"
 "$PERIGEE" run receipt --data lab "$run" --out receipt.json >/dev/null
+
+# --- an owner looks at what it has promised, and takes it back ----------------------------------------------------------------
+await '.[0] | .allotted != "0" and (.allotments[0].runs | any(.receipt and .slot == 2))' a budget --asset "${dataset[a]}"
+"$PERIGEE" budget --data a --asset "${dataset[a]}" | grep -q "spent, with a receipt" || fail "budget does not show the run"
+refused 1 "came another token" budget --data a --asset "$app"
+refused 3 "exactly one of" revoke --data a --all --asset "${dataset[a]}"
+refused 3 "exactly one of" revoke --data a
+refused 1 "a dataset of this owner" revoke --data a --asset "${dataset[b]}"
+refused 1 "an approval of this owner" revoke --data a --approval "$workflow"
+allotted=$(as a allotted budget --asset "${dataset[a]}")
+"$PERIGEE" revoke --data a --workflow "$workflow" >out || fail "revoke: exit $?: $(cat out)"
+grep -q "Final: no keys" out || fail "revoke does not say that it is final: $(cat out)"
+for name in a-org b-org; do grep -q "$name *has it" out || fail "revoke does not name $name"; done
+await '.[0].approvals | any(.state == "revoked")' lab workflow status "$workflow"
+refused 1 "revoked" run request --data lab --workflow "$workflow" --slot 3
+await '.[0].allotments[0].state == "revoked"' a budget --asset "${dataset[a]}"
+[[ $(as a allotted budget --asset "${dataset[a]}") == "$allotted" ]] || fail "a revocation gives budget back"
 for name in "${!node[@]}"; do stop "$name"; done
 
 # --- anyone, offline ---------------------------------------------------------------------------------------------------------

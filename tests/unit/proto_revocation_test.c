@@ -1,0 +1,138 @@
+/* Revocation in flight: an owner takes everything back while a run is on its way, at every phase, among production cores and
+ * enclaves under virtual time (DESIGN §13 revoke-final). */
+#include "tests/cluster.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static struct world *world;
+static struct cluster *cluster;
+static struct run_id run;
+
+static void begin(uint64_t seed)
+{
+    struct cluster_options options = {.seed = seed, .enclaves = true, .compute_ms = 5000};
+    world = world_new();
+    cluster = cluster_new(world, &options);
+    cluster_run(cluster, 5000);
+    struct verdict v = cluster_request(cluster, 1, &run);
+    assert_string_equal(refusal_name(v.refusal), "none");
+}
+
+static void end(void)
+{
+    cluster_free(cluster);
+    world_free(world);
+}
+
+static const struct cluster_start *start(void)
+{
+    uint32_t count;
+    const struct cluster_start *s = cluster_starts(cluster, &count);
+    return count > 0 ? s : NULL;
+}
+
+static enum run_state phase;
+static bool in_phase(struct cluster *c)
+{
+    (void)c;
+    return start() != NULL && start()->state == phase;
+}
+
+static bool enclave_gone(struct cluster *c)
+{
+    (void)c;
+    return start()->gone;
+}
+
+static void expect_state(const char *state, const char *reason)
+{
+    struct run_view view;
+    assert_true(core_run(cluster_core(cluster, WORLD_REQUESTER), run, &view));
+    assert_string_equal(run_state_name(view.state), state);
+    assert_string_equal(refusal_name(view.verdict.refusal), reason);
+}
+
+static void revoke(uint32_t owner, enum revocation_target target)
+{
+    struct body_REVOCATION body = {.target = target, .approval_signature = SPAN_NONE};
+    if (target == REVOKE_COMPOSE) memcpy(body.subject.bytes, world->compose.bytes, 32);
+    if (target == REVOKE_DATASET) memcpy(body.subject.bytes, world->dataset[owner].dt.bytes, 32);
+    if (target == REVOKE_APPROVAL) memcpy(body.subject.bytes, world->approval[owner]->id.bytes, 32);
+    struct verdict v = cluster_author(cluster, owner, KIND_REVOCATION, &body, 0, NULL);
+    assert_string_equal(refusal_name(v.refusal), "none");
+}
+
+/* Before the commit nothing leaves: the enclave is gone within a lease and its third, and nobody tries again. */
+static void test_before_the_commit(void **state)
+{
+    (void)state;
+    static const enum run_state phases[] = {RUN_REQUESTED, RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING};
+    static const enum revocation_target targets[] = {REVOKE_ALL, REVOKE_APPROVAL, REVOKE_COMPOSE,
+                                                     REVOKE_DATASET};
+    for (uint32_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
+        begin(1 + i);
+        phase = phases[i];
+        assert_true(cluster_until(cluster, in_phase, 20000));
+        revoke(i % WORLD_DATASETS, targets[i]);
+        assert_true(cluster_until(cluster, enclave_gone, 1500));
+        assert_int_not_equal(start()->state, RUN_RELEASED);
+        cluster_run(cluster, 20000);
+        uint32_t count;
+        (void)cluster_starts(cluster, &count);
+        assert_int_equal(count, 1);
+        expect_state(targets[i] == REVOKE_DATASET || targets[i] == REVOKE_ALL ? "refused" : "revoked",
+                     targets[i] == REVOKE_DATASET || targets[i] == REVOKE_ALL ? "no-grant" : "revoked");
+        end();
+    }
+}
+
+/* Whoever has not heard of it keys and commits; n - q + 1 that have are enough to hold the output. */
+static void test_enough_have_heard(void **state)
+{
+    (void)state;
+    begin(7);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    cluster_part(cluster, 1u << 0 | 1u << 1,
+                 true); /* owner 0 reaches custodian 1 alone; the rest goes on without them */
+    revoke(0, REVOKE_COMPOSE);
+    cluster_run(cluster, 20000);
+    assert_int_not_equal(start()->state, RUN_RELEASED);
+    cluster_part(cluster, 1u << 0 | 1u << 1, false);
+    cluster_run(cluster, 60000);
+    uint32_t count;
+    const struct cluster_start *s = cluster_starts(cluster, &count);
+    for (uint32_t i = 0; i < count; i++) assert_int_not_equal(s[i].state, RUN_RELEASED);
+    end();
+}
+
+/* After the commit it comes too late for this run, and stops the next. */
+static void test_after_the_commit(void **state)
+{
+    (void)state;
+    begin(9);
+    phase = RUN_COMMITTED;
+    assert_true(cluster_until(cluster, in_phase, 30000));
+    revoke(1, REVOKE_COMPOSE);
+    cluster_run(cluster, 20000);
+    expect_state("settled", "none");
+    struct verdict v = cluster_request(cluster, 2, NULL);
+    assert_string_equal(refusal_name(v.refusal), "revoked");
+    end();
+}
+
+int main(void)
+{
+    static const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_before_the_commit),
+        cmocka_unit_test(test_enough_have_heard),
+        cmocka_unit_test(test_after_the_commit),
+    };
+    return cmocka_run_group_tests_name("proto_revocation", tests, NULL, NULL);
+}
