@@ -1,4 +1,4 @@
-/* Election of one compute node per run and term: tracks of runs, the candidate's asking, the custodian's voting. */
+/* Candidates: what each run is to this node, and asking custodians to elect it, in one term after another. */
 #include "proto/core_state.h"
 
 #include "proto/election.h"
