@@ -12,7 +12,7 @@ enum err card_parse(struct charter_member *out, struct arena *arena, struct span
     struct hash32 kem = {{0}}, dkg = {{0}};
     memset(out, 0, sizeof *out);
     if (bytes.len > CARD_BYTES_MAX) return ERR_TOO_LARGE;
-    TRY(field_document(&r, &copy, arena, bytes, "card/1", fault));
+    TRY(field_document(&r, &copy, JSON_ROOM_ONE(arena), bytes, "card/1", fault));
     field_node(&r, "node", &out->node);
     field_node(&r, "approval", &out->approval);
     field_name(&r, "organisation", &out->organisation);

@@ -20,6 +20,7 @@ struct queued {
 struct core_loop {
     struct core *core;
     void *arena_memory;
+    struct arena arena;
     struct store *store;
     struct keyed_pool *pool;
     struct pump_executors executors;
@@ -186,10 +187,8 @@ static enum err open_core(struct core_loop *l, const struct core_options *option
     l->arena_memory =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (l->arena_memory == MAP_FAILED) return ERR_NO_MEMORY;
-    struct arena arena = arena_make(l->arena_memory, bytes), *kept = ARENA_NEW(&arena, struct arena);
-    ASSERT(kept != NULL);
-    *kept = arena; /* the arena's own header lives at its start */
-    enum err err = core_new(&l->core, kept, options);
+    l->arena = arena_make(l->arena_memory, bytes);
+    enum err err = core_new(&l->core, &l->arena, options);
     if (err != OK) (void)munmap(l->arena_memory, bytes);
     return err;
 }

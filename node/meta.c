@@ -37,7 +37,7 @@ enum err meta_parse(struct meta *out, struct arena *arena, struct span bytes, st
     uint32_t format = 0;
     memset(out, 0, sizeof *out);
     if (bytes.len > META_BYTES_MAX) return ERR_TOO_LARGE;
-    TRY(field_document(&r, &copy, arena, bytes, "meta/1", fault));
+    TRY(field_document(&r, &copy, JSON_ROOM_ONE(arena), bytes, "meta/1", fault));
     json_read_enum(&r, "format", meta_format_names, 3, &format);
     out->format = (enum meta_format)format;
     if (out->format == META_CSV) csv_read(out, &r);

@@ -4,6 +4,13 @@
 
 #include <string.h>
 
+size_t chain_bytes(void)
+{
+    return ARENA_BYTES(1, CAP_CHAIN_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
+           ARENA_BYTES(CAP_RECORDS, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
+           index_bytes(CAP_RECORDS);
+}
+
 enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt)
 {
     uint8_t *memory = arena_take(arena, CAP_CHAIN_BYTES, 1);

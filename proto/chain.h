@@ -42,6 +42,7 @@ struct chain {
 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
 
+size_t chain_bytes(void); /* that it takes */
 MUST_USE enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt);
 /* Is there room for one more record of this author, of this kind, with a header and a body of these lengths? For the own
  * chain the answer holds until the own chain grows. */

@@ -236,13 +236,14 @@ static enum err charter_read(struct charter *c, struct arena *arena, struct json
     return json_reader_done(r);
 }
 
-static enum err parse(struct charter **out, struct arena *arena, struct span bytes, struct json_fault *fault)
+static enum err parse(struct charter **out, struct json_room room, struct span bytes,
+                      struct json_fault *fault)
 {
     struct json_reader r;
-    struct charter *c = ARENA_NEW(arena, struct charter);
+    struct charter *c = ARENA_NEW(room.kept, struct charter);
     if (c == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &c->bytes, arena, bytes, "charter/1", fault));
-    TRY(charter_read(c, arena, &r));
+    TRY(field_document(&r, &c->bytes, room, bytes, "charter/1", fault));
+    TRY(charter_read(c, room.kept, &r));
     c->hash = sha256(c->bytes);
     *out = c;
     return OK;
@@ -251,9 +252,24 @@ static enum err parse(struct charter **out, struct arena *arena, struct span byt
 enum err charter_parse(struct charter **out, struct arena *arena, struct span bytes, struct json_fault *fault)
 {
     size_t mark = arena_mark(arena);
-    enum err err = parse(out, arena, bytes, fault);
+    enum err err = parse(out, JSON_ROOM_ONE(arena), bytes, fault);
     if (err != OK) arena_release(arena, mark);
     return err;
+}
+
+enum err charter_keep(const struct charter **out, struct json_room room, struct span bytes)
+{
+    size_t mark = arena_mark(room.kept), scratch = arena_mark(room.scratch);
+    struct charter *c = NULL;
+    enum err err = parse(&c, room, bytes, NULL);
+    arena_release(room.scratch, scratch);
+    if (err != OK) {
+        arena_release(room.kept, mark);
+        return err;
+    }
+    c->extra = NULL;
+    *out = c;
+    return OK;
 }
 
 /* --- Writing ------------------------------------------------------------------------------------------- */

@@ -59,6 +59,9 @@ struct charter {
 
 MUST_USE enum err charter_parse(struct charter **out, struct arena *arena, struct span bytes,
                                 struct json_fault *fault);
+/* What a registry needs of it, in `kept`; spans borrow from `bytes`, which must stay. `extra` is left out. ERR_NO_MEMORY, or that it
+ * is none. */
+MUST_USE enum err charter_keep(const struct charter **out, struct json_room room, struct span bytes);
 /* The canonical bytes of the fields; hash, bytes, counts of custodians and stewards and their indices are not
  * read. Doesn't check the rules: whoever writes a charter parses it. ERR_TOO_LARGE. */
 MUST_USE enum err charter_write(struct buffer *out, const struct charter *c);

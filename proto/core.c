@@ -13,36 +13,54 @@ const char *run_state_name(enum run_state s)
 /* Virtual, not resident: tables are touched only as far as they are used. */
 size_t core_arena_bytes(void)
 {
-    return (size_t)1 << 30;
+    return ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
+           ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + registry_bytes() + chain_bytes() +
+           promises_bytes(PROMISES_MAX) + ARENA_BYTES(EFFECTS_MAX, sizeof(struct effect)) +
+           ARENA_BYTES(CAP_PENDING, sizeof(struct pending)) +
+           ARENA_BYTES(CAP_RUNS, sizeof(struct run_track)) + ARENA_BYTES(CAP_RUNS, CERTIFICATE_BYTES_MAX) +
+           index_bytes(CAP_RUNS) + ARENA_BYTES(CAP_ENCLAVES, CAP_BODY_BYTES) + ARENA_BYTES(1, SCRATCH_BYTES) +
+           arena_part_bytes(POOL_BYTES) + arena_part_bytes((size_t)ANSWERS_MAX * ANSWER_BOX_BYTES);
+}
+
+/* Everything that a core ever needs: nothing is taken from the arena afterwards. */
+static enum err take_memory(struct core *c, struct arena *arena, uint64_t salt)
+{
+    c->effect = ARENA_ARRAY(arena, struct effect, EFFECTS_MAX);
+    c->pending = ARENA_ARRAY(arena, struct pending, CAP_PENDING);
+    c->track = ARENA_ARRAY(arena, struct run_track, CAP_RUNS);
+    c->certificate = arena_take(arena, CAP_RUNS, CERTIFICATE_BYTES_MAX);
+    c->result = arena_take(arena, CAP_ENCLAVES, CAP_BODY_BYTES);
+    c->answers = arena_part(arena, (size_t)ANSWERS_MAX * ANSWER_BOX_BYTES);
+    void *scratch = arena_take(arena, SCRATCH_BYTES, 1);
+    struct arena *blocks = arena_part(arena, POOL_BYTES);
+    TRY(index_init(&c->tracks, arena, CAP_RUNS, salt));
+    ASSERT(scratch != NULL && blocks != NULL); /* core_new has seen that there is room */
+    c->scratch = arena_make(scratch, SCRATCH_BYTES);
+    pool_init(&c->pool, blocks);
+    return OK;
 }
 
 enum err core_new(struct core **out, struct arena *arena, const struct core_options *options)
 {
     uint64_t salt = load_u64(options->self.bytes);
-    struct core *c = ARENA_NEW(arena, struct core);
-    if (c == NULL) return ERR_NO_MEMORY;
+    size_t before = arena_mark(arena);
     if (options->charter.len == 0) return ERR_NOT_READY;
-    c->arena = arena;
+    if (options->charter.len > CAP_DOCUMENT_BYTES || options->engine.len > CAP_TEXT ||
+        options->gpu.len > CAP_TEXT)
+        return ERR_TOO_LARGE;
+    if (arena->cap - before < core_arena_bytes()) return ERR_NO_MEMORY;
+    struct core *c = ARENA_NEW(arena, struct core);
     c->options = *options;
+    if (c->options.enclaves_max > CAP_ENCLAVES) c->options.enclaves_max = CAP_ENCLAVES;
     c->token_next = 1;
     TRY(arena_copy(arena, &c->options.engine, options->engine));
     TRY(arena_copy(arena, &c->options.gpu, options->gpu));
     TRY(arena_copy(arena, &c->options.charter, options->charter));
     TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
     TRY(chain_init(&c->chain, arena, options->self, salt));
-    TRY(promises_init(&c->promises, arena, CAP_RUNS * 6, salt));
-    c->effect = ARENA_ARRAY(arena, struct effect, EFFECTS_MAX);
-    c->pending = ARENA_ARRAY(arena, struct pending, CAP_PENDING);
-    c->track = ARENA_ARRAY(arena, struct run_track, CAP_RUNS);
-    uint8_t *scratch = arena_take(arena, SCRATCH_BYTES, 1);
-    if (c->effect == NULL || c->pending == NULL || c->track == NULL || scratch == NULL) return ERR_NO_MEMORY;
-    TRY(index_init(&c->tracks, arena, CAP_RUNS, salt));
-    c->scratch = arena_make(scratch, SCRATCH_BYTES);
-    uint8_t *blocks = arena_take(arena, POOL_BYTES, 1);
-    struct arena *pool = ARENA_NEW(arena, struct arena);
-    if (blocks == NULL || pool == NULL) return ERR_NO_MEMORY;
-    *pool = arena_make(blocks, POOL_BYTES);
-    pool_init(&c->pool, pool);
+    TRY(promises_init(&c->promises, arena, PROMISES_MAX, salt));
+    TRY(take_memory(c, arena, salt));
+    ASSERT(arena_mark(arena) - before <= core_arena_bytes());
     *out = c;
     return OK;
 }
@@ -406,7 +424,13 @@ void core_check(const struct core *c)
         ASSERT(a->applied <= a->seen);
         if (a->applied > 0) ASSERT(chain_get(&c->chain, a->node, a->applied) != NULL);
     }
-    for (uint32_t i = 0; i < c->track_count; i++) ASSERT(c->track[i].view.state < RUN_STATE_COUNT);
+    uint32_t results = 0;
+    for (uint32_t i = 0; i < c->track_count; i++) {
+        ASSERT(c->track[i].view.state < RUN_STATE_COUNT);
+        results += c->track[i].result.len > 0;
+    }
+    for (uint32_t i = 0; i < CAP_ENCLAVES; i++) results -= c->result_taken[i];
+    ASSERT(results == 0);
 }
 
 /* --- Reading ---------------------------------------------------------------------------------------------------------------- */

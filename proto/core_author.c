@@ -326,7 +326,12 @@ static void command_join(struct core *c, uint64_t token, const struct command *c
     enum err err = body_decode(body, KIND_JOIN, command->body);
     if (err == OK && !ID_EQUAL(body->JOIN.node, c->options.self)) err = ERR_REFUSED;
     if (err == OK && core_member(c, c->options.self, 0)) err = ERR_CONFLICT;
-    if (err == OK) err = arena_copy(c->arena, &c->join_body, command->body);
+    if (err == OK) {
+        struct buffer b = BUFFER_OF(c->join_bytes);
+        buffer_put(&b, command->body);
+        c->join_body = buffer_span(&b);
+        err = buffer_done(&b);
+    }
     if (err == ERR_CONFLICT)
         reply(c, token, verdict_refuse(REFUSAL_EXISTS, c->options.self.bytes), NULL);
     else

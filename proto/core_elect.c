@@ -238,9 +238,10 @@ static void insert_vote(struct certificate *cert, uint32_t custodian, const stru
 
 static void elected(struct core *c, struct run_track *t)
 {
-    struct buffer b = scratch_buffer(c, CERTIFICATE_BYTES_MAX);
+    struct buffer b = buffer_make(c->certificate[t - c->track], CERTIFICATE_BYTES_MAX);
     certificate_encode(&b, &t->certificate);
-    if (buffer_done(&b) != OK || arena_copy(c->arena, &t->certificate_bytes, buffer_span(&b)) != OK) return;
+    ASSERT(!b.overflow); /* of at most CAP_CUSTODIANS votes */
+    t->certificate_bytes = buffer_span(&b);
     t->phase = CANDIDATE_HOLDER;
     track_elected(c, t, c->options.self, t->term);
     t->view.verdict = VERDICT_OK; /* what a custodian refused at first no longer matters */
@@ -284,13 +285,14 @@ void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
     ask_verify(c, p, on_vote_checked, from, certificate_vote_hash(&t->certificate), &b->vote);
 }
 
-/* Runs that have or may soon have an enclave here. */
+/* Runs that have or may soon have an enclave here, or whose result waits in a place that the next would need. */
 static uint32_t busy(const struct core *c)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->track_count; i++) {
         enum candidate_phase phase = c->track[i].phase;
-        if (phase == CANDIDATE_PREVOTE || phase == CANDIDATE_VOTE || phase == CANDIDATE_HOLDER) count++;
+        bool runs = phase == CANDIDATE_PREVOTE || phase == CANDIDATE_VOTE || phase == CANDIDATE_HOLDER;
+        if (runs || c->track[i].result.len > 0) count++;
     }
     return count;
 }

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { EPOCH_FIRST = 1, TRANSCRIPT_BYTES = 64, FINISH_FIXED_BYTES = 32 + TRANSCRIPT_BYTES + 64 };
+enum { EPOCH_FIRST = 1, TRANSCRIPT_BYTES = 64 };
 
 static const struct charter *charter_of(const struct core *c)
 {
@@ -89,12 +89,10 @@ static void fail_keygen(struct core *c, const char *what, enum err err)
 static bool keep_round1(struct core *c, uint32_t i, uint32_t custodian, struct span message)
 {
     struct keygen *k = &c->keygen;
-    uint8_t **kept = &k->round1[i][custodian];
-    ASSERT(message.len == round1_bytes(c));
-    if (k->round1_known[i][custodian]) return memcmp(*kept, message.data, message.len) == 0;
-    if (*kept == NULL) *kept = arena_take(c->arena, message.len, 1);
-    if (*kept == NULL) return true; /* it comes again */
-    memcpy(*kept, message.data, message.len);
+    uint8_t *kept = k->round1[i][custodian];
+    ASSERT(message.len == round1_bytes(c) && message.len <= KEYGEN_MESSAGE_BYTES);
+    if (k->round1_known[i][custodian]) return memcmp(kept, message.data, message.len) == 0;
+    memcpy(kept, message.data, message.len);
     k->round1_known[i][custodian] = true;
     return true;
 }
@@ -104,7 +102,7 @@ static bool keep_round1(struct core *c, uint32_t i, uint32_t custodian, struct s
 static bool all_signed(const struct core *c)
 {
     const struct keygen *k = &c->keygen;
-    bool all = k->result[0] != NULL && k->result[1] != NULL;
+    bool all = k->finished[0] && k->finished[1];
     for (uint32_t j = 0; j < charter_of(c)->custodian_count && all; j++)
         all = k->signature_known[0][j] && k->signature_known[1][j];
     return all;
@@ -252,23 +250,18 @@ static void on_finished(struct core *c, struct pending *p, const struct event *e
     uint32_t n = charter_of(c)->custodian_count, i = (uint32_t)p->number, own = (uint32_t)own_custodian(c);
     int culprit = culprit_of(c, event->bytes);
     pending_end(c, p);
-    if (event->err != OK || event->bytes.len != FINISH_FIXED_BYTES + 32 * (size_t)n) {
+    if (event->err != OK || event->bytes.len != KEYGEN_RESULT_FIXED_BYTES + 32 * (size_t)n) {
         if (culprit >= 0) name_wrong(c, (uint32_t)culprit, "key generation: a part that does not hold, by");
         fail_keygen(c, "key generation failed: begin it again when who is wrong was seen to", event->err);
         return;
     }
-    struct span kept;
-    if (arena_copy(c->arena, &kept, event->bytes) != OK) {
-        fail_keygen(c, "key generation failed", ERR_NO_MEMORY);
-        return;
-    }
-    k->result[i] = (uint8_t *)kept.data;
+    memcpy(k->result[i], event->bytes.data, event->bytes.len);
+    k->finished[i] = true;
     memcpy(k->transcript[i][own], own_transcript(c, i), TRANSCRIPT_BYTES);
     memcpy(k->signature[i][own].bytes, own_transcript(c, i) + TRANSCRIPT_BYTES, 64);
     k->signature_known[i][own] = true;
     compare_transcripts(c, i);
-    if (k->result[0] != NULL && k->result[1] != NULL && k->phase == KEYGEN_ROUND1_SENT)
-        k->phase = KEYGEN_SIGNED;
+    if (k->finished[0] && k->finished[1] && k->phase == KEYGEN_ROUND1_SENT) k->phase = KEYGEN_SIGNED;
     send_signature(c, i);
     (void)examine_own(c);
 }
@@ -327,7 +320,7 @@ static void begin_again(struct core *c)
     struct keygen *k = &c->keygen;
     k->wrong = 0;
     for (uint32_t i = 0; i < 2; i++) {
-        if (k->result[i] != NULL) continue;
+        if (k->finished[i]) continue;
         k->begun[i] = k->finishing[i] = false;
         memset(k->round1_known[i], 0, sizeof k->round1_known[i]);
     }
@@ -380,7 +373,7 @@ void keygen_sign(struct core *c, struct node_id from, const struct body_KEYGEN_S
     if (k->phase == KEYGEN_IDLE || k->phase == KEYGEN_DONE || b->transcript.len != TRANSCRIPT_BYTES) return;
     /* The first stands: what is being checked is what goes into the committee record. */
     if (k->examining || k->signature_known[i][custodian]) return;
-    if (k->result[i] != NULL && memcmp(b->transcript.data, own_transcript(c, i), TRANSCRIPT_BYTES) != 0) {
+    if (k->finished[i] && memcmp(b->transcript.data, own_transcript(c, i), TRANSCRIPT_BYTES) != 0) {
         stranger_notice(c, "key generation: some custodian told its parts apart; another transcript from",
                         from);
         return;
@@ -398,7 +391,7 @@ void keygen_tick(struct core *c)
     k->resend_ns = c->now.ns + (int64_t)RESEND_MS * 1000000;
     for (uint32_t i = 0; i < 2; i++) {
         if (k->round1_known[i][own_custodian(c)]) send_round1(c, i);
-        if (k->result[i] != NULL) send_signature(c, i);
+        if (k->finished[i]) send_signature(c, i);
     }
     k->others_turn = !k->others_turn;
     if (!k->examining && (k->others_turn || !examine_own(c))) examine_other(c);

@@ -7,6 +7,7 @@
 #include "proto/certificate.h"
 #include "proto/chain.h"
 #include "proto/core.h"
+#include "proto/enclave.h"
 #include "proto/promise.h"
 
 enum {
@@ -20,7 +21,7 @@ enum {
     MEMBER_PENDING_MAX = CAP_PENDING * 3 / 16,
     MEMBERS_PENDING_MAX = CAP_PENDING / 2,
     FOREIGN_PENDING_MAX = CAP_PENDING * 3 / 4,
-    POOL_BYTES = 160 << 20, /* a block of the largest body for each of them */
+    PROMISES_MAX = CAP_RUNS * 6,
     STRANGER_NOTICE_MS = 1000,
     TICK_MS = 250,
     HEADS_MS = 1000, /* oftener with a short lease */
@@ -118,18 +119,25 @@ struct run_track {
     int64_t hold_until_ns;
     struct certificate certificate;
     struct span certificate_bytes;
-    struct span
-        result; /* the worker's receipt, until an own record carries it; the worker is gone and cannot give it again */
+    /* The worker's receipt, in one of the places for results until an own record carries it: the worker is gone and cannot
+     * give it again. */
+    struct span result;
     int64_t result_ns; /* when to try (again) to author it */
 };
 
+enum {
+    KEYGEN_MESSAGE_BYTES = 96 + (32 + 48) * CAP_CUSTODIANS,
+    KEYGEN_RESULT_FIXED_BYTES = 32 + 64 + 64,
+    KEYGEN_RESULT_BYTES = KEYGEN_RESULT_FIXED_BYTES + 32 * CAP_CUSTODIANS,
+};
 struct keygen {
     enum keygen_phase phase;
     int64_t resend_ns;
     struct keygen_session session[2];
-    uint8_t *round1[2][CAP_CUSTODIANS]; /* all of one length */
+    uint8_t round1[2][CAP_CUSTODIANS][KEYGEN_MESSAGE_BYTES]; /* all of one length */
     bool round1_known[2][CAP_CUSTODIANS];
-    uint8_t *result[2]; /* output of CRYPTO_KEYGEN_FINISH */
+    bool finished[2];
+    uint8_t result[2][KEYGEN_RESULT_BYTES]; /* output of CRYPTO_KEYGEN_FINISH */
     bool signature_known[2][CAP_CUSTODIANS];
     struct signature signature[2][CAP_CUSTODIANS];
     uint8_t transcript[2][CAP_CUSTODIANS][64]; /* that it is said to be of */
@@ -152,9 +160,15 @@ struct want {
 };
 enum { NO_ROW = UINT16_MAX };
 enum { WANTS_MAX = 64, ANSWERS_MAX = 256, ADVERTS_MAX = 256, OWN_QUEUE_MAX = 64 };
+enum {
+    /* A block of the largest body for each: what is full is done later. */
+    POOL_BYTES = (CAP_PENDING + OWN_QUEUE_MAX + JOINS_MAX) * POOL_BODY_BYTES,
+    ANSWER_BOX_BYTES = (ANSWER_BYTES_MAX + KEM_OVERHEAD_BYTES + 15) / 16 * 16,
+};
 
+/* All memory is taken in core_new: what may grow has its cap there, and what finds no place is refused as full. */
 struct core {
-    struct arena *arena;
+    struct arena *answers; /* boxes of the answers kept */
     struct arena scratch;
     struct pool pool;
     struct core_options options;
@@ -185,6 +199,7 @@ struct core {
     uint32_t join_count;
     int64_t stranger_notice_ns; /* when the next notice that strangers can cause may be given */
     struct span join_body;      /* own request, repeated until admitted */
+    uint8_t join_bytes[CAP_BODY_BYTES];
     int64_t join_next_ns;
 
     struct pending *own_head; /* own record being made; others wait in own_queue */
@@ -194,6 +209,9 @@ struct core {
         own_stuck; /* the store failed on an own record: nothing is signed until a restart has read what it holds */
 
     struct run_track *track;
+    uint8_t (*certificate)[CERTIFICATE_BYTES_MAX]; /* one for each track */
+    uint8_t (*result)[CAP_BODY_BYTES];             /* one for each enclave: busy() counts who holds one */
+    bool result_taken[CAP_ENCLAVES];
     uint32_t track_count;
     struct index tracks;
     uint32_t run_next, track_next; /* what the next tick looks at first: runs of the registry, tracks */

@@ -219,7 +219,7 @@ static bool has_service(const struct ddo *d, struct span type)
     return false;
 }
 
-static enum err services_read(struct ddo *d, struct arena *arena, struct json_reader *r)
+static enum err services_read(struct ddo *d, struct json_room room, struct json_reader *r)
 {
     const struct json *array =
         json_read_array(r, "services", 0, d->type == ASSET_ALGORITHM ? 1 : CAP_SERVICES);
@@ -228,12 +228,12 @@ static enum err services_read(struct ddo *d, struct arena *arena, struct json_re
         json_refuse(r, "services", ERR_REFUSED, "at least one: a composite is made of others");
         return r->err;
     }
-    d->service = ARENA_ARRAY(arena, struct service, array->count);
+    d->service = ARENA_ARRAY(room.kept, struct service, array->count);
     if (d->service == NULL && array->count > 0) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < array->count; i++) {
         struct json_reader item;
         field_item(&item, r, "services", i, &array->items[i]);
-        TRY(service_read(&d->service[i], d, arena, &item));
+        TRY(service_read(&d->service[i], d, room.scratch, &item));
         if (has_service(d, d->service[i].type)) {
             json_refuse(&item, "type", ERR_DUPLICATE, "each service type once");
             return item.err;
@@ -243,7 +243,7 @@ static enum err services_read(struct ddo *d, struct arena *arena, struct json_re
     return OK;
 }
 
-static enum err ddo_read(struct ddo *d, struct arena *arena, struct json_reader *r)
+static enum err ddo_read(struct ddo *d, struct json_room room, struct json_reader *r)
 {
     uint32_t type = 0;
     field_dt(r, "dt", &d->dt);
@@ -253,18 +253,18 @@ static enum err ddo_read(struct ddo *d, struct arena *arena, struct json_reader 
     field_text(r, "description", 0, CAP_TEXT, &d->description);
     field_jurisdiction(r, "jurisdiction", &d->jurisdiction);
     field_extra(r, &d->extra);
-    TRY(services_read(d, arena, r));
+    TRY(services_read(d, room, r));
     if (d->type == ASSET_DATASET) TRY(dataset_read(d, r));
     return json_reader_done(r);
 }
 
-static enum err parse(struct ddo **out, struct arena *arena, struct span bytes, struct json_fault *fault)
+static enum err parse(struct ddo **out, struct json_room room, struct span bytes, struct json_fault *fault)
 {
     struct json_reader r;
-    struct ddo *d = ARENA_NEW(arena, struct ddo);
+    struct ddo *d = ARENA_NEW(room.kept, struct ddo);
     if (d == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &d->bytes, arena, bytes, "ddo/1", fault));
-    TRY(ddo_read(d, arena, &r));
+    TRY(field_document(&r, &d->bytes, room, bytes, "ddo/1", fault));
+    TRY(ddo_read(d, room, &r));
     d->hash = sha256(d->bytes);
     *out = d;
     return OK;
@@ -273,9 +273,37 @@ static enum err parse(struct ddo **out, struct arena *arena, struct span bytes, 
 enum err ddo_parse(struct ddo **out, struct arena *arena, struct span bytes, struct json_fault *fault)
 {
     size_t mark = arena_mark(arena);
-    enum err err = parse(out, arena, bytes, fault);
+    enum err err = parse(out, JSON_ROOM_ONE(arena), bytes, fault);
     if (err != OK) arena_release(arena, mark);
     return err;
+}
+
+enum err ddo_keep(const struct ddo **out, struct json_room room, struct span bytes)
+{
+    size_t mark = arena_mark(room.kept), scratch = arena_mark(room.scratch);
+    struct ddo *d = NULL;
+    enum err err = parse(&d, room, bytes, NULL);
+    arena_release(room.scratch, scratch);
+    if (err != OK) {
+        arena_release(room.kept, mark);
+        return err;
+    }
+    d->extra = NULL;
+    for (uint32_t i = 0; i < d->service_count; i++) {
+        d->service[i].workflow_count = 0;
+        d->service[i].workflow = NULL;
+    }
+    *out = d;
+    return OK;
+}
+
+enum { COST_DDO = 2048, COST_SERVICE = 1280 };
+_Static_assert(ARENA_BYTES(1, sizeof(struct ddo)) <= COST_DDO, "a ddo's cost");
+_Static_assert(ARENA_BYTES(1, sizeof(struct service)) <= COST_SERVICE, "a service's cost");
+
+size_t ddo_cost(const struct ddo *d)
+{
+    return COST_DDO + (size_t)d->service_count * COST_SERVICE + json_borrow_bytes(d->bytes);
 }
 
 /* --- Writing ------------------------------------------------------------------------------------------- */

@@ -70,6 +70,11 @@ struct ddo {
 
 MUST_USE enum err ddo_parse(struct ddo **out, struct arena *arena, struct span bytes,
                             struct json_fault *fault);
+/* What a registry needs of it, in `kept`; spans borrow from `bytes`, which must stay. `extra` and the services' workflows are checked and left out. ERR_NO_MEMORY, or that it
+ * is none. */
+MUST_USE enum err ddo_keep(const struct ddo **out, struct json_room room, struct span bytes);
+/* What that counts for (PROTOCOL.md "Kept"): the same in every program, and at least what it takes. */
+size_t ddo_cost(const struct ddo *d);
 /* The canonical bytes of the fields; hash and bytes are not read. Parse what was written. ERR_TOO_LARGE. */
 MUST_USE enum err ddo_write(struct buffer *out, const struct ddo *d);
 

@@ -300,7 +300,7 @@ void field_object(struct json_reader *r, struct json_reader *parent, const char 
     r->err = parent->err;
 }
 
-enum err field_document(struct json_reader *r, struct span *copy, struct arena *arena, struct span bytes,
+enum err field_document(struct json_reader *r, struct span *stay, struct json_room room, struct span bytes,
                         const char *version, struct json_fault *fault)
 {
     static const struct json_fault too_large = {
@@ -311,8 +311,9 @@ enum err field_document(struct json_reader *r, struct span *copy, struct arena *
         if (fault != NULL) *fault = too_large;
         return ERR_TOO_LARGE;
     }
-    TRY(arena_copy(arena, copy, bytes));
-    TRY(json_parse(&root, arena, *copy, fault));
+    *stay = bytes;
+    if (room.kept == room.scratch) TRY(arena_copy(room.kept, stay, bytes));
+    TRY(json_parse_borrow(&root, room, *stay, fault));
     json_reader_init(r, root, "", fault);
     json_read_version(r, version);
     return r->err;

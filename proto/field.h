@@ -51,9 +51,9 @@ void field_item(struct json_reader *r, const struct json_reader *parent, const c
 /* The reader of object `key` of `parent`. */
 void field_object(struct json_reader *r, struct json_reader *parent, const char *key);
 
-/* Begin a document: copy the bytes into the arena, parse them, require an object whose "perigee" is
- * `version`. */
-MUST_USE enum err field_document(struct json_reader *r, struct span *copy, struct arena *arena,
+/* Begin a document: parse the bytes, require an object whose "perigee" is `version`. `stay` is what spans borrow from: the
+ * bytes themselves, or a copy where one arena is all the room there is. */
+MUST_USE enum err field_document(struct json_reader *r, struct span *stay, struct json_room room,
                                  struct span bytes, const char *version, struct json_fault *fault);
 
 /* --- Writing: a key and its value. --------------------------------------------------------------------- */

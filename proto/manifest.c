@@ -60,7 +60,7 @@ static enum err parse(struct manifest **out, struct arena *arena, struct span by
     struct json_reader r;
     struct manifest *m = ARENA_NEW(arena, struct manifest);
     if (m == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &m->bytes, arena, bytes, "manifest/1", fault));
+    TRY(field_document(&r, &m->bytes, JSON_ROOM_ONE(arena), bytes, "manifest/1", fault));
     field_node(&r, "owner", &m->owner);
     field_dt(&r, "dt", &m->dt);
     field_dt(&r, "app_id", &m->app_id);

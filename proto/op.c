@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "proto/base/caps.h"
+#include "proto/base/panic.h"
 #include "proto/field.h"
 
 const char *const op_runtime_names[RUNTIME_NAME_COUNT] = {"select", "sql",    "model", "mpc",
@@ -22,7 +23,7 @@ static enum err parse(struct op **out, struct arena *arena, struct span bytes, s
     uint32_t output = 0;
     struct op *op = ARENA_NEW(arena, struct op);
     if (op == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &op->bytes, arena, bytes, "op/1", fault));
+    TRY(field_document(&r, &op->bytes, JSON_ROOM_ONE(arena), bytes, "op/1", fault));
     field_name(&r, "name", &op->name);
     field_text(&r, "description", 0, CAP_TEXT, &op->description);
     op_read_runtime(&r, "runtime", &op->runtime);
@@ -77,6 +78,31 @@ enum err op_open(struct op **out, struct arena *arena, struct span bytes, struct
     else
         arena_release(arena, mark);
     return err;
+}
+
+static struct span keep_text(struct buffer *texts, struct span text)
+{
+    const uint8_t *at = texts->data + texts->len;
+    buffer_put(texts, text);
+    return span_make(at, text.len);
+}
+
+void op_keep(struct op_kept *out, const struct op *opened, struct span bytes, struct span code)
+{
+    struct buffer texts = BUFFER_OF(out->text);
+    out->op = *opened;
+    out->op.bytes = bytes;
+    out->op.code_bytes = code;
+    out->op.name = keep_text(&texts, opened->name);
+    out->op.description = keep_text(&texts, opened->description);
+    out->op.extra = NULL;
+    if (opened->step != NULL) {
+        out->step = *opened->step;
+        out->step.bytes = code;
+        out->step.name = keep_text(&texts, opened->step->name);
+        out->op.step = &out->step;
+    }
+    ASSERT(!texts.overflow); /* their schemas bound them */
 }
 
 enum err op_write(struct buffer *out, const struct op *op)

@@ -33,10 +33,19 @@ struct op {
     const struct step_template *step; /* NULL for an op of another kind */
 };
 
+/* An op without what it was parsed in: texts are copied, bytes and code borrow, `extra` is left out. */
+struct op_kept {
+    struct op op;
+    struct step_template step;
+    uint8_t text[CAP_NAME + CAP_TEXT + CAP_NAME];
+};
+
 MUST_USE enum err op_parse(struct op **out, struct arena *arena, struct span bytes, struct json_fault *fault);
 /* An op with its code: ERR_HASH when it is not the code that the document names, or the template's errors. */
 MUST_USE enum err op_open(struct op **out, struct arena *arena, struct span bytes, struct span code,
                           struct json_fault *fault);
+/* What op_open made of these bytes, to stay where it is. */
+void op_keep(struct op_kept *out, const struct op *opened, struct span bytes, struct span code);
 /* The canonical bytes of the fields; hash and bytes are not read. ERR_TOO_LARGE. */
 MUST_USE enum err op_write(struct buffer *out, const struct op *op);
 

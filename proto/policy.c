@@ -5,13 +5,13 @@
 
 const char *const export_policy_names[3] = {"none", "to-enclave", "any"};
 
-static enum err parse(struct policy **out, struct arena *arena, struct span bytes, struct json_fault *fault)
+static enum err parse(struct policy **out, struct json_room room, struct span bytes, struct json_fault *fault)
 {
     struct json_reader r;
     uint32_t export_to = 0;
-    struct policy *p = ARENA_NEW(arena, struct policy);
+    struct policy *p = ARENA_NEW(room.kept, struct policy);
     if (p == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &p->bytes, arena, bytes, "policy/1", fault));
+    TRY(field_document(&r, &p->bytes, room, bytes, "policy/1", fault));
     json_read_enum(&r, "export", export_policy_names, 3, &export_to);
     json_read_bool(&r, "need_gpu", &p->need_gpu);
     field_list(&r, "jurisdictions", 0, CAP_JURISDICTIONS, field_is_jurisdiction,
@@ -27,9 +27,31 @@ static enum err parse(struct policy **out, struct arena *arena, struct span byte
 enum err policy_parse(struct policy **out, struct arena *arena, struct span bytes, struct json_fault *fault)
 {
     size_t mark = arena_mark(arena);
-    enum err err = parse(out, arena, bytes, fault);
+    enum err err = parse(out, JSON_ROOM_ONE(arena), bytes, fault);
     if (err != OK) arena_release(arena, mark);
     return err;
+}
+
+enum err policy_keep(const struct policy **out, struct json_room room, struct span bytes)
+{
+    size_t mark = arena_mark(room.kept), scratch = arena_mark(room.scratch);
+    struct policy *p = NULL;
+    enum err err = parse(&p, room, bytes, NULL);
+    arena_release(room.scratch, scratch);
+    if (err != OK) {
+        arena_release(room.kept, mark);
+        return err;
+    }
+    *out = p;
+    return OK;
+}
+
+enum { COST_POLICY = 1024 };
+_Static_assert(ARENA_BYTES(1, sizeof(struct policy)) <= COST_POLICY, "a policy's cost");
+
+size_t policy_cost(const struct policy *p)
+{
+    return COST_POLICY + json_borrow_bytes(p->bytes);
 }
 
 enum err policy_write(struct buffer *out, const struct policy *p)

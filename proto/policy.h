@@ -24,6 +24,11 @@ struct policy {
 
 MUST_USE enum err policy_parse(struct policy **out, struct arena *arena, struct span bytes,
                                struct json_fault *fault);
+/* What a registry needs of it, in `kept`; spans borrow from `bytes`, which must stay. ERR_NO_MEMORY, or that it
+ * is none. */
+MUST_USE enum err policy_keep(const struct policy **out, struct json_room room, struct span bytes);
+/* What that counts for (PROTOCOL.md "Kept"): the same in every program, and at least what it takes. */
+size_t policy_cost(const struct policy *p);
 /* The canonical bytes of the fields; hash and bytes are not read. ERR_TOO_LARGE. */
 MUST_USE enum err policy_write(struct buffer *out, const struct policy *p);
 

@@ -5,6 +5,11 @@
 
 #include <string.h>
 
+size_t promises_bytes(uint32_t cap)
+{
+    return ARENA_BYTES(cap, sizeof(struct promise)) + index_bytes(cap);
+}
+
 enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, uint64_t salt)
 {
     *p = (struct promises){ARENA_ARRAY(arena, struct promise, cap), 0, cap, {0}};

@@ -31,6 +31,7 @@ struct promises {
     struct index index;
 };
 
+size_t promises_bytes(uint32_t cap); /* that they take */
 MUST_USE enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, uint64_t salt);
 void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32],
                  uint64_t number);

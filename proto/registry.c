@@ -1,6 +1,116 @@
 /* The tables, and what is in force: questions that records answer when asked. */
 #include "proto/registry_state.h"
 
+#include "proto/base/panic.h"
+
+/* --- Memory ------------------------------------------------------------------------------------------------------------ */
+
+/* X(table, rows): all rows of a table are taken at the start. */
+#define TABLES(X)                                                                                            \
+    X(tally, TALLY_COUNT_MAX)                                                                                \
+    X(member, CAP_DECISIONS)                                                                                 \
+    X(device, CAP_DEVICES)                                                                                   \
+    X(founder, FOUNDERS_MAX)                                                                                 \
+    X(asset, CAP_ASSETS)                                                                                     \
+    X(version, CAP_ASSETS)                                                                                   \
+    X(binding, CAP_ASSETS)                                                                                   \
+    X(workflow, CAP_JOBS)                                                                                    \
+    X(op, CAP_DECISIONS)                                                                                     \
+    X(grant, CAP_GRANTS)                                                                                     \
+    X(approval, CAP_APPROVALS)                                                                               \
+    X(job, CAP_JOBS)                                                                                         \
+    X(run, CAP_RUNS)                                                                                         \
+    X(revocation, CAP_REVOCATIONS)                                                                           \
+    X(frozen, CAP_WRITERS)                                                                                   \
+    X(gap, CAP_WRITERS)                                                                                      \
+    X(removal, CAP_REMOVALS)                                                                                 \
+    X(workers, CAP_DECISIONS)                                                                                \
+    X(writer, CAP_WRITERS)                                                                                   \
+    X(committee, CAP_COMMITTEES)
+
+/* X(index, rows) */
+#define INDEXES(X)                                                                                           \
+    X(writers, CAP_WRITERS)                                                                                  \
+    X(tallies, TALLY_COUNT_MAX)                                                                              \
+    X(members, CAP_DECISIONS)                                                                                \
+    X(devices, CAP_DEVICES)                                                                                  \
+    X(removals, CAP_REMOVALS)                                                                                \
+    X(assets, CAP_ASSETS)                                                                                    \
+    X(workflows, CAP_JOBS)                                                                                   \
+    X(ops, CAP_DECISIONS)                                                                                    \
+    X(slots, CAP_RUNS)                                                                                       \
+    X(runs, CAP_RUNS)
+
+enum {
+    /* Whatever needs memory for the time of a call. An op with its code: bytes, text and nodes (json.h); any other document,
+     * with the arrays that are not kept, is smaller. */
+    REGISTRY_SCRATCH_BYTES = 35 * (CAP_DOCUMENT_BYTES + CAP_CODE_BYTES),
+    /* The charter: its text once more, if any of it is escaped, and its members, each of 200 bytes of it at least. */
+    FOUNDERS_MAX = CAP_DOCUMENT_BYTES / 200,
+    CHARTER_KEPT_BYTES =
+        2 * CAP_DOCUMENT_BYTES + sizeof(struct charter) + FOUNDERS_MAX * (sizeof(struct charter_member) + 32),
+};
+_Static_assert(REGISTRY_SCRATCH_BYTES >=
+                   33 * CAP_DOCUMENT_BYTES + CAP_SERVICES * CAP_SERVICES * sizeof(struct service_workflow),
+               "a ddo");
+_Static_assert((size_t)REGISTRY_SCRATCH_BYTES >= ARENA_BYTES(1, WORKFLOW_RENDER_BYTES_MAX), "a rendering");
+_Static_assert((size_t)REGISTRY_SCRATCH_BYTES >= ARENA_BYTES(1, PARAMETERS_SCRATCH_BYTES),
+               "a choice of parameters");
+_Static_assert((size_t)REGISTRY_SCRATCH_BYTES >=
+                   ARENA_BYTES(CAP_ASSETS + 1, 1) + ARENA_BYTES(CAP_ASSETS + 1, 4),
+               "a walk through all tokens");
+
+size_t registry_bytes(void)
+{
+    size_t bytes = ARENA_BYTES(1, sizeof(struct registry));
+#define ADD_TABLE(table, rows) bytes += ARENA_BYTES(rows, sizeof *((struct registry *)NULL)->table);
+#define ADD_INDEX(x, rows)     bytes += index_bytes(rows);
+    TABLES(ADD_TABLE)
+    INDEXES(ADD_INDEX)
+#undef ADD_TABLE
+#undef ADD_INDEX
+    return bytes + arena_part_bytes(REGISTRY_SCRATCH_BYTES) + arena_part_bytes(CHARTER_KEPT_BYTES) +
+           arena_part_bytes(CAP_KEPT_BYTES);
+}
+
+static enum err allocate(struct registry *r, struct arena *arena)
+{
+    uint64_t salt = load_u64(r->consortium.bytes);
+#define TAKE_TABLE(table, rows)                                                                              \
+    r->table = arena_take(arena, rows, sizeof *r->table);                                                    \
+    if (r->table == NULL) return ERR_NO_MEMORY;
+#define TAKE_INDEX(x, rows) TRY(index_init(&r->x, arena, rows, salt));
+    TABLES(TAKE_TABLE)
+    INDEXES(TAKE_INDEX)
+#undef TAKE_TABLE
+#undef TAKE_INDEX
+    r->scratch = arena_part(arena, REGISTRY_SCRATCH_BYTES);
+    r->charter_kept = arena_part(arena, CHARTER_KEPT_BYTES);
+    r->kept = arena_part(arena, CAP_KEPT_BYTES);
+    return r->kept != NULL ? OK : ERR_NO_MEMORY; /* the last: an arena that was full stays full */
+}
+
+enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
+                      struct span charter)
+{
+    size_t before = arena_mark(arena);
+    struct registry *r = ARENA_NEW(arena, struct registry);
+    if (r == NULL) return ERR_NO_MEMORY;
+    r->arena = arena;
+    r->consortium = consortium;
+    TRY(allocate(r, arena));
+    ASSERT(arena_mark(arena) - before == registry_bytes());
+    *out = r;
+    return charter.len > 0 ? registry_found(r, charter) : OK;
+}
+
+struct arena *registry_arena(const struct registry *r)
+{
+    return r->arena;
+}
+
+/* --- The charter ------------------------------------------------------------------------------------------------------- */
+
 static struct member member_of_charter(const struct charter_member *m)
 {
     return (struct member){m->node, m->organisation, m->jurisdiction, m->roles, m->kem,
@@ -9,68 +119,15 @@ static struct member member_of_charter(const struct charter_member *m)
 
 enum err registry_found(struct registry *r, struct span bytes)
 {
-    struct charter *charter;
+    const struct charter *charter;
     struct hash32 hash = sha256(bytes);
     if (!ids_equal(hash.bytes, r->consortium.bytes)) return ERR_HASH;
-    TRY(charter_parse(&charter, r->arena, bytes, NULL));
-    r->founder = ARENA_ARRAY(r->arena, struct member, charter->member_count);
-    if (r->founder == NULL) return ERR_NO_MEMORY;
+    TRY(charter_keep(&charter, (struct json_room){r->charter_kept, r->scratch}, bytes));
+    ASSERT(charter->member_count <= FOUNDERS_MAX);
     for (uint32_t i = 0; i < charter->member_count; i++)
         r->founder[i] = member_of_charter(&charter->member[i]);
     r->charter = charter;
     return OK;
-}
-
-static enum err allocate(struct registry *r, struct arena *arena)
-{
-    uint64_t salt = load_u64(r->consortium.bytes);
-    r->tally = ARENA_ARRAY(arena, struct tally, TALLY_COUNT_MAX);
-    r->member = ARENA_ARRAY(arena, struct member_row, CAP_DECISIONS);
-    r->device = ARENA_ARRAY(arena, struct device_row, CAP_DEVICES);
-    r->asset = ARENA_ARRAY(arena, struct asset, CAP_ASSETS);
-    r->version = ARENA_ARRAY(arena, struct asset_version, CAP_ASSETS);
-    r->binding = ARENA_ARRAY(arena, struct binding, CAP_ASSETS);
-    r->workflow = ARENA_ARRAY(arena, struct published, CAP_JOBS);
-    r->op = ARENA_ARRAY(arena, struct op_row, CAP_DECISIONS);
-    r->grant = ARENA_ARRAY(arena, struct grant, CAP_GRANTS);
-    r->approval = ARENA_ARRAY(arena, struct approval, CAP_APPROVALS);
-    r->job = ARENA_ARRAY(arena, struct job, CAP_JOBS);
-    r->run = ARENA_ARRAY(arena, struct run_entry, CAP_RUNS);
-    r->revocation = ARENA_ARRAY(arena, struct revocation, CAP_REVOCATIONS);
-    r->frozen = ARENA_ARRAY(arena, struct frozen, CAP_WRITERS);
-    r->gap = ARENA_ARRAY(arena, struct node_id, CAP_WRITERS);
-    r->removal = ARENA_ARRAY(arena, struct removal_row, CAP_REMOVALS);
-    r->workers = ARENA_ARRAY(arena, struct worker_set, CAP_DECISIONS);
-    r->writer = ARENA_ARRAY(arena, struct writer, CAP_WRITERS);
-    r->committee = ARENA_ARRAY(arena, struct committee, CAP_COMMITTEES);
-    if (r->committee == NULL) return ERR_NO_MEMORY; /* the last: an arena that was full stays full */
-    TRY(index_init(&r->writers, arena, CAP_WRITERS, salt));
-    TRY(index_init(&r->tallies, arena, TALLY_COUNT_MAX, salt));
-    TRY(index_init(&r->members, arena, CAP_DECISIONS, salt));
-    TRY(index_init(&r->devices, arena, CAP_DEVICES, salt));
-    TRY(index_init(&r->removals, arena, CAP_REMOVALS, salt));
-    TRY(index_init(&r->assets, arena, CAP_ASSETS, salt));
-    TRY(index_init(&r->workflows, arena, CAP_JOBS, salt));
-    TRY(index_init(&r->ops, arena, CAP_DECISIONS, salt));
-    TRY(index_init(&r->slots, arena, CAP_RUNS, salt));
-    return index_init(&r->runs, arena, CAP_RUNS, salt);
-}
-
-enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
-                      struct span charter)
-{
-    struct registry *r = ARENA_NEW(arena, struct registry);
-    if (r == NULL) return ERR_NO_MEMORY;
-    r->arena = arena;
-    r->consortium = consortium;
-    TRY(allocate(r, arena));
-    *out = r;
-    return charter.len > 0 ? registry_found(r, charter) : OK;
-}
-
-struct arena *registry_arena(const struct registry *r)
-{
-    return r->arena;
 }
 
 /* --- Decided jointly --------------------------------------------------------------------------------------------------- */
@@ -100,7 +157,7 @@ const struct committee *registry_committee(const struct registry *r)
 const struct op *registry_op(const struct registry *r, struct hash32 op)
 {
     uint32_t row = index_find(&r->ops, op.bytes);
-    return row != INDEX_NONE && tally_decided(r, r->op[row].tally) ? r->op[row].op : NULL;
+    return row != INDEX_NONE && tally_decided(r, r->op[row].tally) ? &r->op[row].kept.op : NULL;
 }
 
 static bool supersedes(const struct worker_set *a, const struct worker_set *b)

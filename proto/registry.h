@@ -15,7 +15,9 @@
  *  - one mechanism decides charters, members, ops, committees, endorsements, removals and worker sets: enough distinct
  *    eligible authors of one kind and one body hash (struct tally).
  * The same code serves the daemon, the enclave and the receipt verifier (bundle.c), so they cannot disagree.
- * Memory: everything lives in the arena given; records passed in must outlive the registry. Pure. */
+ * Memory: everything is taken in registry_new, tables of all rows that caps.h allows them. A document is parsed in scratch; of
+ * an asset's stays what the registry reads, counted in bytes against its author's part, like rows. Its texts borrow from
+ * the record. So records passed in must outlive the registry, and nothing but a full part is "full". Pure. */
 #ifndef PERIGEE_PROTO_REGISTRY_H
 #define PERIGEE_PROTO_REGISTRY_H
 
@@ -130,7 +132,8 @@ struct registry; /* opaque; its tables are in registry_state.h */
 MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
                                struct span charter);
 
-/* The memory it lives in, for what is made of its contents; it may also lend scratch between a mark and a release. */
+size_t registry_bytes(void); /* that it takes of the arena, all of it in registry_new */
+/* The memory it lives in. */
 struct arena *registry_arena(const struct registry *r);
 /* The hash an approval of this workflow for this dataset must carry. ERR_NO_MEMORY. */
 MUST_USE enum err registry_text_hash(struct hash32 *out, const struct registry *r, const struct workflow *w,

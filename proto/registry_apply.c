@@ -43,21 +43,39 @@ bool registry_waits(const struct registry *r, struct node_id author)
     bool used = false;
     for (uint32_t i = 0; row != INDEX_NONE && i < SHARE_COUNT; i++)
         used |= r->writer[row].used[i] >= (share_places[i] + SMALL_PART - 1) / SMALL_PART;
+    if (row != INDEX_NONE) used |= r->writer[row].kept_bytes >= CAP_KEPT_BYTES / SMALL_PART;
     return used && !registry_admitted(r, author);
 }
 
 /* After share_left has said yes. */
-static void share_take(struct registry *r, struct node_id author, uint32_t shares)
+static struct writer *need_writer(struct registry *r, struct node_id author)
 {
     uint32_t row = index_find(&r->writers, author.bytes);
+    if (row != INDEX_NONE) return &r->writer[row];
+    struct writer *w = &r->writer[r->writer_count];
+    *w = (struct writer){.node = author};
+    enum err err = index_add(&r->writers, w->node.bytes, r->writer_count++);
+    ASSERT(err == OK); /* as many places as writers */
+    return w;
+}
+
+static void share_take(struct registry *r, struct node_id author, uint32_t shares)
+{
     if (shares == 0) return;
-    if (row == INDEX_NONE) {
-        row = r->writer_count++;
-        r->writer[row] = (struct writer){.node = author};
-        enum err err = index_add(&r->writers, r->writer[row].node.bytes, row);
-        ASSERT(err == OK); /* as many places as writers */
-    }
-    for (uint32_t i = 0; i < SHARE_COUNT; i++) r->writer[row].used[i] += shares >> i & 1;
+    struct writer *w = need_writer(r, author);
+    for (uint32_t i = 0; i < SHARE_COUNT; i++) w->used[i] += shares >> i & 1;
+}
+
+struct verdict share_check_kept(const struct registry *r, struct node_id author, size_t cost)
+{
+    uint32_t row = index_find(&r->writers, author.bytes);
+    size_t used = row != INDEX_NONE ? r->writer[row].kept_bytes : 0;
+    return used + cost <= CAP_KEPT_BYTES / 4 ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, author.bytes);
+}
+
+void share_take_kept(struct registry *r, struct node_id author, size_t cost)
+{
+    need_writer(r, author)->kept_bytes += cost;
 }
 
 /* --- Revocations, jobs, runs ------------------------------------------------------------------------------------------- */

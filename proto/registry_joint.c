@@ -177,9 +177,9 @@ static struct verdict check_committee(const struct charter *c, const struct body
 static struct verdict check_op(struct registry *r, const struct body_OP *b)
 {
     struct op *op;
-    size_t mark = arena_mark(r->arena);
-    enum err err = op_open(&op, r->arena, b->document, b->code, NULL);
-    arena_release(r->arena, mark);
+    size_t mark = arena_mark(r->scratch);
+    enum err err = op_open(&op, r->scratch, b->document, b->code, NULL);
+    arena_release(r->scratch, mark);
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL);
 }
 
@@ -233,14 +233,18 @@ static void place_member(struct registry *r, const struct tally *t, const struct
     ASSERT(err == OK);
 }
 
-static bool place_op(struct registry *r, const struct tally *t, const struct body_OP *b)
+static void place_op(struct registry *r, const struct tally *t, const struct body_OP *b)
 {
     struct op *op;
-    if (op_open(&op, r->arena, b->document, b->code, NULL) != OK) return false; /* no memory */
-    r->op[r->op_count] = (struct op_row){op, t};
-    enum err err = index_add(&r->ops, op->hash.bytes, r->op_count++);
+    struct op_row *row = &r->op[r->op_count];
+    size_t mark = arena_mark(r->scratch);
+    enum err err = op_open(&op, r->scratch, b->document, b->code, NULL);
+    ASSERT(err == OK); /* check_body has opened it */
+    row->tally = t;
+    op_keep(&row->kept, op, b->document, b->code);
+    arena_release(r->scratch, mark);
+    err = index_add(&r->ops, row->kept.op.hash.bytes, r->op_count++);
     ASSERT(err == OK);
-    return true;
 }
 
 static void place_removal(struct registry *r, const struct tally *t, const struct body_REMOVAL *b)
@@ -256,15 +260,15 @@ static void place_removal(struct registry *r, const struct tally *t, const struc
     ASSERT(err == OK);
 }
 
-/* There are as many rows as there can be tallies. False: no memory. */
-static bool place(struct registry *r, const struct tally *t, const union body *b)
+/* There are as many rows as there can be tallies. */
+static void place(struct registry *r, const struct tally *t, const union body *b)
 {
     if (t->kind == KIND_CHARTER) r->charter_tally = t;
     if (t->kind == KIND_MEMBER) place_member(r, t, &b->MEMBER);
     if (t->kind == KIND_COMMITTEE) r->committee[r->committee_count++] = (struct committee){t, b->COMMITTEE};
     if (t->kind == KIND_WORKERS) r->workers[r->workers_count++] = (struct worker_set){t, b->WORKERS};
     if (t->kind == KIND_REMOVAL) place_removal(r, t, &b->REMOVAL);
-    return t->kind != KIND_OP || place_op(r, t, &b->OP);
+    if (t->kind == KIND_OP) place_op(r, t, &b->OP);
 }
 
 struct verdict joint_apply(struct registry *r, const struct record *record, const union body *b)
@@ -278,8 +282,9 @@ struct verdict joint_apply(struct registry *r, const struct record *record, cons
     if (t == NULL || t->placed) return v;
     /* A removal has its row from the first voice on: those of lost ones may decide it at any time. */
     if (kind != KIND_REMOVAL && t->author_count < tally_needed(r, t)) return v;
-    t->placed = place(r, t, b);
-    return t->placed ? v : verdict_refuse(REFUSAL_FULL, NULL);
+    place(r, t, b);
+    t->placed = true;
+    return v;
 }
 
 /* Did so many removals find no place that whatever they said may be decided? */

@@ -34,7 +34,7 @@ static struct verdict check_parameters(const struct registry *r, const struct wo
                                        const struct body_RUN *run)
 {
     struct parameter_choice choice;
-    enum err err = parameters_choose(&choice, &w->parameters, r->arena, run->parameters, NULL);
+    enum err err = parameters_choose(&choice, &w->parameters, r->scratch, run->parameters, NULL);
     if (err == ERR_NO_MEMORY) return verdict_refuse(REFUSAL_FULL, NULL);
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_PARAMETERS, NULL);
 }
@@ -92,14 +92,14 @@ static struct verdict check_grant(const struct registry *r, const struct workflo
 enum err registry_text_hash(struct hash32 *out, const struct registry *r, const struct workflow *w,
                             struct dt dataset)
 {
-    size_t mark = arena_mark(r->arena);
-    uint8_t *text = arena_take(r->arena, WORKFLOW_RENDER_BYTES_MAX, 1);
+    size_t mark = arena_mark(r->scratch);
+    uint8_t *text = arena_take(r->scratch, WORKFLOW_RENDER_BYTES_MAX, 1);
     if (text == NULL) return ERR_NO_MEMORY;
     struct buffer b = buffer_make(text, WORKFLOW_RENDER_BYTES_MAX);
     workflow_render(&b, w, dataset);
     *out = sha256(buffer_span(&b));
     enum err err = buffer_done(&b);
-    arena_release(r->arena, mark);
+    arena_release(r->scratch, mark);
     return err;
 }
 

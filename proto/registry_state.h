@@ -39,7 +39,7 @@ struct device_row {
     uint32_t next_plus_one; /* of the same node */
 };
 struct op_row {
-    const struct op *op;
+    struct op_kept kept;
     const struct tally *tally;
 };
 struct removal_row {
@@ -63,10 +63,13 @@ enum { SHARE_COUNT = SHARE_DEVICE + 1 };
 struct writer {
     struct node_id node;
     uint32_t used[SHARE_COUNT];
+    size_t kept_bytes; /* of its assets' documents */
 };
 
 struct registry {
-    struct arena *arena;
+    struct arena *arena; /* all is taken at the start: these, and the tables */
+    struct arena *scratch;
+    struct arena *charter_kept, *kept; /* what stays of documents: of the charter, of assets */
     struct consortium_id consortium;
     const struct charter *charter;
     const struct tally *charter_tally; /* NULL: not decided yet */
@@ -132,6 +135,10 @@ struct verdict joint_apply(struct registry *r, const struct record *record, cons
 bool joint_removed_by_lost(const struct registry *r, struct node_id node);
 struct verdict joint_preview(struct registry *r, struct node_id author, enum kind kind,
                              const union body *body);
+
+/* registry_apply.c. May documents that count for so many bytes be kept of this author? No more than a quarter of all. */
+struct verdict share_check_kept(const struct registry *r, struct node_id author, size_t cost);
+void share_take_kept(struct registry *r, struct node_id author, size_t cost);
 
 /* registry_token.c */
 struct verdict asset_apply(struct registry *r, const struct record *record, const struct body_ASSET *b);

@@ -72,29 +72,45 @@ static void asset_publish(struct registry *r, const struct asset *a, const struc
 
 /* The documents of an asset record, each checked against its schema before anything is changed. */
 struct asset_parts {
-    struct ddo *ddo;
-    struct policy *policy;     /* NULL: binds no content */
-    struct workflow *workflow; /* NULL: publishes none */
+    const struct ddo *ddo;
+    const struct policy *policy;     /* NULL: binds no content */
+    const struct workflow *workflow; /* NULL: publishes none */
 };
+
+static struct verdict refuse_document(enum err err, struct dt dt)
+{
+    return err == ERR_NO_MEMORY ? verdict_refuse(REFUSAL_FULL, NULL)
+                                : verdict_refuse(REFUSAL_MALFORMED, dt.bytes);
+}
 
 static struct verdict read_parts(struct registry *r, const struct body_ASSET *b, struct asset_parts *out)
 {
+    const struct json_room room = {r->kept, r->scratch};
     *out = (struct asset_parts){NULL, NULL, NULL};
     if (r->version_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
-    if (ddo_parse(&out->ddo, r->arena, b->ddo, NULL) != OK || !ID_EQUAL(out->ddo->dt, b->dt))
-        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    enum err err = ddo_keep(&out->ddo, room, b->ddo);
+    if (err == OK && !ID_EQUAL(out->ddo->dt, b->dt)) err = ERR_CONFLICT;
+    if (err != OK) return refuse_document(err, b->dt);
     if (!ID_IS_ZERO(b->content)) {
         if (out->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-        if (policy_parse(&out->policy, r->arena, b->policy, NULL) != OK)
-            return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+        err = policy_keep(&out->policy, room, b->policy);
+        if (err != OK) return refuse_document(err, b->dt);
         if (r->binding_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     }
     if (b->workflow.len == 0) return VERDICT_OK;
     if (out->ddo->type != ASSET_ALGORITHM) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    if (workflow_parse(&out->workflow, r->arena, b->workflow, NULL) != OK)
-        return verdict_refuse(REFUSAL_MALFORMED, b->dt.bytes);
+    err = workflow_keep(&out->workflow, room, b->workflow);
+    if (err != OK) return refuse_document(err, b->dt);
     if (!ID_EQUAL(out->workflow->app_id, b->dt)) return verdict_refuse(REFUSAL_APP, b->dt.bytes);
     return r->workflow_count < CAP_JOBS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
+}
+
+static size_t parts_cost(const struct asset_parts *parts)
+{
+    size_t cost = ddo_cost(parts->ddo);
+    if (parts->policy != NULL) cost += policy_cost(parts->policy);
+    if (parts->workflow != NULL) cost += workflow_cost(parts->workflow);
+    return cost;
 }
 
 static struct verdict apply_parts(struct registry *r, const struct record *record, const struct body_ASSET *b,
@@ -116,10 +132,17 @@ static struct verdict apply_parts(struct registry *r, const struct record *recor
 struct verdict asset_apply(struct registry *r, const struct record *record, const struct body_ASSET *b)
 {
     struct asset_parts parts;
-    size_t mark = arena_mark(r->arena);
+    size_t mark = arena_mark(r->kept);
     struct verdict v = read_parts(r, b, &parts);
+    size_t cost = v.refusal == REFUSAL_NONE ? parts_cost(&parts) : 0;
+    if (v.refusal == REFUSAL_NONE) v = share_check_kept(r, record->header.author, cost);
     if (v.refusal == REFUSAL_NONE) v = apply_parts(r, record, b, &parts);
-    if (v.refusal != REFUSAL_NONE) arena_release(r->arena, mark);
+    if (v.refusal != REFUSAL_NONE) {
+        arena_release(r->kept, mark);
+        return v;
+    }
+    ASSERT(arena_mark(r->kept) - mark <= cost);
+    share_take_kept(r, record->header.author, cost);
     return v;
 }
 
@@ -143,7 +166,7 @@ struct verdict publication_check_room(const struct registry *r, const struct wor
 
 struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b)
 {
-    size_t mark = arena_mark(r->arena);
+    size_t mark = arena_mark(r->kept);
     struct record record = {.header = {.kind = KIND_ASSET, .author = author}};
     const struct asset *known = asset_find(r, b->dt);
     struct asset copy = known != NULL ? *known : (struct asset){0};
@@ -153,7 +176,8 @@ struct verdict asset_preview(struct registry *r, struct node_id author, const st
     if (v.refusal == REFUSAL_NONE && parts.workflow != NULL) v = publication_check_room(r, parts.workflow);
     if (v.refusal == REFUSAL_NONE)
         v = known != NULL ? asset_update(&copy, &record, b, parts.ddo) : check_registration(r, author, b);
-    arena_release(r->arena, mark);
+    if (v.refusal == REFUSAL_NONE) v = share_check_kept(r, author, parts_cost(&parts));
+    arena_release(r->kept, mark);
     return v;
 }
 
@@ -199,10 +223,11 @@ struct verdict grant_check_limits(const struct body_GRANT *b, const struct workf
 /* Follow grants upwards from `from`: would reaching `target` close a circle? Each token is visited once. */
 static bool grant_reaches(struct registry *r, struct dt from, struct dt target)
 {
-    size_t mark = arena_mark(r->arena);
-    bool *seen = ARENA_ARRAY(r->arena, bool, r->asset_count + 1);
-    uint32_t *queue = ARENA_ARRAY(r->arena, uint32_t, r->asset_count + 1), count = 0;
-    bool reached = ID_EQUAL(from, target) || seen == NULL || queue == NULL; /* no memory: refuse */
+    size_t mark = arena_mark(r->scratch);
+    bool *seen = ARENA_ARRAY(r->scratch, bool, r->asset_count + 1);
+    uint32_t *queue = ARENA_ARRAY(r->scratch, uint32_t, r->asset_count + 1), count = 0;
+    bool reached = ID_EQUAL(from, target);
+    ASSERT(seen != NULL && queue != NULL);
     uint32_t row = index_find(&r->assets, from.bytes);
     if (!reached && row != INDEX_NONE) {
         seen[row] = true;
@@ -219,7 +244,7 @@ static bool grant_reaches(struct registry *r, struct dt from, struct dt target)
             queue[count++] = row;
         }
     }
-    arena_release(r->arena, mark);
+    arena_release(r->scratch, mark);
     return reached;
 }
 

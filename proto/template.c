@@ -37,7 +37,7 @@ static enum err parse(struct step_template **out, struct arena *arena, struct sp
     struct json_reader r;
     struct step_template *t = ARENA_NEW(arena, struct step_template);
     if (t == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &t->bytes, arena, bytes, "template/1", fault));
+    TRY(field_document(&r, &t->bytes, JSON_ROOM_ONE(arena), bytes, "template/1", fault));
     field_name(&r, "name", &t->name);
     for (uint32_t i = 0; i < TEMPLATE_PART_COUNT; i++)
         TRY(read_bound(&r, (enum template_part)i, &t->bound[i]));

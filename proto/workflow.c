@@ -389,6 +389,7 @@ static void heading_read(struct workflow *w, struct json_reader *r)
     field_list(r, "requesters", 1, CAP_REQUESTERS, field_is_node, "a node id: 64 lower-case hex digits",
                w->requester, sizeof w->requester[0], &w->requester_count);
     field_extra(r, &w->extra);
+    w->has_extra = w->extra != NULL;
 }
 
 static enum err workflow_read(struct workflow *w, struct arena *arena, struct json_reader *r)
@@ -405,13 +406,14 @@ static enum err workflow_read(struct workflow *w, struct arena *arena, struct js
     return json_reader_done(r);
 }
 
-static enum err parse(struct workflow **out, struct arena *arena, struct span bytes, struct json_fault *fault)
+static enum err parse(struct workflow **out, struct json_room room, struct span bytes,
+                      struct json_fault *fault)
 {
     struct json_reader r;
-    struct workflow *w = ARENA_NEW(arena, struct workflow);
+    struct workflow *w = ARENA_NEW(room.kept, struct workflow);
     if (w == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &w->bytes, arena, bytes, "workflow/1", fault));
-    TRY(workflow_read(w, arena, &r));
+    TRY(field_document(&r, &w->bytes, room, bytes, "workflow/1", fault));
+    TRY(workflow_read(w, room.kept, &r));
     struct hash32 hash = sha256(w->bytes);
     memcpy(w->hash.bytes, hash.bytes, sizeof hash.bytes);
     *out = w;
@@ -422,9 +424,35 @@ enum err workflow_parse(struct workflow **out, struct arena *arena, struct span 
                         struct json_fault *fault)
 {
     size_t mark = arena_mark(arena);
-    enum err err = parse(out, arena, bytes, fault);
+    enum err err = parse(out, JSON_ROOM_ONE(arena), bytes, fault);
     if (err != OK) arena_release(arena, mark);
     return err;
+}
+
+enum err workflow_keep(const struct workflow **out, struct json_room room, struct span bytes)
+{
+    size_t mark = arena_mark(room.kept), scratch = arena_mark(room.scratch);
+    struct workflow *w = NULL;
+    enum err err = parse(&w, room, bytes, NULL);
+    arena_release(room.scratch, scratch);
+    if (err != OK) {
+        arena_release(room.kept, mark);
+        return err;
+    }
+    w->extra = NULL;
+    *out = w;
+    return OK;
+}
+
+enum { COST_WORKFLOW = 4096, COST_STEP = 8192, COST_PARAMETER = 1280 };
+_Static_assert(ARENA_BYTES(1, sizeof(struct workflow)) <= COST_WORKFLOW, "a workflow's cost");
+_Static_assert(ARENA_BYTES(1, sizeof(struct step)) <= COST_STEP, "a step's cost");
+_Static_assert(ARENA_BYTES(1, sizeof(struct parameter)) <= COST_PARAMETER, "a parameter's cost");
+
+size_t workflow_cost(const struct workflow *w)
+{
+    return COST_WORKFLOW + (size_t)w->step_count * COST_STEP + (size_t)w->parameters.count * COST_PARAMETER +
+           json_borrow_bytes(w->bytes);
 }
 
 /* --- Writing ------------------------------------------------------------------------------------------- */

@@ -100,11 +100,17 @@ struct workflow {
     uint32_t requester_count, reader_count, jurisdiction_count;
     struct node_id requester[CAP_REQUESTERS], reader[CAP_REQUESTERS];
     struct span jurisdiction[CAP_JURISDICTIONS];
+    bool has_extra;
     const struct json *extra; /* NULL when absent */
 };
 
 MUST_USE enum err workflow_parse(struct workflow **out, struct arena *arena, struct span bytes,
                                  struct json_fault *fault);
+/* What a registry needs of it, in `kept`; spans borrow from `bytes`, which must stay. `extra` is left out. ERR_NO_MEMORY, or that it
+ * is none. */
+MUST_USE enum err workflow_keep(const struct workflow **out, struct json_room room, struct span bytes);
+/* What that counts for (PROTOCOL.md "Kept"): the same in every program, and at least what it takes. */
+size_t workflow_cost(const struct workflow *w);
 /* The canonical bytes of the fields; hash, bytes and cell counts are not read. Parse what was written.
  * ERR_TOO_LARGE. */
 MUST_USE enum err workflow_write(struct buffer *out, const struct workflow *w);

@@ -222,8 +222,7 @@ static void render_heading(struct buffer *out, const struct workflow *w)
     buffer_put(out, w->engine);
     if (w->privacy_none) buffer_put_text(out, "\n\nPRIVACY: NONE");
     if (w->accept_simulated) buffer_put_text(out, "\n\nEVIDENCE: SIMULATED IS ACCEPTED");
-    if (w->extra != NULL)
-        buffer_put_text(out, "\nFree data is attached (extra). It has no effect on the run.");
+    if (w->has_extra) buffer_put_text(out, "\nFree data is attached (extra). It has no effect on the run.");
     buffer_put_u8(out, '\n');
 }
 

@@ -50,6 +50,7 @@ struct cluster_node {
     struct world_node keys;
     struct core *core;
     struct arena arena;
+    size_t taken; /* of it, by core_new */
     struct pump_executors executors;
     struct cluster *cluster;
     uint32_t number, incarnation, votes_sent;
@@ -832,6 +833,7 @@ void cluster_restart(struct cluster *c, uint32_t node)
     n->arena = arena_make(sparse(core_arena_bytes()), core_arena_bytes());
     n->incarnation++;
     must(core_new(&n->core, &n->arena, &options));
+    n->taken = arena_mark(&n->arena);
     restore(n);
     push(c, node, below(c, 100000), (struct event){.type = EVENT_TICK});
     for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
@@ -850,6 +852,7 @@ void cluster_crash(struct cluster *c, uint32_t node)
     while (n->batch_count > 0) forget(&n->batch[--n->batch_count]);
     for (uint32_t i = 0; i < c->start_count; i++)
         if (c->place[i].node == node) end_enclave(c, &c->place[i]);
+    ASSERT(arena_mark(&n->arena) == n->taken); /* nothing is taken but at the start */
     (void)munmap(n->arena.data, n->arena.cap);
     n->core = NULL;
     n->paused = false;

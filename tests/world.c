@@ -672,12 +672,18 @@ static void *sparse(size_t len)
     return memory;
 }
 
+/* A core, and what a test makes beside it. */
+static size_t arena_bytes(void)
+{
+    return core_arena_bytes() + ((size_t)64 << 20);
+}
+
 struct arena *world_arena(struct world *w)
 {
     for (uint32_t i = 0; i < WORLD_ARENAS_MAX; i++) {
         if (arenas[i].owner != NULL) continue;
         arenas[i].owner = w;
-        arenas[i].arena = arena_make(sparse(core_arena_bytes()), core_arena_bytes());
+        arenas[i].arena = arena_make(sparse(arena_bytes()), arena_bytes());
         return &arenas[i].arena;
     }
     UNREACHABLE();
@@ -687,7 +693,7 @@ void world_arena_free(struct arena *arena)
 {
     for (uint32_t i = 0; i < WORLD_ARENAS_MAX; i++) {
         if (&arenas[i].arena != arena) continue;
-        (void)munmap(arena->data, core_arena_bytes());
+        (void)munmap(arena->data, arena_bytes());
         arenas[i].owner = NULL;
     }
 }
@@ -720,7 +726,7 @@ void world_free(struct world *w)
 {
     for (uint32_t i = 0; i < WORLD_ARENAS_MAX; i++) {
         if (arenas[i].owner != w) continue;
-        (void)munmap(arenas[i].arena.data, core_arena_bytes());
+        (void)munmap(arenas[i].arena.data, arena_bytes());
         arenas[i].owner = NULL;
     }
     (void)munmap(w->arena.data, WORLD_ARENA_BYTES);

@@ -5,23 +5,36 @@
 #include <stdint.h>
 #include <string.h>
 
-enum { ALIGNMENT = 16 };
-
 struct arena arena_make(void *zeroed, size_t cap)
 {
-    ASSERT(zeroed != NULL && (uintptr_t)zeroed % ALIGNMENT == 0);
+    ASSERT(zeroed != NULL && (uintptr_t)zeroed % ARENA_ALIGNMENT == 0);
     return (struct arena){zeroed, 0, cap};
 }
 
 void *arena_take(struct arena *a, size_t count, size_t size)
 {
     size_t bytes;
-    ASSERT(a->used <= a->cap && a->used % ALIGNMENT == 0);
-    size_t room = (a->cap - a->used) / ALIGNMENT * ALIGNMENT; /* an unaligned tail is never handed out */
+    ASSERT(a->used <= a->cap && a->used % ARENA_ALIGNMENT == 0);
+    size_t room =
+        (a->cap - a->used) / ARENA_ALIGNMENT * ARENA_ALIGNMENT; /* an unaligned tail is never handed out */
     if (__builtin_mul_overflow(count, size, &bytes) || bytes > room) return NULL;
     void *taken = a->data + a->used;
-    a->used += (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT; /* at most room: that is a multiple too */
+    a->used += ARENA_BYTES(bytes, 1); /* at most room: that is a multiple too */
     return taken;
+}
+
+size_t arena_part_bytes(size_t bytes)
+{
+    return ARENA_BYTES(1, sizeof(struct arena)) + ARENA_BYTES(1, bytes);
+}
+
+struct arena *arena_part(struct arena *a, size_t bytes)
+{
+    struct arena *part = ARENA_NEW(a, struct arena);
+    void *memory = arena_take(a, bytes, 1);
+    if (part == NULL || memory == NULL) return NULL;
+    *part = arena_make(memory, bytes);
+    return part;
 }
 
 enum err arena_copy(struct arena *a, struct span *out, struct span bytes)
@@ -40,7 +53,7 @@ size_t arena_mark(const struct arena *a)
 
 void arena_release(struct arena *a, size_t mark)
 {
-    ASSERT(mark <= a->used && mark % ALIGNMENT == 0);
+    ASSERT(mark <= a->used && mark % ARENA_ALIGNMENT == 0);
     memset(a->data + mark, 0, a->used - mark);
     a->used = mark;
 }

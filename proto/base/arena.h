@@ -15,11 +15,19 @@ struct arena {
     size_t cap;
 };
 
+/* What taking `count` of `size` bytes takes: for whoever adds up what an arena must hold. */
+enum { ARENA_ALIGNMENT = 16 };
+#define ARENA_BYTES(count, size)                                                                             \
+    (((size_t)(count) * (size) + ARENA_ALIGNMENT - 1) / ARENA_ALIGNMENT * ARENA_ALIGNMENT)
+
 struct arena arena_make(void *zeroed, size_t cap);
 /* Zeroed memory aligned for any type, or NULL when full. */
 void *arena_take(struct arena *a, size_t count, size_t size);
 #define ARENA_NEW(arena, type)          ((type *)arena_take((arena), 1, sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_take((arena), (count), sizeof(type)))
+/* An arena of so many bytes within it; NULL when full. */
+struct arena *arena_part(struct arena *a, size_t bytes);
+size_t arena_part_bytes(size_t bytes); /* that it takes */
 /* A copy of the bytes inside the arena. */
 MUST_USE enum err arena_copy(struct arena *a, struct span *out, struct span bytes);
 size_t arena_mark(const struct arena *a);

@@ -1,4 +1,5 @@
-/* caps: the limit of every queue and table of proto/. One place, so that memory is a sum anyone can do.
+/* caps: the limit of every queue and table of proto/. One place, so that memory is a sum anyone can do: core_arena_bytes
+ * does it, and nothing is taken from a core's arena once it is made.
  * PERIGEE_TINY_CAPS selects a second set so small that tests reach every limit. Protocol limits (what a peer may send)
  * are the same in both; only table sizes shrink. */
 #ifndef PERIGEE_PROTO_BASE_CAPS_H
@@ -53,6 +54,8 @@ enum {
     CAP_PEERS = 8,
     CAP_PENDING = 16,
     CAP_REVOCATIONS = 8,
+    CAP_KEPT_BYTES = 96 << 10,
+    CAP_ENCLAVES = 2,
 };
 #else
 enum {
@@ -73,6 +76,8 @@ enum {
     CAP_PEERS = 256,
     CAP_PENDING = 2048,
     CAP_REVOCATIONS = 16384,
+    CAP_KEPT_BYTES = 96 << 20, /* what is kept of all assets' documents beside their records */
+    CAP_ENCLAVES = 64,         /* running here, or whose result waits to be recorded */
 };
 #endif
 

@@ -6,13 +6,24 @@
 
 enum { SLOTS_FIRST = 64 };
 
-enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt)
+static uint32_t last_slots(uint32_t rows_max)
 {
-    uint32_t first = SLOTS_FIRST, last = SLOTS_FIRST;
+    uint32_t last = SLOTS_FIRST;
     ASSERT(rows_max > 0 && rows_max < UINT32_MAX / 8);
     while (last < rows_max * 2) last *= 2;
-    *x =
-        (struct index){ARENA_ARRAY(arena, struct index_slot, 2 * last - first), first - 1, last - 1, 0, salt};
+    return last;
+}
+
+size_t index_bytes(uint32_t rows_max)
+{
+    return ARENA_BYTES(2 * last_slots(rows_max) - SLOTS_FIRST, sizeof(struct index_slot));
+}
+
+enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt)
+{
+    uint32_t last = last_slots(rows_max);
+    *x = (struct index){ARENA_ARRAY(arena, struct index_slot, 2 * last - SLOTS_FIRST), SLOTS_FIRST - 1,
+                        last - 1, 0, salt};
     return x->slot != NULL ? OK : ERR_NO_MEMORY;
 }
 

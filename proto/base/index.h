@@ -23,6 +23,7 @@ struct index {
 
 #define INDEX_NONE UINT32_MAX
 
+size_t index_bytes(uint32_t rows_max); /* that it takes */
 MUST_USE enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt);
 /* The row of the key, or INDEX_NONE. */
 uint32_t index_find(const struct index *x, const uint8_t key[32]);

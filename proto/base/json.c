@@ -50,7 +50,8 @@ static void fault_set(struct json_fault *fault, const char *path, enum err err, 
 
 /* --- Parsing ------------------------------------------------------------------------------------------- */
 
-/* One pass over a copy in the arena. Strings are unescaped in place (an escape only shrinks), behind `at`. */
+/* One pass over the text. Strings are unescaped in place (an escape only shrinks), behind `at`; text without an escape is
+ * only read. */
 struct parser {
     uint8_t *start, *at, *end;
     struct arena *arena;
@@ -154,7 +155,7 @@ static enum err parse_string(struct parser *p, struct span *out)
         }
         size_t len = text_character(p->at, p->end);
         if (len == 0) return parse_refuse(p, ERR_SYNTAX, "UTF-8 without control characters");
-        memmove(to, p->at, len);
+        if (to != p->at) memmove(to, p->at, len);
         to += len;
         p->at += len;
     }
@@ -273,15 +274,13 @@ static enum err parse_value(struct parser *p, struct json *out)
     return parse_number(p, &out->integer);
 }
 
-static enum err parse_document(const struct json **out, struct parser *p, struct span bytes)
+/* `text` is our own copy, and so writable, unless nothing in it is escaped. */
+static enum err parse_document(const struct json **out, struct parser *p, struct span text)
 {
-    struct span copy;
     struct json *root = ARENA_NEW(p->arena, struct json);
-    if (bytes.len > UINT32_MAX || root == NULL || arena_copy(p->arena, &copy, bytes) != OK) {
-        return parse_refuse(p, ERR_TOO_LARGE, "a smaller document");
-    }
-    p->start = p->at = (uint8_t *)copy.data; /* our own copy: writable */
-    p->end = p->start + copy.len;
+    if (text.len > UINT32_MAX || root == NULL) return parse_refuse(p, ERR_TOO_LARGE, "a smaller document");
+    p->start = p->at = (uint8_t *)text.data;
+    p->end = text.len > 0 ? p->start + text.len : p->start;
     TRY(parse_value(p, root));
     if (p->at != p->end) return parse_unexpected(p, "the end of the document");
     *out = root;
@@ -293,9 +292,31 @@ enum err json_parse(const struct json **out, struct arena *arena, struct span by
     if (fault != NULL) memset(fault, 0, sizeof *fault);
     struct parser p = {NULL, NULL, NULL, arena, fault, 0};
     size_t mark = arena_mark(arena);
-    enum err err = parse_document(out, &p, bytes);
+    struct span copy;
+    enum err err = arena_copy(arena, &copy, bytes) == OK
+                       ? parse_document(out, &p, copy)
+                       : parse_refuse(&p, ERR_TOO_LARGE, "a smaller document");
     if (err != OK) arena_release(arena, mark);
     return err;
+}
+
+size_t json_borrow_bytes(struct span bytes)
+{
+    bool escaped = bytes.len > 0 && memchr(bytes.data, '\\', bytes.len) != NULL;
+    return escaped ? ARENA_BYTES(bytes.len, 1) : 0;
+}
+
+enum err json_parse_borrow(const struct json **out, struct json_room room, struct span bytes,
+                           struct json_fault *fault)
+{
+    if (fault != NULL) memset(fault, 0, sizeof *fault);
+    struct parser p = {NULL, NULL, NULL, room.scratch, fault, 0};
+    struct span text = bytes;
+    if (json_borrow_bytes(bytes) > 0 && arena_copy(room.kept, &text, bytes) != OK) {
+        fault_set(fault, "", ERR_NO_MEMORY, "memory");
+        return ERR_NO_MEMORY;
+    }
+    return parse_document(out, &p, text);
 }
 
 /* --- Reading a schema ---------------------------------------------------------------------------------- */

@@ -42,6 +42,17 @@ struct json_fault {
  * On error the arena is as it was. 33 bytes of arena a byte of input are always enough for what is accepted. */
 MUST_USE enum err json_parse(const struct json **out, struct arena *arena, struct span bytes,
                              struct json_fault *fault);
+/* Where the parts of a document go: what stays, and what is needed while it is read. One arena may be both. */
+struct json_room {
+    struct arena *kept, *scratch;
+};
+#define JSON_ROOM_ONE(arena) ((struct json_room){(arena), (arena)})
+/* As json_parse, with the nodes in `scratch` and strings that point into `bytes`, which must stay; or, where any string has
+ * an escape, into one copy of `bytes` in `kept`: ERR_NO_MEMORY when that finds no place. On error the caller gives both
+ * arenas back. 33 bytes of scratch a byte of input are always enough for what is accepted. */
+size_t json_borrow_bytes(struct span bytes); /* that this copy takes; 0: none is needed */
+MUST_USE enum err json_parse_borrow(const struct json **out, struct json_room room, struct span bytes,
+                                    struct json_fault *fault);
 
 /* --- Reading a schema: one reader per object; finish refuses members nobody asked for. ----------------------------- */
 struct json_reader {

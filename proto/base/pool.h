@@ -6,7 +6,7 @@
 
 #include "proto/base/arena.h"
 
-enum { POOL_CLASSES = 5 };
+enum { POOL_CLASSES = 5, POOL_BODY_BYTES = 73728 + 16 /* a block for a record with a body of any length */ };
 struct pool_block;
 struct pool {
     struct arena *arena;
