@@ -41,7 +41,7 @@ static json_t *runs_of(struct core *core, const struct approval *p)
 static const char *state_of(const struct registry *r, const struct approval *p, uint64_t now_ms)
 {
     const uint64_t expires_ms = p->record->header.expires_ms;
-    if (registry_revoked(r, p->record, p->body.compose, p->body.dataset)) return "revoked";
+    if (registry_revoked(r, p)) return "revoked";
     return expires_ms != 0 && expires_ms <= now_ms ? "expired" : "live";
 }
 

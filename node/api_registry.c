@@ -200,8 +200,7 @@ static json_t *ranges_json(const struct registry *r, const struct workflow *w, c
         const struct approval *p = registry_approval_at(r, next - 1);
         const uint64_t expires_ms = p->record->header.expires_ms;
         const bool live = ID_EQUAL(p->body.compose, w->hash) && registry_counts(r, p->record) &&
-                          !registry_revoked(r, p->record, w->hash, a->dt) &&
-                          (expires_ms == 0 || expires_ms > now_ms);
+                          !registry_revoked(r, p) && (expires_ms == 0 || expires_ms > now_ms);
         if (live)
             json_array_append_new(
                 list, json_pack("[I, I]", (json_int_t)p->body.slot_first, (json_int_t)p->body.slot_last));

@@ -7,6 +7,7 @@
 
 /* X(table, rows): all rows of a table are taken at the start. */
 #define TABLES(X)                                                                                            \
+    X(looked, 1)                                                                                             \
     X(tally, TALLY_COUNT_MAX)                                                                                \
     X(member, CAP_DECISIONS)                                                                                 \
     X(device, CAP_DEVICES)                                                                                   \
@@ -208,9 +209,11 @@ const struct asset *registry_asset(const struct registry *r, struct dt dt)
 const struct binding *registry_binding(const struct registry *r, const struct asset *a,
                                        struct compose_hash compose)
 {
+    const struct standing owner = standing_of(r, a->owner);
     for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
         const struct binding *b = &r->binding[next - 1];
-        if (ID_EQUAL(b->compose, compose) && registry_counts(r, b->record)) return b;
+        ++*r->looked;
+        if (ID_EQUAL(b->compose, compose) && standing_counts(&owner, b->record)) return b;
     }
     return NULL;
 }
@@ -220,6 +223,7 @@ const struct binding *registry_binding_of(const struct registry *r, const struct
 {
     for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
         const struct binding *b = &r->binding[next - 1];
+        ++*r->looked;
         if (ID_EQUAL(b->record->id, record)) return registry_counts(r, b->record) ? b : NULL;
     }
     return NULL;
@@ -239,20 +243,21 @@ const struct run_entry *registry_run(const struct registry *r, struct run_id run
 
 static const struct grant *grant_of(const struct registry *r, uint32_t at_plus_one, struct dt higher)
 {
-    const struct compose_hash none = {{0}};
     for (uint32_t next = at_plus_one; next != 0; next = r->grant[next - 1].next_plus_one) {
         const struct grant *g = &r->grant[next - 1];
-        if (ID_EQUAL(g->body.higher, higher) && registry_counts(r, g->record) &&
-            !registry_revoked(r, g->record, none, g->body.lower))
-            return g;
+        ++*r->looked;
+        if (ID_EQUAL(g->body.higher, higher) && !g->revoked) return g;
     }
     return NULL;
 }
 
+/* All grants of a token are its owner's, and of an owner either all count or none. */
 const struct grant *registry_grant_newest(const struct registry *r, struct dt lower, struct dt higher)
 {
     const struct asset *a = asset_find(r, lower);
-    return a == NULL || standing_gap(r, a->owner) ? NULL : grant_of(r, a->grants_plus_one, higher);
+    if (a == NULL || standing_gap(r, a->owner)) return NULL;
+    const struct standing owner = standing_of(r, a->owner);
+    return owner.member && !owner.voided ? grant_of(r, a->grants_plus_one, higher) : NULL;
 }
 
 const struct grant *registry_grant_before(const struct registry *r, const struct grant *g)
@@ -271,11 +276,7 @@ const struct grant *registry_grant(const struct registry *r, struct dt lower, st
 
 uint32_t registry_endorsements(const struct registry *r, const struct job *job)
 {
-    uint8_t bytes[64];
-    struct buffer b = BUFFER_OF(bytes);
-    struct body_ENDORSEMENT body = {job->record->id};
-    body_encode(&b, KIND_ENDORSEMENT, &body);
-    const struct tally *t = registry_tally(r, KIND_ENDORSEMENT, sha256(buffer_span(&b)));
+    const struct tally *t = tally_at(r, job->endorsement);
     return t != NULL ? tally_count(r, t) : 0;
 }
 
@@ -283,10 +284,13 @@ const struct job *registry_job(const struct registry *r, struct compose_hash com
 {
     const struct published *p = registry_workflow(r, compose);
     const struct job *posted = NULL;
-    for (uint32_t i = 0; p != NULL && i < r->job_count; i++) {
+    if (p == NULL) return NULL;
+    const struct standing provider = standing_of(r, p->provider);
+    for (uint32_t i = 0; i < r->job_count; i++) {
         const struct job *j = &r->job[i];
+        ++*r->looked;
         if (!ID_EQUAL(j->body.compose, compose) || !ID_EQUAL(j->record->header.author, p->provider)) continue;
-        if (!registry_counts(r, j->record)) continue;
+        if (!standing_counts(&provider, j->record)) continue;
         if (r->charter != NULL && registry_endorsements(r, j) >= r->charter->s) return j;
         posted = j;
     }
@@ -298,13 +302,14 @@ struct approval_view registry_approval(const struct registry *r, const struct as
 {
     struct approval_view none = {NULL, false, false};
     if (standing_gap(r, a->owner)) return none;
+    const struct standing owner = standing_of(r, a->owner);
     for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
         const struct approval *p = &r->approval[next - 1];
-        if (!ID_EQUAL(p->body.compose, compose) || !registry_counts(r, p->record)) continue;
+        ++*r->looked;
+        if (!ID_EQUAL(p->body.compose, compose) || !standing_counts(&owner, p->record)) continue;
         if (slot != 0 && (slot < p->body.slot_first || slot > p->body.slot_last)) continue;
         uint64_t expires = p->record->header.expires_ms;
-        struct approval_view view = {p, registry_revoked(r, p->record, compose, a->dt),
-                                     expires != 0 && expires <= now_ms};
+        struct approval_view view = {p, owner.voided || p->revoked, expires != 0 && expires <= now_ms};
         if (!view.revoked && !view.expired) return view;
         if (none.approval == NULL) none = view;
     }

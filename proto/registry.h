@@ -3,7 +3,8 @@
  *  - records of one author are applied in seq order (chain.c sees to it); between authors the order does not matter:
  *    whatever depends on another author's records is looked up when asked, never when applied;
  *  - revocations may be applied at any time; an approval or grant is live only if no revocation of its author that
- *    covers it has a higher seq;
+ *    covers it has a higher seq. That never changes back, so it is marked as soon as both are known, and asking is cheap
+ *    however many revocations there are: a check of a run looks at each row of its inputs' owners a few times at most;
  *  - a frozen author (equivocation) counts only below the seq it is frozen at, and all its approvals and grants are void;
  *  - approvals and grants of an author with a gap wait until it is closed: what is missing may be a revocation. The rest
  *    of what has had its turn counts, since nothing could take it back;
@@ -82,14 +83,16 @@ struct published { /* a workflow */
 struct grant {
     const struct record *record;
     struct body_GRANT body;
-    uint32_t next_plus_one;
+    uint32_t next_plus_one, author_next_plus_one;
+    bool revoked; /* a revocation of its author covers it */
 };
 /* Does an approval sign the text its workflow renders to? Rendering is long, and both are fixed: found out once. */
 enum approval_text { TEXT_UNREAD, TEXT_RIGHT, TEXT_WRONG };
 struct approval {
     const struct record *record;
     struct body_APPROVAL body;
-    uint32_t next_plus_one;
+    uint32_t next_plus_one, author_next_plus_one;
+    bool revoked; /* a revocation of its author covers it */
     uint64_t
         app_slots; /* that the owner has allotted this app for this dataset, up to here: fold of all approvals ever */
     enum approval_text text;
@@ -97,10 +100,12 @@ struct approval {
 struct job {
     const struct record *record;
     struct body_JOB body;
+    uint8_t endorsement[32]; /* the key of the tally that endorses it */
 };
 struct revocation {
     const struct record *record;
     struct body_REVOCATION body;
+    uint32_t author_next_plus_one;
 };
 enum revocation_target { REVOKE_ALL, REVOKE_APPROVAL, REVOKE_COMPOSE, REVOKE_DATASET, REVOKE_DEVICE };
 struct run_input {
@@ -138,10 +143,8 @@ struct arena *registry_arena(const struct registry *r);
 /* The hash an approval of this workflow for this dataset must carry. ERR_NO_MEMORY. */
 MUST_USE enum err registry_text_hash(struct hash32 *out, const struct registry *r, const struct workflow *w,
                                      struct dt dataset);
-/* Does a revocation of its own author, at or after it, cover this record? All records of an author who equivocated or was
- * removed are covered. */
-bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
-                      struct dt dataset);
+/* Has its own author taken it back? All grants and approvals of an author who equivocated or was removed are. */
+bool registry_revoked(const struct registry *r, const struct approval *p);
 
 /* Apply one record whose signature holds and whose turn it is. A refusal means the record stays without effect for ever
  * (it contradicts its own author's earlier records or its own schema). */
@@ -207,7 +210,7 @@ const struct run_entry *registry_run(const struct registry *r, struct run_id run
 /* The grant in force: the newest that is not past its expiry, or past it when all are. */
 const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher,
                                    uint64_t now_ms);
-/* Those that count and are not taken back, from the newest on; NULL: no more. */
+/* Those that count and are not taken back, from the newest on; NULL: no more. Nothing is applied in between. */
 const struct grant *registry_grant_newest(const struct registry *r, struct dt lower, struct dt higher);
 const struct grant *registry_grant_before(const struct registry *r, const struct grant *g);
 const struct job *registry_job(const struct registry *r,

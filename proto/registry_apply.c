@@ -80,6 +80,68 @@ void share_take_kept(struct registry *r, struct node_id author, size_t cost)
 
 /* --- Revocations, jobs, runs ------------------------------------------------------------------------------------------- */
 
+/* Only what comes before it in its author's chain. A grant is for no recipe. */
+static bool covers(const struct revocation *v, const struct record *record, struct compose_hash compose,
+                   struct dt dataset)
+{
+    const uint8_t *subject = v->body.subject.bytes;
+    if (v->record->header.seq < record->header.seq) return false;
+    return v->body.target == REVOKE_ALL ||
+           (v->body.target == REVOKE_APPROVAL && ids_equal(subject, record->id.bytes)) ||
+           (v->body.target == REVOKE_COMPOSE && ids_equal(subject, compose.bytes)) ||
+           (v->body.target == REVOKE_DATASET && ids_equal(subject, dataset.bytes));
+}
+
+static void meet_grant(const struct revocation *v, struct grant *g)
+{
+    const struct compose_hash none = {{0}};
+    g->revoked = g->revoked || covers(v, g->record, none, g->body.lower);
+}
+
+static void meet_approval(const struct revocation *v, struct approval *p)
+{
+    p->revoked = p->revoked || covers(v, p->record, p->body.compose, p->body.dataset);
+}
+
+/* The row that ends one list of an author becomes its first. */
+static void link_first(uint32_t *first_plus_one, uint32_t *next_plus_one, uint32_t row)
+{
+    *next_plus_one = *first_plus_one;
+    *first_plus_one = row + 1;
+}
+
+/* It acts out of turn, so what it covers may come before it or after. */
+void revocation_of_grant(struct registry *r, uint32_t row)
+{
+    struct grant *g = &r->grant[row];
+    struct writer *w = need_writer(r, g->record->header.author);
+    link_first(&w->grants_plus_one, &g->author_next_plus_one, row);
+    for (uint32_t next = w->revocations_plus_one; next != 0;
+         next = r->revocation[next - 1].author_next_plus_one)
+        meet_grant(&r->revocation[next - 1], g);
+}
+
+void revocation_of_approval(struct registry *r, uint32_t row)
+{
+    struct approval *p = &r->approval[row];
+    struct writer *w = need_writer(r, p->record->header.author);
+    link_first(&w->approvals_plus_one, &p->author_next_plus_one, row);
+    for (uint32_t next = w->revocations_plus_one; next != 0;
+         next = r->revocation[next - 1].author_next_plus_one)
+        meet_approval(&r->revocation[next - 1], p);
+}
+
+static void revoke(struct registry *r, uint32_t row)
+{
+    struct revocation *v = &r->revocation[row];
+    struct writer *w = need_writer(r, v->record->header.author);
+    link_first(&w->revocations_plus_one, &v->author_next_plus_one, row);
+    for (uint32_t next = w->grants_plus_one; next != 0; next = r->grant[next - 1].author_next_plus_one)
+        meet_grant(v, &r->grant[next - 1]);
+    for (uint32_t next = w->approvals_plus_one; next != 0; next = r->approval[next - 1].author_next_plus_one)
+        meet_approval(v, &r->approval[next - 1]);
+}
+
 static struct verdict apply_revocation(struct registry *r, const struct record *record,
                                        const struct body_REVOCATION *b)
 {
@@ -88,9 +150,10 @@ static struct verdict apply_revocation(struct registry *r, const struct record *
         registry_void(r, record->header.author);
         return verdict_refuse(REFUSAL_FULL, NULL);
     }
-    r->revocation[r->revocation_count] = (struct revocation){record, *b};
-    device_revoke(r, &r->revocation[r->revocation_count++]);
+    r->revocation[r->revocation_count] = (struct revocation){.record = record, .body = *b};
     share_take(r, record->header.author, share);
+    revoke(r, r->revocation_count);
+    device_revoke(r, &r->revocation[r->revocation_count++]);
     return VERDICT_OK;
 }
 
@@ -103,7 +166,9 @@ static struct verdict apply_job(struct registry *r, const struct record *record,
 {
     struct verdict v = check_job(r);
     if (v.refusal != REFUSAL_NONE) return v;
-    r->job[r->job_count++] = (struct job){record, *b};
+    struct job *job = &r->job[r->job_count++];
+    *job = (struct job){.record = record, .body = *b};
+    tally_endorsement_key(job->endorsement, record->id);
     return v;
 }
 

@@ -81,6 +81,22 @@ static struct tally *tally_find(const struct registry *r, enum kind kind, struct
     return row != INDEX_NONE ? &r->tally[row] : NULL;
 }
 
+void tally_endorsement_key(uint8_t out[32], struct record_id job)
+{
+    uint8_t bytes[64];
+    struct buffer b = BUFFER_OF(bytes);
+    struct body_ENDORSEMENT body = {job};
+    body_encode(&b, KIND_ENDORSEMENT, &body);
+    struct hash32 key = tally_key(KIND_ENDORSEMENT, sha256(buffer_span(&b)));
+    memcpy(out, key.bytes, sizeof key.bytes);
+}
+
+const struct tally *tally_at(const struct registry *r, const uint8_t key[32])
+{
+    uint32_t row = index_find(&r->tallies, key);
+    return row != INDEX_NONE ? &r->tally[row] : NULL;
+}
+
 const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash)
 {
     return tally_find(r, kind, body_hash);

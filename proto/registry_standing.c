@@ -182,11 +182,26 @@ struct verdict registry_check_author(const struct registry *r, struct node_id au
 }
 
 /* Asks for membership too: who is no member any more, because those who admitted it count no more, never was one. */
+struct standing standing_of(const struct registry *r, struct node_id author)
+{
+    const struct frozen *f = standing_frozen(r, author);
+    uint64_t last = standing_last_seq(r, author);
+    struct standing s = {.member = find_member(r, author) != NULL, .end = UINT64_MAX};
+    s.voided = f != NULL || last != UINT64_MAX;
+    if (f != NULL) s.end = f->seq;
+    if (last < s.end) s.end = last + 1;
+    return s;
+}
+
+bool standing_counts(const struct standing *s, const struct record *record)
+{
+    return s->member && record->header.seq < s->end;
+}
+
 bool registry_counts(const struct registry *r, const struct record *record)
 {
-    struct node_id author = record->header.author;
-    return standing_before_freeze(r, record) && record->header.seq <= standing_last_seq(r, author) &&
-           find_member(r, author) != NULL;
+    const struct standing author = standing_of(r, record->header.author);
+    return standing_counts(&author, record);
 }
 
 struct verdict registry_check_record(const struct registry *r, const struct record *record)
@@ -194,20 +209,7 @@ struct verdict registry_check_record(const struct registry *r, const struct reco
     return registry_counts(r, record) ? VERDICT_OK : registry_check_author(r, record->header.author);
 }
 
-bool registry_revoked(const struct registry *r, const struct record *record, struct compose_hash compose,
-                      struct dt dataset)
+bool registry_revoked(const struct registry *r, const struct approval *p)
 {
-    struct node_id author = record->header.author;
-    if (standing_frozen(r, author) != NULL || standing_last_seq(r, author) != UINT64_MAX) return true;
-    for (uint32_t i = 0; i < r->revocation_count; i++) {
-        const struct revocation *v = &r->revocation[i];
-        if (!ID_EQUAL(v->record->header.author, record->header.author)) continue;
-        if (v->record->header.seq < record->header.seq) continue;
-        bool covers = v->body.target == REVOKE_ALL;
-        covers |= v->body.target == REVOKE_APPROVAL && ids_equal(v->body.subject.bytes, record->id.bytes);
-        covers |= v->body.target == REVOKE_COMPOSE && ids_equal(v->body.subject.bytes, compose.bytes);
-        covers |= v->body.target == REVOKE_DATASET && ids_equal(v->body.subject.bytes, dataset.bytes);
-        if (covers) return true;
-    }
-    return false;
+    return p->revoked || standing_of(r, p->record->header.author).voided;
 }

@@ -64,6 +64,13 @@ struct writer {
     struct node_id node;
     uint32_t used[SHARE_COUNT];
     size_t kept_bytes; /* of its assets' documents */
+    uint32_t grants_plus_one, approvals_plus_one, revocations_plus_one;
+};
+/* What an author's records count for, found out once for many of them. */
+struct standing {
+    bool member;
+    bool voided;  /* all its grants and approvals are */
+    uint64_t end; /* records with this seq and higher do not count */
 };
 
 struct registry {
@@ -79,6 +86,7 @@ struct registry {
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
         committee_count, version_count, removal_count, device_count, writer_count;
+    uint64_t *looked; /* rows that questions have looked at: tests bound it */
     struct writer *writer;
     struct tally *tally;
     struct member_row *member;
@@ -111,6 +119,8 @@ void run_link(struct registry *r, uint32_t row);   /* a new run, among those of 
 void run_settle(struct registry *r, uint32_t row); /* it has a receipt */
 
 /* registry_standing.c */
+struct standing standing_of(const struct registry *r, struct node_id author);
+bool standing_counts(const struct standing *s, const struct record *record);
 struct frozen *standing_frozen(const struct registry *r, struct node_id author); /* NULL: it is not */
 bool standing_before_freeze(const struct registry *r, const struct record *record);
 bool standing_gap(const struct registry *r, struct node_id author);
@@ -128,6 +138,8 @@ const struct member *device_find(const struct registry *r,
                                  struct node_id node); /* whose maker's word stands */
 
 /* registry_joint.c */
+void tally_endorsement_key(uint8_t out[32], struct record_id job);
+const struct tally *tally_at(const struct registry *r, const uint8_t key[32]); /* NULL: nobody has spoken */
 bool tally_decided(const struct registry *r, const struct tally *t);
 /* Where several decided bodies name one thing, the smallest hash is in force, whatever arrived first. */
 bool tally_before(const struct tally *a, const struct tally *b);
@@ -136,7 +148,10 @@ bool joint_removed_by_lost(const struct registry *r, struct node_id node);
 struct verdict joint_preview(struct registry *r, struct node_id author, enum kind kind,
                              const union body *body);
 
-/* registry_apply.c. May documents that count for so many bytes be kept of this author? No more than a quarter of all. */
+/* registry_apply.c. A row of this grant or approval is new: it is its author's, and revoked if a revocation came first. */
+void revocation_of_grant(struct registry *r, uint32_t row);
+void revocation_of_approval(struct registry *r, uint32_t row);
+/* May documents that count for so many bytes be kept of this author? No more than a quarter of all. */
 struct verdict share_check_kept(const struct registry *r, struct node_id author, size_t cost);
 void share_take_kept(struct registry *r, struct node_id author, size_t cost);
 

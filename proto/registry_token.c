@@ -198,7 +198,9 @@ struct verdict grant_apply(struct registry *r, const struct record *record, cons
     struct verdict v = check_grant(r, record->header.author, b);
     if (v.refusal != REFUSAL_NONE) return v;
     struct asset *a = asset_find(r, b->lower);
-    r->grant[r->grant_count] = (struct grant){record, *b, a->grants_plus_one};
+    r->grant[r->grant_count] =
+        (struct grant){.record = record, .body = *b, .next_plus_one = a->grants_plus_one};
+    revocation_of_grant(r, r->grant_count);
     a->grants_plus_one = ++r->grant_count;
     return VERDICT_OK;
 }
@@ -324,8 +326,12 @@ struct verdict approval_apply(struct registry *r, const struct record *record, c
     struct allotment sum;
     struct verdict v = check_approval(r, a, record->header.author, b, &sum);
     if (v.refusal != REFUSAL_NONE) return v;
-    r->approval[r->approval_count] =
-        (struct approval){record, *b, a->approvals_plus_one, sum.app_slots, TEXT_UNREAD};
+    r->approval[r->approval_count] = (struct approval){.record = record,
+                                                       .body = *b,
+                                                       .next_plus_one = a->approvals_plus_one,
+                                                       .app_slots = sum.app_slots,
+                                                       .text = TEXT_UNREAD};
+    revocation_of_approval(r, r->approval_count);
     a->approvals_plus_one = ++r->approval_count;
     a->allotted = sum.cost;
     return VERDICT_OK;

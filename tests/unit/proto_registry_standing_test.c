@@ -1,4 +1,5 @@
 /* Who counts: revocations, freezes, gaps, removals. */
+#include "proto/registry_state.h"
 #include "tests/scene_change.h"
 
 /* --- Revocations ----------------------------------------------------------------------------------------------------------------- */
@@ -152,12 +153,11 @@ static void test_removal_voids_approvals(void **state)
 {
     (void)state;
     struct scene *s = change_none();
-    struct compose_hash compose = {{0}};
-    struct dt none = {{0}};
-    assert_false(registry_revoked(s->registry, s->job_record, compose, none));
+    struct node_id provider = world->node[WORLD_ALGORITHM].id;
+    assert_false(standing_of(s->registry, provider).voided);
     for (uint32_t i = 0; i < 3; i++) ACCEPTED(remove_member(s, i, WORLD_ALGORITHM, 1000));
     assert_true(registry_counts(s->registry, s->job_record));
-    assert_true(registry_revoked(s->registry, s->job_record, compose, none));
+    assert_true(standing_of(s->registry, provider).voided);
     scene_free(s);
 }
 
