@@ -42,7 +42,7 @@ void api_members(const struct http_request *q, struct http_reply *reply)
     const struct join_request *j;
     if (!api_page_begin(&page, q, reply)) return;
     json_t *members = json_array(), *requests = json_array();
-    for (uint32_t i = 0; !page.full && (m = registry_member_at(r, i)) != NULL; i++)
+    for (uint32_t at = 0; !page.full && (m = registry_member_next(r, &at)) != NULL;)
         if (api_page_takes(&page, m->node.bytes)) json_array_append_new(members, member_json(r, m));
     for (uint32_t i = 0; !page.full && (j = core_join_at(core, i)) != NULL; i++) {
         if (registry_member(r, j->author) != NULL) continue;

@@ -64,7 +64,7 @@ json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run)
     char memory[512], text[640];
     struct buffer names = BUFFER_OF(memory);
     const struct member *m;
-    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++) {
+    for (uint32_t at = 0; (m = registry_member_next(r, &at)) != NULL;) {
         if ((m->roles & ROLE_COMPUTE) == 0) continue;
         struct verdict v = registry_check_node(r, run, m->node);
         if (v.refusal != REFUSAL_NONE) {

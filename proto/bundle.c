@@ -64,7 +64,7 @@ static void add_members(struct selection *s, struct registry *r, const struct se
     const struct member *m;
     for (uint32_t i = 0; i < rest->count; i++) add_member(s, r, rest->record[i]->header.author);
     for (uint32_t i = 0; w != NULL && i < w->reader_count; i++) add_member(s, r, w->reader[i]);
-    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++)
+    for (uint32_t at = 0; (m = registry_member_next(r, &at)) != NULL;)
         if ((m->roles & ROLE_COMPUTE) != 0) add_member(s, r, m->node);
 }
 

@@ -57,7 +57,7 @@ uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct ru
     struct hash32 own = rank_of(id, term, node);
     uint32_t before = 0;
     const struct member *m;
-    for (uint32_t i = 0; (m = registry_member_at(r, i)) != NULL; i++) {
+    for (uint32_t at = 0; (m = registry_member_next(r, &at)) != NULL;) {
         if ((m->roles & ROLE_COMPUTE) == 0 || ID_EQUAL(m->node, node)) continue;
         if (registry_check_node(r, run, m->node).refusal != REFUSAL_NONE) continue;
         struct hash32 other = rank_of(id, term, m->node);

@@ -37,6 +37,7 @@
     X(devices, CAP_DEVICES)                                                                                  \
     X(removals, CAP_REMOVALS)                                                                                \
     X(assets, CAP_ASSETS)                                                                                    \
+    X(bindings, CAP_ASSETS)                                                                                  \
     X(workflows, CAP_JOBS)                                                                                   \
     X(ops, CAP_DECISIONS)                                                                                    \
     X(slots, CAP_RUNS)                                                                                       \
@@ -221,12 +222,9 @@ const struct binding *registry_binding(const struct registry *r, const struct as
 const struct binding *registry_binding_of(const struct registry *r, const struct asset *a,
                                           struct record_id record)
 {
-    for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
-        const struct binding *b = &r->binding[next - 1];
-        ++*r->looked;
-        if (ID_EQUAL(b->record->id, record)) return registry_counts(r, b->record) ? b : NULL;
-    }
-    return NULL;
+    uint32_t row = index_find(&r->bindings, record.bytes);
+    const struct binding *b = row != INDEX_NONE ? &r->binding[row] : NULL;
+    return b != NULL && ID_EQUAL(b->dt, a->dt) && registry_counts(r, b->record) ? b : NULL;
 }
 
 const struct published *registry_workflow(const struct registry *r, struct compose_hash compose)

@@ -51,6 +51,7 @@ struct member {
 
 struct binding {                 /* one sealed content of a dataset, bound for one workflow */
     const struct record *record; /* the asset record */
+    struct dt dt;
     struct compose_hash compose;
     struct content_id content;
     struct hash32 manifest;
@@ -233,11 +234,12 @@ struct approval_view {
 struct approval_view registry_approval(const struct registry *r, const struct asset *a,
                                        struct compose_hash compose, uint64_t slot,
                                        uint64_t now_ms); /* slot 0: any slot */
+/* Members in turn, from *at = 0 until NULL; nothing is applied in between. */
+const struct member *registry_member_next(const struct registry *r, uint32_t *at);
 /* Walk everything of one kind, in the order applied: index from 0 until NULL. */
 const struct asset *registry_asset_at(const struct registry *r, uint32_t index);
 const struct published *registry_workflow_at(const struct registry *r, uint32_t index);
 const struct run_entry *registry_run_at(const struct registry *r, uint32_t index);
-const struct member *registry_member_at(struct registry *r, uint32_t index);
 const struct job *registry_job_at(const struct registry *r, uint32_t index);
 const struct tally *registry_tally_at(const struct registry *r, uint32_t index);
 const struct grant *registry_grant_at(const struct registry *r, uint32_t index);

@@ -152,18 +152,22 @@ bool registry_may_write(const struct registry *r, struct node_id author)
            device_find(r, author) != NULL;
 }
 
-const struct member *registry_member_at(struct registry *r, uint32_t index)
+/* Of charter, stewards and makers, in this order. */
+static const struct member *member_row(const struct registry *r, uint32_t i)
 {
     uint32_t founders = r->charter != NULL ? r->charter->member_count : 0;
-    for (uint32_t i = 0; i < founders; i++)
-        if (registry_member(r, r->founder[i].node) != NULL && index-- == 0) return &r->founder[i];
-    for (uint32_t i = 0; i < r->member_count; i++) {
-        const struct member *m = &r->member[i].member;
-        if (registry_member(r, m->node) == m && index-- == 0) return m;
-    }
-    for (uint32_t i = 0; i < r->device_count; i++) {
-        const struct member *m = &r->device[i].member;
-        if (registry_member(r, m->node) == m && index-- == 0) return m;
+    if (i < founders) return &r->founder[i];
+    i -= founders;
+    if (i < r->member_count) return &r->member[i].member;
+    i -= r->member_count;
+    return i < r->device_count ? &r->device[i].member : NULL;
+}
+
+const struct member *registry_member_next(const struct registry *r, uint32_t *at)
+{
+    for (const struct member *m; (m = member_row(r, *at)) != NULL;) {
+        ++*at;
+        if (registry_member(r, m->node) == m) return m;
     }
     return NULL;
 }

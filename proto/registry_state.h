@@ -107,7 +107,7 @@ struct registry {
     struct removal_row *removal;
     struct worker_set *workers;
     struct committee *committee;
-    struct index writers, tallies, members, devices, removals, assets, workflows, ops, runs, slots;
+    struct index writers, tallies, members, devices, removals, assets, bindings, workflows, ops, runs, slots;
 };
 
 /* registry.c. Known, whether or not its records count. */

@@ -55,7 +55,9 @@ static void asset_bind(struct registry *r, struct asset *a, const struct record 
                        const struct body_ASSET *b, const struct policy *policy)
 {
     r->binding[r->binding_count] =
-        (struct binding){record, b->compose, b->content, b->manifest, policy, a->bindings_plus_one};
+        (struct binding){record, b->dt, b->compose, b->content, b->manifest, policy, a->bindings_plus_one};
+    enum err err = index_add(&r->bindings, record->id.bytes, r->binding_count);
+    ASSERT(err == OK); /* as many places as bindings, and one of each record */
     a->bindings_plus_one = ++r->binding_count;
 }
 

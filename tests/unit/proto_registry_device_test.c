@@ -75,7 +75,7 @@ static uint32_t listed(struct scene *s, uint8_t number)
 {
     uint32_t count = 0;
     const struct member *m;
-    for (uint32_t i = 0; (m = registry_member_at(s->registry, i)) != NULL; i++)
+    for (uint32_t at = 0; (m = registry_member_next(s->registry, &at)) != NULL;)
         count += ID_EQUAL(m->node, node_of(number));
     return count;
 }

@@ -143,8 +143,13 @@ static void test_removal(void **state)
     assert_false(registry_counts(s->registry, s->run_record));
     REFUSED(registry_check_record(s->registry, s->run_record), REFUSAL_NOT_MEMBER);
     REFUSED(change_check(s), REFUSAL_NOT_MEMBER);
-    for (uint32_t i = 0; registry_member_at(s->registry, i) != NULL; i++)
-        assert_false(ID_EQUAL(registry_member_at(s->registry, i)->node, requester));
+    const struct member *m;
+    uint32_t members = 0;
+    for (uint32_t at = 0; (m = registry_member_next(s->registry, &at)) != NULL; members++) {
+        assert_false(ID_EQUAL(m->node, requester));
+        assert_ptr_equal(registry_member(s->registry, m->node), m);
+    }
+    assert_int_equal(members, WORLD_NODES - 1);
     scene_free(s);
 }
 
