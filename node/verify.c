@@ -13,7 +13,7 @@
 #include <sys/mman.h>
 
 /* Parsing takes up to 33 times the receipt's bytes, replaying what a core takes. Virtual: only what is touched counts. */
-#define VERIFY_ARENA_BYTES (core_arena_bytes() + (size_t)40 * RECEIPT_BYTES_MAX)
+#define VERIFY_ARENA_BYTES (core_registry_bytes() + (size_t)40 * RECEIPT_BYTES_MAX)
 
 struct verifier {
     const struct verify_options *options;

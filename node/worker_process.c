@@ -288,7 +288,7 @@ static bool socket_is_there(void)
 
 static enum err make_machine(struct process *p)
 {
-    size_t bytes = core_arena_bytes() + ((size_t)ENCLAVE_MEMORY_MB << 20);
+    size_t bytes = core_registry_bytes() + ((size_t)ENCLAVE_MEMORY_MB << 20);
     void *memory =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (memory == MAP_FAILED) return ERR_NO_MEMORY;

@@ -48,7 +48,7 @@ struct bundle {
 };
 /* Replay for `consortium`. `now_ms` judges expiry. OK: every rule holds. ERR_REFUSED: `verdict` names the first rule that
  * fails, and *out is what could be replayed. Other errors: the bytes are no bundle. Memory from the arena
- * (core_arena_bytes() is enough). Records borrow from `bytes`, which must stay. */
+ * (core_registry_bytes() is enough). Records borrow from `bytes`, which must stay. */
 MUST_USE enum err bundle_open(struct bundle **out, struct verdict *verdict, struct arena *arena,
                               struct span bytes, struct consortium_id consortium, uint64_t now_ms);
 /* Do the approvals in it apply to its run, and do they sign the very text the workflow renders to? */

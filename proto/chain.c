@@ -4,21 +4,31 @@
 
 #include <string.h>
 
+enum {
+    /* What a revocation or removal takes at most. */
+    NEGATIVE_BYTES = CAP_HEADER_BYTES + 128,
+    RECORD_BYTES = CAP_HEADER_BYTES + CAP_BODY_BYTES,
+    POSITIVE_PLACES = CAP_AUTHOR_RECORDS - CAP_AUTHOR_RECORDS / 16,
+};
+/* Of one author: what may have its turn, what waits behind a hole, what acts at once, and the record that exceeds it all. */
+#define AUTHOR_MEMORY                                                                                        \
+    ((size_t)CAP_AUTHOR_BYTES + CAP_AHEAD_BYTES + (size_t)NEGATIVE_BYTES * CAP_AUTHOR_RECORDS + RECORD_BYTES)
+_Static_assert(AUTHOR_MEMORY % 16 == 0 && (int)RECORD_BYTES <= (int)CAP_AHEAD_BYTES,
+               "parts of one memory; any record waits");
+
 size_t chain_bytes(void)
 {
-    return ARENA_BYTES(1, CAP_CHAIN_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
+    return ARENA_BYTES(CAP_AUTHORS, AUTHOR_MEMORY) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
            ARENA_BYTES(CAP_RECORDS, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
            index_bytes(CAP_RECORDS);
 }
 
 enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt)
 {
-    uint8_t *memory = arena_take(arena, CAP_CHAIN_BYTES, 1);
-    if (memory == NULL) return ERR_NO_MEMORY;
-    *c = (struct chain){.self = self, .memory = arena_make(memory, CAP_CHAIN_BYTES)};
+    *c = (struct chain){.self = self, .memory = arena_take(arena, CAP_AUTHORS, AUTHOR_MEMORY)};
     c->author = ARENA_ARRAY(arena, struct author, CAP_AUTHORS);
     c->entry = ARENA_ARRAY(arena, struct chain_entry, CAP_RECORDS);
-    if (c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
+    if (c->memory == NULL || c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
     TRY(index_init(&c->authors, arena, CAP_AUTHORS, salt));
     return index_init(&c->entries, arena, CAP_RECORDS, salt);
 }
@@ -58,6 +68,7 @@ static struct author *need_author(struct chain *c, struct node_id node)
     if (!author_room(c, node)) return NULL;
     a = &c->author[c->author_count];
     a->node = node;
+    a->memory = arena_make(c->memory + c->author_count * AUTHOR_MEMORY, AUTHOR_MEMORY);
     enum err err = index_add(&c->authors, a->node.bytes, c->author_count++);
     ASSERT(err == OK); /* as many places as authors */
     return a;
@@ -65,22 +76,9 @@ static struct author *need_author(struct chain *c, struct node_id node)
 
 /* --- Room ---------------------------------------------------------------------------------------------------------------- */
 
-/* What a sum of lengths may come to, of `all` there is: for one author, and for all others than this node. */
-struct room {
-    size_t author, others;
-};
-
-static struct room room_of(size_t all, enum kind kind)
+static bool is_negative(enum kind kind)
 {
-    bool negative = kind == KIND_REVOCATION || kind == KIND_REMOVAL;
-    size_t author = all / 4, others = all - author;
-    return negative ? (struct room){author, others}
-                    : (struct room){author - author / 16, others - others / 16};
-}
-
-static bool fits(struct room room, bool own, size_t of_author, size_t of_others, size_t more)
-{
-    return of_author + more <= room.author && (own || of_others + more <= room.others);
+    return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
 }
 
 /* As the arena counts. */
@@ -89,42 +87,54 @@ static size_t memory_of(size_t header_len, size_t body_len)
     return (header_len + 15) / 16 * 16 + (body_len + 15) / 16 * 16;
 }
 
+static size_t memory_of_record(const struct record *r)
+{
+    return memory_of(r->header_bytes.len, r->body_known ? r->body.len : 0);
+}
+
+/* May a record that takes `bytes` have its turn as the next one? */
+static bool fits(const struct author *a, enum kind kind, size_t bytes)
+{
+    uint64_t applied = a != NULL ? a->applied : 0;
+    size_t before = a != NULL ? a->bytes : 0;
+    if (is_negative(kind)) return applied < CAP_AUTHOR_RECORDS && bytes <= NEGATIVE_BYTES;
+    return applied < POSITIVE_PLACES && before + bytes <= CAP_AUTHOR_BYTES;
+}
+
 bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,
                 size_t body_len)
 {
-    const struct author *a = find_author(c, author), *self = find_author(c, c->self);
-    bool own = ID_EQUAL(author, c->self);
-    uint32_t held = a != NULL ? a->held : 0, own_held = self != NULL ? self->held : 0;
-    size_t bytes = a != NULL ? a->bytes : 0, own_bytes = self != NULL ? self->bytes : 0;
-    if (a == NULL && !author_room(c, author)) return false;
-    return fits(room_of(CAP_RECORDS, kind), own, held, c->entry_count - own_held, 1) &&
-           fits(room_of(CAP_CHAIN_BYTES, kind), own, bytes, c->memory.used - own_bytes,
-                memory_of(header_len, body_len));
+    const struct author *a = find_author(c, author);
+    return (a != NULL || author_room(c, author)) && fits(a, kind, memory_of(header_len, body_len));
 }
 
 bool chain_room_small(const struct chain *c, struct node_id author, size_t header_len, size_t body_len)
 {
     const struct author *a = find_author(c, author);
-    size_t held = a != NULL ? a->held : 0, bytes = a != NULL ? a->bytes : 0;
-    return held < (CAP_RECORDS + SMALL_PART - 1) / SMALL_PART &&
-           bytes + memory_of(header_len, body_len) <= CAP_CHAIN_BYTES / SMALL_PART;
+    size_t used = a != NULL ? a->memory.used : 0;
+    return (a != NULL ? a->applied : 0) < CAP_SMALL_RECORDS &&
+           used + memory_of(header_len, body_len) <= CAP_SMALL_BYTES;
 }
 
-static bool too_far(const struct author *a, uint64_t seq)
+/* Of a record that nobody holds here. */
+static enum chain_offer offer_new(const struct chain *c, const struct record *r)
 {
-    return seq > (a != NULL ? a->applied : 0) + CAP_SEQ_AHEAD;
+    const struct author *a = find_author(c, r->header.author);
+    size_t bytes = memory_of_record(r);
+    bool next = r->header.seq == (a != NULL ? a->applied : 0) + 1;
+    if (r->header.seq > CAP_AUTHOR_RECORDS) return CHAIN_FULL;
+    if (a == NULL && !author_room(c, r->header.author)) return CHAIN_FULL;
+    if (is_negative(r->header.kind)) return bytes <= NEGATIVE_BYTES ? CHAIN_NEW : CHAIN_FULL;
+    if (next) return CHAIN_NEW; /* its turn may never come */
+    return (a != NULL ? a->ahead : 0) + bytes <= CAP_AHEAD_BYTES ? CHAIN_NEW : CHAIN_TOO_FAR;
 }
 
 enum chain_offer chain_offer(const struct chain *c, const struct record *r)
 {
     ASSERT(r->header.seq > 0);
     const struct chain_entry *held = find_entry(c, r->header.author, r->header.seq);
-    const struct author *a = find_author(c, r->header.author);
-    if (held != NULL) return ID_EQUAL(held->record.id, r->id) ? CHAIN_HELD : CHAIN_RIVAL;
-    if (too_far(a, r->header.seq)) return CHAIN_TOO_FAR;
-    bool room =
-        chain_room(c, r->header.author, r->header.kind, r->header_bytes.len, r->body_known ? r->body.len : 0);
-    return room ? CHAIN_NEW : CHAIN_FULL;
+    if (held == NULL) return offer_new(c, r);
+    return ID_EQUAL(held->record.id, r->id) ? CHAIN_HELD : CHAIN_RIVAL;
 }
 
 /* There is room for it. */
@@ -145,11 +155,10 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     struct chain_entry *e = &c->entry[c->entry_count];
     ASSERT(a != NULL);
     entry_key(e->key, r->header.author, r->header.seq);
-    keep(&c->memory, &e->record, r);
+    keep(&a->memory, &e->record, r);
     enum err err = index_add(&c->entries, e->key, c->entry_count++);
     ASSERT(err == OK); /* as many places as records */
-    a->held++;
-    a->bytes += memory_of(r->header_bytes.len, r->body.len);
+    if (!is_negative(r->header.kind)) a->ahead += memory_of_record(r);
     if (r->header.seq > a->seen) a->seen = r->header.seq;
     return &e->record;
 }
@@ -157,7 +166,7 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
 bool chain_may_freeze(const struct chain *c, struct node_id author, uint64_t seq)
 {
     const struct author *a = find_author(c, author);
-    return !too_far(a, seq) && (a == NULL || a->frozen == 0 || seq < a->frozen);
+    return seq <= CAP_AUTHOR_RECORDS && (a == NULL || a->frozen == 0 || seq < a->frozen);
 }
 
 static void keep_half(struct author *author, uint32_t i, const struct record *half)
@@ -187,10 +196,10 @@ bool chain_freeze(struct chain *c, const struct record *a, const struct record *
     return true;
 }
 
-bool chain_miss(struct chain *c, const struct record *r)
+bool chain_miss(struct chain *c, struct node_id author, uint64_t seq)
 {
-    struct author *a = need_author(c, r->header.author);
-    if (a != NULL && r->header.seq > a->missing) a->missing = r->header.seq;
+    struct author *a = need_author(c, author);
+    if (a != NULL && seq > a->missing) a->missing = seq;
     return a != NULL;
 }
 
@@ -201,6 +210,23 @@ bool chain_whole(const struct chain *c, struct node_id author)
     return a->frozen != 0 ? a->applied + 1 >= a->frozen : a->applied == a->seen && a->applied >= a->missing;
 }
 
+uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_id *head)
+{
+    const struct chain_entry *next = find_entry(c, a->node, a->applied + 1);
+    *head = next != NULL ? next->record.id : a->head;
+    return a->applied + (next != NULL);
+}
+
+/* Its turn has come. */
+static void take_turn(struct author *a, const struct record *r)
+{
+    size_t bytes = is_negative(r->header.kind) ? 0 : memory_of_record(r);
+    a->applied++;
+    a->head = r->id;
+    a->ahead -= bytes;
+    a->bytes += bytes;
+}
+
 const struct record *chain_next(struct chain *c, struct node_id author)
 {
     struct author *a = find_author(c, author);
@@ -208,8 +234,8 @@ const struct record *chain_next(struct chain *c, struct node_id author)
     for (;;) {
         struct chain_entry *e = find_entry(c, author, a->applied + 1);
         if (e == NULL || !ID_EQUAL(e->record.header.prev, a->head)) return NULL;
-        a->applied++;
-        a->head = e->record.id;
+        if (!fits(a, e->record.header.kind, memory_of_record(&e->record))) return NULL;
+        take_turn(a, &e->record);
         if (e->applied) continue; /* acted on receipt */
         e->applied = true;
         return &e->record;

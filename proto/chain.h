@@ -1,11 +1,13 @@
 /* chain: every chained record held, per author, and the order in which it may take effect (DESIGN §4).
  * Rules: a record's turn comes when all earlier ones of its author are held and each names its predecessor; revocations
  * do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
- * author is frozen from that seq on. Records far beyond a gap (CAP_SEQ_AHEAD) are refused.
- * Room, in places and in bytes: no author has more than a quarter, so that nobody fills it alone; a quarter is held back for
- * this node's own chain, whatever others send, because a record that was signed must find its place (two in one place
- * would be an equivocation); of an author's quarter and of the whole the last sixteenth takes revocations and removals
- * only. All memory is taken at the start, so that nothing else of the node takes it either.
+ * author is frozen from that seq on.
+ * Room is a matter of the author's chain alone, never of what came first nor of what others sent, so that all nodes hold
+ * the same: each author has CAP_AUTHOR_RECORDS places, of which the last sixteenth takes revocations and removals only, and
+ * CAP_AUTHOR_BYTES for all other records, counted along the chain. The record that exceeds them is held, where it shows
+ * that something is missing, and its turn never comes: whoever signs it ends its own chain. What lies behind a hole is held
+ * as far as CAP_AHEAD_BYTES go, the rest comes again in its turn. All memory is taken at the start, for every author, so
+ * that nothing else of the node takes it, nor one author another's.
  * Ownership: records are copied and stay; an author's pair changes when a lower one comes. Pure. */
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
@@ -18,12 +20,12 @@ struct author {
     uint64_t applied;      /* all records up to here have had their turn */
     struct record_id head; /* of that record; zero when applied is 0 */
     uint64_t seen;         /* the highest seq held */
-    uint32_t held;         /* records */
-    size_t bytes;          /* that they take */
-    uint64_t missing;      /* the highest seq of a revocation that was too far to be held; 0: none */
+    size_t bytes, ahead;   /* of records that are not negative: whose turn has come; and of the others */
+    uint64_t missing;      /* the highest seq of a record that was held once and is lost; 0: none */
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
     struct record pair[2]; /* the two, without bodies */
     uint8_t pair_header[2][CAP_HEADER_BYTES];
+    struct arena memory; /* headers and bodies */
 };
 struct chain_entry {
     uint8_t key[32];
@@ -33,7 +35,7 @@ struct chain_entry {
 };
 struct chain {
     struct node_id self;
-    struct arena memory; /* of CAP_CHAIN_BYTES: headers and bodies */
+    uint8_t *memory; /* a part for each author */
     struct author *author;
     struct chain_entry *entry;
     uint32_t author_count, entry_count;
@@ -44,28 +46,30 @@ enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL
 
 size_t chain_bytes(void); /* that it takes */
 MUST_USE enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt);
-/* Is there room for one more record of this author, of this kind, with a header and a body of these lengths? For the own
- * chain the answer holds until the own chain grows. */
+/* Would the author's next record have its turn, if it is of this kind, with a header and a body of these lengths? The answer
+ * holds until that chain grows. */
 bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,
                 size_t body_len);
-/* Is that within what an author with small places has (registry_admitted: it has not), SMALL_PART of records and bytes? */
+/* Is that within what an author with small places has (registry_admitted: it has not): CAP_SMALL_RECORDS, CAP_SMALL_BYTES? */
 bool chain_room_small(const struct chain *c, struct node_id author, size_t header_len, size_t body_len);
 /* What would inserting it mean? Cheap; before any signature is checked. */
 enum chain_offer chain_offer(const struct chain *c, const struct record *r);
 /* Keep a record whose signature holds (offer was CHAIN_NEW, checked again). Returns the kept copy, NULL when full. */
 const struct record *chain_insert(struct chain *c, const struct record *r);
-/* Would a pair in this place freeze the author? Not when it is frozen there or lower already, nor too far ahead: who signs
- * pairs could walk down from there for ever. */
+/* Would a pair in this place freeze the author? Not when it is frozen there or lower already, nor behind its last place: who
+ * signs pairs could walk down from there for ever. */
 bool chain_may_freeze(const struct chain *c, struct node_id author, uint64_t seq);
 /* Keep two different headers of one place whose signatures hold, held before or not: the author is frozen there. False
  * when chain_may_freeze says no, and when full. */
 bool chain_freeze(struct chain *c, const struct record *a, const struct record *b);
-/* A record whose signature holds is too far to be held (CHAIN_TOO_FAR): the author has a gap until its turn has come.
- * False when there is no place to note it. */
-bool chain_miss(struct chain *c, const struct record *r);
+/* A record of this place was held once and is lost: the author has a gap until its turn has come. False when there is no
+ * place to note it. */
+bool chain_miss(struct chain *c, struct node_id author, uint64_t seq);
 /* Is everything held of this author that what is held of it speaks of? Not with a gap, nor when a record names another
  * predecessor than the one held. What a frozen author signed from there on does not matter. */
 bool chain_whole(const struct chain *c, struct node_id author);
+/* The last record before the first hole: the last that had its turn, or the next if that is held all the same. 0: none. */
+uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_id *head);
 /* The next record of this author whose turn has come, marked as applied; NULL when none is. */
 const struct record *chain_next(struct chain *c, struct node_id author);
 /* Mark a receipt as examined, or not after all. */

@@ -13,9 +13,14 @@ const char *run_state_name(enum run_state s)
 /* Virtual, not resident: tables are touched only as far as they are used. */
 size_t core_arena_bytes(void)
 {
+    return core_registry_bytes() + chain_bytes();
+}
+
+size_t core_registry_bytes(void)
+{
     return ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
-           ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + registry_bytes() + chain_bytes() +
-           promises_bytes(PROMISES_MAX) + ARENA_BYTES(EFFECTS_MAX, sizeof(struct effect)) +
+           ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + registry_bytes() + promises_bytes(PROMISES_MAX) +
+           ARENA_BYTES(EFFECTS_MAX, sizeof(struct effect)) +
            ARENA_BYTES(CAP_PENDING, sizeof(struct pending)) +
            ARENA_BYTES(CAP_RUNS, sizeof(struct run_track)) + ARENA_BYTES(CAP_RUNS, CERTIFICATE_BYTES_MAX) +
            index_bytes(CAP_RUNS) + ARENA_BYTES(CAP_ENCLAVES, CAP_BODY_BYTES) + ARENA_BYTES(1, SCRATCH_BYTES) +
@@ -352,8 +357,7 @@ static void on_restore_promise(struct core *c, const struct event *event)
 /* A record was there, so its author has a gap until a peer brings it back: an own place is never signed twice. */
 static void miss(struct core *c, struct node_id author, uint64_t seq)
 {
-    struct record lost = {.header = {.author = author, .seq = seq}};
-    if (!chain_miss(&c->chain, &lost)) c->own_stuck |= ID_EQUAL(author, c->options.self);
+    if (!chain_miss(&c->chain, author, seq)) c->own_stuck |= ID_EQUAL(author, c->options.self);
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
     notice(c, "a stored record is damaged; it will be asked for from peers, author", ID_SPAN(author), NULL);
 }

@@ -29,6 +29,7 @@ struct core_options {
 /* The arena must be at least core_arena_bytes() of zeroed (sparse) memory and belongs to the core from now on. */
 MUST_USE enum err core_new(struct core **out, struct arena *arena, const struct core_options *options);
 size_t core_arena_bytes(void);
+size_t core_registry_bytes(void); /* enough for a registry without a core and its chains */
 
 void core_step(struct core *c, const struct event *event);
 /* The effects of the last step, in order. */

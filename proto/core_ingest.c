@@ -323,9 +323,9 @@ static bool comes_again(const struct core *c, const struct record *r, enum chain
  * its turn: until then the author has a gap. */
 static void no_room(struct core *c, const struct record *r, enum chain_offer offer)
 {
-    notice(c, "no room for record", ID_SPAN(r->id), NULL);
+    stranger_notice(c, "no room for a record of", r->header.author);
     if (r->header.kind != KIND_REVOCATION) return;
-    if (comes_again(c, r, offer) && chain_miss(&c->chain, r))
+    if (comes_again(c, r, offer) && chain_miss(&c->chain, r->header.author, r->header.seq))
         registry_gap(c->registry, r->header.author, !chain_whole(&c->chain, r->header.author));
     else
         registry_void(c->registry, r->header.author);

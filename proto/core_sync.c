@@ -36,10 +36,11 @@ static void put_heads(struct buffer *b, const struct core *c, bool member, uint3
     uint32_t first = member ? part * CAP_HEADS : 0, end = member ? first + CAP_HEADS : c->chain.author_count;
     for (uint32_t i = first; i < end && i < c->chain.author_count; i++) {
         const struct author *a = &c->chain.author[i];
+        struct record_id head;
         if (!member && charter_steward(charter, a->node) < 0) continue;
         buffer_put(b, ID_SPAN(a->node));
-        buffer_put_u64(b, a->applied);
-        buffer_put(b, ID_SPAN(a->head));
+        buffer_put_u64(b, chain_tip(&c->chain, a, &head));
+        buffer_put(b, ID_SPAN(head));
     }
 }
 
@@ -235,11 +236,29 @@ void sync_walk_down(struct core *c, struct node_id of, struct node_id author, ui
     ask(c, of, author, seq > GET_MAX ? seq - GET_MAX + 1 : 1, seq);
 }
 
-/* Does a head ahead of what is held here mean that this node may have missed what counts? Not of an author known to have
- * said two things in one place, once all below that is held: others may show as much of it as they like. */
-static bool may_matter(const struct author *a)
+/* Does a head ahead of what is held here mean that this node may have missed what counts? Whoever signs what cannot be had
+ * would otherwise keep every custodian that hears of it from being in touch. So not
+ *  - of an author known to have said two things in one place, once all below that is held;
+ *  - of one whose next record is held and has no turn, nor of one without a place: nothing behind that has an effect, but
+ *    what acts on receipt, and takes back what is suspended already;
+ *  - of one known to have a gap: its approvals and grants are suspended until it is closed. A steward's voices are not. */
+static bool may_matter(const struct core *c, struct node_id author, const struct author *a)
 {
-    return a == NULL || a->frozen == 0 || a->applied + 1 < a->frozen;
+    struct record_id head;
+    if (!chain_room(&c->chain, author, KIND_REVOCATION, 0, 0)) return false;
+    if (a == NULL) return true;
+    if (a->frozen != 0) return a->applied + 1 < a->frozen;
+    if (chain_tip(&c->chain, a, &head) > a->applied) return false;
+    bool steward = charter_steward(registry_charter_bytes(c->registry), author) >= 0;
+    return steward || chain_whole(&c->chain, author);
+}
+
+/* The last of this author that need not be asked for. */
+static uint64_t held_up_to(const struct core *c, const struct author *a)
+{
+    struct record_id head;
+    if (a == NULL) return 0;
+    return a->frozen != 0 ? a->seen : chain_tip(&c->chain, a, &head);
 }
 
 /* What it says of one author: asks for what is missing here. Is something that may matter? */
@@ -249,15 +268,15 @@ static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEA
     memcpy(author.bytes, item, 32);
     uint64_t theirs = load_u64(item + 32);
     const struct author *a = chain_author(&c->chain, author);
-    uint64_t ours = a == NULL ? 0 : a->frozen != 0 ? a->seen : a->applied;
+    uint64_t ours = held_up_to(c, a);
     if (theirs > UINT_TIME || !registry_may_write(c->registry, author)) return false;
     bool fork = another_head(c, author, theirs, item + 40);
     if (theirs <= ours && !fork) return false;
     if (fork)
         sync_walk_down(c, from, author, theirs);
-    else if (a == NULL || ours < a->applied + CAP_SEQ_AHEAD) /* more would not be kept */
+    else if (ours < CAP_AUTHOR_RECORDS) /* more would not be kept */
         ask(c, from, author, ours + 1, theirs < ours + GET_MAX ? theirs : ours + GET_MAX);
-    return may_matter(a);
+    return may_matter(c, author, a);
 }
 
 /* A peer has compared once each part of its heads has shown nothing that is not held here. */

@@ -31,17 +31,19 @@ enum {
     CAP_JURISDICTIONS = 32,
     CAP_PLATFORMS = 8,
     CAP_MAKER_DEVICES = 256, /* of one maker in force at once, at most */
-    CAP_SEQ_AHEAD = 4096,    /* records of one author kept ahead of a gap */
-    SMALL_PART = 1024,       /* of every table and of what the chain holds, for a device */
+    SMALL_PART = 1024,       /* of every table, for a device */
 };
 
 /* Table sizes. */
 #ifdef PERIGEE_TINY_CAPS
 enum {
     CAP_MEMBERS = 12,
-    CAP_RECORDS = 160,
-    CAP_CHAIN_BYTES = 1 << 20,
     CAP_AUTHORS = 16,
+    CAP_AUTHOR_RECORDS = 40,
+    CAP_AUTHOR_BYTES = 256 << 10,
+    CAP_AHEAD_BYTES = 96 << 10,
+    CAP_SMALL_RECORDS = 1,
+    CAP_SMALL_BYTES = 1 << 10,
     CAP_HEADS = 6,
     CAP_ASSETS = 12,
     CAP_GRANTS = 12,
@@ -60,10 +62,13 @@ enum {
 #else
 enum {
     CAP_MEMBERS = 4096,
-    CAP_RECORDS = 262144,
-    CAP_CHAIN_BYTES = 512 << 20, /* headers and bodies of all of them */
     CAP_AUTHORS = 4096,
-    CAP_HEADS = 910, /* authors in one message of heads */
+    CAP_AUTHOR_RECORDS = 8192,
+    CAP_AUTHOR_BYTES = 16 << 20, /* headers and bodies of its records, but for revocations and removals */
+    CAP_AHEAD_BYTES = 4 << 20,   /* of those that came before their turn */
+    CAP_SMALL_RECORDS = 256,     /* of a device */
+    CAP_SMALL_BYTES = 512 << 10,
+    CAP_HEADS = 910,             /* authors in one message of heads */
     CAP_ASSETS = 16384,
     CAP_GRANTS = 16384,
     CAP_JOBS = 4096,
@@ -80,5 +85,6 @@ enum {
     CAP_ENCLAVES = 64,         /* running here, or whose result waits to be recorded */
 };
 #endif
+enum { CAP_RECORDS = CAP_AUTHORS * CAP_AUTHOR_RECORDS };
 
 #endif

@@ -707,7 +707,7 @@ static void inject_heads(struct cluster *c, uint32_t from, uint32_t to, uint32_t
     struct node_id author = cluster_id(c, unknown ? author_number : 0);
     struct hash32 head = {{0x77}};
     buffer_put(&item, ID_SPAN(author));
-    buffer_put_u64(&item, 2 * CAP_SEQ_AHEAD);
+    buffer_put_u64(&item, CAP_AUTHOR_RECORDS);
     buffer_put(&item, ID_SPAN(head));
     struct message_HEADS m = {cluster_wall_ms(c), 0, 1, unknown ? buffer_span(&item) : SPAN_NONE};
     message_encode(&b, MESSAGE_HEADS_CODE, &m);
