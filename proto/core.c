@@ -62,6 +62,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(arena_copy(arena, &c->options.gpu, options->gpu));
     TRY(arena_copy(arena, &c->options.charter, options->charter));
     TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
+    registry_await_keys(c->registry);
     TRY(chain_init(&c->chain, arena, options->self, salt));
     TRY(promises_init(&c->promises, arena, PROMISES_MAX, salt));
     TRY(take_memory(c, arena, salt));
@@ -251,11 +252,23 @@ void notice(struct core *c, const char *text, struct span subject, const char *m
     emit(c, EFFECT_NOTICE)->bytes = buffer_span(&b);
 }
 
+static void notice_in_turn(struct core *c, int64_t *next_ns, const char *text, struct span subject,
+                           const char *more)
+{
+    if (c->now.ns < *next_ns) return;
+    *next_ns = c->now.ns + (int64_t)STRANGER_NOTICE_MS * 1000000;
+    notice(c, text, subject, more);
+}
+
 void stranger_notice(struct core *c, const char *text, struct node_id subject)
 {
-    if (c->now.ns < c->stranger_notice_ns) return;
-    c->stranger_notice_ns = c->now.ns + (int64_t)STRANGER_NOTICE_MS * 1000000;
-    notice(c, text, ID_SPAN(subject), NULL);
+    notice_in_turn(c, &c->stranger_notice_ns, text, ID_SPAN(subject), NULL);
+}
+
+void peer_notice(struct core *c, struct node_id peer, const char *text, struct span subject, const char *more)
+{
+    struct peer *p = peer_find(c, peer);
+    notice_in_turn(c, p != NULL ? &p->notice_ns : &c->stranger_notice_ns, text, subject, more);
 }
 
 void offence(struct core *c, struct node_id peer)
@@ -395,6 +408,7 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_READY:
         ingest_tick(c); /* who was read before those who admitted it */
         c->ready = true;
+        ingest_ready(c);
         elect_ready(c);
         host_ready(c);
         break;

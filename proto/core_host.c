@@ -62,7 +62,7 @@ void host_refusal(struct core *c, struct node_id custodian, const struct body_RE
 {
     struct run_track *t = track_find(c, b->run);
     enum refusal why = refusal_from(b->refusal);
-    notice(c, "a custodian refuses run", ID_SPAN(b->run), refusal_name(why));
+    peer_notice(c, custodian, "a custodian refuses run", ID_SPAN(b->run), refusal_name(why));
     if (t == NULL || t->view.state == RUN_SETTLED || t->phase == CANDIDATE_HOLDER) return;
     if (t->view.verdict.refusal != why) history_moved(c, t);
     t->view.verdict = verdict_refuse(why, custodian.bytes);
@@ -172,7 +172,8 @@ static void on_receipt_checked(struct core *c, struct pending *p, const struct e
     ASSERT(r != NULL); /* it was held when it was asked about */
     if (event->err != OK) {
         if (event->err != ERR_SIGNATURE) chain_examined(&c->chain, r, false);
-        notice(c, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run), NULL);
+        peer_notice(c, p->peer, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run),
+                    NULL);
     } else {
         registry_settle(c->registry, p->run, r);
         if (t != NULL) {

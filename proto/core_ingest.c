@@ -7,13 +7,87 @@
 
 enum { FUTURE_HOLD_MS = 15 * 60 * 1000 };
 
+static void read_keys(struct core *c);
+
+/* --- The second signature of approvals -------------------------------------------------------------------------------------- */
+
+static void on_key_read(struct core *c, struct pending *p, const struct event *event)
+{
+    struct node_id key;
+    uint32_t row = (uint32_t)p->number;
+    memcpy(key.bytes, p->value, sizeof key.bytes);
+    /* Another key may be in force, and asked about, by now. */
+    if (ID_EQUAL(registry_approval_at(c->registry, row)->key, key))
+        registry_approval_read(c->registry, row, key, event->err == OK ? KEY_RIGHT : KEY_WRONG);
+    c->keys_asked--;
+    pending_end(c, p);
+    read_keys(c);
+}
+
+static bool ask_key(struct core *c, uint32_t row, struct node_id key)
+{
+    const struct approval *a = registry_approval_at(c->registry, row);
+    const struct header *h = &a->record->header;
+    struct pending *p = c->keys_asked < KEYS_ASKED_MAX ? pending_new(c, on_key_read) : NULL;
+    if (p == NULL) return false;
+    struct hash32 message = approval_sign_hash(c->options.consortium, h->author, &a->body, h->expires_ms);
+    p->number = row;
+    memcpy(p->value, key.bytes, sizeof p->value);
+    registry_approval_read(c->registry, row, key, KEY_ASKED);
+    ask_verify(c, p, on_key_read, key, message, &a->body.approval_signature);
+    c->keys_asked++;
+    return true;
+}
+
+/* False: it has to wait. */
+static bool read_key(struct core *c, uint32_t row)
+{
+    struct node_id key;
+    return !registry_approval_unread(c->registry, row, &key) || ask_key(c, row, key);
+}
+
+/* One round through all approvals, some at a time: a decision, or a steward frozen, may have put another key in force. Until it
+ * is asked about under that, an approval does not count. */
+static void read_keys(struct core *c)
+{
+    for (uint32_t i = 0; i < KEYS_A_STEP && c->keys_left > 0 && step_has_room(c); i++) {
+        c->key_next = registry_approval_at(c->registry, c->key_next) != NULL ? c->key_next : 0;
+        if (!read_key(c, c->key_next)) return;
+        c->key_next++;
+        c->keys_left--;
+    }
+}
+
+static void look_for_keys(struct core *c)
+{
+    c->keys_left = registry_approval_count(c->registry);
+}
+
+void ingest_ready(struct core *c)
+{
+    look_for_keys(c);
+    read_keys(c);
+}
+
 /* --- Effects of an applied record ----------------------------------------------------------------------------------------- */
+
+static bool decides_members(enum kind kind)
+{
+    return kind == KIND_CHARTER || kind == KIND_MEMBER || kind == KIND_REMOVAL;
+}
+
+static void on_approval(struct core *c)
+{
+    uint32_t newest = registry_approval_count(c->registry) - 1;
+    if (c->ready && !read_key(c, newest)) look_for_keys(c);
+}
 
 static void on_applied(struct core *c, const struct record *r)
 {
     struct verdict v = registry_apply(c->registry, r);
+    if (decides_members(r->header.kind)) look_for_keys(c);
     if (v.refusal != REFUSAL_NONE) {
-        notice(c, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
+        peer_notice(c, r->header.author, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
         chain_examined(&c->chain, r, true);
         return;
     }
@@ -22,6 +96,7 @@ static void on_applied(struct core *c, const struct record *r)
         memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
         track_new(c, registry_run(c->registry, run));
     }
+    if (r->header.kind == KIND_APPROVAL) on_approval(c);
     if (r->header.kind == KIND_RUN || r->header.kind == KIND_CHARTER) host_look_for_receipts(c);
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);
 }
@@ -46,6 +121,7 @@ void ingest_tick(struct core *c)
 {
     for (uint32_t i = 0; i < c->chain.author_count && step_has_room(c); i++)
         if (!chain_whole(&c->chain, c->chain.author[i].node)) advance(c, c->chain.author[i].node);
+    read_keys(c);
 }
 
 const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored)
@@ -126,8 +202,9 @@ static void freeze(struct core *c, const struct record *one, const struct record
     struct node_id author = one->header.author;
     if (!chain_freeze(&c->chain, one, other)) return;
     registry_freeze(c->registry, author, one->header.seq);
+    look_for_keys(c);
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
-    notice(c, "equivocation: two records in one place by", ID_SPAN(author), NULL);
+    peer_notice(c, author, "equivocation: two records in one place by", ID_SPAN(author), NULL);
     if (!c->ready) return; /* it comes from the store */
     const struct author *a = chain_author(&c->chain, author);
     keep_pair(c, a);
@@ -323,38 +400,15 @@ static bool comes_again(const struct core *c, const struct record *r, enum chain
  * its turn: until then the author has a gap. */
 static void no_room(struct core *c, const struct record *r, enum chain_offer offer)
 {
-    stranger_notice(c, "no room for a record of", r->header.author);
+    struct node_id author = r->header.author;
+    peer_notice(c, author, "no room for record", ID_SPAN(r->id), NULL);
     if (r->header.kind != KIND_REVOCATION) return;
-    if (comes_again(c, r, offer) && chain_miss(&c->chain, r->header.author, r->header.seq))
-        registry_gap(c->registry, r->header.author, !chain_whole(&c->chain, r->header.author));
-    else
-        registry_void(c->registry, r->header.author);
-}
-
-bool ingest_approval_part(struct core *c, struct buffer *parts, const struct header *h, struct span body)
-{
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
-    const struct member *m = registry_member(c->registry, h->author);
-    ASSERT(b != NULL);
-    if (h->kind != KIND_APPROVAL || m == NULL || body_decode(b, KIND_APPROVAL, body) != OK) return false;
-    struct hash32 message = approval_sign_hash(c->options.consortium, h->author, &b->APPROVAL, h->expires_ms);
-    buffer_put(parts, ID_SPAN(m->approval));
-    buffer_put(parts, ID_SPAN(message));
-    buffer_put(parts, SPAN_OF(b->APPROVAL.approval_signature.bytes));
-    return true;
-}
-
-void ingest_ask_verify(struct core *c, struct pending *p, pending_step then, const struct record *r)
-{
-    struct buffer parts = scratch_buffer(c, 2 * VERIFY_PART_BYTES);
-    struct hash32 message = record_sign_hash(r->header.kind, r->header_bytes);
-    buffer_put(&parts, ID_SPAN(r->header.author));
-    buffer_put(&parts, ID_SPAN(message));
-    buffer_put(&parts, SPAN_OF(r->signature.bytes));
-    bool two = ingest_approval_part(c, &parts, &r->header, r->body);
-    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, then);
-    job->parts = buffer_span(&parts);
-    job->part_count = two ? 2 : 1;
+    if (comes_again(c, r, offer) && chain_miss(&c->chain, author, r->header.seq)) {
+        registry_gap(c->registry, author, !chain_whole(&c->chain, author));
+        return;
+    }
+    registry_void(c->registry, author);
+    look_for_keys(c);
 }
 
 static void on_verified(struct core *c, struct pending *p, const struct event *event)
@@ -434,5 +488,6 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         return;
     }
     memcpy(p->value, r.id.bytes, sizeof p->value);
-    ingest_ask_verify(c, p, on_verified, &r);
+    struct hash32 message = record_sign_hash(r.header.kind, r.header_bytes);
+    ask_verify(c, p, on_verified, r.header.author, message, &r.signature);
 }

@@ -136,7 +136,7 @@ static void refuse(struct core *c, struct pending *p, uint64_t stage, struct ver
     struct buffer text = BUFFER_OF(detail);
     if (!ID_IS_ZERO(v.subject)) buffer_put_hex(&text, ID_SPAN(v.subject));
     body.detail = buffer_span(&text);
-    notice(c, "refused an enclave's ask for run", ID_SPAN(p->run), refusal_name(v.refusal));
+    peer_notice(c, p->peer, "refused an enclave's ask for run", ID_SPAN(p->run), refusal_name(v.refusal));
     author_sign_into(c, p, KIND_REFUSAL, &body, on_refusal_signed);
 }
 

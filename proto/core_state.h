@@ -22,6 +22,8 @@ enum {
     MEMBERS_PENDING_MAX = CAP_PENDING / 2,
     FOREIGN_PENDING_MAX = CAP_PENDING * 3 / 4,
     PROMISES_MAX = CAP_RUNS * 6,
+    KEYS_ASKED_MAX = CAP_PENDING / 16,
+    KEYS_A_STEP = 1024,
     STRANGER_NOTICE_MS = 1000,
     TICK_MS = 250,
     HEADS_MS = 1000, /* oftener with a short lease */
@@ -68,8 +70,9 @@ struct peer {
     uint64_t told;      /* bit per part of its heads: it showed nothing that is not held here */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
-    int64_t heard_ns; /* when its last heads came */
-    int64_t clock_ms; /* what they said of its clock (skew.h) */
+    int64_t notice_ns; /* when the next notice that it can cause may be given */
+    int64_t heard_ns;  /* when its last heads came */
+    int64_t clock_ms;  /* what they said of its clock (skew.h) */
     bool
         compared; /* since it came up, or was last silent for long, it has shown nothing that is not held here */
 };
@@ -216,6 +219,8 @@ struct core {
     struct index tracks;
     uint32_t run_next, track_next; /* what the next tick looks at first: runs of the registry, tracks */
     int64_t held_until_ns;         /* leases given before the restart have ended by then */
+    uint32_t key_next, keys_left;  /* approvals to look at for their key: where to go on, how many */
+    uint32_t keys_asked;
     bool unsaved;                  /* some track is */
     uint32_t receipt_next,
         receipts_left; /* receipts among the chain's entries: where to look on, how many entries */
@@ -259,6 +264,9 @@ void reply(struct core *c, uint64_t token, struct verdict verdict, const uint8_t
 void notice(struct core *c, const char *text, struct span subject, const char *more);
 /* For what anybody who connects can cause: at most one line a second. */
 void stranger_notice(struct core *c, const char *text, struct node_id subject);
+/* For what this peer alone can cause: at most one line a second, of all that have no place together. */
+void peer_notice(struct core *c, struct node_id peer, const char *text, struct span subject,
+                 const char *more);
 /* This peer sent what does not follow the protocol. */
 void offence(struct core *c, struct node_id peer);
 void send_message(struct core *c, struct node_id to, struct span message);
@@ -280,10 +288,7 @@ void ingest_broadcast(struct core *c, const struct record *r, struct node_id exc
 void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a);
 /* Apply what was left for later, so that one step stays small. */
 void ingest_tick(struct core *c);
-/* Ask whether this record's signature holds; an approval's by its owner's approval key, too. */
-void ingest_ask_verify(struct core *c, struct pending *p, pending_step then, const struct record *r);
-/* The signature of an approval's body as a part to verify. False: it is no approval, or does not decode. */
-bool ingest_approval_part(struct core *c, struct buffer *parts, const struct header *h, struct span body);
+void ingest_ready(struct core *c);        /* the store has been read */
 bool step_has_room(const struct core *c); /* for more effects and scratch */
 
 /* --- core_author.c ---------------------------------------------------------------------------------------------------- */

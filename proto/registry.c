@@ -301,10 +301,12 @@ struct approval_view registry_approval(const struct registry *r, const struct as
     struct approval_view none = {NULL, false, false};
     if (standing_gap(r, a->owner)) return none;
     const struct standing owner = standing_of(r, a->owner);
+    const struct member *member = r->await_keys ? registry_member(r, a->owner) : NULL;
     for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
         const struct approval *p = &r->approval[next - 1];
         ++*r->looked;
         if (!ID_EQUAL(p->body.compose, compose) || !standing_counts(&owner, p->record)) continue;
+        if (r->await_keys && !approval_signed(p, member)) continue;
         if (slot != 0 && (slot < p->body.slot_first || slot > p->body.slot_last)) continue;
         uint64_t expires = p->record->header.expires_ms;
         struct approval_view view = {p, owner.voided || p->revoked, expires != 0 && expires <= now_ms};

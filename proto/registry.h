@@ -89,6 +89,9 @@ struct grant {
 };
 /* Does an approval sign the text its workflow renders to? Rendering is long, and both are fixed: found out once. */
 enum approval_text { TEXT_UNREAD, TEXT_RIGHT, TEXT_WRONG };
+/* Does its second signature hold under `key`? A record is kept on its author's alone, because the stewards may decide
+ * another approval key before or after it comes. */
+enum approval_key { KEY_UNREAD, KEY_ASKED, KEY_RIGHT, KEY_WRONG };
 struct approval {
     const struct record *record;
     struct body_APPROVAL body;
@@ -97,6 +100,8 @@ struct approval {
     uint64_t
         app_slots; /* that the owner has allotted this app for this dataset, up to here: fold of all approvals ever */
     enum approval_text text;
+    struct node_id key;
+    enum approval_key key_state;
 };
 struct job {
     const struct record *record;
@@ -160,6 +165,13 @@ void registry_freeze(struct registry *r, struct node_id author, uint64_t seq);
 void registry_gap(struct registry *r, struct node_id author, bool gap);
 /* A revocation of this author could not be kept: all its approvals and grants are void. */
 void registry_void(struct registry *r, struct node_id author);
+/* From now on an approval counts only while its second signature is known to hold under its owner's approval key in force.
+ * Without this, whoever applies records sees to it (a bundle's checks). */
+void registry_await_keys(struct registry *r);
+uint32_t registry_approval_count(const struct registry *r);
+/* Is it unknown whether this approval holds under its owner's key in force? Then *key is that. */
+bool registry_approval_unread(const struct registry *r, uint32_t index, struct node_id *key);
+void registry_approval_read(struct registry *r, uint32_t index, struct node_id key, enum approval_key state);
 bool registry_counts(const struct registry *r, const struct record *record);
 /* May data of this author be used at all? REFUSAL_FROZEN, REFUSAL_REVOKED (registry_void), REFUSAL_GAP,
  * REFUSAL_NOT_MEMBER (removed). */

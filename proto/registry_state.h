@@ -81,6 +81,7 @@ struct registry {
     const struct charter *charter;
     const struct tally *charter_tally; /* NULL: not decided yet */
     uint32_t voice_count[VOICE_COUNT][CAP_STEWARDS];
+    bool await_keys;
     uint32_t removal_lost; /* bit per steward: a removal of its found no place */
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
@@ -167,6 +168,8 @@ struct verdict grant_check_op(const struct registry *r, const struct body_GRANT 
 struct verdict grant_check_limits(const struct body_GRANT *b, const struct workflow *w, uint64_t app_slots);
 struct verdict grant_preview(struct registry *r, struct node_id author, const struct body_GRANT *b);
 struct verdict approval_apply(struct registry *r, const struct record *record, const struct body_APPROVAL *b);
+/* Does its second signature hold under the approval key of its owner? NULL: no member. */
+bool approval_signed(const struct approval *p, const struct member *owner);
 struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b);
 
 #endif

@@ -339,6 +339,38 @@ struct verdict approval_apply(struct registry *r, const struct record *record, c
     return VERDICT_OK;
 }
 
+void registry_await_keys(struct registry *r)
+{
+    r->await_keys = true;
+}
+
+bool approval_signed(const struct approval *p, const struct member *owner)
+{
+    return owner != NULL && p->key_state == KEY_RIGHT && ID_EQUAL(p->key, owner->approval);
+}
+
+uint32_t registry_approval_count(const struct registry *r)
+{
+    return r->approval_count;
+}
+
+bool registry_approval_unread(const struct registry *r, uint32_t index, struct node_id *key)
+{
+    ASSERT(index < r->approval_count);
+    const struct approval *p = &r->approval[index];
+    const struct member *m = registry_member(r, p->record->header.author);
+    if (m == NULL || (p->key_state != KEY_UNREAD && ID_EQUAL(p->key, m->approval))) return false;
+    *key = m->approval;
+    return true;
+}
+
+void registry_approval_read(struct registry *r, uint32_t index, struct node_id key, enum approval_key state)
+{
+    ASSERT(index < r->approval_count);
+    r->approval[index].key = key;
+    r->approval[index].key_state = state;
+}
+
 struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b)
 {
     const struct published *p = registry_workflow(r, b->compose);

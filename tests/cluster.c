@@ -1202,6 +1202,16 @@ static bool same_head(const struct chain *a, const struct chain *b, struct node_
     return applied_x == 0 || ID_EQUAL(x->head, y->head);
 }
 
+/* Is it known of every approval which key signed it? */
+static bool keys_read(struct registry *r)
+{
+    struct node_id key;
+    for (uint32_t i = 0; i < registry_approval_count(r); i++)
+        if (registry_approval_at(r, i)->key_state == KEY_ASKED || registry_approval_unread(r, i, &key))
+            return false;
+    return true;
+}
+
 bool cluster_converged(struct cluster *c)
 {
     const struct cluster_node *first = NULL;
@@ -1210,6 +1220,7 @@ bool cluster_converged(struct cluster *c)
         if (n->core == NULL) continue;
         if (first == NULL) first = n;
         if (registry_member(core_registry(first->core), n->keys.id) == NULL) continue; /* reads little */
+        if (!keys_read(core_registry(n->core))) return false;
         for (uint32_t j = 0; j < CLUSTER_NODES; j++)
             if (!same_head(core_chain(first->core), core_chain(n->core), c->node[j].keys.id)) return false;
     }

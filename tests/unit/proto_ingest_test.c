@@ -125,6 +125,49 @@ static void test_gap_closes_in_its_turn(void **state)
     assert_true(chain_whole(&c, first.header.author));
 }
 
+/* Two custodians come up and say that they hold this author's chain up to `seq`. Is the core in touch with them? */
+static bool in_touch(struct core *core, uint32_t author, uint64_t seq)
+{
+    uint8_t items[72] = {0}, bytes[160];
+    struct buffer item = BUFFER_OF(items), b = BUFFER_OF(bytes);
+    buffer_put(&item, ID_SPAN(world->node[author].id));
+    buffer_put_u64(&item, seq);
+    buffer_put(&item, ID_SPAN(world->node[author].head));
+    struct message_HEADS m = {WORLD_START_MS + WALL_MS_LATER, 0, 1, SPAN_OF(items)};
+    message_encode(&b, MESSAGE_HEADS_CODE, &m);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct event event = {.type = EVENT_PEER_DOWN, .wall_ms = m.time, .peer = world->node[i].id};
+        core_step(core, &event);
+        event.type = EVENT_PEER_UP;
+        core_step(core, &event);
+        event.type = EVENT_MESSAGE;
+        event.bytes = buffer_span(&b);
+        core_step(core, &event);
+    }
+    return !core_isolated(core);
+}
+
+/* Who hears of a chain further than its own is behind: but not on one that is suspended, and known to be. A steward's voices
+ * are not suspended. */
+static void test_a_gap_isolates_its_author_only(void **state)
+{
+    (void)state;
+    static const struct body_JOB job = {.task = {(const uint8_t *)"t", 1}};
+    struct core *core = core_begin();
+    deliver_world(core);
+    for (uint32_t i = 0; i < 2; i++) {
+        uint32_t who = i == 0 ? WORLD_COMPUTE : 0;
+        uint64_t held = world->node[who].seq;
+        struct record later = make(world->node[who].id, KIND_JOB, held + 2, &job);
+        assert_true(in_touch(core, who, held));
+        assert_false(in_touch(core, who, held + 3));
+        deliver(core, nobody, &later);
+        assert_int_equal(registry_check_author(core_registry(core), world->node[who].id).refusal,
+                         REFUSAL_GAP);
+        assert_int_equal(in_touch(core, who, held + 3), who == WORLD_COMPUTE);
+    }
+}
+
 /* Pairs that walk down take no memory; those without a place are no pairs. */
 static void test_pairs_are_bounded(void **state)
 {
@@ -596,6 +639,7 @@ int main(void)
         cmocka_unit_test(test_stranger_has_few_checks),
         cmocka_unit_test(test_malformed_messages_are_offences),
         cmocka_unit_test(test_bodies_that_do_not_read_are_not_kept),
+        cmocka_unit_test(test_a_gap_isolates_its_author_only),
         cmocka_unit_test(test_answers_are_bounded),
         cmocka_unit_test(test_one_peer_has_few_joins),
         cmocka_unit_test(test_joins_of_the_gone_give_way),
