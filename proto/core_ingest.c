@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+/* How far ahead of this clock a record may be dated to be held at all. */
 enum { FUTURE_HOLD_MS = 15 * 60 * 1000 };
 
 static void read_keys(struct core *c);
@@ -106,12 +107,21 @@ static bool acts_on_receipt(enum kind kind)
     return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
 }
 
+/* A record dated further ahead than clocks may differ is held until then, with all behind it. Negative ones have acted. */
+static bool is_time(const struct core *c, struct node_id author)
+{
+    const struct author *a = chain_author(&c->chain, author);
+    const struct record *next = a != NULL ? chain_get(&c->chain, author, a->applied + 1) : NULL;
+    uint64_t skew_ms = (uint64_t)registry_charter_bytes(c->registry)->skew_max_ms;
+    return next == NULL || ID_EQUAL(author, c->options.self) || next->header.time_ms <= c->wall_ms + skew_ms;
+}
+
 /* Give every record its turn that has come, as far as this step and the author's places have room; until the rest follows the
  * author has a gap. */
 static void advance(struct core *c, struct node_id author)
 {
     const struct record *turn;
-    while (step_has_room(c) && !registry_waits(c->registry, author) &&
+    while (step_has_room(c) && !registry_waits(c->registry, author) && is_time(c, author) &&
            (turn = chain_next(&c->chain, author)) != NULL)
         on_applied(c, turn);
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));

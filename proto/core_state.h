@@ -221,7 +221,7 @@ struct core {
     int64_t held_until_ns;         /* leases given before the restart have ended by then */
     uint32_t key_next, keys_left;  /* approvals to look at for their key: where to go on, how many */
     uint32_t keys_asked;
-    bool unsaved;                  /* some track is */
+    bool unsaved; /* some track is */
     uint32_t receipt_next,
         receipts_left; /* receipts among the chain's entries: where to look on, how many entries */
 

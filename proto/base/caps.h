@@ -68,7 +68,7 @@ enum {
     CAP_AHEAD_BYTES = 4 << 20,   /* of those that came before their turn */
     CAP_SMALL_RECORDS = 256,     /* of a device */
     CAP_SMALL_BYTES = 512 << 10,
-    CAP_HEADS = 910,             /* authors in one message of heads */
+    CAP_HEADS = 910, /* authors in one message of heads */
     CAP_ASSETS = 16384,
     CAP_GRANTS = 16384,
     CAP_JOBS = 4096,

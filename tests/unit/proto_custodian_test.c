@@ -334,18 +334,64 @@ static void test_verify_looks_at_the_platform(void **state)
 /* --- Ciphertext ------------------------------------------------------------------------------------------------------------ */
 
 /* The core is the owner of the first input, too. */
-static enum refusal blob_asked(void)
+static enum refusal blob_asked_with(uint32_t asker, const struct certificate *certificate)
 {
-    uint8_t bytes[8192];
-    struct buffer b = BUFFER_OF(bytes);
-    struct message_BLOB_GET m = {span_make(world->blob[0].cid, 36), world->run,
-                                 world_certificate_bytes(world, 1)};
+    uint8_t bytes[8192], certificate_bytes[CERTIFICATE_BYTES_MAX];
+    struct buffer b = BUFFER_OF(bytes), c = BUFFER_OF(certificate_bytes);
+    certificate_encode(&c, certificate);
+    struct message_BLOB_GET m = {span_make(world->blob[0].cid, 36), world->run, buffer_span(&c)};
     union message_body sent;
     struct node_id to;
     message_encode(&b, MESSAGE_BLOB_GET_CODE, &m);
-    lone_message(lone, world->node[WORLD_COMPUTE].id, buffer_span(&b));
+    lone_message(lone, world->node[asker].id, buffer_span(&b));
     return lone_next(lone, &seen, MESSAGE_BLOB_CODE, &sent, &to) ? refusal_from(sent.BLOB.refusal)
                                                                  : REFUSAL_NONE;
+}
+
+static enum refusal blob_asked(void)
+{
+    struct certificate c = world_certificate(world, 1);
+    return blob_asked_with(WORLD_COMPUTE, &c);
+}
+
+static void sign_votes(struct certificate *c)
+{
+    struct hash32 message = certificate_vote_hash(c);
+    for (uint32_t i = 0; i < c->vote_count; i++)
+        assert_int_equal(identity_sign(&c->vote[i], &world->node[i].secret, message), OK);
+}
+
+static void no_ciphertext(uint32_t asker, const struct certificate *c)
+{
+    assert_string_equal(refusal_name(blob_asked_with(asker, c)), refusal_name(REFUSAL_CERTIFICATE));
+    assert_int_equal(lone->blobs_sent, 0);
+}
+
+/* Ciphertext goes to the node that q custodians elected for this very run. */
+static void test_ciphertext_is_for_the_elected(void **state)
+{
+    (void)state;
+    struct certificate right = world_certificate(world, 1), c = right;
+    c.node = world->node[WORLD_ALGORITHM].id;
+    sign_votes(&c);
+    no_ciphertext(WORLD_COMPUTE, &c); /* another node's */
+    c = right;
+    c.run.bytes[0] ^= 1;
+    sign_votes(&c);
+    no_ciphertext(WORLD_COMPUTE, &c); /* another run's */
+    c = right;
+    c.vote[2].bytes[7] ^= 1;
+    no_ciphertext(WORLD_COMPUTE, &c); /* a vote that was not cast */
+    c = right;
+    c.vote_count = 2;
+    no_ciphertext(WORLD_COMPUTE, &c); /* too few */
+    c = right;
+    c.custodian[1] = c.custodian[0];
+    c.vote[1] = c.vote[0];
+    no_ciphertext(WORLD_COMPUTE, &c);       /* one custodian's, twice */
+    no_ciphertext(WORLD_ALGORITHM, &right); /* shown by somebody else */
+    assert_int_equal(blob_asked_with(WORLD_COMPUTE, &right), REFUSAL_NONE);
+    assert_int_equal(lone->blobs_sent, 1);
 }
 
 /* While the votes of the certificate are checked, the owner of the other input revokes. */
@@ -378,6 +424,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_platform_is_an_admitted_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_verify_looks_at_the_platform, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_ciphertext_is_for_the_elected, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_revocation_stops_ciphertext, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_label_is_final, setup, teardown),
         cmocka_unit_test_setup_teardown(test_evidence_of_a_time_to_come, setup, teardown),

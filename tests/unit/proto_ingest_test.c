@@ -65,13 +65,27 @@ static uint32_t deliver(struct core *core, struct node_id from, const struct rec
     return notices;
 }
 
-static struct record make_after(struct node_id author, enum kind kind, uint64_t seq, struct record_id prev,
-                                const void *body)
+static struct record make_of(struct header *h, const void *body)
 {
     static uint8_t memory[512][4096]; /* records live until the end */
     static uint32_t made;
     assert_true(made < sizeof memory / sizeof memory[0]);
     struct buffer b = BUFFER_OF(memory[made]);
+    struct signature none = {{0}};
+    size_t header_len;
+    struct record r;
+    made++;
+    assert_int_equal(record_build(&b, &header_len, h, body), OK);
+    struct span all = buffer_span(&b);
+    assert_int_equal(record_open(&r, span_make(all.data, header_len), &none,
+                                 span_make(all.data + header_len, all.len - header_len)),
+                     OK);
+    return r;
+}
+
+static struct record make_after(struct node_id author, enum kind kind, uint64_t seq, struct record_id prev,
+                                const void *body)
+{
     struct header h = {.kind = kind,
                        .consortium = world->consortium,
                        .author = author,
@@ -79,16 +93,7 @@ static struct record make_after(struct node_id author, enum kind kind, uint64_t 
                        .prev = prev,
                        .time_ms = WORLD_START_MS,
                        .residency = SPAN_LITERAL("")};
-    struct signature none = {{0}};
-    size_t header_len;
-    struct record r;
-    made++;
-    assert_int_equal(record_build(&b, &header_len, &h, body), OK);
-    struct span all = buffer_span(&b);
-    assert_int_equal(record_open(&r, span_make(all.data, header_len), &none,
-                                 span_make(all.data + header_len, all.len - header_len)),
-                     OK);
-    return r;
+    return make_of(&h, body);
 }
 
 static struct record make(struct node_id author, enum kind kind, uint64_t seq, const void *body)
@@ -165,6 +170,63 @@ static void test_a_gap_isolates_its_author_only(void **state)
         assert_int_equal(registry_check_author(core_registry(core), world->node[who].id).refusal,
                          REFUSAL_GAP);
         assert_int_equal(in_touch(core, who, held + 3), who == WORLD_COMPUTE);
+    }
+}
+
+/* --- Records dated ahead ------------------------------------------------------------------------------------------------ */
+
+static void at_time(struct core *core, uint64_t wall_ms)
+{
+    core_step(core, &(struct event){.type = EVENT_TICK, .wall_ms = wall_ms});
+    core_check(core);
+}
+
+static struct record dated(struct node_id author, enum kind kind, uint64_t seq, struct record_id prev,
+                           uint64_t time_ms, const void *body)
+{
+    struct header h = {.kind = kind,
+                       .consortium = world->consortium,
+                       .author = author,
+                       .seq = seq,
+                       .prev = prev,
+                       .time_ms = time_ms,
+                       .residency = SPAN_LITERAL("")};
+    return make_of(&h, body);
+}
+
+/* A record dated ahead is held and waits for its time, and so does what follows; it has the same effect whichever came first. A
+ * revocation does not wait. One dated far ahead is not held, until it is no more. */
+static void test_a_record_waits_for_its_time(void **state)
+{
+    (void)state;
+    enum { MINUTE_MS = 60000 };
+    static const struct body_JOB job = {.task = {(const uint8_t *)"t", 1}};
+    struct body_REVOCATION none = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
+    const uint64_t now = WORLD_START_MS + WALL_MS_LATER, seq = world->node[0].seq;
+    struct node_id author = world->node[0].id;
+    struct record r[4];
+    memcpy(none.subject.bytes, world->compose.bytes, sizeof none.subject.bytes);
+    r[0] = dated(author, KIND_JOB, seq + 1, world->node[0].head, now + 10 * MINUTE_MS, &job);
+    r[1] = dated(author, KIND_JOB, seq + 2, r[0].id, now, &job);
+    r[2] = dated(author, KIND_REVOCATION, seq + 3, r[1].id, now + 5 * MINUTE_MS, &none);
+    r[3] = dated(author, KIND_JOB, seq + 4, r[2].id, now + 20 * MINUTE_MS, &job);
+    for (uint32_t order = 0; order < 2; order++) {
+        struct core *core = core_begin();
+        uint64_t token[8];
+        deliver_world(core);
+        const struct author *a = chain_author(core_chain(core), author);
+        for (uint32_t i = 0; i < 3; i++) deliver(core, nobody, &r[order == 0 ? i : 2 - i]);
+        assert_int_equal(offer(core, nobody, &r[3], token), 0);
+        const struct approval *first = registry_approval_at(core_registry(core), 0);
+        assert_true(ID_EQUAL(first->record->id, world->approval[0]->id));
+        assert_true(registry_revoked(core_registry(core), first));
+        at_time(core, now + 8 * MINUTE_MS);
+        assert_int_equal(a->applied, seq);
+        assert_int_equal(registry_check_author(core_registry(core), author).refusal, REFUSAL_GAP);
+        assert_true(in_touch(core, 0, seq + 3)); /* whose clock is ahead has applied them */
+        at_time(core, now + 9 * MINUTE_MS);      /* clocks may differ by a minute */
+        assert_int_equal(a->applied, seq + 3);
+        assert_int_equal(registry_check_author(core_registry(core), author).refusal, REFUSAL_NONE);
     }
 }
 
@@ -607,7 +669,9 @@ static void test_restored_before_its_stewards(void **state)
         struct buffer b = BUFFER_OF(bytes);
         if (ID_EQUAL(r->header.author, author) != (i < world->record_count)) continue;
         record_pack(&b, r);
-        core_step(core, &(struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&b)});
+        core_step(core, &(struct event){.type = EVENT_RESTORE_RECORD,
+                                        .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                        .bytes = buffer_span(&b)});
     }
     assert_false(chain_whole(core_chain(core), author));
     core_step(core, &(struct event){.type = EVENT_READY, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
@@ -640,6 +704,7 @@ int main(void)
         cmocka_unit_test(test_malformed_messages_are_offences),
         cmocka_unit_test(test_bodies_that_do_not_read_are_not_kept),
         cmocka_unit_test(test_a_gap_isolates_its_author_only),
+        cmocka_unit_test(test_a_record_waits_for_its_time),
         cmocka_unit_test(test_answers_are_bounded),
         cmocka_unit_test(test_one_peer_has_few_joins),
         cmocka_unit_test(test_joins_of_the_gone_give_way),
