@@ -133,6 +133,19 @@ static const char *evidence_refusal(const struct evidence_view *v, struct hash32
     return NULL;
 }
 
+struct evidence_policy evidence_policy_make(bool allow_simulated, bool need_gpu, uint64_t max_age_ms,
+                                            struct span measurements)
+{
+    struct evidence_policy policy = {
+        .allow_simulated = allow_simulated, .need_gpu = need_gpu, .max_age_ms = max_age_ms};
+    size_t count = measurements.len / 32;
+    policy.measurement_count =
+        (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);
+    for (uint32_t i = 0; i < policy.measurement_count; i++)
+        memcpy(policy.measurement[i].bytes, measurements.data + (size_t)i * 32, 32);
+    return policy;
+}
+
 enum err evidence_check(struct evidence_result *out, const char **field, struct span bytes,
                         struct hash32 binding, uint64_t now_ms, const struct evidence_policy *policy)
 {

@@ -21,6 +21,10 @@ struct evidence_policy {
     uint64_t max_age_ms;
 };
 
+/* Of measurements that are packed 32 bytes each; those that find no place are not accepted. */
+struct evidence_policy evidence_policy_make(bool allow_simulated, bool need_gpu, uint64_t max_age_ms,
+                                            struct span measurements);
+
 struct evidence_result {
     enum evidence_kind kind;
     struct hash32 measurement;

@@ -108,17 +108,11 @@ static enum err seal_box(struct keyed *k)
 
 static enum err check_evidence(struct keyed *k)
 {
-    struct evidence_policy policy = {.allow_simulated = k->job.accept_simulated,
-                                     .need_gpu = k->job.need_gpu,
-                                     .max_age_ms = k->job.age_max_ms};
+    struct evidence_policy policy = evidence_policy_make(k->job.accept_simulated, k->job.need_gpu,
+                                                         k->job.age_max_ms, k->job.measurements);
     struct evidence_result result;
     struct evidence_out out = {0};
     const char *field = NULL;
-    size_t count = k->job.measurements.len / 32;
-    policy.measurement_count =
-        (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);
-    for (uint32_t i = 0; i < policy.measurement_count; i++)
-        memcpy(policy.measurement[i].bytes, k->job.measurements.data + (size_t)i * 32, 32);
     enum err err = evidence_check(&result, &field, k->job.box, k->job.hash, k->job.now_ms, &policy);
     if (err != OK) {
         if (field != NULL) put(k, field, strlen(field));

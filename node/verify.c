@@ -175,13 +175,8 @@ static enum err check_evidence(struct verifier *v)
     const char *field = NULL;
     ASSERT(charter != NULL);
     /* link_evidence has refused simulated evidence that charter or workflow does not accept. */
-    struct evidence_policy policy = {
-        .allow_simulated = p->simulated, .need_gpu = p->need_gpu, .max_age_ms = charter->evidence_age_max_ms};
-    size_t count = p->measurements.len / 32;
-    policy.measurement_count =
-        (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);
-    for (uint32_t i = 0; i < policy.measurement_count; i++)
-        memcpy(policy.measurement[i].bytes, p->measurements.data + (size_t)32 * i, 32);
+    struct evidence_policy policy =
+        evidence_policy_make(p->simulated, p->need_gpu, charter->evidence_age_max_ms, p->measurements);
     enum err err = evidence_check(&result, &field, p->evidence, p->binding, p->median_ms, &policy);
     if (err != OK) return refuse(v, err, "the evidence is refused at its %s", field != NULL ? field : "form");
     if (!registry_platform_admitted(p->bundle->registry, p->certificate.node, result.platform_id))
