@@ -193,7 +193,7 @@ int client_store(const struct client *c, struct store **out)
     config_name_duckdb(config);
     config_free(config);
     enum err err = lmdb_store_open(out, &options);
-    return err == OK ? EXIT_OK : client_fail(c, EXIT_REFUSED, "%s: %s", path, err_text(err));
+    return err == OK ? EXIT_OK : client_fail(c, EXIT_REFUSED, "%s: %s", path, lmdb_store_open_text(err));
 }
 
 /* --- Answers -------------------------------------------------------------------------------------------------------- */

@@ -459,7 +459,9 @@ static enum err open_store(struct daemon *d, char *fault, size_t cap)
     home_path(path, &d->home, "store");
     struct lmdb_options options = {.path = path, .map_bytes = (uint64_t)d->config->store->map_gb << 30};
     enum err err = lmdb_store_open(&d->store, &options);
-    return err == OK ? OK : fault_set(fault, cap, err, "cannot open the store %s: %s", path, err_text(err));
+    return err == OK
+               ? OK
+               : fault_set(fault, cap, err, "cannot open the store %s: %s", path, lmdb_store_open_text(err));
 }
 
 static enum err open_keys(struct daemon *d, const char *path, const char *passphrase_file, char *fault,

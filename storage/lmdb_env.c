@@ -1,6 +1,7 @@
 #include "storage/lmdb_env.h"
 
-#include "proto/base/panic.h"
+#include "storage/lmdb_check.h"
+#include "storage/lmdb_damage.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -43,7 +44,8 @@ enum err lmdb_env_err(int rc)
     }
     bool full = rc == MDB_MAP_FULL || rc == MDB_MAP_RESIZED || rc == MDB_TXN_FULL || rc == ENOSPC ||
                 rc == EDQUOT || rc == EFBIG;
-    bool corrupt = rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND;
+    bool corrupt =
+        rc == MDB_INVALID || rc == MDB_CORRUPTED || rc == MDB_PAGE_NOTFOUND || rc == MDB_CURSOR_FULL;
     return full ? ERR_FULL : corrupt ? ERR_CORRUPT : ERR_IO;
 }
 
@@ -222,10 +224,13 @@ static enum err schema_settle(struct lmdb_env *e, bool may_create)
 
 /* --- open and close ------------------------------------------------------------------------------------ */
 
+/* Its assertions are over what it reads from its pages. */
 static void env_assert(MDB_env *env, const char *what)
 {
-    (void)env;
-    panic("lmdb", 0, what);
+    const char *path = "the store";
+    int rc = mdb_env_get_path(env, &path);
+    (void)rc;
+    lmdb_damage_found(path, what);
 }
 
 static enum err env_configure(struct lmdb_env *e, const struct lmdb_options *options)
@@ -250,6 +255,7 @@ static enum err env_start(struct lmdb_env *e, const struct lmdb_options *options
 {
     TRY_MDB(mdb_env_create(&e->env));
     enum err err = env_configure(e, options);
+    if (err == OK) err = lmdb_check(e->env);
     if (err == OK) err = schema_settle(e, false);
     if (err == ERR_NOT_READY) err = options->read_only ? ERR_NOT_FOUND : schema_settle(e, true);
     if (err != OK) mdb_env_close(e->env);
@@ -261,6 +267,7 @@ static enum err env_open_in(struct lmdb_env *e, int directory, const struct lmdb
     struct stat is;
     if (fstat(directory, &is) != 0) return ERR_IO;
     if (open_list_has(&is)) return ERR_BUSY;
+    TRY(lmdb_damage_watch());
     TRY(directory_claim(directory, &is, options->read_only));
     TRY(env_start(e, options));
     if (!options->read_only && directory_sync(directory) != OK) {

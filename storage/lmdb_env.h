@@ -5,6 +5,7 @@
  * - A directory is ours when it is empty, or holds an LMDB environment with our meta database. Anything
  *   else is refused and left as it was. Another schema is ERR_VERSION, and nothing is changed either.
  * - LMDB must not be opened twice in one process, its file locks would be dropped: ERR_BUSY.
+ * - Every page that leads to others is checked at open (lmdb_check.h): damage is ERR_CORRUPT, and nothing is changed.
  * - What was created is durable before open returns: the files' directory and its parent are synced.
  *
  * Threads: open and close hold a process-wide lock; the handles are read-only in between. */

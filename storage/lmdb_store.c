@@ -243,3 +243,9 @@ enum err lmdb_store_open(struct store **out, const struct lmdb_options *options)
     *out = &l->base;
     return OK;
 }
+
+const char *lmdb_store_open_text(enum err err)
+{
+    return err == ERR_CORRUPT ? "data.mdb is damaged: it was cut short or changed; " STORE_DAMAGE_ADVICE
+                              : err_text(err);
+}

@@ -102,9 +102,17 @@ struct lmdb_options {
 };
 /* ERR_VERSION another schema; ERR_REFUSED a directory that holds something else; ERR_NOT_FOUND no parent
  * directory, or read-only and no store; ERR_BUSY this process has it open already; ERR_CORRUPT, ERR_FULL,
- * ERR_NO_MEMORY, ERR_IO. What was there is not changed by a refusal. Several processes may open one store
+ * ERR_NO_MEMORY, ERR_IO. ERR_CORRUPT after the file was cut short or changed: every page that leads to others is checked.
+ * Damage that comes later ends the process: one line on stderr, exit code 1. What was there is not changed by a refusal. Several processes may open one store
  * (the daemon and `perigee seal`). */
 MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options *options);
+/* What such a refusal means, for people: what to do about a damaged file, too. */
+const char *lmdb_store_open_text(enum err err);
+/* Who kept no promises in it can get everything else again. */
+#define STORE_DAMAGE_ADVICE                                                                                  \
+    "keep it for whoever may repair it. A node that is no custodian may start without it: move its folder "  \
+    "away, records come from its peers again, and an owner seals again. A custodian must not: its promises " \
+    "are in it"
 
 /* The in-memory twin, full (ERR_FULL) at bytes_max. Batches wait until memory_store_sync, which lands what is
  * queued at that moment and calls each `done`. A crash throws away what was not synced and calls no `done`:

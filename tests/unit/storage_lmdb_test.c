@@ -693,6 +693,137 @@ static void test_stale_reader_is_cleared(void **state)
     store_close(s);
 }
 
+/* --- a file that was cut short or changed --- */
+
+enum { PAGE_BYTES = 4096, DAMAGED_KEYS = 6 * STORE_BATCH_MAX };
+
+static uint32_t fill_for_damage(const struct storage_place *place)
+{
+    static uint8_t value[3 * PAGE_BYTES];
+    struct stat is;
+    uint8_t key[DAMAGED_KEYS][8];
+    struct store_write write[DAMAGED_KEYS];
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    for (uint32_t i = 0; i < DAMAGED_KEYS; i++) {
+        store_u32(key[i], i * 2654435761u); /* scattered, so that pages split and are freed in the middle */
+        store_u32(key[i] + 4, i);
+        const size_t len = i % 10 == 0 ? sizeof value : i % 700;
+        write[i] = (struct store_write){STORE_PUT, STORE_LOCAL, SPAN_OF(key[i]), span_make(value, len)};
+    }
+    for (uint32_t i = 0; i < DAMAGED_KEYS; i += STORE_BATCH_MAX)
+        assert_int_equal(store_write_now(s, write + i, STORE_BATCH_MAX), OK);
+    store_close(s);
+    assert_int_equal(stat(place->data, &is), 0);
+    return (uint32_t)(is.st_size / PAGE_BYTES);
+}
+
+static uint8_t *read_all(const struct storage_place *place, size_t len)
+{
+    uint8_t *bytes = malloc(len);
+    int file = open(place->data, O_RDONLY | O_CLOEXEC);
+    assert_true(bytes != NULL && file >= 0);
+    assert_int_equal(read(file, bytes, len), len);
+    assert_int_equal(close(file), 0);
+    return bytes;
+}
+
+static void write_all(const struct storage_place *place, const uint8_t *bytes, size_t len)
+{
+    assert_int_equal(truncate(place->data, 0), 0);
+    write_file(place->data, span_make(bytes, len));
+}
+
+static void test_short_file_is_corrupt(void **state)
+{
+    const struct storage_place *place = *state;
+    const size_t len = (size_t)fill_for_damage(place) * PAGE_BYTES;
+    uint8_t *bytes = read_all(place, len);
+    for (size_t part = 1; part < 32; part++) {
+        write_all(place, bytes, len * part / 32 - part % 3);
+        struct hash32 before = file_hash(place->data);
+        expect_refusal(place, ERR_CORRUPT);
+        assert_true(ID_EQUAL(file_hash(place->data), before));
+    }
+    write_all(place, bytes, len);
+    store_close(storage_place_open(place, MAP_BYTES));
+    free(bytes);
+}
+
+static enum err sum_visit(void *context, struct span key, struct span value)
+{
+    *(size_t *)context += key.len + value.len;
+    return OK;
+}
+
+/* Refused, or not needed to find anything: what is read and written then ends in order. */
+static bool use_damaged(const struct storage_place *place)
+{
+    struct store *s;
+    size_t total = 0;
+    enum err err = try_open(place, false, &s);
+    if (err != OK) {
+        assert_int_equal(err, ERR_CORRUPT);
+        return false;
+    }
+    err = store_scan(s, STORE_LOCAL, SPAN_NONE, sum_visit, &total);
+    assert_true(err == OK || err == ERR_CORRUPT);
+    err = storage_put(s, STORE_LOCAL, SPAN_LITERAL("one more"), SPAN_NONE);
+    assert_true(err == OK || err == ERR_CORRUPT);
+    store_close(s);
+    return true;
+}
+
+/* Whatever byte of a page's head or of what leads on from it is changed. */
+static void test_changed_pages_do_no_harm(void **state)
+{
+    const struct storage_place *place = *state;
+    const uint32_t page_count = fill_for_damage(place);
+    const size_t len = (size_t)page_count * PAGE_BYTES;
+    uint8_t *bytes = read_all(place, len);
+    uint64_t seed = 11;
+    uint32_t refused = 0;
+    for (uint32_t i = 0; i < 400; i++) {
+        uint8_t *at = bytes + (2 + storage_random(&seed, page_count - 2)) * (size_t)PAGE_BYTES +
+                      storage_random(&seed, 64);
+        const uint8_t before = *at;
+        *at = (uint8_t)storage_random(&seed, 256);
+        write_all(place, bytes, len);
+        refused += !use_damaged(place);
+        *at = before;
+    }
+    free(bytes);
+    assert_in_range(refused, 20, 400); /* the rest hit free pages, or what nothing depends on */
+}
+
+/* Cut short under a process that has it open: one line, and the exit code of a refusal. */
+static void test_cut_short_while_open(void **state)
+{
+    const struct storage_place *place = *state;
+    static char line[1024];
+    size_t total = 0;
+    int told[2];
+    (void)fill_for_damage(place);
+    assert_int_equal(pipe2(told, O_CLOEXEC), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct store *s = storage_place_open(place, MAP_BYTES);
+        if (dup2(told[1], STDERR_FILENO) < 0 || truncate(place->data, 2 * (off_t)PAGE_BYTES) != 0) _exit(9);
+        _exit(store_scan(s, STORE_LOCAL, SPAN_NONE, sum_visit, &total) == OK ? 7 : 8);
+    }
+    int status;
+    assert_int_equal(close(told[1]), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    ssize_t len = 0;
+    for (ssize_t got; (got = read(told[0], line + len, sizeof line - 1 - (size_t)len)) > 0;) len += got;
+    assert_int_equal(close(told[0]), 0);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 1);
+    assert_non_null(strstr(line, place->data));
+    assert_non_null(strstr(line, " is damaged"));
+    assert_ptr_equal(strchr(line, '\n'), line + len - 1);
+}
+
 #define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -706,6 +837,9 @@ int main(void)
         ONE(test_foreign_environment_is_refused_unchanged),
         ONE(test_foreign_directory_is_refused_unchanged),
         ONE(test_garbage_is_corrupt),
+        ONE(test_short_file_is_corrupt),
+        ONE(test_changed_pages_do_no_harm),
+        ONE(test_cut_short_while_open),
         ONE(test_places_that_cannot_be),
         ONE(test_read_only),
         ONE(test_corrupt_blob_is_moved_aside),

@@ -1,0 +1,23 @@
+/* lmdb_check: is the data file, as far as a snapshot reaches, what LMDB wrote? Internal to storage/.
+ *
+ * LMDB maps its file and follows the offsets and page numbers in it without a check, so that a file which was cut short or
+ * changed can make it write outside its memory. Therefore every page that leads to others is read once at open, before
+ * LMDB uses any of them. What is stored is not read: values have their own checks.
+ *
+ * Rules: each page is in one tree and one place of it, or free, and never both; it bears its own number; its nodes lie
+ * inside it and fill it; the number of pages and entries of each tree is what its head says; all pages exist in the file.
+ * Costs one read per branch and leaf page, about one in 4 KiB of records, one in 60 blobs; one bit of memory a page.
+ * The layout is that of LMDB 0.9 on a 64-bit machine (MDB_DATA_VERSION 1), which LMDB itself checks at open.
+ *
+ * Threads: any. The file is only read, with no map: a page that cannot be read is an error, not a signal. */
+#ifndef PERIGEE_STORAGE_LMDB_CHECK_H
+#define PERIGEE_STORAGE_LMDB_CHECK_H
+
+#include "proto/base/err.h"
+
+#include <lmdb.h>
+
+/* ERR_CORRUPT; ERR_REFUSED for a kind of database this program never makes; ERR_BUSY when writers outran every try. */
+MUST_USE enum err lmdb_check(MDB_env *env);
+
+#endif
