@@ -183,6 +183,22 @@ static enum err end_record(struct csv *c, bool returned)
     return OK;
 }
 
+/* The file's first bytes are U+FEFF, which nobody sees. */
+static bool is_mark(const struct csv *c)
+{
+    return c->len == 3 && c->record == 0 && c->column == 0 && !c->quoted &&
+           memcmp(c->field, "\xef\xbb\xbf", 3) == 0;
+}
+
+static enum err refuse_mark(struct csv *c)
+{
+    static const char shown[] = "EF BB BF";
+    c->len = sizeof shown - 1;
+    memcpy(c->field, shown, sizeof shown);
+    return refuse(c, "no byte-order mark at the beginning of the file (save it as UTF-8 without one, or "
+                     "`tail -c +4 FILE` leaves it out)");
+}
+
 static enum err put(struct csv *c, uint8_t byte)
 {
     if (c->len == CSV_FIELD_BYTES_MAX) {
@@ -190,7 +206,7 @@ static enum err put(struct csv *c, uint8_t byte)
         return ERR_TOO_LARGE;
     }
     c->field[c->len++] = byte;
-    return OK;
+    return is_mark(c) ? refuse_mark(c) : OK;
 }
 
 /* --- The machine -------------------------------------------------------------------------------------------------- */

@@ -1,9 +1,9 @@
 /* csv: a strict, streaming reader of CSV (RFC 4180) that checks a file against a schema and counts its rows.
- * It is what sealing uses where DuckDB is absent, and what finds line and column of a fault where DuckDB found one.
+ * It judges every CSV file that is sealed (seal_check.h); DuckDB, where it is present, reads the file too.
  *
- * Rules, each so that whatever passes here DuckDB reads the same way:
+ * Rules ("Rows to integers" of docs/PROTOCOL.md), each so that whatever passes here DuckDB reads the same way:
  * - Lines end in LF, or all in CRLF; the last may have no end. Blank lines are refused. Every line has the schema's columns.
- * - Quotes only around a whole field, doubled inside. No NUL; valid UTF-8.
+ * - Quotes only around a whole field, doubled inside. No NUL; valid UTF-8, without a byte-order mark.
  * - Empty or the missing mark is "no value" for any type. integer: 64 bits, [-]digits. decimal: [-]digits[.digits], digits
  *   on at least one side, with an optional exponent; finite. boolean: true, false, t, f, 1, 0. date: YYYY-MM-DD that exists.
  * - A header's names are the schema's, in its order and spelling: anything else would be read as what it is not.

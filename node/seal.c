@@ -176,7 +176,8 @@ static enum err write_batch(struct seal_job *j, uint32_t first, uint32_t count)
 
 static void tell(const struct seal_job *j, uint64_t done_bytes)
 {
-    if (j->o->progress != NULL) j->o->progress(j->o->progress_context, done_bytes, j->summary.plain_len);
+    if (j->o->progress == NULL) return;
+    j->o->progress(j->o->progress_context, "sealing", done_bytes, j->summary.plain_len);
 }
 
 static enum err seal_body(struct seal_job *j)
@@ -306,7 +307,7 @@ static enum err check_rows(const struct seal_result *out, const struct seal_job 
 static enum err seal(struct seal_result *out, struct seal_job *j)
 {
     TRY(begin(j));
-    TRY(seal_check(out, j->o, j->fd, j->fault, j->cap));
+    TRY(seal_check(out, j->o, j->fd, j->summary.plain_len, j->fault, j->cap));
     TRY(check_rows(out, j));
     TRY(seal_body(j));
     TRY(bind_manifest(out, j));

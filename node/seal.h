@@ -39,8 +39,9 @@ struct seal_options {
     struct point root_key; /* key A of the committee record */
     struct store *store;
     uint32_t thread_count; /* 0: one per processor, at most SEAL_BATCH_CHUNKS */
-    /* Called now and then with the bytes sealed so far, and once at the end; may be NULL. */
-    void (*progress)(void *context, uint64_t done_bytes, uint64_t total_bytes);
+    /* Called now and then with the bytes "checking" (CSV) and then "sealing" has come to, and at the end of each; may be
+     * NULL. */
+    void (*progress)(void *context, const char *what, uint64_t done_bytes, uint64_t total_bytes);
     void *progress_context;
 };
 
@@ -68,6 +69,6 @@ MUST_USE enum err seal_tar(struct store *store, struct hash32 manifest, const ch
 MUST_USE enum err seal_tar_check(const char *path, char *fault, size_t cap);
 
 /* A bar on a terminal's stderr, nothing in a pipe; for seal_options.progress, context NULL. */
-void seal_progress_bar(void *context, uint64_t done_bytes, uint64_t total_bytes);
+void seal_progress_bar(void *context, const char *what, uint64_t done_bytes, uint64_t total_bytes);
 
 #endif
