@@ -5,6 +5,7 @@
 #include "node/study_state.h"
 #include "node/yaml_file.h"
 #include "proto/base/panic.h"
+#include "proto/field.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -135,11 +136,11 @@ static const cyaml_schema_field_t study_fields[] = {
     LIST("columns", NEEDED, study, columns, column_value, 1, CAP_COLUMNS),
     TEXT("unit", OPTIONAL, study, unit, 1, CAP_NAME),
     TEXT("budget", NEEDED, study, budget, 1, STUDY_DECIMAL_MAX),
-    CYAML_FIELD_UINT("slots", OPTIONAL, struct study, slots),
+    CYAML_FIELD_UINT_PTR("slots", OPTIONAL, struct study, slots_written),
     CYAML_FIELD_MAPPING_PTR("synthetic", CYAML_FLAG_POINTER | OPTIONAL, struct study, synthetic,
                             synthetic_fields),
     LIST("silos", NEEDED, study, silos, silo_value, 1, CAP_INPUTS),
-    LIST("compute", OPTIONAL, study, compute, party_value, 0, STUDY_COMPUTE_MAX),
+    LIST("compute", NEEDED, study, compute, party_value, 1, STUDY_COMPUTE_MAX),
     CYAML_FIELD_MAPPING_PTR("provider", CYAML_FLAG_POINTER, struct study, provider, party_fields),
     LIST("ops", NEEDED, study, ops, op_value, 1, STUDY_OP_MAX),
     CYAML_FIELD_MAPPING_PTR("workflow", CYAML_FLAG_POINTER, struct study, workflow, workflow_fields),
@@ -214,11 +215,94 @@ static enum err check_silos(const struct study *s, const struct study_fault *f)
             return refuse(f, "silos.rows", "nothing: `synthetic` has the rows");
         for (unsigned j = 0; j < i; j++) {
             if (strcmp(s->silos[j].name, silo->name) == 0) return refuse(f, "silos.name", "each name once");
-            if (strcmp(s->silos[j].organisation, silo->organisation) == 0)
-                return refuse(f, "silos.organisation", "each organisation once");
         }
     }
     return OK;
+}
+
+/* --- Who takes part ----------------------------------------------------------------------------------------------- */
+
+static unsigned party_count(const struct study *s)
+{
+    return s->silos_count + s->compute_count + 1;
+}
+
+/* The silos, the compute providers, the algorithm provider. Writes where the party stands in the file. */
+static struct study_party party_at(char path[32], const struct study *s, unsigned index)
+{
+    const unsigned compute = index - s->silos_count;
+    if (index < s->silos_count) {
+        (void)snprintf(path, 32, "silos[%u]", index);
+        return (struct study_party){s->silos[index].organisation, s->silos[index].jurisdiction};
+    }
+    (void)snprintf(path, 32, compute < s->compute_count ? "compute[%u]" : "provider", compute);
+    return compute < s->compute_count ? s->compute[compute] : *s->provider;
+}
+
+static enum err refuse_party(const struct study_fault *f, const char *path, const char *key,
+                             const char *expected, const char *came)
+{
+    return fault_set(f->text, f->cap, ERR_SYNTAX, "%s: %s.%s: expected %s, got \"%s\"", f->path, path, key,
+                     expected, came);
+}
+
+static enum err check_parties(const struct study *s, const struct study_fault *f)
+{
+    char path[32], other[32];
+    struct span text;
+    for (unsigned i = 0; i < party_count(s); i++) {
+        const struct study_party p = party_at(path, s, i);
+        if (!field_is_name(span_text(p.organisation), &text))
+            return refuse_party(f, path, "organisation", "1 to 64 of a-z 0-9 . _ -", p.organisation);
+        if (!field_is_jurisdiction(span_text(p.jurisdiction), &text))
+            return refuse_party(f, path, "jurisdiction", "a code such as CH, EU or US-CA", p.jurisdiction);
+        for (unsigned j = 0; j < i; j++)
+            if (strcmp(party_at(other, s, j).organisation, p.organisation) == 0)
+                return refuse_party(f, path, "organisation", "each organisation once", p.organisation);
+    }
+    return OK;
+}
+
+static bool may_compute(const struct study *s, const char *jurisdiction)
+{
+    for (unsigned i = 0; i < s->workflow->residency_count; i++)
+        if (strcmp(s->workflow->residency[i], jurisdiction) == 0) return true;
+    return s->workflow->residency_count == 0;
+}
+
+/* A run that no provider may compute would wait for ever. */
+static enum err check_residency(const struct study *s, const struct study_fault *f)
+{
+    char here[STUDY_COMPUTE_MAX * 8] = "", wanted[CAP_JURISDICTIONS * 8] = "";
+    struct buffer providers = BUFFER_OF(here), residency = BUFFER_OF(wanted);
+    for (unsigned i = 0; i < s->compute_count; i++) {
+        if (may_compute(s, s->compute[i].jurisdiction)) return OK;
+        if (i > 0) buffer_put_text(&providers, ", ");
+        buffer_put_text(&providers, s->compute[i].jurisdiction);
+    }
+    for (unsigned i = 0; i < s->workflow->residency_count; i++) {
+        if (i > 0) buffer_put_text(&residency, ", ");
+        buffer_put_text(&residency, s->workflow->residency[i]);
+    }
+    return fault_set(f->text, f->cap, ERR_RANGE,
+                     "%s: workflow.residency: expected one where a compute provider is (%.*s), got %.*s",
+                     f->path, (int)providers.len, here, (int)residency.len, wanted);
+}
+
+/* --- Runs --------------------------------------------------------------------------------------------------------- */
+
+/* Slots are allotted with their cost in advance, and one more for the changed recipe that the demonstration tries. */
+static enum err check_budget(const struct study *s, const struct study_fault *f)
+{
+    int64_t budget = 0, cost = 0, needed = 0;
+    TRY(study_decimal(&budget, s->budget, 9));
+    TRY(study_decimal(&cost, s->workflow->epsilon, 9));
+    if (!__builtin_mul_overflow(cost, (int64_t)s->slots + 1, &needed) && needed <= budget) return OK;
+    return fault_set(
+        f->text, f->cap, ERR_RANGE,
+        "%s: budget: expected at least workflow.epsilon %s for each of %u slots and once more for the "
+        "changed recipe of the demonstration, got \"%s\"",
+        f->path, s->workflow->epsilon, s->slots, s->budget);
 }
 
 static bool is_cohort(const struct study *s)
@@ -260,7 +344,9 @@ static enum err check_reader(const struct study *s, const struct study_fault *f)
         return refuse(f, "synthetic",
                       "format csv, a header, delimiter \",\", missing NA and the cohort's columns");
     if (s->synthetic != NULL && s->synthetic->rows == 0) return refuse(f, "synthetic.rows", "at least 1");
-    if (s->slots < 1 || s->slots > STUDY_SLOT_COUNT_MAX) return refuse(f, "slots", "1 to 1000");
+    if (s->slots < 1 || s->slots > STUDY_SLOT_COUNT_MAX)
+        return fault_set(f->text, f->cap, ERR_RANGE, "%s: slots: expected 1 to %d, got %u", f->path,
+                         STUDY_SLOT_COUNT_MAX, s->slots);
     return OK;
 }
 
@@ -328,10 +414,13 @@ static enum err check(const struct study *s, const struct study_fault *f)
     if (strcmp(s->perigee, "study/1") != 0) return refuse(f, "perigee", "study/1");
     TRY(check_reader(s, f));
     TRY(check_silos(s, f));
+    TRY(check_parties(s, f));
     TRY(check_steps(s, f));
     TRY(check_numbers(s, f));
     enum err err = study_check_documents(s, what, sizeof what);
-    return err == OK ? OK : fault_set(f->text, f->cap, err, "%s: %s", f->path, what);
+    if (err != OK) return fault_set(f->text, f->cap, err, "%s: %s", f->path, what);
+    TRY(check_residency(s, f));
+    return check_budget(s, f);
 }
 
 /* --- Loading ------------------------------------------------------------------------------------------------------ */
@@ -346,7 +435,7 @@ static enum err fill(struct study *s)
 {
     TRY(set_text(&s->delimiter, ","));
     TRY(set_text(&s->missing, ""));
-    if (s->slots == 0) s->slots = 1;
+    s->slots = s->slots_written != NULL ? *s->slots_written : 1;
     if (s->workflow->owners == 0) s->workflow->owners = s->silos_count;
     if (s->workflow->max_bytes == 0) s->workflow->max_bytes = STUDY_OUTPUT_BYTES;
     for (unsigned i = 0; i < s->workflow->steps_count; i++)

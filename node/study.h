@@ -2,7 +2,8 @@
  * YAML that a person writes. From it come the documents that the commands and records take, all canonical.
  *
  * Rules: unknown keys are errors; whatever the documents' parsers would refuse is refused when the study is loaded, with the
- * document, path and expectation; file names stay inside the data folder. A synthetic study has the cohort's columns.
+ * document, path and expectation; so is what the demonstration would come to later: nobody to compute, a budget that does
+ * not last. File names stay inside the data folder. A synthetic study has the cohort's columns.
  * Ownership: study_close frees everything; documents go into the caller's buffer. Errors: one line for people.
  * Threads: any, one at a time per study. */
 #ifndef PERIGEE_NODE_STUDY_H
@@ -86,9 +87,10 @@ struct study {
     char *delimiter, *missing;
     struct study_column *columns;
     unsigned columns_count;
-    char *unit;     /* NULL: a row is a unit */
-    char *budget;   /* epsilon of each dataset */
-    unsigned slots; /* of each approval */
+    char *unit;              /* NULL: a row is a unit */
+    char *budget;            /* epsilon of each dataset */
+    unsigned *slots_written; /* NULL: 1 */
+    unsigned slots;          /* of each approval; filled in when the study is loaded */
     struct study_synthetic *synthetic;
     struct study_silo *silos;
     unsigned silos_count;
