@@ -56,9 +56,10 @@ static void print_step(const struct demo *d, bool ok, const char *outcome)
         print_json_step(d, ok, outcome);
         return;
     }
+    /* What went wrong is said once, with what was expected. */
     (void)printf("%s   %s%s%s %-18s %s  (%.1f s)\n", listing_is_terminal() ? "\r\033[K" : "",
-                 ok ? listing_green() : listing_red(), ok ? "ok" : "NO", listing_plain(), d->step, outcome,
-                 (double)(demo_now_ms() - d->step_ms) / 1000.0);
+                 ok ? listing_green() : listing_red(), ok ? "ok" : "NO", listing_plain(), d->step,
+                 ok ? outcome : "see below", (double)(demo_now_ms() - d->step_ms) / 1000.0);
     (void)fflush(stdout);
 }
 
@@ -101,6 +102,20 @@ static void print_tail(const struct demo_node *node)
     (void)fprintf(stderr, "--- the end of %s\n%s---\n", node->log, from);
 }
 
+static void say_bad(struct demo *d, const char *outcome)
+{
+    if (d->step == NULL) {
+        (void)problem_say(EXIT_REFUSED, "%s", outcome);
+        return;
+    }
+    /* Once there are nodes, everything is there to be looked at; who interrupts wants nothing more. */
+    if (d->section_number > 1 && !demo_interrupted()) d->keep_all = true;
+    print_step(d, false, outcome);
+    (void)problem_say(EXIT_REFUSED, "step %u, %s\n  expected: %s\n  came:     %s%s%s", d->section_number,
+                      d->step, d->expectation, outcome,
+                      d->keep_all ? "\n  kept, with every node's log: " : "", d->keep_all ? d->dir : "");
+}
+
 bool demo_bad(struct demo *d, const struct demo_node *node, const char *format, ...)
 {
     char outcome[2048];
@@ -110,10 +125,7 @@ bool demo_bad(struct demo *d, const struct demo_node *node, const char *format, 
     va_start(arguments, format);
     (void)vsnprintf(outcome, sizeof outcome, format, arguments);
     va_end(arguments);
-    if (d->step != NULL) print_step(d, false, outcome);
-    (void)problem_say(EXIT_REFUSED, "step %u, %s\n  expected: %s\n  came:     %s", d->section_number,
-                      d->step != NULL ? d->step : "start", d->expectation != NULL ? d->expectation : "-",
-                      outcome);
+    say_bad(d, outcome);
     if (node != NULL && !d->options.json) print_tail(node);
     return false;
 }
@@ -133,8 +145,10 @@ static bool make_dir(struct demo *d)
     }
     (void)snprintf(d->dir, sizeof d->dir, "%s/perigee-demo.XXXXXX",
                    tmp != NULL && tmp[0] == '/' ? tmp : "/tmp");
-    d->dir_made = mkdtemp(d->dir) != NULL;
-    return d->dir_made || demo_bad(d, NULL, "%s: %s", d->dir, strerror(errno));
+    if (mkdtemp(d->dir) != NULL) return true;
+    (void)demo_bad(d, NULL, "%s: %s", d->dir, strerror(errno));
+    d->dir[0] = 0;
+    return false;
 }
 
 static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
@@ -145,23 +159,61 @@ static int remove_one(const char *path, const struct stat *status, int type, str
     return remove(path);
 }
 
-static void remove_dir(const struct demo *d)
+/* All but what the receipt's reader needs. */
+static int remove_work(const char *path, const struct stat *status, int type, struct FTW *place)
 {
-    if (d->dir_made) (void)nftw(d->dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    static const char *const kept[] = {"receipt.json", "consortium", "output.json"};
+    if (place->level == 0) return 0;
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++)
+        if (place->level == 1 && strcmp(path + place->base, kept[i]) == 0) return 0;
+    return remove_one(path, status, type, place);
+}
+
+static void clear_dir(const struct demo *d, bool good)
+{
+    if (d->dir[0] == 0 || d->keep_all || d->options.keep != NULL) return;
+    const bool leave = good && !d->options.quiet;
+    (void)nftw(d->dir, leave ? remove_work : remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 /* --- The story ------------------------------------------------------------------------------------------------------ */
 
-static void stay(struct demo *d)
+/* A node that ends now is told of, and no reason to end the others: whoever stays may have killed it. */
+static bool watch(struct demo *d)
+{
+    int code = 0;
+    const struct demo_node *n = demo_nodes_ended(d, &code);
+    if (n == NULL) return true;
+    d->keep_all = true;
+    (void)problem_say(
+        EXIT_REFUSED,
+        "the node of %s ended with exit code %d, the others go on; its log is %s. Start it again:\n"
+        "  %s node --data %s",
+        n->name, code, n->log, d->program, n->dir);
+    return false;
+}
+
+static void say_stay(struct demo *d)
 {
     const struct demo_node *n = demo_algorithm(d);
-    (void)printf(
-        "\nThe nodes go on until Ctrl-C. Talk to them, for example:\n"
-        "  perigee status --data %s\n  perigee run list --data %s\n  perigee workflow show %s --data %s\n"
-        "  curl --unix-socket %s http://localhost/v1/runs\n",
-        n->dir, n->dir, d->compose, d->node[0].dir, n->socket);
+    if (d->options.json) {
+        demo_begin(d, "stay", "the nodes go on until Ctrl-C");
+        demo_good(d, "%s", d->dir);
+        return;
+    }
+    (void)printf("\nThe nodes go on until Ctrl-C. Talk to them, for example:\n"
+                 "  %s status --data %s\n  %s run list --data %s\n  %s workflow show %s --data %s\n"
+                 "  curl --unix-socket %s http://localhost/v1/runs\n",
+                 d->program, n->dir, d->program, n->dir, d->program, d->compose, d->node[0].dir, n->socket);
     (void)fflush(stdout);
-    while (!demo_interrupted()) (void)usleep(100000);
+}
+
+static bool stay(struct demo *d)
+{
+    bool good = true;
+    say_stay(d);
+    for (; !demo_interrupted(); (void)usleep(100000)) good &= watch(d);
+    return good;
 }
 
 static bool tell(struct demo *d, uint32_t last)
@@ -176,25 +228,31 @@ static bool tell(struct demo *d, uint32_t last)
 
 static int finish(struct demo *d, bool good)
 {
-    if (good && d->options.stay) stay(d);
+    bool lived = !good || !d->options.stay || stay(d);
     if (good) good = demo_nodes_stop(d);
     demo_nodes_kill(d);
+    clear_dir(d, good);
     study_close(d->study);
     d->study = NULL;
-    remove_dir(d);
-    return good ? EXIT_OK : EXIT_REFUSED;
+    return good && lived ? EXIT_OK : EXIT_REFUSED;
+}
+
+static bool begin(struct demo *d)
+{
+    ssize_t len = readlink("/proc/self/exe", d->program, sizeof d->program - 1);
+    d->program[len > 0 ? len : 0] = 0;
+    (void)demo_interrupted(); /* from here on Ctrl-C ends it in order */
+    return make_dir(d);
 }
 
 int demo_perform(struct demo *d, uint32_t last)
 {
-    (void)demo_interrupted(); /* from here on Ctrl-C ends it in order */
-    return finish(d, make_dir(d) && demo_study_open(d) && tell(d, last));
+    return finish(d, begin(d) && demo_study_open(d) && tell(d, last));
 }
 
 int demo_perform_with(struct demo *d, bool (*last)(struct demo *d, void *context), void *context)
 {
-    (void)demo_interrupted();
-    return finish(d, make_dir(d) && demo_study_open(d) && tell(d, 4) && last(d, context));
+    return finish(d, begin(d) && demo_study_open(d) && tell(d, 4) && last(d, context));
 }
 
 /* --- The command ---------------------------------------------------------------------------------------------------- */
@@ -212,18 +270,25 @@ static int parse(struct demo_options *o, int argc, char **argv)
     return problem_say(EXIT_USAGE, "--study FILE and --data DIR belong together");
 }
 
-static void say_end(const struct demo *d, long began_ms)
+static void say_end(struct demo *d, long began_ms)
 {
     const double seconds = (double)(demo_now_ms() - began_ms) / 1000.0;
-    if (d->options.json) return;
+    if (d->options.json) {
+        demo_begin(d, "kept", "the receipt and the consortium's hash stay, for `perigee verify`");
+        demo_good(d, "%s", d->dir);
+        return;
+    }
     (void)printf("\n%sdone%s in %.1f s: one approved joint study, one receipt; rows left their hospitals "
                  "only sealed.\n",
                  listing_bold(), listing_plain(), seconds);
-    if (d->options.keep != NULL)
-        (void)printf("kept in %s: receipt.json, consortium, charter.json, workflow.json, approval-*.txt,\n  "
-                     "output.json. Try:\n"
-                     "  perigee verify %s/receipt.json --consortium $(cat %s/consortium)\n",
-                     d->dir, d->dir, d->dir);
+    (void)printf("Kept in %s: %s.\nVerify the receipt, offline:\n"
+                 "  %s verify %s/receipt.json --consortium $(cat %s/consortium)\n",
+                 d->dir,
+                 d->options.keep != NULL
+                     ? "receipt.json, consortium, output.json, charter.json, workflow.json, "
+                       "approval-*.txt, and every node"
+                     : "receipt.json, consortium, output.json",
+                 d->program, d->dir, d->dir);
 }
 
 int command_demo(int argc, char **argv)

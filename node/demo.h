@@ -36,7 +36,7 @@ struct demo {
     struct demo_options options;
     struct study *study;
     char dir[PATH_MAX];
-    bool dir_made;
+    char program[PATH_MAX]; /* this executable, for commands that people copy */
     uint32_t silo_count, node_count;
     struct demo_node node[DEMO_NODE_MAX]; /* silos, compute providers, the algorithm provider */
     char consortium[65], measurement[65], app[DEMO_WORD_BYTES], compose[65], job[65], run[65];
@@ -46,7 +46,8 @@ struct demo {
     const char *section, *step, *expectation;
     long step_ms;
     uint32_t section_number;
-    bool failed;
+    bool failed;   /* said, and once */
+    bool keep_all; /* what the demonstration made stays to be looked at */
 };
 
 /* --- Steps (demo.c). A step that ends badly ends the demonstration. -------------------------------------------------- */
@@ -97,8 +98,10 @@ bool demo_write(struct demo *d, char *path, const char *name,
 void demo_nodes_name(struct demo *d);
 bool demo_nodes_make(struct demo *d);  /* directories, keys, cards, configuration */
 bool demo_nodes_start(struct demo *d); /* and until each answers and sees all others */
-bool demo_nodes_stop(struct demo *d);  /* each must end by itself */
-void demo_nodes_kill(struct demo *d);  /* on every path out */
+/* One that has ended without being asked to, and how; each is told once. NULL: none. */
+struct demo_node *demo_nodes_ended(struct demo *d, int *code);
+bool demo_nodes_stop(struct demo *d); /* each must end by itself */
+void demo_nodes_kill(struct demo *d); /* on every path out */
 
 /* --- The story (demo_found.c, demo_run.c, demo_refuse.c) ------------------------------------------------------------- */
 bool demo_found(struct demo *d);    /* 1, 2: data, consortium, keys, ops */
@@ -118,7 +121,8 @@ bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compos
 uint32_t demo_majority(const struct demo *d); /* stewards needed */
 struct demo_node *demo_algorithm(struct demo *d);
 
-/* All of it: makes the directory, runs the story up to `last` (1..8), and always cleans up. An exit code. */
+/* All of it: makes the directory, runs the story up to `last` (1..8), and always cleans up: what is left is what people can
+ * verify, everything after a failure, and nothing when it was interrupted or quiet. An exit code. */
 int demo_perform(struct demo *d, uint32_t last);
 /* Chapters up to the approvals (4), then `last`, then cleaning up. For benchmarks. An exit code. */
 int demo_perform_with(struct demo *d, bool (*last)(struct demo *d, void *context), void *context);

@@ -106,7 +106,23 @@ static bool make_words(struct words *w, struct demo *d, const struct demo_node *
     return good && add_word(w, "--json");
 }
 
-/* --- Commands ------------------------------------------------------------------------------------------------------- */
+/* --- What was answered, for people ----------------------------------------------------------------------------------- */
+
+/* What an answer says of a run, or all of it. */
+static void say_answer(char *out, size_t cap, const json_t *answer)
+{
+    const char *state = demo_text(answer, "state"), *waits = demo_text(answer, "waits_for");
+    const char *reason = demo_text(answer, "reason"), *detail = demo_text(answer, "detail");
+    if (state[0] != 0 && detail[0] != 0) {
+        (void)snprintf(out, cap, "the run is %s: %s (%s)", state, detail, reason);
+    } else if (state[0] != 0) {
+        (void)snprintf(out, cap, "the run is %s%s%s", state, waits[0] != 0 ? " and waits for " : "", waits);
+    } else {
+        char *text = json_dumps(answer, JSON_COMPACT);
+        (void)snprintf(out, cap, "%s", text != NULL ? text : "no answer");
+        free(text);
+    }
+}
 
 static char *last_line(char *text)
 {
@@ -116,15 +132,50 @@ static char *last_line(char *text)
     return line == NULL ? text : line + 1;
 }
 
+/* Why a command failed: its problem's detail and then its reason; of a run, how it ended. */
+static void say_failure(char *out, size_t cap, struct demo_output *o)
+{
+    json_t *problem = json_loads(last_line(o->err), 0, NULL), *run = json_loads(last_line(o->out), 0, NULL);
+    if (demo_text(problem, "detail")[0] != 0)
+        (void)snprintf(out, cap, "%s (%s)", demo_text(problem, "detail"), demo_text(problem, "reason"));
+    else if (demo_text(run, "state")[0] != 0)
+        say_answer(out, cap, run);
+    else
+        (void)snprintf(out, cap, "%s", o->err);
+    json_decref(problem);
+    json_decref(run);
+}
+
+/* --- Commands ------------------------------------------------------------------------------------------------------- */
+
+/* What a run that is still waited for says of itself now. */
+static void say_waiting(char *out, size_t cap, const struct demo_node *node, struct demo_output *o)
+{
+    char path[96];
+    int status = 0;
+    json_t *so_far = o->out == NULL ? NULL : json_loads(last_line(o->out), 0, NULL), *run = NULL;
+    (void)snprintf(path, sizeof path, "/v1/runs/%.64s", demo_text(so_far, "run"));
+    if (node != NULL && demo_text(so_far, "run")[0] != 0 &&
+        http_call(node->socket, "GET", path, NULL, &status, &run) == OK && status == 200)
+        say_answer(out, cap, run);
+    else
+        (void)snprintf(out, cap, "it printed %s", o->out != NULL && o->out[0] != 0 ? o->out : "nothing");
+    json_decref(so_far);
+    json_decref(run);
+}
+
 static bool execute(struct demo *d, struct demo_node *node, struct demo_output *out, const struct words *w)
 {
     if (demo_interrupted()) return demo_bad(d, NULL, "interrupted");
+    char why[CALL_TEXT_MAX];
     enum err err = demo_process_run(out, w->word, CALL_SECONDS, &interrupted);
     if (err == OK) return true;
     if (err == ERR_CANCELLED) return demo_bad(d, NULL, "interrupted");
-    if (err == ERR_NOT_READY)
-        return demo_bad(d, node, "`perigee %s %s` did not end within %d s; so far: %.300s", w->word[0],
-                        w->word[1], CALL_SECONDS, out->out != NULL ? out->out : "");
+    if (err == ERR_NOT_READY) {
+        say_waiting(why, sizeof why, node, out);
+        return demo_bad(d, node, "`perigee %s %s` did not end within %d s: %s", w->word[0], w->word[1],
+                        CALL_SECONDS, why);
+    }
     return demo_bad(d, node, "`perigee %s` could not be run: %s", w->word[0], err_text(err));
 }
 
@@ -143,6 +194,7 @@ bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const ch
 {
     struct words w;
     struct demo_output out;
+    char why[CALL_TEXT_MAX];
     va_list rest;
     va_start(rest, words);
     bool good = make_words(&w, d, node, words, rest);
@@ -150,9 +202,11 @@ bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const ch
     if (answer != NULL) *answer = NULL;
     if (!good) return demo_bad(d, NULL, "too many words for `perigee %s`", words);
     good = execute(d, node, &out, &w);
-    if (good && out.code != EXIT_OK)
-        good = demo_bad(d, node, "`perigee %s` of %s exited %d: %.600s", words,
-                        node != NULL ? node->name : "nobody", out.code, out.err);
+    if (good && out.code != EXIT_OK) {
+        say_failure(why, sizeof why, &out);
+        good = demo_bad(d, node, "`perigee %s`%s%s, exit %d: %s", words, node != NULL ? " of " : "",
+                        node != NULL ? node->name : "", out.code, why);
+    }
     if (good) good = keep_answer(d, node, answer, last_line(out.out), &w);
     demo_output_free(&out);
     return good;
@@ -164,9 +218,11 @@ static bool check_refusal(struct demo *d, struct demo_node *node, const char *re
     json_t *problem = json_loads(last_line(out->err), 0, NULL);
     const bool same = strcmp(demo_text(problem, "reason"), reason) == 0;
     if (out->code != EXIT_REFUSED || !same) {
+        char why[CALL_TEXT_MAX];
+        say_failure(why, sizeof why, out);
         json_decref(problem);
-        return demo_bad(d, node, "`perigee %s` exited %d, expected 1 with reason %s: %.600s", words,
-                        out->code, reason, out->code == EXIT_OK ? out->out : out->err);
+        return demo_bad(d, node, "`perigee %s`, exit %d, and not 1 with reason %s: %s", words, out->code,
+                        reason, why);
     }
     if (detail != NULL) *detail = strdup(demo_text(problem, "detail"));
     json_decref(problem);
@@ -205,9 +261,10 @@ static bool ask_once(const struct demo *d, struct demo_node *node, const char *p
     enum err err = http_call(node->socket, "GET", path, NULL, &status, &answer);
     bool holds = err == OK && status == 200 && predicate(d, answer, context);
     if (!holds) {
-        char *text = answer == NULL ? NULL : json_dumps(answer, JSON_COMPACT);
-        (void)snprintf(seen, CALL_TEXT_MAX, "%s", text != NULL ? text : err_text(err));
-        free(text);
+        if (answer != NULL)
+            say_answer(seen, CALL_TEXT_MAX, answer);
+        else
+            (void)snprintf(seen, CALL_TEXT_MAX, "%s", err_text(err));
     }
     json_decref(answer);
     return holds;
@@ -217,13 +274,8 @@ static bool ask_once(const struct demo *d, struct demo_node *node, const char *p
 static bool all_alive(struct demo *d)
 {
     int code = 0;
-    for (uint32_t i = 0; i < d->node_count; i++) {
-        struct demo_node *n = &d->node[i];
-        if (n->pid <= 0 || !demo_process_ended(n->pid, &code)) continue;
-        n->pid = 0;
-        return demo_bad(d, n, "the node of %s ended with exit code %d", n->name, code);
-    }
-    return true;
+    const struct demo_node *n = demo_nodes_ended(d, &code);
+    return n == NULL || demo_bad(d, n, "the node of %s ended with exit code %d", n->name, code);
 }
 
 bool demo_await(struct demo *d, struct demo_node *node, const char *path, demo_predicate *predicate,

@@ -156,6 +156,17 @@ bool demo_nodes_start(struct demo *d)
     return true;
 }
 
+struct demo_node *demo_nodes_ended(struct demo *d, int *code)
+{
+    for (uint32_t i = 0; i < d->node_count; i++) {
+        struct demo_node *n = &d->node[i];
+        if (n->pid <= 0 || !demo_process_ended(n->pid, code)) continue;
+        n->pid = 0;
+        return n;
+    }
+    return NULL;
+}
+
 bool demo_nodes_stop(struct demo *d)
 {
     bool good = true;

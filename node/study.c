@@ -263,20 +263,13 @@ static enum err check_parties(const struct study *s, const struct study_fault *f
     return OK;
 }
 
-static bool may_compute(const struct study *s, const char *jurisdiction)
-{
-    for (unsigned i = 0; i < s->workflow->residency_count; i++)
-        if (strcmp(s->workflow->residency[i], jurisdiction) == 0) return true;
-    return s->workflow->residency_count == 0;
-}
-
 /* A run that no provider may compute would wait for ever. */
 static enum err check_residency(const struct study *s, const struct study_fault *f)
 {
     char here[STUDY_COMPUTE_MAX * 8] = "", wanted[CAP_JURISDICTIONS * 8] = "";
     struct buffer providers = BUFFER_OF(here), residency = BUFFER_OF(wanted);
     for (unsigned i = 0; i < s->compute_count; i++) {
-        if (may_compute(s, s->compute[i].jurisdiction)) return OK;
+        if (study_may_compute(s, s->compute[i].jurisdiction)) return OK;
         if (i > 0) buffer_put_text(&providers, ", ");
         buffer_put_text(&providers, s->compute[i].jurisdiction);
     }
@@ -465,6 +458,13 @@ void study_close(struct study *s)
 }
 
 /* --- Facts -------------------------------------------------------------------------------------------------------- */
+
+bool study_may_compute(const struct study *s, const char *jurisdiction)
+{
+    for (unsigned i = 0; i < s->workflow->residency_count; i++)
+        if (strcmp(s->workflow->residency[i], jurisdiction) == 0) return true;
+    return s->workflow->residency_count == 0;
+}
 
 uint64_t study_rows(const struct study *s, uint32_t silo)
 {

@@ -106,6 +106,7 @@ MUST_USE enum err study_load(struct study **out, const char *path, char *fault, 
 void study_close(struct study *s); /* NULL is fine */
 
 /* --- Facts -------------------------------------------------------------------------------------------------------- */
+bool study_may_compute(const struct study *s, const char *jurisdiction); /* as `residency` allows */
 uint64_t study_rows(const struct study *s, uint32_t silo);
 void study_schema(struct schema *out, const struct study *s); /* spans borrow from the study */
 void study_meta(struct meta *out, const struct study *s);

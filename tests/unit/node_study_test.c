@@ -346,10 +346,10 @@ static void mistakes_are_refused(void **state)
          "provider.jurisdiction"},
         {CARDIO, "residency: [CH, EU]", "residency: [US]",
          "workflow.residency: expected one where a compute provider is (CH, EU), got US"},
-        {CARDIO, "budget: \"6\"", "budget: \"4.49\"",
-         "budget: expected at least workflow.epsilon 1.5 for each of 2 slots"},
-        {CARDIO, "slots: 2", "slots: 4", "budget"},
-        {CARDIO, "slots: 2", "slots: 0", "slots: expected 1 to 1000, got 0"},
+        {CARDIO, "budget: \"6\"", "budget: \"5.99\"",
+         "budget: expected at least workflow.epsilon 1.5 for each of 3 slots"},
+        {CARDIO, "slots: 3", "slots: 4", "budget"},
+        {CARDIO, "slots: 3", "slots: 0", "slots: expected 1 to 1000, got 0"},
         {CARDIO, "jurisdiction: EU }", "jurisdiction: Europe }", "jurisdiction"},
         {CARDIO, "jurisdiction: EU }", "jurisdiction: eu }", "jurisdiction"},
         {CARDIO, "name: eu-west,", "name: EU West,", "name"},
@@ -370,7 +370,7 @@ static void mistakes_are_refused(void **state)
         {CARDIO, "missing: NA", "missing: \"?\"", "synthetic"},
         {CARDIO, "name: egfr, type: integer", "name: egfr, type: decimal", "synthetic"},
         {CARDIO, "rows: 10000", "rows: 0", "synthetic.rows"},
-        {CARDIO, "slots: 2", "slots: 2000", "slots"},
+        {CARDIO, "slots: 3", "slots: 2000", "slots"},
         {CARDIO, "delimiter: \",\"", "delimiter: \"a\"", "delimiter"},
         {CARDIO, "delimiter: \",\"", "delimiter: \",,\"", "delimiter"},
         {CARDIO, "budget: \"6\"", "budget: \"six\"", "budget: expected a decimal"},
@@ -416,7 +416,7 @@ static void variants_are_taken(void **state)
     assert_int_equal(meta.format, META_PARQUET);
     assert_int_equal(study_make_files(s, "/tmp", fault, sizeof fault), ERR_USAGE);
     study_close(s);
-    put_changed(HEART, "slots: 2\n", "");
+    put_changed(HEART, "slots: 3\n", "");
     s = load(draft);
     assert_int_equal(s->slots, 1);
     study_close(s);
