@@ -46,15 +46,19 @@ static json_t *keygen_state(struct core *core)
                      "wrong", custodian_names(c, wrong));
 }
 
-/* stopped: this node is a custodian, and its clock keeps it from voting and releasing. */
+/* stopped: this node is a custodian, and its clock keeps it from voting and releasing. silent: it signs no records;
+ * dated_ahead_ms: because of one that it signed with a clock that went ahead. */
 static json_t *clock_state(struct core *core)
 {
     int64_t offset_ms = 0;
     const struct charter *c = registry_charter_bytes(core_registry(core));
     bool known = core_clock_offset(core, &offset_ms), custodian = charter_custodian(c, core_self(core)) >= 0;
-    return json_pack("{s:o, s:I, s:b}", "offset_ms", known ? json_integer(offset_ms) : json_null(),
+    uint64_t ahead_ms = core_dated_ahead(core);
+    return json_pack("{s:o, s:I, s:b, s:b, s:o}", "offset_ms", known ? json_integer(offset_ms) : json_null(),
                      "skew_max_ms", (json_int_t)c->skew_max_ms, "stopped",
-                     custodian && core_standing(core) == REFUSAL_CLOCK);
+                     custodian && core_standing(core) == REFUSAL_CLOCK, "silent",
+                     core_authoring(core) != REFUSAL_NONE, "dated_ahead_ms",
+                     ahead_ms != 0 ? json_integer((json_int_t)ahead_ms) : json_null());
 }
 
 static json_t *peers_state(struct daemon *d)

@@ -2,6 +2,7 @@
 #include "node/listing.h"
 
 #include <stdio.h>
+#include <time.h>
 
 static void print_roles(const json_t *roles)
 {
@@ -42,19 +43,35 @@ static void print_peers(const json_t *peers)
     (void)fputc('\n', stdout);
 }
 
+/* Both may be: the clock is still wrong, and has dated a record already. */
+static void print_silent(const json_t *clock)
+{
+    json_int_t offset = client_number(clock, "offset_ms"), most = client_number(clock, "skew_max_ms");
+    time_t ahead = (time_t)(client_number(clock, "dated_ahead_ms") / 1000);
+    char when[32];
+    struct tm utc;
+    if (offset > most || offset < -most)
+        (void)printf("stopped       signs no records%s: at most %" JSON_INTEGER_FORMAT
+                     " ms are allowed; set this machine's clock\n",
+                     json_is_true(json_object_get(clock, "stopped")) ? ", neither votes nor releases" : "",
+                     most);
+    if (ahead == 0 || gmtime_r(&ahead, &utc) == NULL) return;
+    (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
+    (void)printf(
+        "stopped       signs no records: one that this node signed is dated %s, and its peers take neither "
+        "it nor what follows it before then; wait, or join anew with another key\n",
+        when);
+}
+
 static void print_clock(const json_t *clock)
 {
     json_int_t offset = client_number(clock, "offset_ms");
-    if (!json_is_integer(json_object_get(clock, "offset_ms"))) {
+    if (!json_is_integer(json_object_get(clock, "offset_ms")))
         (void)puts("clock         not compared: too few custodians are in touch");
-        return;
-    }
-    (void)printf("clock         %" JSON_INTEGER_FORMAT " ms %s the custodians' median\n",
-                 offset < 0 ? -offset : offset, offset < 0 ? "behind" : "ahead of");
-    if (json_is_true(json_object_get(clock, "stopped")))
-        (void)printf("stopped       neither votes nor releases: at most %" JSON_INTEGER_FORMAT
-                     " ms are allowed; set this machine's clock\n",
-                     client_number(clock, "skew_max_ms"));
+    else
+        (void)printf("clock         %" JSON_INTEGER_FORMAT " ms %s the custodians' median\n",
+                     offset < 0 ? -offset : offset, offset < 0 ? "behind" : "ahead of");
+    if (json_is_true(json_object_get(clock, "silent"))) print_silent(clock);
 }
 
 static void print_enclaves(const json_t *enclaves)

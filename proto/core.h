@@ -46,6 +46,11 @@ struct node_id core_self(const struct core *c);
 bool core_isolated(const struct core *c);
 /* Own clock minus the median of the custodians', this node's among them if it is one. False: fewer than q are known. */
 bool core_clock_offset(const struct core *c, int64_t *offset_ms);
+/* When a record of this node's was signed by a clock that went ahead: its date, before which no peer takes it or what follows
+ * it. 0: none is dated further ahead than clocks may differ. */
+uint64_t core_dated_ahead(const struct core *c);
+/* Why this node signs no records of its own now: clock, or REFUSAL_NONE. */
+enum refusal core_authoring(const struct core *c);
 /* Why this node as a custodian neither votes nor releases now: isolated or clock, or REFUSAL_NONE. */
 enum refusal core_standing(const struct core *c);
 

@@ -118,6 +118,18 @@ static void own_approval_checked(struct core *c, struct pending *p, const struct
         own_sign(c, p);
 }
 
+uint64_t core_dated_ahead(const struct core *c)
+{
+    uint64_t skew_max_ms = registry_charter_bytes(c->registry)->skew_max_ms;
+    return c->own_latest_ms > c->wall_ms + skew_max_ms ? c->own_latest_ms : 0;
+}
+
+/* A record dated ahead, and all that follow it, would be acknowledged here and taken by nobody. */
+enum refusal core_authoring(const struct core *c)
+{
+    return sync_clock_off(c) || core_dated_ahead(c) != 0 ? REFUSAL_CLOCK : REFUSAL_NONE;
+}
+
 /* May this node sign this body as its next record? Never into a place that may be taken: with a gap in its own chain, or
  * after a store that failed without saying what it kept; and never without room to keep it. */
 static struct verdict own_check(struct core *c, const struct pending *p, const union body *body)
@@ -131,6 +143,7 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
                 (registry_admitted(c->registry, self) ||
                  chain_room_small(&c->chain, self, CAP_HEADER_BYTES, p->side_len));
     if (!room) return verdict_refuse(REFUSAL_FULL, self.bytes);
+    if (core_authoring(c) != REFUSAL_NONE) return verdict_refuse(core_authoring(c), self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

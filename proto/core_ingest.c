@@ -138,6 +138,8 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
 {
     const struct record *kept = chain_insert(&c->chain, r);
     if (kept == NULL) return NULL;
+    bool own = ID_EQUAL(kept->header.author, c->options.self);
+    if (own && kept->header.time_ms > c->own_latest_ms) c->own_latest_ms = kept->header.time_ms;
     if (!stored) {
         struct buffer packed = scratch_buffer(c, record_bytes_max(kept));
         record_pack(&packed, kept);

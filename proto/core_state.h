@@ -211,6 +211,8 @@ struct core {
     bool
         own_stuck; /* the store failed on an own record: nothing is signed until a restart has read what it holds */
 
+    uint64_t own_latest_ms; /* the latest date of all own records held */
+
     struct run_track *track;
     uint8_t (*certificate)[CERTIFICATE_BYTES_MAX]; /* one for each track */
     uint8_t (*result)[CAP_BODY_BYTES];             /* one for each enclave: busy() counts who holds one */

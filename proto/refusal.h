@@ -64,7 +64,8 @@
       "another one, and no key exists for it")                                                               \
     X(REFUSAL_NOT_CUSTODIAN, 42, "not-a-custodian", "this node holds no share of the consortium's keys")     \
     X(REFUSAL_CLOCK, 43, "clock",                                                                            \
-      "this custodian's clock is too far from the others': it goes on when its clock is right")              \
+      "this node's clock is too far from the custodians', or a record of its own is dated ahead of it: it "  \
+      "goes on when its clock is right, or that time has come; its status shows both")                       \
     X(REFUSAL_ISOLATED, 44, "isolated",                                                                      \
       "this custodian has not compared heads with q-1 others since start or within a lease: try later")      \
     X(REFUSAL_NOT_RELEASED, 45, "not-released", "this custodian released no share to this enclave")          \

@@ -1113,6 +1113,63 @@ static void test_a_clock_that_is_off(void **state)
     one_clock_off(-3600000, false);
 }
 
+static struct verdict sign_one(struct cluster *c, uint32_t node)
+{
+    struct body_REVOCATION body = {.target = REVOKE_APPROVAL, .subject = {{1}}};
+    return cluster_author(c, node, KIND_REVOCATION, &body, 0, NULL);
+}
+
+/* Dated ahead it would be taken by nobody for as long: nothing is signed instead, by whoever it is. */
+static void test_a_wrong_clock_signs_nothing(void **state)
+{
+    (void)state;
+    static const int64_t off_ms[] = {61000, -61000, INT64_C(31536000000)};
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    for (size_t i = 0; i < sizeof off_ms / sizeof off_ms[0]; i++)
+        for (uint32_t node = 0; node <= WORLD_COMPUTE; node += WORLD_COMPUTE) {
+            cluster_set_clock(c, node, off_ms[i]);
+            cluster_run(c, 3000);
+            refused(sign_one(c, node), REFUSAL_CLOCK);
+            assert_int_equal(core_authoring(cluster_core(c, node)), REFUSAL_CLOCK);
+            cluster_set_clock(c, node, 0);
+            cluster_run(c, 3000);
+            assert_int_equal(core_authoring(cluster_core(c, node)), REFUSAL_NONE);
+        }
+    accepted(sign_one(c, 0));
+    assert_true(cluster_until(c, cluster_converged, 10000));
+    cluster_free(c);
+}
+
+/* Signed while nobody was there to compare with: what would follow waits, over a restart too, until its time has come. */
+static void test_nothing_follows_a_record_dated_ahead(void **state)
+{
+    (void)state;
+    enum { AHEAD_MS = 20 * 60 * 1000, SKEW_MS = 60000 };
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    cluster_part(c, 1u << 0, true);
+    cluster_run(c, 3000);
+    cluster_set_clock(c, 0, AHEAD_MS);
+    uint64_t dated_ms = cluster_wall_ms(c) + AHEAD_MS;
+    accepted(sign_one(c, 0));
+    cluster_set_clock(c, 0, 0);
+    cluster_part(c, 1u << 0, false);
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_in_range(core_dated_ahead(cluster_core(c, 0)), dated_ms, dated_ms + 3000);
+        refused(sign_one(c, 0), REFUSAL_CLOCK);
+        cluster_crash(c, 0);
+        cluster_restart(c, 0);
+        cluster_run(c, 3000);
+    }
+    cluster_run(c, AHEAD_MS - SKEW_MS);
+    assert_int_equal(core_dated_ahead(cluster_core(c, 0)), 0);
+    accepted(sign_one(c, 0));
+    assert_true(cluster_until(c, cluster_converged, 20000));
+    cluster_free(c);
+}
+
 /* Within skew_max nothing happens; the own clock's step counts at once, not at the next heads. */
 static void test_the_clock_is_judged_now(void **state)
 {
@@ -1364,6 +1421,8 @@ int main(void)
         WITH_LONG_LEASES(test_a_worker_does_not_outlive_its_node),
         cmocka_unit_test(test_a_clock_that_is_off),
         cmocka_unit_test(test_the_clock_is_judged_now),
+        cmocka_unit_test(test_a_wrong_clock_signs_nothing),
+        cmocka_unit_test(test_nothing_follows_a_record_dated_ahead),
         cmocka_unit_test(test_a_liar_stops_nobody),
         cmocka_unit_test(test_a_candidate_with_a_wrong_clock_waits),
         cmocka_unit_test(test_answers_to_another_candidate),
