@@ -150,18 +150,24 @@ static void join_arrays(json_t *all, const json_t *page)
     }
 }
 
+/* `next` stands in `all`, which outlives the page it names. */
+static int add_page(const struct client *c, json_t *all, const char *path)
+{
+    json_t *page = NULL;
+    int code = client_get(c, &page, "%s?after=%s", path, client_text(all, "next"));
+    if (code != EXIT_OK) return code;
+    join_arrays(all, page);
+    (void)json_object_del(all, "next");
+    if (client_text(page, "next")[0] != 0) (void)json_object_set(all, "next", json_object_get(page, "next"));
+    json_decref(page);
+    return EXIT_OK;
+}
+
 int client_get_all(const struct client *c, json_t **out, const char *path)
 {
-    json_t *all = NULL, *page = NULL;
+    json_t *all = NULL;
     int code = client_get(c, &all, "%s", path);
-    const char *next = client_text(all, "next");
-    while (code == EXIT_OK && next[0] != 0) {
-        json_decref(page);
-        code = client_get(c, &page, "%s?after=%s", path, next);
-        if (code == EXIT_OK) join_arrays(all, page);
-        next = client_text(page, "next");
-    }
-    json_decref(page);
+    while (code == EXIT_OK && client_text(all, "next")[0] != 0) code = add_page(c, all, path);
     if (code == EXIT_OK) {
         (void)json_object_del(all, "next");
     } else {

@@ -1,4 +1,5 @@
 /* http: the server in a thread of its own, the client and raw sockets in the tests'. */
+#include "node/client.h"
 #include "node/http.h"
 #include "proto/base/panic.h"
 
@@ -17,7 +18,14 @@
 
 #include <cmocka.h>
 
-enum { HELD_MAX = 16, CLIENT_COUNT = 8, CALLS_EACH = 20, LARGE_BYTES = 3 << 20, LONG_BYTES = 1 << 18 };
+enum {
+    HELD_MAX = 16,
+    CLIENT_COUNT = 8,
+    CALLS_EACH = 20,
+    LARGE_BYTES = 3 << 20,
+    LONG_BYTES = 1 << 18,
+    PAGE_COUNT = 4
+};
 
 /* What tests ask of the server's thread. */
 enum order { ORDER_NONE, ORDER_ANSWER_HELD, ORDER_CLOSE, ORDER_OPEN_SECOND };
@@ -84,6 +92,18 @@ static void refuse_conflict(const struct http_request *request, struct http_repl
                  json_string_value(json_object_get(request->query, "x")));
 }
 
+/* Pages of two numbers; the cursor is the first of the next, in more digits than an allocator leaves alone when it is freed. */
+static void pages(const struct http_request *request, struct http_reply *reply)
+{
+    const char *after = json_string_value(json_object_get(request->query, "after"));
+    char next[64];
+    int first = after != NULL ? atoi(after) : 0;
+    (void)snprintf(next, sizeof next, "%040d", first + 2);
+    http_answer(reply, 200,
+                json_pack("{s:[i, i], s:s?}", "numbers", first, first + 1, "next",
+                          first + 2 < 2 * PAGE_COUNT ? next : NULL));
+}
+
 static void nothing(const struct http_request *request, struct http_reply *reply)
 {
     (void)request;
@@ -100,6 +120,7 @@ static const struct http_route routes[] = {
     {"POST", "/v1/hold", hold, "answered later"},
     {"GET", "/v1/large", large, "several MiB"},
     {"GET", "/v1/long", longer, "more than a socket takes"},
+    {"GET", "/v1/pages", pages, "a list"},
     {"GET", "/v1/conflict", refuse_conflict, "a problem"},
     {NULL, NULL, NULL, NULL},
 };
@@ -820,6 +841,21 @@ static void client_refuses_nonsense(void **state)
     assert_int_equal(rmdir(folder), 0);
 }
 
+static void lists_of_many_pages(void **state)
+{
+    (void)state;
+    struct client c = {.command = "list"};
+    json_t *all = NULL;
+    (void)snprintf(c.socket, sizeof c.socket, "%s", server.path);
+    assert_int_equal(client_get_all(&c, &all, "/v1/pages"), EXIT_OK);
+    const json_t *numbers = json_object_get(all, "numbers");
+    assert_int_equal(json_array_size(numbers), 2 * PAGE_COUNT);
+    for (int i = 0; i < 2 * PAGE_COUNT; i++)
+        assert_int_equal(json_integer_value(json_array_get(numbers, (size_t)i)), i);
+    assert_int_equal(json_object_size(all), 1);
+    json_decref(all);
+}
+
 #define WITH_SERVER(test) cmocka_unit_test_setup_teardown(test, start, stop)
 
 int main(void)
@@ -842,6 +878,7 @@ int main(void)
         WITH_SERVER(leaves_in_a_large_answer),
         WITH_SERVER(many_clients),
         WITH_SERVER(crowds_shut_nobody_out),
+        WITH_SERVER(lists_of_many_pages),
         WITH_SERVER(one_server_per_path),
         WITH_SERVER(closed_under_requests),
         cmocka_unit_test(stale_and_foreign_files),
