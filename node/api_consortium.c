@@ -114,6 +114,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "jurisdiction", self != NULL ? api_span(self->jurisdiction) : json_null());
     json_object_set_new(body, "roles", api_roles(self != NULL ? self->roles : 0));
     json_object_set_new(body, "member", json_boolean(self != NULL));
+    json_object_set_new(body, "asked", json_boolean(core_asks_to_join(core)));
     json_object_set_new(body, "isolated", json_boolean(core_isolated(core)));
     json_object_set_new(body, "clock", clock_state(core));
     json_object_set_new(body, "charter", charter_state(r));

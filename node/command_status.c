@@ -17,7 +17,9 @@ static void print_identity(const json_t *s)
 {
     const json_t *charter = json_object_get(s, "charter"), *committee = json_object_get(s, "committee");
     (void)printf("node          %s\n", client_text(s, "node"));
-    (void)printf("organisation  %s (%s)\n", client_text(s, "organisation"), client_text(s, "jurisdiction"));
+    if (json_is_string(json_object_get(s, "organisation")))
+        (void)printf("organisation  %s (%s)\n", client_text(s, "organisation"),
+                     client_text(s, "jurisdiction"));
     print_roles(json_object_get(s, "roles"));
     (void)printf("consortium    %s\n", client_text(s, "consortium"));
     (void)printf("charter       %s, %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " signatures\n",
@@ -89,7 +91,11 @@ static void print_waiting(const json_t *s)
     size_t i;
     json_t *name;
     if (!json_is_true(json_object_get(s, "member")))
-        (void)puts("waits for     admission: `perigee member request`, then the stewards");
+        (void)puts(
+            json_is_true(json_object_get(s, "asked"))
+                ? "waits for     admission: asked, waiting for stewards, or a device's maker, to `perigee "
+                  "member admit` it"
+                : "waits for     admission: `perigee member request`, then the stewards");
     else if (!json_is_true(json_object_get(charter, "decided")))
         (void)puts("waits for     stewards to sign the charter: `perigee consortium sign`");
     else if (!json_is_object(json_object_get(s, "committee"))) {

@@ -350,6 +350,7 @@ static void on_tick(struct core *c)
 {
     if (!c->ready) return;
     ingest_tick(c);
+    join_tick(c);
     sync_tick(c);
     keygen_tick(c);
     elect_tick(c);
@@ -404,7 +405,10 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_RESTORE_RECORD: on_restore_record(c, event); break;
     case EVENT_RESTORE_PROMISE: on_restore_promise(c, event); break;
     case EVENT_RESTORE_LOST: on_restore_lost(c, event); break;
-    case EVENT_RESTORE_LOCAL: history_restore(c, event->key, event->bytes); break;
+    case EVENT_RESTORE_LOCAL:
+        history_restore(c, event->key, event->bytes);
+        join_restore(c, event->key, event->bytes);
+        break;
     case EVENT_READY:
         ingest_tick(c); /* who was read before those who admitted it */
         c->ready = true;

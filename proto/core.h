@@ -4,7 +4,7 @@
  * Memory: one arena, reserved once (zeroed, sparse). Single-threaded.
  *
  * What goes where: core_ingest.c (records and statements in), core_author.c (own records and statements out),
- * core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_keygen.c, core_vote.c (custodian: votes,
+ * core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_join.c, core_keygen.c, core_vote.c (custodian: votes,
  * and the leases that hold them), core_elect.c (candidates, later terms), core_release.c (custodian: shares, leases, commits),
  * core_host.c (elected node: enclave, chunks, receipt). Decisions themselves are pure functions in registry_run.c, election.c
  * and release.c. */
@@ -89,6 +89,8 @@ struct join_request {
     struct node_id author;
 };
 const struct join_request *core_join_at(const struct core *c, uint32_t index); /* the stewards' inbox */
+/* It has asked to be admitted, and asks on until it is. */
+bool core_asks_to_join(const struct core *c);
 struct peer_view {
     struct node_id node;
     bool up;

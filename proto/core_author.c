@@ -337,26 +337,6 @@ static void command_record(struct core *c, uint64_t token, const struct command 
     reply(c, token, VERDICT_OK, r.id.bytes);
 }
 
-static void command_join(struct core *c, uint64_t token, const struct command *command)
-{
-    union body *body = arena_take(&c->scratch, 1, sizeof *body);
-    ASSERT(body != NULL);
-    enum err err = body_decode(body, KIND_JOIN, command->body);
-    if (err == OK && !ID_EQUAL(body->JOIN.node, c->options.self)) err = ERR_REFUSED;
-    if (err == OK && core_member(c, c->options.self, 0)) err = ERR_CONFLICT;
-    if (err == OK) {
-        struct buffer b = BUFFER_OF(c->join_bytes);
-        buffer_put(&b, command->body);
-        c->join_body = buffer_span(&b);
-        err = buffer_done(&b);
-    }
-    if (err == ERR_CONFLICT)
-        reply(c, token, verdict_refuse(REFUSAL_EXISTS, c->options.self.bytes), NULL);
-    else
-        reply(c, token, err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL), NULL);
-    c->join_next_ns = c->now.ns;
-}
-
 void author_command(struct core *c, uint64_t token, const struct command *command)
 {
     bool chained = kind_known(command->kind) && kind_class(command->kind) == CLASS_CHAINED;
@@ -371,7 +351,7 @@ void author_command(struct core *c, uint64_t token, const struct command *comman
         break;
     case COMMAND_RUN: command_run(c, token, command); break;
     case COMMAND_KEYGEN: keygen_start(c, token); break;
-    case COMMAND_JOIN: command_join(c, token, command); break;
+    case COMMAND_JOIN: join_command(c, token, command->body); break;
     case COMMAND_RECORD: command_record(c, token, command); break;
     }
 }

@@ -368,6 +368,11 @@ void host_tick(struct core *c);
 void host_ready(struct core *c); /* the store has been read */
 void host_peer_up(struct core *c);
 
+/* --- core_join.c ------------------------------------------------------------------------------------------------------ */
+void join_command(struct core *c, uint64_t token, struct span body);
+void join_restore(struct core *c, struct span key, struct span value);
+void join_tick(struct core *c);
+
 /* --- core_history.c --------------------------------------------------------------------------------------------------- */
 void history_restore(struct core *c, struct span key, struct span value);
 void history_moved(struct core *c, struct run_track *t);

@@ -345,22 +345,6 @@ void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
     }
 }
 
-static void repeat_join(struct core *c)
-{
-    struct node_id everyone = {{0}};
-    union body *body;
-    if (c->join_body.len == 0 || c->now.ns < c->join_next_ns) return;
-    if (core_member(c, c->options.self, 0)) {
-        c->join_body = SPAN_NONE;
-        return;
-    }
-    body = arena_take(&c->scratch, 1, sizeof *body);
-    ASSERT(body != NULL);
-    if (body_decode(body, KIND_JOIN, c->join_body) != OK) return;
-    author_statement(c, everyone, KIND_JOIN, &body->JOIN, NULL, NULL);
-    c->join_next_ns = c->now.ns + (int64_t)RESEND_MS * 1000000;
-}
-
 /* What changed, and of the rest one part in its turn. */
 static void tell_peer(struct core *c, struct heads *h, struct peer *p, int64_t every_ms)
 {
@@ -379,7 +363,6 @@ void sync_tick(struct core *c)
 {
     struct heads heads = {.hash = {{{{0}}}}};
     int64_t every_ms = heads_every_ms(registry_charter_bytes(c->registry));
-    repeat_join(c);
     watch_clock(c);
     for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++)
         if (c->peer[i].view.up) tell_peer(c, &heads, &c->peer[i], every_ms);

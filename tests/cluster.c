@@ -800,7 +800,7 @@ static void restore(struct cluster_node *n)
     for (uint32_t i = 0; i < n->kept_count; i++) {
         const struct kept *k = &n->kept[i];
         if (k->space == KEEP_RECORD) record[count++] = *k;
-        if (k->space == KEEP_LOCAL)
+        if (k->space == KEEP_LOCAL && k->value.len > 0)
             step(n, (struct event){.type = EVENT_RESTORE_LOCAL, .key = k->key, .bytes = k->value});
         if (k->space == KEEP_PROMISE)
             step(n, (struct event){.type = EVENT_RESTORE_PROMISE, .key = k->key, .bytes = k->value});
@@ -1049,16 +1049,21 @@ static bool all_requests_known(struct cluster *c)
     return true;
 }
 
+struct verdict cluster_ask_to_join(struct cluster *c, uint32_t node)
+{
+    static uint8_t bytes[1024];
+    struct body_MEMBER body = request_of(c, node);
+    struct buffer b = BUFFER_OF(bytes);
+    body_encode(&b, KIND_JOIN, &body);
+    struct command command = {.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)};
+    return cluster_command(c, node, &command, NULL);
+}
+
 /* The stewards admit what stands in their inbox, as it stands there. */
 void cluster_admit(struct cluster *c)
 {
-    static uint8_t bytes[1024];
     for (uint32_t i = WORLD_CUSTODIANS; i < CLUSTER_NODES; i++) {
-        struct body_MEMBER body = request_of(c, i);
-        struct buffer b = BUFFER_OF(bytes);
-        body_encode(&b, KIND_JOIN, &body);
-        struct command command = {.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)};
-        struct verdict v = cluster_command(c, i, &command, NULL);
+        struct verdict v = cluster_ask_to_join(c, i);
         ASSERT(v.refusal == REFUSAL_NONE);
     }
     bool known = cluster_until(c, all_requests_known, 60000);

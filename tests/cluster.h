@@ -82,6 +82,8 @@ struct span cluster_forge(struct cluster *c, uint32_t node, uint64_t seq, struct
 
 /* Stages of a consortium, each from the one before. */
 void cluster_sign_charter(struct cluster *c);
+/* Of who is no founder. */
+struct verdict cluster_ask_to_join(struct cluster *c, uint32_t node);
 void cluster_admit(struct cluster *c); /* everybody's request, and the stewards' records */
 void cluster_generate_keys(struct cluster *c);
 void cluster_publish(

@@ -251,6 +251,43 @@ static void test_join_refusals(void **state)
     cluster_free(c);
 }
 
+static bool inboxes_full(struct cluster *c)
+{
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        if (core_join_at(cluster_core(c, i), 0) == NULL) return false;
+    return true;
+}
+
+/* Asked once, it asks on: after a restart of its own, and of the stewards, who keep no request. */
+static void test_a_request_outlives_restarts(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_sign_charter(c);
+    cluster_part(c, 1u << WORLD_COMPUTE, true);
+    accepted(cluster_ask_to_join(c, WORLD_COMPUTE));
+    for (uint32_t i = 0; i < 2; i++) {
+        cluster_crash(c, WORLD_COMPUTE);
+        cluster_restart(c, WORLD_COMPUTE);
+        assert_true(core_asks_to_join(cluster_core(c, WORLD_COMPUTE)));
+        cluster_part(c, 1u << WORLD_COMPUTE, false);
+        assert_true(cluster_until(c, inboxes_full, 5000));
+        for (uint32_t j = 0; j < WORLD_CUSTODIANS; j++) {
+            cluster_crash(c, j);
+            cluster_restart(c, j);
+        }
+        assert_true(cluster_until(c, inboxes_full, 5000));
+    }
+    cluster_admit(c);
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_false(core_asks_to_join(cluster_core(c, WORLD_COMPUTE)));
+        cluster_crash(c, WORLD_COMPUTE);
+        cluster_restart(c, WORLD_COMPUTE);
+    }
+    cluster_free(c);
+}
+
 /* --- Approvals and runs ------------------------------------------------------------------------------------------------------ */
 
 static void test_run_needs_k_approvals(void **state)
@@ -1394,6 +1431,7 @@ int main(void)
         cmocka_unit_test(test_keygen_authors_again),
         cmocka_unit_test(test_applicants_read_little),
         cmocka_unit_test(test_join_refusals),
+        cmocka_unit_test(test_a_request_outlives_restarts),
         WITH_LONG_LEASES(test_run_needs_k_approvals),
         WITH_LONG_LEASES(test_parameters_are_the_recipes),
         cmocka_unit_test(test_approval_needs_its_key),

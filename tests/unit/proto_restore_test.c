@@ -240,6 +240,42 @@ static void test_history(void **state)
     assert_false(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES)));
 }
 
+/* --- Local values: the own request to be admitted ------------------------------------------------------------------------ */
+
+static bool asks_after(struct span key, struct span value)
+{
+    struct core *c = core_begin();
+    step(c, (struct event){.type = EVENT_RESTORE_LOCAL, .key = key, .bytes = value});
+    (void)restore(c, false);
+    bool asks = core_asks_to_join(c);
+    world_arena_free(memory);
+    return asks;
+}
+
+static struct span request_by(uint32_t node, uint8_t *bytes, size_t cap)
+{
+    struct buffer b = buffer_make(bytes, cap);
+    struct body_MEMBER body = {.node = world->node[node].id,
+                               .organisation = SPAN_LITERAL("x"),
+                               .jurisdiction = SPAN_LITERAL("EU"),
+                               .platforms = SPAN_LITERAL("")};
+    body_encode(&b, KIND_JOIN, &body);
+    assert_int_equal(buffer_done(&b), OK);
+    return buffer_span(&b);
+}
+
+static void test_own_request(void **state)
+{
+    (void)state;
+    uint8_t own_bytes[512], other_bytes[512];
+    struct span own = request_by(SELF, own_bytes, sizeof own_bytes);
+    assert_true(asks_after(SPAN_LITERAL("join"), own));
+    assert_false(asks_after(SPAN_LITERAL("joi"), own));
+    assert_false(asks_after(SPAN_LITERAL("join"), request_by(SELF + 1, other_bytes, sizeof other_bytes)));
+    for (size_t len = 0; len < own.len; len++)
+        assert_false(asks_after(SPAN_LITERAL("join"), span_make(own.data, len)));
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -259,7 +295,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_whole_store),  cmocka_unit_test(test_lost_own_record),
         cmocka_unit_test(test_lost_promise), cmocka_unit_test(test_heads_in_parts),
-        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_history),      cmocka_unit_test(test_own_request),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
