@@ -107,6 +107,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     struct registry *r = core_registry(core);
     const struct home *home = daemon_home(d);
     const struct member *self = registry_member(r, home->node);
+    bool custodian = charter_custodian(registry_charter_bytes(r), home->node) >= 0;
     json_t *body = json_object();
     json_object_set_new(body, "node", api_hex32(home->node.bytes));
     json_object_set_new(body, "consortium", api_hex32(home->consortium.bytes));
@@ -116,6 +117,8 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "member", json_boolean(self != NULL));
     json_object_set_new(body, "asked", json_boolean(core_asks_to_join(core)));
     json_object_set_new(body, "isolated", json_boolean(core_isolated(core)));
+    json_object_set_new(body, "promise_lost",
+                        json_boolean(custodian && core_standing(core) == REFUSAL_PROMISE_LOST));
     json_object_set_new(body, "clock", clock_state(core));
     json_object_set_new(body, "charter", charter_state(r));
     json_object_set_new(body, "keygen", keygen_state(core));

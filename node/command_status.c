@@ -85,6 +85,14 @@ static void print_enclaves(const json_t *enclaves)
                  why[0] != 0 ? "; none can start here: " : "", why);
 }
 
+/* Nothing to wait for: it stays so. */
+static void print_promise(const json_t *s)
+{
+    if (json_is_true(json_object_get(s, "promise_lost")))
+        (void)puts("stopped       neither votes nor releases: a stored promise is damaged, and this key must "
+                   "not vote again, since it could break it unknowingly; the others go on without it");
+}
+
 static void print_waiting(const json_t *s)
 {
     const json_t *charter = json_object_get(s, "charter"), *keygen = json_object_get(s, "keygen");
@@ -123,6 +131,7 @@ int command_status(int argc, char **argv)
     } else {
         print_identity(s);
         print_peers(json_object_get(s, "peers"));
+        print_promise(s);
         print_clock(json_object_get(s, "clock"));
         print_enclaves(json_object_get(s, "enclaves"));
         (void)printf("records       %" JSON_INTEGER_FORMAT "\n", client_number(s, "records"));

@@ -41,8 +41,7 @@ void core_check(const struct core *c);              /* every invariant */
 struct registry *core_registry(struct core *c);
 const struct chain *core_chain(const struct core *c);
 struct node_id core_self(const struct core *c);
-/* A custodian that has not compared heads with q-1 others since it started or was cut off from them for a lease, or that
- * has lost a promise. */
+/* A custodian that has not compared heads with q-1 others since it started or was cut off from them for a lease. */
 bool core_isolated(const struct core *c);
 /* Own clock minus the median of the custodians', this node's among them if it is one. False: fewer than q are known. */
 bool core_clock_offset(const struct core *c, int64_t *offset_ms);
@@ -51,7 +50,7 @@ bool core_clock_offset(const struct core *c, int64_t *offset_ms);
 uint64_t core_dated_ahead(const struct core *c);
 /* Why this node signs no records of its own now: clock, or REFUSAL_NONE. */
 enum refusal core_authoring(const struct core *c);
-/* Why this node as a custodian neither votes nor releases now: isolated or clock, or REFUSAL_NONE. */
+/* Why this node as a custodian neither votes nor releases now: promise-lost for ever; isolated or clock; or REFUSAL_NONE. */
 enum refusal core_standing(const struct core *c);
 
 #define RUN_STATE_TABLE(X)                                                                                   \

@@ -28,7 +28,8 @@ static bool passes(enum refusal r)
     return r == REFUSAL_ENCLAVE || r == REFUSAL_TIMEOUT || r == REFUSAL_FULL || r == REFUSAL_LEASE_LOST ||
            r == REFUSAL_LEASE_HELD || r == REFUSAL_TERM || r == REFUSAL_OTHER_KEY ||
            r == REFUSAL_INPUT_MISSING || r == REFUSAL_INPUT_CORRUPT || r == REFUSAL_TROUBLE ||
-           r == REFUSAL_ISOLATED || r == REFUSAL_CLOCK || r == REFUSAL_NOT_RELEASED;
+           r == REFUSAL_ISOLATED || r == REFUSAL_CLOCK || r == REFUSAL_PROMISE_LOST ||
+           r == REFUSAL_NOT_RELEASED;
 }
 
 static enum run_state end_state(enum refusal r)

@@ -95,7 +95,7 @@ bool core_isolated(const struct core *c)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
     int64_t clock[CAP_CUSTODIANS];
-    return c->promise_lost || clocks_in_touch(c, charter, clock) + 1 < charter->q;
+    return clocks_in_touch(c, charter, clock) + 1 < charter->q;
 }
 
 bool core_clock_offset(const struct core *c, int64_t *offset_ms)
@@ -117,6 +117,7 @@ bool sync_clock_off(const struct core *c)
 
 enum refusal core_standing(const struct core *c)
 {
+    if (c->promise_lost) return REFUSAL_PROMISE_LOST;
     if (core_isolated(c)) return REFUSAL_ISOLATED;
     return sync_clock_off(c) ? REFUSAL_CLOCK : REFUSAL_NONE;
 }

@@ -109,7 +109,10 @@
     X(REFUSAL_LEASE_HELD, 69, "lease-held",                                                                  \
       "another enclave may still hold this run: it is tried again when that lease has ended")                \
     X(REFUSAL_LEASE_LOST, 70, "lease-lost",                                                                  \
-      "too few custodians renewed the enclave's lease in time: the run is tried again in a later term")
+      "too few custodians renewed the enclave's lease in time: the run is tried again in a later term")      \
+    X(REFUSAL_PROMISE_LOST, 71, "promise-lost",                                                              \
+      "a promise in this custodian's store is damaged: this key must not vote again, since it could break "  \
+      "it unknowingly; the run goes on with the other custodians")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

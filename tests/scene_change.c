@@ -284,6 +284,11 @@ static void a_day_on(struct scene *s)
     s->release.now_ms += RUN_LIFE_MAX_MS;
     s->commit.holder.now_ms += RUN_LIFE_MAX_MS;
 }
+static void promise_lost(struct scene *s)
+{
+    s->vote.standing = s->release.standing = s->commit.holder.standing = REFUSAL_PROMISE_LOST;
+}
+
 static void clock_off(struct scene *s)
 {
     s->vote.standing = s->release.standing = s->commit.holder.standing = REFUSAL_CLOCK;
@@ -363,6 +368,7 @@ static void run_of_one_input_twice(struct scene *s)
 const struct change changes_of_custodian[CHANGES_OF_CUSTODIAN] = {
     {"not a custodian", REFUSAL_NOT_CUSTODIAN, 0, NULL, no_custodian, SUBJECT_ANY},
     {"isolated", REFUSAL_ISOLATED, 0, NULL, isolated, SUBJECT_ANY},
+    {"a promise is lost", REFUSAL_PROMISE_LOST, 0, NULL, promise_lost, SUBJECT_ANY},
     {"the clock is off", REFUSAL_CLOCK, 0, NULL, clock_off, SUBJECT_ANY},
     {"an unknown run", REFUSAL_UNKNOWN_RUN, SCENE_RUN, NULL, NULL, SUBJECT_ANY},
     {"the run has expired", REFUSAL_RUN_EXPIRED, 0, run_expired, NULL, SUBJECT_ANY},
@@ -384,8 +390,8 @@ const struct change changes_of_custodian[CHANGES_OF_CUSTODIAN] = {
 };
 
 const enum refusal refusals_of_custodian[REFUSALS_OF_CUSTODIAN] = {
-    REFUSAL_NOT_CUSTODIAN, REFUSAL_ISOLATED,   REFUSAL_CLOCK,  REFUSAL_UNKNOWN_RUN, REFUSAL_RUN_EXPIRED,
-    REFUSAL_TERM,          REFUSAL_SLOT_SPENT, REFUSAL_EXPORT, REFUSAL_RESIDENCY};
+    REFUSAL_NOT_CUSTODIAN, REFUSAL_ISOLATED, REFUSAL_PROMISE_LOST, REFUSAL_CLOCK,  REFUSAL_UNKNOWN_RUN,
+    REFUSAL_RUN_EXPIRED,   REFUSAL_TERM,     REFUSAL_SLOT_SPENT,   REFUSAL_EXPORT, REFUSAL_RESIDENCY};
 
 void change_unnamed_input(struct scene *s)
 {
