@@ -164,7 +164,7 @@ int command_op_code(int argc, char **argv)
         return client_fail(&c, EXIT_REFUSED, "what the node gave is not the code of %s", hash);
     }
     const char *text = client_text(answer, "code");
-    enum err err = out != NULL ? file_write(out, span_text(text), 0644, true) : OK;
+    enum err err = out != NULL ? file_write(out, span_text(text), 0644, false) : OK;
     if (err != OK) {
         json_decref(answer);
         return client_fail(&c, EXIT_REFUSED, "%s: %s", out, file_why(err));

@@ -320,7 +320,7 @@ static int save_receipt(const struct client *c, const char *id, const char *out)
     if (code != EXIT_OK) return code;
     const json_t *text = json_object_get(answer, "receipt");
     const struct span bytes = span_make(json_string_value(text), json_string_length(text));
-    enum err err = bytes.len > 0 ? file_write(out, bytes, 0644, true) : ERR_MISSING_FIELD;
+    enum err err = bytes.len > 0 ? file_write(out, bytes, 0644, false) : ERR_MISSING_FIELD;
     json_decref(answer);
     if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", out, file_why(err));
     return client_done(c, json_pack("{s:s, s:I}", "file", out, "bytes", (json_int_t)bytes.len),
