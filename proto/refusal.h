@@ -73,7 +73,9 @@
     X(REFUSAL_FROZEN, 47, "equivocation",                                                                    \
       "the author signed two records in one place: its later records count nowhere")                         \
     X(REFUSAL_COMPUTATION, 48, "computation-failed", "the computation failed; the slot is spent")            \
-    X(REFUSAL_ENCLAVE, 49, "enclave-unavailable", "the enclave could not be started on this node")           \
+    X(REFUSAL_ENCLAVE, 49, "enclave-unavailable",                                                            \
+      "the enclave could not be started, or ended, on the elected node: the run is tried again in a later "  \
+      "term")                                                                                                \
     X(REFUSAL_INPUT_MISSING, 50, "input-missing",                                                            \
       "no holder of a sealed input is linked, or none serves a chunk of it: the run goes on when its owner " \
       "is there")                                                                                            \
