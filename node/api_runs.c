@@ -169,6 +169,11 @@ void api_run_request(const struct http_request *q, struct http_reply *reply)
     if (json_object_get(q->body, "expires_in_ms") != NULL &&
         !api_uint(q, reply, "expires_in_ms", RUN_LIFE_MAX_MS, &life_ms))
         return;
+    if (life_ms == 0) {
+        http_problem(reply, 400, "out-of-range",
+                     "expected \"expires_in_ms\" to be at least 1; came 0: leave it out for an hour");
+        return;
+    }
     command.expires_ms = daemon_wall_ms() + life_ms;
     api_command(q->context, reply, &command);
 }

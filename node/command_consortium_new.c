@@ -4,6 +4,7 @@
 #include "node/file.h"
 #include "node/problem.h"
 
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -78,6 +79,17 @@ static int by_node(const void *a, const void *b)
                   ((const struct charter_member *)b)->node.bytes, 32);
 }
 
+static enum err check_once(const struct charter *c, const struct new_options *o, uint32_t last)
+{
+    char line[PATH_MAX + 64];
+    for (uint32_t i = 0; i < last; i++) {
+        if (!ID_EQUAL(c->member[i].node, c->member[last].node)) continue;
+        (void)snprintf(line, sizeof line, "the same node as in %s: give each member's card once", o->card[i]);
+        return refuse(ERR_DUPLICATE, o->card[last], line);
+    }
+    return OK;
+}
+
 static enum err read_cards(struct charter *c, struct arena *arena, const struct new_options *o)
 {
     c->member = ARENA_ARRAY(arena, struct charter_member, o->card_count);
@@ -85,6 +97,7 @@ static enum err read_cards(struct charter *c, struct arena *arena, const struct 
     for (uint32_t i = 0; i < o->card_count; i++) {
         struct charter_member *m = &c->member[i];
         TRY(read_card(m, arena, o->card[i]));
+        TRY(check_once(c, o, i));
         c->custodian_count += (m->roles & ROLE_CUSTODIAN) != 0;
         c->steward_count += (m->roles & ROLE_STEWARD) != 0;
         if ((m->roles & ROLE_CUSTODIAN) == 0) memset(m->dkg.bytes, 0, sizeof m->dkg.bytes);

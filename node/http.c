@@ -309,6 +309,8 @@ static bool read_query(struct http_reply *r)
     for (int i = 0; i <= HTTP_QUERY_MAX; i++) {
         int len = lws_hdr_copy_fragment(r->wsi, text, sizeof text, WSI_TOKEN_HTTP_URI_ARGS, i);
         if (len <= 0) return true;
+        if (i == 0 && strcmp(text, "/") == 0)
+            continue; /* libwebsockets for nothing behind the question mark */
         if (strlen(text) != (size_t)len || !query_add(r, text)) return false;
     }
     return false;

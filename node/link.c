@@ -142,7 +142,7 @@ static bool accept_within_rate(struct links *l)
 }
 
 /* An address behind which a proven peer is linked right now is not shut out for what others there do. */
-static bool address_is_shut_out(const struct links *l, const char *address)
+bool links_shut_out(const struct links *l, const char *address)
 {
     if (!link_penalty_holds(&l->penalty, link_penalty_address(address), links_now(l))) return false;
     for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
@@ -177,8 +177,7 @@ static void accepted(struct links *l)
     char address[96];
     stream_address(address, sizeof address, stream);
     accept_next(l);
-    if (!accept_within_rate(l) || half_open_count(l) >= l->pace.half_open_max ||
-        address_is_shut_out(l, address)) {
+    if (!accept_within_rate(l) || half_open_count(l) >= l->pace.half_open_max || links_shut_out(l, address)) {
         l->status.refused++;
         nng_stream_free(stream);
         return;

@@ -153,9 +153,10 @@ void link_wire_drop(struct link_wire *w, bool offence, const char *reason)
     if (offence) {
         struct hash32 who = was_up ? link_penalty_node(w->peer) : link_penalty_address(w->address);
         bool boxed = link_penalty_add(&l->penalty, who, links_now(l), l->pace.penalty_ms);
+        bool alone = boxed && (was_up || w->dial != NULL || links_shut_out(l, w->address));
         l->status.refused++;
         links_log(l, "link with %s%s%s ended: %s%s", name, was_up ? " at " : "", w->address, reason,
-                  boxed ? "; left alone for a while" : "");
+                  alone ? "; left alone for a while" : "");
     }
     if (w->dial != NULL) wire_redial_later(w);
     if (!was_up) return;

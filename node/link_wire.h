@@ -104,6 +104,8 @@ struct links {
 };
 
 uint64_t links_now(const struct links *l);
+bool links_shut_out(const struct links *l,
+                    const char *address); /* will who comes from there be turned away? */
 void links_log(const struct links *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 struct link_wire *links_find(struct links *l, struct node_id peer);
 void links_schedule(struct links *l, struct link_dial *d); /* the next attempt, later than the last one */

@@ -123,6 +123,8 @@ static void print_plain(const json_t *rows, const struct listing_column *column,
     char cell[LISTING_CELL_BYTES];
     size_t i;
     json_t *row;
+    for (uint32_t c = 0; c < count; c++) (void)printf("%s%s", c > 0 ? "\t" : "", column[c].title);
+    (void)fputc('\n', stdout);
     json_array_foreach(rows, i, row)
     {
         for (uint32_t c = 0; c < count; c++) {

@@ -1,5 +1,7 @@
-/* listing: rows of JSON objects for people: aligned under titles on a terminal, one line per row with tabs in a pipe.
- * Rules: bold titles only on a terminal and without NO_COLOR; long values are cut on a terminal where a column says so,
+/* listing: rows of JSON objects for people: aligned under titles on a terminal, one line per row with tabs in a pipe, under the
+ * titles there, too.
+ * Rules: what is kept in a file says what its columns are, and where a second list begins; programs read --json, which has
+ * names for all of it. Bold titles only on a terminal and without NO_COLOR; long values are cut on a terminal where a column says so,
  * never in a pipe; control characters are shown as '?'. Threads: one. Ownership: borrows. */
 #ifndef PERIGEE_NODE_LISTING_H
 #define PERIGEE_NODE_LISTING_H

@@ -605,6 +605,9 @@ static void use(void)
     json_decref(call(&solo, 200, "GET", "/v1/approvals", NULL));
     keep(made.run, sizeof made.run,
          call(&solo, 200, "POST", "/v1/runs", json_pack("{s:s}", "compose", made.compose)), "run");
+    refused(
+        &solo, 400, "out-of-range", "POST", "/v1/runs",
+        json_pack("{s:s, s:i}", "compose", made.compose, "expires_in_ms", 0)); /* it would be over at once */
     (void)snprintf(path, sizeof path, "/v1/runs/%s", made.run);
     json_decref(call(&solo, 200, "GET", path, NULL));
     json_decref(call(&solo, 200, "GET", "/v1/runs", NULL));

@@ -61,6 +61,7 @@ for who in "a owner,custodian,steward CH" "b owner,custodian,steward EU" "lab al
     done
 done
 refused 1 "exists already" init --data a --organisation a-org --jurisdiction CH --roles owner
+refused 1 "a/card.json: the same node as in a/card.json" consortium new --name study --out charter.json a/card.json b/card.json a/card.json
 "$PERIGEE" consortium new --name study --out charter.json a/card.json b/card.json >/dev/null
 refused 1 "consortium join" node --data a
 for name in a b lab gpu; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; done
@@ -103,6 +104,7 @@ for name in a b; do
 done
 await '.[0].registered' lab op list
 op=$(as lab op op list)
+[[ $("$PERIGEE" op list --data lab) == OP$'\t'NAME$'\t'CODE*$'\n'"$op"* ]] || fail "a list says what its columns are, in a pipe, too"
 
 # --- owners describe; the provider publishes and posts -----------------------------------------------------------------------
 declare -A dataset
@@ -219,6 +221,10 @@ run=$(as lab run run request --workflow "$workflow" --slot 2)
 "$PERIGEE" run show --data lab "$run" >/dev/null
 await '.[0].state == "settled" and .[0].output != null' lab run show "$run"
 "$PERIGEE" run receipt --data lab "$run" --out receipt.json >/dev/null
+echo mine >taken
+refused 1 "taken: exists already" run receipt --data lab "$run" --out taken
+refused 1 "taken: exists already" op code --data lab "$op" --out taken
+[[ $(cat taken) == mine ]] || fail "taken was written over"
 
 # --- an owner looks at what it has promised, and takes it back ----------------------------------------------------------------
 await '.[0] | .allotted != "0" and (.allotments[0].runs | any(.receipt and .slot == 2))' a budget --asset "${dataset[a]}"

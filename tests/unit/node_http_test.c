@@ -97,7 +97,7 @@ static void pages(const struct http_request *request, struct http_reply *reply)
 {
     const char *after = json_string_value(json_object_get(request->query, "after"));
     char next[64];
-    int first = after != NULL ? atoi(after) : 0;
+    int first = after != NULL ? (int)strtol(after, NULL, 10) : 0;
     (void)snprintf(next, sizeof next, "%040d", first + 2);
     http_answer(reply, 200,
                 json_pack("{s:[i, i], s:s?}", "numbers", first, first + 1, "next",
@@ -341,6 +341,9 @@ static void problems(void **state)
     assert_null(strchr(answer, '{'));
     assert_int_equal(raw_status("GET /v1/echo?a=1&a=2 HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof answer),
                      400);
+    body = call_ok("GET", "/v1/echo?", NULL, 200);
+    assert_int_equal(json_object_size(json_object_get(body, "query")), 0);
+    json_decref(body);
     assert_int_equal(raw_status("GET /v1/echo?a=%ff HTTP/1.1\r\nHost: x\r\n\r\n", answer, sizeof answer),
                      400);
     assert_int_equal(

@@ -691,6 +691,27 @@ static void address_shut_out(void **state)
     assert_int_equal(after.refused, before.refused + 1);
 }
 
+/* Not an address behind which a proven peer is linked, and the log does not say so. */
+static void address_of_a_peer(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1);
+    for (int i = 0; i < 4; i++) {
+        raw_connect(&raw, &node[0]);
+        raw_send(&raw, "nonsense", 8);
+        RAW_UNTIL(&raw, raw.eof);
+        raw_close(&raw);
+    }
+    assert_int_equal(refused(&node[0]), 4);
+    assert_non_null(strstr(node[0].log, "ended"));
+    assert_null(strstr(node[0].log, "left alone"));
+    raw_up(&raw, &node[0]);
+    raw_close(&raw);
+}
+
 static void accept_rate(void **state)
 {
     (void)state;
@@ -951,6 +972,7 @@ int main(void)
         WITH_LOOP(replayed_handshake_data),
         WITH_LOOP(half_open_cap),
         WITH_LOOP(address_shut_out),
+        WITH_LOOP(address_of_a_peer),
         WITH_LOOP(accept_rate),
         WITH_LOOP(proven_peer_breaks_framing),
         WITH_LOOP(proven_peer_shut_out),
