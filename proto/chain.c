@@ -7,28 +7,31 @@
 enum {
     /* What a revocation or removal takes at most. */
     NEGATIVE_BYTES = CAP_HEADER_BYTES + 128,
-    RECORD_BYTES = CAP_HEADER_BYTES + CAP_BODY_BYTES,
     POSITIVE_PLACES = CAP_AUTHOR_RECORDS - CAP_AUTHOR_RECORDS / 16,
 };
 /* Of one author: what may have its turn, what waits behind a hole, what acts at once, and the record that exceeds it all. */
-#define AUTHOR_MEMORY                                                                                        \
-    ((size_t)CAP_AUTHOR_BYTES + CAP_AHEAD_BYTES + (size_t)NEGATIVE_BYTES * CAP_AUTHOR_RECORDS + RECORD_BYTES)
-_Static_assert(AUTHOR_MEMORY % 16 == 0 && (int)RECORD_BYTES <= (int)CAP_AHEAD_BYTES,
+#define PART_BYTES                                                                                           \
+    ((size_t)CAP_AUTHOR_BYTES + CAP_AHEAD_BYTES + (size_t)NEGATIVE_BYTES * CAP_AUTHOR_RECORDS +              \
+     CHAIN_RECORD_BYTES)
+_Static_assert(PART_BYTES % 16 == 0 && (int)CHAIN_RECORD_BYTES <= (int)CAP_AHEAD_BYTES,
                "parts of one memory; any record waits");
 
 size_t chain_bytes(void)
 {
-    return ARENA_BYTES(CAP_AUTHORS, AUTHOR_MEMORY) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
+    return ARENA_BYTES(CAP_CHAIN_PARTS, PART_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
            ARENA_BYTES(CAP_RECORDS, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
            index_bytes(CAP_RECORDS);
 }
 
 enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt)
 {
-    *c = (struct chain){.self = self, .memory = arena_take(arena, CAP_AUTHORS, AUTHOR_MEMORY)};
+    uint8_t *memory = arena_take(arena, CAP_CHAIN_PARTS, PART_BYTES);
+    *c = (struct chain){.self = self, .places_left = CAP_RECORDS - CAP_AUTHOR_RECORDS};
     c->author = ARENA_ARRAY(arena, struct author, CAP_AUTHORS);
     c->entry = ARENA_ARRAY(arena, struct chain_entry, CAP_RECORDS);
-    if (c->memory == NULL || c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
+    if (memory == NULL || c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
+    c->own = arena_make(memory, PART_BYTES);
+    c->others = arena_make(memory + PART_BYTES, (CAP_CHAIN_PARTS - 1) * PART_BYTES);
     TRY(index_init(&c->authors, arena, CAP_AUTHORS, salt));
     return index_init(&c->entries, arena, CAP_RECORDS, salt);
 }
@@ -68,7 +71,6 @@ static struct author *need_author(struct chain *c, struct node_id node)
     if (!author_room(c, node)) return NULL;
     a = &c->author[c->author_count];
     a->node = node;
-    a->memory = arena_make(c->memory + c->author_count * AUTHOR_MEMORY, AUTHOR_MEMORY);
     enum err err = index_add(&c->authors, a->node.bytes, c->author_count++);
     ASSERT(err == OK); /* as many places as authors */
     return a;
@@ -101,17 +103,25 @@ static bool fits(const struct author *a, enum kind kind, size_t bytes)
     return applied < POSITIVE_PLACES && before + bytes <= CAP_AUTHOR_BYTES;
 }
 
+/* Is there a place here, and memory, for a record of this author, however large? */
+static bool held_here(const struct chain *c, struct node_id author)
+{
+    bool own = ID_EQUAL(author, c->self);
+    return own || (c->places_left > 0 && c->others.cap - c->others.used >= CHAIN_RECORD_BYTES + 64);
+}
+
 bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,
                 size_t body_len)
 {
     const struct author *a = find_author(c, author);
-    return (a != NULL || author_room(c, author)) && fits(a, kind, memory_of(header_len, body_len));
+    return (a != NULL || author_room(c, author)) && held_here(c, author) &&
+           fits(a, kind, memory_of(header_len, body_len));
 }
 
 bool chain_room_small(const struct chain *c, struct node_id author, size_t header_len, size_t body_len)
 {
     const struct author *a = find_author(c, author);
-    size_t used = a != NULL ? a->memory.used : 0;
+    size_t used = a != NULL ? a->held : 0;
     return (a != NULL ? a->applied : 0) < CAP_SMALL_RECORDS &&
            used + memory_of(header_len, body_len) <= CAP_SMALL_BYTES;
 }
@@ -124,6 +134,7 @@ static enum chain_offer offer_new(const struct chain *c, const struct record *r)
     bool next = r->header.seq == (a != NULL ? a->applied : 0) + 1;
     if (r->header.seq > CAP_AUTHOR_RECORDS) return CHAIN_FULL;
     if (a == NULL && !author_room(c, r->header.author)) return CHAIN_FULL;
+    if (!held_here(c, r->header.author)) return CHAIN_FULL;
     if (is_negative(r->header.kind)) return bytes <= NEGATIVE_BYTES ? CHAIN_NEW : CHAIN_FULL;
     if (next) return CHAIN_NEW; /* its turn may never come */
     return (a != NULL ? a->ahead : 0) + bytes <= CAP_AHEAD_BYTES ? CHAIN_NEW : CHAIN_TOO_FAR;
@@ -155,7 +166,10 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     struct chain_entry *e = &c->entry[c->entry_count];
     ASSERT(a != NULL);
     entry_key(e->key, r->header.author, r->header.seq);
-    keep(&a->memory, &e->record, r);
+    bool own = ID_EQUAL(r->header.author, c->self);
+    keep(own ? &c->own : &c->others, &e->record, r);
+    c->places_left -= !own;
+    a->held += memory_of_record(r);
     enum err err = index_add(&c->entries, e->key, c->entry_count++);
     ASSERT(err == OK); /* as many places as records */
     if (!is_negative(r->header.kind)) a->ahead += memory_of_record(r);

@@ -6,8 +6,8 @@
  * the same: each author has CAP_AUTHOR_RECORDS places, of which the last sixteenth takes revocations and removals only, and
  * CAP_AUTHOR_BYTES for all other records, counted along the chain. The record that exceeds them is held, where it shows
  * that something is missing, and its turn never comes: whoever signs it ends its own chain. What lies behind a hole is held
- * as far as CAP_AHEAD_BYTES go, the rest comes again in its turn. All memory is taken at the start, for every author, so
- * that nothing else of the node takes it, nor one author another's.
+ * as far as CAP_AHEAD_BYTES go, the rest comes again in its turn. All memory is taken at the start: one part is this node's
+ * own, and CAP_CHAIN_PARTS - 1 are for all others together, who fill them only when so many of them say all they may.
  * Ownership: records are copied and stay; an author's pair changes when a lower one comes. Pure. */
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
@@ -25,7 +25,7 @@ struct author {
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
     struct record pair[2]; /* the two, without bodies */
     uint8_t pair_header[2][CAP_HEADER_BYTES];
-    struct arena memory; /* headers and bodies */
+    size_t held; /* memory of all that is held of it */
 };
 struct chain_entry {
     uint8_t key[32];
@@ -35,7 +35,8 @@ struct chain_entry {
 };
 struct chain {
     struct node_id self;
-    uint8_t *memory; /* a part for each author */
+    struct arena own, others; /* headers and bodies */
+    uint32_t places_left;     /* of others */
     struct author *author;
     struct chain_entry *entry;
     uint32_t author_count, entry_count;
@@ -43,6 +44,7 @@ struct chain {
 };
 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
+enum { CHAIN_RECORD_BYTES = CAP_HEADER_BYTES + CAP_BODY_BYTES }; /* the most that one takes */
 
 size_t chain_bytes(void); /* that it takes */
 MUST_USE enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt);

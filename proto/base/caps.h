@@ -40,6 +40,7 @@ enum {
     CAP_MEMBERS = 12,
     CAP_AUTHORS = 16,
     CAP_AUTHOR_RECORDS = 40,
+    CAP_CHAIN_PARTS = CAP_AUTHORS,
     CAP_AUTHOR_BYTES = 256 << 10,
     CAP_AHEAD_BYTES = 96 << 10,
     CAP_SMALL_RECORDS = 1,
@@ -63,10 +64,12 @@ enum {
 enum {
     CAP_MEMBERS = 4096,
     CAP_AUTHORS = 4096,
-    CAP_AUTHOR_RECORDS = 8192,
-    CAP_AUTHOR_BYTES = 16 << 20, /* headers and bodies of its records, but for revocations and removals */
-    CAP_AHEAD_BYTES = 4 << 20,   /* of those that came before their turn */
-    CAP_SMALL_RECORDS = 256,     /* of a device */
+    CAP_AUTHOR_RECORDS = 65536,
+    CAP_CHAIN_PARTS =
+        16, /* so many authors may be full at once: beyond that a node holds no more of others */
+    CAP_AUTHOR_BYTES = 128 << 20, /* headers and bodies of its records, but for revocations and removals */
+    CAP_AHEAD_BYTES = 4 << 20,    /* of those that came before their turn */
+    CAP_SMALL_RECORDS = 256,      /* of a device */
     CAP_SMALL_BYTES = 512 << 10,
     CAP_HEADS = 910, /* authors in one message of heads */
     CAP_ASSETS = 16384,
@@ -85,6 +88,6 @@ enum {
     CAP_ENCLAVES = 64,         /* running here, or whose result waits to be recorded */
 };
 #endif
-enum { CAP_RECORDS = CAP_AUTHORS * CAP_AUTHOR_RECORDS };
+enum { CAP_RECORDS = CAP_CHAIN_PARTS * CAP_AUTHOR_RECORDS };
 
 #endif

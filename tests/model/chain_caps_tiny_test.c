@@ -203,6 +203,26 @@ static void test_chain_bytes(void **state)
     }
 }
 
+/* All that this node holds of others is used up: it takes no more of them, and its own chain goes on. */
+static void test_chain_of_all_others(void **state)
+{
+    (void)state;
+    struct chain c;
+    struct node_id self = author_number(0), other = author_number(1), late = author_number(2);
+    assert_int_equal(chain_init(&c, memory, self, 7), OK);
+    c.places_left = 3;
+    for (uint32_t i = 0; i < 3; i++) assert_int_equal(grow(&c, other, KIND_JOB), CHAIN_NEW);
+    assert_int_equal(grow(&c, other, KIND_JOB), CHAIN_FULL);
+    assert_int_equal(grow(&c, late, KIND_REVOCATION), CHAIN_FULL);
+    assert_false(chain_room(&c, other, KIND_JOB, 0, 0));
+    assert_true(chain_whole(&c, other)); /* it is this node that has no room, nothing of theirs is missing */
+    assert_int_equal(grow(&c, self, KIND_JOB), CHAIN_NEW);
+    assert_int_equal(chain_init(&c, memory, self, 7), OK);
+    c.others.used = c.others.cap - CHAIN_RECORD_BYTES;
+    assert_int_equal(grow(&c, other, KIND_JOB), CHAIN_FULL);
+    assert_int_equal(grow(&c, self, KIND_JOB), CHAIN_NEW);
+}
+
 /* What is behind a hole is held as far as there is room for that, and what fills the hole always. */
 static void test_chain_ahead(void **state)
 {
@@ -1229,6 +1249,7 @@ int main(void)
         CASE(test_chain_authors),
         CASE(test_chain_keeps_an_own_place),
         CASE(test_chain_bytes),
+        CASE(test_chain_of_all_others),
         CASE(test_chain_ahead),
         CASE(test_too_much_in_any_order),
         CASE(test_members),
