@@ -9,8 +9,8 @@
 
 /* --- Leases --------------------------------------------------------------------------------------------------------------------------- */
 
-/* An elected node has so many leases' time to bring its enclave to the first. */
-enum { LEASES_TO_START = 3 };
+/* An elected node has so many leases' time to bring its enclave to the first, and no less than that in all. */
+enum { LEASES_TO_START = 3, START_MIN_MS = 3000 };
 
 /* The enclave's clock may be slow and this one fast, each by the drift bound; two milliseconds for what division drops. */
 static int64_t lease_ns(const struct charter *charter)
@@ -19,19 +19,24 @@ static int64_t lease_ns(const struct charter *charter)
     return (int64_t)charter->lease_ms * million / (million - drift) * (million + drift) + 2 * million;
 }
 
-static void hold(struct core *c, struct run_track *t, uint64_t term, uint64_t rounds, uint32_t leases)
+static int64_t start_ns(const struct charter *charter)
 {
-    const struct charter *charter = registry_charter_bytes(c->registry);
+    const int64_t leases = LEASES_TO_START * lease_ns(charter), least = (int64_t)START_MIN_MS * 1000000;
+    return leases > least ? leases : least;
+}
+
+static void hold(struct core *c, struct run_track *t, uint64_t term, uint64_t rounds, int64_t ns)
+{
     if (term < t->hold_term || (term == t->hold_term && rounds <= t->hold_rounds)) return;
     t->hold_term = (uint32_t)term;
     t->hold_rounds = rounds;
-    t->hold_until_ns = c->now.ns + leases * lease_ns(charter);
+    t->hold_until_ns = c->now.ns + ns;
 }
 
 bool elect_hold(struct core *c, struct run_id run, uint64_t term, uint64_t round)
 {
     struct run_track *t = track_add(c, run);
-    if (t != NULL) hold(c, t, term, round + 1, 1);
+    if (t != NULL) hold(c, t, term, round + 1, lease_ns(registry_charter_bytes(c->registry)));
     return t != NULL;
 }
 
@@ -166,7 +171,7 @@ void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_
         refuse_vote(c, from, b, v.refusal);
         return;
     }
-    hold(c, track_find(c, b->run), b->term, 0, LEASES_TO_START);
+    hold(c, track_find(c, b->run), b->term, 0, start_ns(registry_charter_bytes(c->registry)));
     struct pending *p = pending_new(c, on_vote_signed);
     if (p == NULL) return;
     pending_charge(c, p, from);

@@ -78,7 +78,10 @@ static struct verdict check_grant(const struct registry *r, const struct workflo
                                   uint64_t now_ms)
 {
     const struct grant *g = registry_grant(r, a->dt, w->app_id, now_ms);
-    if (g == NULL) return verdict_refuse(REFUSAL_NO_GRANT, a->owner.bytes);
+    if (g == NULL) { /* what takes back the approval with it is named as such */
+        bool revoked = registry_approval(r, a, w->hash, 0, now_ms).revoked;
+        return verdict_refuse(revoked ? REFUSAL_REVOKED : REFUSAL_NO_GRANT, a->owner.bytes);
+    }
     uint64_t expires = g->record->header.expires_ms;
     if (expires != 0 && expires <= now_ms) return verdict_refuse(REFUSAL_GRANT_EXPIRED, a->owner.bytes);
     for (uint32_t i = 0; i < w->step_count; i++) {

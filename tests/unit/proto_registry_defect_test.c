@@ -7,7 +7,7 @@ static void defect_01_missing_grant_activates_nothing(void **state)
     (void)state;
     for (uint32_t owner = 0; owner < 2; owner++) {
         struct scene *s = change_none();
-        change_revoke(s, owner, REVOKE_DATASET, world->dataset[owner].dt.bytes);
+        change_revoke(s, owner, REVOKE_APPROVAL, s->grant_record[owner]->id.bytes);
         REFUSED(change_check(s), REFUSAL_NO_GRANT);
         scene_free(s);
     }

@@ -27,9 +27,8 @@ static void test_revocation_covers(void **state)
     (void)state;
     uint8_t other[32] = {1};
     const uint8_t *dataset = world->dataset[0].dt.bytes;
-    REFUSED(after_revocation(REVOKE_ALL, NULL, 50),
-            REFUSAL_NO_GRANT); /* of the grant, too, which is asked first */
-    REFUSED(after_revocation(REVOKE_DATASET, dataset, 50), REFUSAL_NO_GRANT);
+    REFUSED(after_revocation(REVOKE_ALL, NULL, 50), REFUSAL_REVOKED);
+    REFUSED(after_revocation(REVOKE_DATASET, dataset, 50), REFUSAL_REVOKED);
     REFUSED(after_revocation(REVOKE_APPROVAL, NULL, 50), REFUSAL_REVOKED);
     REFUSED(after_revocation(REVOKE_COMPOSE, NULL, 50), REFUSAL_REVOKED);
     ACCEPTED(after_revocation(REVOKE_APPROVAL, other, 50));
