@@ -75,7 +75,9 @@ static void show(const json_t *state)
                                                                     : "not yet: it is not linked");
     (void)printf("%s\n",
                  is_final(state)
-                     ? "Final: no keys for these runs can be completed, and no output of theirs can leave."
+                     ? "Final, unless more than f custodians lie: no run over this that was not keyed yet "
+                       "can be, and no output\n"
+                       "that is not committed yet can leave. `perigee run list` shows those that are further."
                      : "Not final yet: the others hear of it when they are linked again.");
 }
 

@@ -92,10 +92,19 @@ static void own_signed(struct core *c, struct pending *p, const struct event *ev
     ask_store(c, p, own_stored, &item, 1);
 }
 
+/* By the custodians' clocks when the own one is off: peers drop what is dated far ahead, and would not hear a revocation. */
+static uint64_t dated(const struct core *c)
+{
+    int64_t offset_ms = 0;
+    if (!sync_clock_off(c) || !core_clock_offset(c, &offset_ms)) return c->wall_ms;
+    return offset_ms > 0 && (uint64_t)offset_ms > c->wall_ms ? 0 : c->wall_ms - (uint64_t)offset_ms;
+}
+
 static void own_sign(struct core *c, struct pending *p)
 {
     const struct author *a = chain_author(&c->chain, c->options.self);
     struct header h = header_for(c, p->kind, p->number);
+    h.time_ms = dated(c);
     union body *body = arena_take(&c->scratch, 1, sizeof *body);
     ASSERT(body != NULL);
     enum err err = body_decode(body, p->kind, span_make(p->side, p->side_len));
@@ -143,7 +152,9 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
                 (registry_admitted(c->registry, self) ||
                  chain_room_small(&c->chain, self, CAP_HEADER_BYTES, p->side_len));
     if (!room) return verdict_refuse(REFUSAL_FULL, self.bytes);
-    if (core_authoring(c) != REFUSAL_NONE) return verdict_refuse(core_authoring(c), self.bytes);
+    bool negative =
+        p->kind == KIND_REVOCATION || p->kind == KIND_REMOVAL; /* no clock keeps anybody from taking back */
+    if (!negative && core_authoring(c) != REFUSAL_NONE) return verdict_refuse(core_authoring(c), self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

@@ -123,38 +123,55 @@ static void candidate_enter(struct core *c, struct run_track *t, const struct ru
 
 /* --- Later terms ---------------------------------------------------------------------------------------------------------------------- */
 
-/* One above what at least f + 1 custodians say they are bound by, an honest one among them. */
-static uint64_t next_term(const struct charter *charter, const struct run_track *t)
+/* Of what the custodians that were heard have said, the q-th smallest: q of them say no more, whatever the others claim. With
+ * fewer than q heard, the largest. */
+static int64_t qth(const struct charter *charter, uint32_t heard, const int64_t value[CAP_CUSTODIANS])
 {
-    uint32_t highest = 0;
+    int64_t best = INT64_MAX, largest = 0;
     for (uint32_t i = 0; i < charter->custodian_count; i++) {
-        uint32_t as_high = 0;
-        for (uint32_t j = 0; j < charter->custodian_count; j++) as_high += t->known[j] >= t->known[i];
-        if (as_high > charter->f && t->known[i] > highest) highest = t->known[i];
+        uint32_t as_small = 0;
+        if ((heard >> i & 1) == 0) continue;
+        for (uint32_t j = 0; j < charter->custodian_count; j++)
+            as_small += (heard >> j & 1) != 0 && value[j] <= value[i];
+        if (as_small >= charter->q && value[i] < best) best = value[i];
+        if (value[i] > largest) largest = value[i];
     }
-    return (uint64_t)highest + 1;
+    return best != INT64_MAX ? best : largest;
 }
 
-/* The first moment at which q custodians have said they are free. */
-static int64_t free_at(const struct charter *charter, const struct run_track *t)
+/* One that q custodians can vote in, as far as it is allowed yet. */
+static uint64_t next_term(struct core *c, const struct charter *charter, const struct run_track *t)
 {
-    int64_t first = INT64_MAX;
-    for (uint32_t i = 0; i < charter->custodian_count; i++) {
-        uint32_t as_early = 0;
-        for (uint32_t j = 0; j < charter->custodian_count; j++) as_early += t->free_ns[j] <= t->free_ns[i];
-        if (as_early >= charter->q && t->free_ns[i] < first) first = t->free_ns[i];
-    }
-    return first;
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    int64_t known[CAP_CUSTODIANS];
+    for (uint32_t i = 0; i < charter->custodian_count; i++) known[i] = t->known[i];
+    uint64_t next = (uint64_t)qth(charter, t->heard, known) + 1;
+    uint64_t most = run == NULL ? 1 : election_term_max(charter, &run->record->header, c->wall_ms);
+    return next < most ? next : most;
 }
 
-/* Nobody can win this asking any more, or somebody has won: the next begins when q custodians may be free for it. */
+/* Nobody can win this asking any more, or somebody has won: the next begins when q custodians may be free for it, and soon
+ * enough whatever they say, since who was not heard may be back. */
 static void candidate_wait(struct core *c, struct run_track *t)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
-    int64_t soonest = c->now.ns + (int64_t)TICK_MS * 1000000, free = free_at(charter, t);
+    enum { LEASES_MAX = 3 };
+    int64_t soonest = c->now.ns + (int64_t)TICK_MS * 1000000, free = qth(charter, t->heard, t->free_ns);
+    int64_t latest = soonest + LEASES_MAX * (int64_t)charter->lease_ms * 1000000;
     t->phase = CANDIDATE_WAITING;
-    t->term = next_term(charter, t);
-    t->next_ns = free > soonest ? free : soonest;
+    t->term = next_term(c, charter, t);
+    t->next_ns = free < soonest ? soonest : free < latest ? free : latest;
+}
+
+/* What a custodian's answer says of this term and the next. */
+static void take_answer(struct core *c, struct run_track *t, uint32_t custodian, uint64_t known,
+                        uint64_t wait_ms)
+{
+    enum { WAIT_MAX_MS = 24 * 3600 * 1000 };
+    int64_t wait = (int64_t)(wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
+    t->heard |= UINT32_C(1) << custodian;
+    if (t->known[custodian] < known) t->known[custodian] = (uint32_t)known;
+    t->free_ns[custodian] = c->now.ns + wait * 1000000;
 }
 
 /* At once the first time, then twice as long after each. */
@@ -173,19 +190,10 @@ void elect_again(struct core *c, struct run_track *t, bool possible)
     t->phase = CANDIDATE_DONE;
     if (!possible) return;
     for (uint32_t i = 0; i < t->certificate.vote_count; i++)
-        t->known[t->certificate.custodian[i]] = (uint32_t)t->term;
+        take_answer(c, t, t->certificate.custodian[i], t->term, 0);
     candidate_wait(c, t);
     int64_t pause = pause_ns(charter, t->attempts);
     if (t->next_ns < c->now.ns + pause) t->next_ns = c->now.ns + pause;
-}
-
-/* What a custodian's no says of this term and the next. */
-static void take_no(struct core *c, struct run_track *t, uint32_t custodian, uint64_t known, uint64_t wait_ms)
-{
-    enum { WAIT_MAX_MS = 24 * 3600 * 1000 };
-    int64_t wait = (int64_t)(wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS);
-    if (t->known[custodian] < known) t->known[custodian] = (uint32_t)known;
-    t->free_ns[custodian] = c->now.ns + wait * 1000000;
 }
 
 /* A promise is for ever, a lease for a while; other reasons pass, and who gave one is asked again. What other nodes say of
@@ -212,10 +220,11 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_PREVOTE || b->term != t->term) return;
     if (!ID_EQUAL(b->node, c->options.self)) return; /* said to another candidate */
     if (b->refusal != REFUSAL_NONE) {
-        take_no(c, t, (uint32_t)custodian, b->known, b->wait_ms);
+        take_answer(c, t, (uint32_t)custodian, b->known, b->wait_ms);
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
     }
+    take_answer(c, t, (uint32_t)custodian, t->term - 1, 0);
     t->answered |= UINT32_C(1) << custodian;
     if (bits(t->answered) < charter->q) return;
     track_state(c, t, RUN_ELIGIBLE);
@@ -258,6 +267,7 @@ static void on_vote_checked(struct core *c, struct pending *p, const struct even
     bool counts =
         event->err == OK && t != NULL && t->phase == CANDIDATE_VOTE && (t->answered >> custodian & 1) == 0;
     if (counts) {
+        take_answer(c, t, custodian, t->term, 0);
         t->answered |= UINT32_C(1) << custodian;
         insert_vote(&t->certificate, custodian, &p->signature);
         if (t->certificate.vote_count >= charter->q) elected(c, t);
@@ -273,7 +283,7 @@ void elect_vote(struct core *c, struct node_id from, const struct body_VOTE *b)
     if (t == NULL || custodian < 0 || t->phase != CANDIDATE_VOTE || b->term != t->term) return;
     if (!ID_EQUAL(b->node, c->options.self)) return; /* said to another candidate */
     if (b->refusal != REFUSAL_NONE) {
-        take_no(c, t, (uint32_t)custodian, b->known, b->wait_ms);
+        take_answer(c, t, (uint32_t)custodian, b->known, b->wait_ms);
         candidate_refused(c, t, from, refusal_from(b->refusal));
         return;
     }
@@ -348,6 +358,9 @@ static void candidate_tick(struct core *c, struct run_track *t)
         t->view.verdict = v;
     } else if (t->phase == CANDIDATE_WAITING) {
         candidate_begin(c, t, run);
+    } else if (t->passed != 0) {
+        candidate_wait(c,
+                       t); /* who is silent may be so for ever, and who said no says it of this term only */
     } else {
         ask_custodians(c, t, t->phase == CANDIDATE_VOTE ? KIND_VOTE_ASK : KIND_PREVOTE_ASK);
     }

@@ -32,9 +32,9 @@ static bool passes(enum refusal r)
            r == REFUSAL_NOT_RELEASED;
 }
 
-static enum run_state end_state(enum refusal r)
+static enum run_state end_state(enum refusal r, bool again)
 {
-    if (passes(r)) return RUN_REQUESTED;
+    if (again) return RUN_REQUESTED;
     if (r == REFUSAL_RUN_EXPIRED) return RUN_EXPIRED;
     return r == REFUSAL_REVOKED ? RUN_REVOKED : r == REFUSAL_COMPUTATION ? RUN_FAILED : RUN_REFUSED;
 }
@@ -45,17 +45,26 @@ static bool ended(const struct core *c, const struct run_track *t, uint64_t more
     return run != NULL && c->wall_ms >= record_run_end_ms(&run->record->header) + more_ms;
 }
 
-/* Whatever fails after the run's end, its end is why: nobody serves or signs for it any more. */
-static void fail(struct core *c, struct run_track *t, enum refusal why)
+/* Whatever fails after the run's end, its end is why: nobody serves or signs for it any more. What no more than f
+ * custodians gave as the reason may be untrue: then it is tried again. */
+static void fail_told(struct core *c, struct run_track *t, enum refusal why, uint32_t custodians)
 {
+    const struct charter *charter = registry_charter(c->registry);
     if (t->phase != CANDIDATE_HOLDER) return;
+    bool doubtful = custodians > 0 && (charter == NULL || custodians <= charter->f);
     if (ended(c, t, 0)) why = REFUSAL_RUN_EXPIRED;
+    bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
     t->view.verdict = verdict_refuse(why, NULL);
     if (c->enclaves_running > 0) c->enclaves_running--;
-    track_state(c, t, end_state(why));
+    track_state(c, t, end_state(why, again));
     notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(why));
     tell_progress(c, t);
-    elect_again(c, t, passes(why));
+    elect_again(c, t, again);
+}
+
+static void fail(struct core *c, struct run_track *t, enum refusal why)
+{
+    fail_told(c, t, why, 0);
 }
 
 /* A custodian tells the requester why it refused its enclave: shown until the run ends otherwise. */
@@ -449,7 +458,12 @@ void host_frame(struct core *c, struct run_id run, struct span frame)
         break;
     case FRAME_BAD_SHARES: on_bad_shares(c, t, body); break;
     case FRAME_RESULT: on_result(c, t, body); break;
-    case FRAME_FAILED: fail(c, t, body.len == 1 ? refusal_from(body.data[0]) : REFUSAL_ENCLAVE); break;
+    case FRAME_FAILED:
+        if (body.len == 2)
+            fail_told(c, t, refusal_from(body.data[0]), body.data[1]);
+        else
+            fail(c, t, REFUSAL_ENCLAVE);
+        break;
     default: break; /* a byte from another process, not an enum: unknown frames are ignored */
     }
 }

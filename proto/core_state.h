@@ -114,9 +114,12 @@ struct run_track {
     uint32_t attempts; /* enclaves of its own that ended without an output, since this node started */
     /* Bits per custodian, of this asking: prevoted or voted; will not in this term, or not yet; bound to another run. */
     uint32_t answered, passed, lost;
-    uint32_t known[CAP_CUSTODIANS];  /* the highest term that each says it is bound by */
-    int64_t free_ns[CAP_CUSTODIANS]; /* when each said to be free for a later one */
+    uint32_t heard;                  /* bit per custodian: the next two are what it said */
+    uint32_t known[CAP_CUSTODIANS];  /* the highest term that it is bound by */
+    int64_t free_ns[CAP_CUSTODIANS]; /* when it is free for a later one */
     /* As a custodian: no vote for a term above this before then. Forgotten with a restart, which waits instead. */
+    struct node_id held_by; /* who had its vote in that term, so often in a row */
+    uint32_t held_times;
     uint32_t hold_term;
     uint64_t hold_rounds; /* leases given in it: the release, then each round asked for */
     int64_t hold_until_ns;

@@ -46,13 +46,32 @@ void elect_ready(struct core *c)
     c->held_until_ns = c->now.ns + (charter != NULL ? lease_ns(charter) : 0);
 }
 
-/* Until when may an earlier term's lease run, as far as this custodian had a part in it? */
-static int64_t held_until(struct core *c, struct run_id run, uint64_t term)
+/* Whoever had the last vote, and came to nothing, gives way to others: for a lease, then two, four. No rule of safety. */
+static int64_t behind_ns(const struct charter *charter, const struct run_track *t, struct node_id node)
 {
+    enum { DOUBLINGS_MAX = 16, BEHIND_MAX_MS = 10 * 60 * 1000 };
+    uint32_t doublings = t->held_times < DOUBLINGS_MAX ? t->held_times : DOUBLINGS_MAX;
+    int64_t ms =
+        t->held_times == 0 || !ID_EQUAL(t->held_by, node) ? 0 : (int64_t)charter->lease_ms << (doublings - 1);
+    return (ms < BEHIND_MAX_MS ? ms : BEHIND_MAX_MS) * 1000000;
+}
+
+/* Until when may an earlier term's lease run, as far as this custodian had a part in it, or has this node to wait? */
+static int64_t held_until(struct core *c, struct run_id run, uint64_t term, struct node_id node)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
     const struct run_track *t = track_find(c, run);
     int64_t until = term > 1 ? c->held_until_ns : c->now.ns;
-    if (t != NULL && term > t->hold_term && t->hold_until_ns > until) until = t->hold_until_ns;
-    return until;
+    if (t == NULL || charter == NULL || term <= t->hold_term) return until;
+    int64_t held = t->hold_until_ns + behind_ns(charter, t, node);
+    return held > until ? held : until;
+}
+
+static void note_vote(struct run_track *t, struct node_id node, uint64_t term)
+{
+    if (term <= t->hold_term) return;
+    t->held_times = ID_EQUAL(t->held_by, node) ? t->held_times + 1 : 1;
+    t->held_by = node;
 }
 
 /* --- Voting --------------------------------------------------------------------------------------------------------------------------- */
@@ -64,7 +83,7 @@ static struct verdict decide(struct core *c, struct node_id node, struct run_id 
                                .node = node,
                                .now_ms = c->wall_ms,
                                .standing = core_standing(c),
-                               .held = held_until(c, run, term) > c->now.ns};
+                               .held = held_until(c, run, term, node) > c->now.ns};
     struct verdict v = election_decide(c->registry, &c->promises, c->options.self, &ask);
     bool room = v.refusal != REFUSAL_NONE || track_add(c, run) != NULL; /* to remember its lease in */
     return room ? v : verdict_refuse(REFUSAL_TROUBLE, NULL);
@@ -76,10 +95,10 @@ static uint64_t known_term(const struct core *c, struct run_id run)
     return promise_term(&c->promises, run);
 }
 
-static uint64_t wait_ms(struct core *c, struct run_id run, uint64_t asked)
+static uint64_t wait_ms(struct core *c, struct run_id run, uint64_t asked, struct node_id node)
 {
     uint64_t next = known_term(c, run) + 1;
-    int64_t until_ns = held_until(c, run, asked > next ? asked : next);
+    int64_t until_ns = held_until(c, run, asked > next ? asked : next, node);
     return until_ns > c->now.ns ? (uint64_t)(until_ns - c->now.ns) / 1000000 + 1 : 0;
 }
 
@@ -87,7 +106,7 @@ void elect_prevote_ask(struct core *c, struct node_id from, const struct body_PR
 {
     struct verdict v = decide(c, from, b->run, b->term);
     struct body_PREVOTE body = {
-        b->run, b->term, from, v.refusal, known_term(c, b->run), wait_ms(c, b->run, b->term)};
+        b->run, b->term, from, v.refusal, known_term(c, b->run), wait_ms(c, b->run, b->term, from)};
     author_statement(c, from, KIND_PREVOTE, &body, NULL, NULL);
 }
 
@@ -157,7 +176,7 @@ static void refuse_vote(struct core *c, struct node_id to, const struct body_VOT
                              .node = to,
                              .refusal = why,
                              .known = known_term(c, b->run),
-                             .wait_ms = wait_ms(c, b->run, b->term)};
+                             .wait_ms = wait_ms(c, b->run, b->term, to)};
     author_statement(c, to, KIND_VOTE, &body, NULL, NULL);
 }
 
@@ -171,6 +190,7 @@ void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_
         refuse_vote(c, from, b, v.refusal);
         return;
     }
+    note_vote(track_find(c, b->run), from, b->term);
     hold(c, track_find(c, b->run), b->term, 0, start_ns(registry_charter_bytes(c->registry)));
     struct pending *p = pending_new(c, on_vote_signed);
     if (p == NULL) return;

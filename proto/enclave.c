@@ -89,7 +89,12 @@ void enclave_end(struct enclave *e)
 /* What the step had asked for before it failed is forgotten: nothing of it may happen after the wipe. */
 void enclave_fail(struct enclave *e, enum refusal why)
 {
-    uint8_t bytes[2] = {FRAME_FAILED, (uint8_t)why};
+    enclave_fail_told(e, why, 0);
+}
+
+void enclave_fail_told(struct enclave *e, enum refusal why, uint32_t custodians)
+{
+    uint8_t bytes[3] = {FRAME_FAILED, (uint8_t)why, (uint8_t)custodians};
     if (e->phase == PHASE_OVER) return;
     e->effect_count = 0;
     enclave_name_bad(e);

@@ -76,8 +76,8 @@ static uint32_t count_standing(const struct enclave *e, enum standing standing)
     return count;
 }
 
-/* The reason most custodians gave; the lower code on a tie. */
-static enum refusal main_reason(const struct enclave *e, enum refusal otherwise)
+/* By the reason most custodians gave; the lower code on a tie. */
+static void fail_for_them(struct enclave *e, enum refusal otherwise)
 {
     uint8_t count[REFUSAL_COUNT] = {0};
     enum refusal best = REFUSAL_NONE;
@@ -85,7 +85,10 @@ static enum refusal main_reason(const struct enclave *e, enum refusal otherwise)
     count[REFUSAL_NONE] = 0;
     for (uint32_t r = 1; r < REFUSAL_COUNT; r++)
         if (count[r] > count[best]) best = (enum refusal)r;
-    return best != REFUSAL_NONE ? best : otherwise;
+    if (best != REFUSAL_NONE)
+        enclave_fail_told(e, best, count[best]);
+    else
+        enclave_fail(e, otherwise);
 }
 
 static void on_unlocked(struct enclave *e, const struct work *work, const struct enclave_event *event)
@@ -112,7 +115,7 @@ static void settle(struct enclave *e)
     uint32_t needed = e->phase == PHASE_SHARES ? shares : charter->q;
     uint32_t lost = count_standing(e, STANDING_REFUSED) + count_standing(e, STANDING_BAD);
     if (lost > e->custodian_count - needed) {
-        enclave_fail(e, main_reason(e, REFUSAL_ENVELOPE));
+        fail_for_them(e, REFUSAL_ENVELOPE);
         return;
     }
     if (count_standing(e, STANDING_GOOD) < needed) return;
@@ -399,7 +402,7 @@ void enclave_ask_tick(struct enclave *e)
     ask_late(e);
     if (e->phase != PHASE_SHARES && e->phase != PHASE_COMMITS) return;
     if ((e->now.ns - e->ask_since_ns) / 1000000 >= ASK_TIMEOUT_MS) {
-        enclave_fail(e, main_reason(e, REFUSAL_TIMEOUT));
+        fail_for_them(e, REFUSAL_TIMEOUT);
         return;
     }
     if (e->now.ns < e->ask_next_ns) return;

@@ -199,7 +199,11 @@ static void on_refusal_verified(struct enclave *e, const struct work *work, cons
     enum refusal why = (enum refusal)(work->index >> ROUND_SHIFT);
     if (event->err != OK || !enclave_works(e) || enclave_refusal_passes(why)) return;
     e->lease.refused |= UINT32_C(1) << i;
-    if (e->custodian_count - count(e->lease.refused) < e->keys.charter->q) enclave_fail(e, why);
+    e->lease.why[i] = why;
+    if (e->custodian_count - count(e->lease.refused) >= e->keys.charter->q) return;
+    uint32_t same = 0;
+    for (uint32_t j = 0; j < e->custodian_count; j++) same += e->lease.why[j] == why;
+    enclave_fail_told(e, why, same);
 }
 
 void enclave_lease_refused(struct enclave *e, uint32_t custodian, const struct record *r, enum refusal why)

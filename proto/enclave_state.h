@@ -69,14 +69,15 @@ struct custodian {
 };
 
 struct lease {
-    bool held;         /* there was one: since then there must be */
-    int64_t until_ns;  /* when the latest ends */
-    uint64_t round;    /* of the ask below; the share ask is round 0 */
-    bool open;         /* it waits for answers */
-    int64_t asked_ns;  /* when it began */
-    int64_t repeat_ns; /* when to send again to who has not answered */
-    uint32_t answered; /* bit per custodian, in this round */
-    uint32_t refused;  /* bit per custodian: it will not renew any more */
+    bool held;                        /* there was one: since then there must be */
+    int64_t until_ns;                 /* when the latest ends */
+    uint64_t round;                   /* of the ask below; the share ask is round 0 */
+    bool open;                        /* it waits for answers */
+    int64_t asked_ns;                 /* when it began */
+    int64_t repeat_ns;                /* when to send again to who has not answered */
+    uint32_t answered;                /* bit per custodian, in this round */
+    uint32_t refused;                 /* bit per custodian: it will not renew any more, */
+    enum refusal why[CAP_CUSTODIANS]; /* for this reason */
     uint8_t statement[LEASE_BOX_BYTES];
     size_t statement_len, header_len;
     uint8_t box[CAP_CUSTODIANS][LEASE_BOX_BYTES]; /* the ask, sealed to each */
@@ -153,7 +154,9 @@ struct span enclave_copy(struct enclave *e, struct span bytes);
 /* A copy that stays. False: the memory is used up, and the enclave has failed. */
 bool enclave_keep(struct enclave *e, struct span *out, struct span bytes);
 void enclave_state_frame(struct enclave *e, enum run_state state);
-void enclave_fail(struct enclave *e, enum refusal why);
+void enclave_fail(struct enclave *e, enum refusal why); /* by its own finding */
+/* So many custodians said so: who looks at it knows how much that is worth. */
+void enclave_fail_told(struct enclave *e, enum refusal why, uint32_t custodians);
 void enclave_end(struct enclave *e);
 /* Build a statement of the enclave's own and have it signed; `then` finds it in e->statement. */
 void enclave_sign(struct enclave *e, enum kind kind, const void *body, work_step then);

@@ -94,7 +94,8 @@ enum enclave_frame {
     FRAME_ASK = 17,    /* enclave: custodian index u8 | box */
     FRAME_STATE = 18,  /* enclave: run_state u8 */
     FRAME_RESULT = 19, /* enclave: body of a receipt record */
-    FRAME_FAILED = 20, /* enclave: refusal u8 */
+    FRAME_FAILED =
+        20, /* enclave: refusal u8 | how many custodians gave it u8, 0: it is the enclave's own finding */
     FRAME_BAD_SHARES =
         21, /* enclave: custodian index u8 | its packed release, which names the shares by their hash */
 };

@@ -433,7 +433,7 @@ static void nonsense_is_refused(void **state)
     start(SPAN_OF(nonsense));
     wait_for(&node.gone, 1);
     assert_int_equal(node.frames, 1);
-    assert_int_equal(node.last_len, 2);
+    assert_int_equal(node.last_len, 3);
     assert_int_equal(node.last[0], FRAME_FAILED);
     assert_int_equal(node.last[1], REFUSAL_MALFORMED);
     expect_no_process(node.platform);

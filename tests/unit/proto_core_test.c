@@ -951,7 +951,7 @@ static void test_a_committed_run_is_given_time(void **state)
 static void test_the_end_is_why(void **state)
 {
     (void)state;
-    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_TIMEOUT};
+    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_TIMEOUT, 0};
     struct cluster *c = cluster_new(world, &quiet);
     cluster_form(c);
     struct cluster_start start = start_run_that(c, RUN_COMMITTED);
@@ -995,7 +995,7 @@ static void expect_views_kept(struct cluster *c, struct run_id run)
 static void test_bad_shares_are_named(void **state)
 {
     (void)state;
-    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_COMPUTATION};
+    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_COMPUTATION, 0};
     uint8_t frame[2048];
     struct cluster *c = cluster_new(world, &quiet);
     cluster_form(c);
@@ -1026,7 +1026,7 @@ static void test_bad_shares_are_named(void **state)
 static void test_a_failure_is_remembered(void **state)
 {
     (void)state;
-    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_COMPUTATION};
+    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_COMPUTATION, 0};
     struct cluster *c = cluster_new(world, &quiet);
     cluster_form(c);
     struct cluster_start start = start_run_that(c, RUN_COMPUTING);
@@ -1152,8 +1152,20 @@ static void test_a_clock_that_is_off(void **state)
 
 static struct verdict sign_one(struct cluster *c, uint32_t node)
 {
+    struct body_SLOT_RETURN body = {.slot = 1, .statements = SPAN_LITERAL("")};
+    return cluster_author(c, node, KIND_SLOT_RETURN, &body, 0, NULL);
+}
+
+/* What it takes back counts whatever its clock says. */
+static void revoke_one(struct cluster *c, uint32_t node)
+{
     struct body_REVOCATION body = {.target = REVOKE_APPROVAL, .subject = {{1}}};
-    return cluster_author(c, node, KIND_REVOCATION, &body, 0, NULL);
+    struct node_id author = cluster_id(c, node);
+    accepted(cluster_author(c, node, KIND_REVOCATION, &body, 0, NULL));
+    cluster_run(c, 3000);
+    uint64_t said = chain_author(core_chain(cluster_core(c, node)), author)->applied;
+    uint32_t other = node == 0 ? 1 : 0;
+    assert_int_equal(chain_author(core_chain(cluster_core(c, other)), author)->seen, said);
 }
 
 /* Dated ahead it would be taken by nobody for as long: nothing is signed instead, by whoever it is. */
@@ -1169,6 +1181,7 @@ static void test_a_wrong_clock_signs_nothing(void **state)
             cluster_run(c, 3000);
             refused(sign_one(c, node), REFUSAL_CLOCK);
             assert_int_equal(core_authoring(cluster_core(c, node)), REFUSAL_CLOCK);
+            revoke_one(c, node);
             cluster_set_clock(c, node, 0);
             cluster_run(c, 3000);
             assert_int_equal(core_authoring(cluster_core(c, node)), REFUSAL_NONE);
