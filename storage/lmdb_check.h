@@ -17,7 +17,8 @@
 
 #include <lmdb.h>
 
-/* ERR_CORRUPT; ERR_REFUSED for a kind of database this program never makes; ERR_BUSY when writers outran every try. */
+/* ERR_CORRUPT; ERR_REFUSED for a kind of database this program never makes; ERR_NOT_READY when the lock file names a snapshot
+ * that the data file has not: open the environment anew. */
 MUST_USE enum err lmdb_check(MDB_env *env);
 
 #endif

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/random.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define FILE_DATA        "data.mdb"
@@ -19,7 +20,7 @@
 #define META_INCARNATION "incarnation"
 #define QUARANTINE_NAME  "quarantine"
 
-enum { ENV_READERS_MAX = 512, ENV_LOCK_BYTES = 64 * 1024 };
+enum { ENV_READERS_MAX = 512, ENV_LOCK_BYTES = 64 * 1024, ENV_TRY_MAX = 200 };
 static const uint64_t ENV_MAP_BYTES = 1ULL << 40;
 /* Kept back for deletes: pages freed now serve the transaction after the next, so three times what the
  * largest batch rewrites, a leaf and a branch for each of its writes. */
@@ -251,12 +252,33 @@ static enum err env_configure(struct lmdb_env *e, const struct lmdb_options *opt
     return lmdb_env_err(mdb_reader_check(e->env, &dead)); /* a killed reader would keep old pages for ever */
 }
 
-static enum err env_start(struct lmdb_env *e, const struct lmdb_options *options)
+static enum err env_try(struct lmdb_env *e, const struct lmdb_options *options)
 {
     TRY_MDB(mdb_env_create(&e->env));
     enum err err = env_configure(e, options);
     if (err == OK) err = lmdb_check(e->env);
-    if (err == OK) err = schema_settle(e, false);
+    if (err != OK) mdb_env_close(e->env);
+    return err;
+}
+
+/* Who opens an environment alone makes its lock file anew. Killed in the middle of that, it leaves it to whoever waited for
+ * it: without the last snapshot's number, so that LMDB would write over what was committed. Closed and opened again, it is
+ * made anew, as soon as nobody else holds it. */
+static enum err env_open(struct lmdb_env *e, const struct lmdb_options *options)
+{
+    const struct timespec pause = {0, 1000000};
+    enum err err = ERR_NOT_READY;
+    for (uint32_t i = 0; i < ENV_TRY_MAX && err == ERR_NOT_READY; i++) {
+        if (i > 0) (void)nanosleep(&pause, NULL);
+        err = env_try(e, options);
+    }
+    return err == ERR_NOT_READY ? ERR_BUSY : err;
+}
+
+static enum err env_start(struct lmdb_env *e, const struct lmdb_options *options)
+{
+    TRY(env_open(e, options));
+    enum err err = schema_settle(e, false);
     if (err == ERR_NOT_READY) err = options->read_only ? ERR_NOT_FOUND : schema_settle(e, true);
     if (err != OK) mdb_env_close(e->env);
     return err;

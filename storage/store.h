@@ -101,7 +101,8 @@ struct lmdb_options {
     bool read_only;     /* writes are ERR_REFUSED */
 };
 /* ERR_VERSION another schema; ERR_REFUSED a directory that holds something else; ERR_NOT_FOUND no parent
- * directory, or read-only and no store; ERR_BUSY this process has it open already; ERR_CORRUPT, ERR_FULL,
+ * directory, or read-only and no store; ERR_BUSY this process has it open already, or the lock file is
+ * half made and another one holds it; ERR_CORRUPT, ERR_FULL,
  * ERR_NO_MEMORY, ERR_IO. ERR_CORRUPT after the file was cut short or changed: every page that leads to others is checked.
  * Damage that comes later ends the process: one line on stderr, exit code 1. What was there is not changed by a refusal. Several processes may open one store
  * (the daemon and `perigee seal`). */

@@ -17,7 +17,7 @@
 
 #include <cmocka.h>
 
-enum { ROUNDS = 21, PARTS = 4, MAP_BYTES = 256 << 20, VALUE_BYTES_MAX = 9000 };
+enum { ROUNDS = 21, PARTS = 4, MAP_BYTES = 1 << 30, VALUE_BYTES_MAX = 9000 };
 
 /* --- what the child does --- */
 

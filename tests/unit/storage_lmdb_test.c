@@ -693,6 +693,52 @@ static void test_stale_reader_is_cleared(void **state)
     store_close(s);
 }
 
+static void holding_body(struct store *s, int ready)
+{
+    (void)s;
+    if (write(ready, "", 1) != 1) _exit(1);
+    for (;;) pause();
+}
+
+/* As a process leaves it that is killed while it opens a store that another one waits for: LMDB's lock file without the
+ * number of the last transaction, which the next writer would count from. */
+static void forget_last_transaction(const struct storage_place *place, uint64_t last)
+{
+    char path[128];
+    uint64_t head[16]; /* where in it differs between releases */
+    uint32_t found = 0;
+    (void)snprintf(path, sizeof path, "%s/lock.mdb", place->store);
+    int file = open(path, O_RDWR | O_CLOEXEC);
+    assert_true(file >= 0);
+    assert_int_equal(pread(file, head, sizeof head, 0), sizeof head);
+    const uint64_t none = 0;
+    for (off_t i = 0; i < 16; i++) {
+        if (head[i] != last) continue;
+        assert_int_equal(pwrite(file, &none, sizeof none, 8 * i), sizeof none);
+        found++;
+    }
+    assert_int_equal(found, 1);
+    assert_int_equal(close(file), 0);
+}
+
+static void test_half_made_lock_is_not_followed(void **state)
+{
+    const struct storage_place *place = *state;
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    enum { PUTS = 40 };
+    for (uint8_t i = 0; i < PUTS; i++)
+        assert_int_equal(storage_put(s, STORE_LOCAL, span_make(&i, 1), SPAN_NONE), OK);
+    store_close(s);
+    pid_t pid = child(place, holding_body);
+    forget_last_transaction(place, 1 + PUTS); /* the first made the schema */
+    expect_refusal(place, ERR_BUSY);
+    assert_int_equal(kill(pid, SIGKILL), 0);
+    wait_for(pid, SIGKILL);
+    s = storage_place_open(place, MAP_BYTES); /* alone, it makes the lock file anew */
+    assert_int_equal(status_of(s).entries[STORE_LOCAL], PUTS);
+    store_close(s);
+}
+
 /* --- a file that was cut short or changed --- */
 
 enum { PAGE_BYTES = 4096, DAMAGED_KEYS = 6 * STORE_BATCH_MAX };
@@ -857,6 +903,7 @@ int main(void)
         ONE(test_two_processes_share_a_store),
         ONE(test_two_processes_create_one_store),
         ONE(test_stale_reader_is_cleared),
+        ONE(test_half_made_lock_is_not_followed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
