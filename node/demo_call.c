@@ -193,7 +193,7 @@ static bool keep_answer(struct demo *d, struct demo_node *node, json_t **answer,
 bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const char *words, ...)
 {
     struct words w;
-    struct demo_output out;
+    struct demo_output out = {0};
     char why[CALL_TEXT_MAX];
     va_list rest;
     va_start(rest, words);
@@ -233,7 +233,7 @@ bool demo_refused(struct demo *d, struct demo_node *node, const char *reason, ch
                   const char *words, ...)
 {
     struct words w;
-    struct demo_output out;
+    struct demo_output out = {0};
     va_list rest;
     va_start(rest, words);
     bool good = make_words(&w, d, node, words, rest);

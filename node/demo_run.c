@@ -91,7 +91,7 @@ static void show_links(const struct demo *d, const char *text)
 
 static bool verify(struct demo *d, const char *path)
 {
-    struct demo_output out;
+    struct demo_output out = {0};
     const char *const words[] = {"verify", path, "--consortium", d->consortium, NULL};
     const volatile int never = 0;
     demo_begin(
@@ -113,7 +113,7 @@ static bool verify(struct demo *d, const char *path)
 /* Without the anchor nothing is proven, and another consortium's hash is refused. */
 static bool verify_wrong_anchor(struct demo *d, const char *path)
 {
-    struct demo_output out;
+    struct demo_output out = {0};
     const char *const words[] = {"verify", path, NULL};
     const volatile int never = 0;
     demo_begin(d, "no anchor", "not verified (exit 4) when nobody says which consortium is meant");
