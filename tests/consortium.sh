@@ -1,56 +1,13 @@
 # For tests to source: a consortium of five real nodes with an approved recipe. Two owners, who are custodians and stewards (a, b),
 # an algorithm provider that requests (lab), two compute providers (gpu1, gpu2); leases of a second, thirty slots. Leaves the
 # shell in a directory of its own, the nodes running, their processes in node[NAME], and $workflow, $app, dataset[NAME].
-: "${PERIGEE:?the program}"
-[[ -e ${PERIGEE_DUCKDB:-} ]] || { echo "SKIPPED: no libduckdb.so at ${PERIGEE_DUCKDB:-PERIGEE_DUCKDB}"; exit 77; }
-tmp=$(mktemp -d /tmp/perigee-study.XXXXXX)
-declare -A node writer
-stop_all() {
-    for name in "${!node[@]}"; do kill -CONT "${node[$name]}" 2>/dev/null || true; kill "${node[$name]}" 2>/dev/null || true; done
-    wait
-    rm -rf "$tmp"
-}
-trap stop_all EXIT
-cd "$tmp"
-fail() {
-    echo "FAILED: $*" >&2
-    tail -n 8 ./*.log >&2 || true
-    exit 1
-}
-# Each node of its own accord, with exit code 0.
-end_in_order() {
-    for name in "${!node[@]}"; do
-        kill "${node[$name]}"
-        wait "${node[$name]}" || fail "$name did not end in order"
-        unset "node[$name]"
-    done
-}
-start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
-# await FILTER NODE COMMAND...: until its --json makes the filter true.
-await() {
-    local filter=$1 data=$2
-    shift 2
-    for _ in $(seq 1200); do
-        "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null && return
-        sleep 0.02
-    done
-    fail "$data: $* never met $filter: $("$PERIGEE" "$@" --data "$data" --json 2>&1)"
-}
-as() {
-    local data=$1 member=$2
-    shift 2
-    "$PERIGEE" "$@" --data "$data" --json | jq -r ".$member"
-}
+source "$(dirname "${BASH_SOURCE[0]}")/nodes.sh"
+need_duckdb
 
 # --- a consortium with an approved recipe -----------------------------------------------------------------------------------
 for who in "a owner,custodian,steward" "b owner,custodian,steward" "lab algorithm,requester" "gpu1 compute" "gpu2 compute"; do
     read -r name roles <<<"$who"
-    "$PERIGEE" init --data "$name" --organisation "$name-org" --jurisdiction CH --roles "$roles" \
-        --listen "ipc://$tmp/$name.link" >/dev/null
-    echo "peers:" >>"$name/perigee.yaml"
-    for peer in a b lab gpu1 gpu2; do
-        [[ $peer == "$name" ]] || echo "  - address: \"ipc://$tmp/$peer.link\"" >>"$name/perigee.yaml"
-    done
+    init "$name" "$name-org" "$roles" CH a b lab gpu1 gpu2
 done
 "$PERIGEE" consortium new --name study --lease-ms 1000 --out charter.json a/card.json b/card.json >/dev/null
 for name in a b lab gpu1 gpu2; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; start $name; done

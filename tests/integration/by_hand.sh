@@ -2,63 +2,13 @@
 # README.md "By hand", command by command: two owners, an algorithm provider and a compute provider, each a node of its own.
 # On the way, what a person gets wrong is refused with what was expected, and leaves nothing behind.
 set -euo pipefail
-: "${PERIGEE:?the program}"
-[[ -e ${PERIGEE_DUCKDB:-} ]] || { echo "SKIPPED: no libduckdb.so at ${PERIGEE_DUCKDB:-PERIGEE_DUCKDB}"; exit 77; }
-tmp=$(mktemp -d /tmp/perigee-hand.XXXXXX)
-declare -A node
-stop_all() {
-    for name in "${!node[@]}"; do kill "${node[$name]}" 2>/dev/null || true; done
-    wait
-    rm -rf "$tmp"
-}
-trap stop_all EXIT
-cd "$tmp"
-
-fail() {
-    echo "FAILED: $*" >&2
-    tail -n 5 ./*.log >&2 || true
-    exit 1
-}
-start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
-stop() {
-    kill "${node[$1]}"
-    wait "${node[$1]}" || fail "$1 did not end in order"
-    unset "node[$1]"
-}
-# refused CODE TEXT COMMAND...: it ends with this code and says this.
-refused() {
-    local want=$1 text=$2 code=0
-    shift 2
-    "$PERIGEE" "$@" >out 2>err || code=$?
-    [[ $code -eq $want ]] || fail "$*: exit $code, expected $want: $(cat err)"
-    grep -qF -- "$text" err || fail "$*: expected '$text' in: $(cat err)"
-}
-# await FILTER NODE COMMAND...: until its --json makes the filter true.
-await() {
-    local filter=$1 data=$2
-    shift 2
-    for _ in $(seq 200); do
-        "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null && return
-        sleep 0.05
-    done
-    fail "$data: $* never met $filter: $("$PERIGEE" "$@" --data "$data" --json 2>&1)"
-}
-# as DATA MEMBER COMMAND...: a member of the answer.
-as() {
-    local data=$1 member=$2
-    shift 2
-    "$PERIGEE" "$@" --data "$data" --json | jq -r ".$member"
-}
+source "$(dirname "$0")/../nodes.sh"
+need_duckdb
 
 # --- everyone; one founder ------------------------------------------------------------------------------------------------
 for who in "a owner,custodian,steward CH" "b owner,custodian,steward EU" "lab algorithm,requester EU" "gpu compute CH"; do
     read -r name roles place <<<"$who"
-    "$PERIGEE" init --data "$name" --organisation "$name-org" --jurisdiction "$place" --roles "$roles" \
-        --listen "ipc://$tmp/$name.link" >/dev/null
-    echo "peers:" >>"$name/perigee.yaml"
-    for peer in a b lab gpu; do
-        [[ $peer == "$name" ]] || echo "  - address: \"ipc://$tmp/$peer.link\"" >>"$name/perigee.yaml"
-    done
+    init "$name" "$name-org" "$roles" "$place" a b lab gpu
 done
 refused 1 "exists already" init --data a --organisation a-org --jurisdiction CH --roles owner
 refused 1 "a/card.json: the same node as in a/card.json" consortium new --name study --out charter.json a/card.json b/card.json a/card.json

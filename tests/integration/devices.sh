@@ -2,41 +2,8 @@
 # A maker's devices: a hospital founds a consortium whose charter lets each maker have one device, and admits a maker; the maker
 # admits a device alone, no second one beside it, and takes its word back. What the hospital lists is what the maker said.
 set -euo pipefail
-: "${PERIGEE:?the program}"
-tmp=$(mktemp -d /tmp/perigee-devices.XXXXXX)
-declare -A node
-stop_all() {
-    for name in "${!node[@]}"; do kill "${node[$name]}" 2>/dev/null || true; done
-    wait
-    rm -rf "$tmp"
-}
-trap stop_all EXIT
-cd "$tmp"
+source "$(dirname "$0")/../nodes.sh"
 
-fail() {
-    echo "FAILED: $*" >&2
-    tail -n 5 ./*.log >&2 || true
-    exit 1
-}
-start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
-# refused CODE TEXT COMMAND...: it ends with this code and says this.
-refused() {
-    local want=$1 text=$2 code=0
-    shift 2
-    "$PERIGEE" "$@" >out 2>err || code=$?
-    [[ $code -eq $want ]] || fail "$*: exit $code, expected $want: $(cat err)"
-    grep -qF -- "$text" err || fail "$*: expected '$text' in: $(cat err)"
-}
-# await FILTER NODE COMMAND...: until its --json makes the filter true.
-await() {
-    local filter=$1 data=$2
-    shift 2
-    for _ in $(seq 400); do
-        "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null && return
-        sleep 0.05
-    done
-    fail "$data: $* never met $filter: $("$PERIGEE" "$@" --data "$data" --json 2>&1)"
-}
 id_of() { "$PERIGEE" status --data "$1" --json | jq -r .node; }
 ask() {
     "$PERIGEE" member request --data "$1" >/dev/null
@@ -48,12 +15,7 @@ everyone="hospital maker other-maker ward field"
 for who in "hospital hospital owner,custodian,steward" "maker pumps maker" "other-maker scales maker" \
     "ward pumps device" "field pumps device"; do
     read -r name organisation roles <<<"$who"
-    "$PERIGEE" init --data "$name" --organisation "$organisation" --jurisdiction CH --roles "$roles" \
-        --listen "ipc://$tmp/$name.link" >/dev/null
-    echo "peers:" >>"$name/perigee.yaml"
-    for peer in $everyone; do
-        [[ $peer == "$name" ]] || echo "  - address: \"ipc://$tmp/$peer.link\"" >>"$name/perigee.yaml"
-    done
+    init "$name" "$organisation" "$roles" CH $everyone
 done
 "$PERIGEE" init --data mixed --organisation pumps --jurisdiction CH --roles device,compute >/dev/null
 refused 3 "--maker-devices: expected" consortium new --name c --out charter.json --maker-devices 257 hospital/card.json

@@ -39,7 +39,7 @@ done
 "$PERIGEE" run receipt --data lab "$run" --out receipt.json >/dev/null
 "$PERIGEE" verify receipt.json --consortium "$(sha256sum <charter.json | cut -d' ' -f1)" >/dev/null || fail "verify: exit $?"
 [[ $later -gt 0 ]] || fail "no blow came in time: nothing was tested"
-end_in_order
+for name in "${!node[@]}"; do stop "$name"; done
 for state in "${!hit[@]}"; do echo "${hit[$state]} blows at $state"; done
 echo "$later of $slot runs settled in a later term"
 echo passed

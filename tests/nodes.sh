@@ -1,0 +1,66 @@
+# For shell tests to source: real nodes in a directory of the test's own, which is left with nothing behind. Their processes are
+# in node[NAME], their logs in NAME.log; a node's data directory is its NAME.
+: "${PERIGEE:?the program}"
+tmp=$(mktemp -d /tmp/perigee-nodes.XXXXXX)
+declare -A node
+stop_all() {
+    for name in "${!node[@]}"; do
+        kill -CONT "${node[$name]}" 2>/dev/null || true
+        kill "${node[$name]}" 2>/dev/null || true
+    done
+    wait
+    rm -rf "$tmp"
+}
+trap stop_all EXIT
+cd "$tmp"
+
+need_duckdb() {
+    [[ -e ${PERIGEE_DUCKDB:-} ]] && return
+    echo "SKIPPED: no libduckdb.so at ${PERIGEE_DUCKDB:-PERIGEE_DUCKDB}"
+    exit 77
+}
+fail() {
+    echo "FAILED: $*" >&2
+    tail -n 8 ./*.log >&2 || true
+    exit 1
+}
+start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
+# Of its own accord, with exit code 0.
+stop() {
+    kill "${node[$1]}"
+    wait "${node[$1]}" || fail "$1 did not end in order"
+    unset "node[$1]"
+}
+# init NAME ORGANISATION ROLES PLACE PEER...: a data directory that listens on a socket here and dials these (itself left out).
+init() {
+    local name=$1 organisation=$2 roles=$3 place=$4 peer
+    shift 4
+    "$PERIGEE" init --data "$name" --organisation "$organisation" --jurisdiction "$place" --roles "$roles" \
+        --listen "ipc://$tmp/$name.link" >/dev/null
+    echo "peers:" >>"$name/perigee.yaml"
+    for peer; do [[ $peer == "$name" ]] || echo "  - address: \"ipc://$tmp/$peer.link\"" >>"$name/perigee.yaml"; done
+}
+# refused CODE TEXT COMMAND...: it ends with this code and says this.
+refused() {
+    local want=$1 text=$2 code=0
+    shift 2
+    "$PERIGEE" "$@" >out 2>err || code=$?
+    [[ $code -eq $want ]] || fail "$*: exit $code, expected $want: $(cat err)"
+    grep -qF -- "$text" err || fail "$*: expected '$text' in: $(cat err)"
+}
+# await FILTER NODE COMMAND...: until its --json makes the filter true.
+await() {
+    local filter=$1 data=$2
+    shift 2
+    for _ in $(seq 1200); do
+        "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null && return
+        sleep 0.02
+    done
+    fail "$data: $* never met $filter: $("$PERIGEE" "$@" --data "$data" --json 2>&1)"
+}
+# as DATA MEMBER COMMAND...: a member of the answer.
+as() {
+    local data=$1 member=$2
+    shift 2
+    "$PERIGEE" "$@" --data "$data" --json | jq -r ".$member"
+}
