@@ -88,7 +88,7 @@ enum { API_PAGE_MAX = 256 };
     X("GET", "/v1/assets/{dt}/budget", api_budget, API_PAGE, "",                                             \
       "{dt:token, name:text, budget:text, allotted:text, left:text, allotments:[{record:id, compose:id, "    \
       "workflow:text|null, slot_first:int, slot_last:int, epsilon_per_slot:text, epsilon:text, state:text, " \
-      "runs:[{run:id, slot:int, spent:bool, receipt:bool}]}], next:text|null}",                              \
+      "runs:[{run:id, slot:int, spent:bool, receipt:bool, state:text}]}], next:text|null}",                  \
       "a dataset's privacy budget and its allotments")                                                       \
     X("POST", "/v1/assets", api_asset_register, "", "{ddo:text, salt:id}", "{record:id, dt:token}",          \
       "register an asset")                                                                                   \

@@ -4,13 +4,16 @@
 #include <string.h>
 
 /* A slot is spent once its run was elected, whatever became of it. */
-static bool is_spent(struct core *core, const struct run_entry *run)
+static json_t *run_json(struct core *core, const struct run_entry *run)
 {
-    struct run_view view;
+    struct run_view view = {.state = RUN_REQUESTED};
     struct run_id id;
     memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
-    if (run->receipt != NULL) return true;
-    return core_run(core, id, &view) && (view.term > 1 || view.entered_ms[RUN_ELECTED] != 0);
+    bool seen = core_run(core, id, &view);
+    bool spent = run->receipt != NULL || (seen && (view.term > 1 || view.entered_ms[RUN_ELECTED] != 0));
+    return json_pack("{s:o, s:I, s:b, s:b, s:s}", "run", api_hex32(id.bytes), "slot",
+                     (json_int_t)run->body.slot, "spent", spent, "receipt", run->receipt != NULL, "state",
+                     run_state_name(view.state));
 }
 
 static bool reads(const struct body_RUN *run, struct dt dt)
@@ -31,9 +34,7 @@ static json_t *runs_of(struct core *core, const struct approval *p)
         if (!ID_EQUAL(b->compose, p->body.compose) || !reads(b, p->body.dataset)) continue;
         if (b->slot < p->body.slot_first || b->slot > p->body.slot_last || !registry_run_named(r, run))
             continue;
-        json_array_append_new(list, json_pack("{s:o, s:I, s:b, s:b}", "run", api_hex32(run->record->id.bytes),
-                                              "slot", (json_int_t)b->slot, "spent", is_spent(core, run),
-                                              "receipt", run->receipt != NULL));
+        json_array_append_new(list, run_json(core, run));
     }
     return list;
 }

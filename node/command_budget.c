@@ -11,7 +11,7 @@ static void show_runs(const json_t *runs)
         printf("    slot %-6lld %.16s  %s\n", (long long)client_number(run, "slot"), client_text(run, "run"),
                json_is_true(json_object_get(run, "receipt")) ? "spent, with a receipt"
                : json_is_true(json_object_get(run, "spent")) ? "spent"
-                                                             : "requested");
+                                                             : client_text(run, "state"));
 }
 
 static void show(const json_t *budget)
