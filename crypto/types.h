@@ -36,6 +36,7 @@ enum {
     KEM_OVERHEAD_BYTES = 48, /* ephemeral key 32 + tag 16: see "Sealed messages" in PROTOCOL.md */
     ENVELOPE_BYTES =
         32 * 4 + 48, /* TDH2 R, R', e, f, then the AEAD-wrapped data key (32 + 16), which is TDH2's c */
+    VETO_BOX_BYTES = KEM_OVERHEAD_BYTES + 32, /* half a data key, for its owner's node */
     LABEL_BYTES = 2 + 6 * 32,
 };
 

@@ -64,8 +64,8 @@ enum exit_code {
       "who approved it, who is waited for")                                                                  \
     X("seal", "", command_seal,                                                                              \
       "--data DIR --asset DT --in FILE --workflow HASH [--format csv|parquet|bytes] [--delimiter C] "        \
-      "[--missing MARK] [--no-header] [--jurisdiction A,B] [--export none|to-enclave|any] [--gpu] [--tar "   \
-      "OUT]",                                                                                                \
+      "[--missing MARK] [--no-header] [--jurisdiction A,B] [--export none|to-enclave|any] [--gpu] "          \
+      "[--owner-veto] [--tar OUT]",                                                                          \
       "seal a file for a workflow and bind its content")                                                     \
     X("grant", "", command_grant,                                                                            \
       "--data DIR --asset DT --slots N (--workflow HASH | --to DT --epsilon E --op HASH...)",                \

@@ -15,7 +15,7 @@ enum { SEAL_ARENA_BYTES = 40 * CAP_DOCUMENT_BYTES };
 struct seal_words {
     const char *asset, *in, *workflow, *format, *tar;
     const char *delimiter, *missing, *export_to, *jurisdiction;
-    bool no_header, need_gpu;
+    bool no_header, need_gpu, owner_veto;
 };
 
 /* Everything one sealing needs; opened part by part, closed whole. */
@@ -93,7 +93,7 @@ static void split_jurisdictions(struct policy *p, const char *list)
 static int make_policy(struct sealing *s)
 {
     struct json_fault why = {{0}, {0}, OK};
-    struct policy p = {.need_gpu = s->words->need_gpu}, *parsed = NULL;
+    struct policy p = {.need_gpu = s->words->need_gpu, .owner_veto = s->words->owner_veto}, *parsed = NULL;
     uint32_t export_to = EXPORT_TO_ENCLAVE;
     if (s->words->export_to != NULL &&
         find_name(&export_to, export_policy_names, 3, s->words->export_to) != EXIT_OK)
@@ -106,6 +106,7 @@ static int make_policy(struct sealing *s)
     if (err != OK)
         return client_fail(s->client, EXIT_USAGE, "policy: %s: expected %s", why.path, why.expected);
     s->options.policy = parsed->bytes;
+    s->options.owner_veto = parsed->owner_veto;
     return EXIT_OK;
 }
 
@@ -205,6 +206,7 @@ static int seal_now(struct sealing *s)
     struct seal_options *o = &s->options;
     o->path = s->words->in;
     o->owner = s->home.node;
+    o->owner_kem = s->home.kem_public;
     o->store = s->store;
     o->progress = seal_progress_bar;
     if (!read_token(&o->dt, s->words->asset) ||
@@ -273,6 +275,7 @@ int command_seal(int argc, char **argv)
         {"--no-header", NULL, &w.no_header},
         {"--jurisdiction", &w.jurisdiction, NULL},
         {"--gpu", NULL, &w.need_gpu},
+        {"--owner-veto", NULL, &w.owner_veto},
     };
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     int code = client_begin(&c, "seal", &a, argc, argv);

@@ -3,6 +3,7 @@
 #include "crypto/body.h"
 #include "crypto/cid.h"
 #include "crypto/hash.h"
+#include "crypto/kem.h"
 #include "crypto/secret.h"
 #include "crypto/tdh2.h"
 #include "node/fault.h"
@@ -219,12 +220,32 @@ static void discard(const struct seal_job *j)
 
 /* --- The manifest ------------------------------------------------------------------------------------------------- */
 
+/* PROTOCOL.md "Owner's veto": a random half for the owner's node; `part` becomes the other, for the envelope. */
+static enum err split_key(struct manifest *m, uint8_t part[32], const struct seal_job *j,
+                          const struct label *label)
+{
+    uint8_t *half = secret_alloc(32);
+    if (half == NULL) return ERR_NO_MEMORY;
+    random_fill(half, 32);
+    for (uint32_t i = 0; i < 32; i++) part[i] ^= half[i];
+    enum err err = kem_seal(m->half, &j->o->owner_kem, span_make(half, 32), SPAN_OF(label->bytes));
+    secret_free(half);
+    return err;
+}
+
 static enum err seal_envelope(struct manifest *m, const struct seal_job *j)
 {
     struct envelope envelope;
     const struct label label =
         label_make(m->root_key_id, m->app_id, m->compose, m->owner, m->content, m->policy);
-    TRY(envelope_seal(&envelope, &j->o->root_key, &label, j->data_key));
+    uint8_t *part = secret_alloc(32);
+    if (part == NULL) return ERR_NO_MEMORY;
+    memcpy(part, j->data_key, 32);
+    m->veto = j->o->owner_veto;
+    enum err err = m->veto ? split_key(m, part, j, &label) : OK;
+    if (err == OK) err = envelope_seal(&envelope, &j->o->root_key, &label, part);
+    secret_free(part);
+    TRY(err);
     memcpy(m->envelope, envelope.bytes, sizeof m->envelope);
     return OK;
 }

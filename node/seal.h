@@ -37,6 +37,8 @@ struct seal_options {
     struct compose_hash compose;
     struct span policy; /* canonical policy/1, at most SEAL_POLICY_BYTES_MAX; its hash goes into the label */
     struct point root_key; /* key A of the committee record */
+    bool owner_veto;       /* as the policy says: the data key is split */
+    struct kem_public owner_kem;
     struct store *store;
     uint32_t thread_count; /* 0: one per processor, at most SEAL_BATCH_CHUNKS */
     /* Called now and then with the bytes "checking" (CSV) and then "sealing" has come to, and at the end of each; may be

@@ -213,6 +213,8 @@ static enum err explain(struct verifier *v, enum receipt_link link, enum err err
         hex_encode(trusted, ours->bytes, 32);
         return refuse(v, err, "a receipt of consortium %s, and not of %s, which was given", of, trusted);
     }
+    if (err == ERR_MISSING_FIELD && link == LINK_RELEASES)
+        return refuse(v, err, "the release of an owner who keeps a veto is missing");
     if (err == ERR_NOT_READY && (link == LINK_COMMITS || link == LINK_RELEASES)) TRY(check_count(v, link));
     return refuse(v, err, "%s", err_text(err));
 }
@@ -251,6 +253,9 @@ static void say(struct verifier *v, enum receipt_link link, bool ok)
         (void)snprintf(line.text, sizeof line.text, "the output is committed to, and not in this receipt");
     else if (link == LINK_RECORDS)
         (void)snprintf(line.text, sizeof line.text, "%s (%u records)", text, p->bundle->record_count);
+    else if (link == LINK_RELEASES && p->half_count > 0)
+        (void)snprintf(line.text, sizeof line.text, "%s (%u signed, and %u by owners)", text,
+                       p->release_count, p->half_count);
     else if (link == LINK_RELEASES || link == LINK_COMMITS)
         (void)snprintf(line.text, sizeof line.text, "%s (%u signed)", text,
                        link == LINK_RELEASES ? p->release_count : p->commit_count);

@@ -1,4 +1,4 @@
-/* The custodians' shares: opened, checked one by one, kept, and put together into data keys and the noise seed. They are in
+/* The custodians' shares, and owners' halves: opened, checked one by one, kept, and put together into data keys and the noise seed. They are in
  * locked memory from the moment their box is opened, and nowhere once they have given what they hold. */
 #include "node/worker_state.h"
 
@@ -82,16 +82,26 @@ static size_t opened_bytes(const struct enclave_keys *keys)
     return (size_t)SHARE_BYTES * (keys->input_count + 1);
 }
 
-static enum err keep_opened(struct worker *w, uint32_t custodian, struct span shares,
+enum { HALF_BYTES = 32 };
+
+/* Where what this party gives is put when its box is opened; NULL: there is no such party. */
+static uint8_t **opened_of(struct worker *w, uint32_t party)
+{
+    if (party < CAP_CUSTODIANS) return &w->opened[party];
+    bool owner = party >= VETO_PARTY && party - VETO_PARTY < CAP_INPUTS;
+    return owner ? &w->opened_half[party - VETO_PARTY] : NULL;
+}
+
+static enum err keep_opened(struct worker *w, uint32_t party, struct span given,
                             const struct enclave_keys *keys)
 {
-    if (shares.len != opened_bytes(keys)) return ERR_RANGE;
+    if (given.len != (party < VETO_PARTY ? opened_bytes(keys) : (size_t)HALF_BYTES)) return ERR_RANGE;
     if (w->unlocked) return ERR_CONFLICT; /* there is no use for them any more */
-    uint8_t *opened = secret_alloc(shares.len);
+    uint8_t *opened = secret_alloc(given.len), **place = opened_of(w, party);
     if (opened == NULL) return ERR_NO_MEMORY;
-    memcpy(opened, shares.data, shares.len);
-    forget(&w->opened[custodian]);
-    w->opened[custodian] = opened;
+    memcpy(opened, given.data, given.len);
+    forget(place);
+    *place = opened;
     return OK;
 }
 
@@ -107,14 +117,14 @@ static enum err open_into(struct worker *w, uint8_t *plain, struct worker_reply 
     struct buffer view = buffer_make(room, reply->len);
     TRY(enclave_answer_view(&view, &shares, span_make(plain, len)));
     reply->len = view.len;
-    return shares.len > 0 ? keep_opened(w, effect->custodian, shares, keys) : OK;
+    return shares.len > 0 ? keep_opened(w, effect->party, shares, keys) : OK;
 }
 
 enum err worker_shares_open(struct worker *w, struct worker_reply *reply, const struct enclave_effect *effect,
                             const struct enclave_keys *keys)
 {
     if (!w->has_keys || keys == NULL) return ERR_NOT_READY;
-    if (effect->custodian >= CAP_CUSTODIANS || keys->input_count > CAP_INPUTS) return ERR_RANGE;
+    if (opened_of(w, effect->party) == NULL || keys->input_count > CAP_INPUTS) return ERR_RANGE;
     if (effect->bytes.len <= KEM_OVERHEAD_BYTES) return ERR_TRUNCATED;
     if (effect->bytes.len > KEM_OVERHEAD_BYTES + ANSWER_BYTES_MAX) return ERR_TOO_LARGE;
     uint8_t *plain = secret_alloc(effect->bytes.len - KEM_OVERHEAD_BYTES);
@@ -124,24 +134,39 @@ enum err worker_shares_open(struct worker *w, struct worker_reply *reply, const 
     return err;
 }
 
-enum err worker_shares_check(struct worker *w, const struct enclave_effect *effect,
-                             const struct enclave_keys *keys)
+/* Its owner signed this half; whether it is the right one, the body's key commitment will show. */
+static void keep_half(struct worker *w, uint32_t input)
 {
-    if (keys == NULL) return ERR_NOT_READY;
-    if (effect->custodian >= CAP_CUSTODIANS || keys->input_count > CAP_INPUTS) return ERR_RANGE;
-    uint8_t **opened = &w->opened[effect->custodian];
-    if (*opened == NULL) return ERR_NOT_READY;
+    forget(&w->half[input]);
+    w->half[input] = w->opened_half[input];
+    w->opened_half[input] = NULL;
+}
+
+static enum err keep_shares(struct worker *w, uint32_t custodian, const struct enclave_keys *keys)
+{
     struct dec_share *share = secret_alloc(sizeof *share * (keys->input_count + 1));
     enum err err = share == NULL ? ERR_NO_MEMORY
-                                 : read_and_check(share, span_make(*opened, opened_bytes(keys)),
-                                                  effect->custodian, keys);
-    forget(opened);
+                                 : read_and_check(share, span_make(w->opened[custodian], opened_bytes(keys)),
+                                                  custodian, keys);
+    forget(&w->opened[custodian]);
     if (err != OK) {
         secret_free(share);
         return err;
     }
-    secret_free(w->share[effect->custodian]);
-    w->share[effect->custodian] = share;
+    secret_free(w->share[custodian]);
+    w->share[custodian] = share;
+    return OK;
+}
+
+enum err worker_shares_check(struct worker *w, const struct enclave_effect *effect,
+                             const struct enclave_keys *keys)
+{
+    if (keys == NULL) return ERR_NOT_READY;
+    uint8_t **opened = opened_of(w, effect->party);
+    if (opened == NULL || keys->input_count > CAP_INPUTS) return ERR_RANGE;
+    if (*opened == NULL) return ERR_NOT_READY;
+    if (effect->party < VETO_PARTY) return keep_shares(w, effect->party, keys);
+    keep_half(w, effect->party - VETO_PARTY);
     return OK;
 }
 
@@ -171,6 +196,14 @@ struct unlock_room {
     uint8_t value[32];
 };
 
+/* PROTOCOL.md "Owner's veto": the envelope holds one half, the owner's node gave the other. */
+static enum err join_half(uint8_t data_key[32], const struct worker *w, uint32_t input)
+{
+    if (w->half[input] == NULL) return ERR_NOT_READY;
+    for (uint32_t i = 0; i < HALF_BYTES; i++) data_key[i] ^= w->half[input][i];
+    return OK;
+}
+
 static enum err unlock_with(struct worker *w, struct unlock_room *room, const struct enclave_keys *keys)
 {
     struct group_key a, b;
@@ -180,6 +213,7 @@ static enum err unlock_with(struct worker *w, struct unlock_room *room, const st
         struct label label = label_of(keys, &a, i);
         uint32_t count = gather(room->share, w, i);
         TRY(envelope_open(w->secret->data_key[i], &e, &a, &label, room->share, count));
+        if (keys->manifest[i]->veto) TRY(join_half(w->secret->data_key[i], w, i));
     }
     uint32_t count = gather(room->share, w, keys->input_count);
     TRY(prf_combine(room->value, &b, keys->prf_input, room->share, count));
@@ -206,5 +240,9 @@ void worker_shares_wipe(struct worker *w)
         forget(&w->opened[i]);
         secret_free(w->share[i]);
         w->share[i] = NULL;
+    }
+    for (uint32_t i = 0; i < CAP_INPUTS; i++) {
+        forget(&w->opened_half[i]);
+        forget(&w->half[i]);
     }
 }

@@ -32,6 +32,8 @@ struct worker {
     /* Locked. As they came in the last answer, until they are checked; then one per input and the PRF's. NULL: none. */
     uint8_t *opened[CAP_CUSTODIANS];
     struct dec_share *share[CAP_CUSTODIANS];
+    /* Locked: of a data key whose owner keeps a veto, as it came last, and as its owner's signature covers it. */
+    uint8_t *opened_half[CAP_INPUTS], *half[CAP_INPUTS];
     struct worker_input input[CAP_INPUTS];
     uint64_t plain_bytes; /* of all inputs */
 };

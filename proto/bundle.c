@@ -253,9 +253,9 @@ struct verdict bundle_check_room(struct registry *r, const struct body_RUN *run,
     size_t own = RECORD_FRAME_BYTES + 512 + run->parameters.len + run->inputs.len;
     size_t bytes =
         own + selection_bytes(&all.charter) + selection_bytes(&all.members) + selection_bytes(&all.rest);
-    const struct receipt_parts_count parts = {run_input_count(run),
-                                              receipt_room_readers(p->workflow, requester),
-                                              selected(&all) + 1, CERTIFICATE_BYTES_MAX};
+    const struct receipt_parts_count parts = {
+        run_input_count(run), receipt_room_readers(p->workflow, requester), registry_veto_count(r, run),
+        selected(&all) + 1, CERTIFICATE_BYTES_MAX};
     bool fits = err == OK && bytes <= BUNDLE_BYTES_MAX &&
                 receipt_room_fits(registry_charter_bytes(r), p->workflow, &parts);
     return fits ? VERDICT_OK : verdict_refuse(REFUSAL_RECEIPT_ROOM, run->compose.bytes);

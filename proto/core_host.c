@@ -29,7 +29,7 @@ static bool passes(enum refusal r)
            r == REFUSAL_LEASE_HELD || r == REFUSAL_TERM || r == REFUSAL_OTHER_KEY ||
            r == REFUSAL_INPUT_MISSING || r == REFUSAL_INPUT_CORRUPT || r == REFUSAL_TROUBLE ||
            r == REFUSAL_ISOLATED || r == REFUSAL_CLOCK || r == REFUSAL_PROMISE_LOST ||
-           r == REFUSAL_NOT_RELEASED;
+           r == REFUSAL_NOT_RELEASED || r == REFUSAL_OWNER_VETO;
 }
 
 static enum run_state end_state(enum refusal r, bool again)
@@ -67,15 +67,29 @@ static void fail(struct core *c, struct run_track *t, enum refusal why)
     fail_told(c, t, why, 0);
 }
 
-/* A custodian tells the requester why it refused its enclave: shown until the run ends otherwise. */
-void host_refusal(struct core *c, struct node_id custodian, const struct body_REFUSAL *b)
+/* Has it a share of this run's keys, or the half of one? */
+static bool is_party(const struct core *c, struct node_id node, struct run_id run)
+{
+    const struct charter *charter = registry_charter(c->registry);
+    const struct run_entry *entry = registry_run(c->registry, run);
+    bool custodian = charter != NULL && charter_custodian(charter, node) >= 0, owner = false;
+    for (uint32_t i = 0; entry != NULL && i < run_input_count(&entry->body); i++) {
+        const struct asset *a = registry_asset(c->registry, run_input_at(&entry->body, i).dt);
+        owner |= a != NULL && ID_EQUAL(a->owner, node) && registry_vetoed(c->registry, &entry->body, i);
+    }
+    return custodian || owner;
+}
+
+/* A party to its keys tells the requester why it refused the enclave: shown until the run ends otherwise. */
+void host_refusal(struct core *c, struct node_id party, const struct body_REFUSAL *b)
 {
     struct run_track *t = track_find(c, b->run);
     enum refusal why = refusal_from(b->refusal);
-    peer_notice(c, custodian, "a custodian refuses run", ID_SPAN(b->run), refusal_name(why));
+    if (!is_party(c, party, b->run)) return;
+    peer_notice(c, party, "a party to its keys refuses run", ID_SPAN(b->run), refusal_name(why));
     if (t == NULL || t->view.state == RUN_SETTLED || t->phase == CANDIDATE_HOLDER) return;
     if (t->view.verdict.refusal != why) history_moved(c, t);
-    t->view.verdict = verdict_refuse(why, custodian.bytes);
+    t->view.verdict = verdict_refuse(why, party.bytes);
 }
 
 /* The votes of a certificate as signature parts. certificate_check has said yes. */
@@ -356,12 +370,28 @@ void host_start(struct core *c, struct run_track *t)
 
 /* --- Frames from the worker ------------------------------------------------------------------------------------------------------------------ */
 
-static void on_ask(struct core *c, struct run_track *t, struct span body)
+/* Which node is this party to the run's keys: a custodian, or an input's owner? */
+static bool party_node(const struct core *c, struct node_id *out, struct run_id run, uint64_t party)
 {
     const struct charter *charter = registry_charter(c->registry);
-    if (body.len < 2 || charter == NULL || body.data[0] >= charter->custodian_count) return;
-    struct node_id to = charter->member[charter->custodian[body.data[0]]].node;
-    struct message_RELAY m = {t->view.run, t->term, 0, span_make(body.data + 1, body.len - 1)};
+    const struct run_entry *entry = registry_run(c->registry, run);
+    if (charter == NULL || entry == NULL) return false;
+    if (party < charter->custodian_count) {
+        *out = charter->member[charter->custodian[party]].node;
+        return true;
+    }
+    if (party < VETO_PARTY || party - VETO_PARTY >= run_input_count(&entry->body)) return false;
+    const struct asset *a =
+        registry_asset(c->registry, run_input_at(&entry->body, (uint32_t)party - VETO_PARTY).dt);
+    if (a != NULL) *out = a->owner;
+    return a != NULL;
+}
+
+static void on_ask(struct core *c, struct run_track *t, struct span body)
+{
+    struct node_id to;
+    if (body.len < 2 || !party_node(c, &to, t->view.run, body.data[0])) return;
+    struct message_RELAY m = {t->view.run, t->term, 0, body.data[0], span_make(body.data + 1, body.len - 1)};
     struct buffer b = scratch_buffer(c, body.len + 128);
     message_encode(&b, MESSAGE_RELAY_CODE, &m);
     send_message(c, to, buffer_span(&b));
@@ -468,15 +498,15 @@ void host_frame(struct core *c, struct run_id run, struct span frame)
     }
 }
 
-void host_answer(struct core *c, struct node_id custodian, const struct message_RELAY *m)
+void host_answer(struct core *c, struct node_id peer, const struct message_RELAY *m)
 {
-    const struct charter *charter = registry_charter(c->registry);
+    struct node_id from;
     struct run_track *t = track_find(c, m->run);
-    int index = charter != NULL ? charter_custodian(charter, custodian) : -1;
-    if (t == NULL || t->phase != CANDIDATE_HOLDER || index < 0 || m->term != t->term) return;
+    if (t == NULL || t->phase != CANDIDATE_HOLDER || m->term != t->term) return;
+    if (!party_node(c, &from, m->run, m->party) || !ID_EQUAL(from, peer)) return;
     struct buffer b = scratch_buffer(c, m->box.len + 2);
     buffer_put_u8(&b, FRAME_ANSWER);
-    buffer_put_u8(&b, (uint8_t)index);
+    buffer_put_u8(&b, (uint8_t)m->party);
     buffer_put(&b, m->box);
     struct effect *e = emit(c, EFFECT_ENCLAVE_SEND);
     e->run = m->run;

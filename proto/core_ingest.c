@@ -383,7 +383,7 @@ static void dispatch_statement(struct core *c, const struct record *r, struct no
     if (kind == KIND_VOTE_ASK && compute) elect_vote_ask(c, author, &b->VOTE_ASK);
     if (kind == KIND_PREVOTE && custodian) elect_prevote(c, author, &b->PREVOTE);
     if (kind == KIND_VOTE && custodian) elect_vote(c, author, &b->VOTE);
-    if (kind == KIND_REFUSAL && custodian) host_refusal(c, author, &b->REFUSAL);
+    if (kind == KIND_REFUSAL) host_refusal(c, author, &b->REFUSAL);
 }
 
 /* --- Records --------------------------------------------------------------------------------------------------------------------- */

@@ -1,4 +1,5 @@
-/* A custodian's answers to an enclave: shares, leases and commit signatures (DESIGN §8 "Release", §9 "Lease", "Commit").
+/* A custodian's answers to an enclave: shares, leases and commit signatures (DESIGN §8 "Release", §9 "Lease", "Commit"); and an
+ * owner's, who keeps a veto over an input: its half of the data key. Both go the same way; what is computed and signed differs.
  * An ask arrives as a sealed box relayed by the enclave's untrusted host. Steps: open the box, verify the enclave's
  * signature and the certificate's votes, check the evidence, decide (release.c), compute shares, sign the release
  * statement, make it durable, seal the answer to the enclave, send. Every refusal is signed, goes back to the enclave and
@@ -21,10 +22,10 @@ struct ask {
     struct certificate certificate;
     bool certificate_good;
     struct release_ask facts;
-    uint8_t shares[SHARE_BYTES * (CAP_INPUTS + 1)];
+    uint8_t shares[SHARE_BYTES * (CAP_INPUTS + 1)]; /* or a half */
     size_t shares_len;
     uint8_t plain[ANSWER_BYTES_MAX]; /* the answer before it is sealed */
-    uint8_t statement[4096];         /* packed signed RELEASE or COMMIT */
+    uint8_t statement[4096];         /* packed signed RELEASE, OWNER_RELEASE, LEASE or COMMIT */
     size_t statement_len;
     uint8_t opened[40960]; /* the box's plaintext, which the spans above borrow from */
 };
@@ -32,6 +33,16 @@ struct ask {
 static struct ask *ask_of(struct pending *p)
 {
     return (struct ask *)(void *)p->side;
+}
+
+static bool for_owner(const struct pending *p)
+{
+    return p->party >= VETO_PARTY;
+}
+
+static uint8_t release_tag(const struct pending *p)
+{
+    return for_owner(p) ? ANSWER_HALF : ANSWER_SHARES;
 }
 
 static struct kem_public ask_kem(const struct pending *p)
@@ -53,20 +64,20 @@ static void ask_end(struct core *c, struct pending *p)
 
 /* --- Sending an answer --------------------------------------------------------------------------------------------------------------- */
 
-static struct answer *answer_find(struct core *c, struct run_id run, uint64_t term, uint8_t kind,
-                                  struct node_id enclave)
+static const struct answer *answer_find(const struct core *c, const struct pending *p, uint8_t tag,
+                                        struct node_id enclave)
 {
     for (uint32_t i = 0; i < c->answer_count; i++) {
-        struct answer *a = &c->answer[i];
-        if (ID_EQUAL(a->run, run) && a->term == term && a->kind == kind && ID_EQUAL(a->enclave, enclave))
-            return a;
+        const struct answer *a = &c->answer[i];
+        bool same = ID_EQUAL(a->run, p->run) && a->term == p->term && a->party == p->party;
+        if (same && a->tag == tag && ID_EQUAL(a->enclave, enclave)) return a;
     }
     return NULL;
 }
 
 static void relay_back(struct core *c, const struct pending *p, struct span box)
 {
-    struct message_RELAY m = {p->run, p->term, 1, box};
+    struct message_RELAY m = {p->run, p->term, 1, p->party, box};
     struct buffer b = scratch_buffer(c, box.len + 128);
     message_encode(&b, MESSAGE_RELAY_CODE, &m);
     send_message(c, p->peer, buffer_span(&b));
@@ -77,10 +88,11 @@ static void on_sealed(struct core *c, struct pending *p, const struct event *eve
     struct ask *a = ask_of(p);
     if (event->err == OK) {
         relay_back(c, p, event->bytes);
-        bool repeatable = a->plain[0] == ANSWER_SHARES || a->plain[0] == ANSWER_COMMIT;
+        bool repeatable = a->plain[0] == release_tag(p) || a->plain[0] == ANSWER_COMMIT;
         if (repeatable && c->answer_count < ANSWERS_MAX) {
             struct answer *kept = &c->answer[c->answer_count];
-            *kept = (struct answer){p->run, p->term, a->plain[0], a->record.header.author, SPAN_NONE, false};
+            *kept = (struct answer){p->run,    p->term, p->party, a->plain[0], a->record.header.author,
+                                    SPAN_NONE, false};
             if (arena_copy(c->answers, &kept->box, event->bytes) == OK) c->answer_count++;
         }
     }
@@ -90,7 +102,7 @@ static void on_sealed(struct core *c, struct pending *p, const struct event *eve
 /* What `plain` holds goes to the enclave. */
 static void seal_plain(struct core *c, struct pending *p, const struct buffer *plain)
 {
-    struct hash32 context = relay_context(p->run, p->term, (uint32_t)own_custodian(c), 1);
+    struct hash32 context = relay_context(p->run, p->term, p->party, 1);
     ASSERT(!plain->overflow);
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_SEAL, on_sealed);
     job->kem = ask_kem(p);
@@ -230,9 +242,10 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
     struct body_SHARE_ANSWER answer = {span_make(a->statement, a->statement_len),
                                        span_make(a->shares, a->shares_len)};
     struct buffer plain = BUFFER_OF(a->plain);
-    buffer_put_u8(&plain, ANSWER_SHARES);
+    buffer_put_u8(&plain, release_tag(p));
     body_encode(&plain, KIND_SHARE_ANSWER, &answer);
-    notice(c, "released shares for run", ID_SPAN(p->run), NULL);
+    notice(c, for_owner(p) ? "released its half of a key for run" : "released shares for run",
+           ID_SPAN(p->run), NULL);
     seal_plain(c, p, &plain);
 }
 
@@ -275,51 +288,79 @@ static void on_release_signed(struct core *c, struct pending *p, const struct ev
 /* Only a proof that fails is the asker's: the envelope is not under the label built here. The rest is this node's own. */
 static struct verdict shares_failed(struct core *c, const struct pending *p, enum err err)
 {
-    if (err == ERR_PROOF) return verdict_refuse(REFUSAL_ENVELOPE, NULL);
+    if (err == ERR_PROOF || (for_owner(p) && err == ERR_DECRYPT))
+        return verdict_refuse(REFUSAL_ENVELOPE, NULL);
     notice(c, "no shares could be computed for run", ID_SPAN(p->run), err_text(err));
     return verdict_refuse(REFUSAL_TROUBLE, NULL);
 }
 
-static void on_shares(struct core *c, struct pending *p, const struct event *event)
+static void sign_release(struct core *c, struct pending *p, const struct run_entry *run)
 {
     struct ask *a = ask_of(p);
-    const struct run_entry *run = registry_run(c->registry, p->run);
-    const struct charter *charter = registry_charter_bytes(c->registry);
-    struct verdict v = event->err == OK ? decide_release_now(c, p) : shares_failed(c, p, event->err);
-    if (v.refusal != REFUSAL_NONE) {
-        refuse(c, p, STAGE_SHARES, v);
-        return;
-    }
-    ASSERT(event->bytes.len <= sizeof a->shares && run != NULL && charter != NULL);
-    memcpy(a->shares, event->bytes.data, event->bytes.len);
-    a->shares_len = event->bytes.len;
     struct body_RELEASE body = {.run = p->run,
                                 .term = p->term,
                                 .certificate = certificate_hash(a->share.certificate),
                                 .enclave = a->record.header.author,
                                 .kem = a->share.kem,
                                 .challenge = a->share.challenge,
-                                .lease_ms = charter->lease_ms,
+                                .lease_ms = registry_charter_bytes(c->registry)->lease_ms,
                                 .heads = heads_of(c, &run->body),
                                 .shares = sha256(span_make(a->shares, a->shares_len))};
     author_sign_into(c, p, KIND_RELEASE, &body, on_release_signed);
 }
 
-/* The label is built here, from the run and this custodian's own records; the asker supplies only the envelope. */
-static void compute_shares(struct core *c, struct pending *p)
+static void sign_owner_release(struct core *c, struct pending *p, const struct run_entry *run)
+{
+    struct ask *a = ask_of(p);
+    struct body_OWNER_RELEASE body = {.run = p->run,
+                                      .term = p->term,
+                                      .certificate = certificate_hash(a->share.certificate),
+                                      .enclave = a->record.header.author,
+                                      .kem = a->share.kem,
+                                      .challenge = a->share.challenge,
+                                      .heads = heads_of(c, &run->body),
+                                      .dt = run_input_at(&run->body, p->party - VETO_PARTY).dt,
+                                      .half = sha256(span_make(a->shares, a->shares_len))};
+    author_sign_into(c, p, KIND_OWNER_RELEASE, &body, on_release_signed);
+}
+
+static void on_shares(struct core *c, struct pending *p, const struct event *event)
 {
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
+    struct verdict v = event->err == OK ? decide_release_now(c, p) : shares_failed(c, p, event->err);
+    if (v.refusal != REFUSAL_NONE) {
+        refuse(c, p, STAGE_SHARES, v);
+        return;
+    }
+    ASSERT(event->bytes.len <= sizeof a->shares && run != NULL);
+    memcpy(a->shares, event->bytes.data, event->bytes.len);
+    a->shares_len = event->bytes.len;
+    if (for_owner(p))
+        sign_owner_release(c, p, run);
+    else
+        sign_release(c, p, run);
+}
+
+/* The label is built here, from the run and this node's own records; the asker supplies only what is sealed under it. */
+static void put_label(struct core *c, struct buffer *out, const struct run_entry *run, uint32_t i)
+{
+    struct run_input input = run_input_at(&run->body, i);
+    const struct asset *asset = registry_asset(c->registry, input.dt);
+    const struct binding *bound = registry_binding_of(c->registry, asset, input.binding);
+    buffer_put(out, ID_SPAN(run->body.app));
+    buffer_put(out, ID_SPAN(run->body.compose));
+    buffer_put(out, ID_SPAN(asset->owner));
+    buffer_put(out, ID_SPAN(input.content));
+    buffer_put(out, ID_SPAN(bound->policy->hash));
+}
+
+static void compute_shares(struct core *c, struct pending *p, const struct run_entry *run)
+{
+    struct ask *a = ask_of(p);
     struct buffer parts = scratch_buffer(c, SHARE_PART_BYTES * CAP_INPUTS);
     for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
-        struct run_input input = run_input_at(&run->body, i);
-        const struct asset *asset = registry_asset(c->registry, input.dt);
-        const struct binding *bound = registry_binding_of(c->registry, asset, input.binding);
-        buffer_put(&parts, ID_SPAN(run->body.app));
-        buffer_put(&parts, ID_SPAN(run->body.compose));
-        buffer_put(&parts, ID_SPAN(asset->owner));
-        buffer_put(&parts, ID_SPAN(input.content));
-        buffer_put(&parts, ID_SPAN(bound->policy->hash));
+        put_label(c, &parts, run, i);
         buffer_put(&parts, span_make(a->share.envelopes.data + (size_t)i * ENVELOPE_BYTES, ENVELOPE_BYTES));
     }
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_SHARES, on_shares);
@@ -328,6 +369,20 @@ static void compute_shares(struct core *c, struct pending *p)
     job->hash = HASH_FRAMED("perigee/noise/v1", ID_SPAN(p->run));
     job->epoch = (uint32_t)run->body.epoch;
     job->index = (uint32_t)own_custodian(c) + 1;
+}
+
+/* The ask has a box for each input under a veto, in the run's order. */
+static void open_half(struct core *c, struct pending *p, const struct run_entry *run)
+{
+    struct buffer label = scratch_buffer(c, LABEL_PART_BYTES);
+    uint32_t input = p->party - VETO_PARTY, place = 0;
+    for (uint32_t i = 0; i < input; i++) place += registry_vetoed(c->registry, &run->body, i);
+    put_label(c, &label, run, input);
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_HALF, on_shares);
+    job->box = scratch_copy(
+        c, span_make(ask_of(p)->share.halves.data + (size_t)place * VETO_BOX_BYTES, VETO_BOX_BYTES));
+    job->parts = buffer_span(&label);
+    job->hash = HASH_FRAMED("perigee/group-key/v1", ID_SPAN(registry_committee(c->registry)->body.key_a));
 }
 
 /* A table that is full contradicts nobody. */
@@ -348,17 +403,20 @@ static enum err promise_release(struct core *c, struct pending *p)
     return OK;
 }
 
-/* A release is the first lease: what it signs says so. */
+/* A custodian's release is the first lease: what it signs says so. An owner's is none: it has no votes to hold back. */
 static void decide_release(struct core *c, struct pending *p)
 {
     struct verdict v = decide_release_now(c, p);
     if (v.refusal == REFUSAL_NONE) v = promised(promise_release(c, p), REFUSAL_OTHER_KEY);
-    if (v.refusal == REFUSAL_NONE && !elect_hold(c, p->run, p->term, 0))
+    if (v.refusal == REFUSAL_NONE && !for_owner(p) && !elect_hold(c, p->run, p->term, 0))
         v = verdict_refuse(REFUSAL_TROUBLE, NULL);
+    const struct run_entry *run = registry_run(c->registry, p->run);
     if (v.refusal != REFUSAL_NONE)
         refuse(c, p, STAGE_SHARES, v);
+    else if (for_owner(p))
+        open_half(c, p, run);
     else
-        compute_shares(c, p);
+        compute_shares(c, p, run);
 }
 
 static void on_evidence(struct core *c, struct pending *p, const struct event *event)
@@ -505,10 +563,10 @@ static void check_votes(struct core *c, struct pending *p)
 }
 
 /* Only through whom the first one went: what anybody else brings is judged, and refused. */
-static bool repeat_answer(struct core *c, struct pending *p, uint8_t kind)
+static bool repeat_answer(struct core *c, struct pending *p, uint8_t tag)
 {
     struct ask *a = ask_of(p);
-    const struct answer *known = answer_find(c, p->run, p->term, kind, a->record.header.author);
+    const struct answer *known = answer_find(c, p, tag, a->record.header.author);
     const uint8_t *host = promise_get(&c->promises, PROMISE_HOST, p->run.bytes, p->term);
     if (known == NULL || host == NULL || !ids_equal(host, p->peer.bytes)) return false;
     relay_back(c, p, known->box);
@@ -528,7 +586,7 @@ static void on_ask_verified(struct core *c, struct pending *p, const struct even
         decide_lease(c, p);
     else if (kind == KIND_COMMIT_ASK && !repeat_answer(c, p, ANSWER_COMMIT))
         decide_commit(c, p);
-    else if (kind == KIND_SHARE_ASK && !repeat_answer(c, p, ANSWER_SHARES))
+    else if (kind == KIND_SHARE_ASK && !repeat_answer(c, p, release_tag(p)))
         check_votes(c, p);
 }
 
@@ -537,12 +595,15 @@ static enum err read_share_ask(struct ask *a, const struct pending *p)
     TRY(body_decode(&a->share, KIND_SHARE_ASK, a->record.body));
     if (!ID_EQUAL(a->share.run, p->run) || a->share.term != p->term) return ERR_CONFLICT;
     if (a->share.envelopes.len % ENVELOPE_BYTES != 0) return ERR_RANGE;
+    if (a->share.halves.len % VETO_BOX_BYTES != 0) return ERR_RANGE;
     a->facts = (struct release_ask){.run = p->run,
                                     .term = p->term,
+                                    .party = p->party,
                                     .host = p->peer,
                                     .enclave = a->record.header.author,
                                     .kem = a->share.kem,
                                     .envelope_count = (uint32_t)(a->share.envelopes.len / ENVELOPE_BYTES),
+                                    .half_count = (uint32_t)(a->share.halves.len / VETO_BOX_BYTES),
                                     .evidence_err = ERR_EVIDENCE};
     return OK;
 }
@@ -570,6 +631,7 @@ static enum err read_ask(struct core *c, struct pending *p)
     const struct header *h = &a->record.header;
     if (!ids_equal(h->consortium.bytes, c->options.consortium.bytes)) return ERR_CONSORTIUM;
     if (h->kind == KIND_SHARE_ASK) return read_share_ask(a, p);
+    if (for_owner(p)) return ERR_KIND; /* leases and commits are the custodians' */
     if (h->kind == KIND_COMMIT_ASK) return read_commit_ask(a, p);
     return h->kind == KIND_LEASE_ASK ? read_lease_ask(a, p) : ERR_KIND;
 }
@@ -594,18 +656,25 @@ static void on_opened(struct core *c, struct pending *p, const struct event *eve
                record_sign_hash(a->record.header.kind, a->record.header_bytes), &a->record.signature);
 }
 
+/* A custodian under its own index, an owner under any input: whether that one is its, the decision says. */
+static bool is_party(const struct core *c, uint64_t party)
+{
+    if (party >= VETO_PARTY) return party - VETO_PARTY < CAP_INPUTS;
+    return own_custodian(c) >= 0 && party == (uint64_t)own_custodian(c);
+}
+
 void release_ask_box(struct core *c, struct node_id host, const struct message_RELAY *m)
 {
-    int own = own_custodian(c);
-    if (own < 0 || !core_member(c, host, ROLE_COMPUTE)) {
+    if (!is_party(c, m->party) || !core_member(c, host, ROLE_COMPUTE)) {
         c->refused_messages++;
         return;
     }
     struct pending *p = pending_for(c, host, on_opened);
     if (p == NULL) return; /* full: the enclave asks again */
-    struct hash32 context = relay_context(m->run, m->term, (uint32_t)own, 0);
+    struct hash32 context = relay_context(m->run, m->term, (uint32_t)m->party, 0);
     p->run = m->run;
     p->term = m->term;
+    p->party = (uint32_t)m->party;
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_OPEN, on_opened);
     job->box = scratch_copy(c, m->box);
     job->context = scratch_copy(c, ID_SPAN(context));

@@ -46,6 +46,7 @@ struct pending {
     bool foreign, of_member; /* a peer's; one's that is no custodian */
     struct run_id run;
     uint64_t term, reply, number;
+    uint32_t party; /* of an ask: whom it is for */
     enum kind kind;
     uint8_t *block; /* pool memory: a packed message, a body, an ask in progress */
     size_t len, header_len;
@@ -81,7 +82,8 @@ struct peer {
 struct answer {
     struct run_id run;
     uint64_t term;
-    uint8_t kind;
+    uint32_t party;
+    uint8_t tag; /* ANSWER_* */
     struct node_id enclave;
     struct span box;
     bool busy;
@@ -359,11 +361,11 @@ void release_ask_box(struct core *c, struct node_id host, const struct message_R
 /* --- core_host.c ------------------------------------------------------------------------------------------------------ */
 void host_start(struct core *c, struct run_track *t);
 void host_frame(struct core *c, struct run_id run, struct span frame);
-void host_answer(struct core *c, struct node_id custodian, const struct message_RELAY *m);
+void host_answer(struct core *c, struct node_id peer, const struct message_RELAY *m);
 void host_blob_missing(struct core *c, struct run_id run, struct span cid);
 void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m);
 void host_blob_get(struct core *c, struct node_id from, const struct message_BLOB_GET *m);
-void host_refusal(struct core *c, struct node_id custodian, const struct body_REFUSAL *b);
+void host_refusal(struct core *c, struct node_id party, const struct body_REFUSAL *b);
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b);
 void host_receipt(struct core *c, const struct record *r);
 void host_look_for_receipts(struct core *c); /* one that came earlier may settle a run now */

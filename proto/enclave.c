@@ -210,7 +210,8 @@ struct instant enclave_deadline(const struct enclave *e)
 void enclave_check(const struct enclave *e)
 {
     ASSERT(e->effect_count <= EFFECTS_MAX && e->scratch.used <= e->scratch.cap);
-    ASSERT(e->input_count <= CAP_INPUTS && e->custodian_count <= CAP_CUSTODIANS);
+    ASSERT(e->input_count <= CAP_INPUTS && e->custodian_count <= CAP_CUSTODIANS &&
+           e->party_count <= CAP_CUSTODIANS + CAP_INPUTS);
     ASSERT(e->manifest_done <= e->manifest_asked && e->manifest_asked <= e->input_count);
     ASSERT(e->input_now <= e->input_count);
     if (e->phase == PHASE_NEW || e->phase == PHASE_OVER) return;

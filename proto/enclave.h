@@ -1,7 +1,9 @@
 /* enclave: the protocol side of the one-shot worker of a run, as a pure machine (DESIGN §9 "Enclave worker").
  * The worker process (node/worker.c) feeds it frames from its untrusted host and the results of keyed work, and executes
  * its effects. It holds no secret but the salt and the output, once there is one: keys, shares and plaintext live with the
- * executor, named by small numbers. Even an opened answer comes to it without its shares.
+ * executor, named by small numbers. A party to the keys is a custodian, by its index in the charter, or the owner of an
+ * input under a veto: VETO_PARTY and the input's number.
+ * Even an opened answer comes to it without its shares.
  *
  * Life: START (bundle, certificate) -> replay the bundle against the consortium id, check every signature and the
  * certificate -> KEYS -> EVIDENCE over S -> fetch manifests -> SHARE_ASK to every custodian (sealed to its key, signed) ->
@@ -23,6 +25,7 @@
 #include "proto/core.h"
 
 /* What the enclave signs about a finished run. Packed array in this order; its hash is H("perigee/core-receipt/v1", bytes). */
+enum { RELEASES_MAX = CAP_CUSTODIANS + CAP_INPUTS };
 struct core_receipt {
     struct consortium_id consortium;
     struct run_id run;
@@ -35,8 +38,9 @@ struct core_receipt {
     struct kem_public kem;
     struct hash32 challenge;
     uint32_t release_count;
-    struct record_id release[CAP_CUSTODIANS]; /* header ids of the release statements used, charter order */
-    struct hash32 commitment;                 /* output 0 */
+    /* Header ids of the release statements used: custodians' in charter order, then owners' in the run's order. */
+    struct record_id release[RELEASES_MAX];
+    struct hash32 commitment; /* output 0 */
     struct span engine;
 };
 void core_receipt_encode(struct buffer *out, const struct core_receipt *r);
@@ -46,13 +50,20 @@ struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run
                               struct compose_hash compose, struct hash32 certificate, struct node_id signing,
                               struct kem_public kem);
 /* An answer begins with one of these; what follows: PROTOCOL.md "Enclave frames". Those of refusals name their stage. */
-enum { ANSWER_SHARES = 1, ANSWER_COMMIT = 2, ANSWER_REFUSAL = 3, ANSWER_LEASE = 4, ANSWER_BYTES_MAX = 8192 };
-/* An opened answer as the machine sees it, appended to `out`: its first byte, then for shares SHA-256 of them 32 | packed
- * release, else all that follows. `shares` points into `plain`, or is empty. The codec's errors. */
+enum {
+    ANSWER_SHARES = 1,
+    ANSWER_COMMIT = 2,
+    ANSWER_REFUSAL = 3,
+    ANSWER_LEASE = 4,
+    ANSWER_HALF = 5,
+    ANSWER_BYTES_MAX = 8192
+};
+/* An opened answer as the machine sees it, appended to `out`: its first byte, then for shares or a half SHA-256 of them 32 |
+ * packed release, else all that follows. `shares` points into `plain`, or is empty. The codec's errors. */
 MUST_USE enum err enclave_answer_view(struct buffer *out, struct span *shares, struct span plain);
-/* Context of a sealed box on the relay: H("perigee/relay/v1", run, be64 term, be32 custodian, direction byte).
- * direction 0: enclave to custodian, 1: custodian to enclave. */
-struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian, uint8_t direction);
+/* Context of a sealed box on the relay: H("perigee/relay/v1", run, be64 term, be32 party, direction byte).
+ * direction 0: enclave to party, 1: party to enclave. */
+struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t party, uint8_t direction);
 /* Context of an output box: H("perigee/output-box/v1", run, reader). Its plaintext is a reading. */
 struct hash32 output_box_context(struct run_id run, struct node_id reader);
 /* What a reader opens: salt 32 | response signature 64 | output. ERR_TRUNCATED. `output` points into `plain`. */
@@ -101,10 +112,11 @@ enum enclave_effect_type {
     ENCLAVE_VERIFY,   /* checks, check_count -> ok, or ERR_SIGNATURE and bytes = be32 index */
     ENCLAVE_SIGN,     /* hash -> signature by the enclave's key */
     ENCLAVE_SEAL,     /* kem, bytes, context -> box */
-    ENCLAVE_OPEN, /* custodian (share index - 1), bytes = box, context -> enclave_answer_view of it; its shares stay */
+    ENCLAVE_OPEN,     /* party, bytes = box, context -> enclave_answer_view of it; its shares or half stay */
     ENCLAVE_CONTENT_ID, /* manifest -> content id 32 */
-    ENCLAVE_CHECK_SHARES, /* custodian: the shares opened last; keys, labels, envelopes -> ok or ERR_PROOF; kept */
-    ENCLAVE_UNLOCK,       /* t kept shares -> data keys, noise seed and commit salt, all kept by the executor:
+    ENCLAVE_CHECK_SHARES, /* party: what was opened of it last; keys, labels, envelopes -> ok or ERR_PROOF; kept. A half is
+                           * only kept: the body's key commitment is what shows a wrong one */
+    ENCLAVE_UNLOCK, /* t kept shares, halves -> data keys, noise seed and commit salt, all kept by the executor:
                                     * seed = HKDF-SHA-256(PRF value, info "perigee/noise-seed/v1"), salt = the same with
                                     * info "perigee/commit-salt/v1" | run; -> salt 32 (it leaves with the output) */
     ENCLAVE_INPUT_BEGIN, /* input, bytes = leaf list (32 each): expand its key, check the manifest's commitment and
@@ -121,7 +133,7 @@ struct enclave_effect {
     struct span bytes, context;
     struct hash32 hash;
     struct kem_public kem;
-    uint32_t input, chunk, custodian;
+    uint32_t input, chunk, party;
     const struct signature_check *check;
     uint32_t check_count;
     const struct manifest *manifest;

@@ -1,4 +1,4 @@
-/* Asking every custodian, twice: for shares, and to commit. An ask is one signed message, sealed to each custodian and sent
+/* Asking every custodian, twice: for shares, and to commit; and with the first, owners who keep a veto for their halves. An ask is one signed message, sealed to each custodian and sent
  * again until answered. An answer is believed for its signature; what comes without one proves nothing against anybody,
  * since the host can seal to the enclave too, and leaves its custodian open. */
 #include "proto/enclave_state.h"
@@ -9,11 +9,22 @@
 
 /* --- Sending --------------------------------------------------------------------------------------------------------- */
 
+/* Who is asked in this phase: owners have nothing to commit to. */
+static uint32_t asked_count(const struct enclave *e, enum phase phase)
+{
+    return phase == PHASE_SHARES ? e->party_count : e->custodian_count;
+}
+
+static bool is_custodian(const struct party *c)
+{
+    return c->number < VETO_PARTY;
+}
+
 static void send_ask(struct enclave *e, uint32_t i, struct span box)
 {
     struct buffer b = enclave_buffer(e, box.len + 2);
     buffer_put_u8(&b, FRAME_ASK);
-    buffer_put_u8(&b, (uint8_t)i);
+    buffer_put_u8(&b, e->party[i].number);
     buffer_put(&b, box);
     enclave_emit(e, ENCLAVE_FRAME)->bytes = buffer_span(&b);
 }
@@ -24,7 +35,7 @@ static void on_sealed(struct enclave *e, const struct work *work, const struct e
         enclave_fail(e, REFUSAL_ENCLAVE);
         return;
     }
-    struct custodian *c = &e->custodian[work->index];
+    struct party *c = &e->party[work->index];
     if (!enclave_keep(e, &c->box, event->bytes)) return;
     if (e->phase == PHASE_SHARES) c->share_box = c->box;
     send_ask(e, work->index, c->box);
@@ -35,13 +46,13 @@ void enclave_ask_all(struct enclave *e, enum phase phase, struct span packed)
     e->phase = phase;
     e->ask_since_ns = e->now.ns;
     e->ask_next_ns = e->late_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
-    for (uint32_t i = 0; i < e->custodian_count; i++) {
-        struct custodian *c = &e->custodian[i];
+    for (uint32_t i = 0; i < asked_count(e, phase); i++) {
+        struct party *c = &e->party[i];
         c->standing = STANDING_OPEN;
         c->why = REFUSAL_NONE;
         c->busy = false;
         c->box = SPAN_NONE;
-        struct hash32 context = relay_context(e->run, e->term, i, 0);
+        struct hash32 context = relay_context(e->run, e->term, c->number, 0);
         struct enclave_effect *effect = enclave_ask(e, ENCLAVE_SEAL, on_sealed, i);
         effect->kem = c->kem;
         effect->bytes = packed;
@@ -59,10 +70,20 @@ static void on_ask_signed(struct enclave *e, const struct work *work, const stru
 void enclave_shares(struct enclave *e)
 {
     struct buffer envelopes = enclave_buffer(e, (size_t)ENVELOPE_BYTES * CAP_INPUTS);
-    for (uint32_t i = 0; i < e->input_count; i++)
-        buffer_put(&envelopes, SPAN_OF(e->input[i].manifest->envelope));
-    struct body_SHARE_ASK body = {e->run, e->term,      e->certificate_bytes,   e->evidence,
-                                  e->kem, e->challenge, buffer_span(&envelopes)};
+    struct buffer halves = enclave_buffer(e, (size_t)VETO_BOX_BYTES * CAP_INPUTS);
+    for (uint32_t i = 0; i < e->input_count; i++) {
+        const struct manifest *m = e->input[i].manifest;
+        buffer_put(&envelopes, SPAN_OF(m->envelope));
+        if (m->veto) buffer_put(&halves, SPAN_OF(m->half));
+    }
+    struct body_SHARE_ASK body = {.run = e->run,
+                                  .term = e->term,
+                                  .certificate = e->certificate_bytes,
+                                  .evidence = e->evidence,
+                                  .kem = e->kem,
+                                  .challenge = e->challenge,
+                                  .envelopes = buffer_span(&envelopes),
+                                  .halves = buffer_span(&halves)};
     enclave_sign(e, KIND_SHARE_ASK, &body, on_ask_signed);
 }
 
@@ -72,7 +93,7 @@ static uint32_t count_standing(const struct enclave *e, enum standing standing)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < e->custodian_count; i++)
-        if (e->custodian[i].standing == standing) count++;
+        if (e->party[i].standing == standing) count++;
     return count;
 }
 
@@ -81,7 +102,7 @@ static void fail_for_them(struct enclave *e, enum refusal otherwise)
 {
     uint8_t count[REFUSAL_COUNT] = {0};
     enum refusal best = REFUSAL_NONE;
-    for (uint32_t i = 0; i < e->custodian_count; i++) count[e->custodian[i].why]++;
+    for (uint32_t i = 0; i < e->custodian_count; i++) count[e->party[i].why]++;
     count[REFUSAL_NONE] = 0;
     for (uint32_t r = 1; r < REFUSAL_COUNT; r++)
         if (count[r] > count[best]) best = (enum refusal)r;
@@ -108,6 +129,17 @@ void enclave_unlock(struct enclave *e)
     (void)enclave_ask(e, ENCLAVE_UNLOCK, on_unlocked, 0);
 }
 
+/* Each owner who keeps a veto must have given its half; what one of them refuses is refused. */
+static bool owners_settled(struct enclave *e)
+{
+    for (uint32_t i = e->custodian_count; i < e->party_count; i++) {
+        const struct party *owner = &e->party[i];
+        if (owner->standing == STANDING_REFUSED) enclave_fail(e, owner->why);
+        if (owner->standing != STANDING_GOOD) return false;
+    }
+    return true;
+}
+
 static void settle(struct enclave *e)
 {
     const struct charter *charter = e->keys.charter;
@@ -123,17 +155,19 @@ static void settle(struct enclave *e)
         enclave_committed(e);
         return;
     }
-    if (!enclave_statements(e, &e->releases)) return;
+    if (!owners_settled(e) || !enclave_statements(e, &e->releases)) return;
     e->phase = PHASE_UNLOCKING;
     enclave_lease_begin(e);
 }
 
 bool enclave_statements(struct enclave *e, struct span *out)
 {
-    struct buffer b = enclave_buffer(e, (size_t)CAP_CUSTODIANS * 2048);
-    pack_array(&b, count_standing(e, STANDING_GOOD));
-    for (uint32_t i = 0; i < e->custodian_count; i++)
-        if (e->custodian[i].standing == STANDING_GOOD) pack_bin(&b, e->custodian[i].statement);
+    uint32_t parties = asked_count(e, e->phase), good = 0;
+    struct buffer b = enclave_buffer(e, (size_t)RELEASES_MAX * 2048);
+    for (uint32_t i = 0; i < parties; i++) good += e->party[i].standing == STANDING_GOOD;
+    pack_array(&b, good);
+    for (uint32_t i = 0; i < parties; i++)
+        if (e->party[i].standing == STANDING_GOOD) pack_bin(&b, e->party[i].statement);
     ASSERT(!b.overflow); /* statements were bounded when they were read */
     return enclave_keep(e, out, buffer_span(&b));
 }
@@ -141,12 +175,12 @@ bool enclave_statements(struct enclave *e, struct span *out)
 /* --- Reading answers ----------------------------------------------------------------------------------------------------- */
 
 /* Something under this custodian's name was wrong. It may not have been its own: it is asked again. */
-static void ask_again(struct custodian *c)
+static void ask_again(struct party *c)
 {
     c->busy = false;
 }
 
-enum err enclave_read_statement(const struct enclave *e, const struct custodian *c, struct record *out,
+enum err enclave_read_statement(const struct enclave *e, const struct party *c, struct record *out,
                                 union body *body, enum kind kind, struct span packed)
 {
     if (packed.len > 2000) return ERR_TOO_LARGE;
@@ -177,7 +211,7 @@ void enclave_verify_always(struct enclave *e, const struct record *r, uint32_t i
     fill_check(e, enclave_ask_always(e, ENCLAVE_VERIFY, then, index), r);
 }
 
-static bool keep_good(struct enclave *e, struct custodian *c, struct span packed)
+static bool keep_good(struct enclave *e, struct party *c, struct span packed)
 {
     struct record r;
     enum err err = record_unpack(&r, packed);
@@ -190,21 +224,38 @@ static bool keep_good(struct enclave *e, struct custodian *c, struct span packed
     return true;
 }
 
-static struct span content_of(const struct custodian *c)
+static struct span content_of(const struct party *c)
 {
     return span_make(c->answer + 1, c->answer_len - 1);
 }
 
 /* The packed release in the view of an answer with shares. */
-static struct span release_of(const struct custodian *c)
+static struct span release_of(const struct party *c)
 {
     const size_t head = 1 + 32;
     return c->answer_len > head ? span_make(c->answer + head, c->answer_len - head) : SPAN_NONE;
 }
 
-static enum err read_release(const struct enclave *e, const struct custodian *c, struct record *r)
+/* The same of an owner: of this input's dataset, and the half that came with it. */
+static enum err read_owner_release(const struct enclave *e, const struct party *c, struct record *r)
 {
     union body body;
+    TRY(enclave_read_statement(e, c, r, &body, KIND_OWNER_RELEASE, release_of(c)));
+    const struct body_OWNER_RELEASE *b = &body.OWNER_RELEASE;
+    struct hash32 certificate = certificate_hash(e->certificate_bytes);
+    bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && ID_EQUAL(b->certificate, certificate) &&
+                ID_EQUAL(b->enclave, e->signing) && ID_EQUAL(b->kem, e->kem) &&
+                ID_EQUAL(b->challenge, e->challenge) &&
+                ID_EQUAL(b->dt, e->input[c->number - VETO_PARTY].named.dt);
+    if (!same) return ERR_CONFLICT;
+    if (b->heads.len != (size_t)HEAD_BYTES * e->input_count) return ERR_RANGE;
+    return ids_equal(c->answer + 1, b->half.bytes) ? OK : ERR_HASH;
+}
+
+static enum err read_release(const struct enclave *e, const struct party *c, struct record *r)
+{
+    union body body;
+    if (!is_custodian(c)) return read_owner_release(e, c, r);
     TRY(enclave_read_statement(e, c, r, &body, KIND_RELEASE, release_of(c)));
     const struct body_RELEASE *b = &body.RELEASE;
     struct hash32 certificate = certificate_hash(e->certificate_bytes);
@@ -220,7 +271,7 @@ static enum err read_release(const struct enclave *e, const struct custodian *c,
 void enclave_name_bad(struct enclave *e)
 {
     for (uint32_t i = 0; i < e->custodian_count; i++) {
-        struct custodian *c = &e->custodian[i];
+        struct party *c = &e->party[i];
         if (e->phase != PHASE_SHARES || c->standing != STANDING_BAD) continue;
         struct span release = release_of(c);
         struct buffer b = enclave_buffer(e, 2 + release.len);
@@ -234,7 +285,7 @@ void enclave_name_bad(struct enclave *e)
 /* Its custodian signed these very shares, and they are wrong: that is its own doing, and it is out. */
 static void on_shares_checked(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
-    struct custodian *c = &e->custodian[work->index];
+    struct party *c = &e->party[work->index];
     if (event->err != OK) {
         ask_again(c);
         if (event->err != ERR_PROOF) return; /* a trouble of this enclave's own: it is asked again */
@@ -249,15 +300,15 @@ static void on_shares_checked(struct enclave *e, const struct work *work, const 
 
 static void on_release_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
-    struct custodian *c = &e->custodian[work->index];
+    struct party *c = &e->party[work->index];
     if (event->err != OK) {
         ask_again(c);
         return;
     }
-    enclave_ask(e, ENCLAVE_CHECK_SHARES, on_shares_checked, work->index)->custodian = work->index;
+    enclave_ask(e, ENCLAVE_CHECK_SHARES, on_shares_checked, work->index)->party = c->number;
 }
 
-static enum err read_commit(const struct enclave *e, const struct custodian *c, struct record *r)
+static enum err read_commit(const struct enclave *e, const struct party *c, struct record *r)
 {
     union body body;
     TRY(enclave_read_statement(e, c, r, &body, KIND_COMMIT, content_of(c)));
@@ -270,7 +321,7 @@ static enum err read_commit(const struct enclave *e, const struct custodian *c, 
 
 static void on_commit_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
-    struct custodian *c = &e->custodian[work->index];
+    struct party *c = &e->party[work->index];
     if (event->err != OK)
         ask_again(c);
     else if (keep_good(e, c, content_of(c)))
@@ -282,8 +333,7 @@ struct no {
     uint64_t stage; /* ANSWER_* of what is refused */
 };
 
-static enum err read_refusal(const struct enclave *e, const struct custodian *c, struct record *r,
-                             struct no *no)
+static enum err read_refusal(const struct enclave *e, const struct party *c, struct record *r, struct no *no)
 {
     union body body;
     TRY(enclave_read_statement(e, c, r, &body, KIND_REFUSAL, content_of(c)));
@@ -305,7 +355,7 @@ bool enclave_refusal_passes(enum refusal why)
 
 static void on_refusal_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
-    struct custodian *c = &e->custodian[work->index];
+    struct party *c = &e->party[work->index];
     struct record r;
     struct no no;
     if (event->err != OK) {
@@ -322,7 +372,7 @@ static void on_refusal_verified(struct enclave *e, const struct work *work, cons
 
 static void take_refusal(struct enclave *e, uint32_t custodian)
 {
-    struct custodian *c = &e->custodian[custodian];
+    struct party *c = &e->party[custodian];
     struct record r;
     struct no no = {REFUSAL_NONE, 0};
     uint64_t stage = e->phase == PHASE_SHARES ? ANSWER_SHARES : e->phase == PHASE_COMMITS ? ANSWER_COMMIT : 0;
@@ -338,7 +388,7 @@ static void take_refusal(struct enclave *e, uint32_t custodian)
 
 static void on_opened(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
-    struct custodian *c = &e->custodian[work->index];
+    struct party *c = &e->party[work->index];
     struct record r;
     if (event->err != OK || event->bytes.len < 2 || event->bytes.len > ANSWER_BYTES_MAX) {
         ask_again(c);
@@ -348,7 +398,8 @@ static void on_opened(struct enclave *e, const struct work *work, const struct e
     c->answer_len = event->bytes.len;
     uint8_t tag = c->answer[0];
     bool open = c->standing == STANDING_OPEN;
-    if (tag == ANSWER_SHARES && open && e->phase == PHASE_SHARES && read_release(e, c, &r) == OK) {
+    if (tag == (is_custodian(c) ? ANSWER_SHARES : ANSWER_HALF) && open && e->phase == PHASE_SHARES &&
+        read_release(e, c, &r) == OK) {
         verify(e, &r, work->index, on_release_verified);
     } else if (tag == ANSWER_COMMIT && open && e->phase == PHASE_COMMITS && read_commit(e, c, &r) == OK) {
         verify(e, &r, work->index, on_commit_verified);
@@ -361,21 +412,34 @@ static void on_opened(struct enclave *e, const struct work *work, const struct e
     }
 }
 
+static uint32_t party_numbered(const struct enclave *e, uint8_t number)
+{
+    uint32_t i = 0;
+    while (i < e->party_count && e->party[i].number != number) i++;
+    return i;
+}
+
+/* May it still say something that matters? */
+static bool awaited(const struct enclave *e, uint32_t i)
+{
+    const struct party *c = &e->party[i];
+    bool asks = e->phase == PHASE_SHARES || e->phase == PHASE_COMMITS;
+    if (asks && i < asked_count(e, e->phase) && c->standing == STANDING_OPEN) return true;
+    if (!is_custodian(c)) return false;
+    return (enclave_works(e) && !c->released) || enclave_lease_awaits(e, i);
+}
+
 void enclave_answer(struct enclave *e, struct span body)
 {
     if (body.len < 1 + KEM_OVERHEAD_BYTES || body.len > 1 + KEM_OVERHEAD_BYTES + ANSWER_BYTES_MAX) return;
-    uint32_t i = body.data[0];
-    if (i >= e->custodian_count || e->custodian[i].busy) return;
-    bool asks = e->phase == PHASE_SHARES || e->phase == PHASE_COMMITS;
-    bool awaited = asks && e->custodian[i].standing == STANDING_OPEN;
-    bool late = enclave_works(e) && !e->custodian[i].released;
-    if (!awaited && !late && !enclave_lease_awaits(e, i)) return;
-    struct hash32 context = relay_context(e->run, e->term, i, 1);
+    uint32_t i = party_numbered(e, body.data[0]);
+    if (i == e->party_count || e->party[i].busy || !awaited(e, i)) return;
+    struct hash32 context = relay_context(e->run, e->term, e->party[i].number, 1);
     struct enclave_effect *effect = enclave_ask_always(e, ENCLAVE_OPEN, on_opened, i);
-    effect->custodian = i;
+    effect->party = e->party[i].number;
     effect->bytes = enclave_copy(e, span_make(body.data + 1, body.len - 1));
     effect->context = enclave_copy(e, ID_SPAN(context));
-    e->custodian[i].busy = true;
+    e->party[i].busy = true;
 }
 
 /* Custodians that were not there when t others released: a commit or a lease may need them yet. */
@@ -384,7 +448,7 @@ static void ask_late(struct enclave *e)
     if (!enclave_works(e) || e->now.ns < e->late_next_ns) return;
     e->late_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
     for (uint32_t i = 0; i < e->custodian_count; i++) {
-        const struct custodian *c = &e->custodian[i];
+        const struct party *c = &e->party[i];
         if (!c->released && c->share_box.len > 0) send_ask(e, i, c->share_box);
     }
 }
@@ -393,8 +457,19 @@ int64_t enclave_ask_deadline(const struct enclave *e)
 {
     bool asks = e->phase == PHASE_SHARES || e->phase == PHASE_COMMITS, late = false;
     int64_t next = asks ? e->ask_next_ns : INSTANT_NEVER.ns;
-    for (uint32_t i = 0; i < e->custodian_count && enclave_works(e); i++) late |= !e->custodian[i].released;
+    for (uint32_t i = 0; i < e->custodian_count && enclave_works(e); i++) late |= !e->party[i].released;
     return late && e->late_next_ns < next ? e->late_next_ns : next;
+}
+
+/* With custodians enough, it is an owner that was waited for. */
+static void timed_out(struct enclave *e)
+{
+    const struct charter *charter = e->keys.charter;
+    uint32_t needed = charter->t > charter->q ? charter->t : charter->q;
+    if (e->phase == PHASE_SHARES && count_standing(e, STANDING_GOOD) >= needed)
+        enclave_fail(e, REFUSAL_OWNER_VETO);
+    else
+        fail_for_them(e, REFUSAL_TIMEOUT);
 }
 
 void enclave_ask_tick(struct enclave *e)
@@ -402,13 +477,13 @@ void enclave_ask_tick(struct enclave *e)
     ask_late(e);
     if (e->phase != PHASE_SHARES && e->phase != PHASE_COMMITS) return;
     if ((e->now.ns - e->ask_since_ns) / 1000000 >= ASK_TIMEOUT_MS) {
-        fail_for_them(e, REFUSAL_TIMEOUT);
+        timed_out(e);
         return;
     }
     if (e->now.ns < e->ask_next_ns) return;
     e->ask_next_ns = e->now.ns + (int64_t)ASK_REPEAT_MS * 1000000;
-    for (uint32_t i = 0; i < e->custodian_count; i++) {
-        const struct custodian *c = &e->custodian[i];
+    for (uint32_t i = 0; i < asked_count(e, e->phase); i++) {
+        const struct party *c = &e->party[i];
         if (c->standing == STANDING_OPEN && !c->busy && c->box.len > 0) send_ask(e, i, c->box);
     }
 }

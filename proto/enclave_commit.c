@@ -43,9 +43,8 @@ static void sign_core(struct enclave *e)
                                 .commitment = e->commitment,
                                 .engine = e->workflow->engine};
     struct buffer b = enclave_buffer(e, 4096);
-    for (uint32_t i = 0; i < e->custodian_count; i++)
-        if (e->custodian[i].standing == STANDING_GOOD)
-            core.release[core.release_count++] = e->custodian[i].id;
+    for (uint32_t i = 0; i < e->party_count; i++)
+        if (e->party[i].standing == STANDING_GOOD) core.release[core.release_count++] = e->party[i].id;
     core_receipt_encode(&b, &core);
     ASSERT(!b.overflow);
     if (!enclave_keep(e, &e->core, buffer_span(&b))) return;

@@ -40,7 +40,7 @@ enum err core_receipt_decode(struct core_receipt *out, struct span bytes)
     TRY(unpack_fixed(&c, out->enclave.bytes, 32));
     TRY(unpack_fixed(&c, out->kem.bytes, 32));
     TRY(unpack_fixed(&c, out->challenge.bytes, 32));
-    TRY(unpack_array(&c, CAP_CUSTODIANS, &out->release_count));
+    TRY(unpack_array(&c, RELEASES_MAX, &out->release_count));
     for (uint32_t i = 0; i < out->release_count; i++) TRY(unpack_fixed(&c, out->release[i].bytes, 32));
     TRY(unpack_fixed(&c, out->commitment.bytes, 32));
     TRY(unpack_str(&c, CAP_NAME, &out->engine));
@@ -72,11 +72,11 @@ struct hash32 enclave_binding(struct consortium_id consortium, struct run_id run
                        ID_SPAN(compose), ID_SPAN(certificate), ID_SPAN(signing), ID_SPAN(kem));
 }
 
-struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t custodian, uint8_t direction)
+struct hash32 relay_context(struct run_id run, uint64_t term, uint32_t party, uint8_t direction)
 {
     uint8_t number[8], index[4];
     store_u64(number, term);
-    store_u32(index, custodian);
+    store_u32(index, party);
     return HASH_FRAMED("perigee/relay/v1", ID_SPAN(run), SPAN_OF(number), SPAN_OF(index),
                        span_make(&direction, 1));
 }
@@ -86,13 +86,13 @@ enum err enclave_answer_view(struct buffer *out, struct span *shares, struct spa
     struct body_SHARE_ANSWER answer;
     *shares = SPAN_NONE;
     if (plain.len == 0) return ERR_TRUNCATED;
-    if (plain.data[0] != ANSWER_SHARES) {
+    if (plain.data[0] != ANSWER_SHARES && plain.data[0] != ANSWER_HALF) {
         buffer_put(out, plain);
         return buffer_done(out);
     }
     TRY(body_decode(&answer, KIND_SHARE_ANSWER, span_make(plain.data + 1, plain.len - 1)));
     struct hash32 hash = sha256(answer.shares);
-    buffer_put_u8(out, ANSWER_SHARES);
+    buffer_put_u8(out, plain.data[0]);
     buffer_put(out, ID_SPAN(hash));
     buffer_put(out, answer.release);
     *shares = answer.shares;

@@ -119,6 +119,7 @@ static void take_manifest(struct enclave *e, struct want *w, struct span bytes)
     bool good = manifest_parse(&m, e->arena, bytes, NULL) == OK && ID_EQUAL(m->owner, input->asset->owner) &&
                 ID_EQUAL(m->dt, input->named.dt) && ID_EQUAL(m->content, input->named.content) &&
                 has_rows(m, input->asset->ddo) && m->chunk_count > 0 &&
+                m->veto == registry_vetoed(e->bundle->registry, &e->bundle->run->body, w->input) &&
                 m->chunk_count <= LEAVES_BYTES_MAX / 32;
     if (!good) {
         enclave_fail(e, REFUSAL_INPUT_CORRUPT);

@@ -64,7 +64,7 @@ static void on_signed(struct enclave *e, const struct work *work, const struct e
         struct hash32 context = relay_context(e->run, e->term, i, 0);
         uint32_t index = i | (uint32_t)(l->round & ROUND_MASK) << ROUND_SHIFT;
         struct enclave_effect *effect = enclave_ask_always(e, ENCLAVE_SEAL, on_sealed, index);
-        effect->kem = e->custodian[i].kem;
+        effect->kem = e->party[i].kem;
         effect->bytes = buffer_span(&packed);
         effect->context = enclave_copy(e, ID_SPAN(context));
     }
@@ -163,7 +163,7 @@ bool enclave_lease_awaits(const struct enclave *e, uint32_t custodian)
     return enclave_works(e) && l->open && ((l->answered | l->refused) >> custodian & 1) == 0;
 }
 
-static enum err read_lease(const struct enclave *e, const struct custodian *c, struct record *r,
+static enum err read_lease(const struct enclave *e, const struct party *c, struct record *r,
                            struct span packed)
 {
     union body body;
@@ -187,8 +187,7 @@ static void on_lease_verified(struct enclave *e, const struct work *work, const 
 void enclave_lease_answer(struct enclave *e, uint32_t custodian, struct span packed)
 {
     struct record r;
-    bool good =
-        enclave_lease_awaits(e, custodian) && read_lease(e, &e->custodian[custodian], &r, packed) == OK;
+    bool good = enclave_lease_awaits(e, custodian) && read_lease(e, &e->party[custodian], &r, packed) == OK;
     uint32_t index = custodian | (uint32_t)(e->lease.round & ROUND_MASK) << ROUND_SHIFT;
     if (good) enclave_verify_always(e, &r, index, on_lease_verified);
 }

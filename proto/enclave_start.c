@@ -64,10 +64,29 @@ static struct verdict judge(struct enclave *e, struct span bundle)
     list_readers(e);
     if (v.refusal == REFUSAL_NONE) v = check_readers(e);
     const struct receipt_parts_count parts = {run_input_count(&e->bundle->run->body), e->reader_count,
+                                              registry_veto_count(e->bundle->registry, &e->bundle->run->body),
                                               e->bundle->record_count, e->certificate_bytes.len};
     bool fits = receipt_room_fits(registry_charter(e->bundle->registry), e->workflow, &parts);
     if (v.refusal == REFUSAL_NONE && !fits) v = verdict_refuse(REFUSAL_RECEIPT_ROOM, NULL);
     return v;
+}
+
+static bool add_party(struct enclave *e, uint8_t number, struct node_id node, const struct kem_public *kem)
+{
+    struct party *c = &e->party[e->party_count++];
+    *c = (struct party){.number = number, .node = node, .kem = *kem};
+    c->answer = arena_take(e->arena, ANSWER_BYTES_MAX, 1);
+    return c->answer != NULL;
+}
+
+/* Of an input under a veto: a party to its key. */
+static bool add_owner(struct enclave *e, uint32_t input)
+{
+    struct dt dt = run_input_at(&e->bundle->run->body, input).dt;
+    const struct asset *a = registry_asset(e->bundle->registry, dt);
+    const struct member *owner = a != NULL ? registry_member(e->bundle->registry, a->owner) : NULL;
+    ASSERT(owner != NULL); /* registry_check_run looked */
+    return add_party(e, (uint8_t)(VETO_PARTY + input), owner->node, &owner->kem);
 }
 
 static bool take_parties(struct enclave *e)
@@ -77,10 +96,10 @@ static bool take_parties(struct enclave *e)
     e->custodian_count = charter->custodian_count;
     for (uint32_t i = 0; i < e->custodian_count; i++) {
         const struct charter_member *m = &charter->member[charter->custodian[i]];
-        e->custodian[i] = (struct custodian){.node = m->node, .kem = m->kem};
-        e->custodian[i].answer = arena_take(e->arena, ANSWER_BYTES_MAX, 1);
-        if (e->custodian[i].answer == NULL) return false;
+        if (!add_party(e, (uint8_t)i, m->node, &m->kem)) return false;
     }
+    for (uint32_t i = 0; i < run_input_count(run); i++)
+        if (registry_vetoed(e->bundle->registry, run, i) && !add_owner(e, i)) return false;
     e->input_count = run_input_count(run);
     e->keys = (struct enclave_keys){.committee = registry_committee(e->bundle->registry),
                                     .charter = charter,
@@ -153,7 +172,7 @@ static void verify_all(struct enclave *e)
     struct hash32 message = certificate_vote_hash(&e->certificate);
     memcpy(check, e->bundle->check, records * sizeof *check);
     for (uint32_t i = 0; i < votes; i++)
-        check[records + i] = (struct signature_check){e->custodian[e->certificate.custodian[i]].node, message,
+        check[records + i] = (struct signature_check){e->party[e->certificate.custodian[i]].node, message,
                                                       e->certificate.vote[i], e->bundle->check[0].link};
     struct enclave_effect *effect = enclave_ask(e, ENCLAVE_VERIFY, on_verified, 0);
     effect->check = check;

@@ -7,7 +7,7 @@
 
 enum {
     EFFECTS_MAX = 128,
-    WORKS_MAX = 128, /* at most: a seal or an answer of each custodian, blobs in flight, one signature */
+    WORKS_MAX = 128,         /* at most: a seal or an answer of each party, blobs in flight, one signature */
     SCRATCH_BYTES = 4 << 20, /* a chunk, an output, and every custodian's box */
     WANTS_MAX = 4,
     WANT_TRIES = 3,
@@ -52,9 +52,10 @@ struct want {
 };
 
 enum standing { STANDING_OPEN, STANDING_GOOD, STANDING_REFUSED, STANDING_BAD };
-struct custodian {
+struct party {
     struct node_id node;
     struct kem_public kem;
+    uint8_t number; /* as the wire knows it: a custodian's index, or VETO_PARTY and the input it owns */
     enum standing standing; /* in this stage */
     enum refusal why;       /* the last refusal it signed in this stage */
     bool busy;              /* an answer of it is being worked on */
@@ -123,8 +124,9 @@ struct enclave {
     struct input input[CAP_INPUTS];
     struct want want[WANTS_MAX];
 
-    uint32_t custodian_count;
-    struct custodian custodian[CAP_CUSTODIANS];
+    /* Custodians in charter order; behind them, for the shares only, the owners of inputs under a veto. */
+    uint32_t custodian_count, party_count;
+    struct party party[CAP_CUSTODIANS + CAP_INPUTS];
     int64_t ask_since_ns, ask_next_ns, late_next_ns;
     struct lease lease;
 
@@ -174,7 +176,7 @@ void enclave_input_tick(struct enclave *e);
 
 /* --- enclave_ask.c -------------------------------------------------------------------------------------------------------- */
 void enclave_shares(struct enclave *e);
-/* Seal this packed ask to every custodian and go on asking until they have answered. */
+/* Seal this packed ask to every party to this phase and go on asking until they have answered. */
 void enclave_ask_all(struct enclave *e, enum phase phase, struct span packed);
 void enclave_answer(struct enclave *e, struct span body);
 void enclave_ask_tick(struct enclave *e);
@@ -182,12 +184,11 @@ int64_t enclave_ask_deadline(const struct enclave *e);
 /* Keyed, and not yet sealing: what a lease is for. */
 bool enclave_works(const struct enclave *e);
 void enclave_name_bad(struct enclave *e);
-/* The good statements, as a packed array in charter order. */
+/* The good statements, as a packed array in the order of the parties. */
 bool enclave_statements(struct enclave *e, struct span *out);
 
-MUST_USE enum err enclave_read_statement(const struct enclave *e, const struct custodian *c,
-                                         struct record *out, union body *body, enum kind kind,
-                                         struct span packed);
+MUST_USE enum err enclave_read_statement(const struct enclave *e, const struct party *c, struct record *out,
+                                         union body *body, enum kind kind, struct span packed);
 void enclave_verify_always(struct enclave *e, const struct record *r, uint32_t index, work_step then);
 /* Will who refuses for this reason answer differently, asked again? */
 bool enclave_refusal_passes(enum refusal why);

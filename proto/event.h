@@ -29,6 +29,7 @@ enum crypto_op {
     CRYPTO_KEYGEN_FINISH, /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */
     CRYPTO_KEYGEN_CHECK, /* session, box = n public round-1 messages, n signatures (parts), context = group key | n
                           * verification shares -> ok; or an error, with the byte 1..n of whose signature does not hold */
+    CRYPTO_HALF, /* box, parts = one label, hash = id of key A -> the half sealed to this node under that label */
     CRYPTO_SHARES, /* parts of SHARE_PART_BYTES, hash = PRF input, epoch -> SHARE_BYTES per part, then the
                                     * PRF's; ERR_PROOF when an envelope is not under its label */
 };
@@ -89,9 +90,9 @@ struct command {
 enum enclave_frame {
     FRAME_START = 1,   /* host: bundle, certificate, custodian keys are in the bundle; see enclave.h */
     FRAME_BLOB = 2,    /* host: cid 36 | found u8 | bytes */
-    FRAME_ANSWER = 3,  /* host: custodian index u8 | box */
+    FRAME_ANSWER = 3,  /* host: party u8 | box */
     FRAME_WANT = 16,   /* enclave: cid 36 */
-    FRAME_ASK = 17,    /* enclave: custodian index u8 | box */
+    FRAME_ASK = 17,    /* enclave: party u8 | box */
     FRAME_STATE = 18,  /* enclave: run_state u8 */
     FRAME_RESULT = 19, /* enclave: body of a receipt record */
     FRAME_FAILED =

@@ -22,6 +22,16 @@ static void metadata_read(struct manifest *m, struct arena *arena, struct json_r
     m->metadata = (struct span){bytes, hex.len / 2};
 }
 
+/* None, or one box. */
+static void half_read(struct manifest *m, struct json_reader *r)
+{
+    struct span hex = SPAN_NONE;
+    json_read_text(r, "half", sizeof m->half * 2, &hex);
+    m->veto = hex.len > 0;
+    if (r->err == OK && m->veto && hex_decode(m->half, sizeof m->half, hex) != OK)
+        json_refuse(r, "half", ERR_SYNTAX, "nothing, or lower-case hex of 80 bytes");
+}
+
 static void body_read(struct manifest *m, struct json_reader *r)
 {
     int64_t plain_len = 0, row_count = 0;
@@ -67,6 +77,7 @@ static enum err parse(struct manifest **out, struct arena *arena, struct span by
     hashes_read(m, &r);
     body_read(m, &r);
     json_read_hex(&r, "envelope", m->envelope, sizeof m->envelope);
+    half_read(m, &r);
     metadata_read(m, arena, &r);
     TRY(json_reader_done(&r));
     m->hash = sha256(m->bytes);
@@ -95,6 +106,7 @@ enum err manifest_write(struct buffer *out, const struct manifest *m)
     field_put_hex(&w, "content", ID_SPAN(m->content));
     field_put_dt(&w, "dt", m->dt);
     field_put_hex(&w, "envelope", SPAN_OF(m->envelope));
+    field_put_hex(&w, "half", m->veto ? SPAN_OF(m->half) : SPAN_NONE);
     field_put_hex(&w, "leaves", ID_SPAN(m->leaves));
     field_put_hex(&w, "metadata", m->metadata);
     field_put_hex(&w, "owner", ID_SPAN(m->owner));

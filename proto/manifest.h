@@ -1,7 +1,8 @@
 /* manifest: the replaceable half of a sealed dataset, manifest/1 (PROTOCOL.md "manifest/1"). The record that
  * binds it is signed by the owner; the manifest holds no signature of its own. Rule checked here: the chunk
  * count follows from the plain length. That content_id is the hash of the body's facts and that the envelope
- * opens under the label are checks of crypto/ (body_content_id, envelope_check). Ownership: structures and
+ * opens under the label are checks of crypto/ (body_content_id, envelope_check); whether it must have a half for its owner
+ * is said by the policy it was bound with. Ownership: structures and
  * spans live in the arena. Errors: the JSON reader's, with path and what was expected. Pure. */
 #ifndef PERIGEE_PROTO_MANIFEST_H
 #define PERIGEE_PROTO_MANIFEST_H
@@ -28,6 +29,8 @@ struct manifest {
     uint32_t chunk_count;
     struct hash32 policy, root_key_id;
     uint8_t envelope[ENVELOPE_BYTES];
+    bool veto; /* the envelope holds one half of the data key, and this box the other, for the owner's node */
+    uint8_t half[VETO_BOX_BYTES];
     struct span metadata; /* sealed: reader options of the plaintext */
 };
 

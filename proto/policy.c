@@ -14,6 +14,7 @@ static enum err parse(struct policy **out, struct json_room room, struct span by
     TRY(field_document(&r, &p->bytes, room, bytes, "policy/1", fault));
     json_read_enum(&r, "export", export_policy_names, 3, &export_to);
     json_read_bool(&r, "need_gpu", &p->need_gpu);
+    json_read_bool(&r, "owner_veto", &p->owner_veto);
     field_list(&r, "jurisdictions", 0, CAP_JURISDICTIONS, field_is_jurisdiction,
                "a jurisdiction such as CH or EU", p->jurisdiction, sizeof p->jurisdiction[0],
                &p->jurisdiction_count);
@@ -62,6 +63,7 @@ enum err policy_write(struct buffer *out, const struct policy *p)
     field_put_word(&w, "export", export_policy_names[p->export_to]);
     field_put_texts(&w, "jurisdictions", p->jurisdiction, p->jurisdiction_count);
     field_put_bool(&w, "need_gpu", p->need_gpu);
+    field_put_bool(&w, "owner_veto", p->owner_veto);
     field_put_word(&w, "perigee", "policy/1");
     json_end_object(&w);
     return buffer_done(out);

@@ -18,6 +18,7 @@ struct policy {
     struct span bytes;
     enum export_policy export_to;
     bool need_gpu;
+    bool owner_veto; /* the data key is split: the owner's node holds one half (PROTOCOL.md "Owner's veto") */
     uint32_t jurisdiction_count; /* where the enclave may run; 0 = anywhere */
     struct span jurisdiction[CAP_JURISDICTIONS];
 };

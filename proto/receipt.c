@@ -68,7 +68,7 @@ enum err receipt_write(struct buffer *out, const struct receipt_parts *parts)
     field_put_hex(&w, "evidence", b->evidence);
     if (parts->output.len > 0) field_put_text(&w, "output", parts->output);
     field_put_word(&w, "perigee", "receipt/1");
-    TRY(put_array(&w, "releases", b->releases, CAP_CUSTODIANS));
+    TRY(put_array(&w, "releases", b->releases, RELEASES_MAX));
     if (parts->output.len > 0) field_put_hex(&w, "response", SPAN_OF(parts->response.bytes));
     field_put_hex(&w, "run", ID_SPAN(b->run));
     if (parts->output.len > 0) field_put_hex(&w, "salt", ID_SPAN(parts->salt));
@@ -165,7 +165,7 @@ static enum err read_parts(struct receipt_parts *out, struct arena *arena, struc
     read_hex(r, arena, "ending", 1024, &b->ending);
     read_hex(r, arena, "evidence", 16384, &b->evidence);
     read_output(r, out);
-    read_array(r, arena, "releases", CAP_CUSTODIANS, STATEMENT_MAX, &b->releases);
+    read_array(r, arena, "releases", RELEASES_MAX, STATEMENT_MAX, &b->releases);
     json_read_hex(r, "run", b->run.bytes, 32);
     json_read_bool(r, "simulated", &simulated);
     if (r->err == OK && simulated != receipt_simulated(b->evidence))

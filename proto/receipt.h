@@ -21,7 +21,8 @@
     X(LINK_EVIDENCE, "evidence",                                                                             \
       "the enclave's evidence binds its keys to consortium, run, recipe and term")                           \
     X(LINK_RELEASES, "releases",                                                                             \
-      "at least t custodians released shares to this enclave, unrevoked up to the heads they signed")        \
+      "at least t custodians released shares to this enclave, unrevoked up to the heads they signed, and "   \
+      "every owner who keeps a veto its half")                                                               \
     X(LINK_CORE, "core-receipt", "the enclave signed what it computed")                                      \
     X(LINK_COMMITS, "commits", "q custodians committed to this one output")                                  \
     X(LINK_OUTPUT, "output",                                                                                 \
@@ -69,7 +70,7 @@ struct receipt_replay {
     bool simulated, need_gpu;
     uint64_t
         median_ms; /* of the release statements' clocks: when evidence, certificates and expiry are judged */
-    uint32_t release_count, commit_count;
+    uint32_t release_count, half_count, commit_count; /* half: of owners who keep a veto */
     bool output_known; /* false: LINK_OUTPUT is ERR_NOT_FOUND, there is nothing to hash */
 };
 /* ERR_NO_MEMORY only; everything else is in the links. */

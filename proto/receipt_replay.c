@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { STATEMENT_MAX = 4096, CHECKS_BEYOND_BUNDLE = 3 * CAP_CUSTODIANS + 3 };
+enum { STATEMENT_MAX = 4096, CHECKS_BEYOND_BUNDLE = 3 * CAP_CUSTODIANS + CAP_INPUTS + 3 };
 
 struct statements {
     uint32_t count;
@@ -19,7 +19,7 @@ struct replay {
     struct arena *arena;
     const struct receipt_parts *parts;
     struct signature_check *check;
-    struct statements releases, commits;
+    struct statements releases, halves, commits;
     struct record ending;
     /* Set once the bundle is open. */
     const struct bundle *bundle;
@@ -47,16 +47,35 @@ static void add_statement(struct replay *p, enum receipt_link link, const struct
 
 /* --- Document: every part has its shape ------------------------------------------------------------------------------- */
 
-static enum err read_statements(struct statements *out, struct span packed, enum kind kind)
+static enum err read_statement(struct statements *out, struct cursor *c, enum kind kind)
+{
+    struct span one;
+    struct record *r = &out->record[out->count];
+    if (out->count == CAP_CUSTODIANS) return ERR_RANGE;
+    TRY(unpack_bin(c, STATEMENT_MAX, &one));
+    TRY(record_unpack(r, one));
+    if (r->header.kind != kind || !r->body_known) return ERR_KIND;
+    out->count++;
+    return OK;
+}
+
+static enum err read_commits(struct statements *out, struct span packed)
 {
     struct cursor c = cursor_make(packed);
-    struct span one;
-    TRY(unpack_array(&c, CAP_CUSTODIANS, &out->count));
-    for (uint32_t i = 0; i < out->count; i++) {
-        TRY(unpack_bin(&c, STATEMENT_MAX, &one));
-        TRY(record_unpack(&out->record[i], one));
-        if (out->record[i].header.kind != kind || !out->record[i].body_known) return ERR_KIND;
-    }
+    uint32_t count;
+    TRY(unpack_array(&c, CAP_CUSTODIANS, &count));
+    for (uint32_t i = 0; i < count; i++) TRY(read_statement(out, &c, KIND_COMMIT));
+    return cursor_end(&c);
+}
+
+/* Custodians' releases, then those of owners who keep a veto: the first that is no release begins them. */
+static enum err read_releases(struct statements *releases, struct statements *halves, struct span packed)
+{
+    struct cursor c = cursor_make(packed);
+    uint32_t count, i = 0;
+    TRY(unpack_array(&c, RELEASES_MAX, &count));
+    for (struct cursor at = c; i < count && read_statement(releases, &at, KIND_RELEASE) == OK; i++) c = at;
+    for (; i < count; i++) TRY(read_statement(halves, &c, KIND_OWNER_RELEASE));
     return cursor_end(&c);
 }
 
@@ -77,8 +96,8 @@ static enum err link_document(struct replay *p)
     struct verdict ignored;
     TRY(core_receipt_decode(&p->out->core, b->core));
     TRY(certificate_decode(&p->out->certificate, b->certificate));
-    TRY(read_statements(&p->releases, b->releases, KIND_RELEASE));
-    TRY(read_statements(&p->commits, b->commits, KIND_COMMIT));
+    TRY(read_releases(&p->releases, &p->halves, b->releases));
+    TRY(read_commits(&p->commits, b->commits));
     TRY(record_unpack(&p->ending, b->ending));
     if (p->ending.header.kind != KIND_ENDING || !p->ending.body_known) return ERR_KIND;
     p->out->median_ms = median_time(&p->releases);
@@ -252,16 +271,49 @@ static enum err check_release(const struct replay *p, const struct record *recor
     return same ? check_heads(p, b->heads) : ERR_CONFLICT;
 }
 
+static enum err check_half(const struct replay *p, const struct record *record, uint32_t input)
+{
+    union body body;
+    const struct core_receipt *core = &p->out->core;
+    const struct body_OWNER_RELEASE *b = &body.OWNER_RELEASE;
+    struct dt dt = run_input_at(p->run, input).dt;
+    const struct asset *a = registry_asset(p->bundle->registry, dt);
+    TRY(body_decode(&body, KIND_OWNER_RELEASE, record->body));
+    bool same = ID_EQUAL(b->run, core->run) && b->term == core->term &&
+                ID_EQUAL(b->certificate, core->certificate) && ID_EQUAL(b->enclave, core->enclave) &&
+                ID_EQUAL(b->kem, core->kem) && ID_EQUAL(b->challenge, core->challenge) && ID_EQUAL(b->dt, dt);
+    if (!same) return ERR_CONFLICT;
+    if (a == NULL || !ID_EQUAL(record->header.author, a->owner)) return ERR_ROLE;
+    if (!ID_EQUAL(record->header.consortium, p->parts->consortium)) return ERR_CONSORTIUM;
+    return check_heads(p, b->heads);
+}
+
+/* One of each owner who keeps a veto, in the run's order, and no others. */
+static enum err check_halves(struct replay *p)
+{
+    uint32_t next = 0;
+    for (uint32_t i = 0; i < run_input_count(p->run); i++) {
+        if (!registry_vetoed(p->bundle->registry, p->run, i)) continue;
+        if (next == p->halves.count) return ERR_MISSING_FIELD;
+        TRY(check_half(p, &p->halves.record[next], i));
+        add_statement(p, LINK_RELEASES, &p->halves.record[next++]);
+    }
+    return next == p->halves.count ? OK : ERR_CONFLICT;
+}
+
 static enum err link_releases(struct replay *p)
 {
     const struct core_receipt *core = &p->out->core;
+    uint32_t count = p->releases.count;
     TRY(check_signers(p, &p->releases, p->charter->t, LINK_RELEASES));
-    if (core->release_count != p->releases.count) return ERR_CONFLICT;
-    for (uint32_t i = 0; i < p->releases.count; i++) {
+    if (core->release_count != count + p->halves.count) return ERR_CONFLICT;
+    for (uint32_t i = 0; i < count; i++) {
         if (!ID_EQUAL(core->release[i], p->releases.record[i].id)) return ERR_HASH;
         TRY(check_release(p, &p->releases.record[i]));
     }
-    return OK;
+    for (uint32_t i = 0; i < p->halves.count; i++)
+        if (!ID_EQUAL(core->release[count + i], p->halves.record[i].id)) return ERR_HASH;
+    return check_halves(p);
 }
 
 static enum err link_core(struct replay *p)
@@ -391,6 +443,7 @@ enum err receipt_replay(struct receipt_replay *out, struct arena *arena, const s
     out->err[LINK_DOCUMENT] = link_document(p);
     if (out->err[LINK_DOCUMENT] == ERR_NO_MEMORY) return ERR_NO_MEMORY;
     out->release_count = p->releases.count;
+    out->half_count = p->halves.count;
     out->commit_count = p->commits.count;
     if (out->err[LINK_DOCUMENT] != OK) return OK;
     if (out->bundle != NULL) TRY(take_bundle(p));

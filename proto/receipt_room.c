@@ -10,7 +10,7 @@ enum { RELEASES_MAX = 24576, COMMITS_MAX = 20480, OUTPUTS_MAX = 40960 }; /* caps
 bool receipt_room_fits(const struct charter *c, const struct workflow *w, const struct receipt_parts_count *p)
 {
     size_t heads = (size_t)HEAD_BYTES * p->inputs;
-    size_t releases = (c->t > c->q ? c->t : c->q) * (RELEASE_BYTES + heads),
+    size_t releases = ((c->t > c->q ? c->t : c->q) + p->vetoes) * (RELEASE_BYTES + heads),
            commits = c->q * (COMMIT_BYTES + heads);
     size_t outputs = p->readers * ((size_t)OUTPUT_BYTES + w->output_bytes_max);
     size_t all =

@@ -11,7 +11,7 @@
 #include <stddef.h>
 
 struct receipt_parts_count {
-    uint32_t inputs, readers;
+    uint32_t inputs, readers, vetoes;
     uint32_t records;       /* of its bundle; 0: not known yet */
     size_t certificate_len; /* 0: not known yet */
 };

@@ -114,7 +114,13 @@
       "too few custodians renewed the enclave's lease in time: the run is tried again in a later term")      \
     X(REFUSAL_PROMISE_LOST, 71, "promise-lost",                                                              \
       "a promise in this custodian's store is damaged: this key must not vote again, since it could break "  \
-      "it unknowingly; the run goes on with the other custodians")
+      "it unknowingly; the run goes on with the other custodians")                                           \
+    X(REFUSAL_OWNER_VETO, 72, "owner-veto",                                                                  \
+      "an owner keeps a veto over its input and has not released its half of the key: the run goes on when " \
+      "its node is there and does")                                                                          \
+    X(REFUSAL_NO_HALF, 73, "no-owner-half",                                                                  \
+      "the owner keeps a veto over this input since, and the content that the run names was sealed without " \
+      "one: a new run names the newest")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

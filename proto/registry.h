@@ -291,6 +291,9 @@ bool registry_run_named(const struct registry *r, const struct run_entry *run);
 /* The run known here with a receipt in this slot, or NULL. */
 const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
                                              uint64_t slot);
+/* Did the owner of this input keep a veto over the content that the run names? How many inputs are there of which it did? */
+bool registry_vetoed(const struct registry *r, const struct body_RUN *run, uint32_t input);
+uint32_t registry_veto_count(const struct registry *r, const struct body_RUN *run);
 /* Residency and export: may this compute member run it? By the policy the content was bound under and by the newest. */
 struct verdict registry_check_node(struct registry *r, const struct body_RUN *run, struct node_id node);
 

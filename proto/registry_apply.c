@@ -256,6 +256,7 @@ static struct verdict apply_body(struct registry *r, const struct record *record
     case KIND_VOTE_ASK:
     case KIND_VOTE:
     case KIND_RELEASE:
+    case KIND_OWNER_RELEASE:
     case KIND_REFUSAL:
     case KIND_COMMIT:
     case KIND_SHARE_ASK:

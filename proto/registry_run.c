@@ -234,11 +234,27 @@ struct verdict registry_check_inputs(const struct registry *r, const struct body
                : v;
 }
 
+bool registry_vetoed(const struct registry *r, const struct body_RUN *run, uint32_t input)
+{
+    struct run_input named = run_input_at(run, input);
+    const struct asset *a = registry_asset(r, named.dt);
+    const struct binding *bound = a != NULL ? registry_binding_of(r, a, named.binding) : NULL;
+    return bound != NULL && bound->policy->owner_veto;
+}
+
+uint32_t registry_veto_count(const struct registry *r, const struct body_RUN *run)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < run_input_count(run); i++) count += registry_vetoed(r, run, i);
+    return count;
+}
+
 /* Whatever the records that justify it come to. */
 static struct verdict check_room(const struct registry *r, const struct workflow *w,
                                  const struct body_RUN *run, struct node_id requester)
 {
     const struct receipt_parts_count parts = {.inputs = run_input_count(run),
+                                              .vetoes = registry_veto_count(r, run),
                                               .readers = receipt_room_readers(w, requester)};
     return receipt_room_fits(r->charter, w, &parts) ? VERDICT_OK
                                                     : verdict_refuse(REFUSAL_RECEIPT_ROOM, w->hash.bytes);
@@ -481,6 +497,8 @@ struct verdict registry_check_node(struct registry *r, const struct body_RUN *ru
         if (bound == NULL || newest == NULL) return verdict_refuse(REFUSAL_CONTENT, input.dt.bytes);
         struct verdict v = check_policy(bound->policy, a, m->jurisdiction);
         if (v.refusal == REFUSAL_NONE) v = check_policy(newest->policy, a, m->jurisdiction);
+        if (v.refusal == REFUSAL_NONE && newest->policy->owner_veto && !bound->policy->owner_veto)
+            v = verdict_refuse(REFUSAL_NO_HALF, input.dt.bytes);
         if (v.refusal != REFUSAL_NONE) return v;
     }
     return VERDICT_OK;

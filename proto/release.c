@@ -2,15 +2,20 @@
 
 #include <string.h>
 
-/* What release and commit both need: a custodian in touch and in time, a run that holds now, its slot, no later term. */
-static struct verdict check_common(struct registry *r, const struct promises *p, struct node_id self,
-                                   struct run_id run, uint64_t term, uint64_t now_ms, enum refusal standing,
-                                   const struct run_entry **out)
+static struct verdict check_custodian(const struct registry *r, struct node_id self)
 {
     const struct charter *charter = registry_charter(r);
     if (charter == NULL || registry_committee(r) == NULL)
         return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
-    if (charter_custodian(charter, self) < 0) return verdict_refuse(REFUSAL_NOT_CUSTODIAN, self.bytes);
+    return charter_custodian(charter, self) < 0 ? verdict_refuse(REFUSAL_NOT_CUSTODIAN, self.bytes)
+                                                : VERDICT_OK;
+}
+
+/* What all need: who answers is in touch and in time, a run that holds now, its slot, no later term. */
+static struct verdict check_run(struct registry *r, const struct promises *p, struct run_id run,
+                                uint64_t term, uint64_t now_ms, enum refusal standing,
+                                const struct run_entry **out)
+{
     if (standing != REFUSAL_NONE) return verdict_refuse(standing, NULL);
     const struct run_entry *entry = registry_run(r, run);
     if (entry == NULL) return verdict_refuse(REFUSAL_UNKNOWN_RUN, run.bytes);
@@ -23,6 +28,17 @@ static struct verdict check_common(struct registry *r, const struct promises *p,
         return verdict_refuse(REFUSAL_SLOT_SPENT, holder);
     *out = entry;
     return registry_check_run(r, &entry->body, entry->record->header.author, now_ms);
+}
+
+/* Only the owner of that very input has a half of its key, and only if it kept one. */
+static struct verdict check_owner(const struct registry *r, const struct body_RUN *run, uint32_t party,
+                                  struct node_id self)
+{
+    uint32_t input = party - VETO_PARTY;
+    if (input >= run_input_count(run)) return verdict_refuse(REFUSAL_INPUTS, NULL);
+    const struct asset *a = registry_asset(r, run_input_at(run, input).dt);
+    if (a == NULL || !ID_EQUAL(a->owner, self)) return verdict_refuse(REFUSAL_NOT_OWNER, self.bytes);
+    return registry_vetoed(r, run, input) ? VERDICT_OK : verdict_refuse(REFUSAL_ENVELOPE, a->dt.bytes);
 }
 
 static struct verdict check_certificate(struct registry *r, const struct release_ask *ask,
@@ -78,11 +94,16 @@ struct verdict release_decide(struct registry *r, const struct promises *p, stru
                               const struct release_ask *ask)
 {
     const struct run_entry *run = NULL;
-    struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->standing, &run);
+    bool owner = ask->party >= VETO_PARTY;
+    struct verdict v = owner ? VERDICT_OK : check_custodian(r, self);
+    if (v.refusal == REFUSAL_NONE) v = check_run(r, p, ask->run, ask->term, ask->now_ms, ask->standing, &run);
+    if (v.refusal == REFUSAL_NONE && owner) v = check_owner(r, &run->body, ask->party, self);
     if (v.refusal == REFUSAL_NONE) v = check_certificate(r, ask, run);
     if (v.refusal == REFUSAL_NONE) v = check_evidence(r, ask, run);
     if (v.refusal != REFUSAL_NONE) return v;
-    if (ask->envelope_count != run_input_count(&run->body)) return verdict_refuse(REFUSAL_ENVELOPE, NULL);
+    bool complete = ask->envelope_count == run_input_count(&run->body) &&
+                    ask->half_count == registry_veto_count(r, &run->body);
+    if (!complete) return verdict_refuse(REFUSAL_ENVELOPE, NULL);
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
     if (served != NULL && memcmp(served, ask->enclave.bytes, 32) != 0)
         return verdict_refuse(REFUSAL_OTHER_KEY, served);
@@ -113,7 +134,8 @@ struct verdict lease_decide(struct registry *r, const struct promises *p, struct
                             const struct lease_ask *ask)
 {
     const struct run_entry *run = NULL;
-    struct verdict v = check_common(r, p, self, ask->run, ask->term, ask->now_ms, ask->standing, &run);
+    struct verdict v = check_custodian(r, self);
+    if (v.refusal == REFUSAL_NONE) v = check_run(r, p, ask->run, ask->term, ask->now_ms, ask->standing, &run);
     if (v.refusal != REFUSAL_NONE) return v;
     const uint8_t *served = promise_get(p, PROMISE_RELEASE, ask->run.bytes, ask->term);
     if (served == NULL || memcmp(served, ask->enclave.bytes, 32) != 0)

@@ -1,5 +1,5 @@
-/* release: may this custodian give its shares to this enclave, prolong its lease and sign its commit (DESIGN §8 "Release",
- * §9 "Lease", "Commit").
+/* release: may this custodian give its shares to this enclave, prolong its lease and sign its commit, and may this owner give
+ * its half of a data key (DESIGN §8 "Release", `owner_veto`, §9 "Lease", "Commit").
  * One function, one table of refusals (refusal.h). Keyed results come in as facts already checked: the ask's signature,
  * the certificate's votes, the evidence. Policy applied is the strictest of workflow, owners' minimum and charter. Pure. */
 #ifndef PERIGEE_PROTO_RELEASE_H
@@ -13,11 +13,12 @@
 struct release_ask {
     struct run_id run;
     uint64_t term;
+    uint32_t party; /* whom it is for: this custodian's index, or VETO_PARTY and an input of this owner */
     struct node_id host;    /* the peer that brought it: where the answer goes */
     struct node_id enclave; /* who signed the ask: the enclave's signing key */
     struct kem_public kem;
     const struct certificate *certificate; /* NULL: it did not decode or a vote's signature does not hold */
-    uint32_t envelope_count;
+    uint32_t envelope_count, half_count;
     enum err evidence_err;      /* of the evidence check */
     const char *evidence_field; /* what failed, e.g. "report-data"; NULL when none */
     struct evidence_out evidence;

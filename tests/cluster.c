@@ -320,6 +320,7 @@ static enum err do_keyed(struct cluster_node *n, const struct crypto_job *job, s
     case CRYPTO_KEYGEN_FINISH: return do_keygen_finish(n, job, o);
     case CRYPTO_KEYGEN_CHECK: return do_keygen_check(job, o);
     case CRYPTO_EVIDENCE: return n->cluster->enclaves ? do_evidence(n, job, o) : ERR_UNAVAILABLE;
+    case CRYPTO_HALF: o->len = 32; return world_half(n->cluster->world, n->number, o->bytes, job);
     case CRYPTO_SHARES: return n->cluster->enclaves ? do_shares(n, job, o) : ERR_UNAVAILABLE;
     }
     UNREACHABLE();

@@ -53,7 +53,7 @@ const char sample_composite[] =
     "\",\"self\":\"" SAMPLE_ID("0a") "\"}}]}],\"type\":\"composite\"}";
 
 const char sample_policy[] =
-    "{\"export\":\"to-enclave\",\"jurisdictions\":[\"EU\",\"CH\"],\"need_gpu\":false,\"perigee\":\"policy/1\"}";
+    "{\"export\":\"to-enclave\",\"jurisdictions\":[\"EU\",\"CH\"],\"need_gpu\":false,\"owner_veto\":true,\"perigee\":\"policy/1\"}";
 
 const char sample_op[] =
     "{\"code\":\"" SAMPLE_ID("0c") "\",\"description\":\"counts and sums\",\"name\":\"table\","
@@ -104,12 +104,14 @@ const char sample_workflow_rows[] =
 
 #define HEX_16 "0123456789abcdef0123456789abcdef"
 #define HEX_176 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16 HEX_16
+#define HEX_80  HEX_16 HEX_16 HEX_16 HEX_16 HEX_16
+_Static_assert(sizeof(HEX_80) - 1 == 2 * VETO_BOX_BYTES, "and its half that of one");
 _Static_assert(sizeof(HEX_176) - 1 == 2 * ENVELOPE_BYTES, "the sample's envelope has the length of one");
 
 const char sample_manifest[] =
     "{\"app_id\":\"dt:perigee:" SAMPLE_ID("f0") "\",\"chunk_count\":3,\"commitment\":\"" SAMPLE_ID("01")
     "\",\"compose\":\"" SAMPLE_ID("02") "\",\"content\":\"" SAMPLE_ID("03") "\",\"dt\":\"dt:perigee:" SAMPLE_ID("e1")
-    "\",\"envelope\":\"" HEX_176 "\",\"leaves\":\"" SAMPLE_ID("04") "\",\"metadata\":\"00ff10\",\"owner\":\""
+    "\",\"envelope\":\"" HEX_176 "\",\"half\":\"" HEX_80 "\",\"leaves\":\"" SAMPLE_ID("04") "\",\"metadata\":\"00ff10\",\"owner\":\""
     SAMPLE_ID("a1") "\",\"perigee\":\"manifest/1\",\"plain_len\":2097152,\"policy\":\"" SAMPLE_ID("05")
     "\",\"root\":\"" SAMPLE_ID("06") "\",\"root_key_id\":\"" SAMPLE_ID("07") "\",\"row_count\":303,\"salt\":\""
     SAMPLE_ID("08") "\",\"suite\":1}";

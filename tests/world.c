@@ -26,7 +26,7 @@ static struct {
 
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
-uint32_t world_rows_extra, world_maker_devices;
+uint32_t world_rows_extra, world_maker_devices, world_vetoes;
 uint32_t world_lease_ms = 1000;
 enum world_platforms world_platforms;
 bool world_output_rows;
@@ -475,6 +475,15 @@ static void seal_body(struct world *w, struct manifest *m, const uint8_t data_ke
     m->content = body_content_id(&summary);
 }
 
+static void split_key(struct world *w, struct manifest *m, uint8_t part[32], uint32_t i,
+                      const struct label *label)
+{
+    struct hash32 half = seed("half", i, 0);
+    memcpy(w->dataset[i].half, half.bytes, 32);
+    for (uint32_t j = 0; j < 32; j++) part[j] ^= half.bytes[j];
+    must(kem_seal(m->half, &w->node[i].kem, ID_SPAN(half), SPAN_OF(label->bytes)));
+}
+
 static struct span make_manifest(struct world *w, uint32_t i, struct content_id *content)
 {
     static uint8_t bytes[8192];
@@ -496,7 +505,11 @@ static struct span make_manifest(struct world *w, uint32_t i, struct content_id 
                          .root_key_id = group_key_id(&w->key[0].y)};
     seal_body(w, &m, d->data_key, d->plain);
     struct label label = label_make(m.root_key_id, w->app, w->compose, m.owner, m.content, d->policy);
-    must(envelope_seal_from(&envelope, &w->key[0].y, &label, d->data_key, entropy));
+    uint8_t part[32];
+    memcpy(part, d->data_key, 32);
+    m.veto = (world_vetoes >> i & 1) != 0;
+    if (m.veto) split_key(w, &m, part, i, &label);
+    must(envelope_seal_from(&envelope, &w->key[0].y, &label, part, entropy));
     must(body_seal_meta(metadata, d->data_key, m.salt, SPAN_LITERAL(world_meta)));
     memcpy(m.envelope, envelope.bytes, ENVELOPE_BYTES);
     m.metadata = SPAN_OF(metadata);
@@ -524,7 +537,7 @@ static void seal(struct world *w, const struct span ddo[WORLD_DATASETS])
         static uint8_t bytes[1024];
         struct world_dataset *d = &w->dataset[i];
         struct buffer b = BUFFER_OF(bytes);
-        struct policy policy = {.export_to = EXPORT_TO_ENCLAVE};
+        struct policy policy = {.export_to = EXPORT_TO_ENCLAVE, .owner_veto = (world_vetoes >> i & 1) != 0};
         d->plain = make_rows(w, i);
         must(policy_write(&b, &policy));
         struct body_ASSET body = asset_body(d->dt, 2, ddo[i]);
@@ -735,26 +748,38 @@ void world_free(struct world *w)
 
 /* --- What custodians compute -------------------------------------------------------------------------------------------- */
 
-static struct dec_share envelope_part(const struct world *w, const struct world_node *n, const uint8_t *part,
-                                      uint32_t index)
+static struct label label_of(const struct world *w, const uint8_t *part)
 {
     struct dt app;
     struct compose_hash compose;
     struct node_id owner;
     struct content_id content;
     struct hash32 policy;
-    struct envelope envelope;
-    struct dec_share share = {0};
     memcpy(app.bytes, part, 32);
     memcpy(compose.bytes, part + 32, 32);
     memcpy(owner.bytes, part + 64, 32);
     memcpy(content.bytes, part + 96, 32);
     memcpy(policy.bytes, part + 128, 32);
+    return label_make(group_key_id(&w->key[0].y), app, compose, owner, content, policy);
+}
+
+static struct dec_share envelope_part(const struct world *w, const struct world_node *n, const uint8_t *part,
+                                      uint32_t index)
+{
+    struct envelope envelope;
+    struct dec_share share = {0};
+    struct label label = label_of(w, part);
     memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
-    const struct point *y = &w->key[0].y;
-    struct label label = label_make(group_key_id(y), app, compose, owner, content, policy);
-    must(envelope_share(&share, &envelope, y, &label, index, &n->share[0]));
+    must(envelope_share(&share, &envelope, &w->key[0].y, &label, index, &n->share[0]));
     return share;
+}
+
+enum err world_half(const struct world *w, uint32_t node, uint8_t half[32], const struct crypto_job *job)
+{
+    struct hash32 key_a = group_key_id(&w->key[0].y);
+    struct label label = label_of(w, job->parts.data);
+    ASSERT(ID_EQUAL(key_a, job->hash) && job->box.len == VETO_BOX_BYTES);
+    return kem_open(half, &w->node[node].kem_secret, job->box, SPAN_OF(label.bytes));
 }
 
 static void put_share(struct buffer *out, const struct dec_share *s)

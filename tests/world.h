@@ -35,7 +35,8 @@ enum world_platforms { WORLD_PLATFORMS_NONE, WORLD_PLATFORMS_OWN, WORLD_PLATFORM
 extern enum world_platforms world_platforms;
 extern uint32_t world_maker_devices; /* what the charter lets makers have: 0 unless set before world_new */
 extern uint32_t world_rows_extra;    /* what manifests claim beyond them: 0 unless set before world_new */
-extern uint32_t world_lease_ms;      /* of the charter: a second unless set before world_new */
+extern uint32_t world_vetoes;   /* bit per dataset: its owner keeps a veto; 0 unless set before world_new */
+extern uint32_t world_lease_ms; /* of the charter: a second unless set before world_new */
 
 struct world_node {
     struct identity_secret secret, approval_secret; /* an owner's approval key is another one */
@@ -51,7 +52,7 @@ struct world_dataset {
     struct dt dt;
     struct hash32 schema, policy;
     struct span plain, manifest;
-    uint8_t data_key[32];
+    uint8_t data_key[32], half[32]; /* half: its owner's, under a veto */
 };
 struct world_blob {
     uint8_t cid[36];
@@ -106,6 +107,9 @@ const struct world_blob *world_blob(const struct world *w,
 /* The output of CRYPTO_SHARES: by the dealer's shares, not those of a key generation. */
 MUST_USE enum err world_shares(const struct world *w, uint32_t custodian, struct buffer *out,
                                const struct crypto_job *job);
+/* The output of CRYPTO_HALF, by the key of this node. ERR_DECRYPT. */
+MUST_USE enum err world_half(const struct world *w, uint32_t node, uint8_t half[32],
+                             const struct crypto_job *job);
 /* Zeroed sparse memory as large as a core's, until world_free. */
 struct arena *world_arena(struct world *w);
 void world_arena_free(struct arena *arena); /* earlier */

@@ -65,16 +65,16 @@ static void send_answer(struct world_run *r, uint32_t i, uint8_t tag, struct kem
     frame[0] = FRAME_ANSWER;
     frame[1] = (uint8_t)i;
     must(kem_seal(frame + 2, &to, buffer_span(&b), ID_SPAN(context)));
-    if ((r->garbage & 1u << i) != 0) frame[40] ^= 1;
+    if (i < WORLD_CUSTODIANS && (r->garbage & 1u << i) != 0) frame[40] ^= 1;
     world_run_frame(r, span_make(frame, 2 + b.len + KEM_OVERHEAD_BYTES));
 }
 
 static void refuse(struct world_run *r, uint32_t i, uint64_t stage, enum refusal why, struct kem_public to,
                    struct node_id enclave)
 {
-    const struct world_node *n = &r->world->node[i];
+    const struct world_node *n = &r->world->node[i < VETO_PARTY ? i : i - VETO_PARTY];
     struct body_REFUSAL body = {r->world->run, r->term, enclave, stage, why, SPAN_LITERAL("")};
-    if ((r->other_enclave & 1u << i) != 0) body.enclave = n->id;
+    if (i < VETO_PARTY && (r->other_enclave & 1u << i) != 0) body.enclave = n->id;
     send_answer(r, i, 3, to, world_statement(r->world, &n->secret, n->id, KIND_REFUSAL, &body));
 }
 
@@ -192,7 +192,7 @@ static void custodian(struct world_run *r, uint32_t i, struct span box)
     struct hash32 context = relay_context(r->world->run, r->term, i, 0);
     ASSERT(i < WORLD_CUSTODIANS && box.len < sizeof plain);
     r->asks[i]++;
-    if (r->asked != NULL && r->asked_custodian == i) {
+    if (r->asked != NULL && r->asked_party == i) {
         r->asked(r, box);
         return;
     }
@@ -217,12 +217,79 @@ static void custodian(struct world_run *r, uint32_t i, struct span box)
     }
 }
 
-void world_run_answer(struct world_run *r, uint32_t custodian, struct span box)
+/* --- Owners who keep a veto ------------------------------------------------------------------------------------------ */
+
+static void answer_half(struct world_run *r, uint32_t party, const struct record *ask)
+{
+    static uint8_t encoded[ANSWER_MAX];
+    struct world *w = r->world;
+    const uint32_t input = party - VETO_PARTY;
+    const struct world_node *n = &w->node[input];
+    struct body_SHARE_ASK a;
+    struct manifest *m;
+    uint8_t half[32];
+    must(body_decode(&a, KIND_SHARE_ASK, ask->body));
+    must(manifest_parse(&m, &w->arena, w->dataset[input].manifest, NULL));
+    const uint32_t place = input == 1 && (world_vetoes & 1) != 0 ? 1 : 0;
+    struct label label = label_of(w, input, m);
+    must(kem_open(half, &n->kem_secret,
+                  span_make(a.halves.data + (size_t)place * VETO_BOX_BYTES, VETO_BOX_BYTES),
+                  SPAN_OF(label.bytes)));
+    if ((r->wrong_half & 1u << input) != 0) half[0] ^= 1;
+    struct body_OWNER_RELEASE body = {.run = a.run,
+                                      .term = a.term,
+                                      .certificate = certificate_hash(a.certificate),
+                                      .enclave = ask->header.author,
+                                      .kem = a.kem,
+                                      .challenge = a.challenge,
+                                      .heads = heads_of(r),
+                                      .dt = w->dataset[input].dt,
+                                      .half = sha256(SPAN_OF(half))};
+    struct body_SHARE_ANSWER answer = {world_statement(w, &n->secret, n->id, KIND_OWNER_RELEASE, &body),
+                                       SPAN_OF(half)};
+    struct buffer b = BUFFER_OF(encoded);
+    body_encode(&b, KIND_SHARE_ANSWER, &answer);
+    send_answer(r, party, ANSWER_HALF, a.kem, buffer_span(&b));
+}
+
+static void owner(struct world_run *r, uint32_t party, struct span box)
+{
+    static uint8_t plain[65536];
+    struct record ask;
+    const uint32_t input = party - VETO_PARTY;
+    struct hash32 context = relay_context(r->world->run, r->term, party, 0);
+    ASSERT(input < WORLD_DATASETS && box.len < sizeof plain);
+    r->owner_asks[input]++;
+    if (r->asked != NULL && r->asked_party == party) {
+        r->asked(r, box);
+        return;
+    }
+    if ((r->owner_silent & 1u << input) != 0) return;
+    must(kem_open(plain, &r->world->node[input].kem_secret, box, ID_SPAN(context)));
+    must(record_unpack(&ask, span_make(plain, box.len - KEM_OVERHEAD_BYTES)));
+    must(identity_verify(ask.header.author, record_sign_hash(ask.header.kind, ask.header_bytes),
+                         &ask.signature));
+    ASSERT(ask.header.kind == KIND_SHARE_ASK);
+    if (r->refuse_half[input] != REFUSAL_NONE)
+        refuse(r, party, ANSWER_SHARES, r->refuse_half[input], ask_kem(&ask), ask.header.author);
+    else
+        answer_half(r, party, &ask);
+}
+
+static void party(struct world_run *r, uint32_t number, struct span box)
+{
+    if (number < VETO_PARTY)
+        custodian(r, number, box);
+    else
+        owner(r, number, box);
+}
+
+void world_run_answer(struct world_run *r, uint32_t from, struct span box)
 {
     static uint8_t frame[2 + 65536];
     struct buffer b = BUFFER_OF(frame);
     buffer_put_u8(&b, FRAME_ANSWER);
-    buffer_put_u8(&b, (uint8_t)custodian);
+    buffer_put_u8(&b, (uint8_t)from);
     buffer_put(&b, box);
     must(buffer_done(&b));
     world_run_frame(r, buffer_span(&b));
@@ -257,7 +324,7 @@ static void host(struct world_run *r, struct span frame)
     struct span body = span_make(frame.data + 1, frame.len - 1);
     switch ((enum enclave_frame)frame.data[0]) {
     case FRAME_WANT: give_blob(r, body.data); break;
-    case FRAME_ASK: custodian(r, body.data[0], span_make(body.data + 1, body.len - 1)); break;
+    case FRAME_ASK: party(r, body.data[0], span_make(body.data + 1, body.len - 1)); break;
     case FRAME_STATE:
         ASSERT(r->state_count < 16);
         r->state[r->state_count++] = (enum run_state)body.data[0];
@@ -348,8 +415,9 @@ static void do_open(struct world_run *r, const struct enclave_effect *f)
     if (err == OK)
         err = enclave_answer_view(&b, &shares, span_make(plain, f->bytes.len - KEM_OVERHEAD_BYTES));
     if (shares.len > 0) {
-        ASSERT(shares.len == sizeof r->opened[0]);
-        memcpy(r->opened[f->custodian], shares.data, shares.len);
+        uint8_t *to = f->party < VETO_PARTY ? r->opened[f->party] : r->opened_half[f->party - VETO_PARTY];
+        ASSERT(shares.len == (f->party < VETO_PARTY ? sizeof r->opened[0] : sizeof r->opened_half[0]));
+        memcpy(to, shares.data, shares.len);
     }
     push(r, f->type, f->token, err, err == OK ? keep(r, buffer_span(&b)) : SPAN_NONE);
 }
@@ -376,9 +444,9 @@ static enum err check_shares(struct world_run *r, const struct enclave_effect *f
 {
     const struct enclave_keys *k = enclave_keys(r->enclave);
     for (uint32_t i = 0; i <= WORLD_DATASETS; i++) {
-        struct dec_share *s = &r->share[f->custodian][i];
-        const uint8_t *at = r->opened[f->custodian] + (size_t)i * SHARE_BYTES;
-        s->index = f->custodian + 1;
+        struct dec_share *s = &r->share[f->party][i];
+        const uint8_t *at = r->opened[f->party] + (size_t)i * SHARE_BYTES;
+        s->index = f->party + 1;
         memcpy(s->d.bytes, at, 32);
         memcpy(s->e.bytes, at + 32, 32);
         memcpy(s->f.bytes, at + 64, 32);
@@ -393,8 +461,13 @@ static enum err check_shares(struct world_run *r, const struct enclave_effect *f
 
 static void do_check_shares(struct world_run *r, const struct enclave_effect *f)
 {
+    if (f->party >= VETO_PARTY) {
+        memcpy(r->half[f->party - VETO_PARTY], r->opened_half[f->party - VETO_PARTY], 32);
+        push(r, f->type, f->token, OK, SPAN_NONE);
+        return;
+    }
     enum err err = check_shares(r, f);
-    if (err == OK) r->kept[r->kept_count++] = f->custodian;
+    if (err == OK) r->kept[r->kept_count++] = f->party;
     push(r, f->type, f->token, err, SPAN_NONE);
 }
 
@@ -411,7 +484,9 @@ static void do_unlock(struct world_run *r, const struct enclave_effect *f)
         memcpy(envelope.bytes, k->manifest[i]->envelope, ENVELOPE_BYTES);
         struct label label = enclave_label(k, i);
         must(envelope_open(r->data_key[i], &envelope, &r->world->key[0], &label, share, 3));
-        ASSERT(memcmp(r->data_key[i], r->world->dataset[i].data_key, 32) == 0);
+        for (uint32_t j = 0; k->manifest[i]->veto && j < 32; j++) r->data_key[i][j] ^= r->half[i][j];
+        bool right = memcmp(r->data_key[i], r->world->dataset[i].data_key, 32) == 0;
+        ASSERT(right != ((r->wrong_half >> i & 1) != 0));
     }
     must(prf_combine(value, &r->world->key[1], k->prf_input, share, 3));
     struct buffer b = BUFFER_OF(info);

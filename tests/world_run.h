@@ -23,16 +23,19 @@ struct world_run {
         other_enclave;  /* refusals are of another one's ask */
     uint32_t bad_lease; /* names another round */
     enum refusal refuse[WORLD_CUSTODIANS], refuse_commit[WORLD_CUSTODIANS], refuse_lease[WORLD_CUSTODIANS];
-    uint32_t passing;                    /* refusals are given once, then it answers */
-    uint32_t blob_corrupt, blob_missing; /* so many deliveries of the blob below go wrong */
-    uint8_t blob_cid[36];                /* zero: any */
-    enum enclave_effect_type fail;       /* this effect fails when fail_after of its kind were done */
-    int fail_after;                      /* -1: never */
-    struct span output;                  /* what the computation gives */
+    uint32_t owner_silent;                    /* bit per dataset under a veto */
+    enum refusal refuse_half[WORLD_DATASETS]; /* by its owner */
+    uint32_t wrong_half;                      /* bit per dataset: its owner signs and gives another */
+    uint32_t passing;                         /* refusals are given once, then it answers */
+    uint32_t blob_corrupt, blob_missing;      /* so many deliveries of the blob below go wrong */
+    uint8_t blob_cid[36];                     /* zero: any */
+    enum enclave_effect_type fail;            /* this effect fails when fail_after of its kind were done */
+    int fail_after;                           /* -1: never */
+    struct span output;                       /* what the computation gives */
     uint64_t term;
-    /* Answers the asks to custodian `asked_custodian` instead, by world_run_answer, unless NULL. */
+    /* Answers the asks to party `asked_party` instead, by world_run_answer, unless NULL. */
     void (*asked)(struct world_run *r, struct span box);
-    uint32_t asked_custodian;
+    uint32_t asked_party;
     /* Takes all frames instead, unless NULL: the enclave has another host. */
     void (*to_host)(void *context, struct span frame);
     void *host;
@@ -57,6 +60,7 @@ struct world_run {
     enum refusal failed;
     struct span result; /* encoded body of the receipt */
     bool wiped, gone;
+    uint32_t owner_asks[WORLD_DATASETS];
     uint32_t asks[WORLD_CUSTODIANS], rounds[WORLD_CUSTODIANS], wants, effects_after_wipe,
         done[ENCLAVE_EXIT + 1];
 
@@ -67,6 +71,7 @@ struct world_run {
     uint8_t opened[WORLD_CUSTODIANS][SHARE_BYTES * (WORLD_DATASETS + 1)];
     struct dec_share share[WORLD_CUSTODIANS][WORLD_DATASETS + 1];
     uint32_t kept[WORLD_CUSTODIANS], kept_count;
+    uint8_t opened_half[WORLD_DATASETS][32], half[WORLD_DATASETS][32];
     uint8_t data_key[WORLD_DATASETS][32];
     struct hash32 salt;
     struct body_key *body[WORLD_DATASETS];
@@ -87,8 +92,8 @@ void world_run_turn(struct world_run *r, struct instant now);
 int64_t world_run_due(const struct world_run *r);
 /* Give the enclave a frame, as its host. */
 void world_run_frame(struct world_run *r, struct span frame);
-/* The sealed answer of this custodian. */
-void world_run_answer(struct world_run *r, uint32_t custodian, struct span box);
+/* The sealed answer of this party. */
+void world_run_answer(struct world_run *r, uint32_t from, struct span box);
 /* For an enclave in another process: take a frame from it, and the next one for it (false: none). The machine in `r` then
  * has no part in it. */
 void world_run_take(struct world_run *r, struct span frame);

@@ -116,6 +116,9 @@ static const struct field fields_COMMIT[] = {BODY_COMMIT(ROW)};
 #define OWNER body_LEASE
 static const struct field fields_LEASE[] = {BODY_LEASE(ROW)};
 #undef OWNER
+#define OWNER body_OWNER_RELEASE
+static const struct field fields_OWNER_RELEASE[] = {BODY_OWNER_RELEASE(ROW)};
+#undef OWNER
 #define OWNER body_SHARE_ASK
 static const struct field fields_SHARE_ASK[] = {BODY_SHARE_ASK(ROW)};
 #undef OWNER

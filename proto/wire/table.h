@@ -193,6 +193,17 @@
     F(ID, enclave, struct node_id)                                                                           \
     F(UINT, round, UINT32_MAX)                                                                               \
     F(UINT, lease_ms, UINT32_MAX)
+/* As a release; `half` is the SHA-256 of the half of this dataset's data key. */
+#define BODY_OWNER_RELEASE(F)                                                                                \
+    F(ID, run, struct run_id)                                                                                \
+    F(UINT, term, UINT32_MAX)                                                                                \
+    F(ID, certificate, struct hash32)                                                                        \
+    F(ID, enclave, struct node_id)                                                                           \
+    F(ID, kem, struct kem_public)                                                                            \
+    F(ID, challenge, struct hash32)                                                                          \
+    F(BYTES, heads, HEAD_BYTES *CAP_INPUTS)                                                                  \
+    F(ID, dt, struct dt)                                                                                     \
+    F(ID, half, struct hash32)
 
 /* Signed by the enclave's own key; asks and answers travel in sealed boxes. */
 #define BODY_SHARE_ASK(F)                                                                                    \
@@ -202,7 +213,8 @@
     F(BYTES, evidence, 16384)                                                                                \
     F(ID, kem, struct kem_public)                                                                            \
     F(ID, challenge, struct hash32)                                                                          \
-    F(BYTES, envelopes, ENVELOPE_BYTES *CAP_INPUTS)
+    F(BYTES, envelopes, ENVELOPE_BYTES *CAP_INPUTS)                                                          \
+    F(BYTES, halves, VETO_BOX_BYTES *CAP_INPUTS)
 #define BODY_SHARE_ANSWER(F)                                                                                 \
     F(BYTES, release, 4096)                                                                                  \
     F(BYTES, shares, SHARE_BYTES *(CAP_INPUTS + 1))
@@ -230,6 +242,7 @@ enum {
     RUN_INPUT_BYTES = 4 * 32, /* dt | content id | manifest hash | id of the asset record that binds them */
     HEAD_BYTES = 8 + 32,      /* be64 seq | head: one per input of the run, of that input's owner */
     SHARE_BYTES = 3 * 32,     /* d | e | f: one per input, then the threshold PRF's */
+    VETO_PARTY = 128,         /* and an input's number: the owner of that input, who keeps a veto */
 };
 
 /* Classes: how a kind is ordered, kept and signed. */
@@ -266,8 +279,11 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(REFUSAL, 72, "refusal", CLASS_STATEMENT, "a custodian", "an ask")                                      \
     X(COMMIT, 73, "commit", CLASS_STATEMENT, "a custodian", "a commit-ask; durable before it leaves")        \
     X(LEASE, 74, "lease", CLASS_STATEMENT, "a custodian", "a lease-ask of whom it released to")              \
+    X(OWNER_RELEASE, 75, "owner-release", CLASS_STATEMENT, "owner of a dataset under its veto",              \
+      "a share-ask; durable before it leaves")                                                               \
     X(SHARE_ASK, 80, "share-ask", CLASS_ENCLAVE, "the enclave", "certificate, evidence")                     \
-    X(SHARE_ANSWER, 81, "share-answer", CLASS_STATEMENT, "a custodian", "a share-ask")                       \
+    X(SHARE_ANSWER, 81, "share-answer", CLASS_STATEMENT, "a custodian; an owner, of its half",               \
+      "a share-ask")                                                                                         \
     X(COMMIT_ASK, 82, "commit-ask", CLASS_ENCLAVE, "the enclave", "its release statements")                  \
     X(ENDING, 83, "ending", CLASS_ENCLAVE, "the enclave", "its core receipt")                                \
     X(LEASE_ASK, 84, "lease-ask", CLASS_ENCLAVE, "the enclave", "its release statements")
@@ -302,10 +318,12 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     F(BYTES, cid, 36)                                                                                        \
     F(UINT, refusal, 255)                                                                                    \
     F(BYTES, bytes, (1 << 20) + 64)
+/* party: a custodian's index in the charter, or VETO_PARTY and the number of the input whose owner keeps a veto. */
 #define MESSAGE_RELAY(F)                                                                                     \
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
     F(UINT, answer, 1)                                                                                       \
+    F(UINT, party, 255)                                                                                      \
     F(BYTES, box, 65536)
 
 /* X(symbol, code, name, bulk, what for) */
@@ -316,7 +334,7 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(EQUIVOCATION, 4, "equivocation", 0, "proof of two headers in one place")                               \
     X(BLOB_GET, 5, "blob-get", 0, "send me this blob; for an enclave, its certificate")                      \
     X(BLOB, 6, "blob", 1, "a blob, or why not")                                                              \
-    X(RELAY, 7, "relay", 0, "a sealed box between an enclave and a custodian")
+    X(RELAY, 7, "relay", 0, "a sealed box between an enclave and a party to its keys")
 
 /* --- Structures and codes from the tables ---------------------------------------------------------------------------- */
 #define FIELD_DECLARE(kind, name, arg)  FIELD_DECLARE_##kind(name, arg)

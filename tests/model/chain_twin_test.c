@@ -223,8 +223,9 @@ static void say_asset(uint32_t owner)
     if (bind) {
         memset(body.content.bytes, (int)said_count, 32);
         body.compose = world->compose;
-        body.policy = SPAN_LITERAL("{\"export\":\"to-enclave\",\"jurisdictions\":[],\"need_gpu\":false,"
-                                   "\"perigee\":\"policy/1\"}");
+        body.policy = SPAN_LITERAL(
+            "{\"export\":\"to-enclave\",\"jurisdictions\":[],\"need_gpu\":false,\"owner_veto\":false,"
+            "\"perigee\":\"policy/1\"}");
     }
     struct said *s = say(owner, KIND_ASSET, &body, 0);
     s->valid_ddo = valid;

@@ -103,7 +103,7 @@ static enum err open_answer(struct worker *w, struct worker_reply *reply, uint32
     assert_int_equal(kem_seal(box, &kem, answer, SPAN_LITERAL("c")), OK);
     return execute(w, reply,
                    &(struct enclave_effect){.type = ENCLAVE_OPEN,
-                                            .custodian = custodian,
+                                            .party = custodian,
                                             .bytes = span_make(box, answer.len + KEM_OVERHEAD_BYTES),
                                             .context = SPAN_LITERAL("c")});
 }
@@ -131,7 +131,7 @@ static enum err check_shares(struct worker *w, uint32_t custodian, struct span s
 {
     enum err err = open_shares(w, custodian, shares);
     if (err != OK) return err;
-    return done(w, &(struct enclave_effect){.type = ENCLAVE_CHECK_SHARES, .custodian = custodian});
+    return done(w, &(struct enclave_effect){.type = ENCLAVE_CHECK_SHARES, .party = custodian});
 }
 
 static enum err give_shares(struct worker *w, uint32_t custodian)
@@ -264,9 +264,9 @@ static void boxes_go_both_ways(void **state)
     assert_int_equal(plain.len, 3); /* an answer that is none: for the machine to judge */
     assert_memory_equal(plain.bytes, "ask", 3);
     worker_reply_free(&plain);
-    open.custodian = CAP_CUSTODIANS;
+    open.party = CAP_CUSTODIANS;
     assert_int_equal(done(w, &open), ERR_RANGE);
-    open.custodian = 0;
+    open.party = 0;
     open.context = SPAN_LITERAL("d");
     assert_int_equal(execute(w, &plain, &open), ERR_DECRYPT);
     assert_null(plain.bytes);
@@ -352,7 +352,7 @@ static void only_proven_shares_are_kept(void **state)
     (void)state;
     struct worker *w = worker_open();
     uint8_t shares[SHARES_BYTES];
-    struct enclave_effect effect = {.type = ENCLAVE_CHECK_SHARES, .custodian = 0};
+    struct enclave_effect effect = {.type = ENCLAVE_CHECK_SHARES, .party = 0};
     static const size_t bytes[] = {0, 40, 80, SHARE_BYTES + 3, 2 * SHARE_BYTES + 1, 3 * SHARE_BYTES - 1};
     for (size_t i = 0; i < sizeof bytes / sizeof *bytes; i++) {
         make_shares(shares, 0);
@@ -363,9 +363,9 @@ static void only_proven_shares_are_kept(void **state)
     make_shares(shares, 0);
     assert_int_equal(check_shares(w, 1, SPAN_OF(shares)), ERR_PROOF); /* another's share under this name */
     assert_int_equal(check_shares(w, WORLD_CUSTODIANS, SPAN_OF(shares)), ERR_RANGE);
-    effect.custodian = UINT32_MAX;
+    effect.party = UINT32_MAX;
     assert_int_equal(done(w, &effect), ERR_RANGE);
-    effect.custodian = 0;
+    effect.party = 0;
     assert_int_equal(open_shares(w, 0, span_make(shares, SHARES_BYTES - 1)), ERR_RANGE);
     struct worker_reply reply;
     worker_execute(w, &reply, &effect, NULL); /* before the bundle was replayed */

@@ -508,7 +508,7 @@ static void test_classes(void **state)
     uint32_t statements = 0;
     for (unsigned code = 0; code < 256; code++)
         if (kind_known(code) && kind_class((enum kind)code) == CLASS_STATEMENT) statements++;
-    assert_int_equal(statements, 12);
+    assert_int_equal(statements, 13);
     assert_true(message_bulk(MESSAGE_BLOB_CODE));
     assert_false(message_bulk(MESSAGE_RECORD_CODE));
 }

@@ -29,14 +29,14 @@ static void ask_core(struct world_run *r, struct span box)
 {
     static uint8_t bytes[65536 + 256];
     struct buffer b = BUFFER_OF(bytes);
-    struct message_RELAY m = {world->run, r->term, 0, box};
+    struct message_RELAY m = {world->run, r->term, 0, r->asked_party, box};
     union message_body sent;
     struct node_id to;
     message_encode(&b, MESSAGE_RELAY_CODE, &m);
     lone_message(lone, bringer, buffer_span(&b));
     while (lone_next(lone, &seen, MESSAGE_RELAY_CODE, &sent, &to)) {
         assert_true(ID_EQUAL(to, bringer));
-        world_run_answer(r, CORE, sent.RELAY.box);
+        world_run_answer(r, r->asked_party, sent.RELAY.box);
     }
 }
 
@@ -44,7 +44,7 @@ static void begin(void)
 {
     run = world_run_new(world);
     run->asked = ask_core;
-    run->asked_custodian = CORE;
+    run->asked_party = CORE;
     run->silent = 1u << SILENT;
     bringer = world->node[WORLD_COMPUTE].id;
     seen = 0;

@@ -44,6 +44,9 @@ static void test_fields(void **state)
     assert_int_equal(m->chunk_count, 3);
     assert_int_equal(m->envelope[1], 0x23);
     assert_int_equal(m->envelope[ENVELOPE_BYTES - 1], 0xef);
+    assert_true(m->veto);
+    assert_int_equal(m->half[1], 0x23);
+    assert_int_equal(m->half[VETO_BOX_BYTES - 1], 0xef);
     assert_int_equal(m->metadata.len, 3);
     assert_memory_equal(m->metadata.data, metadata, 3);
 }
@@ -67,6 +70,8 @@ static void test_refusals(void **state)
         {"\"00ff10\"", "\"00ff1\"", ERR_SYNTAX, "metadata", "lower-case hex"},
         {"\"00ff10\"", "\"00FF10\"", ERR_SYNTAX, "metadata", "lower-case hex"},
         {"\"01234567", "\"1234567", ERR_SYNTAX, "envelope", "352 lower-case hex digits"},
+        {"\"half\":\"01", "\"half\":\"", ERR_SYNTAX, "half", "nothing, or lower-case hex of 80 bytes"},
+        {"\"half\":\"0123", "\"half\":\"XY23", ERR_SYNTAX, "half", ""},
         {"\"salt\":\"" SAMPLE_ID("08") "\",", "", ERR_MISSING_FIELD, "salt", ""},
         {"\"suite\":1}", "\"suite\":1,\"tags\":[]}", ERR_UNKNOWN_FIELD, "tags", ""},
     };

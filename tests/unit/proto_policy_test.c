@@ -26,6 +26,7 @@ static void test_fields(void **state)
     assert_memory_equal(p->hash.bytes, hash.bytes, 32);
     assert_int_equal(p->export_to, EXPORT_TO_ENCLAVE);
     assert_false(p->need_gpu);
+    assert_true(p->owner_veto);
     assert_int_equal(p->jurisdiction_count, 2);
     assert_true(span_equal_text(p->jurisdiction[1], "CH"));
 }
@@ -37,6 +38,8 @@ static void test_refusals(void **state)
         {"policy/1", "policy/0", ERR_VERSION, "perigee", "policy/1"},
         {"to-enclave", "to-everyone", ERR_RANGE, "export", "one of none, to-enclave, any"},
         {"\"need_gpu\":false,", "", ERR_MISSING_FIELD, "need_gpu", ""},
+        {"\"owner_veto\":true,", "", ERR_MISSING_FIELD, "owner_veto", ""},
+        {"\"owner_veto\":true", "\"owner_veto\":1", ERR_TYPE, "owner_veto", "true or false"},
         {"\"EU\",\"CH\"", "\"EU\",\"EU\"", ERR_DUPLICATE, "jurisdictions[1]", ""},
         {"\"EU\",\"CH\"", "\"eu\"", ERR_SYNTAX, "jurisdictions[0]", "a jurisdiction"},
         {"\"EU\",\"CH\"", "\"US-\"", ERR_SYNTAX, "jurisdictions[0]", "a jurisdiction"},

@@ -162,6 +162,10 @@ static void owner_gpu(struct scene *s)
 {
     s->policy[1].need_gpu = true;
 }
+static void owner_veto(struct scene *s)
+{
+    s->policy[1].owner_veto = true;
+}
 static void workflow_strict(struct scene *s)
 {
     s->workflow->accept_simulated = false;
@@ -256,6 +260,47 @@ static void test_not_released(void **state)
     s = change_none();
     scene_promise(s, PROMISE_RELEASE, s->run_id.bytes, 1, s->commit.holder.enclave.bytes);
     REFUSED(decide_commit(s), REFUSAL_NOT_RELEASED); /* to whom, nobody knows */
+    scene_free(s);
+}
+
+/* --- An owner's half ---------------------------------------------------------------------------------------------------------------- */
+
+static struct scene *of_an_owner(uint32_t party)
+{
+    struct scene *s = change_scene(0, owner_veto);
+    s->release.party = party;
+    s->release.half_count = 1;
+    return s;
+}
+
+/* The scene's node is owner 0; its second input is another's, and under a veto. */
+static void test_a_half_is_its_owners(void **state)
+{
+    (void)state;
+    struct scene *s = of_an_owner(VETO_PARTY + 1);
+    s->self = world->node[1].id;
+    ACCEPTED(decide_release(s));
+    s->release.half_count = 0;
+    REFUSED(decide_release(s), REFUSAL_ENVELOPE);
+    s->release.half_count = 1;
+    s->self = world->node[0].id;
+    REFUSED(decide_release(s), REFUSAL_NOT_OWNER);
+    s->release.party = VETO_PARTY; /* its own, over which it keeps none */
+    REFUSED(decide_release(s), REFUSAL_ENVELOPE);
+    s->release.party = VETO_PARTY + 2;
+    REFUSED(decide_release(s), REFUSAL_INPUTS);
+    scene_free(s);
+}
+
+/* What the run's content was sealed without cannot be had afterwards: a new run names what was sealed since. */
+static void test_a_veto_since(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    owner_veto(s);
+    struct body_ASSET body = scene_asset(s, 1, 3, true);
+    ACCEPTED(scene_apply(s, 1, KIND_ASSET, &body, 0));
+    REFUSED(decide_release(s), REFUSAL_NO_HALF);
     scene_free(s);
 }
 
@@ -415,6 +460,8 @@ int main(void)
         cmocka_unit_test(test_evidence_policy),
         cmocka_unit_test(test_release_with_a_gpu),
         cmocka_unit_test(test_release_to_a_named_machine),
+        cmocka_unit_test(test_a_half_is_its_owners),
+        cmocka_unit_test(test_a_veto_since),
     };
     change_add(changes_of_run, CHANGES_OF_RUN, test_release_change);
     change_add(changes_of_custodian, CHANGES_OF_CUSTODIAN, test_release_change);
