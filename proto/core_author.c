@@ -168,6 +168,36 @@ static void own_check_approval(struct core *c, struct pending *p, const struct b
     ask_verify(c, p, own_approval_checked, m->approval, message, &body->approval_signature);
 }
 
+static bool keep_body(struct core *c, struct pending *p, struct span body)
+{
+    p->side = pool_take(&c->pool, body.len > 0 ? body.len : 1);
+    p->side_len = p->side != NULL ? body.len : 0;
+    if (p->side != NULL && body.len > 0) memcpy(p->side, body.data, body.len);
+    return p->side != NULL;
+}
+
+/* A run is planned in its turn: the slot of the one before it is known to be used then. p->side becomes the run's body. */
+static struct verdict own_plan(struct core *c, struct pending *p, union body *body)
+{
+    uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
+    struct body_RUN run;
+    const struct body_RUN *asked = &body->RUN;
+    const struct run_wish wish = {asked->compose, asked->slot, asked->inputs, asked->parameters};
+    struct verdict v = registry_plan_run(c->registry, &run, inputs, &wish, c->options.self, c->wall_ms);
+    if (v.refusal == REFUSAL_NONE) v = bundle_check_room(c->registry, &run, c->options.self);
+    if (v.refusal != REFUSAL_NONE) return v;
+    size_t mark = arena_mark(&c->scratch);
+    struct buffer encoded = scratch_buffer(c, CAP_BODY_BYTES);
+    body_encode(&encoded, KIND_RUN, &run);
+    pool_give(&c->pool, p->side);
+    bool kept = keep_body(c, p, buffer_span(&encoded));
+    arena_release(&c->scratch, mark);
+    if (!kept) return verdict_refuse(REFUSAL_FULL, NULL);
+    enum err err = body_decode(body, KIND_RUN, span_make(p->side, p->side_len));
+    ASSERT(err == OK); /* it was written just now */
+    return VERDICT_OK;
+}
+
 /* p->side holds the encoded body, p->number the expiry. */
 static void own_start(struct core *c, struct pending *p)
 {
@@ -175,8 +205,10 @@ static void own_start(struct core *c, struct pending *p)
     struct span encoded = span_make(p->side, p->side_len);
     c->own_head = p;
     ASSERT(body != NULL);
-    struct verdict v = body_decode(body, p->kind, encoded) == OK ? own_check(c, p, body)
-                                                                 : verdict_refuse(REFUSAL_MALFORMED, NULL);
+    struct verdict v =
+        body_decode(body, p->kind, encoded) == OK ? VERDICT_OK : verdict_refuse(REFUSAL_MALFORMED, NULL);
+    if (v.refusal == REFUSAL_NONE && p->kind == KIND_RUN) v = own_plan(c, p, body);
+    if (v.refusal == REFUSAL_NONE) v = own_check(c, p, body);
     if (v.refusal != REFUSAL_NONE) {
         own_finish(c, p, v, NULL);
         return;
@@ -209,14 +241,11 @@ void author_record(struct core *c, enum kind kind, struct span body, uint64_t ex
     p->kind = kind;
     p->reply = token;
     p->number = expires_ms;
-    p->side = pool_take(&c->pool, body.len > 0 ? body.len : 1);
-    p->side_len = body.len;
-    if (p->side == NULL) {
+    if (!keep_body(c, p, body)) {
         reply(c, token, verdict_refuse(REFUSAL_FULL, NULL), NULL);
         pending_end(c, p);
         return;
     }
-    if (body.len > 0) memcpy(p->side, body.data, body.len);
     if (c->own_head != NULL)
         c->own_queue[c->own_queue_count++] = p;
     else
@@ -318,19 +347,16 @@ void author_sign_into(struct core *c, struct pending *p, enum kind kind, const v
 
 /* --- Commands ---------------------------------------------------------------------------------------------------------------------- */
 
+/* What is wished for, in the form of a run that is not planned yet: its slot, or 0 for any, and of its inputs the datasets. */
 static void command_run(struct core *c, uint64_t token, const struct command *command)
 {
-    struct body_RUN run;
-    uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
-    const struct run_wish wish = {command->compose, command->slot, command->datasets, command->parameters};
-    struct verdict v = registry_plan_run(c->registry, &run, inputs, &wish, c->options.self, c->wall_ms);
-    if (v.refusal == REFUSAL_NONE) v = bundle_check_room(c->registry, &run, c->options.self);
-    if (v.refusal != REFUSAL_NONE) {
-        reply(c, token, v, NULL);
-        return;
-    }
+    const struct body_RUN wish = {.compose = command->compose,
+                                  .slot = command->slot,
+                                  .engine = SPAN_LITERAL(""),
+                                  .parameters = command->parameters,
+                                  .inputs = command->datasets};
     struct buffer body = scratch_buffer(c, CAP_BODY_BYTES);
-    body_encode(&body, KIND_RUN, &run);
+    body_encode(&body, KIND_RUN, &wish);
     author_record(c, KIND_RUN, buffer_span(&body), command->expires_ms, token);
 }
 
