@@ -24,6 +24,9 @@ enum { API_PAGE_MAX = 256 };
     "schema?:id, rows?:int, budget?:text, allotted?:text"
 #define API_WORKFLOW                                                                                         \
     "{compose:id, app:token, name:text, epsilon:text, privacy:text, provider:text|null, inputs:int"
+#define API_CONDITION                                                                                        \
+    "{what:text, who:text|null, ok:bool, reason:text, detail:text, members?:[{who:text, ok:bool, "           \
+    "why:text}]}"
 #define API_RUN                                                                                              \
     "{run:id, compose:id, inputs:[token], parameters:any, slot:int, requester:text|null, receipt:bool, "     \
     "privacy?:text, state?:text, reason?:text, detail?:text, term?:int, node?:id, organisation?:text|null, " \
@@ -132,6 +135,14 @@ enum { API_PAGE_MAX = 256 };
     X("POST", "/v1/runs", api_run_request, "",                                                               \
       "{compose:id, inputs?:[token], slot?:int, parameters?:any, expires_in_ms?:int}", "{run:id}",           \
       "request a run; it lives an hour unless said otherwise")                                               \
+    X("POST", "/v1/runs/plan", api_run_plan, "",                                                             \
+      "{compose:id, inputs?:[token], slot?:int, parameters?:any, expires_in_ms?:int}",                       \
+      "{ready:bool, slot:int, epsilon:text, privacy:text, conditions:[" API_CONDITION "]}",                  \
+      "what such a run still needs, and what it would cost; nothing is requested")                           \
+    X("GET", "/v1/runs/{id}/why", api_run_why, "", "",                                                       \
+      "{run:id, state:text, waits_for:text, reason:text, detail:text, term:int, organisation:text|null, "    \
+      "conditions:[" API_CONDITION "]}",                                                                     \
+      "what a run waits for, condition by condition")                                                        \
     X("GET", "/v1/runs/{id}", api_run, "", "",                                                               \
       API_RUN ", output:any, output_fault:text|null, response:{payload:text, text:text, "                    \
               "signature:text, signing_key:id|null}|null}",                                                  \

@@ -52,6 +52,14 @@ void api_author(struct daemon *d, struct http_reply *r, enum kind kind, const vo
 /* A command whose success is {}. */
 void api_command(struct daemon *d, struct http_reply *r, const struct command *command);
 
+/* A run as a request body wishes for it. Spans of the command point into the rest. False: it was answered 400. */
+struct api_run_wish {
+    struct command command;
+    uint8_t datasets[32 * CAP_INPUTS];
+    char parameters[PARAMETERS_BYTES_MAX];
+};
+bool api_run_read(const struct http_request *q, struct http_reply *r, struct api_run_wish *out);
+
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 

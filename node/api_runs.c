@@ -146,36 +146,40 @@ static bool read_parameters(const struct http_request *q, struct http_reply *rep
     return check_parameters(q, reply, command, values);
 }
 
+/* The number of this member, at least 1, where it is there. */
+static bool read_number(const struct http_request *q, struct http_reply *reply, const char *name,
+                        uint64_t max, const char *otherwise, uint64_t *out)
+{
+    if (json_object_get(q->body, name) == NULL) return true;
+    if (!api_uint(q, reply, name, max, out)) return false;
+    if (*out > 0) return true;
+    http_problem(reply, 400, "out-of-range", "expected \"%s\" to be at least 1; came 0: leave it out for %s",
+                 name, otherwise);
+    return false;
+}
+
+bool api_run_read(const struct http_request *q, struct http_reply *reply, struct api_run_wish *out)
+{
+    uint64_t life_ms = 3600000;
+    uint32_t dataset_count = 0;
+    struct command *command = &out->command;
+    *command = (struct command){.type = COMMAND_RUN, .kind = KIND_RUN};
+    if (!api_hash(q, reply, "compose", command->compose.bytes)) return false;
+    if (json_object_get(q->body, "inputs") != NULL &&
+        !api_dt_list(q, reply, "inputs", CAP_INPUTS, out->datasets, &dataset_count))
+        return false;
+    command->datasets = span_make(out->datasets, (size_t)dataset_count * 32);
+    if (!read_parameters(q, reply, command, out->parameters)) return false;
+    if (!read_number(q, reply, "slot", UINT32_MAX, "the lowest free one", &command->slot)) return false;
+    if (!read_number(q, reply, "expires_in_ms", RUN_LIFE_MAX_MS, "an hour", &life_ms)) return false;
+    command->expires_ms = daemon_wall_ms() + life_ms;
+    return true;
+}
+
 void api_run_request(const struct http_request *q, struct http_reply *reply)
 {
-    struct command command = {.type = COMMAND_RUN, .kind = KIND_RUN};
-    uint64_t life_ms = 3600000;
-    uint8_t datasets[32 * CAP_INPUTS];
-    uint32_t dataset_count = 0;
-    char parameters[PARAMETERS_BYTES_MAX];
-    if (!api_hash(q, reply, "compose", command.compose.bytes)) return;
-    if (json_object_get(q->body, "inputs") != NULL &&
-        !api_dt_list(q, reply, "inputs", CAP_INPUTS, datasets, &dataset_count))
-        return;
-    command.datasets = span_make(datasets, (size_t)dataset_count * 32);
-    if (!read_parameters(q, reply, &command, parameters)) return;
-    if (json_object_get(q->body, "slot") != NULL && !api_uint(q, reply, "slot", UINT32_MAX, &command.slot))
-        return;
-    if (json_object_get(q->body, "slot") != NULL && command.slot == 0) {
-        http_problem(reply, 400, "out-of-range",
-                     "expected \"slot\" to be at least 1; came 0: leave it out for the lowest free one");
-        return;
-    }
-    if (json_object_get(q->body, "expires_in_ms") != NULL &&
-        !api_uint(q, reply, "expires_in_ms", RUN_LIFE_MAX_MS, &life_ms))
-        return;
-    if (life_ms == 0) {
-        http_problem(reply, 400, "out-of-range",
-                     "expected \"expires_in_ms\" to be at least 1; came 0: leave it out for an hour");
-        return;
-    }
-    command.expires_ms = daemon_wall_ms() + life_ms;
-    api_command(q->context, reply, &command);
+    struct api_run_wish wish;
+    if (api_run_read(q, reply, &wish)) api_command(q->context, reply, &wish.command);
 }
 
 /* --- Opening the output ------------------------------------------------------------------------------------------------ */

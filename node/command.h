@@ -82,8 +82,10 @@ enum exit_code {
     X("job", "list", command_job_list, "--data DIR", "jobs and their endorsements")                          \
     X("run", "request", command_run_request,                                                                 \
       "--data DIR --workflow HASH [--inputs TOKEN,...] [--slot N] [--set NAME=VALUE]... [--expires-in-ms "   \
-      "MS] [--wait]",                                                                                        \
-      "request a run in a slot; --set gives a parameter of the workflow its value")                          \
+      "MS] [--wait | --dry-run]",                                                                            \
+      "request a run in a slot; --set gives a parameter of the workflow its value; --dry-run says what "     \
+      "is missing and what it would cost")                                                                   \
+    X("run", "why", command_run_why, "--data DIR RUN", "what a run waits for")                               \
     X("run", "list", command_run_list, "--data DIR", "runs this node knows")                                 \
     X("run", "show", command_run_show, "--data DIR RUN", "state, phases and result of a run")                \
     X("run", "receipt", command_run_receipt, "--data DIR RUN --out FILE",                                    \

@@ -153,12 +153,12 @@ static int wait_for(const struct client *c, const char *id)
     return code;
 }
 
-/* --- Commands ------------------------------------------------------------------------------------------------------- */
+/* --- What a request says ------------------------------------------------------------------------------------------------------- */
 
 struct request_words {
     const char *workflow, *slot, *inputs, *expires_in_ms;
     const char *set[CAP_PARAMETERS]; /* NAME=VALUE */
-    bool wait;
+    bool wait, dry_run;
 };
 
 /* "TOKEN,TOKEN" into the list that the API takes; it says what is wrong with a token. */
@@ -245,6 +245,80 @@ static int put_words(const struct client *c, json_t *body, const struct request_
     return set_parameters(c, body, w);
 }
 
+/* --- What is missing --------------------------------------------------------------------------------------------------- */
+
+static void print_members(const json_t *members)
+{
+    const json_t *m;
+    size_t i;
+    json_array_foreach(members, i, m)
+    {
+        if (!json_is_true(json_object_get(m, "ok")))
+            (void)printf("                         %s: %s\n", client_text(m, "who"), client_text(m, "why"));
+    }
+}
+
+static uint32_t print_conditions(const json_t *conditions)
+{
+    const json_t *line;
+    size_t i;
+    uint32_t missing = 0;
+    json_array_foreach(conditions, i, line)
+    {
+        bool ok = json_is_true(json_object_get(line, "ok"));
+        const char *who = client_text(line, "who"), *detail = client_text(line, "detail");
+        missing += !ok;
+        (void)printf("  %-8s %-13s %s%s%s\n", ok ? "ok" : "missing", client_text(line, "what"), who,
+                     who[0] != 0 && detail[0] != 0 ? ": " : "", detail);
+        print_members(json_object_get(line, "members"));
+    }
+    return missing;
+}
+
+/* Ready is 0, anything missing 1: a script may wait for it. */
+static int show_plan(const struct client *c, json_t *plan)
+{
+    bool ready = json_is_true(json_object_get(plan, "ready"));
+    if (c->json) {
+        client_print(plan);
+    } else {
+        (void)printf("slot %" JSON_INTEGER_FORMAT ", epsilon %s of each owner's dataset%s\n",
+                     client_number(plan, "slot"), client_text(plan, "epsilon"),
+                     strcmp(client_text(plan, "privacy"), "none") == 0 ? ", PRIVACY: NONE" : "");
+        uint32_t missing = print_conditions(json_object_get(plan, "conditions"));
+        if (ready)
+            (void)puts("ready: nothing was requested; without --dry-run it is");
+        else
+            (void)printf("not yet: %u missing\n", missing);
+    }
+    json_decref(plan);
+    return ready ? EXIT_OK : EXIT_REFUSED;
+}
+
+int command_run_why(int argc, char **argv)
+{
+    struct client c;
+    const char *id = NULL;
+    struct arguments a = {NULL, 0, 1, 1, 0, &id};
+    json_t *why = NULL;
+    int code = client_begin(&c, "run why", &a, argc, argv);
+    if (code == EXIT_OK) code = client_check_hash(&c, "RUN", id);
+    if (code == EXIT_OK) code = client_get(&c, &why, "/v1/runs/%s/why", id);
+    if (code != EXIT_OK) return code;
+    if (c.json) {
+        client_print(why);
+    } else {
+        (void)printf("%s: %s\n", client_text(why, "state"), client_text(why, "waits_for"));
+        if (strcmp(client_text(why, "reason"), "none") != 0)
+            (void)printf("last refusal  %s: %s\n", client_text(why, "reason"), client_text(why, "detail"));
+        (void)print_conditions(json_object_get(why, "conditions"));
+    }
+    json_decref(why);
+    return EXIT_OK;
+}
+
+/* --- Requesting ---------------------------------------------------------------------------------------------------------- */
+
 static int request(const struct client *c, const struct request_words *w)
 {
     char id[65];
@@ -254,8 +328,13 @@ static int request(const struct client *c, const struct request_words *w)
         json_decref(body);
         return code;
     }
-    code = client_post(c, &answer, body, "/v1/runs");
+    if (w->dry_run && (w->wait || w->expires_in_ms != NULL)) {
+        json_decref(body);
+        return client_fail(c, EXIT_USAGE, "--dry-run requests nothing: leave out --wait and --expires-in-ms");
+    }
+    code = client_post(c, &answer, body, w->dry_run ? "/v1/runs/plan" : "/v1/runs");
     if (code != EXIT_OK) return code;
+    if (w->dry_run) return show_plan(c, answer);
     (void)snprintf(id, sizeof id, "%s", client_text(answer, "run"));
     if (!w->wait) return client_done(c, answer, "requested run %s; `perigee run show` follows it", id);
     json_decref(answer);
@@ -266,12 +345,13 @@ int command_run_request(int argc, char **argv)
 {
     struct client c;
     struct request_words w = {0};
-    struct argument option[5 + CAP_PARAMETERS] = {{"--workflow", &w.workflow, NULL},
+    struct argument option[6 + CAP_PARAMETERS] = {{"--workflow", &w.workflow, NULL},
+                                                  {"--dry-run", NULL, &w.dry_run},
                                                   {"--inputs", &w.inputs, NULL},
                                                   {"--slot", &w.slot, NULL},
                                                   {"--expires-in-ms", &w.expires_in_ms, NULL},
                                                   {"--wait", NULL, &w.wait}};
-    for (uint32_t i = 0; i < CAP_PARAMETERS; i++) option[5 + i] = (struct argument){"--set", &w.set[i], NULL};
+    for (uint32_t i = 0; i < CAP_PARAMETERS; i++) option[6 + i] = (struct argument){"--set", &w.set[i], NULL};
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     int code = client_begin(&c, "run request", &a, argc, argv);
     if (code == EXIT_OK) code = client_check_hash(&c, "--workflow", w.workflow);

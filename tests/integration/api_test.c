@@ -603,8 +603,17 @@ static void use(void)
     json_decref(recipe);
     json_decref(call(&solo, 200, "GET", path, NULL)); /* with the members that an approval brings */
     json_decref(call(&solo, 200, "GET", "/v1/approvals", NULL));
+    json_t *plan = call(&solo, 200, "POST", "/v1/runs/plan", json_pack("{s:s}", "compose", made.compose));
+    assert_false(json_is_true(json_object_get(plan, "ready"))); /* nobody computes */
+    assert_int_equal(json_integer_value(json_object_get(plan, "slot")), 1);
+    json_decref(plan);
+    refused(&solo, 404, "unknown-workflow", "POST", "/v1/runs/plan", json_pack("{s:s}", "compose", made.op));
     keep(made.run, sizeof made.run,
          call(&solo, 200, "POST", "/v1/runs", json_pack("{s:s}", "compose", made.compose)), "run");
+    (void)snprintf(path, sizeof path, "/v1/runs/%s/why", made.run);
+    json_decref(call(&solo, 200, "GET", path, NULL));
+    (void)snprintf(path, sizeof path, "/v1/runs/%s/why", made.op);
+    refused(&solo, 404, "unknown-run", "GET", path, NULL);
     refused(
         &solo, 400, "out-of-range", "POST", "/v1/runs",
         json_pack("{s:s, s:i}", "compose", made.compose, "expires_in_ms", 0)); /* it would be over at once */

@@ -1,0 +1,293 @@
+/* What a run still needs, condition by condition, as far as this node can see: before it is requested (what it would cost, too),
+ * and of one that was. Nothing is decided here: each line is the word of the check that would refuse it. */
+#include "node/api_common.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct outlook {
+    struct daemon *d;
+    struct registry *r;
+    const struct workflow *w;
+    uint64_t now_ms;
+    json_t *conditions;
+    bool ready; /* none of them is missing */
+};
+
+static void add_said(struct outlook *o, const char *what, json_t *who, bool good, const char *reason,
+                     const char *detail)
+{
+    o->ready &= good;
+    json_array_append_new(o->conditions, json_pack("{s:s, s:o, s:b, s:s, s:s}", "what", what, "who", who,
+                                                   "ok", good, "reason", reason, "detail", detail));
+}
+
+static void add(struct outlook *o, const char *what, json_t *who, struct verdict v)
+{
+    bool good = v.refusal == REFUSAL_NONE;
+    add_said(o, what, who, good, refusal_name(v.refusal), good ? "" : refusal_text(v.refusal));
+}
+
+/* --- What records say ------------------------------------------------------------------------------------------------ */
+
+/* What the recipe itself needs, whatever its inputs. */
+static void add_recipe(struct outlook *o, const struct body_RUN *run)
+{
+    const struct charter *charter = registry_charter(o->r);
+    const struct committee *committee = registry_committee(o->r);
+    struct verdict v = verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
+    if (charter != NULL && committee != NULL) {
+        struct body_RUN recipe = *run;
+        recipe.app = o->w->app_id;
+        recipe.engine = o->w->engine;
+        recipe.charter = charter->hash;
+        recipe.epoch = committee->body.epoch;
+        v = registry_check_recipe(o->r, &recipe);
+    }
+    add(o, "recipe", json_null(), v);
+}
+
+static void add_requester(struct outlook *o, struct node_id requester)
+{
+    struct verdict v = verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
+    for (uint32_t i = 0; i < o->w->requester_count; i++)
+        if (ID_EQUAL(o->w->requester[i], requester)) v = registry_check_role(o->r, requester, ROLE_REQUESTER);
+    add(o, "requester", api_organisation(o->d, requester), v);
+}
+
+/* One input alone: dataset, content, grant and approval of its owner. Too few owners and a used slot are said elsewhere. */
+static struct verdict check_alone(struct outlook *o, const struct run_wish *wish, struct dt dataset,
+                                  struct node_id requester)
+{
+    uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
+    struct body_RUN run = {.inputs = SPAN_NONE};
+    struct run_wish alone = *wish;
+    alone.datasets = ID_SPAN(dataset);
+    struct verdict v = registry_plan_run(o->r, &run, inputs, &alone, requester, o->now_ms);
+    if (run.inputs.len > 0) v = registry_check_inputs(o->r, &run, o->now_ms);
+    return v.refusal == REFUSAL_OWNERS ? VERDICT_OK : v;
+}
+
+static bool wished(const struct run_wish *wish, struct dt dataset)
+{
+    for (size_t at = 0; at + 32 <= wish->datasets.len; at += 32)
+        if (memcmp(wish->datasets.data + at, dataset.bytes, 32) == 0) return true;
+    return wish->datasets.len == 0;
+}
+
+static bool is_linked(struct daemon *d, struct node_id node)
+{
+    const struct peer_view *p;
+    if (ID_EQUAL(node, daemon_home(d)->node)) return true;
+    for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
+        if (ID_EQUAL(p->node, node)) return p->up;
+    return false;
+}
+
+static void add_inputs(struct outlook *o, const struct run_wish *wish, struct node_id requester)
+{
+    for (uint32_t i = 0; i < o->w->input_count; i++) {
+        const struct workflow_input *input = &o->w->input[i];
+        if (!wished(wish, input->dt)) continue;
+        add(o, "data", api_organisation(o->d, input->owner), check_alone(o, wish, input->dt, requester));
+    }
+}
+
+/* --- Who must be there -------------------------------------------------------------------------------------------------- */
+
+static void add_owners_linked(struct outlook *o, const struct run_wish *wish)
+{
+    for (uint32_t i = 0; i < o->w->input_count; i++) {
+        const struct workflow_input *input = &o->w->input[i];
+        if (!wished(wish, input->dt)) continue;
+        bool linked = is_linked(o->d, input->owner);
+        add_said(o, "owner linked", api_organisation(o->d, input->owner), linked,
+                 linked ? "none" : "input-missing",
+                 linked ? ""
+                        : "the owner serves its data, and is not linked here: it starts its node, or its "
+                          "network is looked at");
+    }
+}
+
+static void add_custodians(struct outlook *o)
+{
+    const struct charter *charter = registry_charter(o->r);
+    char text[160];
+    uint32_t linked = 0;
+    if (charter == NULL) return;
+    for (uint32_t i = 0; i < charter->custodian_count; i++)
+        linked += is_linked(o->d, charter->member[charter->custodian[i]].node);
+    (void)snprintf(text, sizeof text, "%u of %u custodians are linked here, and %u are needed", linked,
+                   charter->custodian_count, charter->q);
+    add_said(o, "custodians", json_null(), linked >= charter->q, linked >= charter->q ? "none" : "timeout",
+             text);
+}
+
+/* Why may this member not compute it here and now? */
+static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m)
+{
+    struct verdict v = registry_check_node(o->r, run, m->node);
+    if (v.refusal != REFUSAL_NONE) return refusal_text(v.refusal);
+    if (!ID_EQUAL(m->node, daemon_home(o->d)->node))
+        return is_linked(o->d, m->node) ? NULL : "it is not linked here";
+    struct enclaves_status own;
+    daemon_enclave_status(o->d, &own);
+    return own.most > 0 ? NULL : own.why != NULL ? own.why : "it starts no enclaves";
+}
+
+/* One is enough: the reasons of the others are shown, and count only when there is none. */
+static void add_compute(struct outlook *o, const struct body_RUN *run)
+{
+    const struct member *m;
+    uint32_t able = 0, most = 0;
+    json_t *others = json_array();
+    for (uint32_t at = 0; (m = registry_member_next(o->r, &at)) != NULL;) {
+        if ((m->roles & ROLE_COMPUTE) == 0) continue;
+        const char *why = why_not(o, run, m);
+        most++;
+        able += why == NULL;
+        json_array_append_new(others, json_pack("{s:o, s:b, s:s}", "who", api_span(m->organisation), "ok",
+                                                why == NULL, "why", why != NULL ? why : ""));
+    }
+    char text[160];
+    (void)snprintf(text, sizeof text, "%u of %u compute members may run it, and are linked here", able, most);
+    add_said(o, "compute", json_null(), able > 0, able > 0 ? "none" : "not-compute", text);
+    json_t *line = json_array_get(o->conditions, json_array_size(o->conditions) - 1);
+    json_object_set_new(line, "members", others);
+}
+
+/* --- Before a run ------------------------------------------------------------------------------------------------------ */
+
+/* What all inputs together are refused for, and none alone: too few owners, a slot that is used. */
+static void add_together(struct outlook *o, const struct verdict *plan)
+{
+    add(o, "owners", json_null(), plan->refusal == REFUSAL_OWNERS ? *plan : VERDICT_OK);
+    add(o, "slot", json_null(), plan->refusal == REFUSAL_SLOT_SPENT ? *plan : VERDICT_OK);
+}
+
+/* Whatever no line above names: nothing is called ready that the plan itself refuses. */
+static void add_rest(struct outlook *o, const struct verdict *plan)
+{
+    if (o->ready && plan->refusal != REFUSAL_NONE) add(o, "run", json_null(), *plan);
+}
+
+void api_run_plan(const struct http_request *q, struct http_reply *reply)
+{
+    struct api_run_wish asked;
+    uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
+    struct body_RUN run = {.inputs = SPAN_NONE};
+    if (!api_run_read(q, reply, &asked)) return;
+    struct daemon *d = q->context;
+    struct outlook o = {d, core_registry(daemon_core(d)), NULL, daemon_wall_ms(), json_array(), true};
+    const struct command *c = &asked.command;
+    const struct run_wish wish = {c->compose, c->slot, c->datasets, c->parameters};
+    struct node_id self = daemon_home(d)->node;
+    const struct published *p = registry_workflow(o.r, c->compose);
+    if (p == NULL) {
+        json_decref(o.conditions);
+        api_refuse(d, reply, verdict_refuse(REFUSAL_WORKFLOW, c->compose.bytes));
+        return;
+    }
+    o.w = p->workflow;
+    struct verdict plan = registry_plan_run(o.r, &run, inputs, &wish, self, o.now_ms);
+    run.compose = c->compose;
+    run.parameters = c->parameters;
+    add_recipe(&o, &run);
+    add_requester(&o, self);
+    add_inputs(&o, &wish, self);
+    add_together(&o, &plan);
+    add_owners_linked(&o, &wish);
+    add_custodians(&o);
+    add_compute(&o, &run);
+    add_rest(&o, &plan);
+    http_answer(reply, 200,
+                json_pack("{s:b, s:I, s:o, s:s, s:o}", "ready", o.ready, "slot", (json_int_t)run.slot,
+                          "epsilon", api_epsilon(o.w->epsilon_nano), "privacy", api_privacy(o.w),
+                          "conditions", o.conditions));
+}
+
+/* --- Of a run ---------------------------------------------------------------------------------------------------------- */
+
+static const char *phase_text(enum run_state state)
+{
+    switch (state) {
+    case RUN_REQUESTED: return "no candidate has asked for it yet, or an enclave ended and another follows";
+    case RUN_ELIGIBLE: return "candidates ask the custodians for their votes";
+    case RUN_ELECTED: return "the elected node starts its enclave";
+    case RUN_ATTESTED: return "the enclave asks the custodians for their shares";
+    case RUN_KEYED: return "the enclave fetches the sealed inputs";
+    case RUN_COMPUTING: return "the enclave computes";
+    case RUN_COMMITTED: return "the custodians have signed its output, which is sealed to its readers";
+    case RUN_RELEASED: return "the elected node publishes the receipt";
+    case RUN_SETTLED: return "nothing: it is settled";
+    case RUN_REFUSED:
+    case RUN_FAILED:
+    case RUN_REVOKED:
+    case RUN_EXPIRED: return "nothing: it has ended";
+    case RUN_STATE_COUNT: break;
+    }
+    return "";
+}
+
+static bool goes_on(enum run_state state)
+{
+    return state < RUN_SETTLED;
+}
+
+static void add_end(struct outlook *o, const struct run_entry *run)
+{
+    bool over = record_run_end_ms(&run->record->header) <= o->now_ms;
+    add(o, "time", json_null(), over ? verdict_refuse(REFUSAL_RUN_EXPIRED, NULL) : VERDICT_OK);
+    struct run_id id;
+    memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
+    const struct run_entry *holder = registry_slot_holder(o->r, run->body.compose, run->body.slot);
+    bool taken = holder != NULL && holder != run;
+    add(o, "slot", json_null(),
+        taken ? verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes) : VERDICT_OK);
+}
+
+/* The conditions of a run that may still settle. Its own inputs, whatever was sealed since. */
+static void add_run(struct outlook *o, const struct run_entry *run)
+{
+    uint8_t datasets[32 * CAP_INPUTS];
+    const uint32_t count = run_input_count(&run->body);
+    for (uint32_t i = 0; i < count; i++)
+        memcpy(datasets + (size_t)i * 32, run_input_at(&run->body, i).dt.bytes, 32);
+    const struct run_wish wish = {run->body.compose, run->body.slot, span_make(datasets, (size_t)count * 32),
+                                  run->body.parameters};
+    struct node_id requester = run->record->header.author;
+    add_end(o, run);
+    add_recipe(o, &run->body);
+    add_requester(o, requester);
+    add(o, "inputs", json_null(), registry_check_inputs(o->r, &run->body, o->now_ms));
+    add_owners_linked(o, &wish);
+    add_custodians(o);
+    add_compute(o, &run->body);
+    struct verdict now = registry_check_run(o->r, &run->body, requester, o->now_ms);
+    add_rest(o, &now);
+}
+
+void api_run_why(const struct http_request *q, struct http_reply *reply)
+{
+    struct run_id id;
+    struct run_view view = {.state = RUN_REQUESTED};
+    struct daemon *d = q->context;
+    struct outlook o = {d, core_registry(daemon_core(d)), NULL, daemon_wall_ms(), NULL, true};
+    if (!api_param_hash(q, reply, 0, id.bytes)) return;
+    const struct run_entry *run = registry_run(o.r, id);
+    const struct published *p = run != NULL ? registry_workflow(o.r, run->body.compose) : NULL;
+    if (p == NULL) {
+        api_refuse(d, reply, verdict_refuse(run == NULL ? REFUSAL_UNKNOWN_RUN : REFUSAL_WORKFLOW, id.bytes));
+        return;
+    }
+    o.w = p->workflow;
+    o.conditions = json_array();
+    (void)core_run(daemon_core(d), id, &view);
+    if (goes_on(view.state)) add_run(&o, run);
+    http_answer(reply, 200,
+                json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "run", api_hex32(id.bytes), "state",
+                          run_state_name(view.state), "waits_for", phase_text(view.state), "reason",
+                          refusal_name(view.verdict.refusal), "detail", refusal_text(view.verdict.refusal),
+                          "term", (json_int_t)view.term, "organisation", api_organisation(d, view.node),
+                          "conditions", o.conditions));
+}

@@ -1,0 +1,62 @@
+#!/usr/bin/env bash
+# What a run still needs, and what it waits for: every condition that is missing is named before anything is requested, and of a
+# run that does not go on; once it is there, it is not.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../consortium.sh"
+
+# missing WHAT WHO COMMAND...: until the JSON of this command names this condition, and says that it is not met.
+missing() {
+    local what=$1 who=$2
+    shift 2
+    for _ in $(seq 600); do
+        "$PERIGEE" "$@" --data lab --json >said || true
+        jq -e --arg what "$what" --arg who "$who" \
+            'any(.conditions[]; .what == $what and (.who // "") == $who and (.ok | not) and .detail != "")' said >/dev/null && return
+        sleep 0.05
+    done
+    fail "$*: expected a missing $what of '$who' in $(cat said)"
+}
+plan=(run request --dry-run --workflow "$workflow")
+ready() { "$PERIGEE" "${plan[@]}" --data lab --json >said && jq -e '.ready and all(.conditions[]; .ok)' said >/dev/null || fail "not ready: $(cat said)"; }
+
+ready
+[[ $(jq -r '"\(.slot) \(.epsilon)"' said) == "1 1" ]] || fail "expected slot 1 at epsilon 1: $(cat said)"
+[[ $("$PERIGEE" run list --data lab --json | wc -l) -eq 0 ]] || fail "a dry run was requested"
+"$PERIGEE" "${plan[@]}" --data lab | grep -q '^ready' || fail "a person is not told that it is ready"
+refused 3 'requests nothing' "${plan[@]}" --data lab --wait
+
+# --- nobody computes -----------------------------------------------------------------------------------------------------------
+stop gpu1
+stop gpu2
+for name in gpu1 gpu2; do await "any(.[0].peers[]; .organisation == \"$name-org\" and (.up | not))" lab status; done
+missing compute '' "${plan[@]}"
+jq -e 'any(.conditions[]; .what == "compute" and (.members | length) == 2 and all(.members[]; .why == "it is not linked here"))' said \
+    >/dev/null || fail "it does not say why each may not: $(cat said)"
+run=$(as lab run run request --workflow "$workflow")
+missing compute '' run why "$run"
+"$PERIGEE" run why --data lab "$run" >text
+grep -q '^requested: ' text && grep -q 'missing  compute' text || fail "a person is not told: $(cat text)"
+
+# --- an owner is away, and a custodian with it ---------------------------------------------------------------------------------
+stop b
+await 'any(.[0].peers[]; .organisation == "b-org" and (.up | not))' lab status
+missing 'owner linked' b-org run why "$run"
+missing custodians '' run why "$run"
+start b
+start gpu1
+await '.[0].state == "settled"' lab run show "$run"
+[[ $(as lab waits_for run why "$run") == "nothing: it is settled" ]] || fail "a settled run waits for something"
+
+# --- what records lack -----------------------------------------------------------------------------------------------------------
+await 'any(.[0].peers[]; .organisation == "gpu1-org" and .up)' lab status
+ready
+[[ $(jq .slot said) -eq 2 ]] || fail "slot 1 is used: $(cat said)"
+missing slot '' "${plan[@]}" --slot 1
+missing data a-org "${plan[@]}" --slot 31
+start gpu2
+await 'any(.[0].peers[]; .organisation == "gpu2-org" and .up)' b status
+"$PERIGEE" revoke --data b --workflow "$workflow" >/dev/null
+missing data b-org "${plan[@]}"
+jq -e 'all(.conditions[] | select(.what == "data" and .who == "a-org"); .ok) and any(.conditions[]; .reason == "revoked")' said >/dev/null ||
+    fail "another than the one that revoked is named, or not why: $(cat said)"
+echo "ok: what is missing is said, before a run and of one"
