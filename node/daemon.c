@@ -103,7 +103,7 @@ static void x_send(void *context, struct node_id peer, struct span message)
 static void x_offence(void *context, struct node_id peer)
 {
     struct daemon *d = context;
-    if (d->links != NULL) links_offend(d->links, peer, "a malformed message");
+    if (d->links != NULL) links_offend(d->links, peer, "it sent what no honest node sends");
 }
 
 static void on_link_up(void *context, struct node_id peer)

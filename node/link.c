@@ -22,8 +22,9 @@ const struct links_pace links_pace_usual = {.tick_ms = 100,
                                             .retry_max_ms = 5000,
                                             .penalty_ms = 30000,
                                             .half_open_max = 32,
-                                            .accept_burst = 128,
-                                            .accept_a_second = 32};
+                                            .half_open_ms = 1000,
+                                            .accept = {.a_second = 32, .most = 128},
+                                            .lines = {.a_second = 1, .most = 64}};
 
 uint64_t links_now(const struct links *l)
 {
@@ -38,6 +39,15 @@ void links_log(const struct links *l, const char *format, ...)
     (void)vsnprintf(line, sizeof line, format, arguments);
     va_end(arguments);
     l->options.log(l->options.context, line);
+}
+
+bool links_may_log(struct links *l, bool grave)
+{
+    const bool may = link_bucket_take(&l->lines[grave], l->pace.lines, links_now(l));
+    if (may && l->lines_left_out > 0)
+        links_log(l, "%u lines about links were left out: too many at once", l->lines_left_out);
+    l->lines_left_out = may ? 0 : l->lines_left_out + 1;
+    return may;
 }
 
 struct link_wire *links_find(struct links *l, struct node_id peer)
@@ -130,17 +140,6 @@ static void stream_address(char *out, size_t len, nng_stream *stream)
     (void)snprintf(out, len, "%s", text);
 }
 
-static bool accept_within_rate(struct links *l)
-{
-    uint64_t now = links_now(l), most = (uint64_t)l->pace.accept_burst * 1000;
-    l->accept_tokens_milli += (now - l->accept_filled_ms) * l->pace.accept_a_second;
-    if (l->accept_tokens_milli > most) l->accept_tokens_milli = most;
-    l->accept_filled_ms = now;
-    if (l->accept_tokens_milli < 1000) return false;
-    l->accept_tokens_milli -= 1000;
-    return true;
-}
-
 /* An address behind which a proven peer is linked right now is not shut out for what others there do. */
 bool links_shut_out(const struct links *l, const char *address)
 {
@@ -151,13 +150,37 @@ bool links_shut_out(const struct links *l, const char *address)
     return true;
 }
 
-static uint32_t half_open_count(const struct links *l)
+static uint32_t half_open_count(const struct links *l, const char *address)
 {
     uint32_t count = 0;
     for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
-        if (w->stage == LINK_HANDSHAKE && w->dial == NULL) count++;
+        bool there = address == NULL || strcmp(w->address, address) == 0;
+        if (w->stage == LINK_HANDSHAKE && w->dial == NULL && there) count++;
     }
     return count;
+}
+
+/* Room for one more of this address: no address has more than half of what may be half open, and when all is, the one that
+ * has taken longest gives way, if it had the time for a handshake. */
+static bool half_open_room(struct links *l, const char *address)
+{
+    struct link_wire *oldest = NULL;
+    if (half_open_count(l, address) >= (l->pace.half_open_max + 1) / 2) return false;
+    if (half_open_count(l, NULL) < l->pace.half_open_max) return true;
+    for (struct link_wire *w = l->wires; w != NULL; w = w->next) {
+        if (w->stage != LINK_HANDSHAKE || w->dial != NULL) continue;
+        if (oldest == NULL || w->since_ms <= oldest->since_ms) oldest = w; /* the newest stands first */
+    }
+    if (oldest == NULL || links_now(l) - oldest->since_ms < l->pace.half_open_ms) return false;
+    link_wire_drop(oldest, true, "no handshake in time, and others wait");
+    return true;
+}
+
+/* Whoever will be turned away anyhow takes nothing from the rate of those who come after. */
+static bool is_let_in(struct links *l, const char *address)
+{
+    return !links_shut_out(l, address) && half_open_room(l, address) &&
+           link_door_opens(&l->door, &l->pace.accept, link_penalty_address(address), links_now(l));
 }
 
 static void add_wire(struct links *l, nng_stream *stream, struct link_dial *dial, const char *address)
@@ -177,7 +200,7 @@ static void accepted(struct links *l)
     char address[96];
     stream_address(address, sizeof address, stream);
     accept_next(l);
-    if (!accept_within_rate(l) || half_open_count(l) >= l->pace.half_open_max || links_shut_out(l, address)) {
+    if (!is_let_in(l, address)) {
         l->status.refused++;
         nng_stream_free(stream);
         return;
@@ -312,12 +335,32 @@ static void sweep(struct links *l)
 
 static void tear_down(struct links *l);
 
+void links_wait(struct links *l, struct link_wire *w)
+{
+    w->waits = ++l->waits;
+    (void)uv_async_send(&l->wake);
+}
+
+static struct link_wire *first_waiting(const struct links *l)
+{
+    struct link_wire *first = NULL;
+    for (struct link_wire *w = l->wires; w != NULL; w = w->next) {
+        if (w->stage == LINK_DEAD || w->waits == 0) continue;
+        if (first == NULL || w->waits < first->waits) first = w;
+    }
+    return first;
+}
+
+/* Of those who say much one has its turn, after all who say little: so many of them delay nobody more than one does. */
 static void on_wake(uv_async_t *wake)
 {
     struct links *l = wake->data;
     struct link_op *op = NULL;
     for (int i = 0; i < LINKS_OPS_A_TURN && !l->closing && (op = op_next(l)) != NULL; i++) handle(l, op);
-    if (op != NULL) (void)uv_async_send(wake); /* there may be more: let others on the loop have their turn */
+    struct link_wire *heavy = l->closing ? NULL : first_waiting(l);
+    if (heavy != NULL) link_wire_go_on(heavy);
+    /* There may be more: let others on the loop have their turn. */
+    if (op != NULL || (!l->closing && first_waiting(l) != NULL)) (void)uv_async_send(wake);
     if (l->closing)
         tear_down(l);
     else
@@ -458,8 +501,8 @@ enum err links_open(struct links **out, const struct links_options *options)
 void links_set_pace(struct links *l, const struct links_pace *pace)
 {
     l->pace = *pace;
-    l->accept_tokens_milli = (uint64_t)pace->accept_burst * 1000;
-    l->accept_filled_ms = links_now(l);
+    l->door = (struct link_door){0};
+    memset(l->lines, 0, sizeof l->lines);
     (void)uv_timer_start(&l->tick, on_tick, pace->tick_ms, pace->tick_ms);
 }
 

@@ -38,7 +38,7 @@ MUST_USE enum err links_open(struct links **out, const struct links_options *opt
 MUST_USE enum err links_dial(struct links *l, const char *address, struct node_id expected);
 /* Copies the message. bulk: may wait behind control. ERR_NOT_FOUND no link, ERR_FULL the peer's queue is full. */
 MUST_USE enum err links_send(struct links *l, struct node_id peer, struct span message, bool bulk);
-/* This peer's message follows no protocol: its link ends as if it had broken framing. Nothing when there is no link. */
+/* This peer said what no honest node says: its link ends as if it had broken framing. Nothing when there is no link. */
 void links_offend(struct links *l, struct node_id peer, const char *reason);
 struct links_status {
     uint32_t up, accepted, refused, queued_bytes;

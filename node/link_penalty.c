@@ -29,6 +29,7 @@ bool link_penalty_add(struct link_penalty *p, struct hash32 who, uint64_t now_ms
         memset(&p->row[at], 0, sizeof p->row[at]);
     p->row[at].who = who;
     p->row[at].last_ms = now_ms;
+    if (now_ms < p->row[at].until_ms) return false; /* it is left alone already */
     if (++p->row[at].offences < LINK_PENALTY_OFFENCES) return false;
     p->row[at].offences = 0;
     p->row[at].until_ms = now_ms + penalty_ms;

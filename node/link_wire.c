@@ -17,6 +17,10 @@ enum {
     WIRE_OUT_BYTES =
         2 * (LINK_LENGTH_BYTES + LINK_FRAME_MAX), /* control that waited, and one piece of bulk */
     WIRE_STEADY_MS = 2000, /* a link that stood this long was a good one: redial soon */
+    WIRE_TURN_NS = 200000, /* no link takes the loop for longer while others wait, but for one message */
+    WIRE_HEAVY_NS =
+        20000000, /* who has taken this much lately, and more than a part of the time, waits for the others */
+    WIRE_SHARE = 10,
 };
 
 static void wire_pump(struct link_wire *w);
@@ -155,8 +159,9 @@ void link_wire_drop(struct link_wire *w, bool offence, const char *reason)
         bool boxed = link_penalty_add(&l->penalty, who, links_now(l), l->pace.penalty_ms);
         bool alone = boxed && (was_up || w->dial != NULL || links_shut_out(l, w->address));
         l->status.refused++;
-        links_log(l, "link with %s%s%s ended: %s%s", name, was_up ? " at " : "", w->address, reason,
-                  alone ? "; left alone for a while" : "");
+        if (links_may_log(l, alone))
+            links_log(l, "link with %s%s%s ended: %s%s", name, was_up ? " at " : "", w->address, reason,
+                      alone ? "; left alone for a while" : "");
     }
     if (w->dial != NULL) wire_redial_later(w);
     if (!was_up) return;
@@ -293,7 +298,7 @@ static void wire_up(struct link_wire *w)
     if (w->dial != NULL) w->dial->found = w->peer;
     struct link_wire *other = links_find(l, w->peer);
     if (refusal != NULL) {
-        if (w->dial == NULL || !w->dial->said_unreachable)
+        if ((w->dial == NULL || !w->dial->said_unreachable) && links_may_log(l, false))
             links_log(l, "link with %s not wanted: %s", w->address, refusal);
         if (w->dial != NULL) w->dial->said_unreachable = true;
         l->status.refused++;
@@ -380,9 +385,36 @@ static bool wire_frame(struct link_wire *w, size_t *at)
     return err == OK;
 }
 
+/* What a link has taken of the loop lately: falls by a tenth of the time that passes. */
+static void wire_spend(struct link_wire *w, uint64_t begun_ns)
+{
+    const uint64_t now = uv_hrtime(), back = (begun_ns - w->spent_at_ns) / WIRE_SHARE;
+    w->spent_ns = (w->spent_ns > back ? w->spent_ns - back : 0) + (now - begun_ns);
+    w->spent_at_ns = begun_ns;
+}
+
+/* The frames that are here, as long as a turn may be: the rest waits behind what others have said. */
+void link_wire_go_on(struct link_wire *w)
+{
+    const uint64_t begun_ns = uv_hrtime();
+    size_t at = 0;
+    bool more = true;
+    w->waits = 0;
+    while (w->stage != LINK_DEAD && !w->links->closing && more && uv_hrtime() - begun_ns < WIRE_TURN_NS)
+        more = wire_frame(w, &at);
+    wire_spend(w, begun_ns);
+    if (w->stage == LINK_DEAD || w->links->closing) return;
+    memmove(w->in, w->in + at, w->in_len - at);
+    w->in_len -= at;
+    if (more)
+        links_wait(w->links, w);
+    else
+        wire_read(w);
+    wire_pump(w);
+}
+
 void link_wire_read_done(struct link_wire *w)
 {
-    size_t at = 0;
     if (w->stage == LINK_DEAD) return;
     int result = nng_aio_result(w->reading.aio);
     if (result != 0) {
@@ -393,13 +425,10 @@ void link_wire_read_done(struct link_wire *w)
     w->in_len += count;
     w->links->status.bytes_in += count;
     w->heard_ms = links_now(w->links);
-    while (w->stage != LINK_DEAD && !w->links->closing && wire_frame(w, &at)) {
-    }
-    if (w->stage == LINK_DEAD || w->links->closing) return;
-    memmove(w->in, w->in + at, w->in_len - at);
-    w->in_len -= at;
-    wire_read(w);
-    wire_pump(w);
+    if (w->spent_ns > WIRE_HEAVY_NS)
+        links_wait(w->links, w);
+    else
+        link_wire_go_on(w);
 }
 
 /* --- Time ----------------------------------------------------------------------------------------------- */
@@ -419,6 +448,8 @@ void link_wire_tick(struct link_wire *w)
     if (w->stage != LINK_UP) return;
     if (now - w->heard_ms >= pace->dead_ms)
         link_wire_drop(w, false, "nothing heard for too long");
+    else if (w->writing.busy && now - w->said_ms >= pace->dead_ms)
+        link_wire_drop(w, false, "it has read nothing for too long");
     else if (now - w->said_ms >= pace->ping_ms && !w->writing.busy)
         wire_ping(w);
 }

@@ -7,6 +7,7 @@
 #define PERIGEE_NODE_LINK_WIRE_H
 
 #include "node/link.h"
+#include "node/link_door.h"
 #include "node/link_frame.h"
 #include "node/link_penalty.h"
 
@@ -58,6 +59,8 @@ struct link_wire {
     struct link_queue queue[LINK_CLASS_COUNT];
     struct link_pieces pieces;
     uint64_t since_ms, up_ms, heard_ms, said_ms;
+    uint64_t spent_ns, spent_at_ns; /* of the loop's time */
+    uint64_t waits;                 /* its place among those whose frames wait for their turn; 0: none do */
 };
 
 struct link_dial {
@@ -76,8 +79,10 @@ struct link_dial {
 /* How fast things happen; tests go faster. */
 struct links_pace {
     uint32_t tick_ms, handshake_ms, ping_ms, dead_ms, retry_min_ms, retry_max_ms, penalty_ms;
-    uint32_t half_open_max;                 /* inbound connections that have not proven who they are */
-    uint32_t accept_burst, accept_a_second; /* token bucket */
+    uint32_t half_open_max;  /* inbound connections that have not proven who they are */
+    uint32_t half_open_ms;   /* one that is older gives way to another */
+    struct link_rate accept; /* of connections; of one address half of it */
+    struct link_rate lines;  /* of the log, about what peers do */
 };
 
 struct links {
@@ -95,7 +100,10 @@ struct links {
     struct link_dial *dials;
     struct link_penalty penalty;
     struct links_status status;
-    uint64_t accept_tokens_milli, accept_filled_ms;
+    struct link_door door;
+    struct link_bucket lines[2]; /* by how grave they are */
+    uint64_t waits;              /* places given */
+    uint32_t lines_left_out;
     uint8_t plain_in[LINK_FRAME_MAX], plain_out[LINK_FRAME_MAX];
     bool closing;
     uint32_t handles_open;
@@ -107,6 +115,10 @@ uint64_t links_now(const struct links *l);
 bool links_shut_out(const struct links *l,
                     const char *address); /* will who comes from there be turned away? */
 void links_log(const struct links *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* About what a peer did: not as often as peers like, and what is grave apart, so that trifles do not hide it. */
+bool links_may_log(struct links *l, bool grave);
+void links_wait(struct links *l,
+                struct link_wire *w); /* its frames get a turn of their own, behind all others */
 struct link_wire *links_find(struct links *l, struct node_id peer);
 void links_schedule(struct links *l, struct link_dial *d); /* the next attempt, later than the last one */
 
@@ -115,6 +127,7 @@ MUST_USE enum err link_wire_new(struct link_wire **out, struct links *l, nng_str
                                 struct link_dial *dial, const char *address);
 void link_wire_free(struct link_wire *w); /* dead and out of every list */
 void link_wire_read_done(struct link_wire *w);
+void link_wire_go_on(struct link_wire *w); /* its turn */
 void link_wire_write_done(struct link_wire *w);
 void link_wire_tick(struct link_wire *w);
 MUST_USE enum err link_wire_send(struct link_wire *w, struct span message, enum link_class lane);

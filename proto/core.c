@@ -271,11 +271,11 @@ void peer_notice(struct core *c, struct node_id peer, const char *text, struct s
     notice_in_turn(c, p != NULL ? &p->notice_ns : &c->stranger_notice_ns, text, subject, more);
 }
 
-void offence(struct core *c, struct node_id peer)
+void offence(struct core *c, struct node_id peer, const char *what)
 {
     c->refused_messages++;
     if (ID_IS_ZERO(peer) || ID_EQUAL(peer, c->options.self)) return; /* a command's, or an own one */
-    stranger_notice(c, "malformed message from", peer);
+    stranger_notice(c, what, peer);
     emit(c, EFFECT_OFFENCE)->peer = peer;
 }
 
@@ -320,7 +320,7 @@ static void on_message(struct core *c, const struct event *event)
     enum message code;
     ASSERT(m != NULL);
     if (message_decode(&code, m, event->bytes) != OK) {
-        offence(c, event->peer);
+        offence(c, event->peer, "malformed message from");
         return;
     }
     switch (code) {

@@ -573,13 +573,16 @@ static bool blob_named(const uint8_t cid[36], struct span bytes)
     return memcmp(cid + 4, hash.bytes, 32) == 0;
 }
 
-/* Only what was asked for, from whom it was asked of; a wrong blob is as good as none, and the next owner is asked. */
+/* Only what was asked for, from whom it was asked of. Who has not the right one says so: a wrong one is as good as none, the
+ * next owner is asked, and whoever sent it has lied. */
 void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m)
 {
     for (uint32_t i = 0; i < WANTS_MAX; i++) {
         struct want *w = &c->want[i];
         if (!w->active || !span_equal(SPAN_OF(w->cid), m->cid) || !ID_EQUAL(w->from, from)) continue;
-        if (m->refusal != REFUSAL_NONE || !blob_named(w->cid, m->bytes)) {
+        const bool lies = m->refusal == REFUSAL_NONE && !blob_named(w->cid, m->bytes);
+        if (lies) offence(c, from, "wrong bytes for a chunk from");
+        if (lies || m->refusal != REFUSAL_NONE) {
             want_next(c, w);
         } else {
             give_blob(c, w->run, w->cid, true, m->bytes); /* the enclave checks it again */

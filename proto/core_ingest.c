@@ -275,7 +275,10 @@ static void on_pair_verified(struct core *c, struct pending *p, const struct eve
         ok = record_open(&a, m.header_a, &m.signature_a, SPAN_NONE) == OK &&
              record_open(&b, m.header_b, &m.signature_b, SPAN_NONE) == OK;
     }
-    if (ok) freeze(c, &a, &b, p->peer, p->peer);
+    if (ok)
+        freeze(c, &a, &b, p->peer, p->peer);
+    else
+        offence(c, p->peer, "bad signature from");
     pending_end(c, p);
 }
 
@@ -284,7 +287,7 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
     struct record a, b;
     if (record_open(&a, m->header_a, &m->signature_a, SPAN_NONE) != OK ||
         record_open(&b, m->header_b, &m->signature_b, SPAN_NONE) != OK) {
-        offence(c, from);
+        offence(c, from, "malformed message from");
         return;
     }
     bool pair = ID_EQUAL(a.header.author, b.header.author) && a.header.seq == b.header.seq &&
@@ -426,9 +429,8 @@ static void no_room(struct core *c, const struct record *r, enum chain_offer off
 static void on_verified(struct core *c, struct pending *p, const struct event *event)
 {
     struct record r;
-    if (event->err != OK) {
-        c->refused_messages++;
-        stranger_notice(c, "bad signature from peer", p->peer);
+    if (event->err != OK) { /* who passes a record on has checked it */
+        offence(c, p->peer, "bad signature from");
         pending_end(c, p);
         return;
     }
@@ -487,7 +489,7 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
 {
     struct record r;
     if (record_open(&r, m->header, &m->signature, m->body) != OK || !reads(c, &r)) {
-        offence(c, from);
+        offence(c, from, "malformed message from");
         return;
     }
     if (!worth_checking(c, &r)) return;

@@ -275,7 +275,7 @@ void stranger_notice(struct core *c, const char *text, struct node_id subject);
 void peer_notice(struct core *c, struct node_id peer, const char *text, struct span subject,
                  const char *more);
 /* This peer sent what does not follow the protocol. */
-void offence(struct core *c, struct node_id peer);
+void offence(struct core *c, struct node_id peer, const char *what); /* "... from" */
 void send_message(struct core *c, struct node_id to, struct span message);
 struct peer *peer_find(struct core *c, struct node_id node);
 int own_custodian(const struct core *c); /* index among the custodians, or -1 */

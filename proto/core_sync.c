@@ -301,7 +301,7 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
     struct peer *p = peer_find(c, from);
     bool behind = false;
     if (m->heads.len % HEAD_ITEM_BYTES != 0 || m->part >= m->parts) {
-        offence(c, from);
+        offence(c, from, "malformed message from");
         return;
     }
     if (p != NULL) {

@@ -53,8 +53,9 @@ static const struct links_pace fast = {.tick_ms = 10,
                                        .retry_max_ms = 50,
                                        .penalty_ms = 60000,
                                        .half_open_max = 4,
-                                       .accept_burst = 50,
-                                       .accept_a_second = 0};
+                                       .half_open_ms = 1000,
+                                       .accept = {.a_second = 0, .most = 100},
+                                       .lines = {.a_second = 0, .most = 100}};
 
 /* --- Nodes ---------------------------------------------------------------------------------------------- */
 
@@ -240,14 +241,23 @@ struct raw {
 
 static struct raw raw;
 
-static void raw_connect(struct raw *r, const struct node *to)
+/* From the address 127.0.0.`from`. */
+static void raw_connect_from(struct raw *r, const struct node *to, uint8_t from)
 {
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(links_port(to->links))};
+    struct sockaddr_in own = {.sin_family = AF_INET};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    own.sin_addr.s_addr = htonl(0x7f000000U | from);
     memset(r, 0, sizeof *r);
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(r->fd >= 0);
+    assert_int_equal(bind(r->fd, (struct sockaddr *)&own, sizeof own), 0);
     assert_int_equal(connect(r->fd, (struct sockaddr *)&address, sizeof address), 0);
+}
+
+static void raw_connect(struct raw *r, const struct node *to)
+{
+    raw_connect_from(r, to, 1);
 }
 
 static void raw_close(struct raw *r)
@@ -286,6 +296,15 @@ static void raw_send_piece(struct raw *r, uint8_t flags, size_t len)
     memset(plain + 1, 7, len);
     assert_int_equal(noise_encrypt(r->noise, sealed, span_make(plain, 1 + len)), OK);
     raw_send_frame(r, span_make(sealed, 1 + len + NOISE_TAG_BYTES));
+}
+
+/* While the link stands. */
+static void raw_send_ping(const struct raw *r)
+{
+    uint8_t plain = 0, frame[LINK_LENGTH_BYTES + 1 + NOISE_TAG_BYTES];
+    store_u32(frame, 1 + NOISE_TAG_BYTES);
+    if (noise_encrypt(r->noise, frame + LINK_LENGTH_BYTES, span_make(&plain, 1)) == OK)
+        (void)send(r->fd, frame, sizeof frame, MSG_NOSIGNAL);
 }
 
 /* Node 2's keys, by hand, up to and with message 3. proof_of names whose proof is shown. */
@@ -651,21 +670,48 @@ static int closed_count(struct raw *many, int count)
     return closed_so_far;
 }
 
+/* Of one address half of what may be half open: another still comes in. */
 static void half_open_cap(void **state)
 {
     (void)state;
     static struct raw many[8];
     struct links_pace pace = fast;
     pace.handshake_ms = 2000;
+    pace.half_open_ms = 60000;
     node_open(&node[0], "tcp://127.0.0.1:0");
     links_set_pace(node[0].links, &pace);
-    for (int i = 0; i < 8; i++) raw_connect(&many[i], &node[0]);
-    RUN_UNTIL(refused(&node[0]) >= 4);
+    for (int i = 0; i < 8; i++) raw_connect_from(&many[i], &node[0], i < 4 ? 2 : i < 6 ? 3 : 4);
     RUN_UNTIL(closed_count(many, 8) >= 4);
-    assert_int_equal(closed_count(many, 8), 4);
+    assert_int_equal(closed_count(many, 4), 2);
+    assert_int_equal(closed_count(many + 4, 2), 0);
+    assert_int_equal(closed_count(many + 6, 2), 2); /* all that may be are half open */
+    assert_int_equal(refused(&node[0]), 4);
     for (int i = 0; i < 8; i++) RAW_UNTIL(&many[i], many[i].eof); /* the others run out of time */
     assert_non_null(strstr(node[0].log, "no handshake in time"));
     for (int i = 0; i < 8; i++) raw_close(&many[i]);
+}
+
+/* The one that has taken longest gives way, once it had the time for a handshake. */
+static void half_open_gives_way(void **state)
+{
+    (void)state;
+    static struct raw many[4];
+    struct links_pace pace = fast;
+    pace.handshake_ms = 60000;
+    pace.half_open_ms = 0;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+    for (int i = 0; i < 4; i++) {
+        raw_connect_from(&many[i], &node[0], (uint8_t)(2 + i));
+        struct links_status status;
+        RUN_UNTIL((links_status(node[0].links, &status), status.accepted == (uint32_t)i + 1));
+    }
+    raw_up(&raw, &node[0]);
+    RAW_UNTIL(&many[0], many[0].eof);
+    assert_non_null(strstr(node[0].log, "others wait"));
+    assert_int_equal(closed_count(many, 4), 1);
+    for (int i = 0; i < 4; i++) raw_close(&many[i]);
+    raw_close(&raw);
 }
 
 /* Three offences shut the address out. */
@@ -712,24 +758,63 @@ static void address_of_a_peer(void **state)
     raw_close(&raw);
 }
 
+/* One address gets half of what all may, and whoever is turned away takes nothing from the others. */
 static void accept_rate(void **state)
 {
     (void)state;
+    static const struct {
+        uint8_t from;
+        bool let_in;
+    } come[] = {{2, true}, {2, false}, {2, false}, {2, false}, {3, true}, {4, false}};
     struct links_pace pace = fast;
-    pace.accept_burst = 3;
-    pace.accept_a_second = 0;
+    uint32_t let_in = 0;
+    pace.accept = (struct link_rate){.a_second = 0, .most = 2};
     node_open(&node[0], "tcp://127.0.0.1:0");
     links_set_pace(node[0].links, &pace);
-    for (int i = 0; i < 5; i++) {
+    for (size_t i = 0; i < sizeof come / sizeof come[0]; i++) {
+        struct links_status status;
+        raw_connect_from(&raw, &node[0], come[i].from);
+        RUN_UNTIL((links_status(node[0].links, &status), status.accepted + status.refused == i + 1));
+        let_in += come[i].let_in;
+        assert_int_equal(status.accepted, let_in);
+        raw_close(&raw);
+        run_for(20); /* it sees that it is closed, before more come */
+    }
+}
+
+/* What peers do fills no disk with lines. */
+static void lines_are_few(void **state)
+{
+    (void)state;
+    struct links_pace pace = fast;
+    pace.lines = (struct link_rate){.a_second = 0, .most = 1};
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+    for (int i = 0; i < 2; i++) {
         raw_connect(&raw, &node[0]);
-        if (i >= 3) RAW_UNTIL(&raw, raw.eof);
-        run_for(20);
+        raw_send(&raw, "nonsense", 8);
+        RAW_UNTIL(&raw, raw.eof);
         raw_close(&raw);
     }
-    struct links_status status;
-    links_status(node[0].links, &status);
-    assert_int_equal(status.accepted, 3);
-    assert_int_equal(status.refused, 2);
+    const char *line = strstr(node[0].log, "ended");
+    assert_non_null(line);
+    assert_null(strstr(line + 1, "ended"));
+    assert_int_equal(refused(&node[0]), 2);
+}
+
+/* Nobody is waited for who says on and takes nothing. */
+static void deaf_peer_is_dropped(void **state)
+{
+    (void)state;
+    static uint8_t bytes[1 << 20];
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &fast);
+    raw_up(&raw, &node[0]);
+    for (int i = 0; i < 16; i++)
+        assert_int_equal(links_send(node[0].links, node[2].id, SPAN_OF(bytes), true), OK);
+    RUN_UNTIL((raw_send_ping(&raw), node[0].up == 0));
+    assert_string_equal(node[0].reason, "it has read nothing for too long");
+    raw_close(&raw);
 }
 
 enum fault { FAULT_FLAGS, FAULT_EMPTY, FAULT_LONG, FAULT_SEAL, FAULT_SHORT, FAULT_HUGE, FAULT_COUNT };
@@ -912,6 +997,8 @@ static void penalties(void **state)
     assert_false(link_penalty_add(&p, who, 2000, 30000));
     assert_false(link_penalty_holds(&p, who, 2000));
     assert_true(link_penalty_add(&p, who, 3000, 30000));
+    for (uint64_t t = 3000; t < 3010; t++) /* it is left alone already */
+        assert_false(link_penalty_add(&p, who, t, 30000));
     assert_true(link_penalty_holds(&p, who, 32999));
     assert_false(link_penalty_holds(&p, who, 33000));
     assert_false(link_penalty_holds(&p, link_penalty_address("192.0.2.2"), 3000));
@@ -971,6 +1058,9 @@ int main(void)
         WITH_LOOP(stolen_name),
         WITH_LOOP(replayed_handshake_data),
         WITH_LOOP(half_open_cap),
+        WITH_LOOP(half_open_gives_way),
+        WITH_LOOP(lines_are_few),
+        WITH_LOOP(deaf_peer_is_dropped),
         WITH_LOOP(address_shut_out),
         WITH_LOOP(address_of_a_peer),
         WITH_LOOP(accept_rate),

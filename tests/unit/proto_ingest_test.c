@@ -339,6 +339,22 @@ static void test_malformed_messages_are_offences(void **state)
     assert_int_equal(effects_of(core, EFFECT_OFFENCE), 0);
 }
 
+/* Who passes a record on has checked it: a signature that does not hold is its sender's lie. */
+static void test_forged_records_are_offences(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct node_id stranger = {{0xc0}};
+    struct record join = join_of(1);
+    uint64_t token[8];
+    assert_int_equal(offer(core, stranger, &join, token), 1);
+    core_step(core, &(struct event){.type = EVENT_CRYPTO,
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .token = token[0],
+                                    .err = ERR_SIGNATURE});
+    assert_int_equal(effects_of(core, EFFECT_OFFENCE), 1);
+}
+
 /* A record whose body does not decode, though it has the hash its header says. */
 static void test_bodies_that_do_not_read_are_not_kept(void **state)
 {
@@ -702,6 +718,7 @@ int main(void)
         cmocka_unit_test(test_pairs_are_bounded),
         cmocka_unit_test(test_stranger_has_few_checks),
         cmocka_unit_test(test_malformed_messages_are_offences),
+        cmocka_unit_test(test_forged_records_are_offences),
         cmocka_unit_test(test_bodies_that_do_not_read_are_not_kept),
         cmocka_unit_test(test_a_gap_isolates_its_author_only),
         cmocka_unit_test(test_a_record_waits_for_its_time),
