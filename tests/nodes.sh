@@ -24,21 +24,23 @@ fail() {
     tail -n 8 ./*.log >&2 || true
     exit 1
 }
-start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
+declare -F start >/dev/null || start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
+# Where a node listens: a socket here, unless the test says otherwise before it sources this.
+declare -F address_of >/dev/null || address_of() { echo "ipc://$tmp/$1.link"; }
 # Of its own accord, with exit code 0.
 stop() {
     kill "${node[$1]}"
     wait "${node[$1]}" || fail "$1 did not end in order"
     unset "node[$1]"
 }
-# init NAME ORGANISATION ROLES PLACE PEER...: a data directory that listens on a socket here and dials these (itself left out).
+# init NAME ORGANISATION ROLES PLACE PEER...: a data directory that dials these (itself left out).
 init() {
     local name=$1 organisation=$2 roles=$3 place=$4 peer
     shift 4
     "$PERIGEE" init --data "$name" --organisation "$organisation" --jurisdiction "$place" --roles "$roles" \
-        --listen "ipc://$tmp/$name.link" >/dev/null
+        --listen "$(address_of "$name")" >/dev/null
     echo "peers:" >>"$name/perigee.yaml"
-    for peer; do [[ $peer == "$name" ]] || echo "  - address: \"ipc://$tmp/$peer.link\"" >>"$name/perigee.yaml"; done
+    for peer; do [[ $peer == "$name" ]] || echo "  - address: \"$(address_of "$peer")\"" >>"$name/perigee.yaml"; done
 }
 # refused CODE TEXT COMMAND...: it ends with this code and says this.
 refused() {
