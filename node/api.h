@@ -40,7 +40,8 @@ enum { API_PAGE_MAX = 256 };
       "what is served, in this notation")                                                                    \
     X("GET", "/v1/status", api_status, "", "",                                                               \
       "{node:id, consortium:id, organisation:text|null, jurisdiction:text|null, "                            \
-      "roles:[text], member:bool, asked:bool, isolated:bool, promise_lost:bool, clock:{offset_ms:int|null, " \
+      "roles:[text], member:bool, asked:bool, isolated:bool, promise_lost:bool, "                            \
+      "silent:{reason:text, detail:text}|null, clock:{offset_ms:int|null, "                                  \
       "skew_max_ms:int, stopped:bool, silent:bool, dated_ahead_ms:int|null}, charter:" API_CHARTER           \
       ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \
       "|null, peers:[{node:id, organisation:text|null, up:bool}], "                                          \

@@ -100,6 +100,14 @@ static json_t *enclaves_state(struct daemon *d)
                      s.why != NULL ? api_span(span_text(s.why)) : json_null());
 }
 
+/* null while this key signs. */
+static json_t *silent_state(const struct core *core)
+{
+    const enum silence s = core_silence(core);
+    if (s == SILENCE_NONE) return json_null();
+    return json_pack("{s:s, s:s}", "reason", silence_name(s), "detail", silence_text(s));
+}
+
 void api_status(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
@@ -119,6 +127,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "isolated", json_boolean(core_isolated(core)));
     json_object_set_new(body, "promise_lost",
                         json_boolean(custodian && core_standing(core) == REFUSAL_PROMISE_LOST));
+    json_object_set_new(body, "silent", silent_state(core));
     json_object_set_new(body, "clock", clock_state(core));
     json_object_set_new(body, "charter", charter_state(r));
     json_object_set_new(body, "keygen", keygen_state(core));

@@ -306,7 +306,7 @@ static enum err all_rounds(struct ingest *g, const char *dir, double *ingested, 
     struct store *store;
     for (int i = 0; i < BENCH_ROUNDS; i++) {
         (void)snprintf(path, sizeof path, "%s/store-%d", dir, i);
-        const struct lmdb_options options = {path, (uint64_t)1 << 30, false};
+        const struct lmdb_options options = {.path = path, .map_bytes = (uint64_t)1 << 30};
         TRY(lmdb_store_open(&store, &options));
         verified[i] = verify_all(g);
         TRY(ingest_round(g, store, &ingested[i]));

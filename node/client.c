@@ -195,7 +195,7 @@ int client_store(const struct client *c, struct store **out)
     if (config_load(&config, path, fault, sizeof fault) != OK)
         return client_fail(c, EXIT_REFUSED, "%s", fault);
     (void)snprintf(path, sizeof path, "%s/store", c->data);
-    const struct lmdb_options options = {path, (uint64_t)config->store->map_gb << 30, false};
+    const struct lmdb_options options = {.path = path, .map_bytes = (uint64_t)config->store->map_gb << 30};
     config_name_duckdb(config);
     config_free(config);
     enum err err = lmdb_store_open(out, &options);

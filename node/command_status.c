@@ -93,6 +93,14 @@ static void print_promise(const json_t *s)
                    "not vote again, since it could break it unknowingly; the others go on without it");
 }
 
+static void print_silence(const json_t *silent)
+{
+    if (json_is_object(silent))
+        (void)printf("silent        %s: it reads and serves, and this key signs nothing again; `perigee "
+                     "recover` makes its successor\n",
+                     client_text(silent, "detail"));
+}
+
 static void print_waiting(const json_t *s)
 {
     const json_t *charter = json_object_get(s, "charter"), *keygen = json_object_get(s, "keygen");
@@ -131,6 +139,7 @@ int command_status(int argc, char **argv)
     } else {
         print_identity(s);
         print_peers(json_object_get(s, "peers"));
+        print_silence(json_object_get(s, "silent"));
         print_promise(s);
         print_clock(json_object_get(s, "clock"));
         print_enclaves(json_object_get(s, "enclaves"));

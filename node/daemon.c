@@ -7,10 +7,12 @@
 #include "node/core_loop.h"
 #include "node/enclave_host.h"
 #include "node/fault.h"
+#include "node/file.h"
 #include "node/kept.h"
 #include "node/passphrase.h"
 #include "node/problem.h"
 #include "node/sandbox.h"
+#include "node/store_mark.h"
 #include "proto/base/panic.h"
 
 #include <stdio.h>
@@ -35,6 +37,8 @@ struct daemon {
     struct home home;
     struct config *config;
     struct store *store;
+    struct store_mark mark;
+    enum silence silence; /* what the mark says */
     struct links *links;
     struct http *http;
     struct enclave_host *enclaves;
@@ -369,7 +373,8 @@ static enum err open_core(struct daemon *d)
 {
     struct core_options options = {.self = d->home.node,
                                    .consortium = d->home.consortium,
-                                   .charter = span_make(d->home.charter, d->home.charter_len)};
+                                   .charter = span_make(d->home.charter, d->home.charter_len),
+                                   .silence = d->silence};
     if (d->enclaves != NULL) {
         options.compute = true;
         options.enclaves_max = d->config->compute->enclaves;
@@ -456,12 +461,28 @@ static void start_timers(struct daemon *d)
 static enum err open_store(struct daemon *d, char *fault, size_t cap)
 {
     char path[PATH_MAX];
+    home_path(path, &d->home, "store.mark");
+    store_mark_open(&d->mark, path, d->home.node);
     home_path(path, &d->home, "store");
-    struct lmdb_options options = {.path = path, .map_bytes = (uint64_t)d->config->store->map_gb << 30};
+    struct lmdb_options options = {.path = path,
+                                   .map_bytes = (uint64_t)d->config->store->map_gb << 30,
+                                   .committed = store_mark_follow,
+                                   .context = &d->mark};
     enum err err = lmdb_store_open(&d->store, &options);
     return err == OK
                ? OK
                : fault_set(fault, cap, err, "cannot open the store %s: %s", path, lmdb_store_open_text(err));
+}
+
+/* Before anything is written: is it the store that this key last signed with? */
+static enum err settle_mark(struct daemon *d, char *fault, size_t cap)
+{
+    struct store_status status;
+    enum err err = store_status(d->store, &status);
+    if (err == OK) err = store_mark_settle(&d->mark, &d->silence, &status);
+    return err == OK
+               ? OK
+               : fault_set(fault, cap, err, "cannot use %s/store.mark: %s", d->home.path, file_why(err));
 }
 
 static enum err open_keys(struct daemon *d, const char *path, const char *passphrase_file, char *fault,
@@ -509,6 +530,7 @@ static enum err check_consortium(struct daemon *d, char *fault, size_t cap)
 static enum err start(struct daemon *d, char *fault, size_t cap)
 {
     TRY(open_store(d, fault, cap));
+    TRY(settle_mark(d, fault, cap));
     TRY(check_consortium(d, fault, cap));
     const struct blob_reads_options blobs = {&d->loop, d->store, d, on_blob_read};
     open_enclaves(d);
@@ -532,6 +554,7 @@ static void drain(struct daemon *d)
     while (busy(d)) uv_run(&d->loop, UV_RUN_ONCE);
     blob_reads_close(d->blobs);
     if (d->store != NULL) store_close(d->store);
+    store_mark_close(&d->mark);
     if (d->core != NULL) core_loop_close(d->core);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&d->loop);
@@ -546,6 +569,7 @@ int daemon_run(const char *home, const char *passphrase_file)
         return problem_say(EXIT_REFUSED, "cannot initialise cryptography or memory");
     }
     d->home.lock_fd = -1;
+    d->mark.file = -1;
     enum err err = open_home(d, home, passphrase_file, fault, sizeof fault);
     if (err != OK) {
         (void)problem_say(err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED, "%s",

@@ -10,6 +10,7 @@
 #include "node/fault.h"
 #include "node/file.h"
 #include "node/share_cache.h"
+#include "node/store_mark.h"
 #include "proto/base/panic.h"
 #include "proto/field.h"
 
@@ -203,7 +204,7 @@ static enum err write_file(const struct home *h, const char *name, struct span b
 static enum err fill(struct home *h, const struct home_identity *who, struct span passphrase, char *fault,
                      size_t cap)
 {
-    uint8_t bytes[CARD_BYTES_MAX];
+    uint8_t bytes[CARD_BYTES_MAX], mark[STORE_MARK_BYTES];
     struct buffer card = BUFFER_OF(bytes);
     struct kem_public link_public;
     char keygen[PATH_MAX];
@@ -215,6 +216,8 @@ static enum err fill(struct home *h, const struct home_identity *who, struct spa
     TRY(card_write(&card, &member));
     TRY(write_keys(h, passphrase, fault, cap));
     TRY(write_file(h, "card.json", buffer_span(&card), fault, cap));
+    store_mark_new(mark, h->node, false);
+    TRY(write_file(h, "store.mark", SPAN_OF(mark), fault, cap));
     TRY(write_file(h, "version", SPAN_LITERAL("perigee-data 1\n"), fault, cap));
     if (!join_path(keygen, h->path, "keygen")) return ERR_RANGE;
     return mkdir(keygen, 0700) == 0 ? OK : file_error();
@@ -223,8 +226,8 @@ static enum err fill(struct home *h, const struct home_identity *who, struct spa
 /* Only what `fill` makes: a name of somebody else's is never deleted. */
 static void remove_draft(const char *folder)
 {
-    static const char *const names[] = {"identity.key", "kem.key",   "link.key",
-                                        "dkg.key",      "card.json", "version"};
+    static const char *const names[] = {"identity.key", "kem.key",    "link.key", "dkg.key",
+                                        "card.json",    "store.mark", "version"};
     char path[PATH_MAX];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (join_path(path, folder, names[i])) (void)unlink(path);

@@ -5,6 +5,7 @@
  *   charter.json     the consortium's charter, once joined; its sha2-256 is the consortium id
  *   perigee.yaml     configuration (config.h)
  *   store/           LMDB
+ *   store.mark       what it was when this key last signed (store_mark.h)
  *   keygen/          key generation state and shares: <epoch>-<purpose>.state, <epoch>-<purpose>.share (key files)
  *                    With a passphrase, the four keys are encrypted under it and what is in keygen/ under a secret made of
  *                    the identity key, so that the passphrase itself is needed only while a home is made or opened.

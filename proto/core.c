@@ -58,6 +58,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     c->options = *options;
     if (c->options.enclaves_max > CAP_ENCLAVES) c->options.enclaves_max = CAP_ENCLAVES;
     c->token_next = 1;
+    c->silence = options->silence;
     TRY(arena_copy(arena, &c->options.engine, options->engine));
     TRY(arena_copy(arena, &c->options.gpu, options->gpu));
     TRY(arena_copy(arena, &c->options.charter, options->charter));
@@ -331,9 +332,9 @@ static void on_message(struct core *c, const struct event *event)
     case MESSAGE_BLOB_GET_CODE: host_blob_get(c, event->peer, &m->BLOB_GET); break;
     case MESSAGE_BLOB_CODE: host_blob(c, event->peer, &m->BLOB); break;
     case MESSAGE_RELAY_CODE:
-        if (m->RELAY.answer == 0)
+        if (m->RELAY.answer == 0 && c->silence == SILENCE_NONE)
             release_ask_box(c, event->peer, &m->RELAY);
-        else
+        else if (m->RELAY.answer != 0)
             host_answer(c, event->peer, &m->RELAY);
         break;
     }
@@ -352,6 +353,7 @@ static void on_tick(struct core *c)
     ingest_tick(c);
     join_tick(c);
     sync_tick(c);
+    silence_tick(c);
     keygen_tick(c);
     elect_tick(c);
     host_tick(c);
@@ -408,6 +410,7 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_RESTORE_LOCAL:
         history_restore(c, event->key, event->bytes);
         join_restore(c, event->key, event->bytes);
+        silence_restore(c, event->key, event->bytes);
         break;
     case EVENT_READY:
         ingest_tick(c); /* who was read before those who admitted it */
@@ -415,6 +418,7 @@ void core_step(struct core *c, const struct event *event)
         ingest_ready(c);
         elect_ready(c);
         host_ready(c);
+        silence_ready(c);
         break;
     case EVENT_PEER_UP:
         sync_peer_up(c, event->peer);

@@ -4,7 +4,7 @@
  * Memory: one arena, reserved once (zeroed, sparse). Single-threaded.
  *
  * What goes where: core_ingest.c (records and statements in), core_author.c (own records and statements out),
- * core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_join.c, core_keygen.c, core_vote.c (custodian: votes,
+ * core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_silence.c, core_join.c, core_keygen.c, core_vote.c (custodian: votes,
  * and the leases that hold them), core_elect.c (candidates, later terms), core_release.c (custodian: shares, leases, commits),
  * core_host.c (elected node: enclave, chunks, receipt). Decisions themselves are pure functions in registry_run.c, election.c
  * and release.c. */
@@ -13,6 +13,7 @@
 
 #include "proto/event.h"
 #include "proto/registry.h"
+#include "proto/silence.h"
 
 struct core;
 
@@ -24,6 +25,7 @@ struct core_options {
     struct hash32 platform;  /* compute: platform id of the advert */
     struct span engine, gpu; /* compute: engine id, GPU description for the advert */
     uint32_t enclaves_max;   /* compute: runs at once */
+    enum silence silence;    /* what the store's mark says: this key signs nothing any more */
 };
 
 /* The arena must be at least core_arena_bytes() of zeroed (sparse) memory and belongs to the core from now on. */
@@ -48,9 +50,11 @@ bool core_clock_offset(const struct core *c, int64_t *offset_ms);
 /* When a record of this node's was signed by a clock that went ahead: its date, before which no peer takes it or what follows
  * it. 0: none is dated further ahead than clocks may differ. */
 uint64_t core_dated_ahead(const struct core *c);
+/* Why this key signs nothing any more, for good; or SILENCE_NONE. */
+enum silence core_silence(const struct core *c);
 /* Why this node signs no records of its own now: clock, or REFUSAL_NONE. */
 enum refusal core_authoring(const struct core *c);
-/* Why this node as a custodian neither votes nor releases now: promise-lost for ever; isolated or clock; or REFUSAL_NONE. */
+/* Why this node as a custodian neither votes nor releases now: silent or promise-lost for ever; isolated or clock; or REFUSAL_NONE. */
 enum refusal core_standing(const struct core *c);
 
 #define RUN_STATE_TABLE(X)                                                                                   \

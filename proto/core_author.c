@@ -145,6 +145,7 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
 {
     const struct author *a = chain_author(&c->chain, c->options.self);
     struct node_id self = c->options.self;
+    if (c->silence != SILENCE_NONE) return verdict_refuse(REFUSAL_SILENT, self.bytes);
     if (c->own_stuck) return verdict_refuse(REFUSAL_FULL, self.bytes);
     if (a != NULL && a->frozen != 0) return verdict_refuse(REFUSAL_FROZEN, self.bytes);
     if (!chain_whole(&c->chain, self)) return verdict_refuse(REFUSAL_GAP, self.bytes);
@@ -152,6 +153,7 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
                 (registry_admitted(c->registry, self) ||
                  chain_room_small(&c->chain, self, CAP_HEADER_BYTES, p->side_len));
     if (!room) return verdict_refuse(REFUSAL_FULL, self.bytes);
+    if (c->unshown) return verdict_refuse(REFUSAL_ISOLATED, self.bytes);
     bool negative =
         p->kind == KIND_REVOCATION || p->kind == KIND_REMOVAL; /* no clock keeps anybody from taking back */
     if (!negative && core_authoring(c) != REFUSAL_NONE) return verdict_refuse(core_authoring(c), self.bytes);
@@ -308,7 +310,7 @@ static void statement_signed(struct core *c, struct pending *p, const struct eve
 void author_statement(struct core *c, struct node_id to, enum kind kind, const void *body,
                       const uint8_t *promise_key, const uint8_t *promise_value)
 {
-    struct pending *p = pending_new(c, statement_signed);
+    struct pending *p = c->silence == SILENCE_NONE ? pending_new(c, statement_signed) : NULL;
     if (p == NULL) return; /* asks are repeated */
     p->peer = to;
     pending_charge(c, p, to);
@@ -326,7 +328,7 @@ void author_statement(struct core *c, struct node_id to, enum kind kind, const v
 
 void author_ephemeral(struct core *c, enum kind kind, const void *body, uint64_t expires_ms)
 {
-    struct pending *p = pending_new(c, statement_signed);
+    struct pending *p = c->silence == SILENCE_NONE ? pending_new(c, statement_signed) : NULL;
     if (p == NULL) return;
     if (!statement_build(c, p, kind, body, expires_ms)) {
         pending_end(c, p);
@@ -387,7 +389,12 @@ void author_command(struct core *c, uint64_t token, const struct command *comman
             author_record(c, command->kind, command->body, command->expires_ms, token);
         break;
     case COMMAND_RUN: command_run(c, token, command); break;
-    case COMMAND_KEYGEN: keygen_start(c, token); break;
+    case COMMAND_KEYGEN:
+        if (c->silence != SILENCE_NONE)
+            reply(c, token, verdict_refuse(REFUSAL_SILENT, c->options.self.bytes), NULL);
+        else
+            keygen_start(c, token);
+        break;
     case COMMAND_JOIN: join_command(c, token, command->body); break;
     case COMMAND_RECORD: command_record(c, token, command); break;
     }

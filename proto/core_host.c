@@ -199,7 +199,11 @@ static void on_receipt_checked(struct core *c, struct pending *p, const struct e
         peer_notice(c, p->peer, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run),
                     NULL);
     } else {
+        union body body;
+        enum err err = body_decode(&body, KIND_RECEIPT, r->body);
+        ASSERT(err == OK); /* it was kept because it reads */
         registry_settle(c->registry, p->run, r);
+        silence_own_commit(c, &body.RECEIPT);
         if (t != NULL) {
             track_state(c, t, RUN_SETTLED);
             t->view.verdict = VERDICT_OK;

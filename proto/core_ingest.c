@@ -377,13 +377,14 @@ static void dispatch_statement(struct core *c, const struct record *r, struct no
     enum kind kind = r->header.kind;
     bool custodian = charter_custodian(registry_charter_bytes(c->registry), author) >= 0;
     bool compute = core_member(c, author, ROLE_COMPUTE);
+    bool silent = c->silence != SILENCE_NONE; /* it answers nothing, as if it were not there */
     if (kind == KIND_JOIN) on_join(c, r, &b->JOIN, from);
     if (kind == KIND_ADVERT && compute) elect_advert(c, r, &b->ADVERT);
     if (kind == KIND_PROGRESS && compute) host_progress(c, r, &b->PROGRESS);
-    if (kind == KIND_KEYGEN_ROUND1 && custodian) keygen_round1(c, author, &b->KEYGEN_ROUND1);
-    if (kind == KIND_KEYGEN_SIGN && custodian) keygen_sign(c, author, &b->KEYGEN_SIGN);
-    if (kind == KIND_PREVOTE_ASK && compute) elect_prevote_ask(c, author, &b->PREVOTE_ASK);
-    if (kind == KIND_VOTE_ASK && compute) elect_vote_ask(c, author, &b->VOTE_ASK);
+    if (kind == KIND_KEYGEN_ROUND1 && custodian && !silent) keygen_round1(c, author, &b->KEYGEN_ROUND1);
+    if (kind == KIND_KEYGEN_SIGN && custodian && !silent) keygen_sign(c, author, &b->KEYGEN_SIGN);
+    if (kind == KIND_PREVOTE_ASK && compute && !silent) elect_prevote_ask(c, author, &b->PREVOTE_ASK);
+    if (kind == KIND_VOTE_ASK && compute && !silent) elect_vote_ask(c, author, &b->VOTE_ASK);
     if (kind == KIND_PREVOTE && custodian) elect_prevote(c, author, &b->PREVOTE);
     if (kind == KIND_VOTE && custodian) elect_vote(c, author, &b->VOTE);
     if (kind == KIND_REFUSAL) host_refusal(c, author, &b->REFUSAL);
@@ -443,6 +444,8 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
     } else {
         enum chain_offer offer = offer_of(c, &r, true);
         struct node_id nobody = {{0}}; /* the sender has one half only, perhaps */
+        bool outside = !ID_EQUAL(p->peer, nobody) && !ID_EQUAL(p->peer, c->options.self);
+        if (outside && ID_EQUAL(r.header.author, c->options.self)) silence_own_record(c, &r);
         if (offer == CHAIN_RIVAL)
             freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody, p->peer);
         else if (offer != CHAIN_HELD && (offer != CHAIN_NEW || ingest_accept(c, &r, p->peer, false) == NULL))

@@ -34,14 +34,19 @@ void join_command(struct core *c, uint64_t token, struct span bytes)
 {
     struct pending *p = NULL;
     enum refusal why = REFUSAL_NONE;
-    if (!reads(c, bytes))
+    if (c->silence != SILENCE_NONE)
+        why = REFUSAL_SILENT;
+    else if (!reads(c, bytes))
         why = REFUSAL_MALFORMED;
     else if (core_member(c, c->options.self, 0))
         why = REFUSAL_EXISTS;
     else if ((p = pending_new(c, on_stored)) == NULL || !pending_keep(c, p, bytes))
         why = REFUSAL_FULL;
     if (why != REFUSAL_NONE) {
-        reply(c, token, verdict_refuse(why, why == REFUSAL_EXISTS ? c->options.self.bytes : NULL), NULL);
+        reply(c, token,
+              verdict_refuse(why,
+                             why != REFUSAL_MALFORMED && why != REFUSAL_FULL ? c->options.self.bytes : NULL),
+              NULL);
         if (p != NULL) pending_end(c, p);
         return;
     }

@@ -188,6 +188,8 @@ struct core {
     struct chain chain;
     struct promises promises;
     bool promise_lost; /* one in the store does not read back */
+    enum silence silence;
+    bool unshown; /* it held own records when it started, and has not compared heads with a quorum since */
 
     struct effect *effect;
     uint32_t effect_count;
@@ -319,6 +321,8 @@ void sync_walk_down(struct core *c, struct node_id of, struct node_id author, ui
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m);
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
 void sync_tick(struct core *c);
+/* Has it compared heads, with q custodians, itself counted if it is one? */
+bool sync_compared_with_quorum(const struct core *c);
 /* Is the own clock known to be further than skew_max from the custodians'? */
 bool sync_clock_off(const struct core *c);
 
@@ -372,6 +376,14 @@ void host_look_for_receipts(struct core *c); /* one that came earlier may settle
 void host_tick(struct core *c);
 void host_ready(struct core *c); /* the store has been read */
 void host_peer_up(struct core *c);
+
+/* --- core_silence.c --------------------------------------------------------------------------------------------------- */
+void silence_begin(struct core *c, enum silence why);
+void silence_restore(struct core *c, struct span key, struct span value);
+void silence_ready(struct core *c); /* the store has been read */
+void silence_tick(struct core *c);
+void silence_own_record(struct core *c, const struct record *r);
+void silence_own_commit(struct core *c, const struct body_RECEIPT *b);
 
 /* --- core_join.c ------------------------------------------------------------------------------------------------------ */
 void join_command(struct core *c, uint64_t token, struct span body);

@@ -115,8 +115,16 @@ bool sync_clock_off(const struct core *c)
     return core_clock_offset(c, &offset_ms) && (offset_ms > most || offset_ms < -most);
 }
 
+bool sync_compared_with_quorum(const struct core *c)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    int64_t clock[CAP_CUSTODIANS];
+    return clocks_in_touch(c, charter, clock) + (own_custodian(c) >= 0) >= charter->q;
+}
+
 enum refusal core_standing(const struct core *c)
 {
+    if (c->silence != SILENCE_NONE) return REFUSAL_SILENT;
     if (c->promise_lost) return REFUSAL_PROMISE_LOST;
     if (core_isolated(c)) return REFUSAL_ISOLATED;
     return sync_clock_off(c) ? REFUSAL_CLOCK : REFUSAL_NONE;

@@ -67,7 +67,8 @@
       "this node's clock is too far from the custodians', or a record of its own is dated ahead of it: it "  \
       "goes on when its clock is right, or that time has come; its status shows both")                       \
     X(REFUSAL_ISOLATED, 44, "isolated",                                                                      \
-      "this custodian has not compared heads with q-1 others since start or within a lease: try later")      \
+      "this node has not compared heads with enough custodians since it started, or within a lease: try "    \
+      "later")                                                                                               \
     X(REFUSAL_NOT_RELEASED, 45, "not-released", "this custodian released no share to this enclave")          \
     X(REFUSAL_COMMIT_CONFLICT, 46, "commit-conflict", "another output is already committed for this run")    \
     X(REFUSAL_FROZEN, 47, "equivocation",                                                                    \
@@ -120,7 +121,11 @@
       "its node is there and does")                                                                          \
     X(REFUSAL_NO_HALF, 73, "no-owner-half",                                                                  \
       "the owner keeps a veto over this input since, and the content that the run names was sealed without " \
-      "one: a new run names the newest")
+      "one: a new run names the newest") \
+    X(REFUSAL_SILENT, 74, "silent",                                                                          \
+      "this key's store was lost or put back, so it may have signed what it does not know: it signs "        \
+      "nothing "                                                                                             \
+      "again; `perigee recover` makes its successor, which the stewards admit")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -304,6 +304,8 @@ enum err lmdb_env_open(struct lmdb_env *e, const struct lmdb_options *options)
 {
     memset(e, 0, sizeof *e);
     e->read_only = options->read_only;
+    e->committed = options->committed;
+    e->context = options->context;
     if (!options->read_only && mkdir(options->path, 0700) != 0 && errno != EEXIST) return errno_err();
     int directory = open(options->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory < 0) return errno_err();

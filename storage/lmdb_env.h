@@ -24,6 +24,8 @@ struct lmdb_env {
     struct hash32 incarnation;
     size_t page_bytes, map_bytes;
     bool read_only;
+    void (*committed)(void *context, uint64_t transaction);
+    void *context;
     dev_t device; /* which directory this is, for the list of open ones */
     ino_t inode;
     struct lmdb_env *next_open;

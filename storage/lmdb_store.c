@@ -168,6 +168,7 @@ static uint64_t stat_bytes(const MDB_stat *stat)
 static enum err status_fill(struct lmdb_store *l, MDB_txn *txn, struct store_status *out)
 {
     MDB_stat stat;
+    out->transaction = mdb_txn_id(txn);
     for (uint32_t i = 0; i < STORE_SPACE_COUNT; i++) {
         TRY(lmdb_env_err(mdb_stat(txn, l->env.spaces[i], &stat)));
         out->entries[i] = stat.ms_entries;

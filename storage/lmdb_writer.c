@@ -200,12 +200,22 @@ static enum err commit_err(const struct lmdb_env *env, int rc)
     return (uint64_t)disk.f_bavail * disk.f_frsize < (uint64_t)GROUP_BYTES_MAX ? ERR_FULL : ERR_IO;
 }
 
+/* A transaction that changes nothing leaves no number behind. */
+static enum err group_commit(const struct lmdb_env *env, MDB_txn *txn)
+{
+    MDB_envinfo info;
+    TRY(commit_err(env, mdb_txn_commit(txn)));
+    if (env->committed != NULL && mdb_env_info(env->env, &info) == 0)
+        env->committed(env->context, info.me_last_txnid);
+    return OK;
+}
+
 static enum err group_write(const struct lmdb_env *env, struct group *g)
 {
     MDB_txn *txn;
     TRY(lmdb_env_err(mdb_txn_begin(env->env, NULL, 0, &txn)));
     enum err err = group_apply(env, txn, g);
-    if (err == OK) return commit_err(env, mdb_txn_commit(txn));
+    if (err == OK) return group_commit(env, txn);
     mdb_txn_abort(txn);
     return err;
 }

@@ -88,6 +88,7 @@ struct store_status {
     uint64_t entries[STORE_SPACE_COUNT];
     uint64_t used_bytes, map_bytes;
     uint64_t quarantined;
+    uint64_t transaction;    /* number of the last one on disk; it only rises */
     uint64_t batches, syncs; /* since open; group commit at work: batches / syncs */
 };
 MUST_USE enum err store_status(struct store *s, struct store_status *out);
@@ -99,6 +100,10 @@ struct lmdb_options {
     const char *path;   /* a directory, created 0700; its parent must exist */
     uint64_t map_bytes; /* sparse reservation; 0 = 1 TiB. The same in every process that opens the store */
     bool read_only;     /* writes are ERR_REFUSED */
+    /* NULL, or told the number of each transaction of this process once it is on disk, before any `done` of it, on the
+     * writer thread. */
+    void (*committed)(void *context, uint64_t transaction);
+    void *context;
 };
 /* ERR_VERSION another schema; ERR_REFUSED a directory that holds something else; ERR_NOT_FOUND no parent
  * directory, or read-only and no store; ERR_BUSY this process has it open already, or the lock file is

@@ -31,7 +31,7 @@ void storage_place_remove(const struct storage_place *place)
 
 struct store *storage_place_open(const struct storage_place *place, uint64_t map_bytes)
 {
-    struct lmdb_options options = {place->store, map_bytes, false};
+    struct lmdb_options options = {.path = place->store, .map_bytes = map_bytes};
     struct store *s = NULL;
     ASSERT(lmdb_store_open(&s, &options) == OK);
     return s;

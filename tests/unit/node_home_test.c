@@ -101,7 +101,7 @@ static void made_is_opened(void **state)
     struct node_id node;
     assert_int_equal(identity_public(&node, h.identity), OK);
     assert_true(ID_EQUAL(node, h.node));
-    assert_int_equal(entry_count(path), 7);
+    assert_int_equal(entry_count(path), 8);
     home_close(&h);
     assert_null(h.identity);
 }

@@ -13,12 +13,15 @@ enum { SELF = 0 };
 
 static struct world *world;
 static struct arena *memory;
+static enum silence silence; /* what the next core is told of its store */
 
 static struct core *core_begin(void)
 {
     struct core *c;
-    struct core_options options = {
-        .self = world->node[SELF].id, .consortium = world->consortium, .charter = world->charter};
+    struct core_options options = {.self = world->node[SELF].id,
+                                   .consortium = world->consortium,
+                                   .charter = world->charter,
+                                   .silence = silence};
     memory = world_arena(world);
     assert_int_equal(core_new(&c, memory, &options), OK);
     return c;
@@ -35,8 +38,9 @@ static bool is_last_own(const struct record *r)
     return ID_EQUAL(r->header.author, world->node[SELF].id) && r->header.seq == world->node[SELF].seq;
 }
 
-/* Every record comes back from the store; the newest own one does not read back when `damaged`. */
-static const struct record *restore(struct core *c, bool damaged)
+/* Every record comes back from the store; the newest own one does not read back, or was never there. */
+enum last_own { LAST_KEPT, LAST_DAMAGED, LAST_NEVER };
+static const struct record *restore_with(struct core *c, enum last_own own)
 {
     const struct record *last = NULL;
     static uint8_t packed[CAP_BODY_BYTES + 1024];
@@ -49,7 +53,8 @@ static const struct record *restore(struct core *c, bool damaged)
         buffer_put(&key, ID_SPAN(r->header.author));
         buffer_put_u64(&key, r->header.seq);
         buffer_put(&key, ID_SPAN(r->id));
-        if (damaged && last == r)
+        if (own == LAST_NEVER && last == r) continue;
+        if (own == LAST_DAMAGED && last == r)
             step(c, (struct event){.type = EVENT_RESTORE_LOST, .key = buffer_span(&key)});
         else
             step(c, (struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&b)});
@@ -57,6 +62,11 @@ static const struct record *restore(struct core *c, bool damaged)
     step(c, (struct event){.type = EVENT_READY});
     assert_non_null(last);
     return last;
+}
+
+static const struct record *restore(struct core *c, bool damaged)
+{
+    return restore_with(c, damaged ? LAST_DAMAGED : LAST_KEPT);
 }
 
 /* Asks for an own record. REFUSAL_NONE: it is about to be signed. */
@@ -92,26 +102,6 @@ static void deliver(struct core *c, const struct record *r)
     step(c, (struct event){.type = EVENT_CRYPTO, .token = e->token});
 }
 
-static void test_whole_store(void **state)
-{
-    (void)state;
-    struct core *c = core_begin();
-    (void)restore(c, false);
-    assert_int_equal(author_one(c), REFUSAL_NONE);
-    world_arena_free(memory);
-}
-
-static void test_lost_own_record(void **state)
-{
-    (void)state;
-    struct core *c = core_begin();
-    const struct record *lost = restore(c, true);
-    assert_int_equal(author_one(c), REFUSAL_GAP);
-    deliver(c, lost);
-    assert_int_equal(author_one(c), REFUSAL_NONE);
-    world_arena_free(memory);
-}
-
 /* A custodian shows a part of its heads. */
 static void show(struct core *c, struct node_id custodian, uint64_t part, uint64_t parts, struct span items)
 {
@@ -127,6 +117,108 @@ static void greet(struct core *c, struct node_id custodian)
 {
     step(c, (struct event){.type = EVENT_PEER_UP, .peer = custodian});
     show(c, custodian, 0, 1, SPAN_NONE);
+}
+
+static void greet_all(struct core *c)
+{
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) greet(c, world->node[i].id);
+    step(c, (struct event){.type = EVENT_TICK});
+}
+
+/* What it signed after a copy of its disk was made could be with the others: it hears q of them first. */
+static void test_whole_store(void **state)
+{
+    (void)state;
+    struct core *c = core_begin();
+    (void)restore(c, false);
+    assert_int_equal(author_one(c), REFUSAL_ISOLATED);
+    greet_all(c);
+    assert_int_equal(author_one(c), REFUSAL_NONE);
+    world_arena_free(memory);
+}
+
+static void test_lost_own_record(void **state)
+{
+    (void)state;
+    struct core *c = core_begin();
+    const struct record *lost = restore(c, true);
+    greet_all(c);
+    assert_int_equal(author_one(c), REFUSAL_GAP);
+    deliver(c, lost);
+    assert_int_equal(author_one(c), REFUSAL_NONE);
+    assert_int_equal(core_silence(c), SILENCE_NONE); /* it knew that it had held that */
+    world_arena_free(memory);
+}
+
+/* --- Silence -------------------------------------------------------------------------------------------------------------- */
+
+/* Whether the last step stored the reason, one byte. */
+static bool keeps(const struct core *c, enum silence why)
+{
+    uint32_t count;
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == EFFECT_STORE && e[i].keep[0].space == KEEP_LOCAL &&
+            span_equal(e[i].keep[0].key, SPAN_LITERAL("silent")))
+            return e[i].keep[0].value.len == 1 && e[i].keep[0].value.data[0] == why;
+    return false;
+}
+
+static void expect_silence(struct core *c, enum silence why)
+{
+    greet_all(c);
+    assert_int_equal(core_silence(c), why);
+    assert_int_equal(core_standing(c), REFUSAL_SILENT);
+    assert_int_equal(author_one(c), REFUSAL_SILENT);
+}
+
+/* The disk was put back as it was before the last own record, and a peer shows that one. */
+static void test_a_peer_shows_an_own_record(void **state)
+{
+    (void)state;
+    struct core *c = core_begin();
+    const struct record *later = restore_with(c, LAST_NEVER);
+    deliver(c, later);
+    assert_true(keeps(c, SILENCE_ELSEWHERE));
+    assert_non_null(
+        chain_get(core_chain(c), world->node[SELF].id, later->header.seq)); /* it is kept as any */
+    expect_silence(c, SILENCE_ELSEWHERE);
+    world_arena_free(memory);
+}
+
+static void test_the_mark_says_so(void **state)
+{
+    (void)state;
+    silence = SILENCE_LOST;
+    struct core *c = core_begin();
+    silence = SILENCE_NONE;
+    (void)restore(c, false);
+    assert_true(keeps(c, SILENCE_LOST));
+    expect_silence(c, SILENCE_LOST);
+    world_arena_free(memory);
+}
+
+/* What is kept of the reason lasts, also when it does not read. */
+static void test_silence_lasts(void **state)
+{
+    (void)state;
+    static const struct {
+        uint8_t byte, len;
+        enum silence why;
+    } kept[] = {{SILENCE_ELSEWHERE, 1, SILENCE_ELSEWHERE},
+                {SILENCE_LOST, 1, SILENCE_LOST},
+                {SILENCE_NONE, 1, SILENCE_UNKNOWN},
+                {SILENCE_COUNT, 1, SILENCE_UNKNOWN},
+                {SILENCE_LOST, 0, SILENCE_UNKNOWN}};
+    for (size_t i = 0; i < sizeof kept / sizeof kept[0]; i++) {
+        struct core *c = core_begin();
+        step(c, (struct event){.type = EVENT_RESTORE_LOCAL,
+                               .key = SPAN_LITERAL("silent"),
+                               .bytes = span_make(&kept[i].byte, kept[i].len)});
+        (void)restore(c, false);
+        expect_silence(c, kept[i].why);
+        world_arena_free(memory);
+    }
 }
 
 /* Whoever has more heads than a message holds has compared when it has shown them all, and none that is not held here. */
@@ -295,9 +387,15 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_whole_store),  cmocka_unit_test(test_lost_own_record),
-        cmocka_unit_test(test_lost_promise), cmocka_unit_test(test_heads_in_parts),
-        cmocka_unit_test(test_history),      cmocka_unit_test(test_own_request),
+        cmocka_unit_test(test_whole_store),
+        cmocka_unit_test(test_lost_own_record),
+        cmocka_unit_test(test_lost_promise),
+        cmocka_unit_test(test_heads_in_parts),
+        cmocka_unit_test(test_history),
+        cmocka_unit_test(test_own_request),
+        cmocka_unit_test(test_a_peer_shows_an_own_record),
+        cmocka_unit_test(test_the_mark_says_so),
+        cmocka_unit_test(test_silence_lasts),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }

@@ -37,7 +37,8 @@ static int teardown(void **state)
 
 static enum err try_open(const struct storage_place *place, bool read_only, struct store **out)
 {
-    return lmdb_store_open(out, &(struct lmdb_options){place->store, MAP_BYTES, read_only});
+    return lmdb_store_open(
+        out, &(struct lmdb_options){.path = place->store, .map_bytes = MAP_BYTES, .read_only = read_only});
 }
 
 static void expect_refusal(const struct storage_place *place, enum err want)

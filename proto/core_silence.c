@@ -1,0 +1,103 @@
+/* A key whose store was lost or put back signs nothing again (DESIGN §4; PROTOCOL.md "Lost and restored disks"). Its node reads
+ * and serves on. Who sees it first says so: the daemon by the store's mark, or this core when peers show what it does not know.
+ * A local value. Key "silent"; value: the reason's code, one byte. */
+#include "proto/core_state.h"
+
+#include "proto/wire/pack.h"
+
+static const uint8_t key_bytes[6] = {'s', 'i', 'l', 'e', 'n', 't'};
+
+#define SILENCE_NAME(symbol, code, name, text) name,
+#define SILENCE_TEXT(symbol, code, name, text) text,
+static const char *const names[SILENCE_COUNT] = {SILENCE_TABLE(SILENCE_NAME)};
+static const char *const texts[SILENCE_COUNT] = {SILENCE_TABLE(SILENCE_TEXT)};
+
+const char *silence_name(enum silence s)
+{
+    return (unsigned)s < SILENCE_COUNT ? names[s] : "unknown";
+}
+
+const char *silence_text(enum silence s)
+{
+    return (unsigned)s < SILENCE_COUNT ? texts[s] : "unknown";
+}
+
+static void keep(struct core *c)
+{
+    uint8_t code = (uint8_t)c->silence;
+    struct effect *e = emit(c, EFFECT_STORE);
+    e->keep[0] = (struct keep){KEEP_LOCAL, SPAN_OF(key_bytes), scratch_copy(c, span_make(&code, 1))};
+    e->keep_count = 1;
+}
+
+static void tell(struct core *c)
+{
+    notice(c, "this key signs nothing any more; `perigee recover` makes its successor", SPAN_NONE,
+           silence_text(c->silence));
+}
+
+void silence_begin(struct core *c, enum silence why)
+{
+    if (c->silence != SILENCE_NONE) return;
+    c->silence = why;
+    if (!c->ready) return; /* silence_ready keeps it */
+    keep(c);
+    tell(c);
+}
+
+/* What reads as no reason was one all the same. */
+void silence_restore(struct core *c, struct span key, struct span value)
+{
+    ASSERT(!c->ready);
+    if (!span_equal(key, SPAN_OF(key_bytes))) return;
+    bool known = value.len == 1 && value.data[0] > SILENCE_NONE && value.data[0] < SILENCE_COUNT;
+    c->silence = known ? (enum silence)value.data[0] : SILENCE_UNKNOWN;
+}
+
+void silence_ready(struct core *c)
+{
+    const struct author *own = chain_author(&c->chain, c->options.self);
+    c->unshown = own != NULL && own->seen > 0;
+    if (c->silence == SILENCE_NONE) return;
+    keep(c);
+    tell(c);
+}
+
+/* Whoever starts with records of its own may be put back from an earlier time and not know it: once is enough. */
+void silence_tick(struct core *c)
+{
+    if (c->unshown && sync_compared_with_quorum(c)) c->unshown = false;
+}
+
+/* A record with this key's own signature came from outside. */
+void silence_own_record(struct core *c, const struct record *r)
+{
+    const struct author *own = chain_author(&c->chain, c->options.self);
+    const struct record *held = chain_get(&c->chain, c->options.self, r->header.seq);
+    bool missed = held == NULL && own != NULL && r->header.seq <= own->missing;
+    if (!missed && (held == NULL || !ID_EQUAL(held->id, r->id))) silence_begin(c, SILENCE_ELSEWHERE);
+}
+
+/* The commits in a receipt hold. One by this key that it has not promised? */
+void silence_own_commit(struct core *c, const struct body_RECEIPT *b)
+{
+    struct core_receipt core;
+    const uint8_t *promised = promise_get(&c->promises, PROMISE_COMMIT, b->run.bytes, 0);
+    struct span statement;
+    bool own = false;
+    struct cursor at = cursor_make(b->commits);
+    uint32_t count = 0;
+    if (own_custodian(c) < 0 || core_receipt_decode(&core, b->core) != OK) return;
+    if (unpack_array(&at, CAP_CUSTODIANS, &count) != OK) return;
+    for (uint32_t i = 0; i < count && !own && unpack_bin(&at, 4096, &statement) == OK; i++) {
+        struct record r;
+        own = record_unpack(&r, statement) == OK && ID_EQUAL(r.header.author, c->options.self);
+    }
+    bool kept = promised != NULL && ids_equal(promised, core.commitment.bytes);
+    if (own && !kept && !c->promise_lost) silence_begin(c, SILENCE_ELSEWHERE);
+}
+
+enum silence core_silence(const struct core *c)
+{
+    return c->silence;
+}
