@@ -21,7 +21,7 @@ enum { API_PAGE_MAX = 256 };
 /* Beginnings of objects that a list shows and one answer goes on with. */
 #define API_ASSET                                                                                            \
     "{dt:token, owner:id, organisation:text|null, type:text, name:text, jurisdiction:text, version:int, "    \
-    "schema?:id, rows?:int, budget?:text, allotted?:text"
+    "holder?:id, schema?:id, rows?:int, budget?:text, allotted?:text"
 #define API_WORKFLOW                                                                                         \
     "{compose:id, app:token, name:text, epsilon:text, privacy:text, provider:text|null, inputs:int"
 #define API_CONDITION                                                                                        \

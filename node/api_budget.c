@@ -83,6 +83,6 @@ void api_budget(const struct http_request *q, struct http_reply *reply)
     api_page_answer(&page, reply,
                     json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "dt", api_dt_text(dt), "name",
                               api_span(a->ddo->name), "budget", api_epsilon(a->ddo->budget), "allotted",
-                              api_epsilon(a->allotted), "left", api_epsilon(a->ddo->budget - a->allotted),
-                              "allotments", list));
+                              api_epsilon(registry_allotted(r, a)), "left",
+                              api_epsilon(a->ddo->budget - registry_allotted(r, a)), "allotments", list));
 }

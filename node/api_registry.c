@@ -33,15 +33,18 @@ static json_t *contents_json(struct api_page *page, const struct registry *r, co
 
 static json_t *asset_json(struct daemon *d, const struct asset *a)
 {
+    const struct registry *r = core_registry(daemon_core(d));
+    const struct node_id holder = registry_holder(r, a->owner);
     json_t *body = json_pack("{s:o, s:o, s:o, s:s, s:o, s:o, s:I}", "dt", api_dt_text(a->dt), "owner",
-                             api_hex32(a->owner.bytes), "organisation", api_organisation(d, a->owner), "type",
+                             api_hex32(a->owner.bytes), "organisation", api_organisation(d, holder), "type",
                              asset_type_names[a->ddo->type], "name", api_span(a->ddo->name), "jurisdiction",
                              api_span(a->ddo->jurisdiction), "version", (json_int_t)a->version);
+    if (!ID_EQUAL(holder, a->owner)) json_object_set_new(body, "holder", api_hex32(holder.bytes));
     if (a->ddo->type != ASSET_DATASET) return body;
     json_object_set_new(body, "schema", api_hex32(a->ddo->schema.hash.bytes));
     json_object_set_new(body, "rows", json_integer((json_int_t)a->ddo->row_count));
     json_object_set_new(body, "budget", api_epsilon(a->ddo->budget));
-    json_object_set_new(body, "allotted", api_epsilon(a->allotted));
+    json_object_set_new(body, "allotted", api_epsilon(registry_allotted(r, a)));
     return body;
 }
 
@@ -225,8 +228,8 @@ static json_t *approval_json(struct daemon *d, const struct registry *r, const s
     tally->needed++;
     json_t *body =
         json_pack("{s:o, s:o, s:o, s:b, s:s}", "owner", api_hex32(input->owner.bytes), "organisation",
-                  api_organisation(d, input->owner), "dataset", api_dt_text(input->dt), "bound",
-                  a != NULL && registry_binding(r, a, w->hash) != NULL, "state", state);
+                  api_organisation(d, registry_holder(r, input->owner)), "dataset", api_dt_text(input->dt),
+                  "bound", a != NULL && registry_binding(r, a, w->hash) != NULL, "state", state);
     if (v.approval != NULL) {
         json_object_set_new(body, "slot_first", json_integer((json_int_t)v.approval->body.slot_first));
         json_object_set_new(body, "slot_last", json_integer((json_int_t)v.approval->body.slot_last));
@@ -366,8 +369,9 @@ static const struct asset *own_algorithm(const struct http_request *q, struct ht
 {
     const struct asset *a = asset_of(q, reply, dt);
     if (a == NULL) return NULL;
-    if (!ID_EQUAL(a->owner, daemon_home(q->context)->node)) {
-        const struct member *m = registry_member(registry_of(q), a->owner);
+    const struct node_id holder = registry_holder(registry_of(q), a->owner);
+    if (!ID_EQUAL(holder, daemon_home(q->context)->node)) {
+        const struct member *m = registry_member(registry_of(q), holder);
         const struct span owner = m != NULL ? m->organisation : SPAN_LITERAL("another node");
         http_problem(
             reply, 409, refusal_name(REFUSAL_NOT_OWNER),

@@ -44,8 +44,9 @@ static json_t *owners_away(struct daemon *d, const struct body_RUN *run)
     struct buffer names = BUFFER_OF(memory);
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
-        const struct member *m = a != NULL ? registry_member(r, a->owner) : NULL;
-        if (m == NULL || ID_EQUAL(a->owner, daemon_home(d)->node) || is_linked(d, a->owner)) continue;
+        const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};
+        const struct member *m = registry_member(r, holder);
+        if (m == NULL || ID_EQUAL(holder, daemon_home(d)->node) || is_linked(d, holder)) continue;
         name_one(&names, m);
     }
     if (names.len == 0) return NULL;

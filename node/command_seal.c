@@ -147,6 +147,8 @@ static int ask_schema(struct sealing *s)
     if (code != EXIT_OK) return code;
     enum err err = arena_copy(&s->arena, &text, span_text(client_text(answer, "ddo")));
     if (err == OK) err = ddo_parse(&ddo, &s->arena, text, &why);
+    /* The first: in every label of this token, whoever holds it now. */
+    if (err == OK) err = hex_decode(s->options.owner.bytes, 32, span_text(client_text(answer, "owner")));
     json_decref(answer);
     if (err != OK)
         return client_fail(s->client, EXIT_REFUSED,
@@ -205,7 +207,6 @@ static int seal_now(struct sealing *s)
     char fault[512] = "";
     struct seal_options *o = &s->options;
     o->path = s->words->in;
-    o->owner = s->home.node;
     o->owner_kem = s->home.kem_public;
     o->store = s->store;
     o->progress = seal_progress_bar;

@@ -15,3 +15,9 @@ struct hash32 approval_sign_hash(struct consortium_id consortium, struct node_id
                        ID_SPAN(body->compose), ID_SPAN(body->dataset), SPAN_OF(first), SPAN_OF(last),
                        SPAN_OF(cost), SPAN_OF(delta), ID_SPAN(body->text), SPAN_OF(expires));
 }
+
+struct hash32 succession_sign_hash(struct consortium_id consortium, struct node_id before,
+                                   struct node_id after)
+{
+    return HASH_FRAMED("perigee/succession/v1", ID_SPAN(consortium), ID_SPAN(before), ID_SPAN(after));
+}

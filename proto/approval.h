@@ -11,4 +11,8 @@
 struct hash32 approval_sign_hash(struct consortium_id consortium, struct node_id owner,
                                  const struct body_APPROVAL *body, uint64_t expires_ms);
 
+/* What a key signs that agrees to be replaced by another. */
+struct hash32 succession_sign_hash(struct consortium_id consortium, struct node_id before,
+                                   struct node_id after);
+
 #endif

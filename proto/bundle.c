@@ -45,10 +45,15 @@ static void add_tallies(struct selection *s, const struct registry *r, enum kind
         if (t->kind == kind) add_tally(s, r, t);
 }
 
-/* The records by which a node is a member; founders are named by the charter itself. A device's maker is none itself. */
+/* The records by which a node is a member, or was one until another took its place, and its own claim to a place; founders are
+ * named by the charter itself. A device's maker is none itself. */
 static void add_member(struct selection *s, struct registry *r, struct node_id node)
 {
-    const struct member *m = registry_member(r, node);
+    const struct member *m = registry_member_ever(r, node);
+    const struct record *claim = registry_claim(r, node);
+    if (claim != NULL && registry_counts(r, claim))
+        add_tally(s, r, registry_tally(r, KIND_MEMBER, claim->header.body_hash));
+    if (claim != NULL && registry_counts(r, claim)) add(s, claim);
     if (m != NULL && m->admission != NULL) {
         add(s, m->admission);
         m = registry_member(r, m->admission->header.author);
@@ -90,13 +95,21 @@ static void add_ops(struct selection *s, const struct registry *r, const struct 
  * registry takes them oldest first. */
 enum { VERSIONS_MAX = 4 };
 
+static uint64_t version_of(const struct record *asset)
+{
+    struct body_ASSET body;
+    enum err err = body_decode(&body, KIND_ASSET, asset->body);
+    ASSERT(err == OK); /* it was applied */
+    return body.version;
+}
+
 static void add_versions(struct selection *s, const struct registry *r,
                          const struct record *version[VERSIONS_MAX])
 {
     for (uint32_t i = 0; i < VERSIONS_MAX; i++) {
         uint32_t first = i;
         for (uint32_t j = i + 1; j < VERSIONS_MAX; j++)
-            if (version[j]->header.seq < version[first]->header.seq) first = j;
+            if (version_of(version[j]) < version_of(version[first])) first = j;
         const struct record *next = version[first];
         version[first] = version[i];
         version[i] = next;

@@ -312,9 +312,10 @@ static struct verdict check_holders(struct core *c, const struct run_entry *run)
 {
     for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
         const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, i).dt);
-        if (a == NULL || ID_EQUAL(a->owner, c->options.self)) continue;
-        const struct peer *owner = peer_find(c, a->owner);
-        if (owner == NULL || !owner->view.up) return verdict_refuse(REFUSAL_INPUT_MISSING, a->owner.bytes);
+        const struct node_id holder = a != NULL ? registry_holder(c->registry, a->owner) : c->options.self;
+        if (ID_EQUAL(holder, c->options.self)) continue;
+        const struct peer *owner = peer_find(c, holder);
+        if (owner == NULL || !owner->view.up) return verdict_refuse(REFUSAL_INPUT_MISSING, holder.bytes);
     }
     return VERDICT_OK;
 }

@@ -538,12 +538,13 @@ static bool ask_owner(struct core *c, struct want *w)
     const struct run_track *t = track_find(c, w->run);
     while (run != NULL && t != NULL && w->asked < run_input_count(&run->body)) {
         const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, w->asked++).dt);
-        if (a == NULL || ID_EQUAL(a->owner, c->options.self)) continue;
+        const struct node_id holder = a != NULL ? registry_holder(c->registry, a->owner) : c->options.self;
+        if (ID_EQUAL(holder, c->options.self)) continue;
         struct message_BLOB_GET m = {SPAN_OF(w->cid), w->run, t->certificate_bytes};
         struct buffer b = scratch_buffer(c, t->certificate_bytes.len + 128);
         message_encode(&b, MESSAGE_BLOB_GET_CODE, &m);
-        send_message(c, a->owner, buffer_span(&b));
-        w->from = a->owner;
+        send_message(c, holder, buffer_span(&b));
+        w->from = holder;
         w->since_ns = c->now.ns;
         return true;
     }
@@ -603,7 +604,9 @@ static struct span own_manifests(struct core *c, const struct body_RUN *run)
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         struct run_input input = run_input_at(run, i);
         const struct asset *a = registry_asset(c->registry, input.dt);
-        if (a != NULL && ID_EQUAL(a->owner, c->options.self)) buffer_put(&b, ID_SPAN(input.manifest));
+        if (a == NULL) continue;
+        const struct node_id holder = registry_holder(c->registry, a->owner);
+        if (ID_EQUAL(holder, c->options.self)) buffer_put(&b, ID_SPAN(input.manifest));
     }
     return buffer_span(&b);
 }

@@ -116,13 +116,28 @@ static bool is_time(const struct core *c, struct node_id author)
     return next == NULL || ID_EQUAL(author, c->options.self) || next->header.time_ms <= c->wall_ms + skew_ms;
 }
 
+/* A claim's turn comes when it is decided and the chain of the key that it replaces has had its turn, as far as that counts. */
+static bool claim_waits(struct core *c, struct node_id author)
+{
+    const struct author *a = chain_author(&c->chain, author);
+    const struct record *next = a != NULL ? chain_get(&c->chain, author, a->applied + 1) : NULL;
+    struct body_MEMBER body;
+    if (next == NULL || next->header.kind != KIND_MEMBER) return false;
+    enum err err = body_decode(&body, KIND_MEMBER, next->body);
+    ASSERT(err == OK); /* it was kept because it reads */
+    if (!ID_EQUAL(body.node, author) || ID_IS_ZERO(body.replaces) || registry_is_device(&body)) return false;
+    const struct author *before = chain_author(&c->chain, body.replaces);
+    return !registry_claim_decided(c->registry, next) ||
+           (before != NULL ? before->applied : 0) < body.last_seq;
+}
+
 /* Give every record its turn that has come, as far as this step and the author's places have room; until the rest follows the
  * author has a gap. */
 static void advance(struct core *c, struct node_id author)
 {
     const struct record *turn;
     while (step_has_room(c) && !registry_waits(c->registry, author) && is_time(c, author) &&
-           (turn = chain_next(&c->chain, author)) != NULL)
+           !claim_waits(c, author) && (turn = chain_next(&c->chain, author)) != NULL)
         on_applied(c, turn);
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
 }
@@ -347,10 +362,18 @@ static bool join_place(struct core *c, struct node_id from)
     return c->join_count < JOINS_MAX;
 }
 
-/* The first request of an applicant stands until it is admitted. */
+static bool wrong_replacement(const struct body_JOIN *b)
+{
+    if (ID_IS_ZERO(b->replaces)) return b->last_seq != 0 || b->consent.len != 0;
+    return ID_EQUAL(b->replaces, b->node) || b->last_seq != 0 || b->roles == ROLE_DEVICE ||
+           (b->consent.len != 0 && b->consent.len != sizeof(struct signature));
+}
+
+/* The first request of an applicant stands until it is admitted. How much of the key that it replaces counts is the stewards'
+ * to say. */
 static void on_join(struct core *c, const struct record *r, const struct body_JOIN *b, struct node_id from)
 {
-    if (!ID_EQUAL(b->node, r->header.author) || core_member(c, b->node, 0)) return;
+    if (!ID_EQUAL(b->node, r->header.author) || core_member(c, b->node, 0) || wrong_replacement(b)) return;
     if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return;
     if ((b->roles & ROLE_DEVICE) != 0 && b->roles != ROLE_DEVICE) return; /* nobody could admit it */
     for (uint32_t i = 0; i < c->join_count; i++)
@@ -367,6 +390,39 @@ static void on_join(struct core *c, const struct record *r, const struct body_JO
     stranger_notice(c, "join request from", j->author);
 }
 
+static void on_consent(struct core *c, struct pending *p, const struct event *event)
+{
+    struct record r;
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    ASSERT(b != NULL);
+    enum err err = record_unpack(&r, span_make(p->block, p->len));
+    if (err == OK) err = body_decode(b, KIND_JOIN, r.body);
+    ASSERT(err == OK); /* on_verified had the same bytes */
+    if (event->err == OK)
+        on_join(c, &r, &b->JOIN, p->peer);
+    else
+        stranger_notice(c, "a request to replace a key comes with a wrong consent, from", r.header.author);
+    pending_end(c, p);
+}
+
+/* With the word of the key to be replaced, where there is one: it must hold. */
+static void ask_consent(struct core *c, const struct record *r, const struct body_JOIN *b,
+                        struct node_id from)
+{
+    struct signature consent;
+    struct hash32 message = succession_sign_hash(c->options.consortium, b->replaces, b->node);
+    struct pending *p = pending_for(c, from, on_consent);
+    struct buffer packed = scratch_buffer(c, record_bytes_max(r));
+    record_pack(&packed, r);
+    if (p == NULL) return; /* requests are repeated */
+    if (!pending_keep(c, p, buffer_span(&packed))) {
+        pending_end(c, p);
+        return;
+    }
+    memcpy(consent.bytes, b->consent.data, sizeof consent.bytes);
+    ask_verify(c, p, on_consent, b->replaces, message, &consent);
+}
+
 static void dispatch_statement(struct core *c, const struct record *r, struct node_id from)
 {
     union body *b = arena_take(&c->scratch, 1, sizeof *b);
@@ -378,7 +434,10 @@ static void dispatch_statement(struct core *c, const struct record *r, struct no
     bool custodian = charter_custodian(registry_charter_bytes(c->registry), author) >= 0;
     bool compute = core_member(c, author, ROLE_COMPUTE);
     bool silent = c->silence != SILENCE_NONE; /* it answers nothing, as if it were not there */
-    if (kind == KIND_JOIN) on_join(c, r, &b->JOIN, from);
+    if (kind == KIND_JOIN && b->JOIN.consent.len == sizeof(struct signature))
+        ask_consent(c, r, &b->JOIN, from);
+    else if (kind == KIND_JOIN)
+        on_join(c, r, &b->JOIN, from);
     if (kind == KIND_ADVERT && compute) elect_advert(c, r, &b->ADVERT);
     if (kind == KIND_PROGRESS && compute) host_progress(c, r, &b->PROGRESS);
     if (kind == KIND_KEYGEN_ROUND1 && custodian && !silent) keygen_round1(c, author, &b->KEYGEN_ROUND1);

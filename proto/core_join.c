@@ -65,9 +65,23 @@ void join_restore(struct core *c, struct span key, struct span value)
         notice(c, "the stored request to be admitted is damaged: ask again", SPAN_NONE, NULL);
 }
 
+/* Admitted in the place of another key: it says so itself, once all that counts of that key is held. */
+static void claim(struct core *c)
+{
+    const struct record *due = registry_claim_due(c->registry, c->options.self);
+    struct body_MEMBER body;
+    if (due == NULL || c->silence != SILENCE_NONE) return;
+    enum err err = body_decode(&body, KIND_MEMBER, due->body);
+    ASSERT(err == OK); /* it was decided */
+    const struct author *before = chain_author(&c->chain, body.replaces);
+    bool held = (before != NULL ? before->applied : 0) >= body.last_seq;
+    if (held && !author_in_making(c, KIND_MEMBER, due->body)) author_record(c, KIND_MEMBER, due->body, 0, 0);
+}
+
 void join_tick(struct core *c)
 {
     struct node_id everyone = {{0}};
+    claim(c);
     if (c->join_body.len == 0 || c->now.ns < c->join_next_ns) return;
     if (core_member(c, c->options.self, 0)) {
         c->join_body = SPAN_NONE;

@@ -159,7 +159,8 @@ static struct span heads_of(struct core *c, const struct body_RUN *run)
     struct buffer b = scratch_buffer(c, HEAD_BYTES * CAP_INPUTS);
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         const struct asset *asset = registry_asset(c->registry, run_input_at(run, i).dt);
-        const struct author *owner = asset != NULL ? chain_author(&c->chain, asset->owner) : NULL;
+        const struct author *owner =
+            asset != NULL ? chain_author(&c->chain, registry_holder(c->registry, asset->owner)) : NULL;
         struct record_id none = {{0}};
         buffer_put_u64(&b, owner != NULL ? owner->applied : 0);
         buffer_put(&b, owner != NULL ? ID_SPAN(owner->head) : ID_SPAN(none));

@@ -34,6 +34,7 @@
     X(writers, CAP_WRITERS)                                                                                  \
     X(tallies, TALLY_COUNT_MAX)                                                                              \
     X(members, CAP_DECISIONS)                                                                                \
+    X(heirs, CAP_DECISIONS)                                                                                  \
     X(devices, CAP_DEVICES)                                                                                  \
     X(removals, CAP_REMOVALS)                                                                                \
     X(assets, CAP_ASSETS)                                                                                    \
@@ -210,11 +211,12 @@ const struct asset *registry_asset(const struct registry *r, struct dt dt)
 const struct binding *registry_binding(const struct registry *r, const struct asset *a,
                                        struct compose_hash compose)
 {
-    const struct standing owner = standing_of(r, a->owner);
+    struct holding h;
+    holding_of(r, &h, a->owner);
     for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
         const struct binding *b = &r->binding[next - 1];
         ++*r->looked;
-        if (ID_EQUAL(b->compose, compose) && standing_counts(&owner, b->record)) return b;
+        if (ID_EQUAL(b->compose, compose) && holding_counts(&h, b->record)) return b;
     }
     return NULL;
 }
@@ -224,13 +226,20 @@ const struct binding *registry_binding_of(const struct registry *r, const struct
 {
     uint32_t row = index_find(&r->bindings, record.bytes);
     const struct binding *b = row != INDEX_NONE ? &r->binding[row] : NULL;
-    return b != NULL && ID_EQUAL(b->dt, a->dt) && registry_counts(r, b->record) ? b : NULL;
+    return b != NULL && ID_EQUAL(b->dt, a->dt) && registry_counts_for(r, a, b->record) ? b : NULL;
 }
 
 const struct published *registry_workflow(const struct registry *r, struct compose_hash compose)
 {
     uint32_t row = index_find(&r->workflows, compose.bytes);
-    return row != INDEX_NONE && registry_counts(r, r->workflow[row].record) ? &r->workflow[row] : NULL;
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
+         next = r->workflow[next - 1].next_plus_one) {
+        const struct published *p = &r->workflow[next - 1];
+        struct holding h;
+        holding_of(r, &h, p->provider);
+        if (holding_counts(&h, p->record)) return p;
+    }
+    return NULL;
 }
 
 const struct run_entry *registry_run(const struct registry *r, struct run_id run)
@@ -239,28 +248,31 @@ const struct run_entry *registry_run(const struct registry *r, struct run_id run
     return row != INDEX_NONE ? &r->run[row] : NULL;
 }
 
-static const struct grant *grant_of(const struct registry *r, uint32_t at_plus_one, struct dt higher)
+/* Who replaced a key has its grants, too; those of an author either all count or none. */
+static const struct grant *grant_of(const struct registry *r, struct node_id owner, uint32_t at_plus_one,
+                                    struct dt higher)
 {
+    struct holding h;
+    holding_of(r, &h, owner);
+    if (standing_gap(r, h.holder) || !h.standing[0].member || h.standing[0].voided) return NULL;
     for (uint32_t next = at_plus_one; next != 0; next = r->grant[next - 1].next_plus_one) {
         const struct grant *g = &r->grant[next - 1];
         ++*r->looked;
-        if (ID_EQUAL(g->body.higher, higher) && !g->revoked) return g;
+        if (!ID_EQUAL(g->body.higher, higher) || g->revoked || holding_voided(&h, g->record)) continue;
+        if (holding_counts(&h, g->record)) return g;
     }
     return NULL;
 }
 
-/* All grants of a token are its owner's, and of an owner either all count or none. */
 const struct grant *registry_grant_newest(const struct registry *r, struct dt lower, struct dt higher)
 {
     const struct asset *a = asset_find(r, lower);
-    if (a == NULL || standing_gap(r, a->owner)) return NULL;
-    const struct standing owner = standing_of(r, a->owner);
-    return owner.member && !owner.voided ? grant_of(r, a->grants_plus_one, higher) : NULL;
+    return a != NULL ? grant_of(r, a->owner, a->grants_plus_one, higher) : NULL;
 }
 
 const struct grant *registry_grant_before(const struct registry *r, const struct grant *g)
 {
-    return grant_of(r, g->next_plus_one, g->body.higher);
+    return grant_of(r, asset_find(r, g->body.lower)->owner, g->next_plus_one, g->body.higher);
 }
 
 const struct grant *registry_grant(const struct registry *r, struct dt lower, struct dt higher,
@@ -283,12 +295,12 @@ const struct job *registry_job(const struct registry *r, struct compose_hash com
     const struct published *p = registry_workflow(r, compose);
     const struct job *posted = NULL;
     if (p == NULL) return NULL;
-    const struct standing provider = standing_of(r, p->provider);
+    struct holding h;
+    holding_of(r, &h, p->provider);
     for (uint32_t i = 0; i < r->job_count; i++) {
         const struct job *j = &r->job[i];
         ++*r->looked;
-        if (!ID_EQUAL(j->body.compose, compose) || !ID_EQUAL(j->record->header.author, p->provider)) continue;
-        if (!standing_counts(&provider, j->record)) continue;
+        if (!ID_EQUAL(j->body.compose, compose) || !holding_counts(&h, j->record)) continue;
         if (r->charter != NULL && registry_endorsements(r, j) >= r->charter->s) return j;
         posted = j;
     }
@@ -299,13 +311,15 @@ struct approval_view registry_approval(const struct registry *r, const struct as
                                        struct compose_hash compose, uint64_t slot, uint64_t now_ms)
 {
     struct approval_view none = {NULL, false, false};
-    if (standing_gap(r, a->owner)) return none;
-    const struct standing owner = standing_of(r, a->owner);
-    const struct member *member = r->await_keys ? registry_member(r, a->owner) : NULL;
+    const struct node_id holder = registry_holder(r, a->owner);
+    if (standing_gap(r, holder)) return none;
+    const struct standing owner = standing_of(r, holder);
+    const struct member *member = r->await_keys ? registry_member(r, holder) : NULL;
     for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
         const struct approval *p = &r->approval[next - 1];
         ++*r->looked;
-        if (!ID_EQUAL(p->body.compose, compose) || !standing_counts(&owner, p->record)) continue;
+        if (!ID_EQUAL(p->body.compose, compose) || !ID_EQUAL(p->record->header.author, holder)) continue;
+        if (!standing_counts(&owner, p->record)) continue;
         if (r->await_keys && !approval_signed(p, member)) continue;
         if (slot != 0 && (slot < p->body.slot_first || slot > p->body.slot_last)) continue;
         uint64_t expires = p->record->header.expires_ms;

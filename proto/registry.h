@@ -12,6 +12,8 @@
  *    removed by another charter only. Votes for a removal count whatever gaps;
  *  - nothing counts of who is not a member, also when it was one until those who admitted it were frozen;
  *  - what could not take a revocation because it is full voids all approvals and grants of that owner instead;
+ *  - a key may have an heir, which holds its tokens and the folds of what it allotted: owner and provider are first keys,
+ *    and whatever is asked of them is asked of the holder (registry_succession.c);
  *  - a device is a member by its maker's word alone, as long as that word stands (registry_device.c);
  *  - one mechanism decides charters, members, ops, committees, endorsements, removals and worker sets: enough distinct
  *    eligible authors of one kind and one body hash (struct tally).
@@ -60,7 +62,7 @@ struct binding {                 /* one sealed content of a dataset, bound for o
 };
 struct asset {
     struct dt dt;
-    struct node_id owner;
+    struct node_id owner;                /* the first: registry_holder says who speaks for it now */
     const struct ddo *ddo;               /* of the newest version */
     const struct record *record, *first; /* newest version and registration */
     uint64_t version;
@@ -68,7 +70,6 @@ struct asset {
     uint32_t grants_plus_one;   /* given by this token */
     uint32_t approvals_plus_one;
     uint32_t versions_plus_one; /* newest first */
-    uint64_t allotted;          /* fold of all approvals ever, in the dataset's currency */
 };
 struct asset_version {
     const struct record *record;
@@ -79,7 +80,8 @@ struct asset_version {
 struct published { /* a workflow */
     const struct workflow *workflow;
     const struct record *record;
-    struct node_id provider;
+    struct node_id provider; /* the first owner of its token */
+    uint32_t next_plus_one;  /* of the same workflow */
 };
 struct grant {
     const struct record *record;
@@ -194,11 +196,28 @@ bool registry_waits(const struct registry *r, struct node_id author);
 struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
                                 const union body *body);
 
+/* --- Successors (registry_succession.c) --------------------------------------------------------------------------------- */
+/* Who holds what this key brought in: itself, or the last of its heirs; zero when nobody does (more than HEIRS_MAX). */
+struct node_id registry_holder(const struct registry *r, struct node_id owner);
+struct node_id registry_heir(const struct registry *r, struct node_id node); /* zero: it has none */
+/* Does this record count for the token: is it by its holder, or by a key before it, up to its last record? */
+bool registry_counts_for(const struct registry *r, const struct asset *a, const struct record *record);
+/* Fold of all that the token's holder and those before it ever allotted, in the dataset's currency. */
+uint64_t registry_allotted(const struct registry *r, const struct asset *a);
+/* A successor's own word, in force or not. NULL: it has said none. */
+const struct record *registry_claim(const struct registry *r, struct node_id node);
+/* Has the body of this claim been decided once? Before that its turn has not come. */
+bool registry_claim_decided(const struct registry *r, const struct record *claim);
+/* A record with the body that this node has to claim by, once it is decided that it replaces a key; NULL: it need not. */
+const struct record *registry_claim_due(const struct registry *r, struct node_id node);
+
 /* --- Lookups. NULL when unknown or not (yet) decided. ------------------------------------------------------------------ */
 const struct charter *registry_charter(const struct registry *r);       /* decided by s stewards */
 const struct charter *registry_charter_bytes(const struct registry *r); /* known, perhaps not decided yet */
 const struct committee *registry_committee(const struct registry *r);   /* decided by n-f custodians */
 const struct member *registry_member(const struct registry *r, struct node_id node);
+/* The same of who was one until it was removed or replaced. */
+const struct member *registry_member_ever(const struct registry *r, struct node_id node);
 /* Does this body make a device: a member by its maker's word alone? */
 bool registry_is_device(const struct body_MEMBER *b);
 /* How many devices of this maker take one of the places that the charter gives it, whether they count just now or not. */

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* A member's body, in its longest form. */
+enum { MEMBER_BYTES_MAX = 1024 };
+
 /* --- Everybody's part of the tables ------------------------------------------------------------------------------------- */
 
 static const uint32_t share_places[SHARE_COUNT] = {
@@ -80,16 +83,22 @@ void share_take_kept(struct registry *r, struct node_id author, size_t cost)
 
 /* --- Revocations, jobs, runs ------------------------------------------------------------------------------------------- */
 
-/* Only what comes before it in its author's chain. A grant is for no recipe. */
-static bool covers(const struct revocation *v, const struct record *record, struct compose_hash compose,
-                   struct dt dataset)
+/* A grant is for no recipe. */
+static bool speaks_of(const struct revocation *v, const struct record *record, struct compose_hash compose,
+                      struct dt dataset)
 {
     const uint8_t *subject = v->body.subject.bytes;
-    if (v->record->header.seq < record->header.seq) return false;
     return v->body.target == REVOKE_ALL ||
            (v->body.target == REVOKE_APPROVAL && ids_equal(subject, record->id.bytes)) ||
            (v->body.target == REVOKE_COMPOSE && ids_equal(subject, compose.bytes)) ||
            (v->body.target == REVOKE_DATASET && ids_equal(subject, dataset.bytes));
+}
+
+/* Only what comes before it in its author's chain. */
+static bool covers(const struct revocation *v, const struct record *record, struct compose_hash compose,
+                   struct dt dataset)
+{
+    return v->record->header.seq >= record->header.seq && speaks_of(v, record, compose, dataset);
 }
 
 static void meet_grant(const struct revocation *v, struct grant *g)
@@ -131,6 +140,30 @@ void revocation_of_approval(struct registry *r, uint32_t row)
         meet_approval(&r->revocation[next - 1], p);
 }
 
+/* What it inherited lies before all that it says itself. Approvals are over already. */
+static void revoke_inherited(struct registry *r, const struct revocation *v)
+{
+    struct lineage l;
+    lineage_of(r, &l, v->record->header.author);
+    for (uint32_t i = 1; i < l.count; i++) {
+        uint32_t row = index_find(&r->writers, l.step[i].node.bytes);
+        uint32_t next = row != INDEX_NONE ? r->writer[row].grants_plus_one : 0;
+        for (; next != 0; next = r->grant[next - 1].author_next_plus_one) {
+            struct grant *g = &r->grant[next - 1];
+            const struct compose_hash none = {{0}};
+            if (lineage_covers(&l, g->record)) g->revoked |= speaks_of(v, g->record, none, g->body.lower);
+        }
+    }
+}
+
+void succession_revocations(struct registry *r, struct node_id heir)
+{
+    uint32_t row = index_find(&r->writers, heir.bytes);
+    uint32_t next = row != INDEX_NONE ? r->writer[row].revocations_plus_one : 0;
+    for (; next != 0; next = r->revocation[next - 1].author_next_plus_one)
+        revoke_inherited(r, &r->revocation[next - 1]);
+}
+
 static void revoke(struct registry *r, uint32_t row)
 {
     struct revocation *v = &r->revocation[row];
@@ -140,6 +173,7 @@ static void revoke(struct registry *r, uint32_t row)
         meet_grant(v, &r->grant[next - 1]);
     for (uint32_t next = w->approvals_plus_one; next != 0; next = r->approval[next - 1].author_next_plus_one)
         meet_approval(v, &r->approval[next - 1]);
+    revoke_inherited(r, v);
 }
 
 static struct verdict apply_revocation(struct registry *r, const struct record *record,
@@ -230,8 +264,9 @@ static struct verdict apply_body(struct registry *r, const struct record *record
 {
     switch (record->header.kind) {
     case KIND_MEMBER:
-        return registry_is_device(&b->MEMBER) ? device_apply(r, record, &b->MEMBER)
-                                              : joint_apply(r, record, b);
+        if (registry_is_device(&b->MEMBER)) return device_apply(r, record, &b->MEMBER);
+        if (succession_is_claim(&record->header, &b->MEMBER)) return succession_apply(r, record);
+        return joint_apply(r, record, b);
     case KIND_CHARTER:
     case KIND_COMMITTEE:
     case KIND_OP:
@@ -280,6 +315,12 @@ bool registry_may_expire(enum kind kind)
     return kind == KIND_GRANT || kind == KIND_APPROVAL || kind == KIND_RUN || kind == KIND_RECEIPT;
 }
 
+/* Another key may hold a token now. */
+static void refresh_assets(struct registry *r)
+{
+    for (uint32_t i = 0; r->claim_count > 0 && i < r->asset_count; i++) asset_refresh(r, &r->asset[i]);
+}
+
 struct verdict registry_apply(struct registry *r, const struct record *record)
 {
     union body body;
@@ -295,6 +336,7 @@ struct verdict registry_apply(struct registry *r, const struct record *record)
     uint32_t shares = shares_of(record->header.kind, &body);
     if (!share_left(r, record->header.author, shares)) return verdict_refuse(REFUSAL_FULL, NULL);
     struct verdict v = apply_body(r, record, &body);
+    if (record->header.kind == KIND_MEMBER) refresh_assets(r);
     if (v.refusal == REFUSAL_NONE) share_take(r, record->header.author, shares);
     return v;
 }
@@ -307,8 +349,9 @@ static struct verdict preview_job(const struct registry *r, struct node_id autho
     struct verdict v = check_job(r);
     if (v.refusal != REFUSAL_NONE) return v;
     if (p == NULL) return verdict_refuse(REFUSAL_WORKFLOW, b->compose.bytes);
-    return ID_EQUAL(p->provider, author) ? registry_check_role(r, author, ROLE_ALGORITHM)
-                                         : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
+    return ID_EQUAL(registry_holder(r, p->provider), author)
+               ? registry_check_role(r, author, ROLE_ALGORITHM)
+               : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
 }
 
 /* Nobody endorses what can never run. */
@@ -320,6 +363,17 @@ static struct verdict preview_endorsement(const struct registry *r, const struct
     return p != NULL ? publication_check_room(r, p->workflow) : VERDICT_OK;
 }
 
+/* A claim is told by its bytes. */
+static struct hash32 claim_hash(enum kind kind, const union body *body)
+{
+    uint8_t bytes[MEMBER_BYTES_MAX];
+    struct buffer b = BUFFER_OF(bytes);
+    if (kind != KIND_MEMBER) return (struct hash32){{0}};
+    body_encode(&b, kind, &body->MEMBER);
+    ASSERT(!b.overflow);
+    return sha256(buffer_span(&b));
+}
+
 struct verdict registry_preview(struct registry *r, struct node_id author, enum kind kind,
                                 const union body *body)
 {
@@ -328,6 +382,8 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
                  kind == KIND_REMOVAL || kind == KIND_WORKERS || kind == KIND_COMMITTEE;
     const struct frozen *f = standing_frozen(r, author);
     if (f != NULL && f->seq != UINT64_MAX) return verdict_refuse(REFUSAL_FROZEN, author.bytes);
+    const struct header h = {.author = author, .body_hash = claim_hash(kind, body)};
+    if (kind == KIND_MEMBER && succession_is_claim(&h, &body->MEMBER)) return succession_preview(r, &h);
     if (joint && !device) {
         struct verdict v = joint_preview(r, author, kind, body);
         bool endorses = v.refusal == REFUSAL_NONE && kind == KIND_ENDORSEMENT;

@@ -142,8 +142,8 @@ static bool may_admit(const struct registry *r, struct node_id maker, struct spa
 {
     const struct member *m = standing_admitted(r, maker);
     return m != NULL && (m->roles & ROLE_MAKER) != 0 && standing_last_seq(r, maker) == UINT64_MAX &&
-           standing_frozen(r, maker) == NULL && !standing_gap(r, maker) &&
-           span_equal(m->organisation, organisation);
+           succession_last_seq(r, maker) == UINT64_MAX && standing_frozen(r, maker) == NULL &&
+           !standing_gap(r, maker) && span_equal(m->organisation, organisation);
 }
 
 const struct member *device_find(const struct registry *r, struct node_id node)

@@ -240,6 +240,7 @@ static void place_member(struct registry *r, const struct tally *t, const struct
                                            b->platforms,
                                            t,
                                            NULL};
+    succession_place(r, at, b);
     if (first != INDEX_NONE) {
         r->member[at].next_plus_one = r->member[first].next_plus_one;
         r->member[first].next_plus_one = at + 1;

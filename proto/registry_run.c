@@ -45,7 +45,7 @@ static struct verdict check_recipe(const struct registry *r, const struct body_R
     const struct workflow *w = p->workflow;
     const struct charter *charter = registry_charter(r);
     const struct committee *committee = registry_committee(r);
-    struct verdict role = registry_check_role(r, p->provider, ROLE_ALGORITHM);
+    struct verdict role = registry_check_role(r, registry_holder(r, p->provider), ROLE_ALGORITHM);
     if (role.refusal != REFUSAL_NONE) return role;
     if (!ID_EQUAL(w->app_id, run->app)) return verdict_refuse(REFUSAL_APP, run->app.bytes);
     if (!ID_EQUAL(run->charter, charter->hash)) return verdict_refuse(REFUSAL_CHARTER, run->charter.bytes);
@@ -144,8 +144,9 @@ static struct verdict check_input(const struct registry *r, const struct workflo
                                   const struct workflow_input *slot_input, const struct run_input *input,
                                   uint64_t slot, uint64_t now_ms)
 {
-    struct verdict v = registry_check_author(r, slot_input->owner);
-    if (v.refusal == REFUSAL_NONE) v = registry_check_role(r, slot_input->owner, ROLE_OWNER);
+    const struct node_id holder = registry_holder(r, slot_input->owner);
+    struct verdict v = registry_check_author(r, holder);
+    if (v.refusal == REFUSAL_NONE) v = registry_check_role(r, holder, ROLE_OWNER);
     const struct asset *a = registry_asset(r, input->dt);
     if (v.refusal != REFUSAL_NONE) return v;
     if (a == NULL || a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, input->dt.bytes);
@@ -167,6 +168,12 @@ static const struct workflow_input *find_input(const struct workflow *w, struct 
     return NULL;
 }
 
+static bool same_holder(const struct registry *r, const struct asset *a, const struct asset *b)
+{
+    struct node_id one = registry_holder(r, a->owner), other = registry_holder(r, b->owner);
+    return ID_EQUAL(one, other);
+}
+
 static uint32_t distinct_owners(const struct registry *r, const struct body_RUN *run)
 {
     uint32_t count = 0;
@@ -175,7 +182,7 @@ static uint32_t distinct_owners(const struct registry *r, const struct body_RUN 
         bool seen = a == NULL;
         for (uint32_t j = 0; j < i && !seen; j++) {
             const struct asset *b = registry_asset(r, run_input_at(run, j).dt);
-            seen = b != NULL && ID_EQUAL(a->owner, b->owner);
+            seen = b != NULL && same_holder(r, a, b);
         }
         if (!seen) count++;
     }
@@ -430,7 +437,7 @@ static struct verdict plan_inputs(struct registry *r, struct buffer *out, const 
     for (uint32_t i = 0; i < w->input_count && v.refusal == REFUSAL_NONE; i++) {
         if (!wished(wish, w->input[i].dt)) continue;
         const struct asset *a = registry_asset(r, w->input[i].dt);
-        v = registry_check_author(r, w->input[i].owner);
+        v = registry_check_author(r, registry_holder(r, w->input[i].owner));
         if (v.refusal != REFUSAL_NONE) return v;
         if (a == NULL) return verdict_refuse(REFUSAL_ASSET, w->input[i].dt.bytes);
         const struct binding *bound = registry_binding(r, a, wish->compose);

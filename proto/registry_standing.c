@@ -12,20 +12,6 @@ struct frozen *standing_frozen(const struct registry *r, struct node_id author)
     return NULL;
 }
 
-/* Versions from the frozen seq on never were. */
-static void roll_back(struct registry *r, struct asset *a, uint64_t seq)
-{
-    const struct asset_version *v = NULL;
-    for (uint32_t next = a->versions_plus_one; next != 0; next = v->next_plus_one) {
-        v = &r->version[next - 1];
-        if (v->record->header.seq < seq) break;
-    }
-    if (v == NULL || v->record->header.seq >= seq) return; /* none is left: registry_asset says so */
-    a->record = v->record;
-    a->ddo = v->ddo;
-    a->version = v->version;
-}
-
 void registry_freeze(struct registry *r, struct node_id author, uint64_t seq)
 {
     struct frozen *f = standing_frozen(r, author);
@@ -35,8 +21,9 @@ void registry_freeze(struct registry *r, struct node_id author, uint64_t seq)
         *f = (struct frozen){author, seq};
     }
     if (seq < f->seq) f->seq = seq;
+    /* Versions from the frozen seq on never were; nor were successors that it alone made. */
     for (uint32_t i = 0; i < r->asset_count; i++)
-        if (ID_EQUAL(r->asset[i].owner, author)) roll_back(r, &r->asset[i], f->seq);
+        if (r->claim_count > 0 || ID_EQUAL(r->asset[i].owner, author)) asset_refresh(r, &r->asset[i]);
 }
 
 void registry_void(struct registry *r, struct node_id author)
@@ -82,6 +69,11 @@ static const struct charter_member *charter_find(const struct charter *c, struct
     return NULL;
 }
 
+bool standing_founder(const struct registry *r, struct node_id node)
+{
+    return charter_find(r->charter, node) != NULL;
+}
+
 const struct member *standing_admitted(const struct registry *r, struct node_id node)
 {
     const struct charter_member *named = charter_find(r->charter, node);
@@ -125,7 +117,13 @@ uint64_t standing_last_seq(const struct registry *r, struct node_id node)
 
 const struct member *registry_member(const struct registry *r, struct node_id node)
 {
-    return standing_last_seq(r, node) == UINT64_MAX ? find_member(r, node) : NULL;
+    bool stands = standing_last_seq(r, node) == UINT64_MAX && succession_last_seq(r, node) == UINT64_MAX;
+    return stands ? find_member(r, node) : NULL;
+}
+
+const struct member *registry_member_ever(const struct registry *r, struct node_id node)
+{
+    return find_member(r, node);
 }
 
 bool registry_platform_admitted(const struct registry *r, struct node_id node, struct hash32 platform)
@@ -181,19 +179,19 @@ struct verdict registry_check_author(const struct registry *r, struct node_id au
     if (f != NULL)
         return verdict_refuse(f->seq != UINT64_MAX ? REFUSAL_FROZEN : REFUSAL_REVOKED, author.bytes);
     if (standing_gap(r, author)) return verdict_refuse(REFUSAL_GAP, author.bytes);
-    bool member = standing_last_seq(r, author) == UINT64_MAX && find_member(r, author) != NULL;
-    return member ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
+    return registry_member(r, author) != NULL ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_MEMBER, author.bytes);
 }
 
 /* Asks for membership too: who is no member any more, because those who admitted it count no more, never was one. */
 struct standing standing_of(const struct registry *r, struct node_id author)
 {
     const struct frozen *f = standing_frozen(r, author);
-    uint64_t last = standing_last_seq(r, author);
+    uint64_t last = standing_last_seq(r, author), passed = succession_last_seq(r, author);
     struct standing s = {.member = find_member(r, author) != NULL, .end = UINT64_MAX};
     s.voided = f != NULL || last != UINT64_MAX;
     if (f != NULL) s.end = f->seq;
     if (last < s.end) s.end = last + 1;
+    if (passed < s.end) s.end = passed + 1;
     return s;
 }
 
@@ -215,5 +213,6 @@ struct verdict registry_check_record(const struct registry *r, const struct reco
 
 bool registry_revoked(const struct registry *r, const struct approval *p)
 {
-    return p->revoked || standing_of(r, p->record->header.author).voided;
+    struct node_id author = p->record->header.author;
+    return p->revoked || standing_of(r, author).voided || succession_last_seq(r, author) != UINT64_MAX;
 }

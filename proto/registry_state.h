@@ -1,6 +1,7 @@
 /* registry_state: the tables behind registry.h, and what the files that share them ask of each other.
  *  registry.c           the tables, and what is in force
  *  registry_standing.c  who counts: members, freezes, gaps, removals and revocations
+ *  registry_succession.c  whose place a member takes: holders of tokens and lineages of keys
  *  registry_device.c    members by their maker's word alone
  *  registry_joint.c     tallies, and the records that they decide
  *  registry_token.c     what owners say of their tokens: assets, grants, approvals with the budget fold
@@ -30,8 +31,12 @@ struct frozen {
 };
 struct member_row {
     struct member member;
-    uint32_t next_plus_one;
-}; /* several bodies may name one node */
+    uint32_t next_plus_one;      /* of the same node: several bodies may name one */
+    struct node_id replaces;     /* zero: nobody */
+    uint64_t last_seq;           /* of that key's chain */
+    const struct record *claim;  /* the node's own word for this body; NULL: none yet */
+    uint32_t next_heir_plus_one; /* of the same key replaced */
+};
 struct device_row {
     struct member member;
     bool revoked;           /* by a later revocation of its maker */
@@ -72,6 +77,22 @@ struct standing {
     bool voided;  /* all its grants and approvals are */
     uint64_t end; /* records with this seq and higher do not count */
 };
+/* A key, and those it replaced, from the last on: their records below `end` are one chain. */
+enum { HEIRS_MAX = 8 };
+struct lineage_step {
+    struct node_id node;
+    uint64_t end;
+};
+struct lineage {
+    uint32_t count;
+    struct lineage_step step[HEIRS_MAX + 1];
+};
+/* Who holds an owner's tokens, and what counts for them. */
+struct holding {
+    struct node_id holder;
+    struct lineage lineage;
+    struct standing standing[HEIRS_MAX + 1];
+};
 
 struct registry {
     struct arena *arena; /* all is taken at the start: these, and the tables */
@@ -83,6 +104,7 @@ struct registry {
     uint32_t voice_count[VOICE_COUNT][CAP_STEWARDS];
     bool await_keys;
     uint32_t removal_lost; /* bit per steward: a removal of its found no place */
+    uint32_t claim_count;  /* of successors */
 
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
@@ -108,7 +130,8 @@ struct registry {
     struct removal_row *removal;
     struct worker_set *workers;
     struct committee *committee;
-    struct index writers, tallies, members, devices, removals, assets, bindings, workflows, ops, runs, slots;
+    struct index writers, tallies, members, heirs, devices, removals, assets, bindings, workflows, ops, runs,
+        slots;
 };
 
 /* registry.c. Known, whether or not its records count. */
@@ -125,11 +148,30 @@ bool standing_counts(const struct standing *s, const struct record *record);
 struct frozen *standing_frozen(const struct registry *r, struct node_id author); /* NULL: it is not */
 bool standing_before_freeze(const struct registry *r, const struct record *record);
 bool standing_gap(const struct registry *r, struct node_id author);
+bool standing_founder(const struct registry *r, struct node_id node);
 
 const struct member *
 standing_admitted(const struct registry *r,
                   struct node_id node); /* by charter or stewards; removed since, perhaps */
 uint64_t standing_last_seq(const struct registry *r, struct node_id node); /* UINT64_MAX: it is not removed */
+
+/* registry_succession.c */
+bool succession_is_claim(const struct header *h, const struct body_MEMBER *b);
+void succession_place(struct registry *r, uint32_t row,
+                      const struct body_MEMBER *b); /* of a new member row */
+struct verdict succession_apply(struct registry *r, const struct record *claim);
+struct verdict succession_preview(const struct registry *r, const struct header *claim);
+uint64_t succession_last_seq(const struct registry *r, struct node_id node); /* UINT64_MAX: it has no heir */
+/* When applied: by claims alone, so it is a fact of these chains whoever decided what. */
+void lineage_of(const struct registry *r, struct lineage *l, struct node_id last);
+bool lineage_has(const struct lineage *l, struct node_id node);
+bool lineage_covers(const struct lineage *l, const struct record *record);
+/* Is this token one of the author's own, or of a key that it claims to replace? REFUSAL_NOT_OWNER. */
+struct verdict succession_speaks(const struct registry *r, struct node_id author, const struct asset *a);
+/* When asked. */
+void holding_of(const struct registry *r, struct holding *h, struct node_id owner);
+bool holding_counts(const struct holding *h, const struct record *record);
+bool holding_voided(const struct holding *h, const struct record *record); /* its author's grants are */
 
 /* registry_device.c. In the order of their author's chain. */
 struct verdict device_apply(struct registry *r, const struct record *record, const struct body_MEMBER *b);
@@ -152,11 +194,14 @@ struct verdict joint_preview(struct registry *r, struct node_id author, enum kin
 /* registry_apply.c. A row of this grant or approval is new: it is its author's, and revoked if a revocation came first. */
 void revocation_of_grant(struct registry *r, uint32_t row);
 void revocation_of_approval(struct registry *r, uint32_t row);
+void succession_revocations(struct registry *r,
+                            struct node_id heir); /* it has claimed: what it took back before */
 /* May documents that count for so many bytes be kept of this author? No more than a quarter of all. */
 struct verdict share_check_kept(const struct registry *r, struct node_id author, size_t cost);
 void share_take_kept(struct registry *r, struct node_id author, size_t cost);
 
 /* registry_token.c */
+void asset_refresh(struct registry *r, struct asset *a); /* its newest version, of those that count */
 struct verdict asset_apply(struct registry *r, const struct record *record, const struct body_ASSET *b);
 struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b);
 /* Is there a run of this recipe whose receipt fits? */

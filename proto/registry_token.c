@@ -33,21 +33,44 @@ static struct verdict asset_register(struct registry *r, const struct record *re
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
-/* A later version keeps what others rely on: type, and for a dataset schema, unit and budget. */
-static struct verdict asset_update(struct asset *a, const struct record *record, const struct body_ASSET *b,
-                                   const struct ddo *ddo)
+/* The highest version of this lineage. */
+static const struct asset_version *newest_version(const struct registry *r, const struct asset *a,
+                                                  const struct lineage *l)
 {
-    if (!ID_EQUAL(a->owner, record->header.author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dt.bytes);
-    if (b->version <= a->version) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
+    for (uint32_t next = a->versions_plus_one; next != 0; next = r->version[next - 1].next_plus_one) {
+        const struct asset_version *v = &r->version[next - 1];
+        if (lineage_covers(l, v->record) && standing_before_freeze(r, v->record)) return v;
+    }
+    return NULL;
+}
+
+void asset_refresh(struct registry *r, struct asset *a)
+{
+    struct lineage l;
+    lineage_of(r, &l, registry_holder(r, a->owner));
+    const struct asset_version *v = newest_version(r, a, &l);
+    if (v == NULL) return; /* none is left: registry_asset says so */
+    a->record = v->record;
+    a->ddo = v->ddo;
+    a->version = v->version;
+}
+
+/* A later version keeps what others rely on: type, and for a dataset schema, unit and budget. */
+static struct verdict check_update(const struct registry *r, const struct asset *a, struct node_id author,
+                                   const struct body_ASSET *b, const struct ddo *ddo)
+{
+    struct lineage l;
+    struct verdict speaks = succession_speaks(r, author, a);
+    if (speaks.refusal != REFUSAL_NONE) return speaks;
+    lineage_of(r, &l, author);
+    const struct asset_version *newest = newest_version(r, a, &l);
+    if (newest != NULL && b->version <= newest->version) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
     if (ddo->type != a->ddo->type) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
     if (ddo->type == ASSET_DATASET) {
         bool same = ID_EQUAL(ddo->schema.hash, a->ddo->schema.hash) && ddo->budget == a->ddo->budget &&
                     ddo->currency == a->ddo->currency && span_equal(ddo->unit_column, a->ddo->unit_column);
         if (!same) return verdict_refuse(REFUSAL_SCHEMA, b->dt.bytes);
     }
-    a->ddo = ddo;
-    a->record = record;
-    a->version = b->version;
     return VERDICT_OK;
 }
 
@@ -61,15 +84,30 @@ static void asset_bind(struct registry *r, struct asset *a, const struct record 
     a->bindings_plus_one = ++r->binding_count;
 }
 
+/* Said once by a lineage. Of keys that all claim to replace one, each may say it: only the holder's counts. */
+static bool published_before(const struct registry *r, uint32_t first, struct node_id author)
+{
+    struct lineage l;
+    lineage_of(r, &l, author);
+    for (uint32_t next = first == INDEX_NONE ? 0 : first + 1; next != 0;
+         next = r->workflow[next - 1].next_plus_one)
+        if (lineage_covers(&l, r->workflow[next - 1].record)) return true;
+    return false;
+}
+
 static void asset_publish(struct registry *r, const struct asset *a, const struct record *record,
                           const struct workflow *w)
 {
-    if (index_find(&r->workflows, w->hash.bytes) != INDEX_NONE) return;
-    r->workflow[r->workflow_count] = (struct published){w, record, a->owner};
-    enum err err =
-        index_add(&r->workflows, r->workflow[r->workflow_count].workflow->hash.bytes, r->workflow_count);
+    uint32_t first = index_find(&r->workflows, w->hash.bytes), at = r->workflow_count;
+    if (published_before(r, first, record->header.author)) return;
+    r->workflow[r->workflow_count++] = (struct published){w, record, a->owner, 0};
+    if (first != INDEX_NONE) {
+        r->workflow[at].next_plus_one = r->workflow[first].next_plus_one;
+        r->workflow[first].next_plus_one = at + 1;
+        return;
+    }
+    enum err err = index_add(&r->workflows, r->workflow[at].workflow->hash.bytes, at);
     ASSERT(err == OK); /* as many places as workflows */
-    r->workflow_count++;
 }
 
 /* The documents of an asset record, each checked against its schema before anything is changed. */
@@ -119,13 +157,14 @@ static struct verdict apply_parts(struct registry *r, const struct record *recor
                                   const struct asset_parts *parts)
 {
     struct asset *a = asset_find(r, b->dt);
-    struct verdict v =
-        a == NULL ? asset_register(r, record, b, parts->ddo) : asset_update(a, record, b, parts->ddo);
+    struct verdict v = a == NULL ? asset_register(r, record, b, parts->ddo)
+                                 : check_update(r, a, record->header.author, b, parts->ddo);
     if (v.refusal != REFUSAL_NONE) return v;
     a = asset_find(r, b->dt);
     r->version[r->version_count] =
         (struct asset_version){record, parts->ddo, b->version, a->versions_plus_one};
     a->versions_plus_one = ++r->version_count;
+    asset_refresh(r, a);
     if (parts->policy != NULL) asset_bind(r, a, record, b, parts->policy);
     if (parts->workflow != NULL) asset_publish(r, a, record, parts->workflow);
     return VERDICT_OK;
@@ -169,15 +208,13 @@ struct verdict publication_check_room(const struct registry *r, const struct wor
 struct verdict asset_preview(struct registry *r, struct node_id author, const struct body_ASSET *b)
 {
     size_t mark = arena_mark(r->kept);
-    struct record record = {.header = {.kind = KIND_ASSET, .author = author}};
     const struct asset *known = asset_find(r, b->dt);
-    struct asset copy = known != NULL ? *known : (struct asset){0};
     struct asset_parts parts;
     struct verdict v = read_parts(r, b, &parts);
     if (v.refusal == REFUSAL_NONE) v = check_owner_role(r, author, parts.ddo->type);
     if (v.refusal == REFUSAL_NONE && parts.workflow != NULL) v = publication_check_room(r, parts.workflow);
     if (v.refusal == REFUSAL_NONE)
-        v = known != NULL ? asset_update(&copy, &record, b, parts.ddo) : check_registration(r, author, b);
+        v = known != NULL ? check_update(r, known, author, b, parts.ddo) : check_registration(r, author, b);
     if (v.refusal == REFUSAL_NONE) v = share_check_kept(r, author, parts_cost(&parts));
     arena_release(r->kept, mark);
     return v;
@@ -188,8 +225,8 @@ struct verdict asset_preview(struct registry *r, struct node_id author, const st
 /* What the owner's own chain decides. Services, ops and the higher token are looked up when a run is asked about. */
 static struct verdict check_grant(const struct registry *r, struct node_id author, const struct body_GRANT *b)
 {
-    const struct asset *a = asset_find(r, b->lower);
-    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
+    if (succession_speaks(r, author, asset_find(r, b->lower)).refusal != REFUSAL_NONE)
+        return verdict_refuse(REFUSAL_NOT_OWNER, b->lower.bytes);
     if (ID_IS_ZERO(b->higher)) return verdict_refuse(REFUSAL_ASSET, b->higher.bytes);
     if (ID_EQUAL(b->lower, b->higher)) return verdict_refuse(REFUSAL_CYCLE, b->lower.bytes);
     return r->grant_count < CAP_GRANTS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
@@ -283,42 +320,72 @@ static bool ranges_overlap(const struct body_APPROVAL *a, const struct body_APPR
     return a->slot_first <= b->slot_last && b->slot_first <= a->slot_last;
 }
 
-/* Two folds over this owner's own chain, of what it allots to anybody (DESIGN §9 "Budget by slots") and how many slots to
- * this app; revoked or expired ones stay in both. */
+/* Two folds over an owner's lineage, of what it allots to anybody (DESIGN §9 "Budget by slots") and how many slots to one
+ * app; revoked, expired and inherited ones stay in both. Ranges of one recipe never overlap, and recipes count apart, so
+ * lengths add up; all of them together are below 2^64, a slot having 32 bits. */
 struct allotment {
     uint64_t cost, app_slots;
 };
 
-/* Ranges of one recipe never overlap, and recipes count apart, so lengths add up. */
-static uint64_t app_slots_before(const struct registry *r, const struct asset *a, struct dt app)
+static uint64_t slots_of(const struct body_APPROVAL *b)
 {
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one)
-        if (ID_EQUAL(r->approval[next - 1].body.app, app)) return r->approval[next - 1].app_slots;
-    return 0;
+    return b->slot_last - b->slot_first + 1;
+}
+
+/* No sum of what was accepted overflows: it is within a budget. */
+static struct allotment allotted(const struct registry *r, const struct asset *a, const struct lineage *l,
+                                 struct dt app)
+{
+    struct allotment sum = {0, 0};
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
+        const struct approval *p = &r->approval[next - 1];
+        if (!lineage_covers(l, p->record)) continue;
+        sum.cost += slots_of(&p->body) * p->body.cost;
+        if (ID_EQUAL(p->body.app, app)) sum.app_slots += slots_of(&p->body);
+    }
+    return sum;
+}
+
+uint64_t registry_allotted(const struct registry *r, const struct asset *a)
+{
+    const struct dt none = {{0}};
+    struct lineage l;
+    lineage_of(r, &l, registry_holder(r, a->owner));
+    return allotted(r, a, &l, none).cost;
+}
+
+static bool overlaps_earlier(const struct registry *r, const struct asset *a, const struct lineage *l,
+                             const struct body_APPROVAL *b)
+{
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
+        const struct approval *other = &r->approval[next - 1];
+        if (ID_EQUAL(other->body.compose, b->compose) && ranges_overlap(&other->body, b) &&
+            lineage_covers(l, other->record))
+            return true;
+    }
+    return false;
 }
 
 static struct verdict check_approval(const struct registry *r, const struct asset *a, struct node_id author,
                                      const struct body_APPROVAL *b, struct allotment *out)
 {
-    uint64_t slots, sum;
-    if (a == NULL || !ID_EQUAL(a->owner, author)) return verdict_refuse(REFUSAL_NOT_OWNER, b->dataset.bytes);
+    struct lineage l;
+    uint64_t sum;
+    if (succession_speaks(r, author, a).refusal != REFUSAL_NONE)
+        return verdict_refuse(REFUSAL_NOT_OWNER, b->dataset.bytes);
     if (a->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dataset.bytes);
     if (r->approval_count == CAP_APPROVALS) return verdict_refuse(REFUSAL_FULL, NULL);
     if (b->slot_first == 0 || b->slot_last < b->slot_first)
         return verdict_refuse(REFUSAL_SLOT_RANGE, b->dataset.bytes);
     if (a->ddo->currency != CURRENCY_EPSILON || b->delta != 0)
         return verdict_refuse(REFUSAL_COST, b->dataset.bytes);
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
-        const struct body_APPROVAL *other = &r->approval[next - 1].body;
-        if (ID_EQUAL(other->compose, b->compose) && ranges_overlap(other, b))
-            return verdict_refuse(REFUSAL_OVERLAP, b->dataset.bytes);
-    }
-    slots = b->slot_last - b->slot_first + 1;
-    if (__builtin_mul_overflow(slots, b->cost, &sum) || __builtin_add_overflow(sum, a->allotted, &sum) ||
-        sum > a->ddo->budget)
+    lineage_of(r, &l, author);
+    if (overlaps_earlier(r, a, &l, b)) return verdict_refuse(REFUSAL_OVERLAP, b->dataset.bytes);
+    struct allotment before = allotted(r, a, &l, b->app);
+    if (__builtin_mul_overflow(slots_of(b), b->cost, &sum) ||
+        __builtin_add_overflow(sum, before.cost, &sum) || sum > a->ddo->budget)
         return verdict_refuse(REFUSAL_BUDGET, b->dataset.bytes);
-    *out = (struct allotment){sum,
-                              app_slots_before(r, a, b->app) + slots}; /* far from 2^64: a slot has 32 bits */
+    *out = (struct allotment){sum, before.app_slots + slots_of(b)};
     return VERDICT_OK;
 }
 
@@ -335,7 +402,6 @@ struct verdict approval_apply(struct registry *r, const struct record *record, c
                                                        .text = TEXT_UNREAD};
     revocation_of_approval(r, r->approval_count);
     a->approvals_plus_one = ++r->approval_count;
-    a->allotted = sum.cost;
     return VERDICT_OK;
 }
 

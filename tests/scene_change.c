@@ -37,7 +37,7 @@ struct verdict change_approve(struct scene *s, uint64_t first, uint64_t last, ui
 
 uint64_t change_allotted(const struct scene *s)
 {
-    return registry_asset(s->registry, world->dataset[0].dt)->allotted;
+    return registry_allotted(s->registry, registry_asset(s->registry, world->dataset[0].dt));
 }
 
 void change_revoke(struct scene *s, uint32_t owner, enum revocation_target target, const uint8_t *subject)

@@ -32,7 +32,9 @@
     F(ID, dkg, struct point)                                                                                 \
     F(ID, approval, struct node_id)                                                                          \
     F(LIST32, platforms, CAP_PLATFORMS)                                                                      \
-    F(ID, replaces, struct node_id)
+    F(ID, replaces, struct node_id)                                                                          \
+    F(UINT, last_seq, UINT_TIME)                                                                             \
+    F(BYTES, consent, 64)
 #define BODY_COMMITTEE(F)                                                                                    \
     F(UINT, epoch, UINT32_MAX)                                                                               \
     F(ID, charter, struct hash32)                                                                            \
