@@ -49,8 +49,7 @@ static bool names_nothing(struct daemon *d, struct http_reply *reply, const stru
     bool found = b->target == REVOKE_ALL;
     memcpy(dt.bytes, b->subject.bytes, sizeof dt.bytes);
     const struct asset *a = b->target == REVOKE_DATASET ? registry_asset(r, dt) : NULL;
-    const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};
-    found |= ID_EQUAL(holder, self);
+    found |= registry_holds(r, a, self);
     for (uint32_t i = 0; !found && (p = registry_approval_at(r, i)) != NULL; i++) {
         if (!ID_EQUAL(p->record->header.author, self)) continue;
         found = b->target == REVOKE_APPROVAL ? ids_equal(p->record->id.bytes, b->subject.bytes)

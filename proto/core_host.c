@@ -75,7 +75,7 @@ static bool is_party(const struct core *c, struct node_id node, struct run_id ru
     bool custodian = charter != NULL && charter_custodian(charter, node) >= 0, owner = false;
     for (uint32_t i = 0; entry != NULL && i < run_input_count(&entry->body); i++) {
         const struct asset *a = registry_asset(c->registry, run_input_at(&entry->body, i).dt);
-        owner |= a != NULL && ID_EQUAL(a->owner, node) && registry_vetoed(c->registry, &entry->body, i);
+        owner |= registry_holds(c->registry, a, node) && registry_vetoed(c->registry, &entry->body, i);
     }
     return custodian || owner;
 }
@@ -387,7 +387,7 @@ static bool party_node(const struct core *c, struct node_id *out, struct run_id 
     if (party < VETO_PARTY || party - VETO_PARTY >= run_input_count(&entry->body)) return false;
     const struct asset *a =
         registry_asset(c->registry, run_input_at(&entry->body, (uint32_t)party - VETO_PARTY).dt);
-    if (a != NULL) *out = a->owner;
+    if (a != NULL) *out = registry_holder(c->registry, a->owner);
     return a != NULL;
 }
 
@@ -604,9 +604,7 @@ static struct span own_manifests(struct core *c, const struct body_RUN *run)
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         struct run_input input = run_input_at(run, i);
         const struct asset *a = registry_asset(c->registry, input.dt);
-        if (a == NULL) continue;
-        const struct node_id holder = registry_holder(c->registry, a->owner);
-        if (ID_EQUAL(holder, c->options.self)) buffer_put(&b, ID_SPAN(input.manifest));
+        if (registry_holds(c->registry, a, c->options.self)) buffer_put(&b, ID_SPAN(input.manifest));
     }
     return buffer_span(&b);
 }

@@ -84,7 +84,9 @@ static bool add_owner(struct enclave *e, uint32_t input)
 {
     struct dt dt = run_input_at(&e->bundle->run->body, input).dt;
     const struct asset *a = registry_asset(e->bundle->registry, dt);
-    const struct member *owner = a != NULL ? registry_member(e->bundle->registry, a->owner) : NULL;
+    const struct member *owner = NULL;
+    if (a != NULL)
+        owner = registry_member(e->bundle->registry, registry_holder(e->bundle->registry, a->owner));
     ASSERT(owner != NULL); /* registry_check_run looked */
     return add_party(e, (uint8_t)(VETO_PARTY + input), owner->node, &owner->kem);
 }

@@ -283,7 +283,7 @@ static enum err check_half(const struct replay *p, const struct record *record, 
                 ID_EQUAL(b->certificate, core->certificate) && ID_EQUAL(b->enclave, core->enclave) &&
                 ID_EQUAL(b->kem, core->kem) && ID_EQUAL(b->challenge, core->challenge) && ID_EQUAL(b->dt, dt);
     if (!same) return ERR_CONFLICT;
-    if (a == NULL || !ID_EQUAL(record->header.author, a->owner)) return ERR_ROLE;
+    if (!registry_holds(p->bundle->registry, a, record->header.author)) return ERR_ROLE;
     if (!ID_EQUAL(record->header.consortium, p->parts->consortium)) return ERR_CONSORTIUM;
     return check_heads(p, b->heads);
 }

@@ -121,7 +121,7 @@
       "its node is there and does")                                                                          \
     X(REFUSAL_NO_HALF, 73, "no-owner-half",                                                                  \
       "the owner keeps a veto over this input since, and the content that the run names was sealed without " \
-      "one: a new run names the newest") \
+      "one: a new run names the newest")                                                                     \
     X(REFUSAL_SILENT, 74, "silent",                                                                          \
       "this key's store was lost or put back, so it may have signed what it does not know: it signs "        \
       "nothing "                                                                                             \

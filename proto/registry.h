@@ -199,6 +199,8 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
 /* --- Successors (registry_succession.c) --------------------------------------------------------------------------------- */
 /* Who holds what this key brought in: itself, or the last of its heirs; zero when nobody does (more than HEIRS_MAX). */
 struct node_id registry_holder(const struct registry *r, struct node_id owner);
+bool registry_holds(const struct registry *r, const struct asset *a,
+                    struct node_id node);                                    /* NULL: nobody does */
 struct node_id registry_heir(const struct registry *r, struct node_id node); /* zero: it has none */
 /* Does this record count for the token: is it by its holder, or by a key before it, up to its last record? */
 bool registry_counts_for(const struct registry *r, const struct asset *a, const struct record *record);

@@ -151,6 +151,12 @@ struct node_id registry_holder(const struct registry *r, struct node_id owner)
     return (struct node_id){{0}};
 }
 
+bool registry_holds(const struct registry *r, const struct asset *a, struct node_id node)
+{
+    const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};
+    return a != NULL && ID_EQUAL(holder, node);
+}
+
 /* --- Lineages ---------------------------------------------------------------------------------------------------------- */
 
 void lineage_of(const struct registry *r, struct lineage *l, struct node_id last)

@@ -37,7 +37,7 @@ static struct verdict check_owner(const struct registry *r, const struct body_RU
     uint32_t input = party - VETO_PARTY;
     if (input >= run_input_count(run)) return verdict_refuse(REFUSAL_INPUTS, NULL);
     const struct asset *a = registry_asset(r, run_input_at(run, input).dt);
-    if (a == NULL || !ID_EQUAL(a->owner, self)) return verdict_refuse(REFUSAL_NOT_OWNER, self.bytes);
+    if (!registry_holds(r, a, self)) return verdict_refuse(REFUSAL_NOT_OWNER, self.bytes);
     return registry_vetoed(r, run, input) ? VERDICT_OK : verdict_refuse(REFUSAL_ENVELOPE, a->dt.bytes);
 }
 
