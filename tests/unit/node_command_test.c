@@ -112,7 +112,7 @@ static void test_unknown_words(void **state)
     assert_int_equal(run("perigee run reqest"), EXIT_USAGE);
     assert_true(says(1, "perigee run request"));
     assert_int_equal(run("perigee run"), EXIT_USAGE);
-    assert_true(says(1, "expected one of request list show receipt"));
+    assert_true(says(1, "expected one of request why list show receipt"));
     assert_int_equal(run("perigee xyzzyplugh"), EXIT_USAGE);
     assert_null(strstr(said[1], "did you mean"));
     assert_int_equal(run("perigee status --dta x"), EXIT_USAGE);
@@ -142,7 +142,7 @@ static void test_local_errors_are_problems(void **state)
         int code, status;
     } cases[] = {
         {"perigee stauts --json", "usage", "perigee status", EXIT_USAGE, 400},
-        {"perigee run --json", "usage", "request list show receipt", EXIT_USAGE, 400},
+        {"perigee run --json", "usage", "request why list show receipt", EXIT_USAGE, 400},
         {"perigee run reqest --json", "usage", "perigee run request", EXIT_USAGE, 400},
         {"perigee status --json --dta x", "usage", "did you mean --data", EXIT_USAGE, 400},
         {"perigee demo --rows x --json", "usage", "--rows: expected a number", EXIT_USAGE, 400},
