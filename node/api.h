@@ -119,8 +119,8 @@ enum { API_PAGE_MAX = 256 };
       "slot_last:int, epsilon_per_slot:text}], next:text|null}",                                             \
       "approvals")                                                                                           \
     X("POST", "/v1/approvals", api_approve, "",                                                              \
-      "{dataset:token, compose:id, slot_first:int, slot_last:int, text_hash:id}", "{record:id}",             \
-      "approve a workflow for a dataset")                                                                    \
+      "{dataset:token, compose:id, slot_first:int, slot_last:int, text_hash:id, approval_signature?:text}",  \
+      "{record:id}", "approve a workflow for a dataset")                                                     \
     X("POST", "/v1/revocations", api_revoke, "", "{target:text, subject?:text}", "{record:id}",              \
       "take back an approval, whatever concerns a workflow or a dataset, or all")                            \
     X("GET", "/v1/revocations/{id}", api_revocation, "", "",                                                 \

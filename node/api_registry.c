@@ -484,6 +484,41 @@ static bool same_text(const struct workflow *w, const struct body_APPROVAL *body
     return ID_EQUAL(hash, body->text);
 }
 
+/* By this node's own key, if that is the one. */
+static void approve_here(const struct http_request *q, struct http_reply *reply,
+                         const struct body_APPROVAL *body)
+{
+    const struct home *home = daemon_home(q->context);
+    if (!ID_EQUAL(home->approval, home->node)) {
+        http_problem(
+            reply, 409, "approval-key",
+            "the key that signs this node's approvals is kept elsewhere: `perigee approve --offline FILE` "
+            "writes what to sign there");
+        return;
+    }
+    struct approving *a = malloc(sizeof *a);
+    if (a == NULL) {
+        http_problem(reply, 503, "no-memory", "out of memory; try again later");
+        return;
+    }
+    *a = (struct approving){q->context, reply, *body};
+    struct crypto_job job = {.op = CRYPTO_SIGN,
+                             .hash = approval_sign_hash(home->consortium, home->node, &a->body, 0)};
+    daemon_keyed(q->context, &job, on_approval_signed, a);
+}
+
+/* Made elsewhere, where it is there: the core takes it only if it holds under this node's approval key. */
+static bool read_signature(const struct http_request *q, struct http_reply *reply, struct body_APPROVAL *body)
+{
+    static const char name[] = "approval_signature";
+    struct span hex;
+    if (json_object_get(q->body, name) == NULL) return true;
+    if (!api_text(q, reply, name, &hex)) return false;
+    bool good = hex_decode(body->approval_signature.bytes, sizeof body->approval_signature.bytes, hex) == OK;
+    if (!good) api_bad(reply, "syntax", name, "128 lower-case hex digits", json_object_get(q->body, name));
+    return good;
+}
+
 void api_approve(const struct http_request *q, struct http_reply *reply)
 {
     struct body_APPROVAL body = {.delta = 0};
@@ -491,7 +526,7 @@ void api_approve(const struct http_request *q, struct http_reply *reply)
         return;
     if (!api_uint(q, reply, "slot_first", UINT32_MAX, &body.slot_first)) return;
     if (!api_uint(q, reply, "slot_last", UINT32_MAX, &body.slot_last)) return;
-    if (!api_hash(q, reply, "text_hash", body.text.bytes)) return;
+    if (!api_hash(q, reply, "text_hash", body.text.bytes) || !read_signature(q, reply, &body)) return;
     const struct published *p = registry_workflow(registry_of(q), body.compose);
     if (p == NULL) {
         api_refuse(q->context, reply, verdict_refuse(REFUSAL_WORKFLOW, body.compose.bytes));
@@ -504,18 +539,12 @@ void api_approve(const struct http_request *q, struct http_reply *reply)
             "read it again");
         return;
     }
-    struct approving *a = malloc(sizeof *a);
-    if (a == NULL) {
-        http_problem(reply, 503, "no-memory", "out of memory; try again later");
-        return;
-    }
     body.app = p->workflow->app_id;
     body.cost = p->workflow->epsilon_nano;
-    *a = (struct approving){q->context, reply, body};
-    const struct home *home = daemon_home(q->context);
-    struct crypto_job job = {.op = CRYPTO_SIGN,
-                             .hash = approval_sign_hash(home->consortium, home->node, &a->body, 0)};
-    daemon_keyed(q->context, &job, on_approval_signed, a);
+    if (json_object_get(q->body, "approval_signature") != NULL)
+        api_author(q->context, reply, KIND_APPROVAL, &body, 0, NULL, NULL);
+    else
+        approve_here(q, reply, &body);
 }
 
 static json_t *approval_summary(struct daemon *d, const struct approval *p)

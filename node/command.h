@@ -18,7 +18,7 @@ enum exit_code {
 #define COMMAND_TABLE(X)                                                                                     \
     X("init", "", command_init,                                                                              \
       "--data DIR --organisation NAME --jurisdiction CODE --roles A,B [--listen ADDR] "                      \
-      "[--passphrase-file FILE|-]",                                                                          \
+      "[--passphrase-file FILE|-] [--approval-key KEY]",                                                     \
       "make a node's data directory, keys and member card; with a passphrase the keys are encrypted")        \
     X("node", "", command_node, "--data DIR [--passphrase-file FILE|-]",                                     \
       "run the node until SIGTERM or SIGINT")                                                                \
@@ -70,8 +70,15 @@ enum exit_code {
     X("grant", "", command_grant,                                                                            \
       "--data DIR --asset DT --slots N (--workflow HASH | --to DT --epsilon E --op HASH...)",                \
       "let an algorithm use a dataset through named ops, as much as a published workflow needs or as said")  \
-    X("approve", "", command_approve, "--data DIR --asset DT --workflow HASH [--slots A-B] [--yes]",         \
-      "read a recipe in plain words and approve it")                                                         \
+    X("approve", "", command_approve,                                                                        \
+      "--data DIR --asset DT --workflow HASH [--slots A-B] [--yes | --offline FILE]",                        \
+      "read a recipe in plain words and approve it; --offline: write it to be signed on another machine")    \
+    X("approval", "key", command_approval_key, "--out FILE [--passphrase-file FILE|-]",                      \
+      "make a key that signs approvals, to be kept away from the node: `init --approval-key` names it")      \
+    X("approval", "sign", command_approval_sign,                                                             \
+      "REQUEST --key FILE --out FILE [--passphrase-file FILE|-] [--yes]",                                    \
+      "where the key is, without a node: read what --offline wrote, and sign it")                            \
+    X("approval", "submit", command_approval_submit, "--data DIR FILE", "approve with what was signed")      \
     X("revoke", "", command_revoke, "--data DIR (--approval RECORD | --workflow HASH | --asset DT | --all)", \
       "take back what was approved and granted, at once, and see which custodians have heard it")            \
     X("budget", "", command_budget, "--data DIR --asset DT",                                                 \

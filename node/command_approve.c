@@ -1,5 +1,7 @@
 #include "crypto/hash.h"
+#include "node/approval_file.h"
 #include "node/client.h"
+#include "node/file.h"
 #include "node/recipe_check.h"
 
 #include <stdio.h>
@@ -8,7 +10,7 @@
 #include <unistd.h>
 
 struct approve_words {
-    const char *asset, *workflow, *slots;
+    const char *asset, *workflow, *slots, *offline;
     bool yes;
     uint64_t first, last;
 };
@@ -81,25 +83,111 @@ static int show(const struct client *c, const struct approve_words *w, const jso
     return ask() ? EXIT_OK : client_fail(c, EXIT_REFUSED, "not approved");
 }
 
-static int approve(const struct client *c, const struct approve_words *w)
+/* The slots that this owner allotted already, so that nobody reads a recipe for nothing. */
+static int check_slots(const struct client *c, const struct approve_words *w, const json_t *recipe)
 {
-    json_t *recipe = NULL, *answer = NULL;
-    int code = client_get(c, &recipe, "/v1/workflows/%s?asset=%s", w->workflow, w->asset);
-    if (code != EXIT_OK) return code;
-    code = recipe_check(c, client_text(recipe, "document"));
-    if (code == EXIT_OK) code = show(c, w, recipe);
+    const json_t *approval, *range;
+    size_t i, k;
+    json_int_t next = 1;
+    bool overlap = false;
+    json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
+    {
+        if (strcmp(client_text(approval, "dataset"), w->asset) != 0) continue;
+        json_array_foreach(json_object_get(approval, "ranges"), k, range)
+        {
+            json_int_t first = json_integer_value(json_array_get(range, 0));
+            json_int_t last = json_integer_value(json_array_get(range, 1));
+            overlap |= (json_int_t)w->first <= last && first <= (json_int_t)w->last;
+            if (last >= next) next = last + 1;
+        }
+    }
+    if (!overlap) return EXIT_OK;
+    return client_fail(
+        c, EXIT_REFUSED,
+        "slot-overlap: slots %llu-%llu overlap what is approved already; the first slot behind that "
+        "is %" JSON_INTEGER_FORMAT ": --slots %" JSON_INTEGER_FORMAT "-...",
+        (unsigned long long)w->first, (unsigned long long)w->last, next, next);
+}
+
+/* --- On another machine ------------------------------------------------------------------------------------------------ */
+
+/* The ops' documents and code, in the order of the steps. */
+static int fetch_ops(const struct client *c, json_t *out, const json_t *recipe)
+{
+    const json_t *op;
+    size_t i;
+    int code = EXIT_OK;
+    json_array_foreach(json_object_get(recipe, "ops"), i, op)
+    {
+        json_t *answer = NULL;
+        if (code == EXIT_OK) code = client_get(c, &answer, "/v1/ops/%s/code", client_text(op, "op"));
+        if (code == EXIT_OK)
+            (void)json_array_append_new(out,
+                                        json_pack("{s:s, s:s}", "document", client_text(answer, "document"),
+                                                  "code", client_text(answer, "code")));
+        json_decref(answer);
+    }
+    return code;
+}
+
+static int write_request(const struct client *c, const char *path, json_t *request)
+{
+    char *text = json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
+    json_decref(request);
+    enum err err = text == NULL ? ERR_NO_MEMORY : file_write(path, span_text(text), 0644, false);
+    free(text);
+    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", path, file_why(err));
+    return client_done(
+        c, json_pack("{s:s}", "file", path),
+        "wrote %s: where the approval key is, `perigee approval sign %s --key FILE --out FILE` shows "
+        "and signs it",
+        path, path);
+}
+
+static int offline(const struct client *c, const struct approve_words *w, const json_t *recipe)
+{
+    json_t *status = NULL, *ops = json_array();
+    int code = fetch_ops(c, ops, recipe);
+    if (code == EXIT_OK) code = client_get(c, &status, "/v1/status");
+    if (code == EXIT_OK)
+        code = write_request(c, w->offline,
+                             approval_file_make(client_text(status, "consortium"),
+                                                client_text(status, "node"), w->asset, w->first, w->last,
+                                                client_text(recipe, "document"), ops));
+    json_decref(status);
+    json_decref(ops);
+    return code;
+}
+
+/* --- Here -------------------------------------------------------------------------------------------------------------- */
+
+static int approve_here(const struct client *c, const struct approve_words *w, const json_t *recipe)
+{
+    json_t *answer = NULL;
+    int code = show(c, w, recipe);
     if (code == EXIT_OK)
         code = client_post(c, &answer,
                            json_pack("{s:s, s:s, s:I, s:I, s:s}", "dataset", w->asset, "compose", w->workflow,
                                      "slot_first", (json_int_t)w->first, "slot_last", (json_int_t)w->last,
                                      "text_hash", client_text(recipe, "text_hash")),
                            "/v1/approvals");
-    if (code == EXIT_OK) (void)json_object_set(answer, "text_hash", json_object_get(recipe, "text_hash"));
-    json_decref(recipe);
     if (code != EXIT_OK) return code;
+    (void)json_object_set(answer, "text_hash", json_object_get(recipe, "text_hash"));
     return client_done(c, answer, "approved for slots %llu-%llu, having read text %s, record %s",
                        (unsigned long long)w->first, (unsigned long long)w->last,
                        client_text(answer, "text_hash"), client_text(answer, "record"));
+}
+
+static int approve(const struct client *c, const struct approve_words *w)
+{
+    json_t *recipe = NULL;
+    int code = client_get(c, &recipe, "/v1/workflows/%s?asset=%s", w->workflow, w->asset);
+    if (code != EXIT_OK) return code;
+    code = recipe_check(c, client_text(recipe, "document"));
+    if (code == EXIT_OK) code = check_slots(c, w, recipe);
+    if (code == EXIT_OK) code = w->offline != NULL ? offline(c, w, recipe) : approve_here(c, w, recipe);
+    json_decref(recipe);
+    return code;
 }
 
 int command_approve(int argc, char **argv)
@@ -109,6 +197,7 @@ int command_approve(int argc, char **argv)
     const struct argument option[] = {{"--asset", &w.asset, NULL},
                                       {"--workflow", &w.workflow, NULL},
                                       {"--slots", &w.slots, NULL},
+                                      {"--offline", &w.offline, NULL},
                                       {"--yes", NULL, &w.yes}};
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     int code = client_begin(&c, "approve", &a, argc, argv);

@@ -13,20 +13,17 @@
 #include <string.h>
 
 struct init_options {
-    const char *data, *organisation, *jurisdiction, *roles, *listen, *passphrase_file;
+    const char *data, *organisation, *jurisdiction, *roles, *listen, *passphrase_file, *approval_key;
     bool json;
 };
 
 static enum err parse(struct init_options *o, int argc, char **argv)
 {
     const struct argument option[] = {
-        {"--data", &o->data, NULL},
-        {"--organisation", &o->organisation, NULL},
-        {"--roles", &o->roles, NULL},
-        {"--jurisdiction", &o->jurisdiction, NULL},
-        {"--listen", &o->listen, NULL},
-        {"--json", NULL, &o->json},
-        {"--passphrase-file", &o->passphrase_file, NULL},
+        {"--data", &o->data, NULL},     {"--organisation", &o->organisation, NULL},
+        {"--roles", &o->roles, NULL},   {"--jurisdiction", &o->jurisdiction, NULL},
+        {"--listen", &o->listen, NULL}, {"--approval-key", &o->approval_key, NULL},
+        {"--json", NULL, &o->json},     {"--passphrase-file", &o->passphrase_file, NULL},
     };
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     TRY(arguments_parse(&a, argc, argv));
@@ -78,7 +75,9 @@ static int say(const struct init_options *o)
 
 static enum err make(const struct init_options *o, uint32_t roles, char *fault, size_t cap)
 {
-    const struct home_identity who = {o->organisation, o->jurisdiction, roles};
+    struct home_identity who = {
+        .organisation = o->organisation, .jurisdiction = o->jurisdiction, .roles = roles};
+    if (o->approval_key != NULL) TRY(hex_decode(who.approval.bytes, 32, span_text(o->approval_key)));
     struct passphrase *passphrase;
     TRY(crypto_init());
     TRY(passphrase_read(&passphrase, o->passphrase_file, true, fault, cap));
@@ -98,6 +97,10 @@ int command_init(int argc, char **argv)
                            "--roles: expected some of algorithm,auditor,compute,custodian,device,maker,owner,"
                            "requester,steward, each once, got \"%s\"",
                            o.roles);
+    struct node_id key;
+    if (o.approval_key != NULL && hex_decode(key.bytes, 32, span_text(o.approval_key)) != OK)
+        return problem_say(EXIT_USAGE,
+                           "--approval-key: expected the 64 hex digits that `perigee approval key` prints");
     if (!listen_fits(o.listen))
         return problem_say(EXIT_USAGE,
                            "--listen: expected " CONFIG_ADDRESS_EXPECTED

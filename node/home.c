@@ -169,7 +169,8 @@ static struct charter_member make_card(const struct home *h, const struct home_i
 {
     struct charter_member card;
     memset(&card, 0, sizeof card);
-    card.node = card.approval = h->node;
+    card.node = h->node;
+    card.approval = ID_IS_ZERO(who->approval) ? h->node : who->approval;
     card.kem = h->kem_public;
     card.dkg = h->dkg_public;
     card.organisation = span_text(who->organisation);
@@ -363,6 +364,7 @@ static enum err read_card(struct home *h, char *fault, size_t cap)
     if (err == OK) err = card_parse(&card, &arena, span_make(h->card, h->card_len), NULL);
     if (err != OK) return fault_set(fault, cap, err, "%s: not a member card: %s", path, err_text(err));
     h->node = card.node;
+    h->approval = card.approval;
     h->kem_public = card.kem;
     h->dkg_public = card.dkg;
     return OK;

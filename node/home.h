@@ -22,7 +22,8 @@
 
 struct home {
     char path[PATH_MAX];
-    struct node_id node;
+    struct node_id node,
+        approval; /* approval: the key that signs approvals, this node's own or one kept elsewhere */
     struct identity_secret *identity;
     struct kem_secret *kem;
     struct kem_public kem_public;
@@ -41,7 +42,8 @@ struct home {
 
 struct home_identity { /* for `perigee init` */
     const char *organisation, *jurisdiction;
-    uint32_t roles; /* enum role bits */
+    uint32_t roles;          /* enum role bits */
+    struct node_id approval; /* the key that signs its approvals, kept elsewhere; zero: this node's own */
 };
 /* Makes the directory, four keys and card.json. `passphrase` SPAN_NONE: the file mode alone protects the keys.
  * ERR_CONFLICT: it exists already; nothing is changed. `fault` (cap bytes) receives one line for people on any error. */

@@ -3,6 +3,7 @@
 # shell in a directory of its own, the nodes running, their processes in node[NAME], and $workflow, $app, dataset[NAME].
 source "$(dirname "${BASH_SOURCE[0]}")/nodes.sh"
 need_duckdb
+if declare -F before_init >/dev/null; then before_init; fi # a test's own, in that directory
 
 # --- a consortium with an approved recipe -----------------------------------------------------------------------------------
 for who in "a owner,custodian,steward" "b owner,custodian,steward" "lab algorithm,requester" "gpu1 compute" "gpu2 compute"; do
@@ -84,6 +85,7 @@ for name in a b; do
     "$PERIGEE" job endorse --data $name "$job" >/dev/null
     "$PERIGEE" seal --data $name --asset "${dataset[$name]}" --in $name.csv --workflow "$workflow" >/dev/null
     "$PERIGEE" grant --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 30 >/dev/null
+    if declare -F approve_as >/dev/null; then approve_as $name; continue; fi # a test's own way
     "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 1-30 --yes >/dev/null
 done
 await '.[0].approved == 2' lab workflow status "$workflow"

@@ -33,12 +33,15 @@ stop() {
     wait "${node[$1]}" || fail "$1 did not end in order"
     unset "node[$1]"
 }
-# init NAME ORGANISATION ROLES PLACE PEER...: a data directory that dials these (itself left out).
+# init NAME ORGANISATION ROLES PLACE PEER...: a data directory that dials these (itself left out); init_words[NAME]
+# are more words for `perigee init`.
+declare -A init_words
 init() {
     local name=$1 organisation=$2 roles=$3 place=$4 peer
     shift 4
+    # shellcheck disable=SC2086 # words
     "$PERIGEE" init --data "$name" --organisation "$organisation" --jurisdiction "$place" --roles "$roles" \
-        --listen "$(address_of "$name")" >/dev/null
+        --listen "$(address_of "$name")" ${init_words[$name]:-} >/dev/null
     echo "peers:" >>"$name/perigee.yaml"
     for peer; do [[ $peer == "$name" ]] || echo "  - address: \"$(address_of "$peer")\"" >>"$name/perigee.yaml"; done
 }

@@ -599,6 +599,9 @@ static void use(void)
     json_t *altered = json_deep_copy(approval);
     (void)json_object_set_new(altered, "text_hash", json_string(made.op));
     refused(&solo, 409, "text", "POST", "/v1/approvals", altered);
+    altered = json_deep_copy(approval);
+    (void)json_object_set_new(altered, "approval_signature", json_string("00"));
+    refused(&solo, 400, "syntax", "POST", "/v1/approvals", altered);
     keep(made.approval, sizeof made.approval, call(&solo, 200, "POST", "/v1/approvals", approval), "record");
     json_decref(recipe);
     json_decref(call(&solo, 200, "GET", path, NULL)); /* with the members that an approval brings */

@@ -32,7 +32,7 @@
 #include <cmocka.h>
 
 static char root[64], fault[512];
-static const struct home_identity who = {"zurich", "CH", ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD};
+static const struct home_identity who = {"zurich", "CH", ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD, {{0}}};
 
 static void in_root(char out[PATH_MAX], const char *name)
 {
@@ -165,8 +165,9 @@ static void existing_is_kept(void **state)
 static void bad_identity_makes_nothing(void **state)
 {
     static const struct home_identity bad[] = {
-        {"Zurich", "CH", ROLE_OWNER}, {"", "CH", ROLE_OWNER},     {"zurich", "Swiss", ROLE_OWNER},
-        {"zurich", "CH", 0},          {"zurich", "CH", 1u << 30},
+        {"Zurich", "CH", ROLE_OWNER, {{0}}},    {"", "CH", ROLE_OWNER, {{0}}},
+        {"zurich", "Swiss", ROLE_OWNER, {{0}}}, {"zurich", "CH", 0, {{0}}},
+        {"zurich", "CH", 1u << 30, {{0}}},
     };
     char path[PATH_MAX];
     (void)state;
