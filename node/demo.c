@@ -218,9 +218,10 @@ static bool stay(struct demo *d)
 
 static bool tell(struct demo *d, uint32_t last)
 {
-    static bool (*const chapter[])(struct demo *) = {demo_found,   demo_publish, demo_approve, demo_run,
-                                                     demo_receipt, demo_refuse,  demo_failover};
-    static const uint32_t ends_section[] = {2, 3, 4, 5, 6, 7, 8};
+    static bool (*const chapter[])(struct demo *) = {demo_found,    demo_publish, demo_approve,
+                                                     demo_run,      demo_receipt, demo_refuse,
+                                                     demo_failover, demo_race,    demo_revoke};
+    static const uint32_t ends_section[] = {2, 3, 4, 5, 6, 7, 8, 9, 10};
     for (size_t i = 0; i < sizeof chapter / sizeof chapter[0] && ends_section[i] <= last; i++)
         if (!chapter[i](d)) return false;
     return true;
@@ -298,7 +299,7 @@ int command_demo(int argc, char **argv)
     memset(&d, 0, sizeof d);
     int code = parse(&d.options, argc, argv);
     if (code != EXIT_OK) return code;
-    code = demo_perform(&d, 8);
+    code = demo_perform(&d, 10);
     if (code == EXIT_OK) say_end(&d, began_ms);
     return code;
 }

@@ -42,6 +42,7 @@ struct demo {
     char consortium[65], measurement[65], app[DEMO_WORD_BYTES], compose[65], job[65], run[65];
     char op[STUDY_OP_MAX][65];
     char set[CAP_PARAMETERS][2 * CAP_NAME + 2]; /* NAME=VALUE of the study's parameters */
+    uint32_t slot_next; /* the first of the approvals' slots that no section has used */
     /* the step going on */
     const char *section, *step, *expectation;
     long step_ms;
@@ -69,6 +70,9 @@ bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const ch
 /* The same, but the command must be refused (exit 1) with this reason; *detail (may be NULL) is freed by the caller. */
 bool demo_refused(struct demo *d, struct demo_node *node, const char *reason, char **detail,
                   const char *words, ...) __attribute__((sentinel));
+/* Start one and go on: the caller waits for it (demo_process_ended), and what it prints goes to `log`. */
+bool demo_call_start(struct demo *d, struct demo_node *node, pid_t *pid, const char *log, const char *words,
+                     ...) __attribute__((sentinel));
 /* Ask the node's API until the predicate holds. Ends the step badly after `seconds`. */
 typedef bool demo_predicate(const struct demo *d, const json_t *answer, const void *context);
 bool demo_await(struct demo *d, struct demo_node *node, const char *path, demo_predicate *predicate,
@@ -112,6 +116,8 @@ bool demo_clear(struct demo *d);    /* 5: whatever moved was sealed */
 bool demo_receipt(struct demo *d);  /* 6, ends with every node stopped */
 bool demo_refuse(struct demo *d);   /* 7, begins with starting them again */
 bool demo_failover(struct demo *d); /* 8 */
+bool demo_race(struct demo *d);     /* 9 */
+bool demo_revoke(struct demo *d);   /* 10 */
 /* What the silos do for one workflow, also for the changed one of step 7. */
 bool demo_post_job(struct demo *d, const char *compose, char job[65]);
 demo_predicate demo_all_bound; /* of /v1/workflows/{compose}: by every silo */
@@ -121,7 +127,7 @@ bool demo_approve_by(struct demo *d, struct demo_node *owner, const char *compos
 uint32_t demo_majority(const struct demo *d); /* stewards needed */
 struct demo_node *demo_algorithm(struct demo *d);
 
-/* All of it: makes the directory, runs the story up to `last` (1..8), and always cleans up: what is left is what people can
+/* All of it: makes the directory, runs the story up to `last` (1..10), and always cleans up: what is left is what people can
  * verify, everything after a failure, and nothing when it was interrupted or quiet. An exit code. */
 int demo_perform(struct demo *d, uint32_t last);
 /* Chapters up to the approvals (4), then `last`, then cleaning up. For benchmarks. An exit code. */

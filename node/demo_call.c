@@ -212,6 +212,19 @@ bool demo_call(struct demo *d, struct demo_node *node, json_t **answer, const ch
     return good;
 }
 
+bool demo_call_start(struct demo *d, struct demo_node *node, pid_t *pid, const char *log, const char *words,
+                     ...)
+{
+    va_list rest;
+    struct words w;
+    va_start(rest, words);
+    bool good = make_words(&w, d, node, words, rest);
+    va_end(rest);
+    if (!good) return demo_bad(d, NULL, "too many words for a command");
+    enum err err = demo_process_start(pid, w.word, log);
+    return err == OK || demo_bad(d, NULL, "`perigee %s` could not be started: %s", words, err_text(err));
+}
+
 static bool check_refusal(struct demo *d, struct demo_node *node, const char *reason, char **detail,
                           struct demo_output *out, const char *words)
 {

@@ -90,7 +90,8 @@ static bool kill_elected(struct demo *d, struct trial *t)
 /* A run may settle before its node is killed: then the next slot's. */
 static bool kill_at_work(struct demo *d, struct trial *t)
 {
-    for (t->slot = 2; t->slot <= d->study->slots; t->slot++) {
+    for (t->slot = d->slot_next; t->slot <= d->study->slots; t->slot++) {
+        d->slot_next = t->slot + 1;
         demo_begin(d, "second run", "the next slot of the same approvals");
         if (!request(d, t)) return false;
         demo_good(d, "requested in slot %u", t->slot);
@@ -141,6 +142,7 @@ bool demo_failover(struct demo *d)
 {
     struct trial t = {0};
     demo_section(d, 8, "The elected node is killed");
+    d->slot_next = 2; /* the first run had slot 1 */
     demo_begin(d, "second run", "a slot and a provider to spare");
     if (d->study->slots < 2 || provider_count(d->study) < 2)
         return demo_good(d, "left out: the study has %u slots and %u providers where its data may go",

@@ -399,8 +399,16 @@ static void advert_tick(struct core *c)
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 
-/* Nobody waits for ever: a run whose slot went to another is refused, one past its end expired, and one whose node fell
- * silent failed. Views only; a receipt that still comes settles it. */
+/* For good: its slots stay allotted, so that no later approval names its slot again. An enclave at work says itself how it ends. */
+static bool taken_back(struct core *c, const struct run_track *t, const struct run_entry *run)
+{
+    if (t->view.state >= RUN_ELECTED) return false;
+    struct verdict v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+    return v.refusal == REFUSAL_REVOKED;
+}
+
+/* Nobody waits for ever: a run whose slot went to another is refused, one past its end expired, one whose node fell silent
+ * failed, and one that an owner took back revoked. Views only; a receipt that still comes settles it. */
 static void view_tick(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
@@ -412,6 +420,9 @@ static void view_tick(struct core *c, struct run_track *t)
     } else if (record_run_end_ms(&run->record->header) <= c->wall_ms) {
         t->view.verdict = verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
         track_state(c, t, RUN_EXPIRED);
+    } else if (taken_back(c, t, run)) {
+        t->view.verdict = verdict_refuse(REFUSAL_REVOKED, NULL);
+        track_state(c, t, RUN_REVOKED);
     } else if (t->view.state >= RUN_ELECTED && c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {
         t->view.verdict = verdict_refuse(REFUSAL_TIMEOUT, t->view.node.bytes);
         track_state(c, t, RUN_FAILED);

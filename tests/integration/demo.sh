@@ -37,14 +37,15 @@ jq -r .detail "$tmp/said" | grep -qF "node of us-hospital ended with exit code 1
 jq -r .detail "$tmp/said" | grep -qF "$PERIGEE node --data $tmp/kept/us-hospital" || fail "$(cat "$tmp/said")"
 [[ $(jq -r .ok "$tmp/steps" | sort -u) == true ]] || fail "a step is not ok"
 jq -es 'all(.[]; has("step") and has("expectation") and has("outcome"))' "$tmp/steps" >/dev/null || fail "a step lacks a member"
-for section in 1 2 3 4 5 6 7 8; do
+for section in 1 2 3 4 5 6 7 8 9 10; do
     grep -qF "{\"section\":$section," "$tmp/steps" || fail "no step of section $section"
 done
-for said in "approval 1/4" "approval 4/4" "run too early" verify "one changed byte" rows "spent slot" "second run" killed failover back; do
+for said in "approval 1/4" "approval 4/4" "run too early" verify "one changed byte" rows "spent slot" "second run" killed failover back race "over budget" budget; do
     grep -qF "\"step\":\"$said\"" "$tmp/steps" || fail "no step $said"
 done
 [[ $(jq -r 'select(.step == "failover").outcome' "$tmp/steps") == *"in term "[2-9]*"is spent once" ]] || fail "no failover"
-for reason in no-approval recipe-lock slot-spent; do grep -q "refused, $reason" "$tmp/steps" || fail "no refusal $reason"; done
+[[ $(jq -r 'select(.step == "race").outcome' "$tmp/steps") == "slot "*" went to one of 4; 3 refused, slot-spent" ]] || fail "no race"
+for reason in no-approval recipe-lock slot-spent budget; do grep -q "refused, $reason" "$tmp/steps" || fail "no refusal $reason"; done
 [[ -z $(running) ]] || fail "processes are left: $(running)"
 
 # --- what it kept, with no node running ----------------------------------------------------------------------------------
@@ -94,6 +95,9 @@ node=
 # --- without --keep: what anyone needs to verify it is left, and nothing else ------------------------------------------------
 mkdir "$tmp/short"
 TMPDIR=$tmp/short "$PERIGEE" demo --rows 300 >"$tmp/plain" 2>&1 || fail "demo without --keep: $(tail -n 5 "$tmp/plain")"
+grep -q 'its run .*ended revoked: no output, no receipt' "$tmp/plain" || grep -q "settled: q custodians had committed" "$tmp/plain" ||
+    fail "no revocation in flight: $(grep -A 9 '^10 ' "$tmp/plain")"
+grep -q 'another run .*refused, revoked' "$tmp/plain" || fail "a run after the revocation: $(grep -A 9 '^10 ' "$tmp/plain")"
 [[ $(cd "$tmp/short" && echo perigee-demo.*/*) =~ ^[^\ ]*/consortium\ [^\ ]*/output.json\ [^\ ]*/receipt.json$ ]] ||
     fail "left: $(find "$tmp/short")"
 bash -c "$(tail -n 1 "$tmp/plain")" >"$tmp/links" || fail "the command it shows: $(tail -n 1 "$tmp/plain")"

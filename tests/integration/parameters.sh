@@ -23,7 +23,7 @@ done
 # shellcheck disable=SC2016 # $min_age is the parameter
 sed -e '/^synthetic:/d' \
     -e 's/^\(  - { name: \([a-z-]*\), organisation: [a-z-]*-hospital, jurisdiction: [A-Z]*\) }/\1, file: \2.csv, rows: 1000 }/' \
-    -e 's/^slots: 3/slots: 4/' -e 's/^budget: "6"/budget: "7.5"/' \
+    -e 's/^slots: 5/slots: 8/' -e 's/^budget: "9"/budget: "13.5"/' \
     -e 's/FROM input$/FROM input WHERE age >= $min_age/' \
     -e 's/^  residency: .*/&\n  parameters:\n    - { name: min_age, type: integer, lower: "18", upper: "99", value: "30" }/' \
     "$PERIGEE_SOURCE_DIR/configs/studies/cardio-renal.yaml" >"$tmp/study.yaml"
@@ -43,7 +43,7 @@ request() { "$PERIGEE" run request --data "$tmp/kept/renal-research" --workflow 
 refused() { # exit code, what is said, words
     local code=0 wanted=$1 said=$2
     shift 2
-    request --slot 4 "$@" >"$tmp/answer" 2>&1 || code=$?
+    request --slot 8 "$@" >"$tmp/answer" 2>&1 || code=$?
     [[ $code -eq $wanted ]] || fail "$*: exit $code: $(cat "$tmp/answer")"
     grep -qF -- "$said" "$tmp/answer" || fail "$*: expected \"$said\", came: $(cat "$tmp/answer")"
 }
@@ -55,7 +55,7 @@ refused 1 'max_age: expected no member of this name; came "1"' --set min_age=30 
 refused 3 'given twice' --set min_age=30 --set min_age=40
 refused 3 'expected NAME=VALUE' --set min_age
 for body in '{"parameters":[30]}' '{"parameters":{"min_age":30.5}}' '{"parameters":{"min_age":null}}'; do
-    code=$(jq -c --arg w "$workflow" '. + {compose: $w, slot: 4}' <<<"$body" |
+    code=$(jq -c --arg w "$workflow" '. + {compose: $w, slot: 8}' <<<"$body" |
         curl -s -o "$tmp/answer" -w '%{http_code}' --unix-socket "$tmp/kept/renal-research/api.sock" \
             -H 'Content-Type: application/json' --data @- http://localhost/v1/runs)
     [[ $code == 400 ]] || fail "$body: $code $(cat "$tmp/answer")"
@@ -63,7 +63,7 @@ done
 
 # --- what is chosen decides, and is told ------------------------------------------------------------------------------------
 visits() { jq '[.output.steps[0].cells[].values[0]] | add'; }
-request --slot 4 --set min_age=90 --wait --json | tail -1 >"$tmp/run" || fail "run: $(cat "$tmp/run")"
+request --slot 8 --set min_age=90 --wait --json | tail -1 >"$tmp/run" || fail "run: $(cat "$tmp/run")"
 [[ $(jq -c .parameters "$tmp/run") == '{"min_age":90}' ]] || fail "the run does not say its parameters: $(cat "$tmp/run")"
 all=$(jq '{output: .}' "$tmp/kept/output.json" | visits) none=$(visits <"$tmp/run")
 # 4,000 rows in ten cells, and none; the noise of a cell has scale 13.

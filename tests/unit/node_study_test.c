@@ -112,7 +112,7 @@ static void datasets_and_algorithm(void **state)
         assert_int_equal(study_dataset_write(&out, s, i, p.dataset[i]), OK);
         assert_int_equal(ddo_parse(&d, sample_arena(), buffer_span(&out), NULL), OK);
         assert_int_equal(d->row_count, s->silos[i].rows);
-        assert_int_equal(d->budget, INT64_C(6000000000));
+        assert_int_equal(d->budget, INT64_C(9000000000));
         assert_int_equal(d->unit_column.len, 0);
         assert_true(span_equal_text(d->jurisdiction, s->silos[i].jurisdiction));
     }
@@ -346,10 +346,10 @@ static void mistakes_are_refused(void **state)
          "provider.jurisdiction"},
         {CARDIO, "residency: [CH, EU]", "residency: [US]",
          "workflow.residency: expected one where a compute provider is (CH, EU), got US"},
-        {CARDIO, "budget: \"6\"", "budget: \"5.99\"",
-         "budget: expected at least workflow.epsilon 1.5 for each of 3 slots"},
-        {CARDIO, "slots: 3", "slots: 4", "budget"},
-        {CARDIO, "slots: 3", "slots: 0", "slots: expected 1 to 1000, got 0"},
+        {CARDIO, "budget: \"9\"", "budget: \"5.99\"",
+         "budget: expected at least workflow.epsilon 1.5 for each of 5 slots"},
+        {CARDIO, "slots: 5", "slots: 6", "budget"},
+        {CARDIO, "slots: 5", "slots: 0", "slots: expected 1 to 1000, got 0"},
         {CARDIO, "jurisdiction: EU }", "jurisdiction: Europe }", "jurisdiction"},
         {CARDIO, "jurisdiction: EU }", "jurisdiction: eu }", "jurisdiction"},
         {CARDIO, "name: eu-west,", "name: EU West,", "name"},
@@ -370,10 +370,10 @@ static void mistakes_are_refused(void **state)
         {CARDIO, "missing: NA", "missing: \"?\"", "synthetic"},
         {CARDIO, "name: egfr, type: integer", "name: egfr, type: decimal", "synthetic"},
         {CARDIO, "rows: 10000", "rows: 0", "synthetic.rows"},
-        {CARDIO, "slots: 3", "slots: 2000", "slots"},
+        {CARDIO, "slots: 5", "slots: 2000", "slots"},
         {CARDIO, "delimiter: \",\"", "delimiter: \"a\"", "delimiter"},
         {CARDIO, "delimiter: \",\"", "delimiter: \",,\"", "delimiter"},
-        {CARDIO, "budget: \"6\"", "budget: \"six\"", "budget: expected a decimal"},
+        {CARDIO, "budget: \"9\"", "budget: \"six\"", "budget: expected a decimal"},
         {CARDIO, "workflow:", "workflows:", "workflows"},
         {HEART, "file: processed.cleveland.data", "file: ../processed.cleveland.data",
          "inside the data folder"},
@@ -416,7 +416,7 @@ static void variants_are_taken(void **state)
     assert_int_equal(meta.format, META_PARQUET);
     assert_int_equal(study_make_files(s, "/tmp", fault, sizeof fault), ERR_USAGE);
     study_close(s);
-    put_changed(HEART, "slots: 3\n", "");
+    put_changed(HEART, "slots: 5\n", "");
     s = load(draft);
     assert_int_equal(s->slots, 1);
     study_close(s);

@@ -874,6 +874,25 @@ static void say_failed(struct cluster *c, uint32_t liar, struct run_id run, uint
     expect_view(c, WORLD_REQUESTER, run, "computing", "none");
 }
 
+/* An owner takes it back while its enclave asks for chunks: whoever serves them refuses, the enclave finds none, and what is
+ * shown is why, not that its owner is awaited. */
+static void test_a_revoked_run_is_awaited_by_nobody(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
+    uint8_t frame[] = {FRAME_FAILED, REFUSAL_INPUT_MISSING, 0};
+    memcpy(body.subject.bytes, world->compose.bytes, 32);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_KEYED);
+    accepted(cluster_author(c, 0, KIND_REVOCATION, &body, 0, NULL));
+    cluster_run(c, 2000);
+    cluster_frame(c, start.node, start.run, SPAN_OF(frame));
+    cluster_run(c, 10000);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) expect_view(c, i, start.run, "revoked", "revoked");
+    cluster_free(c);
+}
+
 /* Only the node that was elected says how far a run is. */
 static void test_a_liar_moves_no_view(void **state)
 {
@@ -1469,6 +1488,7 @@ int main(void)
         cmocka_unit_test(test_approval_needs_its_key),
         WITH_LONG_LEASES(test_one_slot_one_run),
         WITH_LONG_LEASES(test_two_requests_at_once),
+        WITH_LONG_LEASES(test_a_revoked_run_is_awaited_by_nobody),
         cmocka_unit_test(test_revocation_stops_an_election),
         cmocka_unit_test(test_a_candidacy_ends),
         cmocka_unit_test(test_runs_of_others_are_not_watched),
