@@ -59,8 +59,8 @@ enum { API_PAGE_MAX = 256 };
     X("GET", "/v1/members", api_members, API_PAGE, "",                                                       \
       "{members:[{node:id, organisation:text, jurisdiction:text, roles:[text], maker:id|null, "              \
       "platforms:[hash], "                                                                                   \
-      "signatures:int}], requests:[{node:id, organisation:text, jurisdiction:text, "                         \
-      "roles:[text], platforms:[hash]}], next:text|null}",                                                   \
+      "signatures:int}], requests:[{node:id, replaces:id|null, consents:bool, organisation:text, "           \
+      "jurisdiction:text, roles:[text], platforms:[hash]}], next:text|null}",                                \
       "members, then waiting requests")                                                                      \
     X("POST", "/v1/members/request", api_member_request, "", "{}", "{}",                                     \
       "ask to be admitted, with the own card")                                                               \

@@ -26,9 +26,13 @@ static json_t *member_json(struct registry *r, const struct member *m)
                      m->tally != NULL ? (int)tally_count(r, m->tally) : (int)by_makers);
 }
 
+/* consents: the key to be replaced has signed that it agrees, which is checked. */
 static json_t *request_json(const struct join_request *j)
 {
-    return json_pack("{s:o, s:o, s:o, s:o, s:o}", "node", api_hex32(j->author.bytes), "organisation",
+    const bool replaces = !ID_IS_ZERO(j->body.replaces);
+    return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "replaces",
+                     replaces ? api_hex32(j->body.replaces.bytes) : json_null(), "consents",
+                     j->body.consent.len > 0, "node", api_hex32(j->author.bytes), "organisation",
                      api_span(j->body.organisation), "jurisdiction", api_span(j->body.jurisdiction), "roles",
                      api_roles((uint32_t)j->body.roles), "platforms", platforms_json(j->body.platforms));
 }
@@ -61,8 +65,13 @@ static void join_with(struct daemon *d, struct http_reply *reply, const struct c
                              .dkg = card->dkg,
                              .approval = card->approval,
                              .platforms = card->platforms};
+    const struct home *home = daemon_home(d);
     struct hash32 own;
     if (card->platforms.len == 0 && daemon_platform(d, &own)) body.platforms = ID_SPAN(own);
+    body.replaces = home->replaces;
+    body.consent = span_make(home->consent, home->consent_len);
+    if (!ID_IS_ZERO(body.replaces))
+        body.roles &= ~(uint64_t)(ROLE_CUSTODIAN | ROLE_STEWARD); /* seats do not pass on */
     uint8_t bytes[4096];
     struct buffer b = BUFFER_OF(bytes);
     body_encode(&b, KIND_JOIN, &body);
@@ -124,6 +133,22 @@ static bool device_refused(struct daemon *d, struct http_reply *reply, const str
     return true;
 }
 
+/* How much of a key's chain counts: all that is held here, or what another steward has signed if that is no less. */
+static uint64_t last_seq_of(struct core *core, const struct body_MEMBER *wanted)
+{
+    const struct registry *r = core_registry(core);
+    const struct author *a = chain_author(core_chain(core), wanted->replaces);
+    uint64_t held = a == NULL ? 0 : a->frozen != 0 && a->applied >= a->frozen ? a->frozen - 1 : a->applied;
+    const struct tally *t;
+    for (uint32_t i = 0; (t = registry_tally_at(r, i)) != NULL; i++) {
+        struct body_MEMBER body;
+        if (t->kind != KIND_MEMBER || body_decode(&body, KIND_MEMBER, t->vote[0]->body) != OK) continue;
+        const bool same = ID_EQUAL(body.node, wanted->node) && ID_EQUAL(body.replaces, wanted->replaces);
+        if (same && body.last_seq > held) held = body.last_seq;
+    }
+    return held;
+}
+
 void api_member_admit(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
@@ -133,7 +158,9 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
     for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
         if (!ID_EQUAL(j->author, node)) continue;
         if (registry_is_device(&j->body) && device_refused(d, reply, &j->body)) return;
-        api_author(d, reply, KIND_MEMBER, &j->body, 0, NULL, NULL);
+        struct body_MEMBER body = j->body;
+        if (!ID_IS_ZERO(body.replaces)) body.last_seq = last_seq_of(daemon_core(d), &body);
+        api_author(d, reply, KIND_MEMBER, &body, 0, NULL, NULL);
         return;
     }
     http_problem(reply, 404, "no-request",
@@ -142,7 +169,7 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
 }
 
 /* Stewards who want the same must say the same: what another proposed for this member, else all that is held of it here. */
-static uint64_t last_seq_of(struct core *core, struct node_id node)
+static uint64_t removal_seq_of(struct core *core, struct node_id node)
 {
     const struct registry *r = core_registry(core);
     const struct author *a = chain_author(core_chain(core), node);
@@ -203,6 +230,6 @@ void api_member_remove(const struct http_request *q, struct http_reply *reply)
         return;
     }
     if (removal_refused(d, reply, body.node)) return;
-    if (!given) body.last_seq = last_seq_of(core, body.node);
+    if (!given) body.last_seq = removal_seq_of(core, body.node);
     api_author(d, reply, KIND_REMOVAL, &body, 0, "last_seq", json_integer((json_int_t)body.last_seq));
 }

@@ -23,6 +23,13 @@ enum exit_code {
     X("node", "", command_node, "--data DIR [--passphrase-file FILE|-]",                                     \
       "run the node until SIGTERM or SIGINT")                                                                \
     X("status", "", command_status, "--data DIR", "what the node is, whom it sees, what it waits for")       \
+    X("backup", "", command_backup, "--data DIR FILE",                                                       \
+      "copy a node, running or not, into one file; what is restored from it signs nothing again")            \
+    X("restore", "", command_restore, "--data DIR FILE",                                                     \
+      "make a data directory from a backup: it reads and serves, its key signs nothing again")               \
+    X("recover", "", command_recover,                                                                        \
+      "--data DIR (--from OLD-DIR [--passphrase-file FILE|-] | --replaces NODE)",                            \
+      "let this new node ask to take the place of a key whose disk was lost or restored")                    \
     X("consortium", "new", command_consortium_new,                                                           \
       "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] [--maker-devices N] CARD...",              \
       "write a charter from the founders' member cards")                                                     \

@@ -62,13 +62,16 @@ static const struct command_list members = {"member list",
                                              {"ROLES", "roles", 0},
                                              {"NODE", "node", 0},
                                              {"MAKER", "maker", 16}}};
-static const struct command_list requests = {
-    "member list",
-    "/v1/members",
-    "requests",
-    "",
-    4,
-    {{"WAITING", "organisation", 0}, {"IN", "jurisdiction", 0}, {"ROLES", "roles", 0}, {"NODE", "node", 0}}};
+static const struct command_list requests = {"member list",
+                                             "/v1/members",
+                                             "requests",
+                                             "",
+                                             5,
+                                             {{"WAITING", "organisation", 0},
+                                              {"IN", "jurisdiction", 0},
+                                              {"ROLES", "roles", 0},
+                                              {"NODE", "node", 0},
+                                              {"REPLACES", "replaces", 16}}};
 
 /* In a stream, a waiting request is an object with "waiting": true. */
 static void mark_waiting(json_t *rows)

@@ -381,11 +381,32 @@ static enum err check_card(const struct home *h, char *fault, size_t cap)
     return fault_set(fault, cap, ERR_CORRUPT, "%s/card.json: not the card of these keys", h->path);
 }
 
+static enum err read_replaces(struct home *h, char *fault, size_t cap)
+{
+    char path[PATH_MAX], *bytes = NULL;
+    size_t len = 0;
+    if (!join_path(path, h->path, "replaces")) return ERR_RANGE;
+    enum err err = file_read(&bytes, &len, path, HOME_REPLACES_MAX);
+    if (err == ERR_NOT_FOUND) return OK;
+    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
+    const bool sound = len == 32 || len == HOME_REPLACES_MAX;
+    if (sound) {
+        memcpy(h->replaces.bytes, bytes, 32);
+        h->consent_len = len - 32;
+        memcpy(h->consent, bytes + 32, h->consent_len);
+    }
+    free(bytes);
+    return sound ? OK
+                 : fault_set(fault, cap, ERR_CORRUPT,
+                             "%s: expected 32 or 96 bytes, came %zu: `perigee recover` makes it", path, len);
+}
+
 static enum err look(struct home *h, char *fault, size_t cap)
 {
     TRY(check_folder(h->path, fault, cap));
     TRY(check_version(h, fault, cap));
     TRY(read_card(h, fault, cap));
+    TRY(read_replaces(h, fault, cap));
     return read_charter(h, fault, cap);
 }
 

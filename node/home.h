@@ -9,6 +9,7 @@
  *   keygen/          key generation state and shares: <epoch>-<purpose>.state, <epoch>-<purpose>.share (key files)
  *                    With a passphrase, the four keys are encrypted under it and what is in keygen/ under a secret made of
  *                    the identity key, so that the passphrase itself is needed only while a home is made or opened.
+ *   replaces         of a successor: the key whose place it takes, 32 bytes, and that key's consent, 64, if it gave it
  *   api.sock         the API
  *   lock             held while the node runs
  * Directory 0700. Secrets are in secret memory; home_close wipes them. */
@@ -19,6 +20,8 @@
 #include "proto/base/ids.h"
 
 #include <limits.h>
+
+enum { HOME_REPLACES_MAX = 32 + 64 };
 
 struct home {
     char path[PATH_MAX];
@@ -37,7 +40,10 @@ struct home {
     struct consortium_id consortium; /* zero before charter.json exists */
     char *charter;                   /* its bytes, NUL-terminated; NULL before */
     size_t charter_len;
-    int lock_fd; /* -1 unless home_lock succeeded */
+    struct node_id replaces; /* zero: nobody */
+    uint8_t consent[64];     /* of that key */
+    size_t consent_len;      /* 0: it gave none */
+    int lock_fd;             /* -1 unless home_lock succeeded */
 };
 
 struct home_identity { /* for `perigee init` */

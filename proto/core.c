@@ -353,7 +353,7 @@ static void on_tick(struct core *c)
     ingest_tick(c);
     join_tick(c);
     sync_tick(c);
-    silence_tick(c);
+    silence_shown(c); /* a lone custodian has nobody to hear */
     keygen_tick(c);
     elect_tick(c);
     host_tick(c);

@@ -64,7 +64,7 @@ void silence_ready(struct core *c)
 }
 
 /* Whoever starts with records of its own may be put back from an earlier time and not know it: once is enough. */
-void silence_tick(struct core *c)
+void silence_shown(struct core *c)
 {
     if (c->unshown && sync_compared_with_quorum(c)) c->unshown = false;
 }

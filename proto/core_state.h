@@ -381,7 +381,7 @@ void host_peer_up(struct core *c);
 void silence_begin(struct core *c, enum silence why);
 void silence_restore(struct core *c, struct span key, struct span value);
 void silence_ready(struct core *c); /* the store has been read */
-void silence_tick(struct core *c);
+void silence_shown(struct core *c); /* a peer told its heads */
 void silence_own_record(struct core *c, const struct record *r);
 void silence_own_commit(struct core *c, const struct body_RECEIPT *b);
 

@@ -322,6 +322,7 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
         behind |= is_ahead(c, from, m->heads.data + at);
     }
     if (p != NULL) note_told(p, m, behind);
+    silence_shown(c);
 }
 
 /* A question of sixty bytes has an answer of up to 256 records. What a peer may be sent so fills up again with time; what

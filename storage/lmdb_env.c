@@ -182,6 +182,12 @@ static enum err schema_create(struct lmdb_env *e, MDB_txn *txn)
     return meta_write(e, txn, META_INCARNATION, ID_SPAN(e->incarnation));
 }
 
+static enum err incarnation_renew(struct lmdb_env *e, MDB_txn *txn)
+{
+    if (getrandom(e->incarnation.bytes, 32, 0) != 32) return ERR_IO;
+    return meta_write(e, txn, META_INCARNATION, ID_SPAN(e->incarnation));
+}
+
 /* The schema is judged before any other database is looked for. */
 static enum err schema_read(struct lmdb_env *e, MDB_txn *txn)
 {
@@ -192,6 +198,7 @@ static enum err schema_read(struct lmdb_env *e, MDB_txn *txn)
     TRY(meta_read(e, txn, META_SCHEMA, schema, sizeof schema));
     if (load_u32(schema) != STORE_SCHEMA_VERSION) return ERR_VERSION;
     TRY(meta_read(e, txn, META_INCARNATION, e->incarnation.bytes, 32));
+    if (e->renew) TRY(incarnation_renew(e, txn));
     enum err err = databases_open(e, txn, 0);
     return err == ERR_NOT_FOUND ? ERR_CORRUPT : err;
 }
@@ -212,7 +219,7 @@ static enum err schema_settle(struct lmdb_env *e, bool may_create)
 {
     MDB_txn *txn;
     bool absent;
-    TRY_MDB(mdb_txn_begin(e->env, NULL, may_create ? 0 : MDB_RDONLY, &txn));
+    TRY_MDB(mdb_txn_begin(e->env, NULL, may_create || e->renew ? 0 : MDB_RDONLY, &txn));
     enum err err = schema_absent(txn, &absent);
     if (err == OK && absent)
         err = may_create ? schema_create(e, txn) : ERR_NOT_READY;
@@ -304,6 +311,7 @@ enum err lmdb_env_open(struct lmdb_env *e, const struct lmdb_options *options)
 {
     memset(e, 0, sizeof *e);
     e->read_only = options->read_only;
+    e->renew = options->renew && !options->read_only;
     e->committed = options->committed;
     e->context = options->context;
     if (!options->read_only && mkdir(options->path, 0700) != 0 && errno != EEXIST) return errno_err();

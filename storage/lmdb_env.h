@@ -23,7 +23,7 @@ struct lmdb_env {
     MDB_dbi meta, quarantine;
     struct hash32 incarnation;
     size_t page_bytes, map_bytes;
-    bool read_only;
+    bool read_only, renew;
     void (*committed)(void *context, uint64_t transaction);
     void *context;
     dev_t device; /* which directory this is, for the list of open ones */

@@ -245,6 +245,11 @@ enum err lmdb_store_open(struct store **out, const struct lmdb_options *options)
     return OK;
 }
 
+enum err lmdb_store_copy(struct store *s, int file)
+{
+    return lmdb_env_err(mdb_env_copyfd2(lmdb_of(s)->env.env, file, 0));
+}
+
 const char *lmdb_store_open_text(enum err err)
 {
     return err == ERR_CORRUPT ? "data.mdb is damaged: it was cut short or changed; " STORE_DAMAGE_ADVICE

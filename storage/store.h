@@ -100,6 +100,7 @@ struct lmdb_options {
     const char *path;   /* a directory, created 0700; its parent must exist */
     uint64_t map_bytes; /* sparse reservation; 0 = 1 TiB. The same in every process that opens the store */
     bool read_only;     /* writes are ERR_REFUSED */
+    bool renew;         /* it was copied here: it gets another incarnation. Nobody else has it open */
     /* NULL, or told the number of each transaction of this process once it is on disk, before any `done` of it, on the
      * writer thread. */
     void (*committed)(void *context, uint64_t transaction);
@@ -112,6 +113,8 @@ struct lmdb_options {
  * Damage that comes later ends the process: one line on stderr, exit code 1. What was there is not changed by a refusal. Several processes may open one store
  * (the daemon and `perigee seal`). */
 MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options *options);
+/* The whole store as it is at one moment, written to this file from where it stands on: a data.mdb. While others write. */
+MUST_USE enum err lmdb_store_copy(struct store *s, int file);
 /* What such a refusal means, for people: what to do about a damaged file, too. */
 const char *lmdb_store_open_text(enum err err);
 /* Who kept no promises in it can get everything else again. */

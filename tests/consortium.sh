@@ -1,22 +1,25 @@
 # For tests to source: a consortium of five real nodes with an approved recipe. Two owners, who are custodians and stewards (a, b),
 # an algorithm provider that requests (lab), two compute providers (gpu1, gpu2); leases of a second, thirty slots. Leaves the
 # shell in a directory of its own, the nodes running, their processes in node[NAME], and $workflow, $app, dataset[NAME].
+# With third=c there is one more custodian and steward, c, so that two of three are enough.
+third=${third:-}
 source "$(dirname "${BASH_SOURCE[0]}")/nodes.sh"
 need_duckdb
 if declare -F before_init >/dev/null; then before_init; fi # a test's own, in that directory
 
 # --- a consortium with an approved recipe -----------------------------------------------------------------------------------
-for who in "a owner,custodian,steward" "b owner,custodian,steward" "lab algorithm,requester" "gpu1 compute" "gpu2 compute"; do
+for who in "a owner,custodian,steward" "b owner,custodian,steward" ${third:+"$third owner,custodian,steward"} "lab algorithm,requester" "gpu1 compute" "gpu2 compute"; do
     read -r name roles <<<"$who"
-    init "$name" "$name-org" "$roles" CH a b lab gpu1 gpu2
+    init "$name" "$name-org" "$roles" CH a b $third lab gpu1 gpu2
 done
-"$PERIGEE" consortium new --name study --lease-ms 1000 --out charter.json a/card.json b/card.json >/dev/null
-for name in a b lab gpu1 gpu2; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; start $name; done
-for name in a b; do await '.[0].peers | map(select(.up)) | length == 4' $name status; done
+"$PERIGEE" consortium new --name study --k 2 --lease-ms 1000 --out charter.json a/card.json b/card.json ${third:+"$third/card.json"} >/dev/null
+for name in a b $third lab gpu1 gpu2; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; start $name; done
+all=$((${#node[@]} - 1))
+for name in a b $third; do await ".[0].peers | map(select(.up)) | length == $all" $name status; done
 for name in a b; do "$PERIGEE" consortium sign --data $name >/dev/null; done
 for name in a b; do await '.[0].charter.decided' $name status; done
 "$PERIGEE" consortium keygen --data a >/dev/null
-for name in a b; do await '.[0].committee != null' $name status; done
+for name in a b $third; do await '.[0].committee != null' $name status; done
 for name in lab gpu1 gpu2; do
     "$PERIGEE" member request --data $name >/dev/null
     id=$(as $name node status)
@@ -89,5 +92,5 @@ for name in a b; do
     "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 1-30 --yes >/dev/null
 done
 await '.[0].approved == 2' lab workflow status "$workflow"
-for name in gpu1 gpu2; do await '.[0].enclaves.max == 1 and (.[0].peers | map(select(.up)) | length == 4)' $name status; done
+for name in gpu1 gpu2; do await '.[0].enclaves.max == 1 and (.[0].peers | map(select(.up)) | length == '"$all)" $name status; done
 
