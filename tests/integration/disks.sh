@@ -46,6 +46,10 @@ silent a store-restored
 linked a 5
 refused 1 'signs nothing again' approve --data a --asset "${dataset[a]}" --workflow "$workflow" --slots 33-34 --yes
 refused 1 'signs nothing again' revoke --data a --all
+code=0
+"$PERIGEE" doctor --data a --store --json >out || code=$?
+[[ $code -eq 1 && $(jq -r 'select(.finding == "fail").check' out | sort | tr '\n' ' ') == 'mark node silent ' ]] ||
+    fail "doctor of a restored node: $(cat out)"
 # It holds what was approved after the backup all the same.
 await '.[0].allotments | length == 2' a budget --asset "${dataset[a]}"
 
@@ -69,6 +73,9 @@ for steward in b c; do
 done
 for name in a2 b lab gpu1; do await "any(.[]; .dt == \"${dataset[a]}\" and .holder == \"$new\" and .owner == \"$old\")" $name asset list; done
 await "all(.[]; .node != \"$old\")" lab member list
+
+for name in a2 b lab gpu1; do "$PERIGEE" doctor --data $name --store >out || fail "doctor of $name: $(cat out)"; done
+grep -q '^ok    rows .* 0 defects, 0 holes' out || fail "doctor: $(cat out)"
 
 # --- which seals, approves, and is debited for what was spent before -------------------------------------------------------------
 await '.[0].allotted == "32"' a2 budget --asset "${dataset[a]}"
@@ -107,6 +114,9 @@ approve b b 51-51 >out 2>err || code=$?
 silent b signed-elsewhere
 refused 1 'signs nothing again' approve --data b --asset "${dataset[b]}" --workflow "$workflow" --slots 51-51 --yes
 stop b
+"$PERIGEE" doctor --data b --json >out || true
+jq -es 'any(.[]; .check == "mark" and .finding == "ok") and any(.[]; .check == "silent" and .finding == "fail")' out >/dev/null ||
+    fail "doctor of a directory put back whole: $(cat out)"
 start b
 silent b signed-elsewhere # for good
 ! grep -l equivocation ./*.log || fail "two records in one place were seen"

@@ -1,0 +1,384 @@
+/* doctor: is this node's machine and data directory what it needs? One line a finding, with what to do. Without a node the
+ * directory is looked at; beside a running one that is asked as well. Nothing is changed. */
+#include "crypto/secret.h"
+#include "gpu/probe.h"
+#include "node/client.h"
+#include "node/config.h"
+#include "node/duckdb.h"
+#include "node/enclave_host.h"
+#include "node/home.h"
+#include "node/sandbox.h"
+#include "node/store_check.h"
+#include "node/store_mark.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+enum finding { FINDING_OK, FINDING_WARN, FINDING_FAIL };
+static const char *const finding_names[] = {"ok", "warn", "FAIL"};
+enum { DISK_WARN_BYTES = 1 << 30, DISK_FAIL_BYTES = 64 << 20, DEFECTS_SHOWN = 20 };
+
+struct doctor {
+    const struct client *client;
+    struct home home;
+    bool home_known;
+    struct config *config;
+    uint32_t count[3];
+    uint64_t defects_shown;
+};
+
+static void say(struct doctor *d, enum finding f, const char *what, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void say(struct doctor *d, enum finding f, const char *what, const char *format, ...)
+{
+    char line[900];
+    va_list arguments;
+    va_start(arguments, format);
+    (void)vsnprintf(line, sizeof line, format, arguments);
+    va_end(arguments);
+    d->count[f]++;
+    if (!d->client->json) {
+        (void)printf("%-5s %-12s %s\n", finding_names[f], what, line);
+        return;
+    }
+    json_t *object = json_pack("{s:s, s:s, s:s}", "check", what, "finding",
+                               f == FINDING_FAIL ? "fail" : finding_names[f], "detail", line);
+    client_print(object);
+    json_decref(object);
+}
+
+/* --- The directory --------------------------------------------------------------------------------------------------- */
+
+static void check_home(struct doctor *d)
+{
+    char fault[512] = "", path[PATH_MAX];
+    d->home_known = home_look(&d->home, d->client->data, fault, sizeof fault) == OK;
+    if (!d->home_known) {
+        say(d, FINDING_FAIL, "home", "%s", fault);
+        return;
+    }
+    say(d, d->home.charter != NULL ? FINDING_OK : FINDING_WARN, "home", "%s%s", d->client->data,
+        d->home.charter != NULL ? "" : ": belongs to no consortium yet: `perigee consortium join`");
+    home_path(path, &d->home, "perigee.yaml");
+    if (config_load(&d->config, path, fault, sizeof fault) == OK)
+        say(d, FINDING_OK, "config", "%s: %s, %u peers%s", path,
+            d->config->listen != NULL ? d->config->listen : "outbound only", d->config->peers_count,
+            d->config->compute != NULL ? ", offers enclaves" : "");
+    else
+        say(d, FINDING_FAIL, "config", "%s", fault);
+}
+
+static void check_keys(struct doctor *d)
+{
+    static const char *const names[] = {"identity.key", "kem.key", "link.key", "dkg.key"};
+    uint32_t wrong = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        char path[PATH_MAX];
+        struct stat is;
+        home_path(path, &d->home, names[i]);
+        const bool there = stat(path, &is) == 0;
+        if (there && S_ISREG(is.st_mode) && (is.st_mode & 077) == 0) continue;
+        wrong++;
+        say(d, FINDING_FAIL, "keys", "%s: %s", path,
+            !there ? "is not there: put it back from a backup; without it this node is another"
+                   : "others may read it: chmod 600 closes it, and a key that others could read may be known "
+                     "to them");
+    }
+    if (wrong == 0) say(d, FINDING_OK, "keys", "four key files, closed to others");
+}
+
+static void check_disk(struct doctor *d)
+{
+    struct statvfs disk;
+    if (statvfs(d->client->data, &disk) != 0) {
+        say(d, FINDING_FAIL, "disk", "%s: %s", d->client->data, strerror(errno));
+        return;
+    }
+    const uint64_t left = (uint64_t)disk.f_bavail * disk.f_frsize;
+    const enum finding f = left < DISK_FAIL_BYTES   ? FINDING_FAIL
+                           : left < DISK_WARN_BYTES ? FINDING_WARN
+                                                    : FINDING_OK;
+    say(d, (disk.f_flag & ST_RDONLY) != 0 ? FINDING_FAIL : f, "disk", "%" PRIu64 " MiB free%s%s", left >> 20,
+        (disk.f_flag & ST_RDONLY) != 0 ? ", but mounted read-only: a node cannot run on it" : "",
+        f == FINDING_OK ? "" : ": make room, a full disk refuses records, votes and sealed data");
+}
+
+/* --- The store ------------------------------------------------------------------------------------------------------- */
+
+static bool open_store(struct doctor *d, struct store **out)
+{
+    char path[PATH_MAX];
+    struct stat is;
+    home_path(path, &d->home, "store");
+    *out = NULL;
+    if (stat(path, &is) != 0 && errno == ENOENT) {
+        say(d, FINDING_OK, "store", "none yet: the node's first start makes it");
+        return false;
+    }
+    const struct lmdb_options options = {
+        .path = path, .map_bytes = (uint64_t)d->config->store->map_gb << 30, .read_only = true};
+    enum err err = lmdb_store_open(out, &options);
+    if (err != OK) say(d, FINDING_FAIL, "store", "%s: %s", path, lmdb_store_open_text(err));
+    return err == OK;
+}
+
+/* What the node found out while it ran. */
+static void check_kept_silence(struct doctor *d, struct store *store)
+{
+    uint8_t bytes[8];
+    struct buffer kept = BUFFER_OF(bytes);
+    if (store_read(store, STORE_LOCAL, SPAN_LITERAL("silent"), &kept) == ERR_NOT_FOUND) return;
+    const enum silence s = kept.len == 1 ? (enum silence)bytes[0] : SILENCE_UNKNOWN;
+    say(d, FINDING_FAIL, "silent", "%s: %s: `perigee recover` makes this key's successor", silence_name(s),
+        silence_text(s));
+}
+
+static void check_mark(struct doctor *d, enum silence s)
+{
+    if (s == SILENCE_NONE)
+        say(d, FINDING_OK, "mark", "this is the store that the key last signed with");
+    else
+        say(d, FINDING_FAIL, "mark",
+            "%s: %s. The key signs nothing again; the node reads and serves: `perigee recover` makes its "
+            "successor",
+            silence_name(s), silence_text(s));
+}
+
+static void check_store_state(struct doctor *d, struct store *store)
+{
+    char path[PATH_MAX];
+    struct store_mark mark;
+    struct store_status s;
+    home_path(path, &d->home, "store.mark");
+    store_mark_open(&mark, path, d->home.node); /* before the store is: a node may be writing to both */
+    enum err err = store_status(store, &s);
+    const enum silence silence = store_mark_judge(&mark, &s);
+    store_mark_close(&mark);
+    if (err != OK) {
+        say(d, FINDING_FAIL, "store", "cannot be read: %s", err_text(err));
+        return;
+    }
+    const uint64_t room = s.map_bytes - s.used_bytes;
+    const bool tight = s.used_bytes > s.map_bytes / 10 * 9;
+    say(d, tight || s.quarantined > 0 ? FINDING_WARN : FINDING_OK, "store",
+        "schema %d, %" PRIu64 " records, %" PRIu64 " blobs, %" PRIu64 " MiB of its %" PRIu64 " left%s%s",
+        STORE_SCHEMA_VERSION, s.entries[STORE_CHAIN], s.entries[STORE_BLOB], room >> 20, s.map_bytes >> 20,
+        tight ? ": raise store.map_gb in perigee.yaml" : "",
+        s.quarantined > 0 ? "; items failed their hash and were moved aside: check the disk" : "");
+    check_mark(d, silence);
+    check_kept_silence(d, store);
+}
+
+static void on_defect(void *context, enum store_defect defect, struct span key)
+{
+    struct doctor *d = context;
+    char hex[2 * STORE_KEY_MAX + 1];
+    if (d->defects_shown++ >= DEFECTS_SHOWN) return;
+    hex_encode(hex, key.data, key.len < 72 ? key.len : 72);
+    say(d, FINDING_FAIL, store_defect_name(defect), "%s (%s)", store_defect_text(defect), hex);
+}
+
+static void check_store_rows(struct doctor *d, struct store *store)
+{
+    struct store_health h;
+    enum err err = store_check(&h, store, on_defect, d);
+    if (err != OK) {
+        say(d, FINDING_FAIL, "rows", "cannot all be read: %s", err_text(err));
+        return;
+    }
+    const uint64_t defects = store_health_defects(&h);
+    say(d,
+        defects > 0   ? FINDING_FAIL
+        : h.holes > 0 ? FINDING_WARN
+                      : FINDING_OK,
+        "rows",
+        "%" PRIu64 " records of %" PRIu64 " authors, %" PRIu64 " blobs, %" PRIu64 " promises, %" PRIu64
+        " local values: %" PRIu64 " defects, %" PRIu64 " holes in chains%s, %" PRIu64 " pairs in one place",
+        h.records, h.authors, h.blobs, h.promises, h.locals, defects, h.holes,
+        h.holes > 0 ? " (fetched again from peers)" : "", h.rivals);
+}
+
+static void check_store(struct doctor *d, bool rows)
+{
+    struct store *store;
+    if (d->config == NULL || !open_store(d, &store)) return;
+    check_store_state(d, store);
+    if (rows) check_store_rows(d, store);
+    store_close(store);
+}
+
+/* --- The machine ----------------------------------------------------------------------------------------------------- */
+
+static void check_memory(struct doctor *d, uint64_t wanted_mb)
+{
+    const long pages = sysconf(_SC_PHYS_PAGES), size = sysconf(_SC_PAGE_SIZE);
+    const uint64_t have_mb = pages > 0 && size > 0 ? ((uint64_t)pages * (uint64_t)size) >> 20 : 0;
+    say(d, wanted_mb > have_mb ? FINDING_FAIL : FINDING_OK, "memory",
+        "%" PRIu64 " MiB for enclaves at once, of %" PRIu64 " MiB here%s", wanted_mb, have_mb,
+        wanted_mb > have_mb ? ": lower compute.memory_mb or compute.enclaves in perigee.yaml" : "");
+}
+
+static void check_gpu(struct doctor *d)
+{
+    struct probe p;
+    engine_probe(&p);
+    if (p.cuda_device || p.nvml_device)
+        say(d, FINDING_OK, "gpu", "%s, %" PRIu64 " MiB, confidential mode %s%s%s", p.name,
+            p.memory_bytes >> 20, probe_confidential_name(p.confidential), p.why[0] != 0 ? "; " : "", p.why);
+    else
+        say(d, FINDING_OK, "gpu", "none is used: runs that need one go elsewhere (%s)",
+            p.why[0] != 0 ? p.why : "none was found");
+}
+
+static void host_closed(void *context)
+{
+    (void)context;
+}
+
+static void host_silent(void *context, const char *line)
+{
+    (void)context, (void)line;
+}
+
+static void host_frame_ignored(void *context, struct run_id run, struct span frame)
+{
+    (void)context, (void)run, (void)frame;
+}
+
+/* As the node does at its start: a worker puts up its walls, looks about and is gone. */
+static enum err try_walls(const struct doctor *d, char *why, size_t cap)
+{
+    uv_loop_t loop;
+    struct enclave_host *host = NULL;
+    const struct enclave_host_options options = {.loop = &loop,
+                                                 .memory_mb = d->config->compute->memory_mb,
+                                                 .threads = d->config->compute->threads,
+                                                 .workers_max = 1,
+                                                 .platform =
+                                                     enclave_platform_id(d->config->compute->platform),
+                                                 .duckdb = d->config->duckdb,
+                                                 .frame = host_frame_ignored,
+                                                 .log = host_silent};
+    if (uv_loop_init(&loop) != 0) return ERR_NO_MEMORY;
+    enum err err = enclave_host_open(&host, &options, why, cap);
+    if (err == OK) enclave_host_close(host, host_closed, NULL);
+    (void)uv_run(&loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&loop);
+    return err;
+}
+
+static void check_machine(struct doctor *d)
+{
+    char why[SANDBOX_WHY_BYTES] = "";
+    const struct duckdb *table;
+    const struct config_compute *compute = d->config->compute;
+    config_name_duckdb(d->config);
+    const bool duckdb = duckdb_load(&table, why, sizeof why) == OK;
+    say(d, duckdb ? FINDING_OK : FINDING_WARN, "duckdb", "%s", duckdb ? DUCKDB_VERSION : why);
+    if (compute == NULL) {
+        say(d, FINDING_OK, "enclaves", "not offered: perigee.yaml has no `compute`");
+        return;
+    }
+    const bool walls = try_walls(d, why, sizeof why) == OK;
+    say(d, walls ? FINDING_OK : FINDING_FAIL, "enclaves", "%s",
+        walls ? "bubblewrap and seccomp put up their walls; evidence is SIMULATED" : why);
+    check_memory(d, (uint64_t)compute->memory_mb * compute->enclaves);
+    check_gpu(d);
+}
+
+/* --- The node, if it runs -------------------------------------------------------------------------------------------- */
+
+static void check_clock(struct doctor *d, const json_t *clock)
+{
+    const json_int_t offset = client_number(clock, "offset_ms"), most = client_number(clock, "skew_max_ms");
+    const json_int_t apart = offset < 0 ? -offset : offset;
+    if (!json_is_integer(json_object_get(clock, "offset_ms")))
+        say(d, FINDING_WARN, "clock", "not compared: too few custodians are in touch");
+    else
+        say(d,
+            apart > most       ? FINDING_FAIL
+            : 2 * apart > most ? FINDING_WARN
+                               : FINDING_OK,
+            "clock", "%" JSON_INTEGER_FORMAT " ms from the custodians', who allow %" JSON_INTEGER_FORMAT "%s",
+            apart, most, 2 * apart > most ? ": set it by NTP" : "");
+}
+
+static void check_peers(struct doctor *d, const json_t *s)
+{
+    size_t i, up = 0;
+    json_t *peer;
+    const json_t *peers = json_object_get(s, "peers");
+    json_array_foreach(peers, i, peer) up += json_is_true(json_object_get(peer, "up"));
+    say(d, up > 0 ? FINDING_OK : FINDING_WARN, "links", "%zu of %zu peers that were seen are linked%s", up,
+        json_array_size(peers),
+        up > 0 ? "" : ": look at peers in perigee.yaml, and whether their addresses can be reached");
+    const bool isolated = json_is_true(json_object_get(s, "isolated"));
+    say(d, isolated ? FINDING_WARN : FINDING_OK, "custodians", "%s",
+        isolated
+            ? "fewer than q-1 others are in touch: no votes, and no records after a start, until they are"
+            : "enough of them are in touch");
+}
+
+static void check_node(struct doctor *d)
+{
+    json_t *s = NULL;
+    if (client_try_get(d->client, &s, "/v1/status") != EXIT_OK) {
+        say(d, FINDING_OK, "node", "none runs here: clock and links were not looked at");
+        return;
+    }
+    const json_t *silent = json_object_get(s, "silent");
+    const bool lost = json_is_true(json_object_get(s, "promise_lost"));
+    if (json_is_object(silent))
+        say(d, FINDING_FAIL, "node",
+            "runs, and signs nothing again: %s: `perigee recover` makes its successor",
+            client_text(silent, "detail"));
+    else
+        say(d, lost ? FINDING_FAIL : FINDING_OK, "node", "runs%s",
+            lost ? "; a promise is damaged, so it never votes again: the others go on without it" : "");
+    check_peers(d, s);
+    check_clock(d, json_object_get(s, "clock"));
+    json_decref(s);
+}
+
+/* --- All of it ------------------------------------------------------------------------------------------------------- */
+
+static int end(struct doctor *d)
+{
+    if (!d->client->json)
+        (void)printf("%u ok, %u to look at, %u failed\n", d->count[FINDING_OK], d->count[FINDING_WARN],
+                     d->count[FINDING_FAIL]);
+    config_free(d->config);
+    if (d->home_known) home_close(&d->home);
+    return d->count[FINDING_FAIL] > 0 ? EXIT_REFUSED : EXIT_OK;
+}
+
+int command_doctor(int argc, char **argv)
+{
+    static struct doctor d;
+    struct client c;
+    bool rows = false;
+    const struct argument option[] = {{"--store", NULL, &rows}};
+    struct arguments a = {option, 1, 0, 0, 0, NULL};
+    int code = client_begin(&c, "doctor", &a, argc, argv);
+    if (code != EXIT_OK) return code;
+    memset(&d, 0, sizeof d);
+    d.client = &c;
+    if (crypto_init() != OK) return client_fail(&c, EXIT_REFUSED, "cannot initialise cryptography");
+    check_home(&d);
+    if (d.home_known) {
+        check_keys(&d);
+        check_disk(&d);
+        check_store(&d, rows);
+    }
+    if (d.config != NULL) check_machine(&d);
+    if (d.home_known) check_node(&d);
+    return end(&d);
+}
