@@ -1,6 +1,7 @@
 # For shell tests to source: real nodes in a directory of the test's own, which is left with nothing behind. Their processes are
 # in node[NAME], their logs in NAME.log; a node's data directory is its NAME.
 : "${PERIGEE:?the program}"
+declare -p node >/dev/null 2>&1 && return # sourced already
 tmp=$(mktemp -d /tmp/perigee-nodes.XXXXXX)
 declare -A node
 stop_all() {
@@ -25,8 +26,14 @@ fail() {
     exit 1
 }
 declare -F start >/dev/null || start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
-# Where a node listens: a socket here, unless the test says otherwise before it sources this.
+# Where a node is dialled, and where it listens: a socket here, unless the test says otherwise before it sources this.
 declare -F address_of >/dev/null || address_of() { echo "ipc://$tmp/$1.link"; }
+declare -F listen_of >/dev/null || listen_of() { address_of "$1"; }
+free_port() {
+    local port
+    while port=$((20000 + RANDOM % 10000)) && (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
+    echo "$port"
+}
 # Of its own accord, with exit code 0.
 stop() {
     kill "${node[$1]}"
@@ -41,7 +48,7 @@ init() {
     shift 4
     # shellcheck disable=SC2086 # words
     "$PERIGEE" init --data "$name" --organisation "$organisation" --jurisdiction "$place" --roles "$roles" \
-        --listen "$(address_of "$name")" ${init_words[$name]:-} >/dev/null
+        --listen "$(listen_of "$name")" ${init_words[$name]:-} >/dev/null
     echo "peers:" >>"$name/perigee.yaml"
     for peer; do [[ $peer == "$name" ]] || echo "  - address: \"$(address_of "$peer")\"" >>"$name/perigee.yaml"; done
 }

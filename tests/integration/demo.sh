@@ -69,11 +69,6 @@ for owner in eu-west-hospital eu-north-hospital swiss-hospital us-hospital; do
     hash=$(sha256sum <"approval-$owner.txt" | cut -d' ' -f1)
     grep -qF "$owner approves, having read text $hash" "$tmp/steps" || fail "$owner did not sign approval-$owner.txt"
 done
-# Only ciphertext and metadata moved: no line of any hospital's file is in another node's store.
-for silo in eu-west eu-north swiss us; do
-    line=$(sed -n 42p "$silo.csv")
-    grep -lF -- "$line" ./*/store/* && fail "a row of $silo stands in a store in clear"
-done
 cd /
 
 # --- a node started again says what it saw of the runs, with no other node to ask ---------------------------------------------

@@ -5,11 +5,6 @@
 set -euo pipefail
 declare -A port
 address_of() { echo "tcp://127.0.0.1:${port[$1]}"; }
-free_port() {
-    local port
-    while port=$((20000 + RANDOM % 10000)) && (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
-    echo "$port"
-}
 source "$(dirname "$0")/../nodes.sh"
 need_duckdb
 attack=$PERIGEE_BUILD_DIR/tests/attack
