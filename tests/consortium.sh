@@ -1,26 +1,28 @@
 # For tests to source: a consortium of five real nodes with an approved recipe. Two owners, who are custodians and stewards (a, b),
 # an algorithm provider that requests (lab), two compute providers (gpu1, gpu2); leases of a second, thirty slots. Leaves the
-# shell in a directory of its own, the nodes running, their processes in node[NAME], and $workflow, $app, dataset[NAME].
-# With third=c there is one more custodian and steward, c, so that two of three are enough.
-third=${third:-}
+# shell in a directory of its own, the nodes running, their processes in node[NAME], and $workflow, $app, dataset[NAME]. With
+# founders="a b NAME" set before, NAME is a custodian and steward too, so that two of three are enough: one of the five, or one more.
 source "$(dirname "${BASH_SOURCE[0]}")/nodes.sh"
 need_duckdb
 if declare -F before_init >/dev/null; then before_init; fi # a test's own, in that directory
 
 # --- a consortium with an approved recipe -----------------------------------------------------------------------------------
-for who in "a owner,custodian,steward" "b owner,custodian,steward" ${third:+"$third owner,custodian,steward"} "lab algorithm,requester" "gpu1 compute" "gpu2 compute"; do
-    read -r name roles <<<"$who"
-    init "$name" "$name-org" "$roles" CH a b $third lab gpu1 gpu2
-done
-"$PERIGEE" consortium new --name study --k 2 --lease-ms 1000 --out charter.json a/card.json b/card.json ${third:+"$third/card.json"} >/dev/null
-for name in a b $third lab gpu1 gpu2; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; start $name; done
+founders=${founders:-a b}
+seats() { [[ " $founders " == *" $1 "* ]] && echo ,custodian,steward || true; }
+names="a b lab gpu1 gpu2"
+for name in $founders; do [[ " $names " == *" $name "* ]] || names+=" $name"; done
+roles_of() { case $1 in lab) echo algorithm,requester ;; gpu?) echo compute ;; *) echo owner ;; esac; }
+for name in $names; do init "$name" "$name-org" "$(roles_of "$name")$(seats "$name")" CH $names; done
+"$PERIGEE" consortium new --name study --k 2 --lease-ms 1000 --out charter.json $(printf '%s/card.json ' $founders) >/dev/null
+for name in $names; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; start $name; done
 all=$((${#node[@]} - 1))
-for name in a b $third; do await ".[0].peers | map(select(.up)) | length == $all" $name status; done
-for name in a b; do "$PERIGEE" consortium sign --data $name >/dev/null; done
-for name in a b; do await '.[0].charter.decided' $name status; done
+for name in $founders; do await ".[0].peers | map(select(.up)) | length == $all" $name status; done
+for name in $founders; do "$PERIGEE" consortium sign --data $name >/dev/null; done
+for name in $founders; do await '.[0].charter.decided' $name status; done
 "$PERIGEE" consortium keygen --data a >/dev/null
-for name in a b $third; do await '.[0].committee != null' $name status; done
+for name in $founders; do await '.[0].committee != null' $name status; done
 for name in lab gpu1 gpu2; do
+    [[ -z $(seats $name) ]] || continue
     "$PERIGEE" member request --data $name >/dev/null
     id=$(as $name node status)
     for steward in a b; do

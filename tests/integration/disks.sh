@@ -3,7 +3,7 @@
 # holds its dataset, seals and approves, and a run over it settles, without a vote of either. A data directory put back whole is
 # noticed by what the others hold, and nobody ever sees two records in one place.
 set -euo pipefail
-third=c
+founders="a b c"
 source "$(dirname "$0")/../consortium.sh"
 
 # settled REQUESTER RUN

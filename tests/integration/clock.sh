@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# A custodian's wall clock goes an hour wrong, either way, and jumps back and forth while runs go on (tests/integration/clock_shim.c,
+# for this test only): it says so, signs no record, neither votes nor releases; runs settle by the others; with the right time it
+# goes on, and nobody ever signed two records in one place. `no-fork`, `quorum-release`, `live` of DESIGN's properties.
+set -euo pipefail
+shim=$PERIGEE_BUILD_DIR/tests/libclock_shim.so
+if nm -D "${PERIGEE:?the program}" | grep -q __asan_init; then
+    echo "SKIPPED: the address sanitizer must be loaded first, and the clock's shim too"
+    exit 77
+fi
+founders="a b gpu2"
+start() { PERIGEE_TEST_CLOCK=$tmp/$1.clock LD_PRELOAD=$shim "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
+source "$(dirname "$0")/../consortium.sh"
+# At once: a reader sees the old number or the new one.
+clock() {
+    echo "$2" >"$1.next"
+    mv "$1.next" "$1.clock"
+}
+slot=0
+ask() {
+    slot=$((slot + 1))
+    run=$(as lab run run request --workflow "$workflow" --slot $slot)
+}
+settled() { await '.[0].state == "settled" and .[0].output != null' lab run show "$run"; }
+stopped() { await '.[0].clock.stopped' gpu2 status; }
+right() { await '.[0].clock | .offset_ms != null and (.stopped or .silent | not)' gpu2 status; }
+right
+hour=3600000
+measure=$("$PERIGEE" workers measure)
+for wrong in $hour -$hour; do
+    clock gpu2 $wrong
+    stopped
+    refused 75 "clock" workers register --data gpu2 --name "set$slot" "$measure"
+    ask
+    settled
+    clock gpu2 0
+    right
+    "$PERIGEE" workers register --data gpu2 --name "set$slot" "$measure" >out 2>&1 || fail "with the right time: $(cat out)"
+done
+grep -qF "this node neither votes nor releases" gpu2.log || fail "its log does not say that it stopped"
+grep -qF "agrees with the other custodians' again" gpu2.log || fail "its log does not say that it goes on"
+
+# --- it jumps while runs go on ---------------------------------------------------------------------------------------------------
+jumps=0
+for round in 1 2 3 4; do
+    ask
+    until [[ $(as lab state run show "$run") == settled ]]; do
+        for offset in $hour 0 -$hour 0 $((hour / 60)) 0; do
+            clock gpu2 $offset
+            jumps=$((jumps + 1))
+        done
+    done
+done
+# --- with the right time it is there again when it is needed -------------------------------------------------------------------------
+clock gpu2 0
+right
+kill -STOP "${node[a]}" # an owner that is stopped serves no chunk: only until what follows is decided without it
+ask
+await '.[0].state != "requested"' lab run show "$run" # elected by the votes of two, of which gpu2's is one
+kill -CONT "${node[a]}"
+settled
+await ".[0].records == $(as gpu2 records status)" a status
+records=$(as a records status)
+for name in a b lab gpu1 gpu2; do await ".[0].records == $records" $name status; done
+if grep -l equivocation ./*.log; then fail "a node signed two records in one place"; fi
+for name in "${!node[@]}"; do stop "$name"; done
+echo "$jumps jumps of the clock, $slot runs settled"
+echo passed
