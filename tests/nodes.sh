@@ -23,6 +23,7 @@ need_duckdb() {
 fail() {
     echo "FAILED: $*" >&2
     tail -n 8 ./*.log >&2 || true
+    [[ -z ${PERIGEE_KEEP:-} ]] || cp -r "$tmp" "$PERIGEE_KEEP"
     exit 1
 }
 declare -F start >/dev/null || start() { "$PERIGEE" node --data "$1" >>"$1.log" 2>&1 & node[$1]=$!; }
