@@ -6,7 +6,10 @@
 #include "node/closest.h"
 #include "node/command.h"
 #include "node/problem.h"
+#include "proto/base/panic.h"
 
+#include <ftw.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +21,10 @@ enum { SUMS_ROWS = 4 << 20, SUMS_GROUPS = 64 };
 static const struct {
     const char *name;
     enum err (*run)(const struct bench *b);
-} benches[] = {{"ingest", bench_ingest}, {"shares", bench_shares}, {"sums", bench_sums}, {"run", bench_run}};
+} benches[] = {
+    {"seal", bench_seal},     {"tar", bench_tar},       {"store", bench_store}, {"link", bench_link},
+    {"ingest", bench_ingest}, {"shares", bench_shares}, {"sums", bench_sums},   {"run", bench_run},
+};
 enum { BENCH_COUNT = sizeof benches / sizeof benches[0] };
 
 /* --- Tools ---------------------------------------------------------------------------------------------------------- */
@@ -33,7 +39,62 @@ double bench_now(void)
 uint32_t bench_cores(void)
 {
     long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores < 1 ? 1 : cores > 64 ? 64 : (uint32_t)cores;
+    return cores < 1 ? 1 : cores > BENCH_CORES_MAX ? BENCH_CORES_MAX : (uint32_t)cores;
+}
+
+struct part {
+    bench_part *run;
+    void *context;
+    uint32_t index, count;
+};
+
+static void *run_part(void *argument)
+{
+    const struct part *p = argument;
+    p->run(p->context, p->index, p->count);
+    return NULL;
+}
+
+double bench_on_threads(uint32_t count, bench_part *run, void *context)
+{
+    struct part part[BENCH_CORES_MAX];
+    pthread_t thread[BENCH_CORES_MAX];
+    ASSERT(count > 0 && count <= BENCH_CORES_MAX);
+    const double began = bench_now();
+    for (uint32_t i = 0; i < count; i++) {
+        part[i] = (struct part){run, context, i, count};
+        if (i > 0) ASSERT(pthread_create(&thread[i], NULL, run_part, &part[i]) == 0);
+    }
+    (void)run_part(&part[0]);
+    for (uint32_t i = 1; i < count; i++) (void)pthread_join(thread[i], NULL);
+    return bench_now() - began;
+}
+
+double bench_on_cores(bench_part *run, void *context)
+{
+    return bench_on_threads(bench_cores(), run, context);
+}
+
+enum err bench_folder_make(char path[BENCH_FOLDER_MAX])
+{
+    const char *root = getenv("TMPDIR");
+    int len = snprintf(path, BENCH_FOLDER_MAX, "%s/perigee-bench.XXXXXX", root != NULL ? root : "/tmp");
+    if (len < BENCH_FOLDER_MAX && mkdtemp(path) != NULL) return OK;
+    path[0] = 0;
+    return ERR_IO;
+}
+
+static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
+{
+    (void)status;
+    (void)type;
+    (void)place;
+    return remove(path);
+}
+
+void bench_folder_remove(const char *path)
+{
+    (void)nftw(path, remove_one, 8, FTW_DEPTH | FTW_PHYS);
 }
 
 static int by_value(const void *a, const void *b)

@@ -10,7 +10,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-enum { BENCH_ROUNDS = 5 };
+enum { BENCH_ROUNDS = 5, BENCH_CORES_MAX = 64, BENCH_FOLDER_MAX = 64 };
 
 struct bench {
     bool json;
@@ -19,10 +19,21 @@ void bench_print(const struct bench *b, const char *name, double value, const ch
                  const char *against);
 /* Sorts. */
 double bench_median(double *values, uint32_t count);
-double bench_now(void); /* seconds, monotonic */
-uint32_t bench_cores(void);
+double bench_now(void);     /* seconds, monotonic */
+uint32_t bench_cores(void); /* at most BENCH_CORES_MAX */
+/* Seconds until all of `count` threads have done their part; the caller is the first of them. */
+typedef void bench_part(void *context, uint32_t index, uint32_t count);
+double bench_on_threads(uint32_t count, bench_part *part, void *context);
+double bench_on_cores(bench_part *part, void *context);
+/* A new folder in TMPDIR, else /tmp. ERR_IO. */
+MUST_USE enum err bench_folder_make(char path[BENCH_FOLDER_MAX]);
+void bench_folder_remove(const char *path); /* and all in it */
 
 /* One benchmark each; errors are said on stderr. */
+MUST_USE enum err bench_seal(const struct bench *b);   /* P1: sealing and opening in memory */
+MUST_USE enum err bench_tar(const struct bench *b);    /* P1: a file to a sealed .tar */
+MUST_USE enum err bench_store(const struct bench *b);  /* P2: blobs, group commit */
+MUST_USE enum err bench_link(const struct bench *b);   /* P4: one peer link */
 MUST_USE enum err bench_ingest(const struct bench *b); /* P3: records decoded, checked, verified, stored */
 MUST_USE enum err bench_shares(const struct bench *b); /* P7: one share release, one combine at t = 5 */
 MUST_USE enum err bench_run(const struct bench *b);    /* P13: request to signed output, seven processes */

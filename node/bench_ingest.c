@@ -11,8 +11,6 @@
 #include "proto/base/panic.h"
 #include "proto/chain.h"
 
-#include <ftw.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,7 +20,6 @@ enum {
     INGEST_AUTHORS = 7,
     INGEST_RECORDS = 6000,
     INGEST_IN_FLIGHT = 256, /* being checked at once: what links hand over in one turn of the loop */
-    INGEST_THREADS_MAX = KEYED_THREADS_MAX + 1,
     INGEST_MESSAGE_BYTES = 4096,
 };
 
@@ -261,44 +258,21 @@ static enum err ingest_round(struct ingest *g, struct store *store, double *rate
 
 /* --- The limit ------------------------------------------------------------------------------------------------------ */
 
-struct bare {
-    const struct ingest *ingest;
-    uint32_t from, step;
-};
-
-static void *verify_some(void *context)
+static void verify_some(void *context, uint32_t index, uint32_t count)
 {
-    const struct bare *b = context;
-    for (uint32_t i = b->from; i < INGEST_RECORDS; i += b->step)
-        ASSERT(identity_verify(b->ingest->message[i].author, b->ingest->message[i].signed_hash,
-                               &b->ingest->message[i].signature) == OK);
-    return NULL;
+    const struct ingest *g = context;
+    for (uint32_t i = index; i < INGEST_RECORDS; i += count)
+        ASSERT(identity_verify(g->message[i].author, g->message[i].signed_hash, &g->message[i].signature) ==
+               OK);
 }
 
-static double verify_all(const struct ingest *g)
+/* By as many threads as check and step: neighbours press both sides alike. */
+static double verify_all(struct ingest *g)
 {
-    pthread_t thread[INGEST_THREADS_MAX];
-    struct bare part[INGEST_THREADS_MAX];
-    const uint32_t threads =
-        keyed_pool_threads() + 1; /* as many as check and step: neighbours press both sides alike */
-    const double began = bench_now();
-    for (uint32_t i = 0; i < threads; i++) {
-        part[i] = (struct bare){g, i, threads};
-        ASSERT(pthread_create(&thread[i], NULL, verify_some, &part[i]) == 0);
-    }
-    for (uint32_t i = 0; i < threads; i++) (void)pthread_join(thread[i], NULL);
-    return INGEST_RECORDS / (bench_now() - began);
+    return INGEST_RECORDS / bench_on_threads(keyed_pool_threads() + 1, verify_some, g);
 }
 
 /* --- All of it ------------------------------------------------------------------------------------------------------ */
-
-static int remove_one(const char *path, const struct stat *status, int type, struct FTW *place)
-{
-    (void)status;
-    (void)type;
-    (void)place;
-    return remove(path);
-}
 
 static enum err all_rounds(struct ingest *g, const char *dir, double *ingested, double *verified)
 {
@@ -318,14 +292,15 @@ enum err bench_ingest(const struct bench *b)
 {
     static struct ingest g;
     double ingested[BENCH_ROUNDS], verified[BENCH_ROUNDS], ratio[BENCH_ROUNDS];
-    char dir[] = "/tmp/perigee-bench.XXXXXX", against[64];
+    char dir[BENCH_FOLDER_MAX], against[64];
     memset(&g, 0, sizeof g);
     g.message = calloc(INGEST_RECORDS, sizeof *g.message);
     if (g.message == NULL) return ERR_NO_MEMORY;
-    enum err err = mkdtemp(dir) != NULL ? write_charter(&g) : ERR_IO;
+    enum err err = bench_folder_make(dir);
+    if (err == OK) err = write_charter(&g);
     if (err == OK) err = write_all(&g);
     if (err == OK) err = all_rounds(&g, dir, ingested, verified);
-    (void)nftw(dir, remove_one, 8, FTW_DEPTH | FTW_PHYS);
+    bench_folder_remove(dir);
     free(g.message);
     if (err != OK) return err;
     for (int i = 0; i < BENCH_ROUNDS; i++) ratio[i] = ingested[i] / verified[i]; /* neighbours in time */
