@@ -50,7 +50,7 @@ static void call_checked(const struct http_request *q, struct http_reply *r, con
         handler(q, r);
 }
 
-#define API_CHECKED(method, path, handler, query, body, answer, summary)                                     \
+#define API_CHECKED(method, path, handler, scope, query, body, answer, summary)                              \
     static void handler##_checked(const struct http_request *q, struct http_reply *r)                        \
     {                                                                                                        \
         call_checked(q, r, query, body, handler);                                                            \
@@ -58,19 +58,19 @@ static void call_checked(const struct http_request *q, struct http_reply *r, con
 API_TABLE(API_CHECKED)
 #undef API_CHECKED
 
-#define API_ROUTE(method, path, handler, query, body, answer, summary)                                       \
-    {method, path, handler##_checked, summary},
-const struct http_route api_routes[] = {API_TABLE(API_ROUTE){NULL, NULL, NULL, NULL}};
+#define API_ROUTE(method, path, handler, scope, query, body, answer, summary)                                \
+    {method, path, handler##_checked, summary, scope},
+const struct http_route api_routes[] = {API_TABLE(API_ROUTE){NULL, NULL, NULL, NULL, 0}};
 #undef API_ROUTE
 
 void api_index(const struct http_request *q, struct http_reply *reply)
 {
     json_t *list = json_array();
     (void)q;
-#define API_INDEX(method, path, handler, query, body, answer, summary)                                       \
-    json_array_append_new(list,                                                                              \
-                          json_pack("{s:s, s:s, s:s, s:s, s:s, s:s}", "method", method, "path", path,        \
-                                    "query", query, "body", body, "answer", answer, "summary", summary));
+#define API_INDEX(method, path, handler, scope, query, body, answer, summary)                                \
+    json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "method", method, "path",   \
+                                          path, "scope", scope_name(scope), "query", query, "body", body,    \
+                                          "answer", answer, "summary", summary));
     API_TABLE(API_INDEX)
 #undef API_INDEX
     http_answer(reply, 200, json_pack("{s:o}", "routes", list));

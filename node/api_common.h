@@ -64,7 +64,7 @@ bool api_run_read(const struct http_request *q, struct http_reply *r, struct api
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
-#define API_HANDLER(method, path, handler, query, body, answer, summary) api_handler handler;
+#define API_HANDLER(method, path, handler, scope, query, body, answer, summary) api_handler handler;
 API_TABLE(API_HANDLER)
 #undef API_HANDLER
 

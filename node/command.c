@@ -9,8 +9,6 @@
 #include <stdio.h>
 #include <string.h>
 
-#define COMMAND_VERSION "0.1.0"
-
 struct command_row {
     const char *noun, *verb;
     int (*function)(int argc, char **argv);
@@ -189,7 +187,7 @@ int command_main(int argc, char **argv)
     if (strcmp(argv[1], "help") == 0) return command_help(argc - 1, argv + 1, json);
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return help_all(json);
     if (strcmp(argv[1], "--version") == 0) {
-        (void)puts(json ? "{\"version\":\"" COMMAND_VERSION "\"}" : "perigee " COMMAND_VERSION);
+        (void)puts(json ? "{\"version\":\"" PERIGEE_VERSION "\"}" : "perigee " PERIGEE_VERSION);
         return EXIT_OK;
     }
     return dispatch(argc - 1, argv + 1, json);

@@ -5,6 +5,8 @@
 #ifndef PERIGEE_NODE_COMMAND_H
 #define PERIGEE_NODE_COMMAND_H
 
+#define PERIGEE_VERSION "0.1.0"
+
 enum exit_code {
     EXIT_OK = 0,
     EXIT_REFUSED = 1,

@@ -4,6 +4,7 @@
 #include "proto/base/panic.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -26,7 +27,8 @@ struct core_loop {
     struct pump_executors executors;
     void (*log)(void *context, const char *line);
     bool stepping;
-    uint32_t storing; /* batches that answer */
+    uint32_t storing;      /* batches that answer */
+    atomic_int stored_err; /* enum err of the last one, any thread */
     struct queued *queue_head, **queue_tail;
     uv_async_t wake;
     pthread_mutex_t lock; /* guards `stored` */
@@ -94,11 +96,18 @@ struct store_wait {
     uint64_t token;
 };
 
+/* Two writes that contradict each other say nothing of the disk. */
+static void note_stored(struct core_loop *l, enum err err)
+{
+    atomic_store(&l->stored_err, (int)(err == ERR_CONFLICT ? OK : err));
+}
+
 /* On the store's thread. */
 static void on_stored(void *context, enum err err)
 {
     struct store_wait *w = context;
     struct core_loop *l = w->loop;
+    note_stored(l, err);
     struct queued *q = queued_new(&(struct event){.type = EVENT_STORED, .token = w->token, .err = err});
     free(w);
     (void)pthread_mutex_lock(&l->lock);
@@ -110,8 +119,9 @@ static void on_stored(void *context, enum err err)
 
 static void on_stored_quietly(void *context, enum err err)
 {
-    const struct core_loop *l = context;
+    struct core_loop *l = context;
     char line[160];
+    note_stored(l, err);
     if (err == OK) return;
     (void)snprintf(line, sizeof line, "a peer's record or what was seen of a run could not be stored: %s",
                    err_text(err));
@@ -230,6 +240,11 @@ struct core *core_loop_core(struct core_loop *l)
 uint32_t core_loop_in_flight(const struct core_loop *l)
 {
     return l->storing + keyed_pool_in_flight(l->pool);
+}
+
+enum err core_loop_store_error(const struct core_loop *l)
+{
+    return (enum err)atomic_load(&l->stored_err);
 }
 
 uint32_t core_loop_keyed_in_flight(const struct core_loop *l)

@@ -30,7 +30,9 @@ void core_loop_crypto(struct core_loop *l, uint64_t token, const struct crypto_j
 /* Keyed work for somebody else than the core. */
 void core_loop_keyed(struct core_loop *l, const struct crypto_job *job, keyed_done done, void *context);
 struct core *core_loop_core(struct core_loop *l);
-uint32_t core_loop_in_flight(const struct core_loop *l);       /* keyed work and stores that answer */
+uint32_t core_loop_in_flight(const struct core_loop *l); /* keyed work and stores that answer */
+/* How the last batch ended that the disk had a say in: OK, ERR_FULL, ERR_IO, ... */
+enum err core_loop_store_error(const struct core_loop *l);
 uint32_t core_loop_keyed_in_flight(const struct core_loop *l); /* keyed work alone */
 /* Nothing may be in flight and the store must be closed (its thread may still speak of what is stored quietly): the caller
  * runs the loop until then, and afterwards until the handles are closed; then all memory is gone. */

@@ -11,6 +11,7 @@
 #include "node/kept.h"
 #include "node/passphrase.h"
 #include "node/problem.h"
+#include "node/pulse.h"
 #include "node/sandbox.h"
 #include "node/store_mark.h"
 #include "proto/base/panic.h"
@@ -50,6 +51,10 @@ struct daemon {
     uint64_t token_next;
     struct blob_reads *blobs;
     unsigned open_parts;
+    struct pulse pulse;
+    struct record_counts record_counts;
+    uint64_t started_ms;
+    uint64_t answers[CUSTODIAN_ASK_COUNT][REFUSAL_COUNT], commands[REFUSAL_COUNT], unsent_total;
     unsigned unsent; /* messages for which a peer's queue had no room, since the log said so */
     uint64_t unsent_said_ms;
 };
@@ -85,6 +90,7 @@ static void log_full_queue(struct daemon *d)
     char line[128];
     uint64_t now = uv_now(&d->loop);
     d->unsent++;
+    d->unsent_total++;
     if (now < d->unsent_said_ms + 1000) return;
     (void)snprintf(line, sizeof line, "a peer's queue is full; %u messages are repeated later", d->unsent);
     log_line(d, line);
@@ -256,6 +262,7 @@ static void x_reply(void *context, uint64_t token, struct verdict verdict, struc
 {
     struct daemon *d = context;
     struct waiting *w = &d->waiting[token % REPLIES_MAX];
+    d->commands[verdict.refusal]++;
     if (w->token != token || w->done == NULL) return;
     daemon_done done = w->done;
     void *asker = w->context;
@@ -268,6 +275,16 @@ static void x_notice(void *context, struct span line)
     char text[600];
     snprintf(text, sizeof text, "%.*s", (int)line.len, (const char *)line.data);
     log_line(context, text);
+}
+
+static void x_happened(void *context, const struct happened *what)
+{
+    struct daemon *d = context;
+    switch (what->type) {
+    case HAPPENED_ANSWER: d->answers[what->ask][what->verdict.refusal]++; break;
+    case HAPPENED_RECORD:
+    case HAPPENED_RUN: break;
+    }
 }
 
 void daemon_command(struct daemon *d, const struct command *command, daemon_done done, void *context)
@@ -331,6 +348,11 @@ static void on_tick(uv_timer_t *timer)
     if (!d->stopping) uv_timer_start(timer, on_tick, wait_ms > 1 ? (uint64_t)wait_ms : 1, 0);
 }
 
+static void on_beat(void *context)
+{
+    (void)context;
+}
+
 static void part_closed(void *context)
 {
     struct daemon *d = context;
@@ -359,6 +381,7 @@ static void stop(struct daemon *d)
         enclave_host_close(enclaves, part_closed, d);
     }
     uv_close((uv_handle_t *)&d->tick, NULL);
+    pulse_end(&d->pulse);
     for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&d->signals[i], NULL);
 }
 
@@ -445,11 +468,12 @@ static enum err open_api(struct daemon *d, char *fault, size_t cap)
     return err == OK ? OK : fault_set(fault, cap, err, "cannot serve the API on %s: %s", path, err_text(err));
 }
 
-static void start_timers(struct daemon *d)
+/* Before anything is opened: from here on a signal ends this node in order, as soon as the loop runs. */
+static void begin_loop(struct daemon *d)
 {
+    (void)uv_loop_init(&d->loop);
     uv_timer_init(&d->loop, &d->tick);
     d->tick.data = d;
-    uv_timer_start(&d->tick, on_tick, 1, 0);
     static const int numbers[2] = {SIGTERM, SIGINT};
     for (int i = 0; i < 2; i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
@@ -485,21 +509,14 @@ static enum err settle_mark(struct daemon *d, char *fault, size_t cap)
                : fault_set(fault, cap, err, "cannot use %s/store.mark: %s", d->home.path, file_why(err));
 }
 
-static enum err open_keys(struct daemon *d, const char *path, const char *passphrase_file, char *fault,
-                          size_t cap)
-{
-    struct passphrase *passphrase;
-    TRY(passphrase_read(&passphrase, passphrase_file, false, fault, cap));
-    enum err err = home_open(&d->home, path, passphrase_span(passphrase), fault, cap);
-    passphrase_free(passphrase);
-    return err;
-}
-
-static enum err open_home(struct daemon *d, const char *path, const char *passphrase_file, char *fault,
+/* Takes the passphrase: it is wiped when the keys are open. */
+static enum err open_home(struct daemon *d, const char *path, struct passphrase *passphrase, char *fault,
                           size_t cap)
 {
     char config[PATH_MAX];
-    TRY(open_keys(d, path, passphrase_file, fault, cap));
+    enum err err = home_open(&d->home, path, passphrase_span(passphrase), fault, cap);
+    passphrase_free(passphrase);
+    TRY(err);
     if (d->home.charter == NULL)
         return fault_set(fault, cap, ERR_NOT_READY,
                          "%s belongs to no consortium yet: run `perigee consortium join --data %s CHARTER`",
@@ -539,7 +556,9 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     if (err == OK) err = restore(d);
     if (err != OK) return fault_set(fault, cap, err, "cannot start: %s", err_text(err));
     TRY(open_links(d, fault, cap));
-    return open_api(d, fault, cap);
+    TRY(open_api(d, fault, cap));
+    pulse_begin(&d->pulse, &d->loop, on_beat, d);
+    return uv_timer_start(&d->tick, on_tick, 1, 0) == 0 ? OK : ERR_IO;
 }
 
 static bool busy(const struct daemon *d)
@@ -561,42 +580,48 @@ static void drain(struct daemon *d)
     if (rc != 0) log_line(d, "the loop still holds something at the end");
 }
 
-int daemon_run(const char *home, const char *passphrase_file)
+static int run(struct daemon *d, const char *home, struct passphrase *passphrase)
 {
     char fault[512] = "";
-    struct daemon *d = calloc(1, sizeof *d);
-    if (d == NULL || crypto_init() != OK) {
-        return problem_say(EXIT_REFUSED, "cannot initialise cryptography or memory");
-    }
-    d->home.lock_fd = -1;
-    d->mark.file = -1;
-    enum err err = open_home(d, home, passphrase_file, fault, sizeof fault);
-    if (err != OK) {
-        (void)problem_say(err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED, "%s",
-                          fault[0] != 0 ? fault : err_text(err));
-        home_close(&d->home);
-        free(d);
-        return err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
-    }
-    d->executors =
-        (struct pump_executors){d,        x_send,          x_offence,      x_send_blob,    x_store,
-                                x_crypto, x_enclave_start, x_enclave_send, x_enclave_blob, x_enclave_stop,
-                                x_reply,  x_notice};
-    uv_loop_init(&d->loop);
-    start_timers(d);
-    err = start(d, fault, sizeof fault);
+    begin_loop(d);
+    enum err err = open_home(d, home, passphrase, fault, sizeof fault);
+    if (err == OK) err = start(d, fault, sizeof fault);
+    const int code = err == OK ? EXIT_OK : err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
     if (err == OK) {
         log_line(d, "ready");
         while (!d->stopping) uv_run(&d->loop, UV_RUN_ONCE);
     } else {
-        (void)problem_say(err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED, "%s", fault);
+        (void)problem_say(code, "%s", fault[0] != 0 ? fault : err_text(err));
         stop(d);
     }
     drain(d);
     config_free(d->config);
     home_close(&d->home);
+    return code;
+}
+
+/* The passphrase comes first: while a person types it, a signal still ends the process at once. */
+int daemon_run(const char *home, const char *passphrase_file)
+{
+    char fault[512] = "";
+    struct passphrase *passphrase;
+    struct daemon *d = calloc(1, sizeof *d);
+    if (d == NULL || crypto_init() != OK)
+        return problem_say(EXIT_REFUSED, "cannot initialise cryptography or memory");
+    d->home.lock_fd = -1;
+    d->mark.file = -1;
+    d->started_ms = daemon_wall_ms();
+    d->executors =
+        (struct pump_executors){d,        x_send,          x_offence,      x_send_blob,    x_store,
+                                x_crypto, x_enclave_start, x_enclave_send, x_enclave_blob, x_enclave_stop,
+                                x_reply,  x_notice,        x_happened};
+    if (passphrase_read(&passphrase, passphrase_file, false, fault, sizeof fault) != OK) {
+        free(d);
+        return problem_say(EXIT_REFUSED, "%s", fault);
+    }
+    const int code = run(d, home, passphrase);
     free(d);
-    return err == OK ? EXIT_OK : err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
+    return code;
 }
 
 struct core *daemon_core(struct daemon *d)
@@ -634,4 +659,25 @@ void daemon_link_status(const struct daemon *d, struct links_status *out)
 {
     *out = (struct links_status){0};
     if (d->links != NULL) links_status(d->links, out);
+}
+
+void daemon_measures(const struct daemon *d, struct daemon_measures *out)
+{
+    *out = (struct daemon_measures){.unsent = d->unsent_total,
+                                    .started_ms = d->started_ms,
+                                    .lag_max_ns = pulse_lag_max_ns(&d->pulse),
+                                    .lag_total_ns = d->pulse.lag_total_ns,
+                                    .beats = d->pulse.beats,
+                                    .keyed = core_loop_keyed_in_flight(d->core),
+                                    .blob_reads = blob_reads_in_flight(d->blobs),
+                                    .in_flight = core_loop_in_flight(d->core),
+                                    .store_err = core_loop_store_error(d->core)};
+    memcpy(out->answers, d->answers, sizeof out->answers);
+    memcpy(out->commands, d->commands, sizeof out->commands);
+    http_load(d->http, &out->http);
+}
+
+struct record_counts *daemon_record_counts(struct daemon *d)
+{
+    return &d->record_counts;
 }

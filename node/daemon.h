@@ -32,6 +32,24 @@ struct enclaves_status {
     const char *why;        /* it should offer some and cannot: why; else NULL */
 };
 void daemon_enclave_status(const struct daemon *d, struct enclaves_status *out);
+/* What this node has counted since it started, and what waits in it now. */
+struct daemon_measures {
+    uint64_t answers[CUSTODIAN_ASK_COUNT][REFUSAL_COUNT]; /* as a custodian: given (none) and refused */
+    uint64_t commands[REFUSAL_COUNT];                     /* of the API, to the core */
+    uint64_t unsent;                                      /* messages for which a peer's queue had no room */
+    uint64_t started_ms, lag_max_ns, lag_total_ns, beats; /* wall clock; pulse.h */
+    uint32_t keyed, blob_reads, in_flight;                /* work on other threads */
+    enum err store_err;                                   /* core_loop_store_error */
+    struct http_load http;
+};
+/* Chained records among the first `seen` entries of the core's chain, by kind; who shows them counts on. */
+enum { RECORD_KIND_MAX = 64 };
+struct record_counts {
+    uint32_t seen;
+    uint64_t held[RECORD_KIND_MAX];
+};
+struct record_counts *daemon_record_counts(struct daemon *d);
+void daemon_measures(const struct daemon *d, struct daemon_measures *out);
 uint64_t daemon_wall_ms(void);
 /* Give the core a command; `done` runs when it answers (on the loop thread, after this returns). */
 typedef void (*daemon_done)(void *context, struct verdict verdict, struct hash32 id);

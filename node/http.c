@@ -51,8 +51,9 @@ struct http_reply {
     uint8_t *body;
     size_t body_len, body_cap, body_declared;
     int status;
-    char allow[64];  /* methods, for a 405 */
-    uint8_t *answer; /* LWS_PRE bytes of room, then the text */
+    const char *type; /* of the answer; NULL: JSON, or a problem */
+    char allow[64];   /* methods, for a 405 */
+    uint8_t *answer;  /* LWS_PRE bytes of room, then the text */
     size_t answer_len, answer_cap, answer_sent;
     bool head_sent, cut; /* cut: its connection is being closed to make room, or for slowness */
 };
@@ -65,6 +66,7 @@ struct http {
     void *context;
     struct http_reply *replies;
     uint32_t open_count; /* of them, those whose connection is there and not being closed */
+    uint64_t answered[6];
     struct http_door *door;
     char *socket_path;
     int lock_fd;
@@ -141,21 +143,46 @@ static bool reply_render(struct http_reply *r, const json_t *body)
     return true;
 }
 
-void http_answer(struct http_reply *r, int status, json_t *body)
+/* False when nobody is there any more: the reply is gone then. */
+static bool answer_begin(struct http_reply *r, int status)
 {
-    ASSERT(r->stage == HTTP_PENDING);
+    ASSERT(r->stage == HTTP_PENDING && status >= 200 && status < 600);
     r->stage = HTTP_SENDING;
     r->status = status;
-    if (r->wsi == NULL) {
-        json_decref(body);
-        reply_free(r);
-        return;
-    }
-    if (!reply_render(r, body)) r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
-    json_decref(body);
+    if (r->http != NULL) r->http->answered[status / 100]++;
+    if (r->wsi != NULL) return true;
+    reply_free(r);
+    return false;
+}
+
+static void answer_send(struct http_reply *r)
+{
     r->since_ms = uv_now(r->http->loop);
     (void)lws_rx_flow_control(r->wsi, 1); /* libwebsockets writes nothing while it may not read */
     (void)lws_callback_on_writable(r->wsi);
+}
+
+void http_answer(struct http_reply *r, int status, json_t *body)
+{
+    const bool there = answer_begin(r, status);
+    if (there && !reply_render(r, body)) r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
+    json_decref(body);
+    if (there) answer_send(r);
+}
+
+void http_answer_text(struct http_reply *r, int status, const char *content_type, struct span text)
+{
+    if (!answer_begin(r, status)) return;
+    r->type = content_type;
+    if (render_piece((const char *)text.data, text.len, r) != 0)
+        r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
+    answer_send(r);
+}
+
+void http_load(const struct http *h, struct http_load *out)
+{
+    *out = (struct http_load){.open = h->open_count, .open_max = HTTP_REQUESTS_MAX};
+    memcpy(out->answered, h->answered, sizeof out->answered);
 }
 
 void http_problem(struct http_reply *r, int status, const char *reason, const char *detail_format, ...)
@@ -388,20 +415,21 @@ static int request_body(struct http_reply *r, const uint8_t *bytes, size_t len)
 /* --- Writing an answer ---------------------------------------------------------------------------------- */
 
 /* Room for the longest list of methods and the longest title. */
-static int head_text(char *out, size_t cap, int status, size_t body_len, const char *allow)
+static int head_text(char *out, size_t cap, int status, const char *type, size_t body_len, const char *allow)
 {
     const bool is_problem = status >= 400;
+    if (type == NULL) type = is_problem ? "application/problem+json" : "application/json";
     return snprintf(out, cap,
-                    "HTTP/1.1 %d %s\r\nContent-Type: application/%sjson\r\nContent-Length: %zu\r\n"
+                    "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
                     "%s%s%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
-                    status, is_problem ? problem_title(status) : "OK", is_problem ? "problem+" : "", body_len,
+                    status, is_problem ? problem_title(status) : "OK", type, body_len,
                     allow == NULL ? "" : "Allow: ", allow == NULL ? "" : allow, allow == NULL ? "" : "\r\n");
 }
 
 static int send_head(struct http_reply *r)
 {
     char head[LWS_PRE + 512];
-    const int len = head_text(head + LWS_PRE, sizeof head - LWS_PRE, r->status, r->answer_len,
+    const int len = head_text(head + LWS_PRE, sizeof head - LWS_PRE, r->status, r->type, r->answer_len,
                               r->status == 405 ? r->allow : NULL);
     r->head_sent = true;
     if (strcmp(r->method, "HEAD") == 0) r->answer_sent = r->answer_len;
@@ -468,7 +496,7 @@ static void door_refuse(void *context, int fd, const struct http_fault *why)
     json_decref(problem);
     if (len == 0 || len >= sizeof body) return;
     body[len] = '\n';
-    const int head = head_text(text, sizeof text, why->status, len + 1, NULL);
+    const int head = head_text(text, sizeof text, why->status, NULL, len + 1, NULL);
     if (head < 0 || (size_t)head + len + 1 > sizeof text) return;
     memcpy(text + head, body, len + 1);
     (void)!send(fd, text, (size_t)head + len + 1, MSG_NOSIGNAL | MSG_DONTWAIT);

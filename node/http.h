@@ -31,6 +31,7 @@ struct http_route {
     const char *method, *path; /* path parts in braces match one segment: "/v1/runs/{id}" */
     void (*handle)(const struct http_request *request, struct http_reply *reply);
     const char *summary; /* one line for help and the API description */
+    uint32_t scope;      /* what a token must allow (scope.h) */
 };
 
 struct http_options {
@@ -46,6 +47,14 @@ MUST_USE enum err http_open(struct http **out, const struct http_options *option
 void http_answer(struct http_reply *reply, int status, json_t *body);
 void http_problem(struct http_reply *reply, int status, const char *reason, const char *detail_format, ...)
     __attribute__((format(printf, 4, 5)));
+/* 2xx or an error with a text of another kind than JSON; copied. */
+void http_answer_text(struct http_reply *reply, int status, const char *content_type, struct span text);
+
+struct http_load {
+    uint32_t open, open_max; /* requests */
+    uint64_t answered[6];    /* by hundreds of their status */
+};
+void http_load(const struct http *h, struct http_load *out);
 /* Waits for nothing: open requests are cut off. `closed` is called when the loop holds nothing of it any more. */
 void http_close(struct http *h, void (*closed)(void *context), void *context);
 

@@ -253,6 +253,16 @@ void notice(struct core *c, const char *text, struct span subject, const char *m
     emit(c, EFFECT_NOTICE)->bytes = buffer_span(&b);
 }
 
+void happened(struct core *c, struct happened what)
+{
+    if (c->ready) emit(c, EFFECT_HAPPENED)->happened = what;
+}
+
+void answered(struct core *c, enum custodian_ask ask, struct run_id run, struct verdict v)
+{
+    happened(c, (struct happened){.type = HAPPENED_ANSWER, .ask = ask, .run = run, .verdict = v});
+}
+
 static void notice_in_turn(struct core *c, int64_t *next_ns, const char *text, struct span subject,
                            const char *more)
 {

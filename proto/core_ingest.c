@@ -97,6 +97,9 @@ static void on_applied(struct core *c, const struct record *r)
         memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
         track_new(c, registry_run(c->registry, run));
     }
+    struct happened what = {.type = HAPPENED_RECORD, .kind = r->header.kind};
+    memcpy(what.id.bytes, r->id.bytes, sizeof what.id.bytes);
+    happened(c, what);
     if (r->header.kind == KIND_APPROVAL) on_approval(c);
     if (r->header.kind == KIND_RUN || r->header.kind == KIND_CHARTER) host_look_for_receipts(c);
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);

@@ -99,11 +99,17 @@ static void on_sealed(struct core *c, struct pending *p, const struct event *eve
     ask_end(c, p);
 }
 
+static enum custodian_ask ask_named(uint64_t stage)
+{
+    return stage == STAGE_SHARES ? ASK_SHARES : stage == STAGE_COMMIT ? ASK_COMMIT : ASK_LEASE;
+}
+
 /* What `plain` holds goes to the enclave. */
 static void seal_plain(struct core *c, struct pending *p, const struct buffer *plain)
 {
     struct hash32 context = relay_context(p->run, p->term, p->party, 1);
     ASSERT(!plain->overflow);
+    if (plain->data[0] != ANSWER_REFUSAL) answered(c, ask_named(plain->data[0]), p->run, VERDICT_OK);
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_SEAL, on_sealed);
     job->kem = ask_kem(p);
     job->box = buffer_span(plain);
@@ -148,6 +154,7 @@ static void refuse(struct core *c, struct pending *p, uint64_t stage, struct ver
     struct buffer text = BUFFER_OF(detail);
     if (!ID_IS_ZERO(v.subject)) buffer_put_hex(&text, ID_SPAN(v.subject));
     body.detail = buffer_span(&text);
+    answered(c, ask_named(stage), p->run, v);
     peer_notice(c, p->peer, "refused an enclave's ask for run", ID_SPAN(p->run), refusal_name(v.refusal));
     author_sign_into(c, p, KIND_REFUSAL, &body, on_refusal_signed);
 }

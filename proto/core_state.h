@@ -271,6 +271,9 @@ void ask_verify(struct core *c, struct pending *p, pending_step then, struct nod
                 struct hash32 message, const struct signature *signature);
 void reply(struct core *c, uint64_t token, struct verdict verdict, const uint8_t id32[32]);
 void notice(struct core *c, const char *text, struct span subject, const char *more);
+void happened(struct core *c, struct happened what);
+/* A custodian's answer to who asked it for something. */
+void answered(struct core *c, enum custodian_ask ask, struct run_id run, struct verdict v);
 /* For what anybody who connects can cause: at most one line a second. */
 void stranger_notice(struct core *c, const char *text, struct node_id subject);
 /* For what this peer alone can cause: at most one line a second, of all that have no place together. */

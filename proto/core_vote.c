@@ -132,6 +132,7 @@ static void on_vote_stored(struct core *c, struct pending *p, const struct event
                                  .refusal = REFUSAL_NONE,
                                  .known = p->term,
                                  .vote = p->signature};
+        answered(c, ASK_VOTE, p->run, VERDICT_OK);
         author_statement(c, p->peer, KIND_VOTE, &body, NULL, NULL);
     } else {
         notice(c, "a vote could not be stored and is not sent", SPAN_NONE, err_text(event->err));
@@ -177,6 +178,7 @@ static void refuse_vote(struct core *c, struct node_id to, const struct body_VOT
                              .refusal = why,
                              .known = known_term(c, b->run),
                              .wait_ms = wait_ms(c, b->run, b->term, to)};
+    answered(c, ASK_VOTE, b->run, verdict_refuse(why, NULL));
     author_statement(c, to, KIND_VOTE, &body, NULL, NULL);
 }
 

@@ -131,6 +131,24 @@ struct event {
     const struct command *command;
 };
 
+/* --- What happened ------------------------------------------------------------------------------------------------------- */
+
+/* For whoever watches (metrics, event streams): nothing depends on it, and nothing of it is said while the store is read. */
+enum happening {
+    HAPPENED_RECORD, /* id, kind: a chained record took effect */
+    HAPPENED_RUN,    /* run: its view moved (core_run) */
+    HAPPENED_ANSWER, /* run, ask, verdict: as a custodian, it gave what was asked for (none) or refused */
+};
+enum custodian_ask { ASK_VOTE, ASK_SHARES, ASK_LEASE, ASK_COMMIT, CUSTODIAN_ASK_COUNT };
+struct happened {
+    enum happening type;
+    enum kind kind;
+    enum custodian_ask ask;
+    struct run_id run;
+    struct hash32 id;
+    struct verdict verdict;
+};
+
 /* --- Effects ------------------------------------------------------------------------------------------------------------- */
 enum effect_type {
     EFFECT_SEND,    /* peer, bytes: a link message (to itself: comes back as EVENT_MESSAGE) */
@@ -145,6 +163,7 @@ enum effect_type {
     EFFECT_ENCLAVE_STOP,  /* run */
     EFFECT_REPLY,         /* token, verdict, id: the answer to a command */
     EFFECT_NOTICE,        /* bytes = one line for the log; no secrets, no data */
+    EFFECT_HAPPENED,      /* happened */
 };
 struct effect {
     enum effect_type type;
@@ -158,6 +177,7 @@ struct effect {
     struct crypto_job crypto;
     struct verdict verdict;
     struct hash32 id;
+    struct happened happened;
 };
 
 #endif

@@ -16,6 +16,9 @@ static void execute(const struct pump_executors *x, const struct effect *e)
     case EFFECT_ENCLAVE_STOP: x->enclave_stop(x->context, e->run); break;
     case EFFECT_REPLY: x->reply(x->context, e->token, e->verdict, e->id); break;
     case EFFECT_NOTICE: x->notice(x->context, e->bytes); break;
+    case EFFECT_HAPPENED:
+        if (x->happened != NULL) x->happened(x->context, &e->happened);
+        break;
     }
 }
 

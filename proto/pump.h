@@ -18,6 +18,7 @@ struct pump_executors {
     void (*enclave_stop)(void *context, struct run_id run);
     void (*reply)(void *context, uint64_t token, struct verdict verdict, struct hash32 id);
     void (*notice)(void *context, struct span line);
+    void (*happened)(void *context, const struct happened *what); /* NULL where nobody watches */
 };
 
 /* Step the core with one event and execute what it asks for. */

@@ -1284,10 +1284,19 @@ struct cluster *cluster_new(struct world *w, const struct cluster_options *optio
         if (i < WORLD_NODES) n->keys = w->node[i];
         n->number = i;
         n->cluster = c;
-        n->executors =
-            (struct pump_executors){n,        x_send,          x_offence,      x_send_blob,    x_store,
-                                    x_crypto, x_enclave_start, x_enclave_send, x_enclave_blob, x_enclave_stop,
-                                    x_reply,  x_notice};
+        n->executors = (struct pump_executors){n,
+                                               x_send,
+                                               x_offence,
+                                               x_send_blob,
+                                               x_store,
+                                               x_crypto,
+                                               x_enclave_start,
+                                               x_enclave_send,
+                                               x_enclave_blob,
+                                               x_enclave_stop,
+                                               x_reply,
+                                               x_notice,
+                                               NULL};
         for (uint32_t j = 0; j < CLUSTER_NODES; j++) c->linked[i][j] = i != j;
     }
     c->enclaves = options->enclaves;

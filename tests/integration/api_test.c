@@ -53,7 +53,7 @@ static struct node solo = {.name = "solo"}, guest = {.name = "guest"};
 static const struct route {
     const char *method, *path, *query, *body, *answer;
 } routes[] = {
-#define ROUTE(method, path, handler, query, body, answer, summary) {method, path, query, body, answer},
+#define ROUTE(method, path, handler, scope, query, body, answer, summary) {method, path, query, body, answer},
     API_TABLE(ROUTE)
 #undef ROUTE
 };
@@ -239,7 +239,11 @@ static void check(const struct answer *a, const char *method, const char *path)
         return;
     }
     const size_t i = route_of(method, path);
-    if (!notation_fits(a->body, routes[i].answer, why, sizeof why)) fail_msg("%s: %s", asked, why);
+    if (strncmp(routes[i].answer, "text/", 5) == 0) {
+        (void)snprintf(why, sizeof why, "\r\nContent-Type: %s", routes[i].answer);
+        assert_non_null(strstr(a->head, why));
+    } else if (!notation_fits(a->body, routes[i].answer, why, sizeof why))
+        fail_msg("%s: %s", asked, why);
     assert_null(strstr(a->head, "\r\nAllow: "));
     answered[i] = true;
 }
@@ -503,6 +507,8 @@ static void decide(void)
 {
     char *listed, op_path[128];
     json_decref(call(&solo, 200, "GET", "/v1", NULL));
+    json_decref(call(&solo, 200, "GET", "/healthz", NULL));
+    json_decref(call(&solo, 200, "GET", "/metrics", NULL));
     refused(&guest, 409, "not-a-steward", "POST", "/v1/consortium/sign", json_object());
     json_decref(call(&solo, 200, "POST", "/v1/consortium/sign", json_object()));
     await(&solo, "/v1/status", is_decided);

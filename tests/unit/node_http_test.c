@@ -1,6 +1,7 @@
 /* http: the server in a thread of its own, the client and raw sockets in the tests'. */
 #include "node/client.h"
 #include "node/http.h"
+#include "node/scope.h"
 #include "proto/base/panic.h"
 
 #include <pthread.h>
@@ -111,18 +112,18 @@ static void nothing(const struct http_request *request, struct http_reply *reply
 }
 
 static const struct http_route routes[] = {
-    {"GET", "/v1/echo", echo, "what came"},
-    {"POST", "/v1/echo", echo, "what came"},
-    {"GET", "/v1/runs/{id}", echo, "one value"},
-    {"POST", "/v1/runs/{id}/steps/{step}", echo, "two values"},
-    {"DELETE", "/v1/runs/{id}", nothing, "no body"},
-    {"GET", "/v1/hold", hold, "answered later"},
-    {"POST", "/v1/hold", hold, "answered later"},
-    {"GET", "/v1/large", large, "several MiB"},
-    {"GET", "/v1/long", longer, "more than a socket takes"},
-    {"GET", "/v1/pages", pages, "a list"},
-    {"GET", "/v1/conflict", refuse_conflict, "a problem"},
-    {NULL, NULL, NULL, NULL},
+    {"GET", "/v1/echo", echo, "what came", SCOPE_READ},
+    {"POST", "/v1/echo", echo, "what came", SCOPE_READ},
+    {"GET", "/v1/runs/{id}", echo, "one value", SCOPE_READ},
+    {"POST", "/v1/runs/{id}/steps/{step}", echo, "two values", SCOPE_READ},
+    {"DELETE", "/v1/runs/{id}", nothing, "no body", SCOPE_READ},
+    {"GET", "/v1/hold", hold, "answered later", SCOPE_READ},
+    {"POST", "/v1/hold", hold, "answered later", SCOPE_READ},
+    {"GET", "/v1/large", large, "several MiB", SCOPE_READ},
+    {"GET", "/v1/long", longer, "more than a socket takes", SCOPE_READ},
+    {"GET", "/v1/pages", pages, "a list", SCOPE_READ},
+    {"GET", "/v1/conflict", refuse_conflict, "a problem", SCOPE_READ},
+    {NULL, NULL, NULL, NULL, 0},
 };
 
 /* --- The server's thread -------------------------------------------------------------------------------- */

@@ -1,0 +1,82 @@
+#!/usr/bin/env bash
+# What an operator needs of a real node: it ends in order however early it is told to, says whether it is healthy and what it
+# counts.
+set -euo pipefail
+source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+
+# get NODE PATH [CURL WORD...]: the body goes to out, the status is printed.
+get() {
+    local name=$1 path=$2
+    shift 2
+    curl -sS --unix-socket "$name/api.sock" -o out -w '%{http_code}' "$@" "http://node$path"
+}
+# has TEXT: in what came last.
+has() { grep -qF -- "$1" out || fail "expected '$1' in: $(cat out)"; }
+# value NAME: of a metric that came last.
+value() { grep -F -- "$1 " out | grep -v '^#' | sed 's/.* //'; }
+
+init a a-org owner,custodian,steward,requester CH b
+init b b-org owner,custodian,steward CH a
+"$PERIGEE" consortium new --name operations --out charter.json a/card.json b/card.json >/dev/null
+for name in a b; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; done
+
+# --- a signal before anything is opened -----------------------------------------------------------------------------------
+# The signal comes in the call that locks the data directory: nothing has been opened by then.
+cat >early.c <<'C'
+#define _GNU_SOURCE
+#include <signal.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int flock(int fd, int operation)
+{
+    raise(SIGTERM);
+    return (int)syscall(SYS_flock, fd, operation);
+}
+C
+"${CC:-cc}" -shared -fPIC -o early.so early.c
+code=0
+LD_PRELOAD=$tmp/early.so ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=0" \
+    "$PERIGEE" node --data a >early.log 2>&1 || code=$?
+[[ $code -eq 0 ]] || fail "SIGTERM while the data directory is being locked: exit $code: $(cat early.log)"
+grep -q "stopping on SIGTERM" early.log || fail "it did not end in order: $(cat early.log)"
+
+# --- health -----------------------------------------------------------------------------------------------------------------
+start a
+await '.[0].peers | length == 0' a status
+[[ $(get a /healthz) -eq 503 ]] || fail "alone it is no healthy custodian of two: $(cat out)"
+jq -e '.reason == "unhealthy" and (.detail | startswith("custodians: expected links to at least 2 of 2")) and
+    (.parts | map(select(.good | not) | .part) | index("custodians") != null) and
+    (.parts | map(select(.part == "store")) | .[0].good)' out >/dev/null || fail "503 does not say which part: $(cat out)"
+start b
+for name in a b; do await '.[0].peers | map(select(.up)) | length == 1' $name status; done
+for name in a b; do await '.[0].isolated | not' $name status; done
+[[ $(get a /healthz) -eq 200 ]] || fail "linked to its fellow it is healthy: $(cat out)"
+jq -e '.healthy and (.parts | all(.good))' out >/dev/null || fail "not all is well in: $(cat out)"
+
+# --- metrics ----------------------------------------------------------------------------------------------------------------
+[[ $(get a /metrics -D head) -eq 200 ]] || fail "no metrics: $(cat out)"
+grep -qi '^content-type: text/plain; version=0.0.4' head || fail "not Prometheus' type: $(cat head)"
+has 'perigee_build_info{version="'"$("$PERIGEE" --version | cut -d' ' -f2)"'"} 1'
+[[ $(value 'perigee_records{kind="charter"}') -eq 0 && $(value perigee_links) -eq 1 ]] || fail "wrong figures: $(cat out)"
+[[ $(value process_resident_memory_bytes) -gt 1000000 && $(value perigee_store_quota_bytes) -gt 0 ]] ||
+    fail "wrong figures: $(cat out)"
+# Every series has a help line, a type and a number; none is there twice.
+awk '/^# HELP/ { help[$3] } /^# TYPE/ { type[$3] } /^[^#]/ { name = $1; sub(/\{.*/, "", name)
+    if (!(name in help) || !(name in type) || $1 in seen || $NF !~ /^-?[0-9]+(\.[0-9]+)?$/) { print; bad = 1 } seen[$1] }
+    END { exit bad }' out >bad || fail "no Prometheus text: $(cat bad)"
+for name in a b; do "$PERIGEE" consortium sign --data $name >/dev/null; done
+for name in a b; do await '.[0].charter.decided' $name status; done
+refused 1 nothing-to-revoke revoke --data a --workflow "$(printf 'ab%.0s' {1..32})"
+get a /metrics >/dev/null
+[[ $(value 'perigee_records{kind="charter"}') -eq 2 ]] || fail "two charter records are there: $(cat out)"
+series=$(grep -vc '^#' out)
+[[ $series -lt 200 ]] || fail "$series series"
+# What strangers say becomes no label.
+get a '/v1/x%20stranger' >/dev/null
+get a /metrics >/dev/null
+! grep -q stranger out || fail "a label from a request: $(grep stranger out)"
+[[ $(value 'perigee_api_answers_total{status="4xx"}') -ge 1 ]] || fail "refusals are not counted: $(cat out)"
+
+for name in b a; do stop $name; done
+echo "operations: a node ends in order, says how it is and what it counts"
