@@ -1,8 +1,9 @@
-/* api: REST under /v1 on the node's Unix socket. API_TABLE is what is served and what `GET /v1` answers; requests are checked
+/* api: REST under /v1 on the node's Unix socket, and on TCP where that is configured. API_TABLE is what is served and what `GET /v1` answers; requests are checked
  * against its members, and tests/integration compares its answers with a running node's.
  * Notation: {a:T, b?:T} an object (b may be absent), [T] a list, {*:T} any names, T|null; T is text, int, bool, any,
  * id (64 lower-case hex digits) or token ("dt:perigee:<64 hex digits>"). Documents travel as their canonical text in a JSON
  * string, so that their hash survives; decimals such as "1.5" are text.
+ * Over TCP (TLS) every request carries a bearer token; its scopes (scope.h) must hold the route's.
  * Refusals are problem+json with `reason` = refusal name: 409 refused, 503 try later, 404 unknown, 400 malformed.
  * Lists come in pages: ?limit=N (at most API_PAGE_MAX, which is also the default) and ?after=CURSOR, where the cursor is
  * `next` of the page before; `next` is null on the last. Pages follow what is added meanwhile; a restart may reorder.
@@ -36,6 +37,8 @@ enum { API_PAGE_MAX = 256 };
 
 /* X(method, path, handler, scope, names of its query, body, answer, summary). An answer of another kind than JSON is written as
  * its content type. */
+#define API_TOKEN "{id:text, name:text, scopes:[text], created_ms:int, expires_ms:int, used_ms:int|null"
+
 #define API_TABLE(X)                                                                                         \
     X("GET", "/healthz", api_healthz, SCOPE_MONITOR, "", "", "{healthy:bool, parts:" API_PARTS "}",          \
       "200 while this node can do its part, else 503: what cannot")                                          \
@@ -51,7 +54,7 @@ enum { API_PAGE_MAX = 256 };
       "skew_max_ms:int, stopped:bool, silent:bool, dated_ahead_ms:int|null}, charter:" API_CHARTER           \
       ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \
       "|null, peers:[{node:id, organisation:text|null, up:bool}], "                                          \
-      "enclaves:{running:int, max:int, why:text|null}|null, records:int, "                                   \
+      "enclaves:{running:int, max:int, why:text|null}|null, records:int, api:text|null, "                    \
       "store:{used_bytes:int, map_bytes:int, blobs:int, quarantined:int, batches:int, "                      \
       "syncs:int}, links:{up:int, accepted:int, refused:int, bytes_in:int, bytes_out:int}}",                 \
       "what this node is, whom it sees and what it waits for")                                               \
@@ -140,6 +143,12 @@ enum { API_PAGE_MAX = 256 };
       "post a job")                                                                                          \
     X("POST", "/v1/jobs/{id}/endorse", api_job_endorse, SCOPE_ADMIN, "", "{}", "{record:id}",                \
       "as a steward, endorse a job")                                                                         \
+    X("GET", "/v1/tokens", api_tokens, SCOPE_ADMIN, "", "", "{tokens:[" API_TOKEN "}]}",                     \
+      "tokens that are in force, without their secrets")                                                     \
+    X("POST", "/v1/tokens", api_token_create, SCOPE_ADMIN, "",                                               \
+      "{name:text, scopes:[text], expires_in_ms?:int}", API_TOKEN ", token:text}",                           \
+      "make a token, which is shown in this answer only; it lives 90 days unless said otherwise")            \
+    X("POST", "/v1/tokens/{id}/revoke", api_token_revoke, SCOPE_ADMIN, "", "{}", "{id:text}", "end a token") \
     X("GET", "/v1/runs", api_runs, SCOPE_READ, API_PAGE, "", "{runs:[" API_RUN "}], next:text|null}",        \
       "runs")                                                                                                \
     X("POST", "/v1/runs", api_run_request, SCOPE_REQUEST, "",                                                \

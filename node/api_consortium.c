@@ -135,6 +135,8 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "peers", peers_state(d));
     json_object_set_new(body, "enclaves", enclaves_state(d));
     json_object_set_new(body, "records", json_integer(core_chain(core)->entry_count));
+    json_object_set_new(body, "api",
+                        daemon_api_address(d) != NULL ? json_string(daemon_api_address(d)) : json_null());
     json_object_set_new(body, "store", store_state(d));
     json_object_set_new(body, "links", links_state(d));
     http_answer(reply, 200, body);

@@ -1,7 +1,11 @@
 #include "node/client.h"
 
+#include "crypto/secret.h"
+#include "crypto/tls.h"
 #include "node/config.h"
+#include "node/file.h"
 #include "node/http.h"
+#include "node/passphrase.h"
 #include "node/problem.h"
 #include "storage/store.h"
 
@@ -10,7 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CLIENT_OPTION_MAX = 24, CLIENT_PATH_MAX = 512 };
+enum { CLIENT_OPTION_MAX = 32, CLIENT_OWN_OPTIONS = 6, CLIENT_PATH_MAX = 512 };
 
 int client_fail(const struct client *c, int code, const char *format, ...)
 {
@@ -24,11 +28,98 @@ int client_fail(const struct client *c, int code, const char *format, ...)
 
 /* --- Beginning ------------------------------------------------------------------------------------------------------ */
 
-static int find_socket(struct client *c)
+static const char *from_environment(const char *name)
 {
+    const char *value = getenv(name);
+    return value != NULL && value[0] != 0 ? value : NULL;
+}
+
+/* "https://HOST:PORT"; *tls is false for http. */
+static bool read_url(struct client *c, bool *tls)
+{
+    const size_t scheme = strncmp(c->api, "https://", 8) == 0  ? 8
+                          : strncmp(c->api, "http://", 7) == 0 ? 7
+                                                               : 0;
+    const char *from = c->api + scheme, *colon = strrchr(from, ':');
+    const size_t host = colon != NULL ? (size_t)(colon - from) : 0;
+    *tls = scheme == 8;
+    if (scheme == 0 || host == 0 || host >= sizeof c->host || colon[1] == 0 || strlen(colon + 1) > 5)
+        return false;
+    if (strspn(colon + 1, "0123456789") != strlen(colon + 1)) return false;
+    const bool bracketed = from[0] == '[' && host > 2 && colon[-1] == ']';
+    (void)snprintf(c->host, sizeof c->host, "%.*s", (int)(bracketed ? host - 2 : host), from + bracketed);
+    (void)snprintf(c->port, sizeof c->port, "%s", colon + 1);
+    return bracketed || strchr(c->host, ':') == NULL;
+}
+
+static int read_authorities(struct client *c, struct tls_end **end)
+{
+    uint8_t fingerprint[TLS_FINGERPRINT_BYTES];
+    char *text = NULL;
+    size_t len = 0;
+    if (c->fingerprint != NULL &&
+        hex_decode(fingerprint, sizeof fingerprint, span_text(c->fingerprint)) != OK)
+        return client_fail(c, EXIT_USAGE, "--fingerprint: expected 64 lower-case hex digits, got \"%.80s\"",
+                           c->fingerprint);
+    if (c->fingerprint != NULL) return tls_client_pinned(end, fingerprint) == OK ? EXIT_OK : EXIT_REFUSED;
+    enum err err = c->ca != NULL ? file_read(&text, &len, c->ca, TLS_PEM_BYTES_MAX) : OK;
+    if (err == OK) err = tls_client(end, span_make(text, len));
+    free(text);
+    return err == OK ? EXIT_OK
+                     : client_fail(c, EXIT_REFUSED, "%s: expected certificates of authorities in PEM: %s",
+                                   c->ca != NULL ? c->ca : "the system's", file_why(err));
+}
+
+/* Its memory, and that of the authorities, is the process's. */
+static int read_token(struct client *c)
+{
+    char fault[512] = "";
+    struct passphrase *token;
+    if (passphrase_read(&token, c->token_file, false, fault, sizeof fault) != OK)
+        return client_fail(c, EXIT_USAGE, "--token-file: %s", fault);
+    for (size_t i = 0; token != NULL && i < token->len; i++)
+        if (token->bytes[i] <= ' ' || token->bytes[i] >= 127)
+            return client_fail(c, EXIT_USAGE, "--token-file: expected a token on the first line");
+    if (token != NULL) {
+        token->bytes[token->len] = 0;
+        c->target.token = (const char *)token->bytes;
+    }
+    return EXIT_OK;
+}
+
+static int find_api(struct client *c)
+{
+    struct tls_end *end = NULL;
+    bool tls = false;
+    if (c->token_file == NULL) c->token_file = from_environment("PERIGEE_TOKEN_FILE");
+    if (c->ca == NULL) c->ca = from_environment("PERIGEE_CA");
+    if (c->fingerprint == NULL) c->fingerprint = from_environment("PERIGEE_FINGERPRINT");
+    if (c->data != NULL) return client_fail(c, EXIT_USAGE, "expected either --data or --api, got both");
+    if (!read_url(c, &tls))
+        return client_fail(c, EXIT_USAGE, "--api: expected https://HOST:PORT, got \"%.200s\"", c->api);
+    if (c->token_file == NULL)
+        return client_fail(
+            c, EXIT_USAGE,
+            "expected --token-file FILE (or PERIGEE_TOKEN_FILE), with a token of `perigee token create`");
+    if (crypto_init() != OK) return client_fail(c, EXIT_REFUSED, "cannot initialise cryptography");
+    int code = read_token(c);
+    if (code == EXIT_OK && tls) code = read_authorities(c, &end);
+    c->target.tls = end;
+    c->target.host = c->host;
+    c->target.port = c->port;
+    return code;
+}
+
+static int find_node(struct client *c)
+{
+    if (c->api == NULL && c->data == NULL && from_environment("PERIGEE_DATA") == NULL)
+        c->api = from_environment("PERIGEE_API");
+    if (c->api != NULL) return find_api(c);
     if (c->data == NULL) c->data = getenv("PERIGEE_DATA");
     if (c->data == NULL || c->data[0] == 0)
-        return client_fail(c, EXIT_USAGE, "expected --data DIR, a node's data directory (or PERIGEE_DATA)");
+        return client_fail(c, EXIT_USAGE,
+                           "expected --data DIR, a node's data directory (or PERIGEE_DATA), or --api "
+                           "https://HOST:PORT with --token-file FILE");
     int len = snprintf(c->socket, sizeof c->socket, "%s/api.sock", c->data);
     if (len < 0 || len >= (int)sizeof c->socket)
         return client_fail(c, EXIT_USAGE, "--data: the path is too long");
@@ -40,17 +131,21 @@ int client_begin(struct client *c, const char *command, struct arguments *a, int
     struct argument merged[CLIENT_OPTION_MAX];
     const struct argument *own = a->option;
     const uint32_t own_count = a->option_count;
-    if (own_count > CLIENT_OPTION_MAX - 2) return EXIT_USAGE;
+    if (own_count > CLIENT_OPTION_MAX - CLIENT_OWN_OPTIONS) return EXIT_USAGE;
     *c = (struct client){.command = command};
     for (uint32_t i = 0; i < own_count; i++) merged[i] = own[i];
     merged[own_count] = (struct argument){"--data", &c->data, NULL};
     merged[own_count + 1] = (struct argument){"--json", NULL, &c->json};
+    merged[own_count + 2] = (struct argument){"--api", &c->api, NULL};
+    merged[own_count + 3] = (struct argument){"--token-file", &c->token_file, NULL};
+    merged[own_count + 4] = (struct argument){"--ca", &c->ca, NULL};
+    merged[own_count + 5] = (struct argument){"--fingerprint", &c->fingerprint, NULL};
     a->option = merged;
-    a->option_count = own_count + 2;
+    a->option_count = own_count + CLIENT_OWN_OPTIONS;
     enum err err = arguments_parse(a, argc, argv);
     a->option = own;
     a->option_count = own_count;
-    return err == OK ? find_socket(c) : EXIT_USAGE;
+    return err == OK ? find_node(c) : EXIT_USAGE;
 }
 
 /* --- Calls ---------------------------------------------------------------------------------------------------------- */
@@ -60,8 +155,22 @@ static const char *remedy(const struct client *c)
     return c->remedy != NULL ? c->remedy : "";
 }
 
-static int unreachable(const struct client *c, enum err err)
+static int unreachable_api(const struct client *c, enum err err, const char *why)
 {
+    if (err == ERR_REFUSED && c->target.tls == NULL) return client_fail(c, EXIT_USAGE, "%s: %s", c->api, why);
+    if (err == ERR_REFUSED)
+        return client_fail(c, EXIT_UNREACHABLE,
+                           "%s: no TLS with it: %s; --ca FILE or --fingerprint HEX say whom to believe%s",
+                           c->api, why[0] != 0 ? why : "the connection broke", remedy(c));
+    if (err == ERR_UNAVAILABLE)
+        return client_fail(c, EXIT_UNREACHABLE, "no node answers at %s%s", c->api, remedy(c));
+    return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer: %s%s", c->api, err_text(err),
+                       remedy(c));
+}
+
+static int unreachable(const struct client *c, enum err err, const char *why)
+{
+    if (c->api != NULL && err != ERR_USAGE) return unreachable_api(c, err, why);
     if (err == ERR_UNAVAILABLE)
         return client_fail(c, EXIT_UNREACHABLE,
                            "no node answers at %s: start it with `perigee node --data %s`%s", c->socket,
@@ -92,9 +201,11 @@ static int call(const struct client *c, json_t **out, const char *method, const 
 {
     int status = 0;
     json_t *answer = NULL;
-    enum err err = http_call(c->socket, method, path, body, &status, &answer);
+    struct http_target target = c->target;
+    if (c->api == NULL) target.socket_path = c->socket;
+    enum err err = http_call_to(&target, method, path, body, &status, &answer);
     *out = NULL;
-    if (err != OK) return loud ? unreachable(c, err) : EXIT_UNREACHABLE;
+    if (err != OK) return loud ? unreachable(c, err, target.why) : EXIT_UNREACHABLE;
     if (status >= 200 && status < 300) {
         *out = answer != NULL ? answer : json_object();
         return *out != NULL && json_is_object(*out) ? EXIT_OK : EXIT_REFUSED;
@@ -185,11 +296,19 @@ int client_try_get(const struct client *c, json_t **out, const char *path)
 
 /* --- The store ------------------------------------------------------------------------------------------------------ */
 
+int client_local(const struct client *c)
+{
+    if (c->data != NULL) return EXIT_OK;
+    return client_fail(c, EXIT_USAGE,
+                       "expected --data DIR: this works on a node's data directory, where it lies");
+}
+
 int client_store(const struct client *c, struct store **out)
 {
     char fault[512] = "", path[PATH_MAX];
     struct config *config = NULL;
     *out = NULL;
+    if (client_local(c) != EXIT_OK) return EXIT_USAGE;
     if (snprintf(path, sizeof path, "%s/perigee.yaml", c->data) >= (int)sizeof path)
         return client_fail(c, EXIT_USAGE, "--data: the path is too long");
     if (config_load(&config, path, fault, sizeof fault) != OK)

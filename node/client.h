@@ -1,5 +1,7 @@
 /* client: what the commands that talk to a node share: options, calls, errors on stderr, answers on stdout.
- * Rules: --data names the node's data directory, else $PERIGEE_DATA does; --json is everywhere. What a node refuses is said
+ * Rules: --data names the node's data directory, else $PERIGEE_DATA does; or --api https://HOST:PORT with --token-file names a
+ * node on another machine ($PERIGEE_API, $PERIGEE_TOKEN_FILE), whose certificate the authorities of --ca vouch for, or the
+ * system's, or which has the --fingerprint ($PERIGEE_CA, $PERIGEE_FINGERPRINT). --json is everywhere. What a node refuses is said
  * once, with its reason, and becomes an exit code of command.h (problem.h).
  * Functions that return int return such an exit code. Threads: one. Ownership: borrows what it is given, except bodies
  * and answers, which are taken where it says so. */
@@ -8,6 +10,7 @@
 
 #include "node/arguments.h"
 #include "node/command.h"
+#include "node/http.h"
 
 #include <jansson.h>
 #include <limits.h>
@@ -19,10 +22,14 @@ struct client {
     const char *data;
     bool json;
     const char *remedy; /* said behind every problem of a call, when not NULL: what is left to do */
+    const char *api, *token_file, *ca, *fingerprint; /* the options of the same names */
     char socket[PATH_MAX];
+    char host[128], port[8]; /* of --api */
+    struct http_target target;
 };
 
-/* Parse the words of `command` with its own options in `a` (may be none) beside --data and --json. */
+/* Parse the words of `command` with its own options in `a` (may be none) beside --data, --api and what goes with it, and
+ * --json. */
 int client_begin(struct client *c, const char *command, struct arguments *a, int argc, char **argv);
 /* problem_say, for what has a client. */
 int client_fail(const struct client *c, int code, const char *format, ...)
@@ -37,6 +44,8 @@ int client_get_all(const struct client *c, json_t **out, const char *path);
 /* The same without a word on stderr. *reason is "unreachable" or the problem's, of `cap` bytes. */
 int client_try_get(const struct client *c, json_t **out, const char *path);
 
+/* It works on the node's data directory itself: EXIT_USAGE without one. */
+int client_local(const struct client *c);
 /* The store of the node's data directory, which LMDB shares with the node; the library that its configuration names is
  * DuckDB's from now on. The caller closes it. */
 int client_store(const struct client *c, struct store **out);

@@ -72,6 +72,9 @@ static int help_all(bool json)
         if (!is_internal(&rows[i])) print_row(&rows[i]);
     (void)puts(
         "\n`perigee help COMMAND` says what a command takes. --data DIR may come from PERIGEE_DATA.\n"
+        "What talks to a node also takes --api https://HOST:PORT --token-file FILE [--ca FILE | "
+        "--fingerprint HEX]\n"
+        "in its place.\n"
         "Exit codes: 0 ok, 1 refused or failed, 2 no node answers, 3 usage, 4 not verified, 75 try later.\n"
         "`perigee demo` shows a joint study with seven processes on this machine.");
     return EXIT_OK;
@@ -202,5 +205,6 @@ int command_node(int argc, char **argv)
     const struct argument option[] = {{"--passphrase-file", &passphrase_file, NULL}};
     struct arguments a = {option, 1, 0, 0, 0, NULL};
     int code = client_begin(&c, "node", &a, argc, argv);
+    if (code == EXIT_OK) code = client_local(&c);
     return code == EXIT_OK ? daemon_run(c.data, passphrase_file) : code;
 }

@@ -34,6 +34,13 @@ enum exit_code {
     X("recover", "", command_recover,                                                                        \
       "--data DIR (--from OLD-DIR [--passphrase-file FILE|-] | --replaces NODE)",                            \
       "let this new node ask to take the place of a key whose disk was lost or restored")                    \
+    X("tls", "new", command_tls_new, "--data DIR [--name HOST]... [--days N] [--replace]",                   \
+      "make a key and a certificate that it signs itself, for the API on TCP")                               \
+    X("token", "create", command_token_create,                                                               \
+      "--data DIR --name NAME --scopes A,B [--days N] [--out FILE]",                                         \
+      "let who has it use the API on TCP, as far as its scopes (monitor, read, request, approve, admin)")    \
+    X("token", "list", command_token_list, "--data DIR", "tokens that are in force")                         \
+    X("token", "revoke", command_token_revoke, "--data DIR ID", "end a token")                               \
     X("consortium", "new", command_consortium_new,                                                           \
       "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] [--maker-devices N] CARD...",              \
       "write a charter from the founders' member cards")                                                     \

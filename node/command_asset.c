@@ -2,7 +2,6 @@
 
 #include "crypto/hash.h"
 #include "crypto/secret.h"
-#include "node/home.h"
 #include "node/seal_kept.h"
 #include "node/yaml_json.h"
 
@@ -12,17 +11,19 @@
 
 /* --- register ------------------------------------------------------------------------------------------------------- */
 
-/* A new token of this node's: dt = H("perigee/dt/v1", node, salt). */
+/* A new token of the node's: dt = H("perigee/dt/v1", node, salt). */
 static int make_token(const struct client *c, struct hash32 *salt, char token[80])
 {
-    struct home home;
-    char fault[512] = "", hex[65];
-    enum err err = crypto_init();
-    if (err == OK) err = home_look(&home, c->data, fault, sizeof fault);
-    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s", fault[0] != 0 ? fault : err_text(err));
+    json_t *status = NULL;
+    struct node_id node;
+    char hex[65];
+    int code = client_get(c, &status, "/v1/status");
+    if (code != EXIT_OK) return code;
+    const enum err err = hex_decode(node.bytes, sizeof node.bytes, span_text(client_text(status, "node")));
+    json_decref(status);
+    if (err != OK || crypto_init() != OK) return client_fail(c, EXIT_REFUSED, "the node does not say its id");
     random_fill(salt->bytes, sizeof salt->bytes);
-    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(home.node), ID_SPAN(*salt));
-    home_close(&home);
+    struct hash32 dt = HASH_FRAMED("perigee/dt/v1", ID_SPAN(node), ID_SPAN(*salt));
     hex_encode(hex, dt.bytes, sizeof dt.bytes);
     (void)snprintf(token, 80, "dt:perigee:%s", hex);
     return EXIT_OK;
@@ -173,7 +174,7 @@ static int find_sealed(const struct client *c, const struct bind_words *w, json_
 }
 
 /* The policy must be the one the content was sealed under: its hash is in the label. */
-static int bind(const struct client *c, const struct bind_words *w)
+static int bind_content(const struct client *c, const struct bind_words *w)
 {
     char path[128];
     json_t *asset = NULL, *answer = NULL, *body = NULL;
@@ -205,5 +206,5 @@ int command_asset_bind(int argc, char **argv)
     if (code == EXIT_OK) code = client_check_token(&c, "--asset", w.asset);
     if (code == EXIT_OK) code = client_check_hash(&c, "--workflow", w.workflow);
     if (code == EXIT_OK) code = client_check_hash(&c, "--manifest", w.manifest);
-    return code == EXIT_OK ? bind(&c, &w) : code;
+    return code == EXIT_OK ? bind_content(&c, &w) : code;
 }

@@ -38,6 +38,7 @@ int command_consortium_join(int argc, char **argv)
     const char *charter = NULL;
     struct arguments a = {NULL, 0, 1, 1, 0, &charter};
     int code = client_begin(&c, "consortium join", &a, argc, argv);
+    if (code == EXIT_OK) code = client_local(&c);
     return code == EXIT_OK ? join(&c, charter) : code;
 }
 

@@ -280,6 +280,7 @@ int command_seal(int argc, char **argv)
     };
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     int code = client_begin(&c, "seal", &a, argc, argv);
+    if (code == EXIT_OK) code = client_local(&c);
     if (code != EXIT_OK) return code;
     memset(&s, 0, sizeof s);
     s.client = &c;

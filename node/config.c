@@ -1,6 +1,7 @@
 #include "node/config.h"
 
 #include "node/fault.h"
+#include "node/http_tcp.h"
 #include "node/worker.h"
 #include "node/yaml_file.h"
 
@@ -39,12 +40,19 @@ static const cyaml_schema_field_t compute_fields[] = {
 static const cyaml_schema_field_t store_fields[] = {
     CYAML_FIELD_UINT("map_gb", OPTIONAL, struct config_store, map_gb), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t api_fields[] = {
+    CYAML_FIELD_STRING_PTR("listen", CYAML_FLAG_POINTER, struct config_api, listen, 1, CONFIG_ADDRESS_MAX),
+    CYAML_FIELD_STRING_PTR("certificate", OPTIONAL_POINTER, struct config_api, certificate, 1, 4096),
+    CYAML_FIELD_STRING_PTR("key", OPTIONAL_POINTER, struct config_api, key, 1, 4096),
+    CYAML_FIELD_BOOL("plaintext", OPTIONAL, struct config_api, plaintext), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_STRING_PTR("listen", OPTIONAL_POINTER, struct config, listen, 1, CONFIG_ADDRESS_MAX),
     CYAML_FIELD_SEQUENCE("peers", OPTIONAL_POINTER, struct config, peers, &peer_value, 0,
                          CONFIG_PEER_COUNT_MAX),
     CYAML_FIELD_MAPPING_PTR("compute", OPTIONAL_POINTER, struct config, compute, compute_fields),
     CYAML_FIELD_MAPPING_PTR("store", OPTIONAL_POINTER, struct config, store, store_fields),
+    CYAML_FIELD_MAPPING_PTR("api", OPTIONAL_POINTER, struct config, api, api_fields),
     CYAML_FIELD_STRING_PTR("duckdb", OPTIONAL_POINTER, struct config, duckdb, 1, 4096),
     CYAML_FIELD_END};
 static const cyaml_schema_value_t config_value = {
@@ -136,6 +144,23 @@ static enum err check_peers(const struct config *c, const struct config_fault *f
     return OK;
 }
 
+static enum err check_api(const struct config_api *api, const struct config_fault *f)
+{
+    if (!http_tcp_is_address(api->listen))
+        return refuse(f, "api.listen", "tcp://HOST:PORT with a numeric address, such as tcp://0.0.0.0:7443",
+                      api->listen);
+    if (api->plaintext && !http_tcp_is_loopback(api->listen))
+        return refuse(f, "api.plaintext",
+                      "a loopback address in api.listen, since nothing is said in the clear over a network",
+                      api->listen);
+    if (api->plaintext && (api->certificate != NULL || api->key != NULL))
+        return refuse(f, "api.plaintext", "either plaintext, or certificate and key", "all");
+    if (!api->plaintext && (api->certificate == NULL || api->key == NULL))
+        return refuse(f, "api", "certificate and key, which `perigee tls new` makes",
+                      api->certificate == NULL ? "no certificate" : "no key");
+    return OK;
+}
+
 static enum err check(const struct config *c, const struct config_fault *f)
 {
     const struct config_compute *compute = c->compute == NULL ? &compute_defaults : c->compute;
@@ -150,6 +175,7 @@ static enum err check(const struct config *c, const struct config_fault *f)
         return refuse_number(f, "compute.threads", 1, CONFIG_THREAD_COUNT_MAX, compute->threads);
     if (c->store->map_gb > CONFIG_MAP_MAX_GB)
         return refuse_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb);
+    if (c->api != NULL) TRY(check_api(c->api, f));
     return check_peers(c, f);
 }
 

@@ -9,6 +9,11 @@
  *     threads: 2
  *     platform: <text, e.g. a machine name; its hash is the platform id>
  *   store: { map_gb: 64 }
+ *   api:                                  # present: the API listens on TCP, too
+ *     listen: tcp://127.0.0.1:7443        # a numeric address
+ *     certificate: api.crt                # PEM, with its chain; in the data directory unless it begins with /
+ *     key: api.key
+ *     plaintext: true                     # instead of these two: no TLS, on a loopback address
  *   duckdb: /path/to/libduckdb.so         # optional */
 #ifndef PERIGEE_NODE_CONFIG_H
 #define PERIGEE_NODE_CONFIG_H
@@ -28,12 +33,17 @@ struct config_compute {
 struct config_store {
     unsigned map_gb;
 };
+struct config_api {
+    char *listen, *certificate, *key;
+    bool plaintext;
+};
 struct config {
     char *listen;
     struct config_peer *peers;
     unsigned peers_count;
     struct config_compute *compute;
     struct config_store *store;
+    struct config_api *api;
     char *duckdb;
 };
 /* Every default is filled in: `store` is there, and `platform` where there is `compute`. `fault` receives one line for people: file, line, key, what was expected. */

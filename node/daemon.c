@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/secret.h"
+#include "crypto/tls.h"
 #include "node/blob_reads.h"
 #include "node/command.h"
 #include "node/core_loop.h"
@@ -20,6 +21,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -42,6 +44,9 @@ struct daemon {
     enum silence silence; /* what the mark says */
     struct links *links;
     struct http *http;
+    struct tls_end *tls; /* of the API on TCP */
+    struct tokens *tokens;
+    unsigned keeping; /* daemon_keep, not done */
     struct enclave_host *enclaves;
     char enclaves_why[SANDBOX_WHY_BYTES]; /* configured, and why there are none */
     struct core_loop *core;
@@ -325,12 +330,16 @@ static enum err restore_promise(void *context, struct span key, struct span valu
 
 static enum err restore_local(void *context, struct span key, struct span value)
 {
+    struct daemon *d = context;
+    tokens_restore(d->tokens, key, value);
     feed(context, &(struct event){.type = EVENT_RESTORE_LOCAL, .key = key, .bytes = value});
     return OK;
 }
 
 static enum err restore(struct daemon *d)
 {
+    d->tokens = tokens_new();
+    if (d->tokens == NULL) return ERR_NO_MEMORY;
     TRY(store_scan(d->store, STORE_LOCAL, SPAN_NONE, restore_local, d));
     TRY(store_scan(d->store, STORE_PROMISE, SPAN_NONE, restore_promise, d));
     TRY(store_scan(d->store, STORE_CHAIN, SPAN_NONE, restore_record, d));
@@ -459,13 +468,71 @@ static enum err open_links(struct daemon *d, char *fault, size_t cap)
     return OK;
 }
 
-static enum err open_api(struct daemon *d, char *fault, size_t cap)
+static enum err authorize(void *context, struct span token, uint32_t *scopes)
+{
+    return tokens_check(((struct daemon *)context)->tokens, token, daemon_wall_ms(), scopes);
+}
+
+/* A file that the configuration names: in the data directory unless its path begins at the root. */
+static enum err read_named(const struct daemon *d, char **text, size_t *len, const char *name, bool secret,
+                           char *fault, size_t cap)
 {
     char path[PATH_MAX];
+    struct stat status;
+    if (name[0] == '/')
+        (void)snprintf(path, sizeof path, "%s", name);
+    else
+        home_path(path, &d->home, name);
+    if (secret && stat(path, &status) == 0 && (status.st_mode & 077) != 0)
+        return fault_set(fault, cap, ERR_REFUSED, "%s: must be closed to others (chmod 600)", path);
+    enum err err = file_read(text, len, path, TLS_PEM_BYTES_MAX);
+    return err == OK ? OK
+                     : fault_set(fault, cap, err, "%s: %s; `perigee tls new` makes one", path, file_why(err));
+}
+
+static enum err open_tls(struct daemon *d, const struct config_api *api, char *fault, size_t cap)
+{
+    char *certificate = NULL, *key = NULL;
+    size_t certificate_len = 0, key_len = 0;
+    enum err err = read_named(d, &certificate, &certificate_len, api->certificate, false, fault, cap);
+    if (err == OK) err = read_named(d, &key, &key_len, api->key, true, fault, cap);
+    if (err == OK) {
+        err = tls_server(&d->tls, span_make(certificate, certificate_len), span_make(key, key_len));
+        if (err != OK)
+            err = fault_set(
+                fault, cap, err,
+                "api.certificate, api.key: expected a certificate with its chain, and its key without a "
+                "passphrase, both in PEM: %s",
+                err_text(err));
+    }
+    if (key != NULL) secret_wipe(key, key_len);
+    free(certificate);
+    free(key);
+    return err;
+}
+
+static enum err open_api(struct daemon *d, char *fault, size_t cap)
+{
+    char path[PATH_MAX], line[160];
+    const struct config_api *api = d->config->api;
     home_path(path, &d->home, "api.sock");
-    struct http_options options = {.loop = &d->loop, .socket_path = path, .routes = api_routes, .context = d};
+    if (api != NULL && !api->plaintext) TRY(open_tls(d, api, fault, cap));
+    struct http_options options = {.loop = &d->loop,
+                                   .socket_path = path,
+                                   .routes = api_routes,
+                                   .context = d,
+                                   .listen = api != NULL ? api->listen : NULL,
+                                   .tls = d->tls,
+                                   .authorize = authorize};
     enum err err = http_open(&d->http, &options);
-    return err == OK ? OK : fault_set(fault, cap, err, "cannot serve the API on %s: %s", path, err_text(err));
+    if (err != OK)
+        return fault_set(fault, cap, err, "cannot serve the API on %s%s%s: %s", path,
+                         api != NULL ? " and " : "", api != NULL ? api->listen : "", err_text(err));
+    if (api == NULL) return OK;
+    (void)snprintf(line, sizeof line, "the API listens on %s%s", http_address(d->http),
+                   d->tls == NULL ? ", without TLS" : "");
+    log_line(d, line);
+    return OK;
 }
 
 /* Before anything is opened: from here on a signal ends this node in order, as soon as the loop runs. */
@@ -563,7 +630,7 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
 
 static bool busy(const struct daemon *d)
 {
-    return d->open_parts > 0 || (d->blobs != NULL && blob_reads_in_flight(d->blobs) > 0) ||
+    return d->open_parts > 0 || d->keeping > 0 || (d->blobs != NULL && blob_reads_in_flight(d->blobs) > 0) ||
            (d->core != NULL && core_loop_in_flight(d->core) > 0);
 }
 
@@ -595,6 +662,8 @@ static int run(struct daemon *d, const char *home, struct passphrase *passphrase
         stop(d);
     }
     drain(d);
+    tokens_free(d->tokens);
+    tls_end_free(d->tls);
     config_free(d->config);
     home_close(&d->home);
     return code;
@@ -680,4 +749,57 @@ void daemon_measures(const struct daemon *d, struct daemon_measures *out)
 struct record_counts *daemon_record_counts(struct daemon *d)
 {
     return &d->record_counts;
+}
+
+struct tokens *daemon_tokens(struct daemon *d)
+{
+    return d->tokens;
+}
+
+const char *daemon_api_address(const struct daemon *d)
+{
+    return d->http != NULL ? http_address(d->http) : NULL;
+}
+
+/* --- Local values of the API's ---------------------------------------------------------------------------------------------- */
+
+struct keeping {
+    uv_work_t work;
+    struct daemon *daemon;
+    enum err err;
+    void (*done)(void *context, enum err err);
+    void *context;
+    size_t key_len, value_len;
+    uint8_t bytes[]; /* key, value */
+};
+
+static void keep_work(uv_work_t *work)
+{
+    struct keeping *k = work->data;
+    const struct store_write write = {k->value_len > 0 ? STORE_PUT : STORE_DELETE, STORE_LOCAL,
+                                      span_make(k->bytes, k->key_len),
+                                      span_make(k->bytes + k->key_len, k->value_len)};
+    k->err = store_write_now(k->daemon->store, &write, 1);
+}
+
+static void keep_done(uv_work_t *work, int status)
+{
+    struct keeping *k = work->data;
+    k->daemon->keeping--;
+    k->done(k->context, status == 0 ? k->err : ERR_CANCELLED);
+    free(k);
+}
+
+void daemon_keep(struct daemon *d, struct span key, struct span value,
+                 void (*done)(void *context, enum err err), void *context)
+{
+    struct keeping *k = calloc(1, sizeof *k + key.len + value.len);
+    if (k == NULL) panic(__FILE__, __LINE__, "out of memory");
+    *k = (struct keeping){
+        .daemon = d, .done = done, .context = context, .key_len = key.len, .value_len = value.len};
+    memcpy(k->bytes, key.data, key.len);
+    if (value.len > 0) memcpy(k->bytes + key.len, value.data, value.len);
+    k->work.data = k;
+    d->keeping++;
+    (void)uv_queue_work(&d->loop, &k->work, keep_work, keep_done);
 }

@@ -11,6 +11,7 @@
 #include "node/http.h"
 #include "node/keyed_pool.h"
 #include "node/link.h"
+#include "node/token.h"
 #include "proto/pump.h"
 #include "storage/store.h"
 
@@ -50,6 +51,11 @@ struct record_counts {
 };
 struct record_counts *daemon_record_counts(struct daemon *d);
 void daemon_measures(const struct daemon *d, struct daemon_measures *out);
+struct tokens *daemon_tokens(struct daemon *d);
+const char *daemon_api_address(const struct daemon *d); /* on TCP, or NULL */
+/* Write a local value of this node's (an empty one deletes it), copied; `done` runs on the loop thread when it is durable. */
+void daemon_keep(struct daemon *d, struct span key, struct span value,
+                 void (*done)(void *context, enum err err), void *context);
 uint64_t daemon_wall_ms(void);
 /* Give the core a command; `done` runs when it answers (on the loop thread, after this returns). */
 typedef void (*daemon_done)(void *context, struct verdict verdict, struct hash32 id);

@@ -1,7 +1,10 @@
 #include "node/http.h"
 
+#include "crypto/secret.h"
 #include "node/http_door.h"
+#include "node/http_tcp.h"
 #include "node/problem.h"
+#include "node/scope.h"
 #include "proto/base/panic.h"
 
 #include <errno.h>
@@ -23,6 +26,7 @@ enum {
     HTTP_CONNECTIONS_MAX =
         HTTP_REQUESTS_MAX + 128, /* libwebsockets still counts those that are being closed */
     HTTP_KEY_MAX = 200,
+    HTTP_BEARER_MAX = 256,
     HTTP_DETAIL_MAX = 2048,
     HTTP_PIECE_BYTES = 128 * 1024,
     HTTP_REQUEST_SECONDS = 30, /* for a request to arrive, and for each piece of an answer to leave */
@@ -50,6 +54,8 @@ struct http_reply {
     char idempotency_key[HTTP_KEY_MAX + 1];
     uint8_t *body;
     size_t body_len, body_cap, body_declared;
+    bool remote;     /* it came over TCP */
+    uint32_t scopes; /* what its caller may */
     int status;
     const char *type; /* of the answer; NULL: JSON, or a problem */
     char allow[64];   /* methods, for a 405 */
@@ -68,6 +74,8 @@ struct http {
     uint32_t open_count; /* of them, those whose connection is there and not being closed */
     uint64_t answered[6];
     struct http_door *door;
+    struct http_tcp *tcp; /* NULL: none */
+    enum err (*authorize)(void *context, struct span token, uint32_t *scopes);
     char *socket_path;
     int lock_fd;
     uv_timer_t watch;  /* clients that left while their answer was due */
@@ -181,7 +189,9 @@ void http_answer_text(struct http_reply *r, int status, const char *content_type
 
 void http_load(const struct http *h, struct http_load *out)
 {
-    *out = (struct http_load){.open = h->open_count, .open_max = HTTP_REQUESTS_MAX};
+    *out = (struct http_load){.open = h->open_count,
+                              .open_max = HTTP_REQUESTS_MAX,
+                              .tls = h->tcp != NULL ? http_tcp_count(h->tcp) : 0};
     memcpy(out->answered, h->answered, sizeof out->answered);
 }
 
@@ -255,6 +265,7 @@ static void route_call(struct http_reply *r, const struct http_route *route, cha
                                    .query = r->query,
                                    .body = body,
                                    .idempotency_key = r->idempotency_key[0] == 0 ? NULL : r->idempotency_key,
+                                   .scopes = r->scopes,
                                    .context = r->http->context};
     for (uint32_t i = 0; i < HTTP_PARAMS_MAX && param[i].data != NULL; i++) {
         char *value = values + (param[i].data - (const uint8_t *)r->path);
@@ -279,6 +290,11 @@ static void request_complete(struct http_reply *r)
     if (route == NULL) {
         http_problem(r, 404, "no-such-path",
                      "expected one of the paths that GET /v1 lists; came one where nothing is served");
+        return;
+    }
+    if ((r->scopes & route->scope) == 0) {
+        http_problem(r, 403, "scope", "expected a token with the scope \"%s\" for %s %s; came one without it",
+                     scope_name(route->scope), route->method, route->path);
         return;
     }
     json_t *body = r->body_len == 0 ? NULL : body_parse(r, &error);
@@ -364,8 +380,38 @@ static bool read_length(struct http_reply *r)
     return true;
 }
 
+/* "Bearer TOKEN", for who comes over TCP: before anything else of the request is looked at. */
+static enum err read_bearer(struct http_reply *r)
+{
+    char text[HTTP_BEARER_MAX];
+    int len = lws_hdr_copy(r->wsi, text, sizeof text, WSI_TOKEN_HTTP_AUTHORIZATION);
+    if (len <= 0)
+        return lws_hdr_total_length(r->wsi, WSI_TOKEN_HTTP_AUTHORIZATION) == 0 ? ERR_NOT_FOUND : ERR_REFUSED;
+    enum err err = ERR_REFUSED;
+    if (strncasecmp(text, "Bearer ", 7) == 0 && r->http->authorize != NULL)
+        err = r->http->authorize(r->http->context, span_make(text + 7, (size_t)len - 7), &r->scopes);
+    secret_wipe(text, sizeof text);
+    return err;
+}
+
+static bool may_enter(struct http_reply *r)
+{
+    const enum err err = r->remote ? read_bearer(r) : OK;
+    if (!r->remote) r->scopes = SCOPE_ALL;
+    if (err == ERR_NOT_FOUND)
+        refuse(r, 401, "no-token",
+               "expected \"Authorization: Bearer TOKEN\", made by `perigee token create`; came none");
+    else if (err == ERR_EXPIRED)
+        refuse(r, 401, "token-expired", "expected a token that is in force; came one past its expiry");
+    else if (err != OK)
+        refuse(r, 401, "unknown-token",
+               "expected a token that this node made and did not revoke; came another");
+    return err == OK;
+}
+
 static void request_head(struct http_reply *r)
 {
+    if (!may_enter(r)) return;
     if (lws_hdr_total_length(r->wsi, WSI_TOKEN_HTTP_TRANSFER_ENCODING) > 0)
         refuse(r, 411, "length-required", "expected Content-Length; came a transfer encoding");
     else if (!read_length(r))
@@ -421,8 +467,9 @@ static int head_text(char *out, size_t cap, int status, const char *type, size_t
     if (type == NULL) type = is_problem ? "application/problem+json" : "application/json";
     return snprintf(out, cap,
                     "HTTP/1.1 %d %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\n"
-                    "%s%s%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
+                    "%s%s%s%sCache-Control: no-store\r\nConnection: close\r\n\r\n",
                     status, is_problem ? problem_title(status) : "OK", type, body_len,
+                    status == 401 ? "WWW-Authenticate: Bearer realm=\"perigee\"\r\n" : "",
                     allow == NULL ? "" : "Allow: ", allow == NULL ? "" : allow, allow == NULL ? "" : "\r\n");
 }
 
@@ -514,7 +561,12 @@ static bool make_room(const struct http *h)
     return oldest != NULL;
 }
 
-static void door_enter(void *context, int fd)
+static void tcp_enter(void *context, int fd)
+{
+    http_door_take(((struct http *)context)->door, fd);
+}
+
+static void door_enter(void *context, int fd, bool remote)
 {
     static const struct http_fault full = {
         503, "full", "expected fewer than 256 requests at once; all of them wait for answers: try again"};
@@ -535,6 +587,7 @@ static void door_enter(void *context, int fd)
         return;
     }
     h->open_count++;
+    r->remote = remote;
     lws_set_opaque_user_data(r->wsi, r);
 }
 
@@ -671,6 +724,20 @@ static void init_handles(struct http *h, uv_loop_t *loop)
     (void)uv_timer_start(&h->watch, watch_clients, HTTP_WATCH_MS, HTTP_WATCH_MS);
 }
 
+static enum err open_tcp(struct http *h, const struct http_options *options)
+{
+    const struct http_tcp_options tcp = {h->loop, options->listen, options->tls, h, tcp_enter};
+    h->authorize = options->authorize;
+    TRY(http_tcp_open(&h->tcp, &tcp));
+    h->handles_open++;
+    return OK;
+}
+
+const char *http_address(const struct http *h)
+{
+    return h->tcp != NULL ? http_tcp_address(h->tcp) : NULL;
+}
+
 enum err http_open(struct http **out, const struct http_options *options)
 {
     *out = NULL;
@@ -694,6 +761,7 @@ enum err http_open(struct http **out, const struct http_options *options)
     init_handles(h, options->loop);
     err = create_context(h);
     if (err == OK) err = open_door(h);
+    if (err == OK && options->listen != NULL) err = open_tcp(h, options);
     if (err == OK)
         *out = h;
     else
@@ -751,6 +819,9 @@ void http_close(struct http *h, void (*closed)(void *context), void *context)
     h->closed = closed;
     h->closed_context = context;
     (void)uv_timer_stop(&h->watch);
+    if (h->tcp != NULL) http_tcp_close(h->tcp, part_closed, h);
+    h->tcp = NULL;
     if (h->door != NULL) http_door_close(h->door, part_closed, h);
+    h->door = NULL;
     (void)uv_idle_start(&h->closing, close_begin);
 }

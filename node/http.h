@@ -4,7 +4,8 @@
  * what to do. Rules: bodies over HTTP_BODY_MAX are 413, unknown paths 404, other methods 405, bad JSON 400; duplicate keys
  * are refused. The socket is 0600; the peer's uid must be ours or root. Upgrades, other versions and what is no request are
  * refused at the door (http_door.h). At most 256 requests are open: whoever has let us wait longest for its body, or with
- * its answer, gives way to who comes, and nobody may for more than 30 s. Handlers run on the loop thread and may answer
+ * its answer, gives way to who comes, and nobody may for more than 30 s. Over TCP a request needs a bearer token (401 without one)
+ * whose scopes hold the route's (403, which names it). Handlers run on the loop thread and may answer
  * later (http_reply may be called once, at any time before the server closes). */
 #ifndef PERIGEE_NODE_HTTP_H
 #define PERIGEE_NODE_HTTP_H
@@ -23,6 +24,7 @@ struct http_request {          /* valid during the handler; a handler that keeps
     json_t *query;                      /* object of strings; never NULL */
     json_t *body;                       /* object, or NULL when the request had none */
     const char *idempotency_key;        /* or NULL */
+    uint32_t scopes;                    /* what the caller may; SCOPE_ALL on the Unix socket */
     void *context;                      /* http_options.context */
 };
 struct http_reply; /* a request waiting for its answer */
@@ -39,9 +41,14 @@ struct http_options {
     const char *socket_path;
     const struct http_route *routes; /* ends with method NULL */
     void *context;
+    const char *listen;        /* TCP, too, as in http_tcp.h; or NULL */
+    const struct tls_end *tls; /* for it */
+    /* What the bearer of this token may do, with `context`. ERR_REFUSED: no such token. ERR_EXPIRED. */
+    enum err (*authorize)(void *context, struct span token, uint32_t *scopes);
 };
 /* ERR_BUSY: someone serves there. ERR_CONFLICT: a file that is no socket is there. A socket file left by a dead process is
- * removed; <socket_path>.lock stays. On error the loop needs one more turn. One request a connection. */
+ * removed; <socket_path>.lock stays. Of `listen`: http_tcp_open's. On error the loop needs one more turn. One request a
+ * connection. */
 MUST_USE enum err http_open(struct http **out, const struct http_options *options);
 /* Steals `body` (may be NULL). 2xx JSON. */
 void http_answer(struct http_reply *reply, int status, json_t *body);
@@ -53,15 +60,29 @@ void http_answer_text(struct http_reply *reply, int status, const char *content_
 struct http_load {
     uint32_t open, open_max; /* requests */
     uint64_t answered[6];    /* by hundreds of their status */
+    uint32_t tls;            /* connections with TLS */
 };
+/* tcp://HOST:PORT as it is, or NULL. */
+const char *http_address(const struct http *h);
 void http_load(const struct http *h, struct http_load *out);
 /* Waits for nothing: open requests are cut off. `closed` is called when the loop holds nothing of it any more. */
 void http_close(struct http *h, void (*closed)(void *context), void *context);
 
 /* --- Client: blocking, for the command line ------------------------------------------------------------------------------ */
+struct http_target {
+    const char *socket_path;   /* or NULL, and: */
+    const char *host, *port;   /* TCP */
+    const struct tls_end *tls; /* NULL: in the clear, for a loopback address only */
+    const char *token;         /* or NULL */
+    char why[160];             /* out: what a failed TLS says */
+};
 /* *status is the HTTP status; *out the parsed body (caller decrefs), NULL if none, at most 64 MiB. ERR_UNAVAILABLE: cannot
  * connect. ERR_NOT_READY: no answer within 120 s; a path with wait= in its query waits for ever. ERR_TRUNCATED, ERR_SYNTAX,
- * ERR_IO: the answer is broken. ERR_USAGE: method or path hold bytes that may not be there. */
+ * ERR_IO: the answer is broken. ERR_USAGE: method or path hold bytes that may not be there. ERR_REFUSED: TLS failed, or would
+ * be missing. */
+MUST_USE enum err http_call_to(struct http_target *target, const char *method, const char *path,
+                               const json_t *body, int *status, json_t **out);
+/* The same on a Unix socket. */
 MUST_USE enum err http_call(const char *socket_path, const char *method, const char *path, const json_t *body,
                             int *status, json_t **out);
 

@@ -1,7 +1,11 @@
 /* The command line's side of http.h: one request a connection, a bounded reader of the answer. */
+#include "crypto/secret.h"
+#include "crypto/tls.h"
 #include "node/http.h"
+#include "node/http_tcp.h"
 
 #include <errno.h>
+#include <netdb.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +24,8 @@ enum {
 };
 
 struct call {
+    struct http_target *target;
+    struct tls *tls; /* or NULL */
     int fd;
     int64_t deadline_ms; /* -1: none */
     uint8_t *answer;     /* head and body as they came */
@@ -46,7 +52,7 @@ static enum err call_wait(const struct call *c, short events)
     }
 }
 
-static enum err call_connect(struct call *c, const char *socket_path)
+static enum err connect_local(struct call *c, const char *socket_path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     if (strlen(socket_path) >= sizeof address.sun_path) return ERR_TOO_LARGE;
@@ -56,8 +62,26 @@ static enum err call_connect(struct call *c, const char *socket_path)
     return connect(c->fd, (const struct sockaddr *)&address, sizeof address) == 0 ? OK : ERR_UNAVAILABLE;
 }
 
+static enum err connect_tcp(struct call *c)
+{
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+    struct addrinfo *found = NULL;
+    if (getaddrinfo(c->target->host, c->target->port, &hints, &found) != 0) return ERR_UNAVAILABLE;
+    enum err err = ERR_UNAVAILABLE;
+    for (const struct addrinfo *at = found; at != NULL && err != OK; at = at->ai_next) {
+        c->fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+        if (c->fd >= 0 && connect(c->fd, at->ai_addr, at->ai_addrlen) == 0)
+            err = OK;
+        else if (c->fd >= 0)
+            (void)close(c->fd);
+    }
+    freeaddrinfo(found);
+    if (err != OK) c->fd = -1;
+    return err;
+}
+
 /* A server that refuses a request answers before it has read all of it: there is an answer to read then. */
-static enum err call_send(struct call *c, struct span bytes)
+static enum err send_raw(struct call *c, struct span bytes)
 {
     while (bytes.len > 0 && !c->peer_stopped_reading) {
         TRY(call_wait(c, POLLOUT));
@@ -74,18 +98,97 @@ static enum err call_send(struct call *c, struct span bytes)
     return OK;
 }
 
+static enum err receive_raw(struct call *c, uint8_t *out, size_t cap, size_t *len)
+{
+    for (;;) {
+        TRY(call_wait(c, POLLIN));
+        const ssize_t got = recv(c->fd, out, cap, MSG_DONTWAIT);
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
+        *len = got > 0 ? (size_t)got : 0;
+        /* Unread bytes of our request reset the connection once the answer has been read. */
+        return got >= 0 || (errno == ECONNRESET && c->len > 0) ? OK : ERR_IO;
+    }
+}
+
+static enum err flush_tls(struct call *c)
+{
+    uint8_t cipher[TLS_PIECE_BYTES];
+    for (size_t len; (len = tls_take(c->tls, cipher, sizeof cipher)) > 0;)
+        TRY(send_raw(c, span_make(cipher, len)));
+    return OK;
+}
+
+static enum err feed_tls(struct call *c)
+{
+    uint8_t cipher[TLS_PIECE_BYTES];
+    size_t len = 0;
+    TRY(receive_raw(c, cipher, sizeof cipher, &len));
+    if (len == 0) return ERR_TRUNCATED;
+    tls_feed(c->tls, span_make(cipher, len));
+    return OK;
+}
+
+static enum err shake_hands(struct call *c)
+{
+    enum err err = tls_new(&c->tls, c->target->tls, c->target->host);
+    if (err != OK) return err;
+    while ((err = tls_handshake(c->tls)) == ERR_NOT_READY) {
+        TRY(flush_tls(c));
+        TRY(feed_tls(c));
+    }
+    (void)snprintf(c->target->why, sizeof c->target->why, "%s", tls_why(c->tls));
+    const enum err flushed = flush_tls(c);
+    return err == OK ? flushed : err;
+}
+
+/* In the clear only to this machine itself, whatever the name says. */
+static bool is_own_machine(const struct call *c)
+{
+    char listen[160];
+    (void)snprintf(listen, sizeof listen, "tcp://%s%s%s:%s", strchr(c->target->host, ':') != NULL ? "[" : "",
+                   c->target->host, strchr(c->target->host, ':') != NULL ? "]" : "", c->target->port);
+    return http_tcp_is_loopback(listen);
+}
+
+static enum err call_connect(struct call *c)
+{
+    if (c->target->socket_path != NULL) return connect_local(c, c->target->socket_path);
+    if (c->target->tls == NULL && !is_own_machine(c)) {
+        (void)snprintf(c->target->why, sizeof c->target->why,
+                       "http:// is for a loopback address such as 127.0.0.1; use https://");
+        return ERR_REFUSED;
+    }
+    TRY(connect_tcp(c));
+    return c->target->tls != NULL ? shake_hands(c) : OK;
+}
+
+static enum err call_send(struct call *c, struct span bytes)
+{
+    if (c->tls == NULL) return send_raw(c, bytes);
+    while (bytes.len > 0) {
+        const size_t len = bytes.len < TLS_PIECE_BYTES ? bytes.len : TLS_PIECE_BYTES;
+        TRY(tls_write(c->tls, span_make(bytes.data, len)));
+        TRY(flush_tls(c));
+        bytes = span_make(bytes.data + len, bytes.len - len);
+    }
+    return OK;
+}
+
 static enum err call_request(struct call *c, const char *method, const char *path, const json_t *body)
 {
     char head[CALL_PATH_MAX + 512];
     char *text = body == NULL ? NULL : json_dumps(body, JSON_COMPACT);
     size_t len = text == NULL ? 0 : strlen(text);
     if (body != NULL && text == NULL) return ERR_USAGE;
-    int head_len =
-        snprintf(head, sizeof head,
-                 "%s %s HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAccept: application/json\r\n"
-                 "Content-Type: application/json\r\nContent-Length: %zu\r\n\r\n",
-                 method, path, len);
+    const char *token = c->target->token;
+    int head_len = snprintf(head, sizeof head,
+                            "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nAccept: application/json\r\n"
+                            "Content-Type: application/json\r\n%s%s%sContent-Length: %zu\r\n\r\n",
+                            method, path, c->target->host != NULL ? c->target->host : "localhost",
+                            token != NULL ? "Authorization: Bearer " : "", token != NULL ? token : "",
+                            token != NULL ? "\r\n" : "", len);
     enum err err = call_send(c, span_make(head, (size_t)head_len));
+    secret_wipe(head, sizeof head);
     if (err == OK) err = call_send(c, span_make(text, len));
     free(text);
     return err;
@@ -103,18 +206,28 @@ static enum err call_grow(struct call *c)
     return OK;
 }
 
+/* What the peer says until it ends, which with TLS it must say: an answer cut short is none. */
+static enum err receive_some(struct call *c, size_t *len)
+{
+    *len = 0;
+    if (c->tls == NULL) return receive_raw(c, c->answer + c->len, c->cap - c->len, len);
+    for (;;) {
+        struct buffer plain = buffer_make(c->answer + c->len, c->cap - c->len);
+        const enum err err = tls_read(c->tls, &plain);
+        *len = plain.len;
+        if (plain.len > 0 || err == ERR_CANCELLED) return OK;
+        if (err != OK && err != ERR_NOT_READY) return ERR_IO;
+        TRY(feed_tls(c));
+    }
+}
+
 static enum err call_receive(struct call *c)
 {
-    for (;;) {
+    for (size_t got = 1; got > 0; c->len += got) {
         TRY(call_grow(c));
-        TRY(call_wait(c, POLLIN));
-        ssize_t got = recv(c->fd, c->answer + c->len, c->cap - c->len, MSG_DONTWAIT);
-        if (got > 0) c->len += (size_t)got;
-        if (got == 0) return OK;
-        /* Unread bytes of our request reset the connection once the answer has been read. */
-        if (got < 0 && errno == ECONNRESET && c->len > 0) return OK;
-        if (got < 0 && errno != EAGAIN && errno != EINTR) return ERR_IO;
+        TRY(receive_some(c, &got));
     }
+    return OK;
 }
 
 static enum err read_status(const char *head, int *status)
@@ -175,20 +288,30 @@ static bool is_long_poll(const char *path)
     return query != NULL && (strncmp(query, "?wait=", 6) == 0 || strstr(query, "&wait=") != NULL);
 }
 
-enum err http_call(const char *socket_path, const char *method, const char *path, const json_t *body,
-                   int *status, json_t **out)
+enum err http_call_to(struct http_target *target, const char *method, const char *path, const json_t *body,
+                      int *status, json_t **out)
 {
     *out = NULL;
     *status = 0;
+    target->why[0] = 0;
     if (!is_word(method, 16) || !is_word(path, CALL_PATH_MAX) || path[0] != '/') return ERR_USAGE;
-    struct call c = {.fd = -1, .deadline_ms = is_long_poll(path) ? -1 : now_ms() + CALL_SECONDS * 1000};
+    struct call c = {
+        .target = target, .fd = -1, .deadline_ms = is_long_poll(path) ? -1 : now_ms() + CALL_SECONDS * 1000};
     struct span answer_body;
-    enum err err = call_connect(&c, socket_path);
+    enum err err = call_connect(&c);
     if (err == OK) err = call_request(&c, method, path, body);
     if (err == OK) err = call_receive(&c);
     if (err == OK) err = read_head(span_make(c.answer, c.len), status, &answer_body);
     if (err == OK) err = read_body(answer_body, out);
+    tls_free(c.tls);
     if (c.fd >= 0) (void)close(c.fd);
     free(c.answer);
     return err;
+}
+
+enum err http_call(const char *socket_path, const char *method, const char *path, const json_t *body,
+                   int *status, json_t **out)
+{
+    struct http_target target = {.socket_path = socket_path};
+    return http_call_to(&target, method, path, body, status, out);
 }

@@ -19,6 +19,7 @@ struct waiting { /* one connection before its head is whole */
     uv_poll_t poll;
     struct http_door *door;
     int fd; /* -1 once it has left the door */
+    bool remote;
     uint64_t since_ms;
     size_t seen; /* bytes of a head that is not whole; not 0: it is looked at again by time */
 };
@@ -122,7 +123,7 @@ static void read_head(struct waiting *w)
     if (seen < 0 && errno == EAGAIN) return;
     switch (seen > 0 ? http_head_read(span_make(head, (size_t)seen), &why) : HTTP_HEAD_BAD) {
     case HTTP_HEAD_MORE: wait_for_rest(w, (size_t)seen); break;
-    case HTTP_HEAD_WHOLE: o->enter(o->context, leave(w)); break;
+    case HTTP_HEAD_WHOLE: o->enter(o->context, leave(w), w->remote); break;
     case HTTP_HEAD_BAD: turn_away(w, &why); break;
     }
 }
@@ -175,10 +176,10 @@ static struct waiting **free_place(struct http_door *d)
     return NULL;
 }
 
-static void admit(struct http_door *d, int fd)
+static void admit(struct http_door *d, int fd, bool remote)
 {
     struct waiting **place = free_place(d);
-    struct waiting *w = peer_is_ours(fd) ? calloc(1, sizeof *w) : NULL;
+    struct waiting *w = remote || peer_is_ours(fd) ? calloc(1, sizeof *w) : NULL;
     if (w == NULL || uv_poll_init(d->options.loop, &w->poll, fd) != 0) {
         free(w);
         (void)close(fd);
@@ -189,11 +190,17 @@ static void admit(struct http_door *d, int fd)
     *place = w;
     w->door = d;
     w->fd = fd;
+    w->remote = remote;
     w->since_ms = uv_now(d->options.loop);
     w->poll.data = w;
     d->handles_open++;
     (void)uv_poll_start(&w->poll, UV_READABLE, on_readable);
     read_head(w); /* most have said everything by now */
+}
+
+void http_door_take(struct http_door *d, int fd)
+{
+    admit(d, fd, true);
 }
 
 /* Out of descriptors: those who say nothing give theirs; when nobody does, the watch tries again. */
@@ -205,7 +212,7 @@ static void on_connection(uv_poll_t *poll, int status, int events)
     for (int i = 0; i < DOOR_ACCEPTS_AT_ONCE; i++) {
         const int fd = accept4(d->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            admit(d, fd);
+            admit(d, fd, false);
             continue;
         }
         if (errno == EINTR || errno == ECONNABORTED) continue;

@@ -17,6 +17,7 @@ const char *problem_title(int status)
 {
     switch (status) {
     case 400: return "Bad request";
+    case 401: return "Unauthorized";
     case 403: return "Forbidden";
     case 404: return "Not found";
     case 405: return "Method not allowed";

@@ -427,7 +427,7 @@ static int teardown(void **state)
 /* --- A life: every route once, as it is meant ---------------------------------------------------------------------------- */
 
 static struct {
-    char op[65], dataset[80], app[80], compose[65], job[65], run[65], approval[65];
+    char op[65], dataset[80], app[80], compose[65], job[65], run[65], approval[65], token[17];
 } made;
 
 static void keep(char *out, size_t cap, json_t *answer, const char *key)
@@ -509,6 +509,14 @@ static void decide(void)
     json_decref(call(&solo, 200, "GET", "/v1", NULL));
     json_decref(call(&solo, 200, "GET", "/healthz", NULL));
     json_decref(call(&solo, 200, "GET", "/metrics", NULL));
+    json_t *token =
+        call(&solo, 200, "POST", "/v1/tokens", json_pack("{s:s, s:[s]}", "name", "t", "scopes", "read"));
+    (void)snprintf(made.token, sizeof made.token, "%s", text_of(token, "id"));
+    json_decref(token);
+    json_decref(call(&solo, 200, "GET", "/v1/tokens", NULL));
+    (void)snprintf(op_path, sizeof op_path, "/v1/tokens/%s/revoke", made.token);
+    json_decref(call(&solo, 200, "POST", op_path, NULL));
+    refused(&solo, 404, "unknown-token", "POST", op_path, json_object());
     refused(&guest, 409, "not-a-steward", "POST", "/v1/consortium/sign", json_object());
     json_decref(call(&solo, 200, "POST", "/v1/consortium/sign", json_object()));
     await(&solo, "/v1/status", is_decided);
@@ -731,6 +739,7 @@ static const char *known_value(const struct route *r)
     if (strstr(r->path, "{dt}") != NULL) return made.dataset;
     if (strstr(r->path, "{compose}") != NULL) return made.compose;
     if (strstr(r->path, "/jobs/") != NULL) return made.job;
+    if (strstr(r->path, "/tokens/") != NULL) return made.token;
     return strstr(r->path, "/runs/") != NULL ? made.run : made.op;
 }
 

@@ -61,8 +61,13 @@ static void everything_is_read(void **state)
                               "    node: a100112233445566778899aabbccddeeff0123456789abcdef0123456789abcd\n"
                               "compute: { enclaves: 3, memory_mb: 384, threads: 4, platform: rack-7 }\n"
                               "store: { map_gb: 2 }\n"
+                              "api: { listen: \"tcp://[::]:7443\", certificate: a.crt, key: /k/a.key }\n"
                               "duckdb: /opt/libduckdb.so\n"),
                      OK);
+    assert_string_equal(c->api->listen, "tcp://[::]:7443");
+    assert_string_equal(c->api->certificate, "a.crt");
+    assert_string_equal(c->api->key, "/k/a.key");
+    assert_false(c->api->plaintext);
     assert_string_equal(c->listen, "tcp://127.0.0.1:7001");
     assert_int_equal(c->peers_count, 2);
     assert_string_equal(c->peers[0].address, "tcp://127.0.0.1:7002");
@@ -94,6 +99,14 @@ static void refusals_say_why(void **state)
         {"compute: { threads: -1 }\n", "-1"},
         {"store: { map_gb: 100000 }\n", "store.map_gb"},
         {"listen: 127.0.0.1\n", "tcp://HOST:PORT"},
+        {"api: { listen: \"tcp://127.0.0.1:1\" }\n", "perigee tls new"},
+        {"api: { listen: \"tcp://127.0.0.1:1\", certificate: a }\n", "no key"},
+        {"api: { certificate: a, key: b }\n", "listen"},
+        {"api: { listen: \"tcp://localhost:1\", plaintext: true }\n", "numeric address"},
+        {"api: { listen: \"ipc:///x\", plaintext: true }\n", "numeric address"},
+        {"api: { listen: \"tcp://0.0.0.0:1\", plaintext: true }\n", "a loopback address"},
+        {"api: { listen: \"tcp://[::]:1\", plaintext: true }\n", "a loopback address"},
+        {"api: { listen: \"tcp://127.0.0.1:1\", plaintext: true, key: b }\n", "either plaintext"},
         {"listen: \"tcp://\"\n", "tcp://HOST:PORT"},
         {"listen: bogus\n", "tcp://HOST:PORT"},
         {"listen: \"tcp://0.0.0.0:99999\"\n", "0 to 65535"},

@@ -1,0 +1,319 @@
+#include "node/tls_relay.h"
+
+#include "crypto/secret.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum {
+    RELAY_WATCH_MS = 500,
+    RELAY_LINGER_MS = 2000,
+    RELAY_OUT_BYTES = TLS_PIECE_BYTES + 2048,
+    RELAY_STEPS = 64
+};
+
+struct relay {
+    struct tls_relays *all;
+    struct relay *next, **link;
+    struct tls *tls;
+    uv_poll_t outer_poll, inner_poll;
+    int outer, inner; /* inner: -1 until the handshake is done */
+    uint32_t handles_open;
+    bool gone;
+    bool deaf;   /* the inner side takes nothing any more: it has answered */
+    bool ending; /* it has said everything */
+    bool
+        lingering; /* and so has this side: what the client still sends is read, so that no reset overtakes the answer */
+    uint64_t since_ms; /* it came, or took something, last */
+    size_t in_len, in_sent, out_len, out_sent;
+    uint8_t in[TLS_PIECE_BYTES]; /* plaintext for the inner side */
+    uint8_t out[RELAY_OUT_BYTES];
+};
+
+struct tls_relays {
+    struct tls_relays_options options;
+    struct relay *relays;
+    uint32_t count, memory_count; /* connected; with those the loop still holds */
+    uv_timer_t watch;
+    bool watch_open;
+    void (*closed)(void *context);
+    void *closed_context;
+};
+
+/* --- Leaving -------------------------------------------------------------------------------------------------------- */
+
+static void relays_freed(struct tls_relays *r)
+{
+    if (r->memory_count > 0 || r->watch_open) return;
+    void (*closed)(void *) = r->closed;
+    void *context = r->closed_context;
+    free(r);
+    if (closed != NULL) closed(context);
+}
+
+static void on_poll_closed(uv_handle_t *handle)
+{
+    struct relay *c = handle->data;
+    struct tls_relays *r = c->all;
+    if (--c->handles_open > 0) return;
+    tls_free(c->tls);
+    secret_wipe(c->in, sizeof c->in);
+    free(c);
+    r->memory_count--;
+    if (r->closed != NULL) relays_freed(r);
+}
+
+static void close_poll(uv_poll_t *poll, int fd)
+{
+    (void)uv_poll_stop(poll);
+    uv_close((uv_handle_t *)poll, on_poll_closed);
+    (void)close(fd);
+}
+
+static void drop(struct relay *c)
+{
+    if (c->gone) return;
+    c->gone = true;
+    c->all->count--;
+    *c->link = c->next;
+    if (c->next != NULL) c->next->link = c->link;
+    close_poll(&c->outer_poll, c->outer);
+    if (c->inner >= 0) close_poll(&c->inner_poll, c->inner);
+}
+
+/* --- Pieces --------------------------------------------------------------------------------------------------------- */
+
+enum moved { MOVED_NONE, MOVED_SOME, MOVED_END };
+
+/* What waits, as far as the socket takes it. */
+static enum moved push(int fd, const uint8_t *bytes, size_t *sent, size_t len)
+{
+    const ssize_t took = send(fd, bytes + *sent, len - *sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+    if (took > 0) *sent += (size_t)took;
+    if (took > 0) return MOVED_SOME;
+    return errno == EAGAIN || errno == EINTR ? MOVED_NONE : MOVED_END;
+}
+
+static enum moved pull(int fd, uint8_t *out, size_t cap, size_t *len)
+{
+    const ssize_t got = recv(fd, out, cap, MSG_DONTWAIT);
+    if (got > 0) *len = (size_t)got;
+    if (got > 0) return MOVED_SOME;
+    return got < 0 && (errno == EAGAIN || errno == EINTR) ? MOVED_NONE : MOVED_END;
+}
+
+static bool out_waits(struct relay *c)
+{
+    if (c->out_sent == c->out_len) {
+        c->out_sent = 0;
+        c->out_len = tls_take(c->tls, c->out, sizeof c->out);
+    }
+    return c->out_len > 0;
+}
+
+static enum moved shake_hands(struct relay *c)
+{
+    int pair[2];
+    const enum err err = tls_handshake(c->tls);
+    if (err == ERR_NOT_READY) return MOVED_NONE;
+    if (err != OK || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair) != 0)
+        return MOVED_END;
+    if (uv_poll_init(c->all->options.loop, &c->inner_poll, pair[0]) != 0) {
+        (void)close(pair[0]);
+        (void)close(pair[1]);
+        return MOVED_END;
+    }
+    c->inner = pair[0];
+    c->inner_poll.data = c;
+    c->handles_open++;
+    c->since_ms = uv_now(c->all->options.loop);
+    c->all->options.enter(c->all->options.context, pair[1]);
+    return MOVED_SOME;
+}
+
+/* From the client, one piece: into the engine, out of it, to the inner side. */
+static enum moved move_in(struct relay *c)
+{
+    uint8_t cipher[TLS_PIECE_BYTES];
+    size_t len = 0;
+    if (c->lingering) return pull(c->outer, cipher, sizeof cipher, &len);
+    if (c->deaf) return MOVED_NONE;
+    if (c->in_sent < c->in_len) {
+        const enum moved moved = push(c->inner, c->in, &c->in_sent, c->in_len);
+        c->deaf = moved == MOVED_END;
+        if (!c->deaf) return moved;
+    }
+    c->in_sent = c->in_len = 0;
+    if (c->inner >= 0 && !c->deaf) {
+        struct buffer plain = buffer_make(c->in, sizeof c->in);
+        const enum err err = tls_read(c->tls, &plain);
+        c->in_len = plain.len;
+        if (plain.len > 0) return MOVED_SOME;
+        if (err != ERR_NOT_READY) return MOVED_END;
+    }
+    const enum moved moved = pull(c->outer, cipher, sizeof cipher, &len);
+    tls_feed(c->tls, span_make(cipher, len));
+    return moved;
+}
+
+/* From the inner side, one piece. Its end is the end, once the client has what was said. */
+static enum moved move_out(struct relay *c)
+{
+    uint8_t plain[TLS_PIECE_BYTES];
+    size_t len = 0;
+    if (out_waits(c)) {
+        const enum moved moved = push(c->outer, c->out, &c->out_sent, c->out_len);
+        if (moved == MOVED_SOME) c->since_ms = uv_now(c->all->options.loop);
+        return moved;
+    }
+    if (c->ending && !c->lingering) {
+        c->lingering = shutdown(c->outer, SHUT_WR) == 0;
+        c->since_ms = uv_now(c->all->options.loop);
+        return c->lingering ? MOVED_SOME : MOVED_END;
+    }
+    if (c->inner < 0 || c->ending) return MOVED_NONE;
+    const enum moved moved = pull(c->inner, plain, sizeof plain, &len);
+    if (moved == MOVED_END) {
+        tls_finish(c->tls);
+        c->ending = true;
+        return MOVED_SOME;
+    }
+    if (moved == MOVED_SOME && tls_write(c->tls, span_make(plain, len)) != OK) return MOVED_END;
+    secret_wipe(plain, len);
+    return moved;
+}
+
+/* --- Turns ---------------------------------------------------------------------------------------------------------- */
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+static void want(uv_poll_t *poll, int events)
+{
+    if (events == 0)
+        (void)uv_poll_stop(poll);
+    else
+        (void)uv_poll_start(poll, events, on_ready);
+}
+
+static void wait_for_more(struct relay *c)
+{
+    const bool in = c->in_sent < c->in_len, out = out_waits(c);
+    const bool hears = c->lingering || !(in || c->deaf || c->ending);
+    want(&c->outer_poll, (hears ? UV_READABLE : 0) | (out ? UV_WRITABLE : 0));
+    if (c->inner >= 0) want(&c->inner_poll, (out || c->ending ? 0 : UV_READABLE) | (in ? UV_WRITABLE : 0));
+}
+
+/* Both ways in turn, so that neither waits for the other, and not for ever: others have theirs. */
+static void turn(struct relay *c)
+{
+    for (int i = 0; i < RELAY_STEPS; i++) {
+        const enum moved hands = c->inner < 0 ? shake_hands(c) : MOVED_NONE;
+        const enum moved out = hands != MOVED_END ? move_out(c) : MOVED_END;
+        const bool hears = out != MOVED_END && (!c->ending || c->lingering);
+        const enum moved in = hears ? move_in(c) : MOVED_NONE;
+        if (hands == MOVED_END && out_waits(c)) (void)push(c->outer, c->out, &c->out_sent, c->out_len);
+        if (hands == MOVED_END || out == MOVED_END || in == MOVED_END) {
+            drop(c);
+            return;
+        }
+        if (hands == MOVED_NONE && out == MOVED_NONE && in == MOVED_NONE) break;
+    }
+    wait_for_more(c);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct relay *c = poll->data;
+    (void)status;
+    (void)events;
+    if (!c->gone) turn(c);
+}
+
+/* --- Coming in ------------------------------------------------------------------------------------------------------ */
+
+static bool make_room(struct tls_relays *r)
+{
+    struct relay *oldest = NULL;
+    if (r->count < TLS_RELAY_MAX) return true;
+    for (struct relay *c = r->relays; c != NULL; c = c->next)
+        if (c->inner < 0 && (oldest == NULL || c->since_ms < oldest->since_ms)) oldest = c;
+    if (oldest != NULL) drop(oldest);
+    return oldest != NULL;
+}
+
+void tls_relays_take(struct tls_relays *r, int fd)
+{
+    struct relay *c = make_room(r) ? calloc(1, sizeof *c) : NULL;
+    if (c == NULL || tls_new(&c->tls, r->options.end, NULL) != OK ||
+        uv_poll_init(r->options.loop, &c->outer_poll, fd) != 0) {
+        if (c != NULL) tls_free(c->tls);
+        free(c);
+        (void)close(fd);
+        return;
+    }
+    c->all = r;
+    c->outer = fd;
+    c->inner = -1;
+    c->outer_poll.data = c;
+    c->handles_open = 1;
+    c->since_ms = uv_now(r->options.loop);
+    c->next = r->relays;
+    c->link = &r->relays;
+    if (c->next != NULL) c->next->link = &c->next;
+    r->relays = c;
+    r->count++;
+    r->memory_count++;
+    turn(c);
+}
+
+static void on_watch(uv_timer_t *timer)
+{
+    struct tls_relays *r = timer->data;
+    for (struct relay *c = r->relays, *next; c != NULL; c = next) {
+        next = c->next;
+        const uint64_t waited_ms = uv_now(timer->loop) - c->since_ms;
+        const bool late = c->inner < 0 && waited_ms >= TLS_RELAY_SECONDS * 1000;
+        const bool stalled = c->out_sent < c->out_len && waited_ms >= TLS_RELAY_STALL_SECONDS * 1000;
+        const bool lingered = c->lingering && waited_ms >= RELAY_LINGER_MS;
+        if (late || stalled || lingered) drop(c);
+    }
+}
+
+/* --- Opening and closing -------------------------------------------------------------------------------------------- */
+
+enum err tls_relays_open(struct tls_relays **out, const struct tls_relays_options *options)
+{
+    struct tls_relays *r = calloc(1, sizeof *r);
+    *out = NULL;
+    if (r == NULL) return ERR_NO_MEMORY;
+    r->options = *options;
+    (void)uv_timer_init(options->loop, &r->watch);
+    r->watch.data = r;
+    r->watch_open = true;
+    (void)uv_timer_start(&r->watch, on_watch, RELAY_WATCH_MS, RELAY_WATCH_MS);
+    *out = r;
+    return OK;
+}
+
+uint32_t tls_relays_count(const struct tls_relays *r)
+{
+    return r->count;
+}
+
+static void on_watch_closed(uv_handle_t *handle)
+{
+    struct tls_relays *r = handle->data;
+    r->watch_open = false;
+    relays_freed(r);
+}
+
+void tls_relays_close(struct tls_relays *r, void (*closed)(void *context), void *context)
+{
+    r->closed = closed;
+    r->closed_context = context;
+    while (r->relays != NULL) drop(r->relays);
+    uv_close((uv_handle_t *)&r->watch, on_watch_closed);
+}
