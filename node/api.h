@@ -149,6 +149,9 @@ enum { API_PAGE_MAX = 256 };
       "{name:text, scopes:[text], expires_in_ms?:int}", API_TOKEN ", token:text}",                           \
       "make a token, which is shown in this answer only; it lives 90 days unless said otherwise")            \
     X("POST", "/v1/tokens/{id}/revoke", api_token_revoke, SCOPE_ADMIN, "", "{}", "{id:text}", "end a token") \
+    X("GET", "/v1/events", api_events, SCOPE_READ, "run", "", "text/event-stream",                           \
+      "records as they take effect, states of runs, alerts; of one run only; Last-Event-ID goes on from "    \
+      "there")                                                                                               \
     X("GET", "/v1/runs", api_runs, SCOPE_READ, API_PAGE, "", "{runs:[" API_RUN "}], next:text|null}",        \
       "runs")                                                                                                \
     X("POST", "/v1/runs", api_run_request, SCOPE_REQUEST, "",                                                \

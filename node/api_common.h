@@ -63,6 +63,14 @@ bool api_run_read(const struct http_request *q, struct http_reply *r, struct api
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 
+/* Who follows events now (api_events.c). */
+enum { API_FOLLOWERS_MAX = 64 };
+struct api_followers {
+    struct api_follower *first;
+    uint32_t count;
+};
+void api_events_wake(struct api_followers *all, bool ping);
+
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
 #define API_HANDLER(method, path, handler, scope, query, body, answer, summary) api_handler handler;
 API_TABLE(API_HANDLER)

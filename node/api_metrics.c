@@ -221,6 +221,8 @@ static void put_decisions(struct buffer *out, const struct daemon_measures *m)
     head(out, "perigee_commands_total", "counter", "Commands of the API: done (reason none) and refused.");
     put_refusals(out, "perigee_commands_total", "", m->commands);
     put_one(out, "perigee_api_tls_connections", "gauge", "Connections of the API with TLS.", m->http.tls);
+    put_one(out, "perigee_event_followers", "gauge", "Requests that follow events.", m->followers);
+    put_one(out, "perigee_events_total", "counter", "Events so far.", m->events);
     head(out, "perigee_api_answers_total", "counter", "Answers of the API, by hundreds of their status.");
     for (int i = 2; i < 6; i++)
         put(out, "perigee_api_answers_total{status=\"%dxx\"} %" PRIu64 "\n", i, m->http.answered[i]);

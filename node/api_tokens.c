@@ -55,6 +55,7 @@ static void on_made(void *context, enum err err)
     if (err == OK) {
         json_t *body = token_json(&m->token);
         (void)json_object_set_new(body, "token", json_string(m->text));
+        http_once(m->reply);
         http_answer(m->reply, 200, body);
     } else {
         no_room(m->reply, err);

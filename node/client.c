@@ -196,13 +196,19 @@ static void add_remedy(json_t *problem, const char *remedy)
     json_decref(detail);
 }
 
+static struct http_target target_of(const struct client *c)
+{
+    struct http_target target = c->target;
+    if (c->api == NULL) target.socket_path = c->socket;
+    return target;
+}
+
 static int call(const struct client *c, json_t **out, const char *method, const char *path,
                 const json_t *body, bool loud)
 {
     int status = 0;
     json_t *answer = NULL;
-    struct http_target target = c->target;
-    if (c->api == NULL) target.socket_path = c->socket;
+    struct http_target target = target_of(c);
     enum err err = http_call_to(&target, method, path, body, &status, &answer);
     *out = NULL;
     if (err != OK) return loud ? unreachable(c, err, target.why) : EXIT_UNREACHABLE;
@@ -292,6 +298,25 @@ int client_get_all(const struct client *c, json_t **out, const char *path)
 int client_try_get(const struct client *c, json_t **out, const char *path)
 {
     return call(c, out, "GET", path, NULL, false);
+}
+
+int client_follow(const struct client *c, const char *path, const char *last_id,
+                  const struct http_follower *follower)
+{
+    int status = 0;
+    json_t *problem = NULL;
+    struct http_target target = target_of(c);
+    const enum err err = http_follow(&target, path, last_id, follower, &status, &problem);
+    int code = err == OK ? EXIT_OK : EXIT_UNREACHABLE;
+    if (err == ERR_CANCELLED)
+        code = client_fail(c, EXIT_UNREACHABLE,
+                           "the node has ended the stream: it stops, or this end was too slow");
+    else if (err != OK)
+        code = unreachable(c, err, target.why);
+    else if (status != 200)
+        code = problem_pass_on(problem_code(status), problem);
+    json_decref(problem);
+    return code;
 }
 
 /* --- The store ------------------------------------------------------------------------------------------------------ */

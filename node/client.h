@@ -44,6 +44,10 @@ int client_get_all(const struct client *c, json_t **out, const char *path);
 /* The same without a word on stderr. *reason is "unreachable" or the problem's, of `cap` bytes. */
 int client_try_get(const struct client *c, json_t **out, const char *path);
 
+/* What an event stream says, until `event` says false (EXIT_OK); the end of the stream is EXIT_UNREACHABLE. `last_id` may be
+ * NULL. */
+int client_follow(const struct client *c, const char *path, const char *last_id,
+                  const struct http_follower *follower);
 /* It works on the node's data directory itself: EXIT_USAGE without one. */
 int client_local(const struct client *c);
 /* The store of the node's data directory, which LMDB shares with the node; the library that its configuration names is

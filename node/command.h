@@ -34,6 +34,8 @@ enum exit_code {
     X("recover", "", command_recover,                                                                        \
       "--data DIR (--from OLD-DIR [--passphrase-file FILE|-] | --replaces NODE)",                            \
       "let this new node ask to take the place of a key whose disk was lost or restored")                    \
+    X("events", "", command_events, "--data DIR [--run RUN] [--since ID]",                                   \
+      "follow what happens: records, states of runs, alerts; --since goes on behind an event")               \
     X("tls", "new", command_tls_new, "--data DIR [--name HOST]... [--days N] [--replace]",                   \
       "make a key and a certificate that it signs itself, for the API on TCP")                               \
     X("token", "create", command_token_create,                                                               \

@@ -1,5 +1,8 @@
 #include "node/daemon.h"
 
+#include "node/api_common.h"
+#include "node/api_health.h"
+
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "crypto/tls.h"
@@ -7,6 +10,7 @@
 #include "node/command.h"
 #include "node/core_loop.h"
 #include "node/enclave_host.h"
+#include "node/events.h"
 #include "node/fault.h"
 #include "node/file.h"
 #include "node/kept.h"
@@ -57,6 +61,9 @@ struct daemon {
     struct blob_reads *blobs;
     unsigned open_parts;
     struct pulse pulse;
+    struct events *events;
+    struct api_followers followers;
+    struct health health; /* at the last beat */
     struct record_counts record_counts;
     uint64_t started_ms;
     uint64_t answers[CUSTODIAN_ASK_COUNT][REFUSAL_COUNT], commands[REFUSAL_COUNT], unsent_total;
@@ -282,13 +289,39 @@ static void x_notice(void *context, struct span line)
     log_line(context, text);
 }
 
+static void put_event(struct daemon *d, const char *type, const struct run_id *run, json_t *data)
+{
+    char text[EVENTS_DATA_MAX];
+    const size_t len = json_dumpb(data, text, sizeof text - 1, JSON_COMPACT);
+    json_decref(data);
+    if (len == 0 || len >= sizeof text) return;
+    text[len] = 0;
+    events_put(d->events, type, run, text);
+    api_events_wake(&d->followers, false);
+}
+
+static void put_record_event(struct daemon *d, const struct happened *what)
+{
+    struct run_id run;
+    memcpy(run.bytes, what->id.bytes, sizeof run.bytes);
+    put_event(d, "record", what->kind == KIND_RUN ? &run : NULL,
+              json_pack("{s:o, s:s}", "record", api_hex32(what->id.bytes), "kind", kind_name(what->kind)));
+}
+
+static void put_run_event(struct daemon *d, const struct happened *what)
+{
+    put_event(d, "run", &what->run,
+              json_pack("{s:o, s:s, s:I}", "run", api_hex32(what->run.bytes), "state",
+                        run_state_name((enum run_state)what->state), "term", (json_int_t)what->term));
+}
+
 static void x_happened(void *context, const struct happened *what)
 {
     struct daemon *d = context;
     switch (what->type) {
     case HAPPENED_ANSWER: d->answers[what->ask][what->verdict.refusal]++; break;
-    case HAPPENED_RECORD:
-    case HAPPENED_RUN: break;
+    case HAPPENED_RECORD: put_record_event(d, what); break;
+    case HAPPENED_RUN: put_run_event(d, what); break;
     }
 }
 
@@ -339,7 +372,8 @@ static enum err restore_local(void *context, struct span key, struct span value)
 static enum err restore(struct daemon *d)
 {
     d->tokens = tokens_new();
-    if (d->tokens == NULL) return ERR_NO_MEMORY;
+    d->events = events_new();
+    if (d->tokens == NULL || d->events == NULL) return ERR_NO_MEMORY;
     TRY(store_scan(d->store, STORE_LOCAL, SPAN_NONE, restore_local, d));
     TRY(store_scan(d->store, STORE_PROMISE, SPAN_NONE, restore_promise, d));
     TRY(store_scan(d->store, STORE_CHAIN, SPAN_NONE, restore_record, d));
@@ -357,9 +391,27 @@ static void on_tick(uv_timer_t *timer)
     if (!d->stopping) uv_timer_start(timer, on_tick, wait_ms > 1 ? (uint64_t)wait_ms : 1, 0);
 }
 
+enum { PING_BEATS = 15 };
+
+static void tell_health(struct daemon *d, const struct health_part *was, const struct health_part *is)
+{
+    char line[HEALTH_DETAIL_BYTES + 80];
+    if (was->good == is->good) return;
+    (void)snprintf(line, sizeof line, "%s: %s: %s", is->good ? "well again" : "not well", is->name,
+                   is->detail);
+    log_line(d, line);
+    put_event(d, "alert", NULL,
+              json_pack("{s:s, s:b, s:s}", "part", is->name, "good", is->good, "detail", is->detail));
+}
+
 static void on_beat(void *context)
 {
-    (void)context;
+    struct daemon *d = context;
+    struct health now;
+    health_look(&now, d);
+    for (uint32_t i = 0; i < HEALTH_PART_COUNT; i++) tell_health(d, &d->health.part[i], &now.part[i]);
+    d->health = now;
+    if (d->pulse.beats % PING_BEATS == 0) api_events_wake(&d->followers, true);
 }
 
 static void part_closed(void *context)
@@ -624,6 +676,7 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     if (err != OK) return fault_set(fault, cap, err, "cannot start: %s", err_text(err));
     TRY(open_links(d, fault, cap));
     TRY(open_api(d, fault, cap));
+    health_look(&d->health, d);
     pulse_begin(&d->pulse, &d->loop, on_beat, d);
     return uv_timer_start(&d->tick, on_tick, 1, 0) == 0 ? OK : ERR_IO;
 }
@@ -663,6 +716,7 @@ static int run(struct daemon *d, const char *home, struct passphrase *passphrase
     }
     drain(d);
     tokens_free(d->tokens);
+    events_free(d->events);
     tls_end_free(d->tls);
     config_free(d->config);
     home_close(&d->home);
@@ -737,6 +791,8 @@ void daemon_measures(const struct daemon *d, struct daemon_measures *out)
                                     .lag_max_ns = pulse_lag_max_ns(&d->pulse),
                                     .lag_total_ns = d->pulse.lag_total_ns,
                                     .beats = d->pulse.beats,
+                                    .followers = d->followers.count,
+                                    .events = events_count(d->events),
                                     .keyed = core_loop_keyed_in_flight(d->core),
                                     .blob_reads = blob_reads_in_flight(d->blobs),
                                     .in_flight = core_loop_in_flight(d->core),
@@ -749,6 +805,16 @@ void daemon_measures(const struct daemon *d, struct daemon_measures *out)
 struct record_counts *daemon_record_counts(struct daemon *d)
 {
     return &d->record_counts;
+}
+
+struct events *daemon_events(struct daemon *d)
+{
+    return d->events;
+}
+
+struct api_followers *daemon_followers(struct daemon *d)
+{
+    return &d->followers;
 }
 
 struct tokens *daemon_tokens(struct daemon *d)

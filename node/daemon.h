@@ -39,8 +39,10 @@ struct daemon_measures {
     uint64_t commands[REFUSAL_COUNT];                     /* of the API, to the core */
     uint64_t unsent;                                      /* messages for which a peer's queue had no room */
     uint64_t started_ms, lag_max_ns, lag_total_ns, beats; /* wall clock; pulse.h */
-    uint32_t keyed, blob_reads, in_flight;                /* work on other threads */
-    enum err store_err;                                   /* core_loop_store_error */
+    uint32_t followers;
+    uint64_t events;
+    uint32_t keyed, blob_reads, in_flight; /* work on other threads */
+    enum err store_err;                    /* core_loop_store_error */
     struct http_load http;
 };
 /* Chained records among the first `seen` entries of the core's chain, by kind; who shows them counts on. */
@@ -51,6 +53,8 @@ struct record_counts {
 };
 struct record_counts *daemon_record_counts(struct daemon *d);
 void daemon_measures(const struct daemon *d, struct daemon_measures *out);
+struct events *daemon_events(struct daemon *d);
+struct api_followers *daemon_followers(struct daemon *d);
 struct tokens *daemon_tokens(struct daemon *d);
 const char *daemon_api_address(const struct daemon *d); /* on TCP, or NULL */
 /* Write a local value of this node's (an empty one deletes it), copied; `done` runs on the loop thread when it is durable. */

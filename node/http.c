@@ -1,7 +1,9 @@
 #include "node/http.h"
 
+#include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "node/http_door.h"
+#include "node/http_replay.h"
 #include "node/http_tcp.h"
 #include "node/problem.h"
 #include "node/scope.h"
@@ -27,6 +29,7 @@ enum {
         HTTP_REQUESTS_MAX + 128, /* libwebsockets still counts those that are being closed */
     HTTP_KEY_MAX = 200,
     HTTP_BEARER_MAX = 256,
+    HTTP_EVENT_ID_MAX = 63,
     HTTP_DETAIL_MAX = 2048,
     HTTP_PIECE_BYTES = 128 * 1024,
     HTTP_REQUEST_SECONDS = 30, /* for a request to arrive, and for each piece of an answer to leave */
@@ -40,6 +43,7 @@ enum http_stage {
     HTTP_COLLECTING, /* the body is arriving */
     HTTP_PENDING,    /* the handler has it */
     HTTP_SENDING,    /* answered */
+    HTTP_STREAMING,  /* being answered for as long as it stays */
 };
 
 struct http_reply {
@@ -51,7 +55,7 @@ struct http_reply {
     const char *method;
     char *path;
     json_t *query;
-    char idempotency_key[HTTP_KEY_MAX + 1];
+    char idempotency_key[HTTP_KEY_MAX + 1], last_event_id[HTTP_EVENT_ID_MAX + 1];
     uint8_t *body;
     size_t body_len, body_cap, body_declared;
     bool remote;     /* it came over TCP */
@@ -61,7 +65,11 @@ struct http_reply {
     char allow[64];   /* methods, for a 405 */
     uint8_t *answer;  /* LWS_PRE bytes of room, then the text */
     size_t answer_len, answer_cap, answer_sent;
-    bool head_sent, cut; /* cut: its connection is being closed to make room, or for slowness */
+    struct http_stream stream;
+    bool stream_waits;     /* more may be there to be said */
+    struct replay *replay; /* where its answer is kept; NULL: nowhere */
+    bool once;             /* it is not */
+    bool head_sent, cut;   /* cut: its connection is being closed to make room, or for slowness */
 };
 
 struct http {
@@ -75,6 +83,7 @@ struct http {
     uint64_t answered[6];
     struct http_door *door;
     struct http_tcp *tcp; /* NULL: none */
+    struct replays *replays;
     enum err (*authorize)(void *context, struct span token, uint32_t *scopes);
     char *socket_path;
     int lock_fd;
@@ -108,6 +117,7 @@ static void reply_free(struct http_reply *r)
     *r->link = r->next;
     if (r->next != NULL) r->next->link = r->link;
     if (r->wsi != NULL && !r->cut) r->http->open_count--;
+    if (r->stage == HTTP_STREAMING) r->stream.gone(r->stream.context);
     json_decref(r->query);
     free(r->path);
     free(r->body);
@@ -151,39 +161,80 @@ static bool reply_render(struct http_reply *r, const json_t *body)
     return true;
 }
 
-/* False when nobody is there any more: the reply is gone then. */
-static bool answer_begin(struct http_reply *r, int status)
+static void answer_begin(struct http_reply *r, int status)
 {
     ASSERT(r->stage == HTTP_PENDING && status >= 200 && status < 600);
     r->stage = HTTP_SENDING;
     r->status = status;
     if (r->http != NULL) r->http->answered[status / 100]++;
-    if (r->wsi != NULL) return true;
-    reply_free(r);
-    return false;
 }
 
+/* Nobody may be there any more: the reply is gone then. */
 static void answer_send(struct http_reply *r)
 {
+    if (r->wsi == NULL) {
+        reply_free(r);
+        return;
+    }
     r->since_ms = uv_now(r->http->loop);
     (void)lws_rx_flow_control(r->wsi, 1); /* libwebsockets writes nothing while it may not read */
     (void)lws_callback_on_writable(r->wsi);
 }
 
+void http_once(struct http_reply *r)
+{
+    r->once = true;
+}
+
+/* Whether or not the client is still there: it may come again. */
+static void keep_answer(struct http_reply *r)
+{
+    if (r->replay == NULL || r->http == NULL) return;
+    const bool kept = r->answer_len > 0 && !r->once;
+    replay_answered(r->replay, r->status, kept ? span_make(r->answer + LWS_PRE, r->answer_len) : SPAN_NONE);
+    r->replay = NULL;
+}
+
 void http_answer(struct http_reply *r, int status, json_t *body)
 {
-    const bool there = answer_begin(r, status);
-    if (there && !reply_render(r, body)) r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
+    answer_begin(r, status);
+    if (!reply_render(r, body)) r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
     json_decref(body);
-    if (there) answer_send(r);
+    keep_answer(r);
+    answer_send(r);
 }
 
 void http_answer_text(struct http_reply *r, int status, const char *content_type, struct span text)
 {
-    if (!answer_begin(r, status)) return;
+    answer_begin(r, status);
     r->type = content_type;
     if (render_piece((const char *)text.data, text.len, r) != 0)
         r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
+    answer_send(r);
+}
+
+/* Room for one piece, which is asked for again and again. */
+void http_stream_begin(struct http_reply *r, const char *content_type, const struct http_stream *stream)
+{
+    uint8_t *memory = r->wsi != NULL ? malloc(LWS_PRE + HTTP_STREAM_PIECE) : NULL;
+    if (memory == NULL) {
+        stream->gone(stream->context);
+        http_problem(r, 503, "no-memory", "out of memory; try again later");
+        return;
+    }
+    answer_begin(r, 200);
+    r->stage = HTTP_STREAMING;
+    r->type = content_type;
+    r->answer = memory;
+    r->stream = *stream;
+    http_stream_wake(r);
+}
+
+void http_stream_wake(struct http_reply *r)
+{
+    ASSERT(r->stage == HTTP_STREAMING);
+    if (r->cut || r->stream_waits) return;
+    r->stream_waits = true;
     answer_send(r);
 }
 
@@ -265,6 +316,7 @@ static void route_call(struct http_reply *r, const struct http_route *route, cha
                                    .query = r->query,
                                    .body = body,
                                    .idempotency_key = r->idempotency_key[0] == 0 ? NULL : r->idempotency_key,
+                                   .last_event_id = r->last_event_id[0] == 0 ? NULL : r->last_event_id,
                                    .scopes = r->scopes,
                                    .context = r->http->context};
     for (uint32_t i = 0; i < HTTP_PARAMS_MAX && param[i].data != NULL; i++) {
@@ -273,6 +325,56 @@ static void route_call(struct http_reply *r, const struct http_route *route, cha
         request.param[i] = value;
     }
     route->handle(&request, r);
+}
+
+static void answer_again(struct http_reply *r, const struct replay *p)
+{
+    if (p->answer_len == 0) {
+        http_problem(
+            r, 409, "answered",
+            "expected a new Idempotency-Key; came one whose request was answered with status %d, and that "
+            "answer is not kept",
+            p->status);
+        return;
+    }
+    answer_begin(r, p->status);
+    if (render_piece((const char *)p->answer, p->answer_len, r) != 0)
+        r->status = HTTP_STATUS_INTERNAL_SERVER_ERROR;
+    answer_send(r);
+}
+
+/* False: it was done before, or is being done, and that is answered. */
+static bool is_first(struct http_reply *r)
+{
+    uint8_t scopes[4];
+    struct buffer caller = BUFFER_OF(scopes);
+    if (r->idempotency_key[0] == 0 || strcmp(r->method, "POST") != 0) return true;
+    buffer_put_u32(&caller, r->scopes);
+    const struct hash32 key =
+        HASH_FRAMED("perigee/idempotency-key/v1", buffer_span(&caller), span_text(r->idempotency_key));
+    const struct hash32 request =
+        HASH_FRAMED("perigee/idempotency-request/v1", span_text(r->path), span_make(r->body, r->body_len));
+    struct replay *p;
+    switch (replays_find(r->http->replays, &p, key, request, uv_now(r->http->loop))) {
+    case REPLAY_NEW: r->replay = p; return true;
+    case REPLAY_DONE: answer_again(r, p); return false;
+    case REPLAY_PENDING:
+        http_problem(
+            r, 503, "in-progress",
+            "expected the first request with this Idempotency-Key to have its answer; it is still worked on: "
+            "try again");
+        return false;
+    case REPLAY_OTHER:
+        http_problem(
+            r, 422, "key-used",
+            "expected the request that came first with this Idempotency-Key; came another: use a new key");
+        return false;
+    case REPLAY_FULL: break;
+    }
+    http_problem(r, 503, "full",
+                 "expected fewer than %d requests with an Idempotency-Key at work; try again later",
+                 REPLAY_COUNT_MAX);
+    return false;
 }
 
 /* The whole request is here. What a client sends after it is not read: one request a connection. */
@@ -297,6 +399,7 @@ static void request_complete(struct http_reply *r)
                      scope_name(route->scope), route->method, route->path);
         return;
     }
+    if (!is_first(r)) return;
     json_t *body = r->body_len == 0 ? NULL : body_parse(r, &error);
     if (r->body_len > 0 && body == NULL) {
         http_problem(r, 400, "bad-json",
@@ -359,14 +462,12 @@ static bool read_query(struct http_reply *r)
     return false;
 }
 
-static bool read_key(struct http_reply *r)
+/* A field that libwebsockets has no name of its own for: "name:", in small letters. */
+static bool read_field(const struct http_reply *r, const char *name, char *out, int max)
 {
-    static const char name[] = "idempotency-key:";
-    int len = lws_hdr_custom_length(r->wsi, name, sizeof name - 1);
+    const int name_len = (int)strlen(name), len = lws_hdr_custom_length(r->wsi, name, name_len);
     if (len <= 0) return true;
-    if (len > HTTP_KEY_MAX) return false;
-    return lws_hdr_custom_copy(r->wsi, r->idempotency_key, sizeof r->idempotency_key, name,
-                               sizeof name - 1) == len;
+    return len <= max && lws_hdr_custom_copy(r->wsi, out, max + 1, name, name_len) == len;
 }
 
 /* No length means no body: that is what the standard says, and what some clients send for an empty POST. */
@@ -420,7 +521,10 @@ static void request_head(struct http_reply *r)
         refuse(r, 413, "too-large", "expected a body of at most 4 MiB; a longer one came");
     else if (!read_query(r))
         refuse(r, 400, "bad-query", "expected at most 32 names of text in the query, each once; came other");
-    else if (!read_key(r))
+    else if (!read_field(r, "last-event-id:", r->last_event_id, HTTP_EVENT_ID_MAX))
+        refuse(r, 400, "bad-event-id",
+               "expected a Last-Event-ID of at most 63 characters; came a longer one");
+    else if (!read_field(r, "idempotency-key:", r->idempotency_key, HTTP_KEY_MAX))
         refuse(r, 400, "bad-idempotency-key",
                "expected an Idempotency-Key of at most 200 characters; came a longer one");
     else if (r->body_declared == 0)
@@ -473,11 +577,21 @@ static int head_text(char *out, size_t cap, int status, const char *type, size_t
                     allow == NULL ? "" : "Allow: ", allow == NULL ? "" : allow, allow == NULL ? "" : "\r\n");
 }
 
+static int stream_head(char *out, size_t cap, const char *type)
+{
+    return snprintf(out, cap,
+                    "HTTP/1.1 200 OK\r\nContent-Type: %s\r\nCache-Control: no-store\r\n"
+                    "X-Accel-Buffering: no\r\nConnection: close\r\n\r\n",
+                    type);
+}
+
 static int send_head(struct http_reply *r)
 {
     char head[LWS_PRE + 512];
-    const int len = head_text(head + LWS_PRE, sizeof head - LWS_PRE, r->status, r->type, r->answer_len,
-                              r->status == 405 ? r->allow : NULL);
+    const int len = r->stage == HTTP_STREAMING
+                        ? stream_head(head + LWS_PRE, sizeof head - LWS_PRE, r->type)
+                        : head_text(head + LWS_PRE, sizeof head - LWS_PRE, r->status, r->type, r->answer_len,
+                                    r->status == 405 ? r->allow : NULL);
     r->head_sent = true;
     if (strcmp(r->method, "HEAD") == 0) r->answer_sent = r->answer_len;
     return lws_write(r->wsi, (unsigned char *)head + LWS_PRE, (size_t)len, LWS_WRITE_HTTP_HEADERS) < len ? -1
@@ -485,8 +599,23 @@ static int send_head(struct http_reply *r)
 }
 
 /* libwebsockets calls this again only when all bytes of the last piece have left it. */
+static int stream_more(struct http_reply *r)
+{
+    r->since_ms = uv_now(r->http->loop);
+    if (!r->head_sent) return send_head(r) != 0 || lws_callback_on_writable(r->wsi) < 0 ? -1 : 0;
+    const size_t len = r->stream.more(r->stream.context, r->answer + LWS_PRE, HTTP_STREAM_PIECE);
+    if (len > 0) {
+        if (lws_write(r->wsi, r->answer + LWS_PRE, len, LWS_WRITE_HTTP) < (int)len) return -1;
+        return lws_callback_on_writable(r->wsi) < 0 ? -1 : 0;
+    }
+    r->stream_waits = false;
+    (void)lws_rx_flow_control(r->wsi, 0); /* nothing is read from it, as while a handler works */
+    return r->stream.lost(r->stream.context) ? -1 : 0;
+}
+
 static int answer_more(struct http_reply *r)
 {
+    if (r->stage == HTTP_STREAMING) return stream_more(r);
     if (r->stage != HTTP_SENDING) return 0;
     r->since_ms = uv_now(r->http->loop);
     if (!r->head_sent) {
@@ -527,7 +656,8 @@ static void watch_clients(uv_timer_t *timer)
         next = r->next;
         if (r->wsi == NULL) continue;
         const bool slow = uv_now(timer->loop) - r->since_ms >= HTTP_REQUEST_SECONDS * 1000;
-        if (r->stage == HTTP_PENDING ? has_left(r) : slow) cut_off(r);
+        const bool ours = r->stage == HTTP_PENDING || (r->stage == HTTP_STREAMING && !r->stream_waits);
+        if (ours ? has_left(r) : slow) cut_off(r);
     }
 }
 
@@ -554,7 +684,7 @@ static bool make_room(const struct http *h)
 {
     struct http_reply *oldest = NULL;
     for (struct http_reply *r = h->replies; r != NULL; r = r->next) {
-        if (r->wsi == NULL || r->cut || r->stage == HTTP_PENDING) continue;
+        if (r->wsi == NULL || r->cut || r->stage == HTTP_PENDING || r->stage == HTTP_STREAMING) continue;
         if (oldest == NULL || r->since_ms < oldest->since_ms) oldest = r;
     }
     if (oldest != NULL) cut_off(oldest);
@@ -711,6 +841,7 @@ static void http_free(struct http *h)
             reply_free(h->replies);
     }
     if (h->lock_fd >= 0) (void)close(h->lock_fd);
+    replays_free(h->replays);
     free(h->socket_path);
     free(h);
 }
@@ -750,7 +881,8 @@ enum err http_open(struct http **out, const struct http_options *options)
     h->context = options->context;
     h->socket_path = strdup(options->socket_path);
     h->protocol[0] = (struct lws_protocols){.name = "http", .callback = http_event};
-    enum err err = h->socket_path == NULL ? ERR_NO_MEMORY : OK;
+    h->replays = replays_new();
+    enum err err = h->socket_path == NULL || h->replays == NULL ? ERR_NO_MEMORY : OK;
     if (err == OK) err = probe_path(h->socket_path);
     if (err == OK) err = lock_path(h);
     if (err == OK) err = probe_path(h->socket_path); /* again, now that nobody else can start */

@@ -5,7 +5,7 @@
  * are refused. The socket is 0600; the peer's uid must be ours or root. Upgrades, other versions and what is no request are
  * refused at the door (http_door.h). At most 256 requests are open: whoever has let us wait longest for its body, or with
  * its answer, gives way to who comes, and nobody may for more than 30 s. Over TCP a request needs a bearer token (401 without one)
- * whose scopes hold the route's (403, which names it). Handlers run on the loop thread and may answer
+ * whose scopes hold the route's (403, which names it). A POST with an Idempotency-Key is done once (http_replay.h). Handlers run on the loop thread and may answer
  * later (http_reply may be called once, at any time before the server closes). */
 #ifndef PERIGEE_NODE_HTTP_H
 #define PERIGEE_NODE_HTTP_H
@@ -24,6 +24,7 @@ struct http_request {          /* valid during the handler; a handler that keeps
     json_t *query;                      /* object of strings; never NULL */
     json_t *body;                       /* object, or NULL when the request had none */
     const char *idempotency_key;        /* or NULL */
+    const char *last_event_id;          /* or NULL */
     uint32_t scopes;                    /* what the caller may; SCOPE_ALL on the Unix socket */
     void *context;                      /* http_options.context */
 };
@@ -54,8 +55,21 @@ MUST_USE enum err http_open(struct http **out, const struct http_options *option
 void http_answer(struct http_reply *reply, int status, json_t *body);
 void http_problem(struct http_reply *reply, int status, const char *reason, const char *detail_format, ...)
     __attribute__((format(printf, 4, 5)));
+/* The answer that follows holds a secret: it is not kept for who asks again with the same Idempotency-Key. */
+void http_once(struct http_reply *reply);
 /* 2xx or an error with a text of another kind than JSON; copied. */
 void http_answer_text(struct http_reply *reply, int status, const char *content_type, struct span text);
+
+/* An answer without an end: what it says is asked for when its client has taken what came before. */
+struct http_stream {
+    size_t (*more)(void *context, uint8_t *out, size_t cap); /* 0: nothing now; cap is HTTP_STREAM_PIECE */
+    bool (*lost)(void *context);                             /* after 0: end it, it cannot go on */
+    void (*gone)(void *context);                             /* the client has, or the server closes: once */
+    void *context;
+};
+enum { HTTP_STREAM_PIECE = 16384 };
+void http_stream_begin(struct http_reply *reply, const char *content_type, const struct http_stream *stream);
+void http_stream_wake(struct http_reply *reply); /* there is more to say */
 
 struct http_load {
     uint32_t open, open_max; /* requests */
@@ -82,7 +96,15 @@ struct http_target {
  * be missing. */
 MUST_USE enum err http_call_to(struct http_target *target, const char *method, const char *path,
                                const json_t *body, int *status, json_t **out);
-/* The same on a Unix socket. */
+/* What an event stream says, until it ends or `event` says false; `id` is "" before the first. ERR_CANCELLED: the node ended
+ * it. An answer other than 200: *status, and *problem, the caller's. */
+struct http_follower {
+    bool (*event)(void *context, const char *id, const char *type, const char *data);
+    void *context;
+};
+MUST_USE enum err http_follow(struct http_target *target, const char *path, const char *last_id,
+                              const struct http_follower *follower, int *status, json_t **problem);
+/* http_call_to on a Unix socket. */
 MUST_USE enum err http_call(const char *socket_path, const char *method, const char *path, const json_t *body,
                             int *status, json_t **out);
 

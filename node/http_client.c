@@ -21,14 +21,16 @@ enum {
     CALL_ANSWER_MAX = 64 << 20,
     CALL_PATH_MAX = 4096,
     CALL_SECONDS = 120,
+    CALL_EVENT_ID_MAX = 64,
 };
 
 struct call {
     struct http_target *target;
     struct tls *tls; /* or NULL */
     int fd;
-    int64_t deadline_ms; /* -1: none */
-    uint8_t *answer;     /* head and body as they came */
+    const char *last_event_id; /* or NULL */
+    int64_t deadline_ms;       /* -1: none */
+    uint8_t *answer;           /* head and body as they came */
     size_t len, cap;
     bool peer_stopped_reading;
 };
@@ -183,10 +185,12 @@ static enum err call_request(struct call *c, const char *method, const char *pat
     const char *token = c->target->token;
     int head_len = snprintf(head, sizeof head,
                             "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\nAccept: application/json\r\n"
-                            "Content-Type: application/json\r\n%s%s%sContent-Length: %zu\r\n\r\n",
+                            "Content-Type: application/json\r\n%s%s%s%s%s%sContent-Length: %zu\r\n\r\n",
                             method, path, c->target->host != NULL ? c->target->host : "localhost",
                             token != NULL ? "Authorization: Bearer " : "", token != NULL ? token : "",
-                            token != NULL ? "\r\n" : "", len);
+                            token != NULL ? "\r\n" : "", c->last_event_id != NULL ? "Last-Event-ID: " : "",
+                            c->last_event_id != NULL ? c->last_event_id : "",
+                            c->last_event_id != NULL ? "\r\n" : "", len);
     enum err err = call_send(c, span_make(head, (size_t)head_len));
     secret_wipe(head, sizeof head);
     if (err == OK) err = call_send(c, span_make(text, len));
@@ -288,6 +292,13 @@ static bool is_long_poll(const char *path)
     return query != NULL && (strncmp(query, "?wait=", 6) == 0 || strstr(query, "&wait=") != NULL);
 }
 
+static void call_end(struct call *c)
+{
+    tls_free(c->tls);
+    if (c->fd >= 0) (void)close(c->fd);
+    free(c->answer);
+}
+
 enum err http_call_to(struct http_target *target, const char *method, const char *path, const json_t *body,
                       int *status, json_t **out)
 {
@@ -303,9 +314,7 @@ enum err http_call_to(struct http_target *target, const char *method, const char
     if (err == OK) err = call_receive(&c);
     if (err == OK) err = read_head(span_make(c.answer, c.len), status, &answer_body);
     if (err == OK) err = read_body(answer_body, out);
-    tls_free(c.tls);
-    if (c.fd >= 0) (void)close(c.fd);
-    free(c.answer);
+    call_end(&c);
     return err;
 }
 
@@ -314,4 +323,83 @@ enum err http_call(const char *socket_path, const char *method, const char *path
 {
     struct http_target target = {.socket_path = socket_path};
     return http_call_to(&target, method, path, body, status, out);
+}
+
+/* --- Following -------------------------------------------------------------------------------------------------------- */
+
+/* One event, its lines ended by zeros: "name: value". False: enough. */
+static bool tell(const struct http_follower *f, char *text, char id[CALL_EVENT_ID_MAX])
+{
+    const char *type = "message", *data = NULL;
+    for (char *line = text, *end; line != NULL; line = end) {
+        end = strchr(line, '\n');
+        if (end != NULL) *end++ = 0;
+        if (strncmp(line, "id: ", 4) == 0) (void)snprintf(id, CALL_EVENT_ID_MAX, "%s", line + 4);
+        if (strncmp(line, "event: ", 7) == 0) type = line + 7;
+        if (strncmp(line, "data: ", 6) == 0) data = line + 6;
+    }
+    return data == NULL || f->event(f->context, id, type, data);
+}
+
+/* The events that have come whole are told and leave the answer. */
+static bool tell_all(struct call *c, const struct http_follower *f, char id[CALL_EVENT_ID_MAX])
+{
+    for (uint8_t *end; (end = memmem(c->answer, c->len, "\n\n", 2)) != NULL;) {
+        const size_t len = (size_t)(end - c->answer) + 2;
+        *end = 0;
+        if (!tell(f, (char *)c->answer, id)) return false;
+        memmove(c->answer, c->answer + len, c->len - len);
+        c->len -= len;
+    }
+    return true;
+}
+
+/* The head, which is left out of the answer; of another status all of the answer. */
+static enum err begin_following(struct call *c, int *status, json_t **problem)
+{
+    struct span body;
+    size_t got = 1;
+    while (got > 0 && memmem(c->answer, c->len, "\r\n\r\n", 4) == NULL) {
+        TRY(call_grow(c));
+        TRY(receive_some(c, &got));
+        c->len += got;
+    }
+    TRY(read_head(span_make(c->answer, c->len), status, &body));
+    if (*status != 200) {
+        TRY(call_receive(c));
+        TRY(read_head(span_make(c->answer, c->len), status, &body));
+        return read_body(body, problem);
+    }
+    memmove(c->answer, body.data, body.len);
+    c->len = body.len;
+    return OK;
+}
+
+static enum err follow(struct call *c, const struct http_follower *f)
+{
+    char id[CALL_EVENT_ID_MAX] = "";
+    for (size_t got = 1; got > 0; c->len += got) {
+        if (!tell_all(c, f, id)) return OK;
+        if (c->len > CALL_HEAD_MAX) return ERR_TOO_LARGE; /* no event is as long */
+        TRY(call_grow(c));
+        TRY(receive_some(c, &got));
+    }
+    return ERR_CANCELLED;
+}
+
+enum err http_follow(struct http_target *target, const char *path, const char *last_id,
+                     const struct http_follower *follower, int *status, json_t **problem)
+{
+    *problem = NULL;
+    *status = 0;
+    target->why[0] = 0;
+    if (!is_word(path, CALL_PATH_MAX) || (last_id != NULL && !is_word(last_id, CALL_EVENT_ID_MAX - 1)))
+        return ERR_USAGE;
+    struct call c = {.target = target, .fd = -1, .deadline_ms = -1, .last_event_id = last_id};
+    enum err err = call_connect(&c);
+    if (err == OK) err = call_request(&c, "GET", path, NULL);
+    if (err == OK) err = begin_following(&c, status, problem);
+    if (err == OK && *status == 200) err = follow(&c, follower);
+    call_end(&c);
+    return err;
 }

@@ -23,7 +23,8 @@ void track_state(struct core *c, struct run_track *t, enum run_state state)
     if (ended) return;
     t->view.state = state;
     if (t->view.entered_ms[state] == 0) t->view.entered_ms[state] = c->wall_ms;
-    happened(c, (struct happened){.type = HAPPENED_RUN, .run = t->view.run});
+    happened(
+        c, (struct happened){.type = HAPPENED_RUN, .run = t->view.run, .term = t->view.term, .state = state});
     history_moved(c, t);
 }
 

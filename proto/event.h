@@ -136,7 +136,7 @@ struct event {
 /* For whoever watches (metrics, event streams): nothing depends on it, and nothing of it is said while the store is read. */
 enum happening {
     HAPPENED_RECORD, /* id, kind: a chained record took effect */
-    HAPPENED_RUN,    /* run: its view moved (core_run) */
+    HAPPENED_RUN,    /* run, term, state: its view moved there (enum run_state) */
     HAPPENED_ANSWER, /* run, ask, verdict: as a custodian, it gave what was asked for (none) or refused */
 };
 enum custodian_ask { ASK_VOTE, ASK_SHARES, ASK_LEASE, ASK_COMMIT, CUSTODIAN_ASK_COUNT };
@@ -145,6 +145,8 @@ struct happened {
     enum kind kind;
     enum custodian_ask ask;
     struct run_id run;
+    uint64_t term;
+    uint32_t state;
     struct hash32 id;
     struct verdict verdict;
 };

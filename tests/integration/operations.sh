@@ -65,7 +65,60 @@ has 'perigee_build_info{version="'"$("$PERIGEE" --version | cut -d' ' -f2)"'"} 1
 awk '/^# HELP/ { help[$3] } /^# TYPE/ { type[$3] } /^[^#]/ { name = $1; sub(/\{.*/, "", name)
     if (!(name in help) || !(name in type) || $1 in seen || $NF !~ /^-?[0-9]+(\.[0-9]+)?$/) { print; bad = 1 } seen[$1] }
     END { exit bad }' out >bad || fail "no Prometheus text: $(cat bad)"
+
+# --- what is asked for twice with one key is done once ------------------------------------------------------------------------
+post() { # post STATUS PATH KEY BODY
+    got=$(get a "$2" -H "Idempotency-Key: $3" --json "$4")
+    [[ $got -eq $1 ]] || fail "$2 with key $3: expected $1, came $got: $(cat out)"
+}
+tokens() { "$PERIGEE" token list --data a --json | wc -l; }
+post 200 /v1/tokens k-1 '{"name":"once","scopes":["read"]}'
+has '"token":"pgt_'
+post 409 /v1/tokens k-1 '{"name":"once","scopes":["read"]}' # its secret is shown once
+has 'that answer is not kept'
+post 422 /v1/tokens k-1 '{"name":"other","scopes":["read"]}'
+[[ $(tokens) -eq 1 ]] || fail "made $(tokens) tokens"
+post 400 /v1/tokens k-2 '{"name":"none","scopes":[]}'
+post 400 /v1/tokens k-2 '{"name":"none","scopes":[]}'
+id=$("$PERIGEE" token list --data a --json | jq -r .id)
+post 200 "/v1/tokens/$id/revoke" k-3 '{}'
+post 200 "/v1/tokens/$id/revoke" k-3 '{}' # the first answer again, not "unknown"
+post 404 "/v1/tokens/$id/revoke" k-4 '{}'
+
+# --- events, followed while things happen -------------------------------------------------------------------------------------
+# until_in FILE TEXT: it stands there.
+until_in() {
+    for _ in $(seq 1200); do
+        grep -qF -- "$2" "$1" && return
+        sleep 0.02
+    done
+    fail "'$2' never came in $1: $(cat "$1")"
+}
+follow() { # follow FILE WORD...: events of a, in the background, from where it is on
+    local file=$1
+    shift
+    "$PERIGEE" events --data a --json "$@" >"$file" 2>"$file.err" &
+    followers+=($!)
+}
+followers=()
+curl -sN --unix-socket a/api.sock http://node/v1/events >raw &
+followers+=($!)
+until_in raw 'id: '
+follow all
+follow none --run "$(printf 'ab%.0s' {1..32})"
+until [[ $(curl -s --unix-socket a/api.sock http://node/metrics | awk '/^perigee_event_followers / { print $2 }') -eq 3 ]]; do sleep 0.02; done
 for name in a b; do "$PERIGEE" consortium sign --data $name >/dev/null; done
+until_in raw '"kind":"charter"'
+until_in all '"kind":"charter"'
+[[ ! -s none ]] || fail "events of no run came for one: $(cat none)"
+jq -es 'all(.[]; .event == "record" and (.data.record | length == 64)) and length >= 1' all >/dev/null || fail "not as written: $(cat all)"
+first=$(sed -n 's/^id: //p' raw | head -1)
+follow again --since "$first"
+until_in again '"kind":"charter"'
+[[ $(head -1 again) == "$(head -1 all)" ]] || fail "it does not go on behind $first: $(cat again)"
+refused 3 'cannot stand in a request' events --data a --since "$(printf 'x%.0s' {1..64})"
+[[ $(get a /v1/events -H "Last-Event-ID: $(printf 'x%.0s' {1..64})") -eq 400 ]] || fail "an id without end was taken: $(cat out)"
+[[ $(get a /v1/events?run=x) -eq 400 ]] || fail "a run that is none was taken: $(cat out)"
 for name in a b; do await '.[0].charter.decided' $name status; done
 refused 1 nothing-to-revoke revoke --data a --workflow "$(printf 'ab%.0s' {1..32})"
 get a /metrics >/dev/null
@@ -78,5 +131,21 @@ get a /metrics >/dev/null
 ! grep -q stranger out || fail "a label from a request: $(grep stranger out)"
 [[ $(value 'perigee_api_answers_total{status="4xx"}') -ge 1 ]] || fail "refusals are not counted: $(cat out)"
 
+# An alert when a part fails; a stream that ends with the node, and goes on with `reset` in the next process.
+until_in a.log 'well again: custodians' # it looks once a second
+stop b
+until_in all '"good":false,"part":"custodians"'
+start b
+until_in all '"good":true,"part":"custodians"'
+stop a
+for pid in "${followers[@]}"; do wait "$pid" || true; done
+grep -q 'has ended the stream' all.err || fail "its end is not said: $(cat all.err)"
+start a
+await '.[0].node != null' a status
+followers=()
+follow later --since "$first"
+until_in later '"event":"reset"'
+kill "${followers[@]}"
+wait "${followers[@]}" || true
 for name in b a; do stop $name; done
-echo "operations: a node ends in order, says how it is and what it counts"
+echo "operations: a node ends in order, says how it is, what it counts and what happens, and does what has a key once"

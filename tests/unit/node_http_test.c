@@ -318,6 +318,26 @@ static void idempotency_key(void **state)
     assert_int_equal(raw_status(request, answer, sizeof answer), 400);
 }
 
+/* The first request with a key is done, and answered when it can be; the others are told so. */
+static void a_key_is_used_once(void **state)
+{
+    static const char text[] =
+        "POST /v1/hold HTTP/1.1\r\nHost: x\r\nIdempotency-Key: k\r\nContent-Length: 2\r\n\r\n{}";
+    char answer[4096], again[4096];
+    (void)state;
+    int first = raw_open();
+    raw_send(first, text);
+    wait_held(1);
+    assert_int_equal(raw_status(text, answer, sizeof answer), 503);
+    assert_non_null(strstr(answer, "in-progress"));
+    order(ORDER_ANSWER_HELD);
+    (void)raw_receive(first, answer, sizeof answer);
+    assert_memory_equal(answer, "HTTP/1.1 200", 12);
+    assert_int_equal(raw_status(text, again, sizeof again), 200); /* and no handler holds it */
+    assert_string_equal(strstr(again, "\r\n\r\n"), strstr(answer, "\r\n\r\n"));
+    assert_int_equal(atomic_load(&server.held_seen), 1);
+}
+
 static void problems(void **state)
 {
     (void)state;
@@ -867,6 +887,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         WITH_SERVER(routes_and_values),
         WITH_SERVER(idempotency_key),
+        WITH_SERVER(a_key_is_used_once),
         WITH_SERVER(problems),
         WITH_SERVER(bodies_refused),
         WITH_SERVER(no_body_is_none),

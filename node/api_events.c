@@ -1,0 +1,77 @@
+/* GET /v1/events: each request that stays open is a reader of the daemon's ring. */
+#include "node/api_common.h"
+#include "node/events.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct api_follower {
+    struct api_follower *next, **link;
+    struct daemon *daemon;
+    struct http_reply *stream;
+    struct events_reader reader;
+};
+
+static size_t more(void *context, uint8_t *out, size_t cap)
+{
+    struct api_follower *f = context;
+    return events_read(daemon_events(f->daemon), &f->reader, out, cap);
+}
+
+static bool is_lost(void *context)
+{
+    return ((struct api_follower *)context)->reader.lost;
+}
+
+static void gone(void *context)
+{
+    struct api_follower *f = context;
+    struct api_followers *all = daemon_followers(f->daemon);
+    *f->link = f->next;
+    if (f->next != NULL) f->next->link = f->link;
+    all->count--;
+    free(f);
+}
+
+void api_events_wake(struct api_followers *all, bool ping)
+{
+    for (struct api_follower *f = all->first; f != NULL; f = f->next) {
+        f->reader.ping = f->reader.ping || ping;
+        http_stream_wake(f->stream);
+    }
+}
+
+static bool read_run(const struct http_request *q, struct http_reply *reply, struct run_id *run, bool *given)
+{
+    const json_t *text = json_object_get(q->query, "run");
+    *given = text != NULL;
+    if (text == NULL || hex_decode(run->bytes, sizeof run->bytes, span_text(json_string_value(text))) == OK)
+        return true;
+    api_bad(reply, "syntax", "run", "64 lower-case hex digits", text);
+    return false;
+}
+
+void api_events(const struct http_request *q, struct http_reply *reply)
+{
+    struct daemon *d = q->context;
+    struct api_followers *all = daemon_followers(d);
+    struct run_id run;
+    bool of_run;
+    if (!read_run(q, reply, &run, &of_run)) return;
+    struct api_follower *f = all->count < API_FOLLOWERS_MAX ? calloc(1, sizeof *f) : NULL;
+    if (f == NULL) {
+        http_problem(reply, 503, "full", "expected fewer than %d who follow events at once; try again later",
+                     API_FOLLOWERS_MAX);
+        return;
+    }
+    f->daemon = d;
+    f->stream = reply;
+    f->next = all->first;
+    f->link = &all->first;
+    if (f->next != NULL) f->next->link = &f->next;
+    all->first = f;
+    all->count++;
+    events_begin(daemon_events(d), &f->reader,
+                 q->last_event_id != NULL ? span_text(q->last_event_id) : SPAN_NONE, of_run ? &run : NULL);
+    http_stream_begin(reply, "text/event-stream", &(struct http_stream){more, is_lost, gone, f});
+}
