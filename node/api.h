@@ -157,11 +157,11 @@ enum { API_PAGE_MAX = 256 };
     X("POST", "/v1/runs", api_run_request, SCOPE_REQUEST, "",                                                \
       "{compose:id, inputs?:[token], slot?:int, parameters?:any, expires_in_ms?:int}", "{run:id}",           \
       "request a run; it lives an hour unless said otherwise")                                               \
-    X("POST", "/v1/runs/plan", api_run_plan, SCOPE_REQUEST, "",                                                             \
+    X("POST", "/v1/runs/plan", api_run_plan, SCOPE_REQUEST, "",                                              \
       "{compose:id, inputs?:[token], slot?:int, parameters?:any, expires_in_ms?:int}",                       \
       "{ready:bool, slot:int, epsilon:text, privacy:text, conditions:[" API_CONDITION "]}",                  \
       "what such a run still needs, and what it would cost; nothing is requested")                           \
-    X("GET", "/v1/runs/{id}/why", api_run_why, SCOPE_READ, "", "",                                                       \
+    X("GET", "/v1/runs/{id}/why", api_run_why, SCOPE_READ, "", "",                                           \
       "{run:id, state:text, waits_for:text, reason:text, detail:text, term:int, organisation:text|null, "    \
       "conditions:[" API_CONDITION "]}",                                                                     \
       "what a run waits for, condition by condition")                                                        \

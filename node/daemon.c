@@ -19,6 +19,7 @@
 #include "node/pulse.h"
 #include "node/sandbox.h"
 #include "node/store_mark.h"
+#include "node/supervisor.h"
 #include "proto/base/panic.h"
 
 #include <stdio.h>
@@ -61,6 +62,7 @@ struct daemon {
     struct blob_reads *blobs;
     unsigned open_parts;
     struct pulse pulse;
+    struct supervisor supervisor;
     struct events *events;
     struct api_followers followers;
     struct health health; /* at the last beat */
@@ -411,6 +413,7 @@ static void on_beat(void *context)
     health_look(&now, d);
     for (uint32_t i = 0; i < HEALTH_PART_COUNT; i++) tell_health(d, &d->health.part[i], &now.part[i]);
     d->health = now;
+    supervisor_beat(&d->supervisor);
     if (d->pulse.beats % PING_BEATS == 0) api_events_wake(&d->followers, true);
 }
 
@@ -424,6 +427,7 @@ static void stop(struct daemon *d)
 {
     if (d->stopping) return;
     d->stopping = true;
+    supervisor_tell(&d->supervisor, "STOPPING=1");
     uv_timer_stop(&d->tick);
     if (d->http != NULL) {
         d->open_parts++;
@@ -709,6 +713,7 @@ static int run(struct daemon *d, const char *home, struct passphrase *passphrase
     const int code = err == OK ? EXIT_OK : err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
     if (err == OK) {
         log_line(d, "ready");
+        supervisor_tell(&d->supervisor, "READY=1");
         while (!d->stopping) uv_run(&d->loop, UV_RUN_ONCE);
     } else {
         (void)problem_say(code, "%s", fault[0] != 0 ? fault : err_text(err));
@@ -734,6 +739,7 @@ int daemon_run(const char *home, const char *passphrase_file)
     d->home.lock_fd = -1;
     d->mark.file = -1;
     d->started_ms = daemon_wall_ms();
+    supervisor_begin(&d->supervisor);
     d->executors =
         (struct pump_executors){d,        x_send,          x_offence,      x_send_blob,    x_store,
                                 x_crypto, x_enclave_start, x_enclave_send, x_enclave_blob, x_enclave_stop,
