@@ -2,6 +2,7 @@
  * a peer or a request says. Counters begin with the process; what the store and the core hold is read when asked. */
 #include "node/api_common.h"
 #include "node/command.h"
+#include "node/log.h"
 #include "proto/chain.h"
 
 #include <dirent.h>
@@ -228,6 +229,18 @@ static void put_decisions(struct buffer *out, const struct daemon_measures *m)
         put(out, "perigee_api_answers_total{status=\"%dxx\"} %" PRIu64 "\n", i, m->http.answered[i]);
 }
 
+static void put_log(struct buffer *out)
+{
+    static const char *const levels[LOG_LEVEL_COUNT] = {"error", "warn", "info", "debug"};
+    uint64_t lines[LOG_LEVEL_COUNT], left_out;
+    log_counts(lines, &left_out);
+    head(out, "perigee_log_lines_total", "counter", "Lines of the log, by level.");
+    for (int i = 0; i < LOG_LEVEL_COUNT; i++)
+        put(out, "perigee_log_lines_total{level=\"%s\"} %" PRIu64 "\n", levels[i], lines[i]);
+    put_one(out, "perigee_log_left_out_total", "counter", "Lines left out because there were too many.",
+            left_out);
+}
+
 void api_metrics(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
@@ -243,6 +256,7 @@ void api_metrics(const struct http_request *q, struct http_reply *reply)
     put_links(&out, d, &m);
     put_queues(&out, d, &m);
     put_decisions(&out, &m);
+    put_log(&out);
     if (memory == NULL || buffer_done(&out) != OK)
         http_problem(reply, 503, "no-memory", "out of memory; try again later");
     else

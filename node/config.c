@@ -46,6 +46,10 @@ static const cyaml_schema_field_t api_fields[] = {
     CYAML_FIELD_STRING_PTR("key", OPTIONAL_POINTER, struct config_api, key, 1, 4096),
     CYAML_FIELD_BOOL("plaintext", OPTIONAL, struct config_api, plaintext), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t log_fields[] = {
+    CYAML_FIELD_STRING_PTR("level", OPTIONAL_POINTER, struct config_log, level, 1, 16),
+    CYAML_FIELD_STRING_PTR("format", OPTIONAL_POINTER, struct config_log, format, 1, 16), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_STRING_PTR("listen", OPTIONAL_POINTER, struct config, listen, 1, CONFIG_ADDRESS_MAX),
     CYAML_FIELD_SEQUENCE("peers", OPTIONAL_POINTER, struct config, peers, &peer_value, 0,
@@ -53,6 +57,7 @@ static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_MAPPING_PTR("compute", OPTIONAL_POINTER, struct config, compute, compute_fields),
     CYAML_FIELD_MAPPING_PTR("store", OPTIONAL_POINTER, struct config, store, store_fields),
     CYAML_FIELD_MAPPING_PTR("api", OPTIONAL_POINTER, struct config, api, api_fields),
+    CYAML_FIELD_MAPPING_PTR("log", OPTIONAL_POINTER, struct config, log, log_fields),
     CYAML_FIELD_STRING_PTR("duckdb", OPTIONAL_POINTER, struct config, duckdb, 1, 4096),
     CYAML_FIELD_END};
 static const cyaml_schema_value_t config_value = {
@@ -84,6 +89,9 @@ static enum err config_fill(struct config *c)
     if (c->store == NULL) c->store = yaml_file_alloc(sizeof *c->store);
     if (c->store == NULL) return ERR_NO_MEMORY;
     set_default(&c->store->map_gb, CONFIG_MAP_GB);
+    if (c->log == NULL) c->log = yaml_file_alloc(sizeof *c->log);
+    if (c->log == NULL) return ERR_NO_MEMORY;
+    c->log->most = LOG_INFO;
     return OK;
 }
 
@@ -144,6 +152,15 @@ static enum err check_peers(const struct config *c, const struct config_fault *f
     return OK;
 }
 
+static enum err check_log(struct config_log *log, const struct config_fault *f)
+{
+    if (log->level != NULL && !log_level_parse(&log->most, log->level))
+        return refuse(f, "log.level", "error, warn, info or debug", log->level);
+    log->json = log->format != NULL && strcmp(log->format, "json") == 0;
+    if (log->format == NULL || log->json || strcmp(log->format, "logfmt") == 0) return OK;
+    return refuse(f, "log.format", "logfmt or json", log->format);
+}
+
 static enum err check_api(const struct config_api *api, const struct config_fault *f)
 {
     if (!http_tcp_is_address(api->listen))
@@ -175,6 +192,7 @@ static enum err check(const struct config *c, const struct config_fault *f)
         return refuse_number(f, "compute.threads", 1, CONFIG_THREAD_COUNT_MAX, compute->threads);
     if (c->store->map_gb > CONFIG_MAP_MAX_GB)
         return refuse_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb);
+    TRY(check_log(c->log, f));
     if (c->api != NULL) TRY(check_api(c->api, f));
     return check_peers(c, f);
 }

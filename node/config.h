@@ -14,11 +14,12 @@
  *     certificate: api.crt                # PEM, with its chain; in the data directory unless it begins with /
  *     key: api.key
  *     plaintext: true                     # instead of these two: no TLS, on a loopback address
+ *   log: { level: info, format: logfmt }  # error, warn, info, debug; logfmt, json
  *   duckdb: /path/to/libduckdb.so         # optional */
 #ifndef PERIGEE_NODE_CONFIG_H
 #define PERIGEE_NODE_CONFIG_H
 
-#include "proto/base/ids.h"
+#include "node/log.h"
 
 #include <stdbool.h>
 
@@ -37,6 +38,11 @@ struct config_api {
     char *listen, *certificate, *key;
     bool plaintext;
 };
+struct config_log {
+    char *level, *format;
+    enum log_level most; /* what they say */
+    bool json;
+};
 struct config {
     char *listen;
     struct config_peer *peers;
@@ -44,9 +50,10 @@ struct config {
     struct config_compute *compute;
     struct config_store *store;
     struct config_api *api;
+    struct config_log *log;
     char *duckdb;
 };
-/* Every default is filled in: `store` is there, and `platform` where there is `compute`. `fault` receives one line for people: file, line, key, what was expected. */
+/* Every default is filled in: `store` and `log` are there, and `platform` where there is `compute`. `fault` receives one line for people: file, line, key, what was expected. */
 MUST_USE enum err config_load(struct config **out, const char *path, char *fault, size_t cap);
 /* Where the file names DuckDB's library, this process loads that one, unless PERIGEE_DUCKDB names one already. */
 void config_name_duckdb(const struct config *c);

@@ -14,6 +14,7 @@
 #include "node/fault.h"
 #include "node/file.h"
 #include "node/kept.h"
+#include "node/log.h"
 #include "node/passphrase.h"
 #include "node/problem.h"
 #include "node/pulse.h"
@@ -78,19 +79,6 @@ uint64_t daemon_wall_ms(void)
     return core_loop_wall_ms();
 }
 
-static void log_line(const struct daemon *d, const char *line)
-{
-    char node[17];
-    hex_encode(node, d->home.node.bytes, 8);
-    struct timespec t;
-    struct tm utc;
-    clock_gettime(CLOCK_REALTIME, &t);
-    gmtime_r(&t.tv_sec, &utc);
-    fprintf(stderr, "time=%04d-%02d-%02dT%02d:%02d:%02d.%03ldZ node=%s msg=\"%s\"\n", utc.tm_year + 1900,
-            utc.tm_mon + 1, utc.tm_mday, utc.tm_hour, utc.tm_min, utc.tm_sec, t.tv_nsec / 1000000, node,
-            line);
-}
-
 static void feed(struct daemon *d, const struct event *event)
 {
     core_loop_feed(d->core, event);
@@ -101,13 +89,11 @@ static void feed(struct daemon *d, const struct event *event)
 /* A peer that does not read can cause as many of these as there is to say: one line a second tells how many. */
 static void log_full_queue(struct daemon *d)
 {
-    char line[128];
     uint64_t now = uv_now(&d->loop);
     d->unsent++;
     d->unsent_total++;
     if (now < d->unsent_said_ms + 1000) return;
-    (void)snprintf(line, sizeof line, "a peer's queue is full; %u messages are repeated later", d->unsent);
-    log_line(d, line);
+    log_say(LOG_PEER_FULL, "a peer's queue is full; %u messages are repeated later", d->unsent);
     d->unsent = 0;
     d->unsent_said_ms = now;
 }
@@ -148,7 +134,8 @@ static void on_link_message(void *context, struct node_id peer, struct span mess
 
 static void on_log(void *context, const char *line)
 {
-    log_line(context, line);
+    (void)context;
+    log_pass_on(LOG_OTHER, span_text(line));
 }
 
 /* --- Executors: store and keyed work ------------------------------------------------------------------------------------------ */
@@ -195,7 +182,8 @@ static void on_blob_for_peer(struct daemon *d, const struct blob_read *read)
                        : read->err == ERR_CORRUPT ? REFUSAL_INPUT_CORRUPT
                                                   : REFUSAL_INPUT_MISSING;
     if (read->err == ERR_CORRUPT)
-        log_line(d, "a stored blob fails its hash and is quarantined: seal that dataset again");
+        log_say(LOG_STORE_QUARANTINED,
+                "a stored blob fails its hash and is quarantined: seal that dataset again");
     if (read->err == OK)
         bytes = span_make(read->bytes.data + BLOB_READ_HEADROOM, read->bytes.len - BLOB_READ_HEADROOM);
     blob_to_peer(d, read->peer, SPAN_OF(read->cid), why, bytes);
@@ -252,11 +240,8 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
     struct daemon *d = context;
     enum err err = d->enclaves != NULL ? enclave_host_start(d->enclaves, run, frame) : ERR_UNAVAILABLE;
     if (err == OK) return;
-    char line[160];
-    (void)snprintf(line, sizeof line,
-                   "an enclave could not be started (%s); `perigee status` shows how many run",
-                   err_text(err));
-    log_line(d, line);
+    log_say(LOG_ENCLAVE_NOT_STARTED,
+            "an enclave could not be started (%s); `perigee status` shows how many run", err_text(err));
     feed(d, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = SPAN_NONE});
 }
 
@@ -286,9 +271,8 @@ static void x_reply(void *context, uint64_t token, struct verdict verdict, struc
 
 static void x_notice(void *context, struct span line)
 {
-    char text[600];
-    snprintf(text, sizeof text, "%.*s", (int)line.len, (const char *)line.data);
-    log_line(context, text);
+    (void)context;
+    log_pass_on(LOG_OTHER, line);
 }
 
 static void put_event(struct daemon *d, const char *type, const struct run_id *run, json_t *data)
@@ -397,11 +381,9 @@ enum { PING_BEATS = 15 };
 
 static void tell_health(struct daemon *d, const struct health_part *was, const struct health_part *is)
 {
-    char line[HEALTH_DETAIL_BYTES + 80];
     if (was->good == is->good) return;
-    (void)snprintf(line, sizeof line, "%s: %s: %s", is->good ? "well again" : "not well", is->name,
-                   is->detail);
-    log_line(d, line);
+    log_say(is->good ? LOG_HEALTH_GOOD : LOG_HEALTH_FAILED, "%s: %s: %s",
+            is->good ? "well again" : "not well", is->name, is->detail);
     put_event(d, "alert", NULL,
               json_pack("{s:s, s:b, s:s}", "part", is->name, "good", is->good, "detail", is->detail));
 }
@@ -453,7 +435,7 @@ static void stop(struct daemon *d)
 static void on_signal(uv_signal_t *signal, int number)
 {
     struct daemon *d = signal->data;
-    log_line(d, number == SIGTERM ? "stopping on SIGTERM" : "stopping on SIGINT");
+    log_say(LOG_NODE_STOPPING, "%s", number == SIGTERM ? "stopping on SIGTERM" : "stopping on SIGINT");
     stop(d);
 }
 
@@ -478,7 +460,6 @@ static enum err open_core(struct daemon *d)
 static void open_enclaves(struct daemon *d)
 {
     const struct config_compute *compute = d->config->compute;
-    char line[SANDBOX_WHY_BYTES + 40];
     if (compute == NULL) return;
     struct enclave_host_options options = {
         .loop = &d->loop,
@@ -491,8 +472,7 @@ static void open_enclaves(struct daemon *d)
         .frame = on_enclave_frame,
         .log = on_log};
     if (enclave_host_open(&d->enclaves, &options, d->enclaves_why, sizeof d->enclaves_why) == OK) return;
-    (void)snprintf(line, sizeof line, "enclaves are not available here: %s", d->enclaves_why);
-    log_line(d, line);
+    log_say(LOG_ENCLAVE_UNAVAILABLE, "enclaves are not available here: %s", d->enclaves_why);
 }
 
 static enum err open_links(struct daemon *d, char *fault, size_t cap)
@@ -569,7 +549,7 @@ static enum err open_tls(struct daemon *d, const struct config_api *api, char *f
 
 static enum err open_api(struct daemon *d, char *fault, size_t cap)
 {
-    char path[PATH_MAX], line[160];
+    char path[PATH_MAX];
     const struct config_api *api = d->config->api;
     home_path(path, &d->home, "api.sock");
     if (api != NULL && !api->plaintext) TRY(open_tls(d, api, fault, cap));
@@ -585,9 +565,8 @@ static enum err open_api(struct daemon *d, char *fault, size_t cap)
         return fault_set(fault, cap, err, "cannot serve the API on %s%s%s: %s", path,
                          api != NULL ? " and " : "", api != NULL ? api->listen : "", err_text(err));
     if (api == NULL) return OK;
-    (void)snprintf(line, sizeof line, "the API listens on %s%s", http_address(d->http),
-                   d->tls == NULL ? ", without TLS" : "");
-    log_line(d, line);
+    log_say(LOG_API_LISTENING, "the API listens on %s%s", http_address(d->http),
+            d->tls == NULL ? ", without TLS" : "");
     return OK;
 }
 
@@ -646,7 +625,9 @@ static enum err open_home(struct daemon *d, const char *path, struct passphrase 
                          path, path);
     TRY(home_lock(&d->home, fault, cap));
     home_path(config, &d->home, "perigee.yaml");
-    return config_load(&d->config, config, fault, cap);
+    TRY(config_load(&d->config, config, fault, cap));
+    log_begin(d->config->log->most, d->config->log->json, d->home.node);
+    return OK;
 }
 
 /* The store remembers which consortium it belongs to: another charter.json beside it is refused, not followed. */
@@ -701,7 +682,7 @@ static void drain(struct daemon *d)
     if (d->core != NULL) core_loop_close(d->core);
     uv_run(&d->loop, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&d->loop);
-    if (rc != 0) log_line(d, "the loop still holds something at the end");
+    if (rc != 0) log_say(LOG_NODE_LEFTOVER, "the loop still holds something at the end");
 }
 
 static int run(struct daemon *d, const char *home, struct passphrase *passphrase)
@@ -712,7 +693,7 @@ static int run(struct daemon *d, const char *home, struct passphrase *passphrase
     if (err == OK) err = start(d, fault, sizeof fault);
     const int code = err == OK ? EXIT_OK : err == ERR_BUSY ? EXIT_TRY_LATER : EXIT_REFUSED;
     if (err == OK) {
-        log_line(d, "ready");
+        log_say(LOG_NODE_READY, "ready");
         supervisor_tell(&d->supervisor, "READY=1");
         while (!d->stopping) uv_run(&d->loop, UV_RUN_ONCE);
     } else {

@@ -5,6 +5,7 @@
 #include "node/http_door.h"
 #include "node/http_replay.h"
 #include "node/http_tcp.h"
+#include "node/log.h"
 #include "node/problem.h"
 #include "node/scope.h"
 #include "proto/base/panic.h"
@@ -750,7 +751,7 @@ static void http_log(int level, const char *line)
 {
     (void)level;
     /* It reports the ordinary end of a foreign loop as an error. */
-    if (strstr(line, "lws_libuv_stop") == NULL) (void)fprintf(stderr, "http: %s", line);
+    if (strstr(line, "lws_libuv_stop") == NULL) log_say(LOG_API_HTTP, "%.*s", (int)strcspn(line, "\n"), line);
 }
 
 /* --- Opening -------------------------------------------------------------------------------------------- */
