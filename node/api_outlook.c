@@ -84,12 +84,18 @@ static bool is_linked(struct daemon *d, struct node_id node)
     return false;
 }
 
+/* Who holds its dataset now. */
+static json_t *owner_json(struct outlook *o, const struct workflow_input *input)
+{
+    return api_organisation(o->d, registry_holder(o->r, input->owner));
+}
+
 static void add_inputs(struct outlook *o, const struct run_wish *wish, struct node_id requester)
 {
     for (uint32_t i = 0; i < o->w->input_count; i++) {
         const struct workflow_input *input = &o->w->input[i];
         if (!wished(wish, input->dt)) continue;
-        add(o, "data", api_organisation(o->d, input->owner), check_alone(o, wish, input->dt, requester));
+        add(o, "data", owner_json(o, input), check_alone(o, wish, input->dt, requester));
     }
 }
 
@@ -100,9 +106,8 @@ static void add_owners_linked(struct outlook *o, const struct run_wish *wish)
     for (uint32_t i = 0; i < o->w->input_count; i++) {
         const struct workflow_input *input = &o->w->input[i];
         if (!wished(wish, input->dt)) continue;
-        bool linked = is_linked(o->d, input->owner);
-        add_said(o, "owner linked", api_organisation(o->d, input->owner), linked,
-                 linked ? "none" : "input-missing",
+        bool linked = is_linked(o->d, registry_holder(o->r, input->owner));
+        add_said(o, "owner linked", owner_json(o, input), linked, linked ? "none" : "input-missing",
                  linked ? ""
                         : "the owner serves its data, and is not linked here: it starts its node, or its "
                           "network is looked at");
