@@ -66,14 +66,22 @@ await() {
     local filter=$1 data=$2
     shift 2
     for _ in $(seq 1200); do
-        "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null && return
+        "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null 2>&1 && return
         sleep 0.02
     done
     fail "$data: $* never met $filter: $("$PERIGEE" "$@" --data "$data" --json 2>&1)"
 }
-# as DATA MEMBER COMMAND...: a member of the answer.
+# as DATA MEMBER COMMAND...: a member of the answer, once the node does not say "try later" any more.
 as() {
-    local data=$1 member=$2
+    local data=$1 member=$2 answer code
     shift 2
-    "$PERIGEE" "$@" --data "$data" --json | jq -r ".$member"
+    for _ in $(seq 600); do
+        code=0
+        answer=$("$PERIGEE" "$@" --data "$data" --json 2>as.err) || code=$?
+        [[ $code -eq 75 ]] || break
+        sleep 0.05
+    done
+    cat as.err >&2
+    jq -r ".$member" <<<"$answer"
+    return "$code"
 }

@@ -26,6 +26,7 @@
 
 enum {
     SOCKETS = 64,
+    CROWD = 24,
     PATIENCE_MS = 20000,
     ASKS_MAX = 10000,
     MESSAGE_BYTES = CAP_MESSAGE_BYTES,
@@ -553,6 +554,24 @@ static void attack_deaf(struct attack *a)
     flood(a, true, next_get);
 }
 
+/* As many at once as one address may have half open, each with a key of its own, all asking as fast as they can. */
+static void attack_crowd(struct attack *a)
+{
+    static struct wire w[CROWD];
+    for (int i = 0; i < CROWD; i++) w[i].fd = -1;
+    while (!stopped) {
+        for (int i = 0; i < CROWD && !stopped; i++) {
+            bool up = w[i].fd >= 0;
+            if (!up) identity_generate(a->home.identity, &a->home.node);
+            if (!up && (up = wire_open(&w[i], a, a->home.consortium, NULL))) a->links++;
+            for (int n = 0; n < 64 && up; n++, a->sent++) up = next_get(a, &w[i], false);
+            if (up || w[i].fd < 0) continue;
+            a->dropped += !stopped;
+            wire_close(&w[i]);
+        }
+    }
+}
+
 /* --- Chunks ------------------------------------------------------------------------------------------------------------------- */
 
 /* With another node's certificate (arguments: the run, its certificate, a cid, in hex): why it is refused. */
@@ -639,6 +658,7 @@ static const struct attack_kind {
              {"blobs", attack_blobs},
              {"records", attack_records},
              {"deaf", attack_deaf},
+             {"crowd", attack_crowd},
              {"stale", attack_stale},
              {"lie", attack_lie}};
 

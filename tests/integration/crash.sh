@@ -31,7 +31,7 @@ for round in $(seq "$rounds"); do
     done
     wait "${node[$victim]}" 2>/dev/null || true
     start "$victim"
-    await '.[0].member' "$victim" status
+    await '.[0] | .member and (.isolated | not)' "$victim" status
 done
 for run in "${runs[@]}"; do await '.[0].state == "settled"' lab run show "$run"; done
 for name in "${names[@]}"; do

@@ -157,6 +157,7 @@ attacked heads stranger 12 16384 ""
 attacked boxes stranger 13 16384 ""
 attacked blobs stranger 14 16384 ""
 attacked deaf stranger 15 16384 ""
+attacked crowd stranger 17 32768 ""
 attacked records mallory 16 131072 "" 1000
 "$PERIGEE" status --data a --json | jq -e '.links | .refused > 100 and .up <= 4' >/dev/null ||
     fail "the status does not show who was turned away: $("$PERIGEE" status --data a --json | jq -c .links)"
