@@ -22,8 +22,9 @@ static const struct {
     const char *name;
     enum err (*run)(const struct bench *b);
 } benches[] = {
-    {"seal", bench_seal},     {"tar", bench_tar},       {"store", bench_store}, {"link", bench_link},
-    {"ingest", bench_ingest}, {"shares", bench_shares}, {"sums", bench_sums},   {"run", bench_run},
+    {"seal", bench_seal}, {"tar", bench_tar},   {"store", bench_store},   {"link", bench_link},
+    {"sql", bench_sql},   {"idle", bench_idle}, {"ingest", bench_ingest}, {"shares", bench_shares},
+    {"sums", bench_sums}, {"run", bench_run},
 };
 enum { BENCH_COUNT = sizeof benches / sizeof benches[0] };
 
@@ -161,12 +162,13 @@ static int run_one(const struct bench *b, int index)
 
 int command_bench(int argc, char **argv)
 {
-    struct bench b = {false};
-    const char *name = NULL;
-    const struct argument option[] = {{"--json", NULL, &b.json}};
-    struct arguments a = {option, 1, 0, 1, 0, &name};
+    struct bench b = {false, 0};
+    const char *name = NULL, *rows = NULL;
+    const struct argument option[] = {{"--json", NULL, &b.json}, {"--rows", &rows, NULL}};
+    struct arguments a = {option, sizeof option / sizeof option[0], 0, 1, 0, &name};
     int code = EXIT_OK;
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
+    if (rows != NULL && arguments_number(&b.rows, "--rows", rows, 1000, 1000000000) != OK) return EXIT_USAGE;
     if (crypto_init() != OK) return EXIT_REFUSED;
     for (int i = 0; i < BENCH_COUNT; i++) {
         if (name != NULL && strcmp(name, benches[i].name) == 0) return run_one(&b, i);

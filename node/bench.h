@@ -14,6 +14,7 @@ enum { BENCH_ROUNDS = 5, BENCH_CORES_MAX = 64, BENCH_FOLDER_MAX = 64 };
 
 struct bench {
     bool json;
+    uint64_t rows; /* of the table of bench_sql; 0: as its target says */
 };
 void bench_print(const struct bench *b, const char *name, double value, const char *unit, double ratio,
                  const char *against);
@@ -34,8 +35,10 @@ MUST_USE enum err bench_seal(const struct bench *b);   /* P1: sealing and openin
 MUST_USE enum err bench_tar(const struct bench *b);    /* P1: a file to a sealed .tar */
 MUST_USE enum err bench_store(const struct bench *b);  /* P2: blobs, group commit */
 MUST_USE enum err bench_link(const struct bench *b);   /* P4: one peer link */
+MUST_USE enum err bench_sql(const struct bench *b);    /* P8: SQL over sealed rows */
 MUST_USE enum err bench_ingest(const struct bench *b); /* P3: records decoded, checked, verified, stored */
 MUST_USE enum err bench_shares(const struct bench *b); /* P7: one share release, one combine at t = 5 */
+MUST_USE enum err bench_idle(const struct bench *b);   /* P14: memory and start of a node at rest */
 MUST_USE enum err bench_run(const struct bench *b);    /* P13: request to signed output, seven processes */
 MUST_USE enum err bench_sums(const struct bench *b);   /* the gate's group sums */
 

@@ -120,7 +120,7 @@ enum exit_code {
     X("verify", "", command_verify, "RECEIPT --consortium HASH", "replay a receipt offline, link by link")   \
     X("demo", "", command_demo, "[--study FILE --data DIR] [--rows N] [--keep DIR] [--stay]",                \
       "a joint study with seven processes on this machine")                                                  \
-    X("bench", "", command_bench, "[NAME]", "figures as ratios of bare primitives")                          \
+    X("bench", "", command_bench, "[NAME] [--rows N]", "figures as ratios of bare primitives")               \
     X("enclave-worker", "", command_enclave_worker, "", "internal: the process behind one run")
 
 #define COMMAND_DECLARE(noun, verb, function, arguments, summary) int function(int argc, char **argv);
