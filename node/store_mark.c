@@ -96,16 +96,21 @@ enum silence store_mark_judge(const struct store_mark *m, const struct store_sta
     return m->transaction <= store->transaction ? SILENCE_NONE : SILENCE_RESTORED;
 }
 
+static enum err write_synced(const struct store_mark *m)
+{
+    TRY(write_mark(m));
+    return fdatasync(m->file) == 0 ? OK : file_error();
+}
+
+/* An older store that is written to would look like the newer one some day: so the mark says for good what it has seen. */
 enum err store_mark_settle(struct store_mark *m, enum silence *out, const struct store_status *store)
 {
     *out = store_mark_judge(m, store);
-    if (*out != SILENCE_NONE) return OK;
-    m->incarnation = store->incarnation;
-    m->transaction = store->transaction;
-    TRY(write_mark(m));
-    if (fdatasync(m->file) != 0) return file_error();
-    m->follows = true;
-    return OK;
+    m->follows = *out == SILENCE_NONE;
+    if (!m->readable) return OK;
+    m->incarnation = m->follows ? store->incarnation : restored_mark();
+    m->transaction = m->follows ? store->transaction : 0;
+    return write_synced(m);
 }
 
 /* A mark that cannot be written stays behind, and notices less. */

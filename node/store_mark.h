@@ -1,7 +1,7 @@
 /* store_mark: what a data directory remembers of its store, outside of it (PROTOCOL.md "Lost and restored disks"), so that
  * another store, or an older copy of the same, is noticed before its key signs again.
  * Rules: the number of each transaction is written when it is on disk, unsynced: nothing waits for it, and a mark is never
- * ahead of its store. A store that is not the mark's leaves the mark as it is: the key is silent for good.
+ * ahead of its store. A mark that met a store which is not its own, or an older one, says restored from then on.
  * It cannot notice a copy of the whole directory, mark included: what peers show does (core_silence.c).
  * Threads: store_mark_follow on the store's writer thread, the rest before and after it runs. Errors: ERR_IO, ERR_FULL,
  * ERR_REFUSED of the file system. */

@@ -186,6 +186,50 @@ static void test_a_peer_shows_an_own_record(void **state)
     world_arena_free(memory);
 }
 
+/* A receipt whose signatures hold. */
+static void deliver_receipt(struct core *c, const struct record *receipt)
+{
+    uint32_t count, checks = 0;
+    deliver(c, receipt);
+    const struct effect *e = core_effects(c, &count);
+    uint64_t token = 0;
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == EFFECT_CRYPTO) {
+            token = e[i].token;
+            checks++;
+        }
+    assert_int_equal(checks, 1);
+    step(c, (struct event){.type = EVENT_CRYPTO, .token = token});
+}
+
+/* It committed to an output, as a receipt shows, and has promised nothing of the kind, or something else. */
+static void test_a_receipt_shows_an_own_commit(void **state)
+{
+    (void)state;
+    struct body_RECEIPT body = world_receipt(world, world->run);
+    struct core_receipt core;
+    uint8_t key[PROMISE_KEY_BYTES];
+    assert_int_equal(core_receipt_decode(&core, body.core), OK);
+    promise_key(key, PROMISE_COMMIT, world->run.bytes, 0);
+    const struct record *receipt = world_record(world, WORLD_REQUESTER, KIND_RECEIPT, &body, 0);
+    world->record_count--; /* it comes later */
+    for (uint32_t i = 0; i < 3; i++) {
+        struct hash32 promised = core.commitment;
+        struct core *c = core_begin();
+        promised.bytes[0] ^= i == 1;
+        if (i > 0)
+            step(c, (struct event){
+                        .type = EVENT_RESTORE_PROMISE, .key = SPAN_OF(key), .bytes = ID_SPAN(promised)});
+        (void)restore(c, false);
+        deliver_receipt(c, receipt);
+        if (i < 2)
+            expect_silence(c, SILENCE_ELSEWHERE);
+        else
+            assert_int_equal(core_silence(c), SILENCE_NONE);
+        world_arena_free(memory);
+    }
+}
+
 static void test_the_mark_says_so(void **state)
 {
     (void)state;
@@ -394,6 +438,7 @@ int main(void)
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_own_request),
         cmocka_unit_test(test_a_peer_shows_an_own_record),
+        cmocka_unit_test(test_a_receipt_shows_an_own_commit),
         cmocka_unit_test(test_the_mark_says_so),
         cmocka_unit_test(test_silence_lasts),
     };
