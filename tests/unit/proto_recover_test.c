@@ -10,7 +10,7 @@
 
 #include <cmocka.h>
 
-enum { LOST = 0, HEIR = WORLD_COMPUTE };
+enum { LOST = 0, AWAY = 3, HEIR = WORLD_COMPUTE };
 static const struct cluster_options quiet = {.seed = 11};
 static struct world *world;
 static struct cluster *cluster;
@@ -57,16 +57,35 @@ static void admit(uint64_t last_seq)
         assert_int_equal(cluster_author(cluster, i, KIND_MEMBER, &body, 0, NULL).refusal, REFUSAL_NONE);
 }
 
+static bool has_heir(struct cluster *c, uint32_t node)
+{
+    struct node_id heir = registry_heir(core_registry(cluster_core(c, node)), world->node[LOST].id);
+    struct node_id want = cluster_id(c, HEIR);
+    return ID_EQUAL(heir, want);
+}
+
 /* With every member: who is none may not read what the old chain holds. */
 static bool succeeded(struct cluster *c)
 {
     for (uint32_t i = 0; i <= HEIR; i++) {
         if (cluster_core(c, i) == NULL) continue;
-        struct node_id heir = registry_heir(core_registry(cluster_core(c, i)), world->node[LOST].id);
-        struct node_id want = cluster_id(c, HEIR);
-        if (!ID_EQUAL(heir, want)) return false;
+        if (!has_heir(c, i)) return false;
     }
     return true;
+}
+
+static bool succeeded_elsewhere(struct cluster *c)
+{
+    return has_heir(c, 1) && has_heir(c, 2) && has_heir(c, HEIR);
+}
+
+static void tell_claim(uint32_t node)
+{
+    static uint8_t bytes[2048];
+    struct buffer b = BUFFER_OF(bytes);
+    record_encode(&b, chain_get(core_chain(cluster_core(cluster, 1)), cluster_id(cluster, HEIR), 1));
+    assert_int_equal(buffer_done(&b), OK);
+    cluster_inject(cluster, HEIR, node, buffer_span(&b));
 }
 
 static bool is_member(struct cluster *c)
@@ -145,9 +164,18 @@ static void test_it_waits_for_the_chain(void **state)
     admit(before + 1); /* the others have not heard that one */
     assert_true(cluster_until(cluster, is_member, 20000));
     cluster_run(cluster, 10000);
-    assert_null(registry_claim(core_registry(cluster_core(cluster, HEIR)), cluster_id(cluster, HEIR)));
-    assert_false(succeeded(cluster));
-    cluster_part(cluster, 1u << LOST, false);
+    assert_null(chain_author(core_chain(cluster_core(cluster, HEIR)), cluster_id(cluster, HEIR)));
+    cluster_part(cluster, 1u << AWAY, true); /* it hears neither that record nor the claim */
+    cluster_part(cluster, 1u << LOST | 1u << AWAY, false);
+    cluster_part(cluster, 1u << AWAY, true);
+    assert_true(cluster_until(cluster, succeeded_elsewhere, 20000));
+    tell_claim(AWAY);
+    cluster_run(cluster, 3000);
+    const struct author *held =
+        chain_author(core_chain(cluster_core(cluster, AWAY)), cluster_id(cluster, HEIR));
+    assert_true(held != NULL && held->seen == 1 && held->applied == 0);
+    assert_false(has_heir(cluster, AWAY));
+    cluster_part(cluster, 1u << AWAY, false);
     assert_true(cluster_until(cluster, succeeded, 20000));
 }
 
