@@ -21,6 +21,7 @@ static struct run_id run;
 static void begin(uint64_t seed)
 {
     struct cluster_options options = {.seed = seed, .enclaves = true, .compute_ms = 700};
+    world_vetoes = (uint32_t)(seed % 4); /* no owner keeps a veto, one, the other, both */
     world = world_new();
     cluster = cluster_new(world, &options);
     cluster_run(cluster, 5000); /* custodians compare heads, adverts arrive */
@@ -32,6 +33,7 @@ static void end(void)
 {
     cluster_free(cluster);
     world_free(world);
+    world_vetoes = 0;
 }
 
 static const struct cluster_start *last_start(void)
