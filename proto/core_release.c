@@ -545,7 +545,11 @@ static void decide_commit(struct core *c, struct pending *p)
 static void on_votes_checked(struct core *c, struct pending *p, const struct event *event)
 {
     ask_of(p)->certificate_good = event->err == OK;
-    check_evidence(c, p);
+    if (event->err == OK) silence_own_vote(c, &ask_of(p)->certificate);
+    if (c->silence != SILENCE_NONE)
+        ask_end(c, p); /* as if it were not there */
+    else
+        check_evidence(c, p);
 }
 
 static void check_votes(struct core *c, struct pending *p)

@@ -78,6 +78,21 @@ void silence_own_record(struct core *c, const struct record *r)
     if (!missed && (held == NULL || !ID_EQUAL(held->id, r->id))) silence_begin(c, SILENCE_ELSEWHERE);
 }
 
+/* A vote by this key that it has not promised? Of a run it knows only the latest term. */
+void silence_own_vote(struct core *c, const struct certificate *certificate)
+{
+    uint8_t key[PROMISE_KEY_BYTES];
+    const int own = own_custodian(c);
+    bool voted = false;
+    for (uint32_t i = 0; i < certificate->vote_count; i++) voted |= (int)certificate->custodian[i] == own;
+    promise_key(key, PROMISE_VOTE, certificate->run.bytes, certificate->term);
+    if (!voted || c->promise_lost || promise_superseded(&c->promises, key)) return;
+    const uint8_t *promised =
+        promise_get(&c->promises, PROMISE_VOTE, certificate->run.bytes, certificate->term);
+    bool kept = promised != NULL && ids_equal(promised, certificate->node.bytes);
+    if (!kept) silence_begin(c, SILENCE_ELSEWHERE);
+}
+
 /* The commits in a receipt hold. One by this key that it has not promised? */
 void silence_own_commit(struct core *c, const struct body_RECEIPT *b)
 {

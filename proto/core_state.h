@@ -386,6 +386,7 @@ void silence_restore(struct core *c, struct span key, struct span value);
 void silence_ready(struct core *c); /* the store has been read */
 void silence_shown(struct core *c); /* a peer told its heads */
 void silence_own_record(struct core *c, const struct record *r);
+void silence_own_vote(struct core *c, const struct certificate *certificate); /* whose votes hold */
 void silence_own_commit(struct core *c, const struct body_RECEIPT *b);
 
 /* --- core_join.c ------------------------------------------------------------------------------------------------------ */

@@ -5,6 +5,8 @@
 #include "proto/base/panic.h"
 #include "proto/pump.h"
 
+#include "proto/promise.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -170,6 +172,9 @@ bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_bo
     return false;
 }
 
+bool lone_forgets_its_vote;
+enum { WORLD_VOTERS = 3 }; /* of world_certificate */
+
 /* --- Starting ------------------------------------------------------------------------------------------------------------ */
 
 static void restore(struct lone *l)
@@ -180,6 +185,12 @@ static void restore(struct lone *l)
         record_pack(&b, l->world->record[i]);
         lone_event(l, (struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&b)});
     }
+    uint8_t key[PROMISE_KEY_BYTES];
+    promise_key(key, PROMISE_VOTE, l->world->run.bytes, 1);
+    if (!lone_forgets_its_vote && l->self < WORLD_VOTERS)
+        lone_event(l, (struct event){.type = EVENT_RESTORE_PROMISE,
+                                     .key = SPAN_OF(key),
+                                     .bytes = ID_SPAN(l->world->node[WORLD_COMPUTE].id)});
     lone_event(l, (struct event){.type = EVENT_READY});
 }
 

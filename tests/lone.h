@@ -35,6 +35,8 @@ struct lone {
     struct lone_queue *queue;
 };
 
+/* Set before lone_new: its store lacks the vote that it gave in term 1. */
+extern bool lone_forgets_its_vote;
 struct lone *lone_new(struct world *w, uint32_t self);
 void lone_free(struct lone *l);
 /* A message from this peer, and all that follows from it. */

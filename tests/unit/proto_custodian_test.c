@@ -97,6 +97,22 @@ static void test_a_whole_run(void **state)
     ends_with(REFUSAL_NONE);
 }
 
+/* Its disk was put back as it was before it voted: the certificate shows it a vote that it does not know. */
+static int setup_forgetful(void **state)
+{
+    lone_forgets_its_vote = true;
+    int rc = setup(state);
+    lone_forgets_its_vote = false;
+    return rc;
+}
+
+static void test_a_forgotten_vote(void **state)
+{
+    (void)state;
+    ends_with(REFUSAL_TIMEOUT); /* t of n are not without it, and it says nothing */
+    assert_int_equal(core_silence(lone->core), SILENCE_ELSEWHERE);
+}
+
 /* Another compute member than the elected, admitted by the stewards. */
 static struct node_id second;
 
@@ -418,6 +434,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_whole_run, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_forgotten_vote, setup_forgetful, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_share_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lease_holds_votes, setup_short_lease, teardown),
