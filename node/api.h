@@ -47,6 +47,7 @@ enum { API_PAGE_MAX = 256 };
       "{routes:[{method:text, path:text, scope:text, query:text, body:text, answer:text, "                   \
       "summary:text}]}",                                                                                     \
       "what is served, in this notation")                                                                    \
+    X("GET", "/v1/openapi.json", api_openapi, SCOPE_READ, "", "", "any", "the same as OpenAPI 3.1")          \
     X("GET", "/v1/status", api_status, SCOPE_READ, "", "",                                                   \
       "{node:id, consortium:id, organisation:text|null, jurisdiction:text|null, "                            \
       "roles:[text], member:bool, asked:bool, isolated:bool, promise_lost:bool, "                            \

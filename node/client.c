@@ -70,11 +70,13 @@ static int read_authorities(struct client *c, struct tls_end **end)
                                    c->ca != NULL ? c->ca : "the system's", file_why(err));
 }
 
-/* Its memory, and that of the authorities, is the process's. */
+/* What a process believes and shows: one of each, for as long as it runs. */
+static struct tls_end *authorities;
+static struct passphrase *token;
+
 static int read_token(struct client *c)
 {
     char fault[512] = "";
-    struct passphrase *token;
     if (passphrase_read(&token, c->token_file, false, fault, sizeof fault) != OK)
         return client_fail(c, EXIT_USAGE, "--token-file: %s", fault);
     for (size_t i = 0; token != NULL && i < token->len; i++)
@@ -89,7 +91,6 @@ static int read_token(struct client *c)
 
 static int find_api(struct client *c)
 {
-    struct tls_end *end = NULL;
     bool tls = false;
     if (c->token_file == NULL) c->token_file = from_environment("PERIGEE_TOKEN_FILE");
     if (c->ca == NULL) c->ca = from_environment("PERIGEE_CA");
@@ -103,8 +104,8 @@ static int find_api(struct client *c)
             "expected --token-file FILE (or PERIGEE_TOKEN_FILE), with a token of `perigee token create`");
     if (crypto_init() != OK) return client_fail(c, EXIT_REFUSED, "cannot initialise cryptography");
     int code = read_token(c);
-    if (code == EXIT_OK && tls) code = read_authorities(c, &end);
-    c->target.tls = end;
+    if (code == EXIT_OK && tls) code = read_authorities(c, &authorities);
+    c->target.tls = authorities;
     c->target.host = c->host;
     c->target.port = c->port;
     return code;

@@ -359,6 +359,7 @@ static enum err begin_following(struct call *c, int *status, json_t **problem)
 {
     struct span body;
     size_t got = 1;
+    TRY(call_grow(c));
     while (got > 0 && memmem(c->answer, c->len, "\r\n\r\n", 4) == NULL) {
         TRY(call_grow(c));
         TRY(receive_some(c, &got));

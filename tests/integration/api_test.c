@@ -9,6 +9,7 @@
 #include "proto/base/ids.h"
 #include "tests/notation.h"
 #include "tests/sample.h"
+#include "tests/schema.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -52,13 +53,32 @@ static struct node solo = {.name = "solo"}, guest = {.name = "guest"};
 
 static const struct route {
     const char *method, *path, *query, *body, *answer;
+    uint32_t scope;
 } routes[] = {
-#define ROUTE(method, path, handler, scope, query, body, answer, summary) {method, path, query, body, answer},
+#define ROUTE(method, path, handler, scope, query, body, answer, summary)                                    \
+    {method, path, query, body, answer, scope},
     API_TABLE(ROUTE)
 #undef ROUTE
 };
 enum { ROUTE_COUNT = sizeof routes / sizeof routes[0] };
 static bool answered[ROUTE_COUNT]; /* with 200, and as written */
+static json_t *description;        /* /v1/openapi.json, once it was read */
+
+/* A member of a member of ... */
+static json_t *inside(const json_t *object, const char *const *names)
+{
+    json_t *at = (json_t *)(uintptr_t)object;
+    for (; *names != NULL; names++) at = json_object_get(at, *names);
+    return at;
+}
+#define INSIDE(object, ...) inside(object, (const char *const[]){__VA_ARGS__, NULL})
+
+static json_t *operation_of(const struct route *r)
+{
+    json_t *found = INSIDE(description, "paths", r->path, strcmp(r->method, "GET") == 0 ? "get" : "post");
+    if (found == NULL) fail_msg("%s %s is not described", r->method, r->path);
+    return found;
+}
 
 static bool path_fits(const char *pattern, const char *path)
 {
@@ -244,6 +264,11 @@ static void check(const struct answer *a, const char *method, const char *path)
         assert_non_null(strstr(a->head, why));
     } else if (!notation_fits(a->body, routes[i].answer, why, sizeof why))
         fail_msg("%s: %s", asked, why);
+    if (description != NULL && a->body != NULL) {
+        const json_t *schema =
+            INSIDE(operation_of(&routes[i]), "responses", "200", "content", "application/json", "schema");
+        if (!schema_fits(a->body, schema)) fail_msg("%s: not as described: %s", asked, a->text);
+    }
     assert_null(strstr(a->head, "\r\nAllow: "));
     answered[i] = true;
 }
@@ -420,6 +445,7 @@ static int teardown(void **state)
         const struct node *n = i == 0 ? &guest : &solo;
         if (n->pid > 0 && kill(n->pid, SIGKILL) == 0) (void)ended(n->pid);
     }
+    json_decref(description);
     if (root[0] != 0) (void)nftw(root, remove_entry, 16, FTW_DEPTH | FTW_PHYS);
     return 0;
 }
@@ -658,10 +684,44 @@ static void remove_guest(void)
     refused(&solo, 404, "not-a-member", "POST", of_guest, json_object());
 }
 
+/* The description says of each route what the table says, and of nothing else. */
+static void read_description(void)
+{
+    size_t count = 0;
+    const char *path;
+    json_t *methods;
+    description = call(&solo, 200, "GET", "/v1/openapi.json", NULL);
+    assert_string_equal(text_of(description, "openapi"), "3.1.0");
+    json_object_foreach(json_object_get(description, "paths"), path, methods) count +=
+        json_object_size(methods);
+    assert_int_equal(count, ROUTE_COUNT);
+    for (size_t i = 0; i < ROUTE_COUNT; i++) {
+        const struct route *r = &routes[i];
+        const json_t *operation = operation_of(r), *parameter;
+        const json_t *body = INSIDE(operation, "requestBody", "content", "application/json", "schema");
+        size_t at;
+        assert_string_equal(text_of(operation, "x-scope"), scope_name(r->scope));
+        json_array_foreach(json_object_get(operation, "parameters"), at, parameter)
+        {
+            const char *name = text_of(parameter, "name"), *where = text_of(parameter, "in");
+            if (strcmp(where, "query") == 0) assert_non_null(strstr(r->query, name));
+            if (strcmp(where, "path") == 0) assert_non_null(strstr(r->path, name));
+        }
+        assert_true((body != NULL) == (r->body[0] != 0));
+        if (body == NULL) continue;
+        json_t *example = notation_example(r->body);
+        assert_true(schema_fits(example, body));
+        (void)json_object_set_new(example, "colour", json_string("red"));
+        assert_false(schema_fits(example, body));
+        json_decref(example);
+    }
+}
+
 static void every_route_answers_as_written(void **state)
 {
     (void)state;
     if (program == NULL) skip();
+    read_description();
     decide();
     publish();
     use();
