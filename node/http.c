@@ -59,8 +59,9 @@ struct http_reply {
     char idempotency_key[HTTP_KEY_MAX + 1], last_event_id[HTTP_EVENT_ID_MAX + 1];
     uint8_t *body;
     size_t body_len, body_cap, body_declared;
-    bool remote;     /* it came over TCP */
-    uint32_t scopes; /* what its caller may */
+    bool remote;          /* it came over TCP */
+    uint32_t scopes;      /* what its caller may */
+    struct hash32 caller; /* of its token; zero: on the Unix socket */
     int status;
     const char *type; /* of the answer; NULL: JSON, or a problem */
     char allow[64];   /* methods, for a 405 */
@@ -122,6 +123,7 @@ static void reply_free(struct http_reply *r)
     json_decref(r->query);
     free(r->path);
     free(r->body);
+    if (r->once && r->answer != NULL) secret_wipe(r->answer, r->answer_cap); /* a token stands in it */
     free(r->answer);
     free(r);
 }
@@ -140,8 +142,11 @@ static int render_piece(const char *piece, size_t len, void *context)
     struct http_reply *r = context;
     if (LWS_PRE + r->answer_len + len + 1 > r->answer_cap) {
         const size_t cap = 2 * (LWS_PRE + r->answer_len + len + 1);
-        uint8_t *grown = realloc(r->answer, cap);
+        uint8_t *grown = malloc(cap);
         if (grown == NULL) return -1;
+        if (r->answer != NULL) memcpy(grown, r->answer, LWS_PRE + r->answer_len);
+        if (r->once && r->answer != NULL) secret_wipe(r->answer, r->answer_cap);
+        free(r->answer);
         r->answer = grown;
         r->answer_cap = cap;
     }
@@ -347,12 +352,9 @@ static void answer_again(struct http_reply *r, const struct replay *p)
 /* False: it was done before, or is being done, and that is answered. */
 static bool is_first(struct http_reply *r)
 {
-    uint8_t scopes[4];
-    struct buffer caller = BUFFER_OF(scopes);
     if (r->idempotency_key[0] == 0 || strcmp(r->method, "POST") != 0) return true;
-    buffer_put_u32(&caller, r->scopes);
     const struct hash32 key =
-        HASH_FRAMED("perigee/idempotency-key/v1", buffer_span(&caller), span_text(r->idempotency_key));
+        HASH_FRAMED("perigee/idempotency-key/v1", ID_SPAN(r->caller), span_text(r->idempotency_key));
     const struct hash32 request =
         HASH_FRAMED("perigee/idempotency-request/v1", span_text(r->path), span_make(r->body, r->body_len));
     struct replay *p;
@@ -492,6 +494,7 @@ static enum err read_bearer(struct http_reply *r)
     enum err err = ERR_REFUSED;
     if (strncasecmp(text, "Bearer ", 7) == 0 && r->http->authorize != NULL)
         err = r->http->authorize(r->http->context, span_make(text + 7, (size_t)len - 7), &r->scopes);
+    if (err == OK) r->caller = HASH_FRAMED("perigee/api-caller/v1", span_make(text + 7, (size_t)len - 7));
     secret_wipe(text, sizeof text);
     return err;
 }

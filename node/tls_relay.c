@@ -154,6 +154,8 @@ static enum moved move_in(struct relay *c)
         if (plain.len > 0) return MOVED_SOME;
         if (err != ERR_NOT_READY) return MOVED_END;
     }
+    if (out_waits(c))
+        return MOVED_NONE; /* what it says may ask for answers, and it does not take those there are */
     const enum moved moved = pull(c->outer, cipher, sizeof cipher, &len);
     tls_feed(c->tls, span_make(cipher, len));
     return moved;
@@ -198,18 +200,21 @@ static void want(uv_poll_t *poll, int events)
         (void)uv_poll_start(poll, events, on_ready);
 }
 
-static void wait_for_more(struct relay *c)
+/* `again`: its turn was over before its work was, and some of that is in the engine, where no socket tells of it. A socket that
+ * takes something says so at once, and the others have their turn between. */
+static void wait_for_more(struct relay *c, bool again)
 {
     const bool in = c->in_sent < c->in_len, out = out_waits(c);
-    const bool hears = c->lingering || !(in || c->deaf || c->ending);
-    want(&c->outer_poll, (hears ? UV_READABLE : 0) | (out ? UV_WRITABLE : 0));
+    const bool hears = c->lingering || !(in || out || c->deaf || c->ending);
+    want(&c->outer_poll, (hears ? UV_READABLE : 0) | (out || again ? UV_WRITABLE : 0));
     if (c->inner >= 0) want(&c->inner_poll, (out || c->ending ? 0 : UV_READABLE) | (in ? UV_WRITABLE : 0));
 }
 
 /* Both ways in turn, so that neither waits for the other, and not for ever: others have theirs. */
 static void turn(struct relay *c)
 {
-    for (int i = 0; i < RELAY_STEPS; i++) {
+    bool again = true;
+    for (int i = 0; i < RELAY_STEPS && again; i++) {
         const enum moved hands = c->inner < 0 ? shake_hands(c) : MOVED_NONE;
         const enum moved out = hands != MOVED_END ? move_out(c) : MOVED_END;
         const bool hears = out != MOVED_END && (!c->ending || c->lingering);
@@ -219,9 +224,9 @@ static void turn(struct relay *c)
             drop(c);
             return;
         }
-        if (hands == MOVED_NONE && out == MOVED_NONE && in == MOVED_NONE) break;
+        again = hands != MOVED_NONE || out != MOVED_NONE || in != MOVED_NONE;
     }
-    wait_for_more(c);
+    wait_for_more(c, again);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events)
