@@ -83,6 +83,13 @@ enum err tls_self_signed(struct buffer *certificate_pem, struct buffer *key_pem,
     return err == OK ? buffer_done(key_pem) : err;
 }
 
+/* Never ask a terminal. */
+static int no_passphrase(char *out, int cap, int writing, void *context)
+{
+    (void)out, (void)cap, (void)writing, (void)context;
+    return -1;
+}
+
 enum err tls_certificate_facts(uint8_t fingerprint[TLS_FINGERPRINT_BYTES], int64_t *ends_s,
                                struct span certificates)
 {
@@ -91,7 +98,7 @@ enum err tls_certificate_facts(uint8_t fingerprint[TLS_FINGERPRINT_BYTES], int64
     uint8_t digest[EVP_MAX_MD_SIZE];
     if (certificates.len == 0 || certificates.len > TLS_PEM_BYTES_MAX) return ERR_SYNTAX;
     BIO *pem = BIO_new_mem_buf(certificates.data, (int)certificates.len);
-    X509 *certificate = pem != NULL ? PEM_read_bio_X509(pem, NULL, NULL, NULL) : NULL;
+    X509 *certificate = pem != NULL ? PEM_read_bio_X509(pem, NULL, no_passphrase, NULL) : NULL;
     const bool read = certificate != NULL && X509_digest(certificate, EVP_sha256(), digest, &len) == 1 &&
                       len == TLS_FINGERPRINT_BYTES &&
                       ASN1_TIME_to_tm(X509_get0_notAfter(certificate), &ends) == 1;

@@ -144,7 +144,8 @@ static uint64_t last_seq_of(struct core *core, const struct body_MEMBER *wanted)
         struct body_MEMBER body;
         if (t->kind != KIND_MEMBER || body_decode(&body, KIND_MEMBER, t->vote[0]->body) != OK) continue;
         const bool same = ID_EQUAL(body.node, wanted->node) && ID_EQUAL(body.replaces, wanted->replaces);
-        if (same && body.last_seq > held) held = body.last_seq;
+        /* Another steward may hold more, and may make it up: what is not held here is not signed here. */
+        if (same && body.last_seq > held && a != NULL && body.last_seq <= a->seen) held = body.last_seq;
     }
     return held;
 }

@@ -183,7 +183,7 @@ void api_asset_bind(const struct http_request *q, struct http_reply *reply)
     if (!checked_document(reply, "policy/1", parse_policy, body.policy, &policy)) return;
     const struct asset *a = asset_of(q, reply, body.dt);
     if (a == NULL) return;
-    body.version = a->version + 1;
+    body.version = registry_version_next(registry_of(q), a);
     body.ddo = a->ddo->bytes;
     api_author(q->context, reply, KIND_ASSET, &body, 0, NULL, NULL);
 }
@@ -407,7 +407,7 @@ void api_workflow_publish(const struct http_request *q, struct http_reply *reply
     if (!checked_document(reply, "workflow/1", parse_workflow, body.workflow, &parsed)) return;
     const struct asset *a = own_algorithm(q, reply, body.dt);
     if (a == NULL || !is_of_app(reply, body.dt, parsed.app)) return;
-    body.version = a->version + 1;
+    body.version = registry_version_next(registry_of(q), a);
     body.ddo = a->ddo->bytes;
     api_author(q->context, reply, KIND_ASSET, &body, 0, "compose", api_hex32(parsed.compose.bytes));
 }

@@ -19,6 +19,13 @@ static int failed(enum err err, const char *fault)
     return problem_say(EXIT_REFUSED, "%s", fault[0] != 0 ? fault : err_text(err));
 }
 
+/* Takes it. */
+static void print_json(json_t *object)
+{
+    client_print(object);
+    json_decref(object);
+}
+
 /* --- approval key ------------------------------------------------------------------------------------------------------ */
 
 static enum err make_key(struct node_id *id, const char *path, struct span passphrase)
@@ -52,7 +59,7 @@ int command_approval_key(int argc, char **argv)
     if (err != OK) return failed(err, fault);
     hex_encode(hex, id.bytes, sizeof id.bytes);
     if (json)
-        (void)printf("{\"approval_key\":\"%s\",\"file\":\"%s\"}\n", hex, out);
+        print_json(json_pack("{s:s, s:s}", "approval_key", hex, "file", out));
     else
         (void)printf(
             "approval key  %s\nmake the node with `perigee init --approval-key %s`; keep %s away from it\n",
@@ -135,7 +142,7 @@ static int sign(const struct sign_words *w)
     approval_file_close(&f);
     if (code != EXIT_OK) return code;
     if (w->json)
-        (void)printf("{\"file\":\"%s\",\"text_hash\":\"%s\"}\n", w->out, text);
+        print_json(json_pack("{s:s, s:s}", "file", w->out, "text_hash", text));
     else
         (void)printf(
             "signed, having read text %s\nbring %s to the node: `perigee approval submit --data DIR %s`\n",

@@ -45,6 +45,7 @@ int command_backup(int argc, char **argv)
     uint64_t map_bytes = 0;
     char fault[512] = "", node[65];
     int code = client_begin(&c, "backup", &a, argc, argv);
+    if (code == EXIT_OK) code = client_local(&c);
     if (code == EXIT_OK) code = map_bytes_of(&c, &map_bytes);
     if (code != EXIT_OK) return code;
     enum err err = crypto_init();
@@ -67,6 +68,7 @@ int command_restore(int argc, char **argv)
     struct backup_told told;
     char fault[512] = "", node[65];
     int code = client_begin(&c, "restore", &a, argc, argv);
+    if (code == EXIT_OK) code = client_local(&c);
     if (code != EXIT_OK) return code;
     enum err err = crypto_init();
     if (err == OK) err = backup_restore(&told, file, c.data, fault, sizeof fault);
@@ -177,6 +179,7 @@ int command_recover(int argc, char **argv)
                                       {"--passphrase-file", &r.passphrase_file, NULL}};
     struct arguments a = {option, 3, 0, 0, 0, NULL};
     int code = client_begin(&c, "recover", &a, argc, argv);
+    if (code == EXIT_OK) code = client_local(&c);
     if (code == EXIT_OK && (r.from == NULL) == (r.replaces == NULL))
         code = client_fail(
             &c, EXIT_USAGE,

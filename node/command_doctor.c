@@ -368,6 +368,7 @@ int command_doctor(int argc, char **argv)
     const struct argument option[] = {{"--store", NULL, &rows}};
     struct arguments a = {option, 1, 0, 0, 0, NULL};
     int code = client_begin(&c, "doctor", &a, argc, argv);
+    if (code == EXIT_OK) code = client_local(&c);
     if (code != EXIT_OK) return code;
     memset(&d, 0, sizeof d);
     d.client = &c;

@@ -66,12 +66,13 @@ static const struct command_list requests = {"member list",
                                              "/v1/members",
                                              "requests",
                                              "",
-                                             5,
+                                             6,
                                              {{"WAITING", "organisation", 0},
                                               {"IN", "jurisdiction", 0},
                                               {"ROLES", "roles", 0},
                                               {"NODE", "node", 0},
-                                              {"REPLACES", "replaces", 16}}};
+                                              {"REPLACES", "replaces", 16},
+                                              {"OLD KEY AGREES", "consents", 0}}};
 
 /* In a stream, a waiting request is an object with "waiting": true. */
 static void mark_waiting(json_t *rows)

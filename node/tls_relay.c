@@ -3,6 +3,7 @@
 #include "crypto/secret.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,7 +13,10 @@ enum {
     RELAY_WATCH_MS = 500,
     RELAY_LINGER_MS = 2000,
     RELAY_OUT_BYTES = TLS_PIECE_BYTES + 2048,
-    RELAY_STEPS = 64
+    RELAY_TURN_US = 2000,
+    RELAY_PULL_BYTES = 4096,
+    /* Of ciphertext without a word in it: four records. What only asks for new keys costs more to hear than to send. */
+    RELAY_BARREN_BYTES = 65536,
 };
 
 struct relay {
@@ -23,12 +27,15 @@ struct relay {
     int outer, inner; /* inner: -1 until the handshake is done */
     uint32_t handles_open;
     bool gone;
+    bool spoke; /* it has said something inside: from then on the door watches it */
+    struct in6_addr from;
     bool deaf;   /* the inner side takes nothing any more: it has answered */
     bool ending; /* it has said everything */
     bool
         lingering; /* and so has this side: what the client still sends is read, so that no reset overtakes the answer */
     uint64_t since_ms; /* it came, or took something, last */
     size_t in_len, in_sent, out_len, out_sent;
+    size_t barren;               /* bytes from the client since the last that said something */
     uint8_t in[TLS_PIECE_BYTES]; /* plaintext for the inner side */
     uint8_t out[RELAY_OUT_BYTES];
 };
@@ -137,7 +144,7 @@ static enum moved shake_hands(struct relay *c)
 /* From the client, one piece: into the engine, out of it, to the inner side. */
 static enum moved move_in(struct relay *c)
 {
-    uint8_t cipher[TLS_PIECE_BYTES];
+    uint8_t cipher[RELAY_PULL_BYTES];
     size_t len = 0;
     if (c->lingering) return pull(c->outer, cipher, sizeof cipher, &len);
     if (c->deaf) return MOVED_NONE;
@@ -151,13 +158,16 @@ static enum moved move_in(struct relay *c)
         struct buffer plain = buffer_make(c->in, sizeof c->in);
         const enum err err = tls_read(c->tls, &plain);
         c->in_len = plain.len;
+        if (plain.len > 0) c->barren = 0;
+        c->spoke |= plain.len > 0;
         if (plain.len > 0) return MOVED_SOME;
-        if (err != ERR_NOT_READY) return MOVED_END;
+        if (err != ERR_NOT_READY || c->barren > RELAY_BARREN_BYTES) return MOVED_END;
     }
     if (out_waits(c))
         return MOVED_NONE; /* what it says may ask for answers, and it does not take those there are */
     const enum moved moved = pull(c->outer, cipher, sizeof cipher, &len);
     tls_feed(c->tls, span_make(cipher, len));
+    c->barren += len;
     return moved;
 }
 
@@ -210,11 +220,12 @@ static void wait_for_more(struct relay *c, bool again)
     if (c->inner >= 0) want(&c->inner_poll, (out || c->ending ? 0 : UV_READABLE) | (in ? UV_WRITABLE : 0));
 }
 
-/* Both ways in turn, so that neither waits for the other, and not for ever: others have theirs. */
+/* Both ways in turn, so that neither waits for the other, and not for long: others have theirs. */
 static void turn(struct relay *c)
 {
+    const uint64_t end_ns = uv_hrtime() + RELAY_TURN_US * 1000ull;
     bool again = true;
-    for (int i = 0; i < RELAY_STEPS && again; i++) {
+    while (again && uv_hrtime() < end_ns) {
         const enum moved hands = c->inner < 0 ? shake_hands(c) : MOVED_NONE;
         const enum moved out = hands != MOVED_END ? move_out(c) : MOVED_END;
         const bool hears = out != MOVED_END && (!c->ending || c->lingering);
@@ -239,19 +250,42 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 
 /* --- Coming in ------------------------------------------------------------------------------------------------------ */
 
-static bool make_room(struct tls_relays *r)
+/* Zero where it is no address of the internet. */
+static struct in6_addr address_of(int fd)
 {
+    struct sockaddr_storage peer;
+    socklen_t len = sizeof peer;
+    struct in6_addr out = {{{0}}};
+    if (getpeername(fd, (struct sockaddr *)&peer, &len) != 0) return out;
+    if (peer.ss_family == AF_INET6) out = ((const struct sockaddr_in6 *)(const void *)&peer)->sin6_addr;
+    if (peer.ss_family == AF_INET)
+        memcpy(out.s6_addr + 12, &((const struct sockaddr_in *)(const void *)&peer)->sin_addr, 4);
+    return out;
+}
+
+static bool is_of(const struct relay *c, const struct in6_addr *from)
+{
+    return from == NULL || memcmp(&c->from, from, sizeof *from) == 0;
+}
+
+/* Who has said nothing yet gives its place to who comes; one address has at most half of all, and then gives its own. */
+static bool make_room(struct tls_relays *r, const struct in6_addr *from)
+{
+    uint32_t same = 0;
     struct relay *oldest = NULL;
-    if (r->count < TLS_RELAY_MAX) return true;
+    for (struct relay *c = r->relays; c != NULL; c = c->next) same += is_of(c, from);
+    const struct in6_addr *of = same >= TLS_RELAY_MAX / 2 ? from : NULL;
+    if (of == NULL && r->count < TLS_RELAY_MAX) return true;
     for (struct relay *c = r->relays; c != NULL; c = c->next)
-        if (c->inner < 0 && (oldest == NULL || c->since_ms < oldest->since_ms)) oldest = c;
+        if (!c->spoke && is_of(c, of) && (oldest == NULL || c->since_ms < oldest->since_ms)) oldest = c;
     if (oldest != NULL) drop(oldest);
     return oldest != NULL;
 }
 
 void tls_relays_take(struct tls_relays *r, int fd)
 {
-    struct relay *c = make_room(r) ? calloc(1, sizeof *c) : NULL;
+    const struct in6_addr from = address_of(fd);
+    struct relay *c = make_room(r, &from) ? calloc(1, sizeof *c) : NULL;
     if (c == NULL || tls_new(&c->tls, r->options.end, NULL) != OK ||
         uv_poll_init(r->options.loop, &c->outer_poll, fd) != 0) {
         if (c != NULL) tls_free(c->tls);
@@ -262,6 +296,7 @@ void tls_relays_take(struct tls_relays *r, int fd)
     c->all = r;
     c->outer = fd;
     c->inner = -1;
+    c->from = from;
     c->outer_poll.data = c;
     c->handles_open = 1;
     c->since_ms = uv_now(r->options.loop);

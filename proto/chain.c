@@ -224,6 +224,14 @@ bool chain_whole(const struct chain *c, struct node_id author)
     return a->frozen != 0 ? a->applied + 1 >= a->frozen : a->applied == a->seen && a->applied >= a->missing;
 }
 
+bool chain_reached(const struct chain *c, struct node_id author, uint64_t seq)
+{
+    const struct author *a = find_author(c, author);
+    const uint64_t applied = a != NULL ? a->applied : 0;
+    const bool forked = a != NULL && a->frozen != 0 && a->frozen <= seq;
+    return applied >= (forked ? a->frozen - 1 : seq);
+}
+
 uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_id *head)
 {
     const struct chain_entry *next = find_entry(c, a->node, a->applied + 1);

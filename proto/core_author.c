@@ -56,6 +56,11 @@ static void own_finish(struct core *c, struct pending *p, struct verdict verdict
 
 static void own_stored(struct core *c, struct pending *p, const struct event *event)
 {
+    if (c->silence !=
+        SILENCE_NONE) { /* it began meanwhile: this place may be taken elsewhere, and nobody hears of it from here */
+        own_finish(c, p, verdict_refuse(REFUSAL_SILENT, c->options.self.bytes), NULL);
+        return;
+    }
     if (event->err != OK) {
         /* A full disk keeps nothing. After any other error it may be there after all: another record in this place
          * could be a second one. */
@@ -136,6 +141,7 @@ uint64_t core_dated_ahead(const struct core *c)
 /* A record dated ahead, and all that follow it, would be acknowledged here and taken by nobody. */
 enum refusal core_authoring(const struct core *c)
 {
+    if (c->silence != SILENCE_NONE) return REFUSAL_SILENT;
     return sync_clock_off(c) || core_dated_ahead(c) != 0 ? REFUSAL_CLOCK : REFUSAL_NONE;
 }
 

@@ -388,7 +388,7 @@ static bool party_node(const struct core *c, struct node_id *out, struct run_id 
     const struct asset *a =
         registry_asset(c->registry, run_input_at(&entry->body, (uint32_t)party - VETO_PARTY).dt);
     if (a != NULL) *out = registry_holder(c->registry, a->owner);
-    return a != NULL;
+    return a != NULL && !ID_IS_ZERO(*out); /* nobody may hold it any more */
 }
 
 static void on_ask(struct core *c, struct run_track *t, struct span body)
@@ -539,7 +539,7 @@ static bool ask_owner(struct core *c, struct want *w)
     while (run != NULL && t != NULL && w->asked < run_input_count(&run->body)) {
         const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, w->asked++).dt);
         const struct node_id holder = a != NULL ? registry_holder(c->registry, a->owner) : c->options.self;
-        if (ID_EQUAL(holder, c->options.self)) continue;
+        if (ID_EQUAL(holder, c->options.self) || ID_IS_ZERO(holder)) continue;
         struct message_BLOB_GET m = {SPAN_OF(w->cid), w->run, t->certificate_bytes};
         struct buffer b = scratch_buffer(c, t->certificate_bytes.len + 128);
         message_encode(&b, MESSAGE_BLOB_GET_CODE, &m);

@@ -129,9 +129,8 @@ static bool claim_waits(struct core *c, struct node_id author)
     enum err err = body_decode(&body, KIND_MEMBER, next->body);
     ASSERT(err == OK); /* it was kept because it reads */
     if (!ID_EQUAL(body.node, author) || ID_IS_ZERO(body.replaces) || registry_is_device(&body)) return false;
-    const struct author *before = chain_author(&c->chain, body.replaces);
     return !registry_claim_decided(c->registry, next) ||
-           (before != NULL ? before->applied : 0) < body.last_seq;
+           !chain_reached(&c->chain, body.replaces, body.last_seq);
 }
 
 /* Give every record its turn that has come, as far as this step and the author's places have room; until the rest follows the

@@ -73,8 +73,7 @@ static void claim(struct core *c)
     if (due == NULL || c->silence != SILENCE_NONE) return;
     enum err err = body_decode(&body, KIND_MEMBER, due->body);
     ASSERT(err == OK); /* it was decided */
-    const struct author *before = chain_author(&c->chain, body.replaces);
-    bool held = (before != NULL ? before->applied : 0) >= body.last_seq;
+    bool held = chain_reached(&c->chain, body.replaces, body.last_seq);
     if (held && !author_in_making(c, KIND_MEMBER, due->body)) author_record(c, KIND_MEMBER, due->body, 0, 0);
 }
 

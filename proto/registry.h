@@ -204,6 +204,8 @@ bool registry_holds(const struct registry *r, const struct asset *a,
 struct node_id registry_heir(const struct registry *r, struct node_id node); /* zero: it has none */
 /* Does this record count for the token: is it by its holder, or by a key before it, up to its last record? */
 bool registry_counts_for(const struct registry *r, const struct asset *a, const struct record *record);
+/* What the next version of this token must at least be numbered. */
+uint64_t registry_version_next(const struct registry *r, const struct asset *a);
 /* Fold of all that the token's holder and those before it ever allotted, in the dataset's currency. */
 uint64_t registry_allotted(const struct registry *r, const struct asset *a);
 /* A successor's own word, in force or not. NULL: it has said none. */

@@ -140,19 +140,31 @@ void revocation_of_approval(struct registry *r, uint32_t row)
         meet_approval(&r->revocation[next - 1], p);
 }
 
-/* What it inherited lies before all that it says itself. Approvals are over already. */
+static void revoke_step(struct registry *r, const struct revocation *v, const struct lineage *l,
+                        const struct writer *w)
+{
+    const struct compose_hash none = {{0}};
+    for (uint32_t next = w->grants_plus_one; next != 0; next = r->grant[next - 1].author_next_plus_one) {
+        struct grant *g = &r->grant[next - 1];
+        if (lineage_covers(l, g->record)) g->revoked |= speaks_of(v, g->record, none, g->body.lower);
+    }
+    for (uint32_t next = w->approvals_plus_one; next != 0;
+         next = r->approval[next - 1].author_next_plus_one) {
+        struct approval *p = &r->approval[next - 1];
+        if (lineage_covers(l, p->record))
+            p->revoked |= speaks_of(v, p->record, p->body.compose, p->body.dataset);
+    }
+}
+
+/* What it inherited lies before all that it says itself. Approvals are over with the key that gave them; taken back, they stay
+ * so though the heir should not stand. */
 static void revoke_inherited(struct registry *r, const struct revocation *v)
 {
     struct lineage l;
     lineage_of(r, &l, v->record->header.author);
     for (uint32_t i = 1; i < l.count; i++) {
         uint32_t row = index_find(&r->writers, l.step[i].node.bytes);
-        uint32_t next = row != INDEX_NONE ? r->writer[row].grants_plus_one : 0;
-        for (; next != 0; next = r->grant[next - 1].author_next_plus_one) {
-            struct grant *g = &r->grant[next - 1];
-            const struct compose_hash none = {{0}};
-            if (lineage_covers(&l, g->record)) g->revoked |= speaks_of(v, g->record, none, g->body.lower);
-        }
+        if (row != INDEX_NONE) revoke_step(r, v, &l, &r->writer[row]);
     }
 }
 

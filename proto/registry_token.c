@@ -33,7 +33,7 @@ static struct verdict asset_register(struct registry *r, const struct record *re
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
 
-/* The highest version of this lineage. */
+/* The highest version of this lineage that counts. */
 static const struct asset_version *newest_version(const struct registry *r, const struct asset *a,
                                                   const struct lineage *l)
 {
@@ -42,6 +42,21 @@ static const struct asset_version *newest_version(const struct registry *r, cons
         if (lineage_covers(l, v->record) && standing_before_freeze(r, v->record)) return v;
     }
     return NULL;
+}
+
+/* The highest it ever said: what may follow must not hang on when a freeze was heard of. */
+static uint64_t highest_said(const struct registry *r, const struct asset *a, const struct lineage *l)
+{
+    for (uint32_t next = a->versions_plus_one; next != 0; next = r->version[next - 1].next_plus_one)
+        if (lineage_covers(l, r->version[next - 1].record)) return r->version[next - 1].version;
+    return 0;
+}
+
+uint64_t registry_version_next(const struct registry *r, const struct asset *a)
+{
+    struct lineage l;
+    lineage_of(r, &l, registry_holder(r, a->owner));
+    return highest_said(r, a, &l) + 1;
 }
 
 void asset_refresh(struct registry *r, struct asset *a)
@@ -63,8 +78,7 @@ static struct verdict check_update(const struct registry *r, const struct asset 
     struct verdict speaks = succession_speaks(r, author, a);
     if (speaks.refusal != REFUSAL_NONE) return speaks;
     lineage_of(r, &l, author);
-    const struct asset_version *newest = newest_version(r, a, &l);
-    if (newest != NULL && b->version <= newest->version) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
+    if (b->version <= highest_said(r, a, &l)) return verdict_refuse(REFUSAL_EXISTS, b->dt.bytes);
     if (ddo->type != a->ddo->type) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
     if (ddo->type == ASSET_DATASET) {
         bool same = ID_EQUAL(ddo->schema.hash, a->ddo->schema.hash) && ddo->budget == a->ddo->budget &&

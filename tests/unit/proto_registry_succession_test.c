@@ -214,6 +214,31 @@ static void test_the_heir_revokes(void **state)
     }
 }
 
+/* What the heir took back stays taken back, though the stewards' word for it should fall. */
+static void test_taken_back_for_good(void **state)
+{
+    (void)state;
+    struct scene *s = succeeded();
+    struct body_REVOCATION all = {.target = REVOKE_ALL, .approval_signature = SPAN_NONE};
+    ACCEPTED(say(s, heir, 2, KIND_REVOCATION, &all));
+    registry_freeze(s->registry, heir, 1); /* its claim counts no more: the old key holds again */
+    assert_true(holds(s, old_id()));
+    REFUSED(change_check(s), REFUSAL_REVOKED);
+    scene_free(s);
+}
+
+/* A steward's node signs no second heir of one key. */
+static void test_stewards_name_one_heir(void **state)
+{
+    (void)state;
+    struct scene *s = succeeded();
+    union body b = {.MEMBER = member_of(rival, old_id(), last_of(s))};
+    REFUSED(previewed(s, world->node[1].id, KIND_MEMBER, &b), REFUSAL_EXISTS);
+    b.MEMBER = member_of(heir, old_id(), last_of(s));
+    ACCEPTED(previewed(s, world->node[2].id, KIND_MEMBER, &b));
+    scene_free(s);
+}
+
 /* --- Whatever the order: a twin that knows all at once -------------------------------------------------------------------- */
 
 enum { CHAINS = 3, SAID_MAX = 8, ROUNDS = 400 };
@@ -346,6 +371,8 @@ int main(void)
         cmocka_unit_test(test_what_passes_on),
         cmocka_unit_test(test_nobody_else_speaks),
         cmocka_unit_test(test_the_heir_revokes),
+        cmocka_unit_test(test_taken_back_for_good),
+        cmocka_unit_test(test_stewards_name_one_heir),
         cmocka_unit_test(test_any_order),
     };
     return cmocka_run_group_tests_name("proto_registry_succession", tests, change_set_up, change_tear_down);
