@@ -389,34 +389,35 @@ static bool slot_allotted(const struct registry *r, const struct workflow *w, co
     return true;
 }
 
-/* The lowest slots yet; 0: none. */
-struct slot_search {
-    uint64_t free, allotted;
-};
+/* A question to each slot where an allotment may begin to be free: where an approval begins, or behind a slot that is used. */
+typedef bool slot_fits(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                       uint64_t slot, uint64_t now_ms);
 
-static void search_slot(struct slot_search *s, const struct registry *r, const struct workflow *w,
-                        const struct run_wish *wish, uint64_t slot, uint64_t now_ms)
+/* What looks at approvals comes last: almost every slot is used. */
+static bool slot_free(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                      uint64_t slot, uint64_t now_ms)
 {
-    if (s->free != 0 && slot >= s->free) return;
-    if (!slot_allotted(r, w, wish, slot, now_ms)) return;
-    if (s->allotted == 0 || slot < s->allotted) s->allotted = slot;
-    if (slot_user(r, w, slot, 0) == NULL) s->free = slot;
+    return slot_user(r, w, slot, 0) == NULL && slot_allotted(r, w, wish, slot, now_ms);
 }
 
-/* The lowest free slot is where an approval begins, or behind one that is used. */
-static struct slot_search search_slots(const struct registry *r, const struct workflow *w,
-                                       const struct run_wish *wish, uint64_t now_ms)
+/* The lowest that fits; 0: none. */
+static uint64_t lowest_slot(const struct registry *r, const struct workflow *w, const struct run_wish *wish,
+                            uint64_t now_ms, slot_fits *fits)
 {
-    struct slot_search found = {0, 0};
-    for (uint32_t i = 0; i < r->approval_count; i++)
-        if (ID_EQUAL(r->approval[i].body.compose, w->hash))
-            search_slot(&found, r, w, wish, r->approval[i].body.slot_first, now_ms);
+    uint64_t lowest = UINT64_MAX;
+    for (uint32_t i = 0; i < r->approval_count; i++) {
+        const struct body_APPROVAL *b = &r->approval[i].body;
+        if (ID_EQUAL(b->compose, w->hash) && b->slot_first < lowest &&
+            fits(r, w, wish, b->slot_first, now_ms))
+            lowest = b->slot_first;
+    }
     for (uint32_t i = 0; i < r->run_count; i++) {
         const struct run_entry *run = &r->run[i];
-        if (ID_EQUAL(run->body.compose, w->hash) && names_requester(w, run->record->header.author))
-            search_slot(&found, r, w, wish, run->body.slot + 1, now_ms);
+        if (ID_EQUAL(run->body.compose, w->hash) && run->body.slot + 1 < lowest &&
+            names_requester(w, run->record->header.author) && fits(r, w, wish, run->body.slot + 1, now_ms))
+            lowest = run->body.slot + 1;
     }
-    return found;
+    return lowest != UINT64_MAX ? lowest : 0;
 }
 
 /* The slot of a plan. Where all that is allotted is used, one of those, so that the plan is refused for it; where nothing is
@@ -425,9 +426,9 @@ static uint64_t plan_slot(const struct registry *r, const struct workflow *w, co
                           uint64_t now_ms)
 {
     if (wish->slot != 0) return wish->slot;
-    struct slot_search found = search_slots(r, w, wish, now_ms);
-    if (found.free != 0) return found.free;
-    return found.allotted != 0 ? found.allotted : 1;
+    uint64_t slot = lowest_slot(r, w, wish, now_ms, slot_free);
+    if (slot == 0) slot = lowest_slot(r, w, wish, now_ms, slot_allotted);
+    return slot != 0 ? slot : 1;
 }
 
 static struct verdict plan_inputs(struct registry *r, struct buffer *out, const struct workflow *w,

@@ -119,12 +119,53 @@ static void test_marks_in_any_order(void **state)
     }
 }
 
+enum { DAY = 300 }; /* approvals of one slot each, and runs in all of them but the last */
+
+static void run_in(struct scene *s, uint64_t slot)
+{
+    struct body_RUN b = s->run;
+    b.slot = slot;
+    assert_true(say(s, s->requester, KIND_RUN, &b, s->run_expires_ms));
+}
+
+static void approve_a_day(struct scene *s, uint32_t owner)
+{
+    struct body_APPROVAL b = s->approval[owner];
+    b.cost = 0;
+    for (uint32_t i = 0; i < DAY; i++) {
+        b.slot_first = b.slot_last = 1000 + i;
+        assert_true(say(s, owner, KIND_APPROVAL, &b, 0));
+    }
+}
+
+/* The lowest free slot is found without asking of each used one who allotted it. */
+static void test_a_plan_after_many_runs(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    struct body_RUN run;
+    uint8_t inputs[RUN_INPUT_BYTES * CAP_INPUTS];
+    struct run_wish wish = {.compose = s->run.compose, .parameters = s->run.parameters};
+    for (uint32_t owner = 0; owner < 2; owner++) approve_a_day(s, owner);
+    for (uint64_t slot = s->approval[0].slot_first; slot <= s->approval[0].slot_last; slot++) run_in(s, slot);
+    for (uint32_t i = 0; i + 1 < DAY; i++) run_in(s, 1000 + i);
+    *s->registry->looked = 0;
+    struct verdict v =
+        registry_plan_run(s->registry, &run, inputs, &wish, world->node[s->requester].id, s->now_ms);
+    assert_int_equal(v.refusal,
+                     REFUSAL_COST); /* of an approval that costs nothing: the plan got as far as that */
+    assert_int_equal(run.slot, 1000 + DAY - 1);
+    assert_in_range(*s->registry->looked, 1, 16 * DAY);
+    scene_free(s);
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_revocations_are_not_looked_at),
         cmocka_unit_test(test_full_tables),
         cmocka_unit_test(test_marks_in_any_order),
+        cmocka_unit_test(test_a_plan_after_many_runs),
     };
     return change_main("proto_registry_steps", tests, COUNT(tests));
 }
