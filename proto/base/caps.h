@@ -72,8 +72,8 @@ enum {
     CAP_SMALL_RECORDS = 256,      /* of a device */
     CAP_SMALL_BYTES = 512 << 10,
     CAP_HEADS = 910, /* authors in one message of heads */
-    CAP_ASSETS = 16384,
-    CAP_GRANTS = 16384,
+    CAP_ASSETS = 32768,
+    CAP_GRANTS = 65536,
     CAP_JOBS = 4096,
     CAP_APPROVALS = 16384,
     CAP_RUNS = 8192,
