@@ -1,5 +1,5 @@
 /* fault: one line for people about what went wrong, written where it is known and shown where the command ends.
- * Always terminated, cut when too long. `fault` may be NULL with cap 0. Threads: any. */
+ * Always terminated, cut when too long; control characters are shown as '?'. `fault` may be NULL with cap 0. Threads: any. */
 #ifndef PERIGEE_NODE_FAULT_H
 #define PERIGEE_NODE_FAULT_H
 

@@ -123,6 +123,7 @@ static void refusals_say_why(void **state)
          "G100112233445566778899aabbccddeeff0123456789abcdef0123456789abcd\n",
          "peers.node"},
         {"peers: [ &a { address: \"tcp://h:1\" }, *a ]\n", "lias"},
+        {"peers:\n  - address: \"tcp://a\\nb\"\n", "\"tcp://a?b\""}, /* what came stays in the line */
         {"compute: [1\n", "compute"},
         {"listen: a\nlisten: b\n", "listen"},
     };
