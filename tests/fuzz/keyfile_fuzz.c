@@ -3,28 +3,23 @@
 #include "crypto/keyfile.h"
 #include "crypto/secret.h"
 #include "proto/base/panic.h"
+#include "tests/memory_file.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 enum { FILE_BYTES_MAX = 8192 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len);
 
-/* The reader takes a path; an unnamed memory file has one as well. */
 static enum err read_bytes(struct span input, void *out, size_t *len)
 {
-    char path[64];
-    int fd = memfd_create("keyfile", MFD_CLOEXEC);
-    ASSERT(fd >= 0 && fchmod(fd, 0600) == 0);
-    ASSERT(write(fd, input.data, input.len) == (ssize_t)input.len);
-    (void)snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    char path[MEMORY_FILE_PATH];
+    int file = memory_file_open(path, input);
     enum err err = keyfile_read(path, "identity", out, len, SPAN_NONE);
-    ASSERT(close(fd) == 0);
+    memory_file_close(file);
     return err;
 }
 

@@ -1,9 +1,15 @@
-/* The seeds of those fuzz targets that read what a run is made of (bundle, certificate, enclave, receipt, record) come from
- * the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks that each is
+/* The seeds of those fuzz targets that read what a run is made of (approval, bundle, certificate, enclave, receipt, record, store)
+ * come from the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks that each is
  * still read to its end. `PERIGEE_SEEDS=write` puts new ones in their place. */
 #include "crypto/kem.h"
+#include "node/approval_file.h"
+#include "node/kept.h"
+#include "node/store_check.h"
+#include "proto/promise.h"
 #include "proto/receipt.h"
 #include "proto/wire/pack.h"
+#include "tests/memory_file.h"
+#include "tests/store_rows.h"
 #include "tests/world_run.h"
 
 #include <setjmp.h>
@@ -288,11 +294,105 @@ static void test_session(void **state)
     seed("enclave", "session", buffer_span(&b), session_reads);
 }
 
+/* --- Files of a node ------------------------------------------------------------------------------------------------------ */
+
+static bool approval_reads(struct span seed)
+{
+    char path[MEMORY_FILE_PATH], fault[256];
+    struct approval_file f;
+    int file = memory_file_open(path, seed);
+    const enum err err = approval_file_open(&f, path, fault, sizeof fault);
+    memory_file_close(file);
+    if (err == OK) approval_file_close(&f);
+    return err == OK;
+}
+
+static void test_approval(void **state)
+{
+    (void)state;
+    static char workflow[CAP_DOCUMENT_BYTES + 1];
+    char consortium[65], owner[65], dataset[80] = "dt:perigee:";
+    union body body;
+    uint32_t at = 0;
+    while (world->record[at]->header.kind != KIND_OP) at++;
+    assert_int_equal(body_decode(&body, KIND_OP, world->record[at]->body), OK);
+    memcpy(workflow, world->workflow.data, world->workflow.len);
+    hex_encode(consortium, world->consortium.bytes, 32);
+    hex_encode(owner, world->node[0].id.bytes, 32);
+    hex_encode(dataset + strlen(dataset), world->dataset[0].dt.bytes, 32);
+    json_t *ops = json_pack("[{s:s%, s:s%}]", "document", body.OP.document.data, body.OP.document.len, "code",
+                            body.OP.code.data, body.OP.code.len);
+    json_t *request = approval_file_make(consortium, owner, dataset, 1, 5, workflow, ops);
+    char *text = json_dumps(request, JSON_COMPACT | JSON_SORT_KEYS);
+    assert_non_null(text);
+    seed("approval", "request", span_text(text), approval_reads);
+    free(text);
+    json_decref(request);
+    json_decref(ops);
+}
+
+static bool rows_are_sound(struct span seed)
+{
+    struct store_health health;
+    struct store *s = store_rows_open(seed);
+    const enum err err = store_check(&health, s, NULL, NULL);
+    store_close(s);
+    return err == OK && health.records >= 3 && health.promises >= 2 && store_health_defects(&health) == 0;
+}
+
+struct dump {
+    struct buffer out;
+    enum store_space space;
+};
+
+static enum err dump_row(void *context, struct span key, struct span value)
+{
+    struct dump *d = context;
+    store_rows_put(&d->out, d->space, key, value);
+    return OK;
+}
+
+/* One owner's records, and what a custodian promises when it votes. */
+static void keep_some(struct store *s)
+{
+    static uint8_t packed[CAP_BODY_BYTES + 1024];
+    uint8_t slot[PROMISE_KEY_BYTES], vote[PROMISE_KEY_BYTES];
+    static const uint8_t value[32] = {7};
+    promise_key(slot, PROMISE_SLOT, world->compose.bytes, 1);
+    promise_key(vote, PROMISE_VOTE, world->run.bytes, 1);
+    const struct keep promises[] = {{KEEP_PROMISE, SPAN_OF(slot), ID_SPAN(world->run)},
+                                    {KEEP_PROMISE, SPAN_OF(vote), SPAN_OF(value)}};
+    assert_int_equal(kept_submit(s, promises, 2, false, NULL, NULL), OK);
+    for (uint32_t i = 0; i < world->record_count; i++) {
+        struct buffer b = BUFFER_OF(packed);
+        if (!ID_EQUAL(world->record[i]->header.author, world->node[0].id)) continue;
+        record_pack(&b, world->record[i]);
+        const struct keep k = {KEEP_RECORD, ID_SPAN(world->record[i]->id), buffer_span(&b)};
+        assert_int_equal(kept_submit(s, &k, 1, false, NULL, NULL), OK);
+    }
+    memory_store_sync(s);
+}
+
+static void test_store(void **state)
+{
+    (void)state;
+    struct store *s;
+    struct dump d = {.out = BUFFER_OF(seed_bytes)};
+    assert_int_equal(memory_store_open(&s, 1 << 24), OK);
+    keep_some(s);
+    for (d.space = 0; d.space < STORE_SPACE_COUNT; d.space++)
+        assert_int_equal(store_scan(s, d.space, SPAN_NONE, dump_row, &d), OK);
+    store_close(s);
+    assert_int_equal(buffer_done(&d.out), OK);
+    seed("store", "records", buffer_span(&d.out), rows_are_sound);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records), cmocka_unit_test(test_bundle),  cmocka_unit_test(test_certificate),
-        cmocka_unit_test(test_receipt), cmocka_unit_test(test_session),
+        cmocka_unit_test(test_receipt), cmocka_unit_test(test_session), cmocka_unit_test(test_approval),
+        cmocka_unit_test(test_store),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
