@@ -2,18 +2,20 @@
 # an algorithm provider that requests (lab), two compute providers (gpu1, gpu2); leases of a second, thirty slots. Leaves the
 # shell in a directory of its own, the nodes running, their processes in node[NAME], and $workflow, $app, dataset[NAME]. With
 # founders="a b NAME" set before, NAME is a custodian and steward too, so that two of three are enough: one of the five, or one more.
+# slots=N: so many instead, and a budget of twice as much. charter_words: more words for `perigee consortium new`.
 source "$(dirname "${BASH_SOURCE[0]}")/nodes.sh"
 need_duckdb
 if declare -F before_init >/dev/null; then before_init; fi # a test's own, in that directory
 
 # --- a consortium with an approved recipe -----------------------------------------------------------------------------------
 founders=${founders:-a b}
+slots=${slots:-30}
 seats() { [[ " $founders " == *" $1 "* ]] && echo ,custodian,steward || true; }
 names="a b lab gpu1 gpu2"
 for name in $founders; do [[ " $names " == *" $name "* ]] || names+=" $name"; done
 roles_of() { case $1 in lab) echo algorithm,requester ;; gpu?) echo compute ;; *) echo owner ;; esac; }
 for name in $names; do init "$name" "$name-org" "$(roles_of "$name")$(seats "$name")" CH $names; done
-"$PERIGEE" consortium new --name study --k 2 --lease-ms 1000 --out charter.json $(printf '%s/card.json ' $founders) >/dev/null
+"$PERIGEE" consortium new --name study --k 2 --lease-ms 1000 ${charter_words:-} --out charter.json $(printf '%s/card.json ' $founders) >/dev/null
 for name in $names; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; start $name; done
 all=$((${#node[@]} - 1))
 for name in $founders; do await ".[0].peers | map(select(.up)) | length == $all" $name status; done
@@ -50,7 +52,7 @@ services: [{ type: aggregate, supported_ops: ["$op"] }]
 dataset:
   row_count: 40
   unit_column: id
-  budget: "60"
+  budget: "$((2 * slots))"
   schema: [{ name: id, type: text }, { name: sex, type: text }, { name: age, type: integer }]
 YAML
     dataset[$name]=$(as $name dt asset register $name.yaml)
@@ -91,9 +93,9 @@ for name in a b; do
     await "any(.[]; .job == \"$job\")" $name job list
     "$PERIGEE" job endorse --data $name "$job" >/dev/null
     "$PERIGEE" seal --data $name --asset "${dataset[$name]}" --in $name.csv --workflow "$workflow" >/dev/null
-    "$PERIGEE" grant --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 30 >/dev/null
+    "$PERIGEE" grant --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots "$slots" >/dev/null
     if declare -F approve_as >/dev/null; then approve_as $name; continue; fi # a test's own way
-    "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 1-30 --yes >/dev/null
+    "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots "1-$slots" --yes >/dev/null
 done
 await '.[0].approved == 2' lab workflow status "$workflow"
 for name in gpu1 gpu2; do await '.[0].enclaves.max == 1 and (.[0].peers | map(select(.up)) | length == '"$all)" $name status; done
