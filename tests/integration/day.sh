@@ -34,6 +34,8 @@ open_runs() {
 # What nobody else has of it: the store is mapped, and shared.
 private_kib() { awk '/^Private_/ { sum += $2 } END { print sum }' "/proc/${node[$1]}/smaps_rollup"; }
 now_ms() { date +%s%3N; }
+# Of a node's own threads, whatever else this machine does.
+cpu_ms() { awk -v hz="$(getconf CLK_TCK)" '{ sub(/.*\) /, ""); print int(($12 + $13) * 1000 / hz) }' "/proc/${node[$1]}/stat"; }
 
 # --- who comes and goes ---------------------------------------------------------------------------------------------------------
 id_of() { as "$1" node status; }
@@ -112,7 +114,7 @@ write_hour() {
     for name in $members; do cat "answers.$name" >>answers; done
 }
 hour() {
-    local began records_before; began=$(now_ms) records_before=$(as a records status)
+    local began records_before cpu_before; began=$(now_ms) records_before=$(as a records status) cpu_before=$(cpu_ms lab)
     [[ $1 -eq 1 ]] || for name in a b; do approve_hour $name "$1"; done
     "$PERIGEE" revoke --data a --approval "$(cat spare.a)" >/dev/null
     request_runs "$1" >runs.asked || fail "runs stand still: $(metric lab perigee_runs) known, $(open_runs) open" &
@@ -127,7 +129,7 @@ hour() {
     wait $asking || fail "no answer to a request for a run"
     cat runs.asked >>asked
     local took=$(($(now_ms) - began)) now; now=$(as a records status)
-    echo "hour $1: $((now - records_before)) records, $per runs in $((took / 1000)) s: $(((now - records_before) * 1000 / took)) records/s; private memory, KiB:" \
+    echo "hour $1: $((now - records_before)) records, $per runs in $((took / 1000)) s; lab computed $(($(cpu_ms lab) - cpu_before)) ms; private memory, KiB:" \
         "$(for name in $members; do echo -n "$name $(private_kib $name) "; done)"
 }
 
