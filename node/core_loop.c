@@ -1,5 +1,6 @@
 #include "node/core_loop.h"
 
+#include "node/backlog.h"
 #include "node/kept.h"
 #include "proto/base/panic.h"
 
@@ -27,8 +28,9 @@ struct core_loop {
     struct pump_executors executors;
     void (*log)(void *context, const char *line);
     bool stepping;
-    uint32_t storing;      /* batches that answer */
-    atomic_int stored_err; /* enum err of the last one, any thread */
+    uint32_t storing;       /* batches that answer */
+    atomic_int stored_err;  /* enum err of the last one, any thread */
+    struct backlog backlog; /* stored quietly, later */
     struct queued *queue_head, **queue_tail;
     uv_async_t wake;
     pthread_mutex_t lock; /* guards `stored` */
@@ -62,6 +64,8 @@ static struct queued *queued_new(const struct event *event)
     return q;
 }
 
+static void on_stored_quietly(void *context, enum err err);
+
 static void feed_one(struct core_loop *l, const struct event *event)
 {
     struct event now = *event;
@@ -70,6 +74,7 @@ static void feed_one(struct core_loop *l, const struct event *event)
     l->stepping = true;
     pump_event(l->core, &l->executors, &now);
     l->stepping = false;
+    backlog_give(&l->backlog, l->store, on_stored_quietly, l);
 }
 
 void core_loop_feed(struct core_loop *l, const struct event *event)
@@ -164,7 +169,11 @@ void core_loop_store(struct core_loop *l, uint64_t token, const struct keep *ite
         store_and_answer(l, token, items, count);
         return;
     }
-    enum err err = kept_submit(l->store, items, count, true, on_stored_quietly, l);
+    backlog_give(&l->backlog, l->store, on_stored_quietly, l);
+    enum err err = backlog_empty(&l->backlog)
+                       ? kept_submit(l->store, items, count, true, on_stored_quietly, l)
+                       : ERR_FULL;
+    if (err == ERR_FULL) err = backlog_add(&l->backlog, items, count);
     if (err == OK) return;
     l->log(
         l->executors.context,
@@ -218,6 +227,7 @@ enum err core_loop_open(struct core_loop **out, const struct core_loop_options *
     l->log = options->log;
     l->queue_tail = &l->queue_head;
     l->stored_tail = &l->stored;
+    backlog_init(&l->backlog);
     (void)pthread_mutex_init(&l->lock, NULL);
     err = keyed_pool_open(&l->pool, options->loop, options->home, keyed_pool_threads());
     if (err == OK && uv_async_init(options->loop, &l->wake, on_wake) == 0) {
@@ -260,8 +270,14 @@ static void on_closed(uv_handle_t *wake)
     free(l);
 }
 
+void core_loop_flush(struct core_loop *l)
+{
+    backlog_flush(&l->backlog, l->store, on_stored_quietly, l);
+}
+
 void core_loop_close(struct core_loop *l)
 {
+    backlog_free(&l->backlog);
     ASSERT(core_loop_in_flight(l) == 0);
     keyed_pool_close(l->pool);
     uv_close((uv_handle_t *)&l->wake, on_closed);

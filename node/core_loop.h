@@ -34,6 +34,8 @@ uint32_t core_loop_in_flight(const struct core_loop *l); /* keyed work and store
 /* How the last batch ended that the disk had a say in: OK, ERR_FULL, ERR_IO, ... */
 enum err core_loop_store_error(const struct core_loop *l);
 uint32_t core_loop_keyed_in_flight(const struct core_loop *l); /* keyed work alone */
+/* What is stored quietly and found no room in the store's queue yet goes there: waits. Before the store is closed. */
+void core_loop_flush(struct core_loop *l);
 /* Nothing may be in flight and the store must be closed (its thread may still speak of what is stored quietly): the caller
  * runs the loop until then, and afterwards until the handles are closed; then all memory is gone. */
 void core_loop_close(struct core_loop *l);

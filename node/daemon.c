@@ -677,6 +677,7 @@ static void drain(struct daemon *d)
 {
     while (busy(d)) uv_run(&d->loop, UV_RUN_ONCE);
     blob_reads_close(d->blobs);
+    if (d->core != NULL) core_loop_flush(d->core);
     if (d->store != NULL) store_close(d->store);
     store_mark_close(&d->mark);
     if (d->core != NULL) core_loop_close(d->core);
