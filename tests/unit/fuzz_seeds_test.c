@@ -1,4 +1,4 @@
-/* The seeds of those fuzz targets that read what a run is made of (approval, bundle, certificate, enclave, receipt, record, store)
+/* The seeds of those fuzz targets that read what a run is made of (approval, bundle, certificate, core, enclave, receipt, record, store)
  * come from the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks that each is
  * still read to its end. `PERIGEE_SEEDS=write` puts new ones in their place. */
 #include "crypto/kem.h"
@@ -294,6 +294,71 @@ static void test_session(void **state)
     seed("enclave", "session", buffer_span(&b), session_reads);
 }
 
+/* --- What a core hears ------------------------------------------------------------------------------------------------------ */
+
+/* Each a message that decodes, or a tick. */
+static bool conversation_reads(struct span seed)
+{
+    struct cursor c = cursor_make(seed);
+    union message_body body;
+    enum message code;
+    struct span message;
+    uint8_t who;
+    uint16_t len;
+    uint32_t count = 0;
+    while (cursor_u8(&c, &who) == OK && cursor_u16(&c, &len) == OK && cursor_take(&c, &message, len) == OK) {
+        if (message.len > 0 && message_decode(&code, &body, message) != OK) return false;
+        count++;
+    }
+    return cursor_left(&c) == 0 && count > 3;
+}
+
+static void say(struct buffer *out, uint32_t who, enum message code, const void *message)
+{
+    static uint8_t bytes[SEED_MAX];
+    struct buffer b = BUFFER_OF(bytes);
+    message_encode(&b, code, message);
+    buffer_put_u8(out, (uint8_t)who);
+    buffer_put_u16(out, (uint16_t)b.len);
+    buffer_put(out, buffer_span(&b));
+}
+
+static void say_statement(struct buffer *out, uint32_t who, enum kind kind, const void *body)
+{
+    struct record r;
+    struct message_RECORD m;
+    const struct world_node *n = &world->node[who];
+    assert_int_equal(record_unpack(&r, world_statement(world, &n->secret, n->id, kind, body)), OK);
+    m = (struct message_RECORD){r.header_bytes, r.signature, r.body};
+    say(out, who, MESSAGE_RECORD_CODE, &m);
+}
+
+/* A compute node asks for a prevote and a vote, its enclave for shares, in a box as the target opens them. */
+static void test_core(void **state)
+{
+    (void)state;
+    static uint8_t box[8192];
+    static const uint8_t tick[3] = {WORLD_COMPUTE, 0, 0};
+    struct buffer b = BUFFER_OF(seed_bytes), inner = BUFFER_OF(box);
+    const struct world_node *n = &world->node[WORLD_COMPUTE];
+    struct span certificate = world_certificate_bytes(world, 1);
+    struct body_ADVERT advert = {world->platform, SPAN_LITERAL("engine"), SPAN_LITERAL(""), 1, SPAN_NONE};
+    struct body_PREVOTE_ASK prevote = {.run = world->run, .term = 1};
+    struct body_VOTE_ASK vote = {.run = world->run, .term = 1};
+    struct body_SHARE_ASK ask = {.run = world->run, .term = 1, .certificate = certificate};
+    static const uint8_t sealed[KEM_OVERHEAD_BYTES];
+    say_statement(&b, WORLD_COMPUTE, KIND_ADVERT, &advert);
+    say_statement(&b, WORLD_COMPUTE, KIND_PREVOTE_ASK, &prevote);
+    say_statement(&b, WORLD_COMPUTE, KIND_VOTE_ASK, &vote);
+    buffer_put(&inner, SPAN_OF(sealed));
+    buffer_put(&inner, world_statement(world, &n->secret, n->id, KIND_SHARE_ASK, &ask));
+    struct message_RELAY relay = {world->run, 1, 0, 0, buffer_span(&inner)};
+    say(&b, WORLD_COMPUTE, MESSAGE_RELAY_CODE, &relay);
+    buffer_put(&b, SPAN_OF(tick));
+    assert_int_equal(buffer_done(&b), OK);
+    seed("core", "asks", buffer_span(&b), conversation_reads);
+}
+
 /* --- Files of a node ------------------------------------------------------------------------------------------------------ */
 
 static bool approval_reads(struct span seed)
@@ -392,7 +457,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records), cmocka_unit_test(test_bundle),  cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_receipt), cmocka_unit_test(test_session), cmocka_unit_test(test_approval),
-        cmocka_unit_test(test_store),
+        cmocka_unit_test(test_store),   cmocka_unit_test(test_core),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
