@@ -61,13 +61,21 @@ static json_t *clock_state(struct core *core)
                      ahead_ms != 0 ? json_integer((json_int_t)ahead_ms) : json_null());
 }
 
+/* null: the link is direct, or there is none. */
+static json_t *via(struct daemon *d, struct node_id peer)
+{
+    struct node_id relay;
+    return daemon_link_via(d, peer, &relay) ? api_hex32(relay.bytes) : json_null();
+}
+
 static json_t *peers_state(struct daemon *d)
 {
     json_t *list = json_array();
     const struct peer_view *p;
     for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
-        json_array_append_new(list, json_pack("{s:o, s:o, s:b}", "node", api_hex32(p->node.bytes),
-                                              "organisation", api_organisation(d, p->node), "up", p->up));
+        json_array_append_new(list, json_pack("{s:o, s:o, s:b, s:o}", "node", api_hex32(p->node.bytes),
+                                              "organisation", api_organisation(d, p->node), "up", p->up,
+                                              "via", via(d, p->node)));
     return list;
 }
 
@@ -85,9 +93,10 @@ static json_t *links_state(struct daemon *d)
 {
     struct links_status s;
     daemon_link_status(d, &s);
-    return json_pack("{s:i, s:i, s:i, s:I, s:I}", "up", (int)s.up, "accepted", (int)s.accepted, "refused",
-                     (int)s.refused, "bytes_in", (json_int_t)s.bytes_in, "bytes_out",
-                     (json_int_t)s.bytes_out);
+    return json_pack("{s:i, s:i, s:i, s:I, s:I, s:i, s:i, s:I}", "up", (int)s.up, "accepted", (int)s.accepted,
+                     "refused", (int)s.refused, "bytes_in", (json_int_t)s.bytes_in, "bytes_out",
+                     (json_int_t)s.bytes_out, "relayed", (int)s.relayed, "tunnels", (int)s.tunnels,
+                     "tunnel_bytes", (json_int_t)s.tunnel_bytes);
 }
 
 /* null on a node that has no `compute` in its configuration. */

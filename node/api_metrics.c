@@ -179,6 +179,10 @@ static void put_links(struct buffer *out, struct daemon *d, const struct daemon_
     put_one(out, "perigee_links_received_bytes_total", "counter", "Bytes from peers.", s.bytes_in);
     put_one(out, "perigee_links_sent_bytes_total", "counter", "Bytes to peers.", s.bytes_out);
     put_one(out, "perigee_links_queued_bytes", "gauge", "Bytes that wait for peers to read.", s.queued_bytes);
+    put_one(out, "perigee_links_relayed", "gauge", "Links that are up through another node.", s.relayed);
+    put_one(out, "perigee_tunnels", "gauge", "Tunnels carried for others now.", s.tunnels);
+    put_one(out, "perigee_tunnels_total", "counter", "Tunnels carried for others.", s.tunnels_total);
+    put_one(out, "perigee_tunnel_bytes_total", "counter", "Bytes carried through them.", s.tunnel_bytes);
     put_one(out, "perigee_links_unsent_total", "counter", "Messages that found a peer's queue full.",
             m->unsent);
 }

@@ -41,6 +41,8 @@ static void print_peers(const json_t *peers)
     {
         if (!json_is_true(json_object_get(peer, "up")))
             (void)printf(", not %s", client_text(peer, "organisation"));
+        else if (!json_is_null(json_object_get(peer, "via")))
+            (void)printf(", %s via %.8s", client_text(peer, "organisation"), client_text(peer, "via"));
     }
     (void)fputc('\n', stdout);
 }

@@ -18,8 +18,11 @@ enum {
     CONFIG_THREAD_COUNT_MAX = 256,
     CONFIG_MAP_MAX_GB = 64 * 1024,
     CONFIG_MAP_GB = 64,
+    CONFIG_TUNNEL_COUNT_MAX = 256, /* half of them, full, are what may wait for one peer */
+    CONFIG_RELAY_MAX_MB = 4095,
 };
 static const struct config_compute compute_defaults = {1, 2048, 2, NULL};
+static const struct config_relay relay_defaults = {64, 16};
 
 #define OPTIONAL         CYAML_FLAG_OPTIONAL
 #define OPTIONAL_POINTER (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
@@ -36,6 +39,10 @@ static const cyaml_schema_field_t compute_fields[] = {
     CYAML_FIELD_UINT("threads", OPTIONAL, struct config_compute, threads),
     CYAML_FIELD_STRING_PTR("platform", OPTIONAL_POINTER, struct config_compute, platform, 1, 256),
     CYAML_FIELD_END};
+
+static const cyaml_schema_field_t relay_fields[] = {
+    CYAML_FIELD_UINT("tunnels", OPTIONAL, struct config_relay, tunnels),
+    CYAML_FIELD_UINT("mb_a_second", OPTIONAL, struct config_relay, mb_a_second), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t store_fields[] = {
     CYAML_FIELD_UINT("map_gb", OPTIONAL, struct config_store, map_gb), CYAML_FIELD_END};
@@ -55,6 +62,7 @@ static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_SEQUENCE("peers", OPTIONAL_POINTER, struct config, peers, &peer_value, 0,
                          CONFIG_PEER_COUNT_MAX),
     CYAML_FIELD_MAPPING_PTR("compute", OPTIONAL_POINTER, struct config, compute, compute_fields),
+    CYAML_FIELD_MAPPING_PTR("relay", OPTIONAL_POINTER, struct config, relay, relay_fields),
     CYAML_FIELD_MAPPING_PTR("store", OPTIONAL_POINTER, struct config, store, store_fields),
     CYAML_FIELD_MAPPING_PTR("api", OPTIONAL_POINTER, struct config, api, api_fields),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL_POINTER, struct config, log, log_fields),
@@ -86,6 +94,10 @@ static enum err compute_fill(struct config_compute *compute)
 static enum err config_fill(struct config *c)
 {
     if (c->compute != NULL) TRY(compute_fill(c->compute));
+    if (c->relay != NULL) {
+        set_default(&c->relay->tunnels, relay_defaults.tunnels);
+        set_default(&c->relay->mb_a_second, relay_defaults.mb_a_second);
+    }
     if (c->store == NULL) c->store = yaml_file_alloc(sizeof *c->store);
     if (c->store == NULL) return ERR_NO_MEMORY;
     set_default(&c->store->map_gb, CONFIG_MAP_GB);
@@ -192,6 +204,11 @@ static enum err check(const struct config *c, const struct config_fault *f)
         return refuse_number(f, "compute.threads", 1, CONFIG_THREAD_COUNT_MAX, compute->threads);
     if (c->store->map_gb > CONFIG_MAP_MAX_GB)
         return refuse_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb);
+    const struct config_relay *relay = c->relay == NULL ? &relay_defaults : c->relay;
+    if (relay->tunnels > CONFIG_TUNNEL_COUNT_MAX)
+        return refuse_number(f, "relay.tunnels", 1, CONFIG_TUNNEL_COUNT_MAX, relay->tunnels);
+    if (relay->mb_a_second > CONFIG_RELAY_MAX_MB)
+        return refuse_number(f, "relay.mb_a_second", 1, CONFIG_RELAY_MAX_MB, relay->mb_a_second);
     TRY(check_log(c->log, f));
     if (c->api != NULL) TRY(check_api(c->api, f));
     return check_peers(c, f);

@@ -9,6 +9,9 @@
  *     threads: 2
  *     platform: <text, e.g. a machine name; its hash is the platform id>
  *   store: { map_gb: 64 }
+ *   relay:                                # present: this node carries tunnels between others that only dial out
+ *     tunnels: 64
+ *     mb_a_second: 16
  *   api:                                  # present: the API listens on TCP, too
  *     listen: tcp://127.0.0.1:7443        # a numeric address
  *     certificate: api.crt                # PEM, with its chain; in the data directory unless it begins with /
@@ -31,6 +34,9 @@ struct config_compute {
     unsigned enclaves, memory_mb, threads;
     char *platform;
 };
+struct config_relay {
+    unsigned tunnels, mb_a_second;
+};
 struct config_store {
     unsigned map_gb;
 };
@@ -48,6 +54,7 @@ struct config {
     struct config_peer *peers;
     unsigned peers_count;
     struct config_compute *compute;
+    struct config_relay *relay;
     struct config_store *store;
     struct config_api *api;
     struct config_log *log;

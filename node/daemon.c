@@ -116,6 +116,24 @@ static void x_offence(void *context, struct node_id peer)
     if (d->links != NULL) links_offend(d->links, peer, "it sent what no honest node sends");
 }
 
+/* Devices have nobody but their maker to talk with, so no link is theirs to have. */
+static bool is_member(void *context, struct node_id node)
+{
+    const struct member *m =
+        registry_member(core_registry(core_loop_core(((struct daemon *)context)->core)), node);
+    return m != NULL && m->admission == NULL;
+}
+
+static uint32_t members(void *context, struct node_id *out, uint32_t cap)
+{
+    const struct registry *r = core_registry(core_loop_core(((struct daemon *)context)->core));
+    const struct member *m;
+    uint32_t at = 0, count = 0;
+    while (count < cap && (m = registry_member_next(r, &at)) != NULL)
+        if (m->admission == NULL) out[count++] = m->node;
+    return count;
+}
+
 static void on_link_up(void *context, struct node_id peer)
 {
     feed(context, &(struct event){.type = EVENT_PEER_UP, .peer = peer});
@@ -484,10 +502,16 @@ static enum err open_links(struct daemon *d, char *fault, size_t cap)
                                     .consortium = d->home.consortium,
                                     .listen = d->config->listen,
                                     .context = d,
+                                    .is_member = is_member,
+                                    .members = members,
                                     .up = on_link_up,
                                     .down = on_link_down,
                                     .message = on_link_message,
                                     .log = on_log};
+    if (d->config->relay != NULL) {
+        options.relay_tunnels = d->config->relay->tunnels;
+        options.relay_bytes_a_second = d->config->relay->mb_a_second << 20;
+    }
     enum err err = links_open(&d->links, &options);
     if (err != OK)
         return fault_set(fault, cap, err, "cannot listen on %s: %s; choose a free address in perigee.yaml",
@@ -770,6 +794,11 @@ void daemon_link_status(const struct daemon *d, struct links_status *out)
 {
     *out = (struct links_status){0};
     if (d->links != NULL) links_status(d->links, out);
+}
+
+bool daemon_link_via(const struct daemon *d, struct node_id peer, struct node_id *relay)
+{
+    return d->links != NULL && links_via(d->links, peer, relay);
 }
 
 void daemon_measures(const struct daemon *d, struct daemon_measures *out)

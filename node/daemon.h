@@ -28,6 +28,8 @@ const struct home *daemon_home(const struct daemon *d);
 bool daemon_platform(const struct daemon *d, struct hash32 *out);
 struct store *daemon_store(struct daemon *d);
 void daemon_link_status(const struct daemon *d, struct links_status *out);
+/* Is there a link with this peer through another node, and through which? */
+bool daemon_link_via(const struct daemon *d, struct node_id peer, struct node_id *relay);
 struct enclaves_status {
     uint32_t running, most; /* most is 0 on a node that offers none */
     const char *why;        /* it should offer some and cannot: why; else NULL */

@@ -2,6 +2,8 @@
 
 #include "crypto/kem.h"
 #include "crypto/secret.h"
+#include "node/link_relay.h"
+#include "node/link_tunnel.h"
 #include "node/link_wire.h"
 #include "proto/base/caps.h"
 #include "proto/base/panic.h"
@@ -140,12 +142,17 @@ static void stream_address(char *out, size_t len, nng_stream *stream)
     (void)snprintf(out, len, "%s", text);
 }
 
+static bool wire_is_accepted(const struct link_wire *w)
+{
+    return !w->dialled && !w->relayed;
+}
+
 /* An address behind which a proven peer is linked right now is not shut out for what others there do. */
 bool links_shut_out(const struct links *l, const char *address)
 {
     if (!link_penalty_holds(&l->penalty, link_penalty_address(address), links_now(l))) return false;
     for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
-        if (w->stage == LINK_UP && w->dial == NULL && strcmp(w->address, address) == 0) return false;
+        if (w->stage == LINK_UP && wire_is_accepted(w) && strcmp(w->address, address) == 0) return false;
     }
     return true;
 }
@@ -155,7 +162,7 @@ static uint32_t half_open_count(const struct links *l, const char *address)
     uint32_t count = 0;
     for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
         bool there = address == NULL || strcmp(w->address, address) == 0;
-        if (w->stage == LINK_HANDSHAKE && w->dial == NULL && there) count++;
+        if (w->stage == LINK_HANDSHAKE && wire_is_accepted(w) && there) count++;
     }
     return count;
 }
@@ -168,7 +175,7 @@ static bool half_open_room(struct links *l, const char *address)
     if (half_open_count(l, address) >= (l->pace.half_open_max + 1) / 2) return false;
     if (half_open_count(l, NULL) < l->pace.half_open_max) return true;
     for (struct link_wire *w = l->wires; w != NULL; w = w->next) {
-        if (w->stage != LINK_HANDSHAKE || w->dial != NULL) continue;
+        if (w->stage != LINK_HANDSHAKE || !wire_is_accepted(w)) continue;
         if (oldest == NULL || w->since_ms <= oldest->since_ms) oldest = w; /* the newest stands first */
     }
     if (oldest == NULL || links_now(l) - oldest->since_ms < l->pace.half_open_ms) return false;
@@ -183,11 +190,11 @@ static bool is_let_in(struct links *l, const char *address)
            link_door_opens(&l->door, &l->pace.accept, link_penalty_address(address), links_now(l));
 }
 
-static void add_wire(struct links *l, nng_stream *stream, struct link_dial *dial, const char *address)
+void links_add(struct links *l, const struct link_origin *origin)
 {
     struct link_wire *w;
-    if (link_wire_new(&w, l, stream, dial, address) != OK) return;
-    if (dial != NULL && w->stage != LINK_DEAD) dial->wire = w;
+    if (link_wire_new(&w, l, origin) != OK) return;
+    if (origin->dial != NULL && w->stage != LINK_DEAD) origin->dial->wire = w;
     w->next = l->wires;
     l->wires = w;
 }
@@ -206,24 +213,25 @@ static void accepted(struct links *l)
         return;
     }
     l->status.accepted++;
-    add_wire(l, stream, NULL, address);
+    links_add(l, &(struct link_origin){.stream = stream, .address = address});
 }
 
 /* --- Dialling ------------------------------------------------------------------------------------------- */
 
 /* Half the delay and up to half of it more, so that many nodes do not come back in step. */
-void links_schedule(struct links *l, struct link_dial *d)
+void links_schedule(const struct links *l, uint64_t *next_ms, uint32_t *delay_ms)
 {
     uint32_t random;
     random_fill(&random, sizeof random);
-    d->next_ms = links_now(l) + d->delay_ms / 2 + random % (d->delay_ms / 2 + 1);
-    d->delay_ms = 2 * d->delay_ms < l->pace.retry_max_ms ? 2 * d->delay_ms : l->pace.retry_max_ms;
+    *next_ms = links_now(l) + *delay_ms / 2 + random % (*delay_ms / 2 + 1);
+    *delay_ms = 2 * *delay_ms < l->pace.retry_max_ms ? 2 * *delay_ms : l->pace.retry_max_ms;
 }
 
 static bool dial_is_satisfied(struct links *l, const struct link_dial *d)
 {
     struct node_id peer = ID_IS_ZERO(d->expected) ? d->found : d->expected;
-    return !ID_IS_ZERO(peer) && links_find(l, peer) != NULL;
+    const struct link_wire *w = ID_IS_ZERO(peer) ? NULL : links_find(l, peer);
+    return w != NULL && !w->relayed;
 }
 
 static bool dial_must_wait(const struct links *l, const struct link_dial *d)
@@ -246,13 +254,14 @@ static void dialled(struct links *l, struct link_dial *d)
 {
     int result = nng_aio_result(d->op.aio);
     if (result == 0) {
-        add_wire(l, nng_aio_get_output(d->op.aio, 0), d, d->address);
+        links_add(l, &(struct link_origin){
+                         .stream = nng_aio_get_output(d->op.aio, 0), .dial = d, .address = d->address});
         return;
     }
     if (!d->said_unreachable)
         links_log(l, "cannot reach %s: %s; trying on", d->address, nng_strerror(result));
     d->said_unreachable = true;
-    links_schedule(l, d);
+    links_schedule(l, &d->next_ms, &d->delay_ms);
 }
 
 static void dial_free(struct link_dial *d)
@@ -331,6 +340,7 @@ static void sweep(struct links *l)
         *at = w->next;
         link_wire_free(w);
     }
+    link_relay_sweep(l);
 }
 
 static void tear_down(struct links *l);
@@ -372,6 +382,8 @@ static void on_tick(uv_timer_t *tick)
     struct links *l = tick->data;
     for (struct link_wire *w = l->wires; w != NULL && !l->closing; w = w->next) link_wire_tick(w);
     for (struct link_dial *d = l->dials; d != NULL && !l->closing; d = d->next) dial_tick(l, d);
+    if (!l->closing) link_tunnels_tick(l);
+    if (!l->closing) link_relay_tick(l);
     if (l->closing) return;
     accept_next(l);
     sweep(l);
@@ -395,9 +407,17 @@ void links_status(const struct links *l, struct links_status *out)
 {
     *out = l->status;
     for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
-        if (w->stage == LINK_UP)
-            out->queued_bytes += (uint32_t)(w->queue[LINK_CONTROL].bytes + w->queue[LINK_BULKY].bytes);
+        for (int lane = 0; lane < LINK_QUEUE_COUNT && w->stage == LINK_UP; lane++)
+            out->queued_bytes += (uint32_t)w->queue[lane].bytes;
     }
+}
+
+bool links_via(struct links *l, struct node_id peer, struct node_id *relay)
+{
+    const struct link_wire *w = links_find(l, peer);
+    if (w == NULL || !w->relayed) return false;
+    *relay = w->via;
+    return true;
 }
 
 /* --- Opening and closing -------------------------------------------------------------------------------- */
@@ -452,6 +472,7 @@ static void tear_down(struct links *l)
     link_op_free(&l->accepting);
     if (l->listener != NULL) nng_stream_listener_free(l->listener);
     for (struct link_wire *w = l->wires; w != NULL; w = w->next) w->stage = LINK_DEAD;
+    link_relay_close(l);
     sweep(l);
     while (l->dials != NULL) {
         struct link_dial *d = l->dials;

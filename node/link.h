@@ -5,7 +5,9 @@
  * Rules: everything a peer sends is bounded before it is buffered; a peer that breaks framing, the handshake or its rate
  * is disconnected, scored and not redialled for a while; per peer and class the queue is capped and a full queue is an
  * error to the sender, never a silent drop of control messages. At most one live link per peer: of two crossing ones the one dialled by the
- * smaller node id stays. Outbound links are redialled with backoff and jitter for ever.
+ * smaller node id stays. Outbound links are redialled with backoff and jitter for ever. Members that cannot be dialled are reached
+ * through willing peers (PROTOCOL.md "Tunnels"; link_tunnel.h, link_relay.h): what comes of it is a link like any other, and gives way to a
+ * direct one.
  * Threads: everything here runs on the loop's thread; nng's own threads only wake it (uv_async). Crypto of links runs on
  * the loop thread for handshakes and control; bulk encryption is cut so that a step stays short. */
 #ifndef PERIGEE_NODE_LINK_H
@@ -25,7 +27,12 @@ struct links_options {
     const struct kem_secret *link_secret;   /* Noise static; borrowed */
     struct consortium_id consortium;
     const char *listen; /* "tcp://127.0.0.1:7001", "ipc:///path", or NULL for outbound only */
+    /* Of tunnels that this node carries for others: 0 is none, and it offers none. */
+    uint32_t relay_tunnels, relay_bytes_a_second;
     void *context;
+    /* Who is a member, and those that this node should have a link with, at most `cap`. Asked on the loop at any time. NULL: nobody. */
+    bool (*is_member)(void *context, struct node_id node);
+    uint32_t (*members)(void *context, struct node_id *out, uint32_t cap);
     void (*up)(void *context, struct node_id peer);
     void (*down)(void *context, struct node_id peer, const char *reason);
     void (*message)(void *context, struct node_id peer, struct span message); /* span valid during the call */
@@ -43,8 +50,14 @@ void links_offend(struct links *l, struct node_id peer, const char *reason);
 struct links_status {
     uint32_t up, accepted, refused, queued_bytes;
     uint64_t bytes_in, bytes_out;
+    uint32_t relayed;       /* of those up: through another node */
+    uint32_t tunnels;       /* carried here for others, now */
+    uint64_t tunnels_total; /* since the start */
+    uint64_t tunnel_bytes;  /* of them */
 };
 void links_status(const struct links *l, struct links_status *out);
+/* Is the link with this peer up through another node, and through which? */
+bool links_via(struct links *l, struct node_id peer, struct node_id *relay);
 /* Stops dialling and accepting, closes every link, then calls `closed`; frees `l` before that. No other callback comes
  * after this call, `down` included; what waited to be sent is dropped. May be called from any callback. */
 void links_close(struct links *l, void (*closed)(void *context), void *context);

@@ -1,15 +1,20 @@
 #include "node/link_door.h"
 
-bool link_bucket_take(struct link_bucket *b, struct link_rate rate, uint64_t now_ms)
+uint32_t link_bucket_draw(struct link_bucket *b, struct link_rate rate, uint64_t now_ms, uint32_t wanted)
 {
     const uint64_t most = (uint64_t)rate.most * 1000;
     if (b->filled_ms == 0) *b = (struct link_bucket){most, now_ms};
     b->milli += (now_ms - b->filled_ms) * rate.a_second;
     if (b->milli > most) b->milli = most;
     b->filled_ms = now_ms;
-    if (b->milli < 1000) return false;
-    b->milli -= 1000;
-    return true;
+    const uint32_t drawn = b->milli / 1000 < wanted ? (uint32_t)(b->milli / 1000) : wanted;
+    b->milli -= (uint64_t)drawn * 1000;
+    return drawn;
+}
+
+bool link_bucket_take(struct link_bucket *b, struct link_rate rate, uint64_t now_ms)
+{
+    return link_bucket_draw(b, rate, now_ms, 1) == 1;
 }
 
 bool link_door_opens(struct link_door *d, const struct link_rate *rate, struct hash32 who, uint64_t now_ms)

@@ -15,6 +15,8 @@ struct link_bucket {
     uint64_t milli, filled_ms; /* filled_ms 0: full */
 };
 bool link_bucket_take(struct link_bucket *b, struct link_rate rate, uint64_t now_ms);
+/* As much of `wanted` as there is. */
+uint32_t link_bucket_draw(struct link_bucket *b, struct link_rate rate, uint64_t now_ms, uint32_t wanted);
 
 struct link_door {
     struct link_bucket all;

@@ -66,10 +66,46 @@ void link_pieces_free(struct link_pieces *p)
     memset(p, 0, sizeof *p);
 }
 
+/* Offer and open are the relay's to say, an ask is not. */
+static bool said_by_right_side(const struct link_tunnel_frame *f)
+{
+    if (f->type == TUNNEL_ASK) return !f->by_relay;
+    return f->by_relay || (f->type != TUNNEL_OFFER && f->type != TUNNEL_OPEN);
+}
+
+enum err link_tunnel_read(struct link_tunnel_frame *out, struct span frame)
+{
+    struct cursor c = cursor_make(frame);
+    uint8_t type;
+    TRY(cursor_u8(&c, &type));
+    *out = (struct link_tunnel_frame){.type = type & (uint8_t)~LINK_TUNNEL_BY_RELAY,
+                                      .by_relay = (type & LINK_TUNNEL_BY_RELAY) != 0};
+    if (out->type < TUNNEL_ASK || out->type > TUNNEL_OPEN || !said_by_right_side(out)) return ERR_SYNTAX;
+    if (out->type != TUNNEL_OFFER) TRY(cursor_copy(&c, out->node.bytes, sizeof out->node.bytes));
+    if (out->type == TUNNEL_BYTES) {
+        const size_t len = cursor_left(&c);
+        if (len == 0 || len > LINK_TUNNEL_BYTES_MAX) return ERR_RANGE;
+        TRY(cursor_take(&c, &out->bytes, len));
+    }
+    if (out->type == TUNNEL_ROOM) {
+        TRY(cursor_u32(&c, &out->room));
+        if (out->room == 0 || out->room > LINK_TUNNEL_WINDOW) return ERR_RANGE;
+    }
+    return cursor_end(&c);
+}
+
+void link_tunnel_put(struct buffer *out, const struct link_tunnel_frame *f)
+{
+    buffer_put_u8(out, (uint8_t)(f->type | (f->by_relay ? LINK_TUNNEL_BY_RELAY : 0)));
+    if (f->type != TUNNEL_OFFER) buffer_put(out, ID_SPAN(f->node));
+    if (f->type == TUNNEL_BYTES) buffer_put(out, f->bytes);
+    if (f->type == TUNNEL_ROOM) buffer_put_u32(out, f->room);
+}
+
 struct span link_prologue(uint8_t out[LINK_PROLOGUE_MAX], struct consortium_id consortium)
 {
     struct buffer b = buffer_make(out, LINK_PROLOGUE_MAX);
-    buffer_put_text(&b, "perigee/link/v1");
+    buffer_put_text(&b, "perigee/link/v2");
     buffer_put(&b, ID_SPAN(consortium));
     return buffer_span(&b);
 }

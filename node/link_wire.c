@@ -1,6 +1,8 @@
 #include "node/link_wire.h"
 
 #include "crypto/noise.h"
+#include "node/link_relay.h"
+#include "node/link_tunnel.h"
 #include "proto/base/caps.h"
 #include "proto/base/panic.h"
 
@@ -11,6 +13,7 @@
 enum {
     WIRE_CONTROL_BYTES_MAX = 4 << 20,
     WIRE_BULK_BYTES_MAX = 64 << 20,
+    WIRE_TUNNEL_BYTES_MAX = 64 << 20,
     WIRE_HANDSHAKE_IN_BYTES = LINK_LENGTH_BYTES + LINK_ANSWER_BYTES,
     WIRE_HANDSHAKE_OUT_BYTES = 2 * LINK_LENGTH_BYTES + LINK_HELLO_BYTES + LINK_ANSWER_BYTES,
     WIRE_IN_BYTES = 2 * (LINK_LENGTH_BYTES + LINK_FRAME_MAX),
@@ -27,13 +30,13 @@ static void wire_pump(struct link_wire *w);
 
 /* --- Queues --------------------------------------------------------------------------------------------- */
 
-static void queue_init(struct link_queue *q, size_t bytes_max)
+void link_queue_init(struct link_queue *q, size_t bytes_max)
 {
     q->last = &q->first;
     q->bytes_max = bytes_max;
 }
 
-static enum err queue_add(struct link_queue *q, struct span bytes)
+enum err link_queue_add(struct link_queue *q, struct span bytes)
 {
     if (bytes.len + sizeof(struct link_message) > q->bytes_max - q->bytes) return ERR_FULL;
     struct link_message *m = malloc(sizeof *m + bytes.len);
@@ -46,7 +49,7 @@ static enum err queue_add(struct link_queue *q, struct span bytes)
     return OK;
 }
 
-static void queue_pop(struct link_queue *q)
+void link_queue_pop(struct link_queue *q)
 {
     struct link_message *m = q->first;
     q->first = m->next;
@@ -55,10 +58,19 @@ static void queue_pop(struct link_queue *q)
     free(m);
 }
 
+void link_queue_clear(struct link_queue *q)
+{
+    while (q->first != NULL) link_queue_pop(q);
+}
+
 /* --- Beginning and end ---------------------------------------------------------------------------------- */
 
 static void wire_read(struct link_wire *w)
 {
+    if (w->relayed) { /* what comes later asks for a turn of its own */
+        if (link_tunnel_pending(w->tunnel)) links_wait(w->links, w);
+        return;
+    }
     nng_iov room = {.iov_buf = w->in + w->in_len, .iov_len = w->in_cap - w->in_len};
     ASSERT(!w->reading.busy && room.iov_len > 0);
     w->reading.busy = true;
@@ -80,32 +92,41 @@ static enum err wire_start(struct link_wire *w)
 {
     uint8_t room[LINK_PROLOGUE_MAX];
     struct span prologue = link_prologue(room, w->links->options.consortium);
-    TRY(link_op_init(&w->reading, w->links, LINK_OP_READ, w));
-    TRY(link_op_init(&w->writing, w->links, LINK_OP_WRITE, w));
+    if (!w->relayed) TRY(link_op_init(&w->reading, w->links, LINK_OP_READ, w));
+    if (!w->relayed) TRY(link_op_init(&w->writing, w->links, LINK_OP_WRITE, w));
     w->in_cap = WIRE_HANDSHAKE_IN_BYTES;
     w->out_cap = WIRE_HANDSHAKE_OUT_BYTES;
     w->in = malloc(w->in_cap);
     w->out = malloc(w->out_cap);
     if (w->in == NULL || w->out == NULL) return ERR_NO_MEMORY;
-    TRY(noise_new(&w->noise, w->dial != NULL, w->links->options.link_secret, prologue));
-    return w->dial == NULL ? OK : wire_put_handshake(w, SPAN_NONE);
+    TRY(noise_new(&w->noise, w->dialled, w->links->options.link_secret, prologue));
+    return w->dialled ? wire_put_handshake(w, SPAN_NONE) : OK;
 }
 
-enum err link_wire_new(struct link_wire **out, struct links *l, nng_stream *stream, struct link_dial *dial,
-                       const char *address)
+static void wire_init(struct link_wire *w, struct links *l, const struct link_origin *from)
+{
+    w->links = l;
+    w->stream = from->stream;
+    w->dial = from->dial;
+    w->tunnel = from->tunnel;
+    w->relayed = from->tunnel != NULL;
+    w->dialled = w->relayed ? link_tunnel_dials(from->tunnel) : from->dial != NULL;
+    if (w->relayed) w->via = link_tunnel_relay(from->tunnel);
+    w->since_ms = w->heard_ms = w->said_ms = links_now(l);
+    (void)snprintf(w->address, sizeof w->address, "%s", from->address);
+    link_queue_init(&w->queue[LINK_CONTROL], WIRE_CONTROL_BYTES_MAX);
+    link_queue_init(&w->queue[LINK_BULKY], WIRE_BULK_BYTES_MAX);
+    link_queue_init(&w->queue[LINK_TUNNELLED], WIRE_TUNNEL_BYTES_MAX);
+}
+
+enum err link_wire_new(struct link_wire **out, struct links *l, const struct link_origin *origin)
 {
     struct link_wire *w = calloc(1, sizeof *w);
     if (w == NULL) {
-        nng_stream_free(stream);
+        if (origin->stream != NULL) nng_stream_free(origin->stream);
         return ERR_NO_MEMORY;
     }
-    w->links = l;
-    w->stream = stream;
-    w->dial = dial;
-    w->since_ms = w->heard_ms = w->said_ms = links_now(l);
-    (void)snprintf(w->address, sizeof w->address, "%s", address);
-    queue_init(&w->queue[LINK_CONTROL], WIRE_CONTROL_BYTES_MAX);
-    queue_init(&w->queue[LINK_BULKY], WIRE_BULK_BYTES_MAX);
+    wire_init(w, l, origin);
     enum err err = wire_start(w);
     if (err != OK) {
         w->stage = LINK_DEAD;
@@ -113,6 +134,7 @@ enum err link_wire_new(struct link_wire **out, struct links *l, nng_stream *stre
         return err;
     }
     *out = w;
+    if (w->relayed) link_tunnel_begins(w->tunnel, w);
     wire_read(w);
     wire_pump(w);
     return OK;
@@ -121,13 +143,13 @@ enum err link_wire_new(struct link_wire **out, struct links *l, nng_stream *stre
 void link_wire_free(struct link_wire *w)
 {
     ASSERT(w->stage == LINK_DEAD);
-    nng_stream_close(w->stream);
+    if (w->stream != NULL) nng_stream_close(w->stream);
     link_op_free(&w->reading);
     link_op_free(&w->writing);
-    nng_stream_free(w->stream);
-    for (int lane = 0; lane < LINK_CLASS_COUNT; lane++) {
-        while (w->queue[lane].first != NULL) queue_pop(&w->queue[lane]);
-    }
+    if (w->stream != NULL) nng_stream_free(w->stream);
+    for (int lane = 0; lane < LINK_QUEUE_COUNT; lane++) link_queue_clear(&w->queue[lane]);
+    link_tunnels_free(w);
+    free(w->asks);
     link_pieces_free(&w->pieces);
     noise_free(w->noise);
     free(w->in);
@@ -140,33 +162,51 @@ static void wire_redial_later(struct link_wire *w)
     struct links *l = w->links;
     struct link_dial *d = w->dial;
     bool steady = w->up_ms != 0 && links_now(l) - w->up_ms >= WIRE_STEADY_MS;
+    if (w->relayed) link_tunnel_ends(w->tunnel, steady);
+    w->tunnel = NULL;
+    if (d == NULL) return;
     d->wire = NULL;
     if (steady) d->delay_ms = l->pace.retry_min_ms;
-    links_schedule(l, d);
+    links_schedule(l, &d->next_ms, &d->delay_ms);
+}
+
+/* Whom an offence is put down to: what is not known to come from the peer itself, to where it came from. */
+enum blame { BLAME_NOBODY, BLAME_PEER, BLAME_PLACE };
+
+static void wire_blame(struct link_wire *w, enum blame blame, bool was_up, const char *reason)
+{
+    struct links *l = w->links;
+    char name[17] = "";
+    if (was_up) hex_encode(name, w->peer.bytes, 8);
+    struct hash32 who = blame == BLAME_PEER ? link_penalty_node(w->peer) : link_penalty_address(w->address);
+    bool boxed = link_penalty_add(&l->penalty, who, links_now(l), l->pace.penalty_ms);
+    bool alone = boxed && (was_up || w->dial != NULL || links_shut_out(l, w->address));
+    l->status.refused++;
+    if (links_may_log(l, alone))
+        links_log(l, "link with %s%s%s ended: %s%s", name, was_up ? " at " : "", w->address, reason,
+                  alone ? "; left alone for a while" : "");
+}
+
+static void wire_end(struct link_wire *w, enum blame blame, const char *reason)
+{
+    struct links *l = w->links;
+    bool was_up = w->stage == LINK_UP;
+    if (w->stage == LINK_DEAD) return;
+    w->stage = LINK_DEAD;
+    if (w->stream != NULL) nng_stream_close(w->stream);
+    if (blame != BLAME_NOBODY) wire_blame(w, blame, was_up, reason);
+    wire_redial_later(w);
+    link_tunnels_end(w, reason);
+    link_relay_gone(w);
+    if (!was_up) return;
+    l->status.up--;
+    if (w->relayed) l->status.relayed--;
+    if (!l->closing) l->options.down(l->options.context, w->peer, reason);
 }
 
 void link_wire_drop(struct link_wire *w, bool offence, const char *reason)
 {
-    struct links *l = w->links;
-    bool was_up = w->stage == LINK_UP;
-    char name[17] = "";
-    if (w->stage == LINK_DEAD) return;
-    w->stage = LINK_DEAD;
-    nng_stream_close(w->stream);
-    if (was_up) hex_encode(name, w->peer.bytes, 8);
-    if (offence) {
-        struct hash32 who = was_up ? link_penalty_node(w->peer) : link_penalty_address(w->address);
-        bool boxed = link_penalty_add(&l->penalty, who, links_now(l), l->pace.penalty_ms);
-        bool alone = boxed && (was_up || w->dial != NULL || links_shut_out(l, w->address));
-        l->status.refused++;
-        if (links_may_log(l, alone))
-            links_log(l, "link with %s%s%s ended: %s%s", name, was_up ? " at " : "", w->address, reason,
-                      alone ? "; left alone for a while" : "");
-    }
-    if (w->dial != NULL) wire_redial_later(w);
-    if (!was_up) return;
-    l->status.up--;
-    if (!l->closing) l->options.down(l->options.context, w->peer, reason);
+    wire_end(w, !offence ? BLAME_NOBODY : w->stage == LINK_UP ? BLAME_PEER : BLAME_PLACE, reason);
 }
 
 /* --- Writing -------------------------------------------------------------------------------------------- */
@@ -192,16 +232,31 @@ static bool wire_put_piece(struct link_wire *w, enum link_class lane, enum err *
     size_t len = m->len - m->sent < LINK_PIECE_MAX ? m->len - m->sent : LINK_PIECE_MAX;
     if (LINK_LENGTH_BYTES + LINK_FRAME_MIN + len > w->out_cap - w->out_len) return false;
     bool last = m->sent + len == m->len;
-    *err = wire_put_frame(w, (uint8_t)((lane == LINK_BULKY ? LINK_BULK : 0) | (last ? LINK_LAST : 0)),
-                          span_make(m->bytes + m->sent, len));
+    uint8_t flags = (uint8_t)((lane == LINK_BULKY ? LINK_BULK : 0) | (last ? LINK_LAST : 0));
+    if (lane == LINK_TUNNELLED) flags = LINK_TUNNEL; /* always whole */
+    *err = wire_put_frame(w, flags, span_make(m->bytes + m->sent, len));
     if (*err != OK) return false;
     m->sent += len;
-    if (last) queue_pop(q);
+    if (last) link_queue_pop(q);
     return true;
+}
+
+/* Into a tunnel at once, as far as it has room: then it waits for link_wire_room. */
+static void wire_write_tunnel(struct link_wire *w)
+{
+    w->out_at += link_tunnel_write(w->tunnel, span_make(w->out + w->out_at, w->out_len - w->out_at));
+    w->writing.busy = w->out_at < w->out_len;
+    if (w->writing.busy) return;
+    w->out_at = w->out_len = 0;
+    w->said_ms = links_now(w->links);
 }
 
 static void wire_write(struct link_wire *w)
 {
+    if (w->relayed) {
+        wire_write_tunnel(w);
+        return;
+    }
     nng_iov rest = {.iov_buf = w->out + w->out_at, .iov_len = w->out_len - w->out_at};
     ASSERT(!w->writing.busy && rest.iov_len > 0);
     w->writing.busy = true;
@@ -226,18 +281,19 @@ static enum err wire_fill(struct link_wire *w)
     while (err == OK && wire_put_piece(w, LINK_CONTROL, &err)) {
     }
     if (err == OK) (void)wire_put_piece(w, LINK_BULKY, &err);
+    if (err == OK) (void)wire_put_piece(w, LINK_TUNNELLED, &err);
     return err;
 }
 
-/* One write is under way at a time. It takes the control messages that wait and at most one piece of bulk, so bulk
- * never keeps control waiting for longer than that piece. */
+/* One write is under way at a time. It takes the control messages that wait, at most one piece of bulk and one frame of
+ * a tunnel, so these never keep control waiting for longer than one of each. */
 static void wire_pump(struct link_wire *w)
 {
-    if (w->stage == LINK_DEAD || w->writing.busy) return;
-    if (w->stage == LINK_UP && wire_fill(w) != OK)
-        link_wire_drop(w, false, "a frame could not be made");
-    else if (w->out_len > 0)
+    while (w->stage != LINK_DEAD && !w->writing.busy) {
+        if (w->stage == LINK_UP && wire_fill(w) != OK) link_wire_drop(w, false, "a frame could not be made");
+        if (w->stage == LINK_DEAD || w->out_len == 0) return;
         wire_write(w);
+    }
 }
 
 void link_wire_write_done(struct link_wire *w)
@@ -260,23 +316,40 @@ void link_wire_write_done(struct link_wire *w)
     wire_pump(w);
 }
 
+void link_wire_room(struct link_wire *w)
+{
+    if (w->stage == LINK_DEAD || !w->writing.busy) return;
+    wire_write(w);
+    wire_pump(w);
+}
+
+void link_wire_send_tunnel(struct link_wire *w, const struct link_tunnel_frame *frame)
+{
+    struct buffer b = BUFFER_OF(w->links->tunnel_frame);
+    if (w->stage != LINK_UP) return;
+    link_tunnel_put(&b, frame);
+    if (link_wire_send(w, buffer_span(&b), LINK_TUNNELLED) != OK)
+        link_wire_drop(w, false, "more frames of tunnels wait than may");
+}
+
 enum err link_wire_send(struct link_wire *w, struct span message, enum link_class lane)
 {
-    TRY(queue_add(&w->queue[lane], message));
+    TRY(link_queue_add(&w->queue[lane], message));
     wire_pump(w);
     return OK;
 }
 
 /* --- Handshake ------------------------------------------------------------------------------------------ */
 
-/* Of two links with one peer: the one dialled by the smaller node id. Of two that we dialled, the older: we end the
+/* Of two links with one peer: a direct one before one through another node. The one dialled by the smaller node id. Of two that we dialled, the older: we end the
  * newer before the peer has heard who we are. Of two that they dialled, for the same reason, the newer. */
 static bool wire_is_preferred(const struct link_wire *w, const struct link_wire *other)
 {
     const struct node_id *self = &w->links->options.self;
-    if ((w->dial == NULL) == (other->dial == NULL)) return w->dial == NULL;
+    if (w->relayed != other->relayed) return other->relayed;
+    if (w->dialled == other->dialled) return !w->dialled;
     bool ours_is_smaller = memcmp(self->bytes, w->peer.bytes, sizeof self->bytes) < 0;
-    return ours_is_smaller == (w->dial != NULL);
+    return ours_is_smaller == w->dialled;
 }
 
 static const char *wire_refusal(struct link_wire *w)
@@ -285,6 +358,8 @@ static const char *wire_refusal(struct link_wire *w)
     if (ID_EQUAL(w->peer, l->options.self)) return "it is ourselves";
     if (w->dial != NULL && !ID_IS_ZERO(w->dial->expected) && !ID_EQUAL(w->peer, w->dial->expected))
         return "another node answered than the one expected at this address";
+    if (w->relayed && !ID_EQUAL(w->peer, link_tunnel_peer(w->tunnel)))
+        return "another node answered than the one that the tunnel should lead to";
     if (link_penalty_holds(&l->penalty, link_penalty_node(w->peer), links_now(l)))
         return "the node broke the rules a moment ago";
     if (l->status.up >= CAP_PEERS) return "as many links are up as there may be";
@@ -314,8 +389,10 @@ static void wire_up(struct link_wire *w)
     w->stage = LINK_UP;
     w->up_ms = links_now(l);
     l->status.up++;
+    if (w->relayed) l->status.relayed++;
     if (w->dial != NULL) w->dial->said_unreachable = false;
-    l->options.up(l->options.context, w->peer);
+    if (!w->relayed) link_relay_offer(w);
+    if (w->stage == LINK_UP) l->options.up(l->options.context, w->peer);
 }
 
 static const char *handshake_reason(enum err err)
@@ -329,7 +406,7 @@ static const char *handshake_reason(enum err err)
 /* Messages 1 (empty payload), 2 and 3 (proofs); PROTOCOL.md "Link handshake". Each has one length. */
 static size_t handshake_bytes(const struct link_wire *w)
 {
-    if (w->dial != NULL) return LINK_ANSWER_BYTES;
+    if (w->dialled) return LINK_ANSWER_BYTES;
     return w->said_hello ? LINK_FINISH_BYTES : LINK_HELLO_BYTES;
 }
 
@@ -350,24 +427,43 @@ static enum err wire_handshake(struct link_wire *w, struct span frame)
 
 /* --- Reading -------------------------------------------------------------------------------------------- */
 
+/* Frames of tunnels are for the two parts that know them: what a relay says for our own tunnels, the rest for the relay here. */
+static enum err wire_tunnelled(struct link_wire *w, struct span bytes)
+{
+    struct link_tunnel_frame f;
+    if (w->relayed) return ERR_SYNTAX; /* none runs through another */
+    TRY(link_tunnel_read(&f, bytes));
+    const char *breach = f.by_relay ? link_tunnel_said(w, &f) : link_relay_said(w, &f);
+    if (breach != NULL) link_wire_drop(w, true, breach);
+    return OK;
+}
+
 static enum err wire_message(struct link_wire *w, struct span frame)
 {
     struct links *l = w->links;
     struct span message;
     TRY(noise_decrypt(w->noise, l->plain_in, frame));
+    if (l->plain_in[0] == LINK_TUNNEL)
+        return wire_tunnelled(w, span_make(l->plain_in + 1, frame.len - NOISE_TAG_BYTES - 1));
     TRY(link_pieces_add(&w->pieces, &message, span_make(l->plain_in, frame.len - NOISE_TAG_BYTES)));
     if (message.data != NULL) l->options.message(l->options.context, w->peer, message);
     return OK;
 }
 
-static void wire_refuse(struct link_wire *w, enum err err)
+/* unframed: it is a length that breaks the rules. */
+static void wire_refuse(struct link_wire *w, enum err err, bool unframed)
 {
     const char *reason = "malformed frame";
     if (w->stage == LINK_HANDSHAKE) reason = handshake_reason(err);
     if (w->stage == LINK_UP && err == ERR_DECRYPT) reason = "a frame does not open";
     if (w->stage == LINK_UP && err == ERR_TOO_LARGE) reason = "a message larger than a message may be";
     if (err == ERR_NO_MEMORY) reason = "out of memory";
-    link_wire_drop(w, err != ERR_NO_MEMORY, reason);
+    bool by_relay = w->relayed && (unframed || err == ERR_DECRYPT); /* it may be */
+    wire_end(w,
+             err == ERR_NO_MEMORY              ? BLAME_NOBODY
+             : by_relay || w->stage != LINK_UP ? BLAME_PLACE
+                                               : BLAME_PEER,
+             reason);
 }
 
 /* One frame from `at` on; false when there is no whole one. The buffer may move while a frame is handled. */
@@ -379,9 +475,10 @@ static bool wire_frame(struct link_wire *w, size_t *at)
     size_t min = up ? LINK_FRAME_MIN : handshake_bytes(w), max = up ? LINK_FRAME_MAX : min;
     enum err err = link_frame_next(&c, &frame, min, max);
     if (err == ERR_NOT_READY) return false;
+    const bool unframed = err != OK;
     if (err == OK) *at += LINK_LENGTH_BYTES + frame.len;
     if (err == OK) err = up ? wire_message(w, frame) : wire_handshake(w, frame);
-    if (err != OK) wire_refuse(w, err);
+    if (err != OK) wire_refuse(w, err, unframed);
     return err == OK;
 }
 
@@ -393,6 +490,13 @@ static void wire_spend(struct link_wire *w, uint64_t begun_ns)
     w->spent_at_ns = begun_ns;
 }
 
+static void wire_take(struct link_wire *w)
+{
+    const size_t count = link_tunnel_take(w->tunnel, w->in + w->in_len, w->in_cap - w->in_len);
+    w->in_len += count;
+    if (count > 0) w->heard_ms = links_now(w->links);
+}
+
 /* The frames that are here, as long as a turn may be: the rest waits behind what others have said. */
 void link_wire_go_on(struct link_wire *w)
 {
@@ -400,6 +504,7 @@ void link_wire_go_on(struct link_wire *w)
     size_t at = 0;
     bool more = true;
     w->waits = 0;
+    if (w->relayed) wire_take(w);
     while (w->stage != LINK_DEAD && !w->links->closing && more && uv_hrtime() - begun_ns < WIRE_TURN_NS)
         more = wire_frame(w, &at);
     wire_spend(w, begun_ns);
@@ -444,7 +549,7 @@ void link_wire_tick(struct link_wire *w)
     const struct links_pace *pace = &w->links->pace;
     uint64_t now = links_now(w->links);
     if (w->stage == LINK_HANDSHAKE && now - w->since_ms >= pace->handshake_ms)
-        link_wire_drop(w, w->dial == NULL, "no handshake in time");
+        link_wire_drop(w, !w->dialled && !w->relayed, "no handshake in time");
     if (w->stage != LINK_UP) return;
     if (now - w->heard_ms >= pace->dead_ms)
         link_wire_drop(w, false, "nothing heard for too long");

@@ -1,5 +1,6 @@
-/* link_wire: one connection of link.c, and what link.c and link_wire.c share. Private to the two of them, but for the
- * two calls at the end, which tests use too.
+/* link_wire: one connection of link.c, and what the link files share. Private to them, but for the calls at the end,
+ * which tests use too. Its bytes go through a stream of nng's, or through a tunnel (link_tunnel.h), which is written to and read from
+ * at once, on the loop.
  * An operation (accept, dial, read, write) is an nng aio; its callback runs on a thread of nng's, puts the operation in
  * a list under the lock and wakes the loop. Everything else is the loop's. A wire that ends is marked dead and freed by
  * link_sweep, when nothing on the stack can hold it. */
@@ -16,6 +17,8 @@
 
 struct link_wire;
 struct link_dial;
+struct link_tunnel;
+struct link_passage;
 
 enum link_op_kind { LINK_OP_ACCEPT, LINK_OP_DIAL, LINK_OP_READ, LINK_OP_WRITE };
 struct link_op {
@@ -39,25 +42,37 @@ struct link_queue {
     struct link_message *first, **last;
     size_t bytes, bytes_max;
 };
+void link_queue_init(struct link_queue *q, size_t bytes_max);
+MUST_USE enum err link_queue_add(struct link_queue *q, struct span bytes); /* ERR_FULL, ERR_NO_MEMORY */
+void link_queue_pop(struct link_queue *q);
+void link_queue_clear(struct link_queue *q);
 
 enum link_stage { LINK_HANDSHAKE, LINK_UP, LINK_DEAD };
 struct link_wire {
     struct links *links;
     struct link_wire *next;
-    struct link_dial *dial; /* NULL: they dialled us */
+    struct link_dial *dial; /* NULL: they dialled us, or it is relayed */
+    bool dialled;           /* we are the dialler */
+    bool relayed;
+    struct link_tunnel *tunnel; /* while a relayed one lives */
+    struct node_id via;         /* the relay */
     enum link_stage stage;
     struct node_id peer; /* known when up */
     bool said_hello;     /* message 1 of the handshake has been read */
     char address[96];    /* theirs, for the log and the penalty */
-    nng_stream *stream;
+    nng_stream *stream;  /* NULL: relayed */
     struct noise *noise;
     struct link_op reading, writing;
     uint8_t *in; /* received, not yet read as frames */
     size_t in_len, in_cap;
     uint8_t *out; /* being written: out_at..out_len */
     size_t out_at, out_len, out_cap;
-    struct link_queue queue[LINK_CLASS_COUNT];
+    struct link_queue queue[LINK_QUEUE_COUNT];
     struct link_pieces pieces;
+    struct link_tunnel *tunnels; /* through this peer, ours */
+    struct node_id *asks;        /* whom this peer wants tunnels to through us */
+    uint32_t asks_count;
+    bool offers; /* it relays */
     uint64_t since_ms, up_ms, heard_ms, said_ms;
     uint64_t spent_ns, spent_at_ns; /* of the loop's time */
     uint64_t waits;                 /* its place among those whose frames wait for their turn; 0: none do */
@@ -98,6 +113,10 @@ struct links {
     struct link_op accepting;
     struct link_wire *wires;
     struct link_dial *dials;
+    struct link_passage *passages; /* tunnels of others, through us */
+    struct link_bucket passage_bytes;
+    uint64_t asks_turn,
+        tunnels_ms; /* the wire whose asks come next; when our own tunnels are looked at again */
     struct link_penalty penalty;
     struct links_status status;
     struct link_door door;
@@ -105,6 +124,7 @@ struct links {
     uint64_t waits;              /* places given */
     uint32_t lines_left_out;
     uint8_t plain_in[LINK_FRAME_MAX], plain_out[LINK_FRAME_MAX];
+    uint8_t tunnel_frame[LINK_TUNNEL_FRAME_MAX];
     bool closing;
     uint32_t handles_open;
     void (*closed)(void *context);
@@ -120,19 +140,30 @@ bool links_may_log(struct links *l, bool grave);
 void links_wait(struct links *l,
                 struct link_wire *w); /* its frames get a turn of their own, behind all others */
 struct link_wire *links_find(struct links *l, struct node_id peer);
-void links_schedule(struct links *l, struct link_dial *d); /* the next attempt, later than the last one */
+/* The next attempt, later than the last one. */
+void links_schedule(const struct links *l, uint64_t *next_ms, uint32_t *delay_ms);
 
-/* Takes the stream, also on error. dial NULL: they dialled us. */
-MUST_USE enum err link_wire_new(struct link_wire **out, struct links *l, nng_stream *stream,
-                                struct link_dial *dial, const char *address);
+/* Where a wire comes from. A stream, dialled or (dial NULL) accepted; or a tunnel. */
+struct link_origin {
+    nng_stream *stream;
+    struct link_dial *dial;
+    struct link_tunnel *tunnel;
+    const char *address;
+};
+void links_add(struct links *l, const struct link_origin *origin); /* takes the stream */
+/* Takes the stream, also on error. */
+MUST_USE enum err link_wire_new(struct link_wire **out, struct links *l, const struct link_origin *origin);
 void link_wire_free(struct link_wire *w); /* dead and out of every list */
 void link_wire_read_done(struct link_wire *w);
 void link_wire_go_on(struct link_wire *w); /* its turn */
 void link_wire_write_done(struct link_wire *w);
+void link_wire_room(struct link_wire *w); /* its tunnel takes bytes again */
 void link_wire_tick(struct link_wire *w);
 MUST_USE enum err link_wire_send(struct link_wire *w, struct span message, enum link_class lane);
 /* The end of a connection, by us or them. offence: they broke a rule. Reported once. */
 void link_wire_drop(struct link_wire *w, bool offence, const char *reason);
+/* Behind all else for this peer. One that has no room for it has read nothing for long, and is dropped. */
+void link_wire_send_tunnel(struct link_wire *w, const struct link_tunnel_frame *frame);
 
 /* --- For tests ------------------------------------------------------------------------------------------ */
 

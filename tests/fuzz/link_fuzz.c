@@ -1,6 +1,6 @@
 /* link: what a peer's bytes can do before and after it has proven itself. The first byte chooses:
  * a stream cut into frames, which must not depend on how it was cut into reads; pieces put together, against a naive
- * twin; or a handshake proof, which only the honest one may pass. */
+ * twin; a handshake proof, which only the honest one may pass; or a frame of a tunnel, which has one way to be written. */
 #include "crypto/identity.h"
 #include "crypto/secret.h"
 #include "node/link_frame.h"
@@ -116,6 +116,22 @@ static void proof(struct span payload)
     ASSERT(link_proof_check(&found, payload, consortium, other) != OK);
 }
 
+/* --- Tunnels -------------------------------------------------------------------------------------------- */
+
+static void tunnel(struct span frame)
+{
+    static uint8_t again[LINK_TUNNEL_FRAME_MAX];
+    struct link_tunnel_frame f;
+    struct buffer b = BUFFER_OF(again);
+    if (link_tunnel_read(&f, frame) != OK) return;
+    ASSERT(f.type >= TUNNEL_ASK && f.type <= TUNNEL_OPEN);
+    ASSERT(f.bytes.len <= LINK_TUNNEL_BYTES_MAX && f.room <= LINK_TUNNEL_WINDOW);
+    ASSERT((f.type == TUNNEL_BYTES) == (f.bytes.len > 0) && (f.type == TUNNEL_ROOM) == (f.room > 0));
+    ASSERT(f.by_relay ? f.type != TUNNEL_ASK : f.type < TUNNEL_OFFER);
+    link_tunnel_put(&b, &f);
+    ASSERT(buffer_done(&b) == OK && span_equal(buffer_span(&b), frame));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
     static bool ready;
@@ -125,10 +141,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     ready = true;
     if (cursor_u8(&c, &choice) != OK) return 0;
     struct span rest = span_make(c.at, cursor_left(&c));
-    switch (choice % 3) {
+    switch (choice % 4) {
     case 0: frames(rest); break;
     case 1: pieces(c); break;
     case 2: proof(rest); break;
+    case 3: tunnel(rest); break;
     }
     return 0;
 }

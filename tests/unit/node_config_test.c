@@ -31,6 +31,7 @@ static void empty_is_defaults(void **state)
         assert_int_equal(load(&c, texts[i]), OK);
         assert_null(c->listen);
         assert_null(c->compute);
+        assert_null(c->relay);
         assert_null(c->duckdb);
         assert_int_equal(c->peers_count, 0);
         assert_int_equal(c->store->map_gb, 64);
@@ -47,6 +48,20 @@ static void compute_has_defaults(void **state)
     assert_int_equal(c->compute->memory_mb, 2048);
     assert_int_equal(c->compute->threads, 2);
     assert_true(strlen(c->compute->platform) > 0);
+    config_free(c);
+}
+
+static void relay_has_caps(void **state)
+{
+    struct config *c = NULL;
+    (void)state;
+    assert_int_equal(load(&c, "relay: {}\n"), OK);
+    assert_int_equal(c->relay->tunnels, 64);
+    assert_int_equal(c->relay->mb_a_second, 16);
+    config_free(c);
+    assert_int_equal(load(&c, "relay: { tunnels: 256, mb_a_second: 4095 }\n"), OK);
+    assert_int_equal(c->relay->tunnels, 256);
+    assert_int_equal(c->relay->mb_a_second, 4095);
     config_free(c);
 }
 
@@ -98,6 +113,8 @@ static void refusals_say_why(void **state)
         {"compute: { threads: 257 }\n", "compute.threads"},
         {"compute: { threads: -1 }\n", "-1"},
         {"store: { map_gb: 100000 }\n", "store.map_gb"},
+        {"relay: { tunnels: 257 }\n", "relay.tunnels: expected 1 to 256, got 257"},
+        {"relay: { mb_a_second: 4096 }\n", "relay.mb_a_second: expected 1 to 4095"},
         {"listen: 127.0.0.1\n", "tcp://HOST:PORT"},
         {"api: { listen: \"tcp://127.0.0.1:1\" }\n", "perigee tls new"},
         {"api: { listen: \"tcp://127.0.0.1:1\", certificate: a }\n", "no key"},
@@ -165,9 +182,10 @@ static void absent_and_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_is_defaults),  cmocka_unit_test(compute_has_defaults),
-        cmocka_unit_test(everything_is_read), cmocka_unit_test(refusals_say_why),
-        cmocka_unit_test(example_is_read),    cmocka_unit_test(absent_and_large),
+        cmocka_unit_test(empty_is_defaults), cmocka_unit_test(compute_has_defaults),
+        cmocka_unit_test(relay_has_caps),    cmocka_unit_test(everything_is_read),
+        cmocka_unit_test(refusals_say_why),  cmocka_unit_test(example_is_read),
+        cmocka_unit_test(absent_and_large),
     };
     int fd = mkstemp(path);
     if (fd < 0) return 1;

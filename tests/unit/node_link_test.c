@@ -21,7 +21,7 @@
 #include <cmocka.h>
 
 enum { FINISH = LINK_LENGTH_BYTES + LINK_FINISH_BYTES }; /* message 3 in its frame */
-enum { NODES = 3, PATIENCE_MS = 20000, LOG_MAX = 8192, BIG_BYTES = 1 << 20, BIG_COUNT = 12 };
+enum { NODES = 4, ALL = 3, PATIENCE_MS = 20000, LOG_MAX = 8192, BIG_BYTES = 1 << 20, BIG_COUNT = 12 };
 
 struct node {
     struct identity_secret identity;
@@ -37,6 +37,8 @@ struct node {
     uint32_t control_next, bulk_next, bulk_seen_at_marker;
     bool wrong, marker;
     struct links *close_on_message;
+    uint32_t relay_tunnels, relay_rate;
+    bool stranger; /* no member, in everybody's eyes */
 };
 
 static uv_loop_t loop;
@@ -126,6 +128,24 @@ static void on_log(void *context, const char *line)
     (void)snprintf(n->log + len, sizeof n->log - len, "%s\n", line);
 }
 
+static bool is_member(void *context, struct node_id id)
+{
+    (void)context;
+    for (int i = 0; i < NODES; i++) {
+        if (ID_EQUAL(node[i].id, id)) return !node[i].stranger;
+    }
+    return false;
+}
+
+static uint32_t members(void *context, struct node_id *out, uint32_t cap)
+{
+    uint32_t count = 0;
+    for (int i = 0; i < NODES && count < cap; i++) {
+        if (is_member(context, node[i].id)) out[count++] = node[i].id;
+    }
+    return count;
+}
+
 static enum err node_try(struct node *n, const char *listen)
 {
     const struct links_options options = {.loop = &loop,
@@ -134,7 +154,11 @@ static enum err node_try(struct node *n, const char *listen)
                                           .link_secret = &n->key,
                                           .consortium = n->consortium,
                                           .listen = listen,
+                                          .relay_tunnels = n->relay_tunnels,
+                                          .relay_bytes_a_second = n->relay_rate,
                                           .context = n,
+                                          .is_member = is_member,
+                                          .members = members,
                                           .up = on_up,
                                           .down = on_down,
                                           .message = on_message,
@@ -232,6 +256,7 @@ static uint32_t refused(const struct node *n)
 /* --- A peer by hand ------------------------------------------------------------------------------------- */
 
 struct raw {
+    const struct node *self; /* whose keys it has; NULL: node 2's */
     int fd;
     struct noise *noise;
     uint8_t in[4 * 65536];
@@ -248,7 +273,9 @@ static void raw_connect_from(struct raw *r, const struct node *to, uint8_t from)
     struct sockaddr_in own = {.sin_family = AF_INET};
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     own.sin_addr.s_addr = htonl(0x7f000000U | from);
+    const struct node *self = r->self;
     memset(r, 0, sizeof *r);
+    r->self = self;
     r->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     assert_true(r->fd >= 0);
     assert_int_equal(bind(r->fd, (struct sockaddr *)&own, sizeof own), 0);
@@ -307,11 +334,11 @@ static void raw_send_ping(const struct raw *r)
         (void)send(r->fd, frame, sizeof frame, MSG_NOSIGNAL);
 }
 
-/* Node 2's keys, by hand, up to and with message 3. proof_of names whose proof is shown. */
+/* Its keys, by hand, up to and with message 3. proof_of names whose proof is shown. */
 static void raw_handshake(struct raw *r, const struct node *to, const struct node *proof_of,
                           size_t finish_bytes)
 {
-    const struct node *self = &node[2];
+    const struct node *self = r->self != NULL ? r->self : &node[2];
     uint8_t prologue[LINK_PROLOGUE_MAX], proof[LINK_PROOF_BYTES],
         room[512]; /* of message 3, the first bytes */
     struct kem_public key;
@@ -413,22 +440,22 @@ static void whoever_answers(void **state)
 static void crossing(void **state)
 {
     (void)state;
-    for (int i = 0; i < NODES; i++) node_open(&node[i], "tcp://127.0.0.1:0");
-    for (int i = 0; i < NODES; i++) {
-        for (int j = 0; j < NODES; j++) {
+    for (int i = 0; i < ALL; i++) node_open(&node[i], "tcp://127.0.0.1:0");
+    for (int i = 0; i < ALL; i++) {
+        for (int j = 0; j < ALL; j++) {
             if (i != j) assert_int_equal(links_dial(node[i].links, node_address(&node[j]), node[j].id), OK);
         }
     }
     RUN_UNTIL(node[0].up == 2 && node[1].up == 2 && node[2].up == 2);
     run_for(500);
-    int ups[NODES];
-    for (int i = 0; i < NODES; i++) ups[i] = node[i].ups;
+    int ups[ALL];
+    for (int i = 0; i < ALL; i++) ups[i] = node[i].ups;
     run_for(700);
-    for (int i = 0; i < NODES; i++) {
+    for (int i = 0; i < ALL; i++) {
         assert_int_equal(node[i].up, 2);
         assert_int_equal(node[i].ups, ups[i]);
         assert_int_equal(refused(&node[i]), 0);
-        for (int j = 0; j < NODES; j++) {
+        for (int j = 0; j < ALL; j++) {
             if (i != j) assert_int_equal(send_text(&node[i], &node[j], 'm', 1, 50), OK);
         }
     }
@@ -1037,6 +1064,555 @@ static void pieces(void **state)
     link_pieces_free(&p);
 }
 
+/* --- Through a relay ------------------------------------------------------------------------------------ */
+
+static bool relayed(const struct node *n, const struct node *peer, const struct node *relay)
+{
+    struct node_id via;
+    return links_via(n->links, peer->id, &via) && ID_EQUAL(via, relay->id);
+}
+
+/* A busy machine may let a quarter of a second pass. */
+static struct links_pace patient;
+
+static void be_patient(struct node *n)
+{
+    patient = fast;
+    patient.dead_ms = 4000;
+    patient.handshake_ms = 4000;
+    links_set_pace(n->links, &patient);
+}
+
+/* Node 2 relays, nodes 0 and 1 only dial it, on ports of nobody's. */
+static void relay_open(const char *listen)
+{
+    node[2].relay_tunnels = 4;
+    node[2].relay_rate = 64 << 20;
+    node_open(&node[2], listen);
+    be_patient(&node[2]);
+}
+
+static void two_through_a_relay(void)
+{
+    relay_open("tcp://127.0.0.1:0");
+    for (int i = 0; i < 2; i++) {
+        node_open(&node[i], NULL);
+        be_patient(&node[i]);
+        assert_int_equal(links_dial(node[i].links, node_address(&node[2]), node[2].id), OK);
+    }
+    RUN_UNTIL(node[0].up == 2 && node[1].up == 2);
+    assert_true(relayed(&node[0], &node[1], &node[2]) && relayed(&node[1], &node[0], &node[2]));
+}
+
+static void through_a_relay(void **state)
+{
+    (void)state;
+    struct links_status status;
+    two_through_a_relay();
+    for (uint32_t i = 0; i < BIG_COUNT; i++) {
+        assert_int_equal(send_text(&node[0], &node[1], 'b', i, BIG_BYTES), OK);
+        assert_int_equal(send_text(&node[1], &node[0], 'b', i, BIG_BYTES), OK);
+    }
+    assert_int_equal(send_text(&node[0], &node[1], 'm', 0, 5), OK);
+    assert_int_equal(send_text(&node[1], &node[2], 'c', 0, 5), OK);
+    RUN_UNTIL(node[0].bulk_next == BIG_COUNT && node[1].bulk_next == BIG_COUNT && node[2].control_next == 1);
+    assert_false(node[0].wrong || node[1].wrong);
+    assert_true(node[1].marker && node[1].bulk_seen_at_marker < BIG_COUNT);
+    links_status(node[2].links, &status);
+    assert_int_equal(status.tunnels, 1);
+    assert_int_equal(status.tunnels_total, 1);
+    assert_int_equal(status.up, 2);
+    assert_true(status.tunnel_bytes > 2 * (uint64_t)BIG_COUNT * BIG_BYTES);
+    links_status(node[0].links, &status);
+    assert_int_equal(status.up, 2);
+    assert_int_equal(status.relayed, 1);
+    run_for(3 * patient.dead_ms / 2); /* pings keep it */
+    assert_int_equal(node[0].downs + node[1].downs, 0);
+}
+
+static void the_relay_comes_back(void **state)
+{
+    (void)state;
+    two_through_a_relay();
+    const char *address = node_address(&node[2]); /* as long as nobody asks again */
+    node_close(&node[2]);
+    RUN_UNTIL(node[0].up == 0 && node[1].up == 0);
+    relay_open(address);
+    RUN_UNTIL(node[0].up == 2 && node[1].up == 2);
+    assert_true(relayed(&node[0], &node[1], &node[2]));
+}
+
+static void direct_takes_over(void **state)
+{
+    (void)state;
+    two_through_a_relay();
+    node_close(&node[0]);
+    RUN_UNTIL(node[1].up == 1);
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    be_patient(&node[0]);
+    assert_int_equal(links_dial(node[0].links, node_address(&node[2]), node[2].id), OK);
+    RUN_UNTIL(node[0].up == 2 && node[1].up == 2);
+    assert_true(relayed(&node[0], &node[1], &node[2]));
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), anybody), OK);
+    RUN_UNTIL(node[0].up == 2 && node[1].up == 2 && !relayed(&node[0], &node[1], &node[2]) &&
+              !relayed(&node[1], &node[0], &node[2]));
+    const int ups = node[0].ups;
+    RUN_UNTIL(node[2].links->status.tunnels == 0);
+    run_for(300);
+    assert_int_equal(node[0].ups, ups);
+    assert_int_equal(node[2].links->status.tunnels_total, 2);
+}
+
+/* --- A relay, or an end, by hand -------------------------------------------------------------------------- */
+
+enum { TAP_COUNT = 3, TAP_PING_MS = 50 };
+
+/* One side by hand of a direct link: says what it likes in tunnels. */
+struct tap {
+    struct raw r;
+    uint64_t pinged_ms, bytes, room, room_first;
+    uint32_t asks, opens, closes, offers;
+    struct node_id about; /* the last ask, open or close */
+};
+static struct tap tap[TAP_COUNT];
+
+static void tap_up(struct tap *t, struct node *to, const struct node *self)
+{
+    const int up = to->up;
+    memset(t, 0, sizeof *t);
+    t->r.self = self;
+    raw_handshake(&t->r, to, self, FINISH);
+    RUN_UNTIL(to->up == up + 1);
+}
+
+static void tap_say(struct tap *t, struct link_tunnel_frame f)
+{
+    static uint8_t plain[1 + LINK_TUNNEL_FRAME_MAX], sealed[LINK_FRAME_MAX];
+    struct buffer b = buffer_make(plain, sizeof plain);
+    buffer_put_u8(&b, LINK_TUNNEL);
+    link_tunnel_put(&b, &f);
+    assert_int_equal(noise_encrypt(t->r.noise, sealed, buffer_span(&b)), OK);
+    raw_send_frame(&t->r, span_make(sealed, b.len + NOISE_TAG_BYTES));
+}
+
+static void tap_bytes(struct tap *t, struct node_id about, size_t len)
+{
+    static const uint8_t zeros[LINK_TUNNEL_BYTES_MAX];
+    tap_say(t,
+            (struct link_tunnel_frame){.type = TUNNEL_BYTES, .node = about, .bytes = span_make(zeros, len)});
+}
+
+/* The next frame of a tunnel that has arrived; it lives until the next call. */
+static bool tap_next(struct tap *t, struct link_tunnel_frame *f)
+{
+    static uint8_t plain[LINK_FRAME_MAX];
+    struct span frame;
+    if (t->r.fd == 0) return false;
+    raw_poll(&t->r);
+    for (;;) {
+        struct cursor c = cursor_make(span_make(t->r.in, t->r.len));
+        if (link_frame_next(&c, &frame, LINK_FRAME_MIN, LINK_FRAME_MAX) != OK) return false;
+        const size_t len = frame.len - NOISE_TAG_BYTES, used = LINK_LENGTH_BYTES + frame.len;
+        assert_int_equal(noise_decrypt(t->r.noise, plain, frame), OK);
+        memmove(t->r.in, t->r.in + used, t->r.len - used);
+        t->r.len -= used;
+        if (plain[0] != LINK_TUNNEL) continue;
+        assert_int_equal(link_tunnel_read(f, span_make(plain + 1, len - 1)), OK);
+        t->bytes += f->bytes.len;
+        if (f->type == TUNNEL_ROOM && t->room_first == 0) t->room_first = f->room;
+        t->room += f->room;
+        t->asks += f->type == TUNNEL_ASK;
+        t->opens += f->type == TUNNEL_OPEN;
+        t->closes += f->type == TUNNEL_CLOSE;
+        t->offers += f->type == TUNNEL_OFFER;
+        if (f->type != TUNNEL_BYTES && f->type != TUNNEL_ROOM) t->about = f->node;
+        return true;
+    }
+}
+
+static void tap_ping(struct tap *t)
+{
+    if (t->r.fd == 0 || uv_now(&loop) - t->pinged_ms < TAP_PING_MS) return;
+    t->pinged_ms = uv_now(&loop);
+    raw_send_ping(&t->r);
+}
+
+static void taps_listen(void)
+{
+    struct link_tunnel_frame f;
+    for (int i = 0; i < TAP_COUNT; i++) {
+        tap_ping(&tap[i]);
+        while (tap_next(&tap[i], &f)) {
+        }
+    }
+}
+
+#define TAPS_UNTIL(condition) RUN_UNTIL((taps_listen(), (condition)))
+
+static void taps_close(void)
+{
+    for (int i = 0; i < TAP_COUNT; i++) {
+        if (tap[i].r.fd != 0) raw_close(&tap[i].r);
+    }
+    memset(tap, 0, sizeof tap);
+}
+
+/* --- Hostile ends ----------------------------------------------------------------------------------------- */
+
+static void tap_ask(struct tap *t, struct node_id whom)
+{
+    tap_say(t, (struct link_tunnel_frame){.type = TUNNEL_ASK, .node = whom});
+}
+
+/* Node 0 relays; nodes 1, 2 and 3 are by hand. */
+static void relay_by_itself(uint32_t tunnels, uint32_t rate)
+{
+    node[0].relay_tunnels = tunnels;
+    node[0].relay_rate = rate;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    be_patient(&node[0]);
+    for (int i = 0; i < TAP_COUNT; i++) tap_up(&tap[i], &node[0], &node[1 + i]);
+}
+
+static void tunnel_between(int one, int other)
+{
+    tap_ask(&tap[one], node[1 + other].id);
+    tap_ask(&tap[other], node[1 + one].id);
+    TAPS_UNTIL(tap[one].opens == 1 && tap[other].opens == 1);
+}
+
+/* Its asks stand and open nothing, until it is a member. */
+static void no_tunnel_for_a_stranger(void **state)
+{
+    (void)state;
+    node[1].stranger = true;
+    relay_by_itself(4, 1 << 20);
+    tap_ask(&tap[0], node[2].id);
+    tap_ask(&tap[1], node[1].id);
+    tap_ask(&tap[1], node[3].id);
+    tap_ask(&tap[2], node[2].id);
+    TAPS_UNTIL(tap[2].opens == 1); /* said after the others, and opened */
+    const uint64_t turns = node[0].links->asks_turn + 2 * (TAP_COUNT + 1);
+    TAPS_UNTIL(node[0].links->asks_turn >= turns);
+    assert_int_equal(tap[0].opens, 0);
+    assert_int_equal(tap[1].opens, 1);
+    node[1].stranger = false;
+    TAPS_UNTIL(tap[0].opens == 1 && tap[1].opens == 2);
+    node[1].stranger = true; /* and as long as it is one */
+    TAPS_UNTIL(tap[0].closes == 1 && tap[1].closes == 1);
+    assert_int_equal(node[0].links->status.tunnels, 1);
+    taps_close();
+}
+
+static void tunnels_have_their_part(void **state)
+{
+    (void)state;
+    relay_by_itself(2, 1 << 20); /* one for each node */
+    tunnel_between(0, 1);
+    tap_ask(&tap[0], node[3].id);
+    tap_ask(&tap[2], node[1].id);
+    const uint64_t turns = node[0].links->asks_turn + 2 * (TAP_COUNT + 1);
+    TAPS_UNTIL(node[0].links->asks_turn >= turns);
+    assert_int_equal(tap[2].opens, 0);
+    tap_say(&tap[1], (struct link_tunnel_frame){.type = TUNNEL_CLOSE, .node = node[1].id});
+    TAPS_UNTIL(tap[0].closes == 1 && tap[2].opens == 1 && tap[0].opens == 2);
+    for (uint32_t i = 0; i < CAP_PEERS + 1; i++) {
+        struct node_id somebody = {{(uint8_t)i, (uint8_t)(i >> 8), 9}};
+        if (!tap[1].r.eof) tap_ask(&tap[1], somebody);
+    }
+    TAPS_UNTIL(tap[1].r.eof);
+    assert_non_null(strstr(node[0].log, "it asks for more tunnels"));
+    assert_false(tap[0].r.eof || tap[2].r.eof);
+    taps_close();
+}
+
+/* No more than a window waits for the other end, and whoever sends on without room is cut off. */
+static void a_flooded_tunnel(void **state)
+{
+    (void)state;
+    relay_by_itself(4, 1 << 20);
+    tunnel_between(0, 1);
+    tap_bytes(&tap[2], node[1].id, 100); /* of a tunnel that is not there: nothing */
+    size_t sent = 0;
+    for (; sent + link_tunnel_cost(LINK_TUNNEL_BYTES_MAX) <= LINK_TUNNEL_WINDOW;
+         sent += link_tunnel_cost(LINK_TUNNEL_BYTES_MAX)) {
+        tap_bytes(&tap[0], node[2].id, LINK_TUNNEL_BYTES_MAX);
+        TAPS_UNTIL(tap[1].bytes >= sent - sent / LINK_TUNNEL_BYTES_MAX * LINK_TUNNEL_HEAD_BYTES);
+    }
+    const uint64_t whole = sent / link_tunnel_cost(LINK_TUNNEL_BYTES_MAX) * LINK_TUNNEL_BYTES_MAX;
+    TAPS_UNTIL(tap[1].bytes == whole);
+    assert_false(tap[0].r.eof);
+    tap_bytes(&tap[0], node[2].id, LINK_TUNNEL_BYTES_MAX);
+    TAPS_UNTIL(tap[0].r.eof && tap[1].closes == 1);
+    assert_int_equal(tap[1].bytes, whole);
+    assert_non_null(strstr(node[0].log, "it sent more through a tunnel than it may hold"));
+    assert_false(tap[1].r.eof || tap[2].r.eof);
+    assert_int_equal(node[0].links->status.tunnels, 0);
+    taps_close();
+}
+
+static void room_that_was_not_taken(void **state)
+{
+    (void)state;
+    relay_by_itself(4, 1 << 20);
+    tunnel_between(0, 1);
+    tap_bytes(&tap[0], node[2].id, 1000);
+    TAPS_UNTIL(tap[1].bytes == 1000);
+    const struct link_tunnel_frame right = {
+        .type = TUNNEL_ROOM, .node = node[1].id, .room = link_tunnel_cost(1000)};
+    tap_say(&tap[1], right);
+    TAPS_UNTIL(tap[0].room == right.room);
+    tap_say(&tap[1], (struct link_tunnel_frame){.type = TUNNEL_ROOM, .node = node[1].id, .room = 1});
+    TAPS_UNTIL(tap[1].r.eof && tap[0].closes == 1);
+    assert_false(tap[0].r.eof);
+    taps_close();
+}
+
+/* A tunnel gets half of the rate at most, and all that it is owed in the end. */
+static void room_at_a_rate(void **state)
+{
+    (void)state;
+    enum { RATE = 200000, FRAMES = 15 };
+    relay_by_itself(4, RATE);
+    tunnel_between(0, 1);
+    for (int i = 0; i < FRAMES; i++) {
+        tap_bytes(&tap[0], node[2].id, LINK_TUNNEL_BYTES_MAX);
+        TAPS_UNTIL(tap[1].bytes == (uint64_t)(i + 1) * LINK_TUNNEL_BYTES_MAX);
+    }
+    const uint32_t owed = FRAMES * link_tunnel_cost(LINK_TUNNEL_BYTES_MAX);
+    tap_say(&tap[1], (struct link_tunnel_frame){.type = TUNNEL_ROOM, .node = node[1].id, .room = owed});
+    TAPS_UNTIL(tap[0].room_first > 0);
+    assert_int_equal(tap[0].room_first, RATE / 2);
+    TAPS_UNTIL(tap[0].room == owed);
+    taps_close();
+}
+
+static void an_idle_tunnel(void **state)
+{
+    (void)state;
+    relay_by_itself(4, 1 << 20);
+    links_set_pace(node[0].links, &fast);
+    tunnel_between(0, 1);
+    TAPS_UNTIL(tap[0].closes == 1 && tap[1].closes == 1);
+    assert_false(tap[0].r.eof || tap[1].r.eof);
+    taps_close();
+}
+
+static void no_tunnels_here(void **state)
+{
+    (void)state;
+    relay_by_itself(0, 0);
+    assert_int_equal(tap[0].offers, 0);
+    tap_ask(&tap[0], node[2].id);
+    TAPS_UNTIL(tap[0].r.eof);
+    tap_bytes(&tap[1], node[1].id, 5);
+    TAPS_UNTIL(tap[1].r.eof);
+    tap_say(&tap[2], (struct link_tunnel_frame){.type = TUNNEL_ASK, .by_relay = true, .node = node[2].id});
+    TAPS_UNTIL(tap[2].r.eof);
+    taps_close();
+}
+
+/* --- A hostile relay -------------------------------------------------------------------------------------- */
+
+enum malice { HONEST, FLIP, REPLAY, REORDER, WITHHOLD };
+
+/* Passes on what one end says to the other, as its malice is, which ends with the first victim. */
+static void evil_pass(int from, struct link_tunnel_frame *f, enum malice *malice)
+{
+    static uint8_t kept[LINK_TUNNEL_BYTES_MAX];
+    static size_t kept_len;
+    struct tap *to = &tap[1 - from];
+    if (!ID_EQUAL(f->node, node[1 - from].id)) return;
+    f->by_relay = true;
+    f->node = node[from].id;
+    static uint8_t bytes[LINK_TUNNEL_BYTES_MAX];
+    if (f->bytes.len > 0) memcpy(bytes, f->bytes.data, f->bytes.len);
+    f->bytes.data = bytes;
+    if (f->type == TUNNEL_ASK || to->r.eof) return;
+    if (f->type != TUNNEL_BYTES || from != 0 || *malice == HONEST) {
+        tap_say(to, *f);
+        return;
+    }
+    switch (*malice) {
+    case HONEST: break;
+    case FLIP: bytes[f->bytes.len - 1] ^= 1; break;
+    case REPLAY: tap_say(to, *f); break;
+    case REORDER:
+        if (kept_len == 0) {
+            kept_len = f->bytes.len;
+            memcpy(kept, bytes, kept_len);
+            return;
+        }
+        break;
+    case WITHHOLD: return;
+    }
+    tap_say(to, *f);
+    if (*malice == REORDER) {
+        f->bytes = span_make(kept, kept_len);
+        tap_say(to, *f);
+        kept_len = 0;
+    }
+    *malice = HONEST;
+}
+
+static void evil_relay(enum malice *malice)
+{
+    struct link_tunnel_frame f;
+    for (int i = 0; i < 2; i++) {
+        tap_ping(&tap[i]);
+        while (tap_next(&tap[i], &f)) evil_pass(i, &f, malice);
+    }
+    if (tap[0].asks == 0 || tap[1].asks == 0) return;
+    for (int i = 0; i < 2; i++) {
+        tap[i].asks = 0;
+        tap_say(&tap[i],
+                (struct link_tunnel_frame){.type = TUNNEL_OPEN, .by_relay = true, .node = node[1 - i].id});
+    }
+}
+
+#define EVIL_UNTIL(condition) RUN_UNTIL((evil_relay(&malice), (condition)))
+
+/* Nodes 0 and 1 listen and do not dial; node 2, by hand, is between them. */
+static void evil_begin(void)
+{
+    enum malice malice = HONEST;
+    node[3].stranger = true; /* they want each other only */
+    for (int i = 0; i < 2; i++) {
+        node_open(&node[i], "tcp://127.0.0.1:0");
+        be_patient(&node[i]);
+        tap_up(&tap[i], &node[i], &node[2]);
+        tap_say(&tap[i], (struct link_tunnel_frame){.type = TUNNEL_OFFER, .by_relay = true});
+    }
+    EVIL_UNTIL(node[0].up == 2 && node[1].up == 2);
+}
+
+/* The link through it ends, and nothing else: neither end holds it against the other, and it comes back. */
+static void evil_once(enum malice malice)
+{
+    const int downs = node[1].downs;
+    assert_int_equal(send_text(&node[0], &node[1], 'c', 0, 100), OK);
+    assert_int_equal(send_text(&node[0], &node[1], 'c', 1, 100), OK);
+    EVIL_UNTIL(node[1].downs == downs + 1);
+    assert_true(malice == HONEST);
+    assert_string_equal(node[1].reason, "a frame does not open");
+    EVIL_UNTIL(node[0].up == 2 && node[1].up == 2);
+    assert_false(tap[0].r.eof || tap[1].r.eof);
+    for (int i = 0; i < 2; i++) {
+        const struct links *l = node[i].links;
+        assert_false(link_penalty_holds(&l->penalty, link_penalty_node(node[1 - i].id), links_now(l)));
+        node[i].control_next = 0;
+    }
+}
+
+static void a_relay_that_flips(void **state)
+{
+    (void)state;
+    evil_begin();
+    evil_once(FLIP);
+    evil_once(FLIP);
+    enum malice malice = FLIP; /* the third time: this way is left alone, but not the peer */
+    const int downs = node[1].downs;
+    assert_int_equal(send_text(&node[0], &node[1], 'c', 0, 100), OK);
+    EVIL_UNTIL(node[1].downs == downs + 1);
+    const uint64_t looked = node[1].links->tunnels_ms;
+    tap[1].asks = 0;
+    EVIL_UNTIL(node[1].links->tunnels_ms > looked + 1000); /* twenty looks */
+    assert_int_equal(tap[1].asks, 0);
+    assert_non_null(strstr(node[1].log, "a frame does not open; left alone for a while"));
+    assert_int_equal(links_dial(node[0].links, node_address(&node[1]), node[1].id), OK);
+    EVIL_UNTIL(node[0].up == 2 && node[1].up == 2);
+    taps_close();
+}
+
+static void a_relay_that_replays(void **state)
+{
+    (void)state;
+    evil_begin();
+    evil_once(REPLAY);
+    taps_close();
+}
+
+static void a_relay_that_reorders(void **state)
+{
+    (void)state;
+    evil_begin();
+    evil_once(REORDER);
+    taps_close();
+}
+
+static void a_relay_that_withholds(void **state)
+{
+    (void)state;
+    evil_begin();
+    enum malice malice = WITHHOLD;
+    assert_int_equal(send_text(&node[0], &node[1], 'c', 0, 100), OK);
+    EVIL_UNTIL(node[1].downs == 1);
+    assert_string_equal(node[1].reason, "nothing heard for too long");
+    malice = HONEST;
+    EVIL_UNTIL(node[0].up == 2 && node[1].up == 2);
+    assert_false(tap[0].r.eof || tap[1].r.eof);
+    taps_close();
+}
+
+/* What a relay may not say ends the link with the relay. */
+static void a_relay_that_breaks_the_rules(void **state)
+{
+    (void)state;
+    enum malice malice = HONEST;
+    evil_begin();
+    tap_say(&tap[0], (struct link_tunnel_frame){.type = TUNNEL_OPEN, .by_relay = true, .node = node[3].id});
+    EVIL_UNTIL(tap[0].closes == 1 && ID_EQUAL(tap[0].about, node[3].id)); /* not asked for: no, thank you */
+    assert_int_equal(node[0].downs, 0);
+    tap_say(&tap[0], (struct link_tunnel_frame){.type = TUNNEL_OPEN, .by_relay = true, .node = node[1].id});
+    EVIL_UNTIL(tap[0].r.eof);
+    assert_int_equal(node[0].downs, 2); /* and the one through it */
+    tap_say(&tap[1],
+            (struct link_tunnel_frame){
+                .type = TUNNEL_ROOM, .by_relay = true, .node = node[0].id, .room = LINK_TUNNEL_WINDOW});
+    EVIL_UNTIL(tap[1].r.eof);
+    taps_close();
+}
+
+/* Who is no member and was not dialled learns nothing of whom this node wants to talk with. */
+static void a_stranger_that_offers(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    be_patient(&node[0]);
+    node[2].stranger = true;
+    tap_up(&tap[0], &node[0], &node[2]);
+    tap_up(&tap[1], &node[0], &node[3]);
+    for (int i = 0; i < 2; i++)
+        tap_say(&tap[i], (struct link_tunnel_frame){.type = TUNNEL_OFFER, .by_relay = true});
+    TAPS_UNTIL(tap[1].asks == 1);
+    assert_int_equal(tap[0].asks, 0);
+    assert_true(ID_EQUAL(tap[1].about, node[1].id));
+    taps_close();
+}
+
+static void tunnel_frames(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        size_t len;
+        enum err err;
+    } bad[] = {{"", 0, ERR_TRUNCATED},        {"\0", 1, ERR_SYNTAX},
+               {"\7", 1, ERR_SYNTAX},         {"\x81", 33, ERR_SYNTAX}, /* an ask of a relay's */
+               {"\5", 1, ERR_SYNTAX},                                   /* an offer and an open of an end's */
+               {"\6", 33, ERR_SYNTAX},        {"\1", 32, ERR_TRUNCATED},
+               {"\1", 34, ERR_NOT_CANONICAL}, {"\x85", 2, ERR_NOT_CANONICAL},
+               {"\2", 33, ERR_RANGE},         {"\2", LINK_TUNNEL_FRAME_MAX + 1, ERR_RANGE},
+               {"\3", 36, ERR_TRUNCATED},     {"\3", 37, ERR_RANGE}}; /* no room */
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        static uint8_t bytes[LINK_TUNNEL_FRAME_MAX + 1];
+        struct link_tunnel_frame f;
+        memset(bytes, 0, sizeof bytes);
+        bytes[0] = (uint8_t)bad[i].bytes[0];
+        assert_int_equal(link_tunnel_read(&f, span_make(bytes, bad[i].len)), bad[i].err);
+    }
+}
+
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -1071,6 +1647,23 @@ int main(void)
         WITH_LOOP(returning_peer),
         WITH_LOOP(close_in_the_middle),
         WITH_LOOP(close_from_a_message),
+        WITH_LOOP(through_a_relay),
+        WITH_LOOP(the_relay_comes_back),
+        WITH_LOOP(direct_takes_over),
+        WITH_LOOP(no_tunnel_for_a_stranger),
+        WITH_LOOP(tunnels_have_their_part),
+        WITH_LOOP(a_flooded_tunnel),
+        WITH_LOOP(room_that_was_not_taken),
+        WITH_LOOP(room_at_a_rate),
+        WITH_LOOP(an_idle_tunnel),
+        WITH_LOOP(no_tunnels_here),
+        WITH_LOOP(a_relay_that_flips),
+        WITH_LOOP(a_relay_that_replays),
+        WITH_LOOP(a_relay_that_reorders),
+        WITH_LOOP(a_relay_that_withholds),
+        WITH_LOOP(a_relay_that_breaks_the_rules),
+        WITH_LOOP(a_stranger_that_offers),
+        cmocka_unit_test(tunnel_frames),
         WITH_LOOP(penalties),
         cmocka_unit_test(pieces),
     };
