@@ -8,6 +8,7 @@
 #include "node/problem.h"
 #include "proto/base/panic.h"
 
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -119,6 +120,15 @@ void bench_print(const struct bench *b, const char *name, double value, const ch
     else
         (void)printf("%s %.6g %s %.3f %s\n", name, value, unit, ratio, against);
     (void)fflush(stdout);
+}
+
+int bench_unnamed_file(void)
+{
+    char dir[BENCH_FOLDER_MAX];
+    if (bench_folder_make(dir) != OK) return -1;
+    const int file = open(dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    bench_folder_remove(dir);
+    return file;
 }
 
 /* --- The gate's sums (gpu/bench.h measures, here they are printed) ---------------------------------------------------- */

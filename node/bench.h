@@ -29,6 +29,7 @@ double bench_on_cores(bench_part *part, void *context);
 /* A new folder in TMPDIR, else /tmp. ERR_IO. */
 MUST_USE enum err bench_folder_make(char path[BENCH_FOLDER_MAX]);
 void bench_folder_remove(const char *path); /* and all in it */
+int bench_unnamed_file(void);               /* in such a folder; -1: none to be had */
 
 /* One benchmark each; errors are said on stderr. */
 MUST_USE enum err bench_seal(const struct bench *b);   /* P1: sealing and opening in memory */

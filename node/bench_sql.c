@@ -1,7 +1,8 @@
 /* P8, its SQL half: from the moment the shares are combined to the exact aggregate, in a run's worker: a sealed table's chunks
  * at hand are checked and opened, every field is checked against the schema, and the gate sums what the SELECT gives; against
  * plain DuckDB, as it comes, asked for the same aggregate of the plaintext file, with the same threads. A row is a unit.
- * The tick on which a worker answers is part of it. */
+ * The tick on which a worker answers is part of it. "Spooled" is a worker with the least memory there may be,
+ * into which the table does not go: it stays sealed on the disk and is opened as it is read (spool.h). */
 #include "node/bench.h"
 
 #include "crypto/body.h"
@@ -20,7 +21,11 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SQL_ROWS_USUAL = 20000000, SQL_GROUPS = 4 };
+enum {
+    SQL_ROWS_USUAL = 20000000,
+    SQL_GROUPS = 4,
+    SQL_SPOOLED_FROM = 64 << 20, /* bytes that do not go into the least memory a worker may have */
+};
 
 struct sealed_table {
     struct manifest manifest;
@@ -242,12 +247,14 @@ struct sql_times {
     double all[BENCH_ROUNDS], opening[BENCH_ROUNDS], plain[BENCH_ROUNDS];
 };
 
-static enum err time_worker(struct sql_times *times, int round, const struct sealed_table *t)
+/* `spool` -1: the table is held in memory. */
+static enum err time_worker(struct sql_times *times, int round, const struct sealed_table *t, int spool)
 {
     struct worker *w;
     struct worker_reply reply = {.err = OK};
-    const struct worker_options options = {.threads = bench_cores(),
-                                           .memory_bytes = t->plain_len + ((uint64_t)2 << 30)};
+    const uint64_t memory =
+        spool < 0 ? t->plain_len + ((uint64_t)2 << 30) : (uint64_t)WORKER_MEMORY_MB_MIN << 20;
+    const struct worker_options options = {.threads = bench_cores(), .memory_bytes = memory, .spool = spool};
     TRY(worker_new(&w, &options));
     memcpy(w->secret->data_key[0], t->data_key, 32);
     w->unlocked = true;
@@ -281,8 +288,26 @@ static void print(const struct bench *b, struct sql_times *t, const char *name)
                 name);
 }
 
-static enum err one_format(const struct bench *b, const char *dir, enum meta_format format, const char *how,
-                           const char *name)
+static enum err all_rounds(struct sql_times *times, const struct sealed_table *t, const char *path,
+                           enum meta_format format, bool spooled)
+{
+    for (int i = 0; i < BENCH_ROUNDS; i++) {
+        const int spool = spooled ? bench_unnamed_file() : -1;
+        if (spooled && spool < 0) return ERR_IO;
+        enum err err = time_plain(&times->plain[i], path, format);
+        if (err == OK) err = time_worker(times, i, t, spool);
+        if (spool >= 0) (void)close(spool);
+        TRY(err);
+    }
+    return OK;
+}
+
+struct sql_kind {
+    enum meta_format format;
+    const char *how, *name, *spooled_name;
+};
+
+static enum err one_kind(const struct bench *b, const char *dir, const struct sql_kind *k)
 {
     static struct sealed_table t;
     struct sql_times times;
@@ -290,26 +315,30 @@ static enum err one_format(const struct bench *b, const char *dir, enum meta_for
     memset(&t, 0, sizeof t);
     (void)snprintf(path, sizeof path, "%s/rows", dir);
     set_recipe(&t, b->rows);
-    enum err err = make_file(path, b->rows, how);
-    if (err == OK) err = seal_from(&t, path, format);
-    for (int i = 0; err == OK && i < BENCH_ROUNDS; i++) {
-        err = time_plain(&times.plain[i], path, format);
-        if (err == OK) err = time_worker(&times, i, &t);
-    }
+    enum err err = make_file(path, b->rows, k->how);
+    if (err == OK) err = seal_from(&t, path, k->format);
+    if (err == OK) err = all_rounds(&times, &t, path, k->format, false);
+    if (err == OK) print(b, &times, k->name);
+    const bool spooled = err == OK && t.plain_len > SQL_SPOOLED_FROM;
+    if (spooled) err = all_rounds(&times, &t, path, k->format, true);
+    if (spooled && err == OK) print(b, &times, k->spooled_name);
     free(t.sealed);
     free(t.leaves);
-    if (err == OK) print(b, &times, name);
     return err;
 }
 
 enum err bench_sql(const struct bench *b)
 {
+    static const struct sql_kind kinds[] = {
+        {META_PARQUET, "FORMAT parquet", "sql_parquet", "sql_parquet_spooled"},
+        {META_CSV, "FORMAT csv, HEADER", "sql_csv", "sql_csv_spooled"}};
     char dir[BENCH_FOLDER_MAX];
     struct bench counted = *b;
     if (counted.rows == 0) counted.rows = SQL_ROWS_USUAL;
     TRY(bench_folder_make(dir));
-    enum err err = one_format(&counted, dir, META_PARQUET, "FORMAT parquet", "sql_parquet");
-    if (err == OK) err = one_format(&counted, dir, META_CSV, "FORMAT csv, HEADER", "sql_csv");
+    enum err err = OK;
+    for (size_t i = 0; err == OK && i < sizeof kinds / sizeof *kinds; i++)
+        err = one_kind(&counted, dir, &kinds[i]);
     bench_folder_remove(dir);
     return err;
 }

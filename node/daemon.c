@@ -486,6 +486,7 @@ static void open_enclaves(struct daemon *d)
         .workers_max = 2 * compute->enclaves, /* one that is being wiped does not keep the next out */
         .platform = enclave_platform_id(compute->platform),
         .duckdb = d->config->duckdb,
+        .spool = d->home.path,
         .context = d,
         .frame = on_enclave_frame,
         .log = on_log};

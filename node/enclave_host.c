@@ -7,6 +7,8 @@
 #include "proto/base/panic.h"
 
 #include <dlfcn.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <stdio.h>
@@ -308,15 +310,30 @@ static enum err worker_init(struct host_worker *w)
     return OK;
 }
 
+/* A file without a name: it is gone with its last descriptor, however the worker and the node end. -1: none. */
+static int spool_open(const char *folder)
+{
+    if (folder == NULL) return -1;
+    int file = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (file >= 0 || errno != EOPNOTSUPP) return file;
+    char path[PATH_MAX];
+    if (snprintf(path, sizeof path, "%s/spool.XXXXXX", folder) >= (int)sizeof path) return -1;
+    file = mkostemp(path, O_CLOEXEC);
+    if (file >= 0) (void)unlink(path);
+    return file;
+}
+
 static enum err worker_spawn(struct host_worker *w, const struct sandbox_command *command)
 {
+    const int spool = spool_open(w->host->options.spool);
     char *environment[] = {NULL};
     const uv_stdio_flags both = UV_CREATE_PIPE | UV_READABLE_PIPE | UV_WRITABLE_PIPE;
-    uv_stdio_container_t stdio[HANDLES] = {
+    uv_stdio_container_t stdio[] = {
         {.flags = UV_IGNORE},
         {.flags = UV_IGNORE},
         {.flags = UV_CREATE_PIPE | UV_WRITABLE_PIPE, .data.stream = (uv_stream_t *)&w->errors},
         {.flags = both, .data.stream = (uv_stream_t *)&w->socket},
+        {.flags = spool >= 0 ? UV_INHERIT_FD : UV_IGNORE, .data.fd = spool},
     };
     /* Detached is a session of its own, not a life of its own: see kill_group and --die-with-parent. */
     uv_process_options_t options = {.exit_cb = on_process_exit,
@@ -326,8 +343,9 @@ static enum err worker_spawn(struct host_worker *w, const struct sandbox_command
                                     .cwd = "/",
                                     .flags = UV_PROCESS_DETACHED,
                                     .stdio = stdio,
-                                    .stdio_count = HANDLES};
+                                    .stdio_count = SANDBOX_SPOOL + 1};
     int result = uv_spawn(w->host->options.loop, &w->process, &options);
+    if (spool >= 0) (void)close(spool);
     w->handles++; /* uv_spawn makes the handle even when it fails */
     if (result != 0) return ERR_UNAVAILABLE;
     w->started = true;

@@ -32,6 +32,8 @@ struct enclave_host_options {
     uv_loop_t *loop;
     const char *executable; /* whose `enclave-worker` command is run; NULL: this process's own */
     const char *duckdb;     /* libduckdb.so; NULL or empty: where node/duckdb.h finds it */
+    const char
+        *spool; /* a folder for the ciphertext of inputs larger than memory_mb; NULL: they are refused */
     uint32_t memory_mb;     /* of each worker, plaintext included */
     uint32_t threads;       /* of each worker */
     uint32_t workers_max;   /* at once; 0: 8 */

@@ -27,7 +27,8 @@
 #include <stdint.h>
 
 enum {
-    SANDBOX_SOCKET = 3, /* the one descriptor, beside the standard three, that crosses the wall */
+    SANDBOX_SOCKET = 3, /* the descriptors, beside the standard three, that cross the wall */
+    SANDBOX_SPOOL = 4,  /* an empty file without a name, for ciphertext (spool.h); may be absent */
     SANDBOX_ARGUMENTS_MAX = 96,
     SANDBOX_TEXT_BYTES = 32768,
     SANDBOX_WHY_BYTES = 256,
@@ -63,10 +64,11 @@ MUST_USE enum err sandbox_command_make(struct sandbox_command *out, const struct
 
 struct sandbox_limits {
     uint64_t memory_bytes; /* private memory beyond what is mapped when the limits are set */
-    uint64_t file_bytes;   /* largest memfd */
+    uint64_t file_bytes;   /* the largest file: a memfd, or the spool's */
 };
 
-/* Check the outer wall: the first thing a worker does. Closes every descriptor but the standard three and the socket. */
+/* Check the outer wall: the first thing a worker does. Closes every descriptor but the standard three, the socket and the
+ * spool's file. */
 MUST_USE enum err sandbox_check(char *why, size_t why_len);
 /* Put up the inner wall and check that too. There is no way back. Load every library first. */
 MUST_USE enum err sandbox_enter(const struct sandbox_limits *limits, char *why, size_t why_len);

@@ -106,10 +106,18 @@ static bool host_is_absent(void)
     return true;
 }
 
-/* Closes everything but the standard three and the socket: nothing of the node comes along by mistake. */
+/* A file that has no name any more and no bytes yet: nothing else may stand in the spool's place. */
+static bool spool_is_one(void)
+{
+    struct stat is;
+    if (fstat(SANDBOX_SPOOL, &is) != 0) return false;
+    return S_ISREG(is.st_mode) && is.st_nlink == 0 && is.st_size == 0;
+}
+
+/* Closes everything but the standard three, the socket and the spool: nothing of the node comes along by mistake. */
 static bool descriptors_are_closed(void)
 {
-    return close_range(SANDBOX_SOCKET + 1, ~0U, 0) == 0;
+    return close_range(spool_is_one() ? SANDBOX_SPOOL + 1 : SANDBOX_SOCKET + 1, ~0U, 0) == 0;
 }
 
 static enum err check_outer(char *why, size_t why_len)

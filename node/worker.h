@@ -1,10 +1,13 @@
 /* worker: executes the effects of the enclave machine (proto/enclave.h) inside a run's worker process.
  * The machine decides and holds no secret; everything secret of a run lives here: the enclave's two keys, the custodians'
- * shares, data keys, noise seed, and the plaintext, which exists only in memfds, DuckDB's memory and the gate's.
+ * shares, data keys, noise seed, and the plaintext, which exists only in memfds, a spool's window, DuckDB's memory and the
+ * gate's.
  *
  * Rules:
  * - Small secrets are in locked memory (crypto/secret.h). Inputs are memfds sealed against growing and shrinking; their
  *   size is public and counted against the memory of the run before one is made.
+ * - An input that does not fit beside the others stays sealed on the host's disk, a few of its chunks at a time in the clear
+ *   (spool.h): its size is bounded by that disk, not by memory.
  * - Each share is checked against the committee's public shares under the label built here; only what is checked is kept.
  * - A chunk is decrypted only if it is the leaf it claims to be, of a leaf list whose root is the manifest's; the op runs
  *   only when every chunk of every input has been decrypted.
@@ -26,6 +29,7 @@ struct worker_options {
     struct hash32 platform, measurement;
     uint32_t threads;      /* of the op runtime */
     uint64_t memory_bytes; /* plaintext, op runtime and gate together */
+    int spool;             /* an empty file of the host's for inputs that do not fit; -1: none */
 };
 
 /* What ENCLAVE_EVENT_DONE will carry. */

@@ -1,4 +1,4 @@
-/* Inputs: a memfd each, filled chunk by chunk. */
+/* Inputs, filled chunk by chunk: a memfd each, or a spool where memory does not do. */
 #include "node/worker_state.h"
 
 #include "crypto/hash.h"
@@ -17,6 +17,7 @@ uint64_t worker_memory_left(const struct worker *w, uint64_t plain_bytes)
 {
     uint64_t reserve = ((uint64_t)RESERVE_MB + (uint64_t)RESERVE_MB_PER_THREAD * w->options.threads) << 20;
     uint64_t least = (uint64_t)RUNTIME_MB_MIN << 20, memory = w->options.memory_bytes;
+    if (w->options.spool >= 0) reserve += SPOOL_MEMORY_BYTES;
     if (plain_bytes > memory || memory - plain_bytes < reserve + least) return 0;
     return memory - plain_bytes - reserve;
 }
@@ -32,6 +33,14 @@ static enum err make_memfd(struct worker_input *in, uint64_t len)
     void *map = mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_SHARED, in->fd, 0);
     if (map == MAP_FAILED) return ERR_NO_MEMORY;
     in->map = map;
+    return OK;
+}
+
+static enum err make_spool(struct worker *w, struct worker_input *in)
+{
+    TRY(spool_new(&in->spool, w->options.spool, w->spooled_bytes, &in->summary, in->key));
+    in->fd = spool_file(in->spool);
+    w->spooled_bytes += (uint64_t)in->summary.chunk_count * BODY_SEALED_MAX;
     return OK;
 }
 
@@ -51,11 +60,14 @@ static enum err keep_leaves(struct worker_input *in, struct span leaves)
 static enum err open_input(struct worker *w, struct worker_input *in, uint32_t index, struct span leaves)
 {
     TRY(body_summary_check(&in->summary));
-    if (worker_memory_left(w, w->plain_bytes + in->summary.plain_len) == 0) return ERR_NO_MEMORY;
+    const bool fits = worker_memory_left(w, w->plain_bytes + in->summary.plain_len) > 0;
+    if (!fits && w->options.spool < 0) return ERR_NO_MEMORY;
     TRY(keep_leaves(in, leaves));
     TRY(body_key_derive(&in->key, w->secret->data_key[index], in->summary.suite, in->summary.salt));
     struct hash32 commitment = body_key_commitment(in->key);
     if (!ID_EQUAL(commitment, in->summary.commitment)) return ERR_KEY;
+    if (!fits) return make_spool(w, in);
+    w->plain_bytes += in->summary.plain_len;
     return make_memfd(in, in->summary.plain_len);
 }
 
@@ -65,7 +77,8 @@ static void close_input(struct worker_input *in)
         secret_wipe(in->map, in->summary.plain_len);
         (void)munmap(in->map, in->summary.plain_len);
     }
-    if (in->fd >= 0) (void)close(in->fd);
+    if (in->fd >= 0 && in->spool == NULL) (void)close(in->fd);
+    spool_free(in->spool);
     if (in->key != NULL) body_key_free(in->key);
     free(in->leaf);
     free(in->done);
@@ -86,14 +99,19 @@ enum err worker_input_begin(struct worker *w, const struct enclave_effect *effec
         return err;
     }
     in->open = true;
-    w->plain_bytes += in->summary.plain_len;
     return OK;
 }
 
 /* The memfd is written through its mapping, so no second copy of the plaintext is ever made. */
-enum err worker_input_chunk(struct worker *w, const struct enclave_effect *effect)
+static enum err open_chunk(struct worker_input *in, uint32_t chunk, struct span sealed)
 {
     uint8_t none[1];
+    uint8_t *to = in->map != NULL ? in->map + (size_t)chunk * BODY_CHUNK_BYTES : none;
+    return body_open_chunk(to, in->key, chunk, sealed);
+}
+
+enum err worker_input_chunk(struct worker *w, const struct enclave_effect *effect)
+{
     if (effect->input >= CAP_INPUTS || !w->input[effect->input].open) return ERR_NOT_READY;
     struct worker_input *in = &w->input[effect->input];
     if (effect->chunk >= in->summary.chunk_count) return ERR_RANGE;
@@ -102,8 +120,8 @@ enum err worker_input_chunk(struct worker *w, const struct enclave_effect *effec
     if (effect->bytes.len != (size_t)plain_len + BODY_TAG_BYTES) return ERR_RANGE;
     struct hash32 leaf = blake3(effect->bytes);
     if (!ID_EQUAL(leaf, in->leaf[effect->chunk])) return ERR_HASH;
-    uint8_t *to = plain_len > 0 ? in->map + (size_t)effect->chunk * BODY_CHUNK_BYTES : none;
-    TRY(body_open_chunk(to, in->key, effect->chunk, effect->bytes));
+    TRY(in->spool != NULL ? spool_put(in->spool, effect->chunk, effect->bytes)
+                          : open_chunk(in, effect->chunk, effect->bytes));
     in->done[effect->chunk] = true;
     in->chunks_left--;
     return OK;

@@ -10,10 +10,12 @@
 #include "node/enclave_host.h"
 #include "node/measure.h"
 #include "node/sandbox.h"
+#include "node/spool.h"
 #include "node/worker.h"
 #include "proto/base/panic.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -22,6 +24,7 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
@@ -316,6 +319,8 @@ static enum err prepare(struct process *p, char *why, size_t why_len)
     const struct duckdb *api;
     struct sandbox_limits limits = {p->options.memory_bytes, p->options.memory_bytes};
     TRY(sandbox_check(why, why_len));
+    p->options.spool = spool_is_in_force() && fcntl(SANDBOX_SPOOL, F_GETFD) >= 0 ? SANDBOX_SPOOL : -1;
+    if (p->options.spool >= 0) limits.file_bytes = RLIM_INFINITY; /* the disk's own bound */
     TRY(crypto_init());
     TRY(measure_self(&p->options.measurement));
     TRY(duckdb_load(&api, why, why_len)); /* a library cannot be loaded once the walls are up */

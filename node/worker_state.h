@@ -4,6 +4,7 @@
 
 #include "crypto/body.h"
 #include "crypto/tdh2.h"
+#include "node/spool.h"
 #include "node/worker.h"
 
 /* In locked memory. */
@@ -16,8 +17,9 @@ struct worker_secrets {
 
 struct worker_input {
     bool open;
-    int fd;
-    uint8_t *map; /* the memfd's bytes; NULL when there are none */
+    int fd;              /* what the op runtime reads */
+    uint8_t *map;        /* the memfd's bytes; NULL when there are none, and of a spooled input */
+    struct spool *spool; /* NULL: it is held in memory */
     struct body_summary summary;
     struct body_key *key;
     struct hash32 *leaf;
@@ -35,14 +37,16 @@ struct worker {
     /* Locked: of a data key whose owner keeps a veto, as it came last, and as its owner's signature covers it. */
     uint8_t *opened_half[CAP_INPUTS], *half[CAP_INPUTS];
     struct worker_input input[CAP_INPUTS];
-    uint64_t plain_bytes; /* of all inputs */
+    uint64_t plain_bytes;   /* in memory, of all inputs */
+    uint64_t spooled_bytes; /* of the spool's file that are given away */
 };
 
 /* Public facts of a body as its manifest states them. */
 struct body_summary worker_summary(const struct manifest *m);
 /* Room in the reply; NULL when out of memory, and the reply says so. */
 uint8_t *worker_reply_room(struct worker_reply *reply, size_t len);
-/* Bytes left of the run's memory for the op runtime and the gate once `plain_bytes` of plaintext are held; 0: none. */
+/* Bytes left of the run's memory for the op runtime and the gate once `plain_bytes` of plaintext are held; 0: none. A worker
+ * with a spool keeps room for its window. */
 uint64_t worker_memory_left(const struct worker *w, uint64_t plain_bytes);
 
 /* Opens an answer: what the machine may see goes into the reply, shares are kept. */

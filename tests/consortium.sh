@@ -42,15 +42,20 @@ op=$(as lab op op list)
 declare -A dataset
 # The id of an owner's row; a test may say another before it sources this.
 declare -F id_of_row >/dev/null || id_of_row() { echo "$1$2"; }
+# And how many there are, and the rows.
+declare -F row_count_of >/dev/null || row_count_of() { echo 40; }
+declare -F rows_of >/dev/null || rows_of() {
+    for i in $(seq 40); do echo "$(id_of_row $1 "$i"),$([[ $((i % 2)) -eq 0 ]] && echo f || echo m),$((40 + i))"; done
+}
 for name in a b; do
-    { echo id,sex,age; for i in $(seq 40); do echo "$(id_of_row $name "$i"),$([[ $((i % 2)) -eq 0 ]] && echo f || echo m),$((40 + i))"; done; } >$name.csv
+    { echo id,sex,age; rows_of $name; } >$name.csv
     cat >$name.yaml <<YAML
 type: dataset
 name: $name-cohort
 jurisdiction: CH
 services: [{ type: aggregate, supported_ops: ["$op"] }]
 dataset:
-  row_count: 40
+  row_count: $(row_count_of $name)
   unit_column: id
   budget: "$((2 * slots))"
   schema: [{ name: id, type: text }, { name: sex, type: text }, { name: age, type: integer }]

@@ -447,7 +447,7 @@ static bool descriptor_may_be(long pid, const char *name)
 {
     char path[80], target[64] = "";
     (void)snprintf(path, sizeof path, "/proc/%ld/fd/%.16s", pid, name);
-    return strtol(name, NULL, 10) <= SANDBOX_SOCKET ||
+    return strtol(name, NULL, 10) <= SANDBOX_SPOOL ||
            (readlink(path, target, sizeof target - 1) > 0 && strcmp(target, "anon_inode:[eventfd]") == 0);
 }
 

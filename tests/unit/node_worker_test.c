@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,7 +40,8 @@ static struct worker *worker_open(void)
     struct worker_options options = {.platform = world->platform,
                                      .measurement = world->measurement,
                                      .threads = 2,
-                                     .memory_bytes = UINT64_C(1024) << 20};
+                                     .memory_bytes = UINT64_C(1024) << 20,
+                                     .spool = -1};
     assert_int_equal(worker_new(&w, &options), OK);
     return w;
 }
@@ -778,6 +780,75 @@ static void nothing_is_left_after_the_wipe(void **state)
     worker_free(NULL);
 }
 
+/* A worker so short of memory that no byte of plaintext fits, with a file to spool in. */
+static struct worker *worker_open_tight(int disk)
+{
+    struct worker *w = worker_open();
+    w->options.spool = disk;
+    const uint64_t left = worker_memory_left(w, 0);
+    assert_true(left > UINT64_C(128) << 20);
+    w->options.memory_bytes -= left - (UINT64_C(128) << 20);
+    assert_true(worker_memory_left(w, 0) > 0);
+    assert_int_equal(worker_memory_left(w, 1), 0);
+    return w;
+}
+
+static void what_does_not_fit_is_spooled_and_gives_the_same(void **state)
+{
+    (void)state;
+    if (!SPOOL_READS) skip(); /* the thread sanitizer's own read stands there */
+    struct worker_reply here, there;
+    struct worker *w = worker_open();
+    const int disk = memfd_create("disk", MFD_CLOEXEC);
+    unlock(w, 3);
+    fill(w);
+    assert_int_equal(compute(w, &here, workflow), OK);
+    worker_free(w);
+    w = worker_open_tight(disk);
+    unlock(w, 3);
+    fill(w);
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
+        assert_non_null(w->input[i].spool);
+        assert_null(w->input[i].map);
+    }
+    assert_int_equal(compute(w, &there, workflow), OK);
+    assert_int_equal(there.len, here.len);
+    assert_memory_equal(there.bytes, here.bytes, here.len);
+    worker_reply_free(&here);
+    worker_reply_free(&there);
+    assert_int_equal(ftruncate(disk, 0), 0); /* the host's hand: nothing is computed on what is not there */
+    assert_int_equal(compute(w, &there, workflow), OK); /* from the window, which holds all of it */
+    worker_reply_free(&there);
+    assert_int_equal(done(w, &(struct enclave_effect){.type = ENCLAVE_WIPE}), OK);
+    assert_int_equal(open_inputs(), 0);
+    worker_free(w);
+    (void)close(disk);
+}
+
+static void what_the_host_changed_in_a_spool_is_refused(void **state)
+{
+    (void)state;
+    if (!SPOOL_READS) skip();
+    struct worker_reply reply;
+    const int disk = memfd_create("disk", MFD_CLOEXEC);
+    struct worker *w = worker_open_tight(disk);
+    unlock(w, 3);
+    fill(w);
+    assert_int_equal(pwrite(disk, "changed", 7, 5), 7);
+    assert_int_equal(compute(w, &reply, workflow), ERR_REFUSED);
+    worker_free(w);
+    (void)close(disk);
+}
+
+static void without_a_spool_what_does_not_fit_is_refused(void **state)
+{
+    (void)state;
+    struct worker *w = worker_open_tight(-1);
+    unlock(w, 3);
+    assert_int_equal(begin(w, 0), ERR_NO_MEMORY);
+    worker_free(w);
+}
+
 static void options_are_bounded(void **state)
 {
     (void)state;
@@ -840,6 +911,9 @@ int main(void)
         cmocka_unit_test(inputs_are_checked),
         cmocka_unit_test(a_body_of_another_key_is_refused),
         cmocka_unit_test(salt_is_the_protocols),
+        cmocka_unit_test(what_does_not_fit_is_spooled_and_gives_the_same),
+        cmocka_unit_test(what_the_host_changed_in_a_spool_is_refused),
+        cmocka_unit_test(without_a_spool_what_does_not_fit_is_refused),
         cmocka_unit_test(options_are_bounded),
     };
     const struct CMUnitTest computed[] = {
