@@ -21,6 +21,7 @@
 #include <unistd.h>
 
 enum { SEAL_MANIFEST_BYTES_MAX = 16384, SEAL_ARENA_BYTES = 40 * SEAL_MANIFEST_BYTES_MAX };
+enum { SEAL_BATCHES_WRITING = 4 }; /* as many as one transaction of the store takes */
 _Static_assert((int)BODY_CHUNK_BYTES == (int)MANIFEST_CHUNK_BYTES, "one chunk size");
 _Static_assert((int)BODY_SEALED_MAX <= (int)BLOB_BYTES_MAX, "a sealed chunk is one blob");
 _Static_assert(SEAL_CHUNK_COUNT_MAX * 32 <= (int)BLOB_BYTES_MAX, "the leaf list is one blob");
@@ -38,6 +39,12 @@ struct seal_job {
     struct hash32 *leaf;     /* of every chunk */
     struct hash32 leaves;    /* sha2-256 of that list */
     uint32_t written;        /* chunks that may be in the store */
+    struct seal_writes {     /* batches on their way to the disk while the next are made */
+        pthread_mutex_t lock;
+        pthread_cond_t fewer;
+        uint32_t count;
+        enum err err; /* of the first that failed */
+    } writes;
     uint32_t thread_count;
 };
 
@@ -161,6 +168,38 @@ static enum err read_batch(struct seal_job *j, uint32_t first, uint32_t count)
     return OK;
 }
 
+static void on_written(void *context, enum err err)
+{
+    struct seal_writes *w = context;
+    (void)pthread_mutex_lock(&w->lock);
+    if (w->err == OK) w->err = err;
+    w->count--;
+    (void)pthread_cond_signal(&w->fewer);
+    (void)pthread_mutex_unlock(&w->lock);
+}
+
+/* Until at most `count` are on their way. */
+static enum err await_writes(struct seal_job *j, uint32_t count)
+{
+    struct seal_writes *w = &j->writes;
+    (void)pthread_mutex_lock(&w->lock);
+    while (w->count > count) (void)pthread_cond_wait(&w->fewer, &w->lock);
+    enum err err = w->err;
+    (void)pthread_mutex_unlock(&w->lock);
+    return err;
+}
+
+static enum err submit_batch(struct seal_job *j, const struct store_write *write, uint32_t count)
+{
+    TRY(await_writes(j, SEAL_BATCHES_WRITING - 1));
+    (void)pthread_mutex_lock(&j->writes.lock);
+    j->writes.count++;
+    (void)pthread_mutex_unlock(&j->writes.lock);
+    enum err err = store_submit(j->o->store, write, count, on_written, &j->writes);
+    if (err != OK) on_written(&j->writes, err);
+    return err;
+}
+
 static enum err write_batch(struct seal_job *j, uint32_t first, uint32_t count)
 {
     struct store_write write[SEAL_BATCH_CHUNKS];
@@ -172,7 +211,7 @@ static enum err write_batch(struct seal_job *j, uint32_t first, uint32_t count)
                                         span_make(j->sealed + (size_t)i * BODY_SEALED_MAX, len)};
     }
     j->written = first + count;
-    return store_write_now(j->o->store, write, count);
+    return submit_batch(j, write, count);
 }
 
 static void tell(const struct seal_job *j, uint64_t done_bytes)
@@ -181,7 +220,7 @@ static void tell(const struct seal_job *j, uint64_t done_bytes)
     j->o->progress(j->o->progress_context, "sealing", done_bytes, j->summary.plain_len);
 }
 
-static enum err seal_body(struct seal_job *j)
+static enum err seal_batches(struct seal_job *j)
 {
     for (uint32_t first = 0; first < j->summary.chunk_count; first += SEAL_BATCH_CHUNKS) {
         const uint32_t left = j->summary.chunk_count - first;
@@ -192,8 +231,17 @@ static enum err seal_body(struct seal_job *j)
         enum err err = write_batch(j, first, count);
         if (err != OK) return refuse(j, err, err_text(err));
     }
-    j->summary.root = body_root(j->leaf, j->summary.chunk_count);
     return OK;
+}
+
+/* Whatever happens, nothing is on its way any more when this returns. */
+static enum err seal_body(struct seal_job *j)
+{
+    enum err err = seal_batches(j);
+    const enum err written = await_writes(j, 0);
+    if (err == OK && written != OK) err = refuse(j, written, err_text(written));
+    if (err == OK) j->summary.root = body_root(j->leaf, j->summary.chunk_count);
+    return err;
 }
 
 static bool same_time(struct timespec a, struct timespec b)
@@ -340,7 +388,11 @@ static enum err seal(struct seal_result *out, struct seal_job *j)
 
 enum err seal_file(struct seal_result *out, const struct seal_options *options, char *fault, size_t cap)
 {
-    struct seal_job job = {.o = options, .fault = fault, .cap = cap, .fd = -1};
+    struct seal_job job = {.o = options,
+                           .fault = fault,
+                           .cap = cap,
+                           .fd = -1,
+                           .writes = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, OK}};
     memset(out, 0, sizeof *out);
     if (cap > 0) fault[0] = 0;
     ASSERT(options->meta.format == META_BYTES || options->schema != NULL);

@@ -1,8 +1,8 @@
 /* seal: a file into a sealed body and its manifest, in the store (DESIGN §8; PROTOCOL.md "Sealed body", "manifest/1").
  *
  * Rules:
- * - Constant memory: SEAL_BATCH_CHUNKS chunks and one list of leaves, whatever the file's size. A batch is read, sealed on
- *   all threads and written before the next is read.
+ * - Constant memory: SEAL_BATCH_CHUNKS chunks, the sealed ones of a few batches more and one list of leaves, whatever the file's
+ *   size. A batch is read and sealed on all threads while the store writes those before it.
  * - A table is checked before a byte of it is sealed: every field against the schema, rows counted; the count becomes
  *   public. DuckDB does it where it is present, otherwise csv.h; Parquet needs DuckDB. Bytes are not looked at.
  * - A dataset registered with an exact number of rows is sealed with that number or not at all.

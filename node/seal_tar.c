@@ -9,6 +9,7 @@
 #include "proto/base/panic.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { TAR_BLOCK_BYTES = 512, TAR_SUM_AT = 148, TAR_SUM_BYTES = 8 };
+enum { TAR_BLOCK_BYTES = 512, TAR_SUM_AT = 148, TAR_SUM_BYTES = 8, TAR_AHEAD_BYTES = 16 << 20 };
 
 struct tar {
     struct store *store;
@@ -24,6 +25,7 @@ struct tar {
     uint8_t *blob; /* BLOB_BYTES_MAX */
     char *fault;
     size_t cap;
+    uint64_t begun; /* bytes whose way to the disk has begun */
 };
 
 static void put_field(uint8_t *header, size_t at, const char *text)
@@ -81,6 +83,16 @@ static enum err read_blob(struct span *out, struct tar *t, const struct cid *cid
     return fault_set(t->fault, t->cap, err, "%s: %s", text, err_text(err));
 }
 
+/* The disk works while chunks are read: the one sync at the end then finds little to do. An error shows there. */
+static void begin_writing(struct tar *t)
+{
+    const long at = ftell(t->file);
+    if (at < 0 || (uint64_t)at - t->begun < TAR_AHEAD_BYTES) return;
+    (void)sync_file_range(fileno(t->file), (off_t)t->begun, (off_t)((uint64_t)at - t->begun),
+                          SYNC_FILE_RANGE_WRITE);
+    t->begun = (uint64_t)at;
+}
+
 static enum err put_chunks(struct tar *t, struct span leaves, uint32_t chunk_count)
 {
     if (leaves.len != (size_t)chunk_count * 32)
@@ -94,6 +106,7 @@ static enum err put_chunks(struct tar *t, struct span leaves, uint32_t chunk_cou
         cid_text(name + 7, &cid);
         TRY(read_blob(&chunk, t, &cid, t->blob));
         TRY(put_entry(t, name, chunk));
+        begin_writing(t);
     }
     return OK;
 }
@@ -118,7 +131,7 @@ static enum err put_all(struct tar *t, struct hash32 manifest, uint8_t *list)
 static enum err write_draft(const char *draft, struct store *store, struct hash32 manifest, char *fault,
                             size_t cap)
 {
-    struct tar t = {store, fopen(draft, "wbe"), malloc(BLOB_BYTES_MAX), fault, cap};
+    struct tar t = {store, fopen(draft, "wbe"), malloc(BLOB_BYTES_MAX), fault, cap, 0};
     uint8_t *list = malloc(BLOB_BYTES_MAX);
     enum err err = OK;
     if (t.file == NULL) err = fault_set(fault, cap, file_error(), "%s: %s", draft, strerror(errno));
