@@ -70,6 +70,8 @@ struct api_followers {
     uint32_t count;
 };
 void api_events_wake(struct api_followers *all, bool ping);
+/* A token has ended: whoever follows by one shows it anew. */
+void api_events_end_remote(struct api_followers *all);
 
 typedef void api_handler(const struct http_request *q, struct http_reply *r);
 #define API_HANDLER(method, path, handler, scope, query, body, answer, summary) api_handler handler;

@@ -10,7 +10,12 @@ struct api_follower {
     struct daemon *daemon;
     struct http_reply *stream;
     struct events_reader reader;
+    bool remote;
+    uint64_t began_ms;
 };
+
+/* A token is looked at when a stream begins. So none by a token lasts longer than this: who comes again shows it anew. */
+enum { FOLLOW_SECONDS = 600 };
 
 static size_t more(void *context, uint8_t *out, size_t cap)
 {
@@ -37,6 +42,15 @@ void api_events_wake(struct api_followers *all, bool ping)
 {
     for (struct api_follower *f = all->first; f != NULL; f = f->next) {
         f->reader.ping = f->reader.ping || ping;
+        f->reader.lost |= f->remote && daemon_wall_ms() - f->began_ms > FOLLOW_SECONDS * 1000ull;
+        http_stream_wake(f->stream);
+    }
+}
+
+void api_events_end_remote(struct api_followers *all)
+{
+    for (struct api_follower *f = all->first; f != NULL; f = f->next) {
+        f->reader.lost |= f->remote;
         http_stream_wake(f->stream);
     }
 }
@@ -66,6 +80,8 @@ void api_events(const struct http_request *q, struct http_reply *reply)
     }
     f->daemon = d;
     f->stream = reply;
+    f->remote = q->remote;
+    f->began_ms = daemon_wall_ms();
     f->next = all->first;
     f->link = &all->first;
     if (f->next != NULL) f->next->link = &f->next;

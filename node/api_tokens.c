@@ -183,5 +183,6 @@ void api_token_revoke(const struct http_request *q, struct http_reply *reply)
         return;
     }
     token_key(key, e->id);
+    api_events_end_remote(daemon_followers(q->context));
     daemon_keep(q->context, SPAN_OF(key), SPAN_NONE, on_ended, e);
 }

@@ -324,6 +324,7 @@ static void route_call(struct http_reply *r, const struct http_route *route, cha
                                    .idempotency_key = r->idempotency_key[0] == 0 ? NULL : r->idempotency_key,
                                    .last_event_id = r->last_event_id[0] == 0 ? NULL : r->last_event_id,
                                    .scopes = r->scopes,
+                                   .remote = r->remote,
                                    .context = r->http->context};
     for (uint32_t i = 0; i < HTTP_PARAMS_MAX && param[i].data != NULL; i++) {
         char *value = values + (param[i].data - (const uint8_t *)r->path);

@@ -26,6 +26,7 @@ struct http_request {          /* valid during the handler; a handler that keeps
     const char *idempotency_key;        /* or NULL */
     const char *last_event_id;          /* or NULL */
     uint32_t scopes;                    /* what the caller may; SCOPE_ALL on the Unix socket */
+    bool remote;                        /* it came over TCP, with a token */
     void *context;                      /* http_options.context */
 };
 struct http_reply; /* a request waiting for its answer */

@@ -313,9 +313,11 @@ bool joint_removed_by_lost(const struct registry *r, struct node_id node)
 
 /* --- Previews of own records ------------------------------------------------------------------------------------------- */
 
-/* A steward gives a key one heir: what another has allotted since would be in nobody's fold. */
-static struct verdict check_heir(const struct registry *r, const struct body_MEMBER *b)
+/* A steward gives a key one heir: what another has allotted since would be in nobody's fold. And not its own: with that heir its
+ * voice is gone. */
+static struct verdict check_heir(const struct registry *r, struct node_id author, const struct body_MEMBER *b)
 {
+    if (ID_EQUAL(author, b->replaces)) return verdict_refuse(REFUSAL_NOT_STEWARD, author.bytes);
     const struct node_id heir = registry_heir(r, b->replaces);
     bool other = !ID_IS_ZERO(b->replaces) && !ID_IS_ZERO(heir) && !ID_EQUAL(heir, b->node);
     return other ? verdict_refuse(REFUSAL_EXISTS, heir.bytes) : VERDICT_OK;
@@ -328,7 +330,7 @@ struct verdict joint_preview(struct registry *r, struct node_id author, enum kin
     int seat = seat_of(r, kind, author);
     if (seat < 0) return refuse_voice(r, kind, author);
     struct verdict v = check_body(r, kind, body);
-    if (v.refusal == REFUSAL_NONE && kind == KIND_MEMBER) v = check_heir(r, &body->MEMBER);
+    if (v.refusal == REFUSAL_NONE && kind == KIND_MEMBER) v = check_heir(r, author, &body->MEMBER);
     if (v.refusal != REFUSAL_NONE) return v;
     bool full = r->voice_count[voice_of(kind)][seat] == voices_max(r, voice_of(kind));
     return full ? verdict_refuse(REFUSAL_FULL, author.bytes) : VERDICT_OK;

@@ -90,7 +90,16 @@ for file in a/store/* a.log; do
 done
 grep -qa 'api-token/' a/store/* || fail "the search would not find what is stored"
 id=$("$PERIGEE" token list --data a --json | jq -r 'select(.name == "monitor") | .id')
+# A stream of events ends with any token's end: who still may begins anew.
+curl -sSN --cacert a/api.crt -H "Authorization: Bearer $reader" "$url/v1/events" >followed 2>&1 & follower=$!
+until curl -sS --unix-socket a/api.sock http://node/metrics | grep -q '^perigee_event_followers 1$'; do sleep 0.05; done
 "$PERIGEE" token revoke --data a "$id" >/dev/null
+for _ in $(seq 400); do
+    kill -0 "$follower" 2>/dev/null || break
+    sleep 0.05
+done
+kill "$follower" 2>/dev/null && fail "a stream goes on after a token was revoked"
+wait "$follower" 2>/dev/null || true
 token=$monitor ask 401 unknown-token /metrics
 refused 1 unknown-token token revoke --data a "$id"
 kill -9 "${node[a]}"; wait "${node[a]}" 2>/dev/null || true
