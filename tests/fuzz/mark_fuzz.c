@@ -1,5 +1,5 @@
 /* store.mark: any bytes; where the first is 1, with the check that belongs to them. What is read is what writing it gives again,
- * byte for byte; with anything else nothing may be signed, and the file stays as it is. */
+ * byte for byte; with one that does not read nothing may be signed, and the file stays as it is; another store's is spent. */
 #include "crypto/hash.h"
 #include "node/store_mark.h"
 #include "proto/base/panic.h"
@@ -30,16 +30,19 @@ static bool is_still(const char *path, struct span bytes)
     return span_equal(span_make(found, (size_t)got), bytes);
 }
 
-/* The mark's own store, so that settling writes what was read. */
+/* Settled with what would be its own store: then it writes what was read. A mark of another says so from now on. */
 static void settle(struct store_mark *m, const char *path, struct span bytes)
 {
-    enum silence silence = SILENCE_LOST;
+    enum silence silence = SILENCE_NONE;
     struct store_status store = {.incarnation = m->incarnation, .transaction = m->transaction};
     store.entries[STORE_RECORD] = 1;
-    ASSERT(store_mark_settle(m, &silence, &store) == OK);
-    ASSERT(silence == store_mark_judge(m, &store) && is_still(path, bytes));
-    if (silence != SILENCE_NONE) ASSERT(!m->follows);
-    if (!m->readable) ASSERT(silence == SILENCE_UNKNOWN);
+    const enum silence judged = store_mark_judge(m, &store);
+    ASSERT(store_mark_settle(m, &silence, &store) == OK && silence == judged);
+    ASSERT(m->follows == (silence == SILENCE_NONE) && m->readable == (silence != SILENCE_UNKNOWN));
+    if (m->follows || !m->readable)
+        ASSERT(is_still(path, bytes));
+    else
+        ASSERT(store_mark_judge(m, &store) == SILENCE_RESTORED);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
