@@ -27,6 +27,13 @@ struct http_tcp {
 
 /* --- Addresses ------------------------------------------------------------------------------------------------------ */
 
+/* 0 takes any free one. getaddrinfo takes 65536 for 0, and so on. */
+static bool is_port(const char *text)
+{
+    const size_t digits = strspn(text, "0123456789");
+    return digits >= 1 && digits <= 5 && text[digits] == 0 && strtoul(text, NULL, 10) <= UINT16_MAX;
+}
+
 static bool read_address(struct sockaddr_storage *out, socklen_t *len, const char *listen)
 {
     char host[64] = "";
@@ -35,6 +42,7 @@ static bool read_address(struct sockaddr_storage *out, socklen_t *len, const cha
     struct addrinfo *found = NULL;
     const char *colon = strrchr(listen, ':');
     if (strncmp(listen, "tcp://", 6) != 0 || colon == NULL || colon < listen + 7) return false;
+    if (!is_port(colon + 1)) return false;
     const char *from = listen + 6, *to = colon;
     if (*from == '[' && to[-1] == ']') from++, to--;
     if (to <= from || (size_t)(to - from) >= sizeof host) return false;

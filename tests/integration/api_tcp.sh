@@ -17,6 +17,8 @@ configure '{ listen: "tcp://0.0.0.0:0", plaintext: true }'
 refused 1 'a loopback address in api.listen' node --data a
 configure '{ listen: "tcp://example.org:443", certificate: api.crt, key: api.key }'
 refused 1 'with a numeric address' node --data a
+configure '{ listen: "tcp://127.0.0.1:99999", certificate: api.crt, key: api.key }'
+refused 1 'with a numeric address' node --data a
 configure '{ listen: "tcp://127.0.0.1:0", certificate: api.crt, key: api.key }'
 refused 1 'perigee tls new' node --data a
 refused 3 'a host'"'"'s name or address' tls new --data a --name 'x,DNS:evil'

@@ -71,7 +71,9 @@ static void test_nothing_is_left_out(void **state)
     assert_int_equal(store_submit(store, NULL, 0, wait_at_gate, NULL), OK);
     for (uint8_t value = 1; value <= 2; value++)
         for (uint32_t i = 0; i < KEYS; i++) waited += keep(i, value);
-    assert_true(waited > 0 && !backlog_empty(&backlog)); /* a queue's full, and what the writer took before the gate, did not */
+    assert_true(
+        waited > 0 &&
+        !backlog_empty(&backlog)); /* a queue's full, and what the writer took before the gate, did not */
     backlog_give(&backlog, store, count_failures, NULL); /* no room yet */
     assert_false(backlog_empty(&backlog));
     (void)pthread_mutex_unlock(&gate);
