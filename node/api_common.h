@@ -60,6 +60,8 @@ struct api_run_wish {
 };
 bool api_run_read(const struct http_request *q, struct http_reply *r, struct api_run_wish *out);
 
+/* Is it linked here, or this node itself? (api_wait.c) */
+bool api_linked(struct daemon *d, struct node_id node);
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 

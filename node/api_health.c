@@ -53,20 +53,12 @@ static void look_store(struct health_part *p, struct daemon *d)
             HEALTH_MAP_PERCENT, s.used_bytes >> 20, s.map_bytes >> 20);
 }
 
-static bool is_linked(struct daemon *d, struct node_id node)
-{
-    const struct peer_view *p;
-    if (ID_EQUAL(node, daemon_home(d)->node)) return true;
-    for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
-        if (ID_EQUAL(p->node, node)) return p->up;
-    return false;
-}
-
 static void look_custodians(struct health_part *p, struct daemon *d)
 {
     const struct charter *c = registry_charter_bytes(core_registry(daemon_core(d)));
     uint32_t linked = 0;
-    for (uint32_t i = 0; i < c->custodian_count; i++) linked += is_linked(d, c->member[c->custodian[i]].node);
+    for (uint32_t i = 0; i < c->custodian_count; i++)
+        linked += api_linked(d, c->member[c->custodian[i]].node);
     say(p, "custodians", linked >= c->q,
         "expected links to at least %u of %u, this node counted if it is one; %u are there", c->q,
         c->custodian_count, linked);

@@ -75,15 +75,6 @@ static bool wished(const struct run_wish *wish, struct dt dataset)
     return wish->datasets.len == 0;
 }
 
-static bool is_linked(struct daemon *d, struct node_id node)
-{
-    const struct peer_view *p;
-    if (ID_EQUAL(node, daemon_home(d)->node)) return true;
-    for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
-        if (ID_EQUAL(p->node, node)) return p->up;
-    return false;
-}
-
 /* Who holds its dataset now. */
 static json_t *owner_json(struct outlook *o, const struct workflow_input *input)
 {
@@ -106,7 +97,7 @@ static void add_owners_linked(struct outlook *o, const struct run_wish *wish)
     for (uint32_t i = 0; i < o->w->input_count; i++) {
         const struct workflow_input *input = &o->w->input[i];
         if (!wished(wish, input->dt)) continue;
-        bool linked = is_linked(o->d, registry_holder(o->r, input->owner));
+        bool linked = api_linked(o->d, registry_holder(o->r, input->owner));
         add_said(o, "owner linked", owner_json(o, input), linked, linked ? "none" : "input-missing",
                  linked ? ""
                         : "the owner serves its data, and is not linked here: it starts its node, or its "
@@ -121,7 +112,7 @@ static void add_custodians(struct outlook *o)
     uint32_t linked = 0;
     if (charter == NULL) return;
     for (uint32_t i = 0; i < charter->custodian_count; i++)
-        linked += is_linked(o->d, charter->member[charter->custodian[i]].node);
+        linked += api_linked(o->d, charter->member[charter->custodian[i]].node);
     (void)snprintf(text, sizeof text, "%u of %u custodians are linked here, and %u are needed", linked,
                    charter->custodian_count, charter->q);
     add_said(o, "custodians", json_null(), linked >= charter->q, linked >= charter->q ? "none" : "timeout",
@@ -134,7 +125,7 @@ static const char *why_not(struct outlook *o, const struct body_RUN *run, const 
     struct verdict v = registry_check_node(o->r, run, m->node);
     if (v.refusal != REFUSAL_NONE) return refusal_text(v.refusal);
     if (!ID_EQUAL(m->node, daemon_home(o->d)->node))
-        return is_linked(o->d, m->node) ? NULL : "it is not linked here";
+        return api_linked(o->d, m->node) ? NULL : "it is not linked here";
     struct enclaves_status own;
     daemon_enclave_status(o->d, &own);
     return own.most > 0 ? NULL : own.why != NULL ? own.why : "it starts no enclaves";

@@ -4,9 +4,10 @@
 
 #include <stdio.h>
 
-static bool is_linked(struct daemon *d, struct node_id node)
+bool api_linked(struct daemon *d, struct node_id node)
 {
     const struct peer_view *p;
+    if (ID_EQUAL(node, daemon_home(d)->node)) return true;
     for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
         if (ID_EQUAL(p->node, node)) return p->up;
     return false;
@@ -15,7 +16,7 @@ static bool is_linked(struct daemon *d, struct node_id node)
 static bool can_compute(struct daemon *d, struct node_id node)
 {
     struct enclaves_status own;
-    if (!ID_EQUAL(node, daemon_home(d)->node)) return is_linked(d, node);
+    if (!ID_EQUAL(node, daemon_home(d)->node)) return api_linked(d, node);
     daemon_enclave_status(d, &own);
     return own.most > 0;
 }
@@ -46,7 +47,7 @@ static json_t *owners_away(struct daemon *d, const struct body_RUN *run)
         const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
         const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};
         const struct member *m = registry_member(r, holder);
-        if (m == NULL || ID_EQUAL(holder, daemon_home(d)->node) || is_linked(d, holder)) continue;
+        if (m == NULL || ID_EQUAL(holder, daemon_home(d)->node) || api_linked(d, holder)) continue;
         name_one(&names, m);
     }
     if (names.len == 0) return NULL;

@@ -7,6 +7,7 @@
 #include "proto/approval.h"
 #include "proto/document.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,16 @@ void approval_file_close(struct approval_file *f)
     free(f->memory);
     free(f->text);
     memset(f, 0, sizeof *f);
+}
+
+/* --- Asking ---------------------------------------------------------------------------------------------------------- */
+
+bool approval_file_ask(void)
+{
+    char answer[16] = "";
+    (void)fputs("\nApprove this recipe for this dataset? [y/N] ", stdout);
+    (void)fflush(stdout);
+    return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
 }
 
 /* --- Signing ---------------------------------------------------------------------------------------------------------- */

@@ -34,6 +34,8 @@ MUST_USE enum err approval_file_write(const struct approval_file *f, const char 
                                       size_t cap);
 /* Step `i`'s op, as its document says; false: the recipe has no such step. Spans live as long as the file is open. */
 bool approval_file_op(const struct approval_file *f, uint32_t i, struct span *document, struct span *code);
+/* The question, on a terminal, once the text was shown: here and where a node is. */
+bool approval_file_ask(void);
 void approval_file_close(struct approval_file *f);
 
 #endif

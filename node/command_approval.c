@@ -101,14 +101,6 @@ static void show_ops(const struct approval_file *f)
                  (unsigned long long)f->body.slot_first, (unsigned long long)f->body.slot_last);
 }
 
-static bool ask(void)
-{
-    char answer[16] = "";
-    (void)fputs("\nApprove this recipe for this dataset? [y/N] ", stdout);
-    (void)fflush(stdout);
-    return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 static int agree(const struct sign_words *w, const struct approval_file *f)
 {
     if (!w->json) (void)fputs(f->text, stdout);
@@ -116,7 +108,7 @@ static int agree(const struct sign_words *w, const struct approval_file *f)
     if (w->yes) return EXIT_OK;
     if (w->json || isatty(STDIN_FILENO) != 1)
         return problem_say(EXIT_USAGE, "there is no terminal to ask on: read what is shown, then pass --yes");
-    return ask() ? EXIT_OK : problem_say(EXIT_REFUSED, "not approved");
+    return approval_file_ask() ? EXIT_OK : problem_say(EXIT_REFUSED, "not approved");
 }
 
 static enum err sign_file(struct approval_file *f, const struct sign_words *w, char *fault, size_t cap)

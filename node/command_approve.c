@@ -38,14 +38,6 @@ static int read_slots(const struct client *c, struct approve_words *w)
                        SLOT_COUNT_MAX, w->slots);
 }
 
-static bool ask(void)
-{
-    char answer[16] = "";
-    (void)fputs("\nApprove this recipe for this dataset? [y/N] ", stdout);
-    (void)fflush(stdout);
-    return fgets(answer, sizeof answer, stdin) != NULL && (answer[0] == 'y' || answer[0] == 'Y');
-}
-
 /* By which trusted code: it is inside the recipe by its hash. */
 static void show_ops(const json_t *recipe)
 {
@@ -80,7 +72,7 @@ static int show(const struct client *c, const struct approve_words *w, const jso
     if (c->json || isatty(STDIN_FILENO) != 1)
         return client_fail(c, EXIT_USAGE,
                            "there is no terminal to ask on: read `perigee workflow show`, then pass --yes");
-    return ask() ? EXIT_OK : client_fail(c, EXIT_REFUSED, "not approved");
+    return approval_file_ask() ? EXIT_OK : client_fail(c, EXIT_REFUSED, "not approved");
 }
 
 /* The slots that this owner allotted already, so that nobody reads a recipe for nothing. */

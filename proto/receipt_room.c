@@ -5,7 +5,11 @@
 
 /* What a receipt's statements take, rounded up: header, signature, frames; each head is HEAD_BYTES more. */
 enum { RELEASE_BYTES = 480, COMMIT_BYTES = 380, OUTPUT_BYTES = 192, RECEIPT_FIXED_BYTES = 4096 };
-enum { RELEASES_MAX = 24576, COMMITS_MAX = 20480, OUTPUTS_MAX = 40960 }; /* caps of the receipt's fields */
+enum {
+    RELEASES_BYTES_MAX = 24576,
+    COMMITS_BYTES_MAX = 20480,
+    OUTPUTS_BYTES_MAX = 40960
+}; /* caps of the receipt's fields */
 
 bool receipt_room_fits(const struct charter *c, const struct workflow *w, const struct receipt_parts_count *p)
 {
@@ -15,7 +19,7 @@ bool receipt_room_fits(const struct charter *c, const struct workflow *w, const 
     size_t outputs = p->readers * ((size_t)OUTPUT_BYTES + w->output_bytes_max);
     size_t all =
         releases + commits + outputs + (size_t)p->records * 32 + p->certificate_len + RECEIPT_FIXED_BYTES;
-    return releases <= RELEASES_MAX && commits <= COMMITS_MAX && outputs <= OUTPUTS_MAX &&
+    return releases <= RELEASES_BYTES_MAX && commits <= COMMITS_BYTES_MAX && outputs <= OUTPUTS_BYTES_MAX &&
            all <= CAP_BODY_BYTES;
 }
 
