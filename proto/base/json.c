@@ -142,11 +142,41 @@ static enum err parse_escape(struct parser *p, uint8_t *out)
     return OK;
 }
 
+static bool is_plain(uint8_t c)
+{
+    return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
+}
+
+/* Is each of the eight bytes at `at` plain? A byte's high bit in `odd` says that it is not: it was set, or the byte fell below
+ * 0x20, was a quote, a backslash or 0x7f (Hacker's Delight 6-1; a borrow may only reach above a byte that is odd). */
+static bool are_eight_plain(const uint8_t *at)
+{
+    const uint64_t ones = UINT64_MAX / 255, high = ones << 7;
+    uint64_t word;
+    memcpy(&word, at, 8);
+    const uint64_t quote = word ^ ones * '"', backslash = word ^ ones * '\\', del = word ^ ones * 0x7f;
+    const uint64_t odd = word | (word - ones * 0x20) | (quote - ones) | (backslash - ones) | (del - ones);
+    return (odd & high) == 0;
+}
+
+/* Where the run of plain ASCII ends that begins at `at`: most of every document. */
+static const uint8_t *skip_plain(const uint8_t *at, const uint8_t *end)
+{
+    while (end - at >= 8 && are_eight_plain(at)) at += 8;
+    while (at < end && is_plain(*at)) at++;
+    return at;
+}
+
 static enum err parse_string(struct parser *p, struct span *out)
 {
     TRY(parse_byte(p, '"', "a string"));
     uint8_t *text = p->at, *to = p->at;
-    while (parse_peek(p) != '"') {
+    for (;;) {
+        const uint8_t *run = p->at;
+        p->at += skip_plain(p->at, p->end) - p->at;
+        if (to != run) memmove(to, run, (size_t)(p->at - run));
+        to += p->at - run;
+        if (parse_peek(p) == '"') break;
         if (p->at == p->end) return parse_refuse(p, ERR_SYNTAX, "the closing quote of a string");
         if (*p->at == '\\') {
             TRY(parse_escape(p, to));
@@ -168,7 +198,7 @@ static enum err parse_string(struct parser *p, struct span *out)
  * parsed. */
 static const uint8_t *skip_string(const uint8_t *at, const uint8_t *end)
 {
-    for (at++; at < end && *at != '"'; at++) {
+    for (at = skip_plain(at + 1, end); at < end && *at != '"'; at = skip_plain(at + 1, end)) {
         if (*at == '\\' && end - at > 1) at++;
     }
     return at < end ? at + 1 : end;
