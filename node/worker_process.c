@@ -11,18 +11,16 @@
 #include "node/measure.h"
 #include "node/sandbox.h"
 #include "node/spool.h"
-#include "node/worker.h"
+#include "node/worker_labour.h"
 #include "proto/base/panic.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
-#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -41,17 +39,6 @@ struct pending_reply {
     struct worker_reply reply;
 };
 
-/* The computation, on its own thread: meanwhile the machine keeps its lease. */
-struct computation {
-    bool running;
-    pthread_t thread;
-    int done; /* an eventfd: it has its reply */
-    struct worker *worker;
-    struct enclave_effect effect; /* it borrows from what lives as long as the machine */
-    const struct enclave_keys *keys;
-    struct worker_reply reply;
-};
-
 struct process {
     struct worker_options options;
     bool check; /* only enter the sandbox, look about, and say so by the exit code */
@@ -61,7 +48,7 @@ struct process {
     bool over, silent;
     struct pending_reply queue[REPLIES_MAX]; /* a ring */
     uint32_t queue_first, queue_count;
-    struct computation computation;
+    struct labour *labour;
     uint8_t *input; /* INPUT_BYTES: frames as they arrive */
     size_t input_len;
 };
@@ -118,27 +105,6 @@ static void answer_later(struct process *p, uint64_t token, const struct worker_
     p->queue[(p->queue_first + p->queue_count++) % REPLIES_MAX] = (struct pending_reply){token, *reply};
 }
 
-static void *compute(void *context)
-{
-    struct computation *c = context;
-    const uint64_t one = 1;
-    worker_execute(c->worker, &c->reply, &c->effect, c->keys);
-    ssize_t written = write(c->done, &one, sizeof one);
-    if (written != sizeof one) panic(__FILE__, __LINE__, "a computation's end could not be told");
-    return NULL;
-}
-
-static void start_computation(struct process *p, const struct enclave_effect *effect)
-{
-    struct computation *c = &p->computation;
-    ASSERT(!c->running);
-    c->worker = p->worker;
-    c->effect = *effect;
-    c->keys = enclave_keys(p->enclave);
-    c->running = pthread_create(&c->thread, NULL, compute, c) == 0;
-    if (!c->running) answer_later(p, effect->token, &(struct worker_reply){.err = ERR_NO_MEMORY});
-}
-
 static void execute(struct process *p, const struct enclave_effect *effect)
 {
     struct worker_reply reply;
@@ -150,12 +116,12 @@ static void execute(struct process *p, const struct enclave_effect *effect)
         p->over = true;
         return;
     }
-    if (effect->type == ENCLAVE_COMPUTE) {
-        start_computation(p, effect);
+    if (effect->type == ENCLAVE_COMPUTE || effect->type == ENCLAVE_INPUT_CHUNK) {
+        labour_give(p->labour, effect, enclave_keys(p->enclave));
         return;
     }
     if (effect->type == ENCLAVE_UNLOCK) fall_silent(p);
-    if (effect->type == ENCLAVE_WIPE && p->computation.running) { /* it reads what would be unmapped */
+    if (effect->type == ENCLAVE_WIPE && !labour_is_idle(p->labour)) { /* it reads what would be unmapped */
         worker_drop_secrets(p->worker);
         _exit(EXIT_OK);
     }
@@ -198,12 +164,12 @@ static void step(struct process *p, struct enclave_event event)
     answer_all(p);
 }
 
-static void end_computation(struct process *p)
+static void take_answer(struct process *p)
 {
-    struct computation *c = &p->computation;
-    if (pthread_join(c->thread, NULL) != 0) panic(__FILE__, __LINE__, "a computation did not end");
-    c->running = false;
-    answer_later(p, c->effect.token, &c->reply);
+    uint64_t token;
+    struct worker_reply reply;
+    labour_answer(p->labour, &token, &reply);
+    answer_later(p, token, &reply);
     answer_all(p);
 }
 
@@ -252,12 +218,12 @@ static void tick_when_due(struct process *p)
 
 static void run(struct process *p)
 {
-    struct pollfd from[2] = {{SANDBOX_SOCKET, POLLIN, 0}, {p->computation.done, POLLIN, 0}};
+    struct pollfd from[2] = {{SANDBOX_SOCKET, POLLIN, 0}, {labour_fd(p->labour), POLLIN, 0}};
     while (!p->over) {
-        int ready = poll(from, p->computation.running ? 2 : 1, wait_ms(p));
+        int ready = poll(from, 2, wait_ms(p));
         if (ready < 0 && errno != EINTR) return;
         if (ready > 0 && from[0].revents != 0 && !read_some(p)) return;
-        if (ready > 0 && p->computation.running && from[1].revents != 0) end_computation(p);
+        if (ready > 0 && from[1].revents != 0) take_answer(p);
         tick_when_due(p);
     }
 }
@@ -298,10 +264,9 @@ static enum err make_machine(struct process *p)
     p->arena = arena_make(memory, bytes);
     p->input = malloc(INPUT_BYTES);
     if (p->input == NULL) return ERR_NO_MEMORY;
-    p->computation.done = eventfd(0, EFD_CLOEXEC);
-    if (p->computation.done < 0) return ERR_NO_MEMORY;
     TRY(enclave_new(&p->enclave, &p->arena));
-    return worker_new(&p->worker, &p->options);
+    TRY(worker_new(&p->worker, &p->options));
+    return labour_new(&p->labour, p->worker);
 }
 
 /* Does the op runtime start under the filter? Found out by the check, not by the first run. */
@@ -326,6 +291,7 @@ static enum err prepare(struct process *p, char *why, size_t why_len)
     TRY(duckdb_load(&api, why, why_len)); /* a library cannot be loaded once the walls are up */
     TRY(make_machine(p));
     TRY(sandbox_enter(&limits, why, why_len));
+    TRY(labour_start(p->labour));
     return p->check ? check_runtime(p, why, why_len) : OK;
 }
 
@@ -343,9 +309,9 @@ int command_enclave_worker(int argc, char **argv)
     enum err err = prepare(&process, why, sizeof why);
     if (err != OK) return refuse(why[0] != 0 ? why : err_text(err));
     if (!process.check) run(&process);
-    if (process.computation.running)
-        worker_drop_secrets(process.worker); /* its thread ends with the process */
-    else
+    if (labour_is_idle(process.labour))
         worker_free(process.worker);
+    else
+        worker_drop_secrets(process.worker); /* that thread ends with the process */
     _exit(EXIT_OK); /* nothing of any library runs after the wipe */
 }
