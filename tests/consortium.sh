@@ -47,8 +47,12 @@ declare -F row_count_of >/dev/null || row_count_of() { echo 40; }
 declare -F rows_of >/dev/null || rows_of() {
     for i in $(seq 40); do echo "$(id_of_row $1 "$i"),$([[ $((i % 2)) -eq 0 ]] && echo f || echo m),$((40 + i))"; done
 }
+# What is sealed of an owner; a test may make another. unit="": a row is a unit.
+declare -F make_table >/dev/null || make_table() { { echo id,sex,age; rows_of $1; } >$1.csv; }
+declare -F table_of >/dev/null || table_of() { echo $1.csv; }
+unit=${unit-id}
 for name in a b; do
-    { echo id,sex,age; rows_of $name; } >$name.csv
+    make_table $name
     cat >$name.yaml <<YAML
 type: dataset
 name: $name-cohort
@@ -56,7 +60,7 @@ jurisdiction: CH
 services: [{ type: aggregate, supported_ops: ["$op"] }]
 dataset:
   row_count: $(row_count_of $name)
-  unit_column: id
+  unit_column: "$unit"
   budget: "$((2 * slots))"
   schema: [{ name: id, type: text }, { name: sex, type: text }, { name: age, type: integer }]
 YAML
@@ -75,7 +79,7 @@ inputs:
 $(for name in a b; do "$PERIGEE" asset list --data lab --json | jq -r "select(.dt == \"${dataset[$name]}\") |
     \"  - { dt: \\\"\(.dt)\\\", name: $name, owner: \\\"\(.owner)\\\", schema: \\\"\(.schema)\\\" }\""; done)
 output: { type: aggregate, max_bytes: 4096, readers: [] }
-privacy: { currency: epsilon, delta: "0", epsilon: "1", mechanism: discrete-laplace, scope: per-owner, unit: id }
+privacy: { currency: epsilon, delta: "0", epsilon: "1", mechanism: discrete-laplace, scope: per-owner, unit: "$unit" }
 quorum: { owners: 2 }
 requesters: ["$(as lab node status)"]
 residency: { allow: [CH] }
@@ -83,7 +87,7 @@ attestation: { evidence: [simulated], gpu: none, workers: default }
 steps:
   - op: "$op"
     runtime: select
-    select: SELECT id, sex, age FROM input
+    select: SELECT ${unit:+$unit, }sex, age FROM input
     rows_per_unit: 1
     groups: [{ name: sex, domain: [f, m] }]
     statistics:
@@ -97,7 +101,7 @@ job=$(as lab record job post --workflow "$workflow" --task "mean age by sex")
 for name in a b; do
     await "any(.[]; .job == \"$job\")" $name job list
     "$PERIGEE" job endorse --data $name "$job" >/dev/null
-    "$PERIGEE" seal --data $name --asset "${dataset[$name]}" --in $name.csv --workflow "$workflow" >/dev/null
+    "$PERIGEE" seal --data $name --asset "${dataset[$name]}" --in "$(table_of $name)" --workflow "$workflow" >/dev/null
     "$PERIGEE" grant --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots "$slots" >/dev/null
     if declare -F approve_as >/dev/null; then approve_as $name; continue; fi # a test's own way
     "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots "1-$slots" --yes >/dev/null
