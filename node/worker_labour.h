@@ -13,10 +13,11 @@
 struct labour;
 
 MUST_USE enum err labour_new(struct labour **out, struct worker *worker);
-MUST_USE enum err labour_start(struct labour *l); /* behind the walls: a thread from before would not be inside */
+MUST_USE enum err
+labour_start(struct labour *l); /* behind the walls: a thread from before would not be inside */
 void labour_give(struct labour *l, const struct enclave_effect *effect, const struct enclave_keys *keys);
 bool labour_is_idle(const struct labour *l); /* every answer was taken */
-int labour_fd(const struct labour *l); /* readable: there is an answer */
+int labour_fd(const struct labour *l);       /* readable: there is an answer */
 /* Waits for the next answer, which is the caller's then. */
 void labour_answer(struct labour *l, uint64_t *token, struct worker_reply *reply);
 

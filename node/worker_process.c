@@ -313,5 +313,5 @@ int command_enclave_worker(int argc, char **argv)
         worker_free(process.worker);
     else
         worker_drop_secrets(process.worker); /* that thread ends with the process */
-    _exit(EXIT_OK); /* nothing of any library runs after the wipe */
+    _exit(EXIT_OK);                          /* nothing of any library runs after the wipe */
 }

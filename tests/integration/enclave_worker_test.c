@@ -770,8 +770,14 @@ static bool machine_has_walls(void)
 {
     const struct duckdb *api;
     char why[160];
-    return duckdb_load(&api, why, sizeof why) == OK &&
-           system("bwrap --unshare-all --ro-bind / / --proc /proc true >/dev/null 2>&1") == 0;
+    int status;
+    if (duckdb_load(&api, why, sizeof why) != OK) return false;
+    pid_t child = fork();
+    if (child == 0) {
+        (void)execlp("bwrap", "bwrap", "--unshare-all", "--ro-bind", "/", "/", "true", (char *)NULL);
+        _exit(1);
+    }
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0;
 }
 
 static bool walls_stand(void)
