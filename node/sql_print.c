@@ -15,6 +15,13 @@ static uint8_t lower_ascii(uint8_t c)
     return c >= 'A' && c <= 'Z' ? (uint8_t)(c + 32) : c;
 }
 
+const char *sql_spell(const struct sql_spelling *table, size_t count, const char *word)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(table[i].word, word) == 0) return table[i].sql;
+    return NULL;
+}
+
 bool sql_name_equal(struct span a, struct span b)
 {
     if (a.len != b.len) return false;

@@ -84,6 +84,14 @@ MUST_USE enum err sql_members_known(struct sql_print *p, const struct sql_node *
 MUST_USE enum err sql_member_empty(struct sql_print *p, const struct sql_node *object, const char *key,
                                    const char *what);
 
+/* The SQL of a word of the tree. */
+struct sql_spelling {
+    const char *word, *sql;
+};
+const char *sql_spell(const struct sql_spelling *table, size_t count,
+                      const char *word); /* NULL: it is not there */
+#define SQL_SPELL(table, word) sql_spell(table, sizeof(table) / sizeof *(table), word)
+
 /* Two names are one to DuckDB: equal but for ASCII case. */
 bool sql_name_equal(struct span a, struct span b);
 /* Append name as a quoted SQL identifier, text as a string literal. */

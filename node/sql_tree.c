@@ -92,6 +92,11 @@ const char *sql_word(const struct sql_node *node, const char *key)
     return text == NULL ? "" : text;
 }
 
+bool sql_word_is(const struct sql_node *node, const char *key, const char *word)
+{
+    return strcmp(sql_word(node, key), word) == 0;
+}
+
 int64_t sql_integer(const struct sql_node *node)
 {
     return node == NULL ? 0 : (int64_t)json_integer_value(json_of(node));

@@ -7,6 +7,8 @@
 
 #include "proto/base/span.h"
 
+#include <stdbool.h>
+
 enum sql_kind { SQL_NOTHING, SQL_FALSE, SQL_TRUE, SQL_INTEGER, SQL_REAL, SQL_TEXT, SQL_LIST, SQL_OBJECT };
 
 struct sql_node;
@@ -22,8 +24,9 @@ size_t sql_count(const struct sql_node *node);
 const struct sql_node *sql_item(const struct sql_node *node, size_t index);
 struct span sql_text(const struct sql_node *node);                  /* "" when it is no text */
 const char *sql_word(const struct sql_node *node, const char *key); /* text of a member, or "" */
-int64_t sql_integer(const struct sql_node *node);                   /* 0 when it is no integer */
-double sql_real(const struct sql_node *node);                       /* 0 when it is no real */
+bool sql_word_is(const struct sql_node *node, const char *key, const char *word);
+int64_t sql_integer(const struct sql_node *node); /* 0 when it is no integer */
+double sql_real(const struct sql_node *node);     /* 0 when it is no real */
 /* The first member whose name is not in `known` (names framed by single spaces), or NULL. */
 const char *sql_unknown_member(const struct sql_node *node, const char *known);
 
