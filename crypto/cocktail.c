@@ -27,6 +27,11 @@ void cocktail_keypair(struct scalar_secret *secret, struct point *out)
     ASSERT(err == OK);
 }
 
+enum err cocktail_public_of(struct point *out, const struct scalar_secret *secret)
+{
+    return group_base(out, secret->bytes);
+}
+
 static enum err ceremony_of(struct ceremony *c, const struct cocktail_session *s)
 {
     return ceremony_init(c, s->n, s->t, s->own, s->party, ID_SPAN(s->tag), s->extension);

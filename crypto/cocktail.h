@@ -51,6 +51,8 @@ struct cocktail_secret {
 struct cocktail_session cocktail_session_make(uint32_t n, uint32_t t, uint32_t own, const struct point *party,
                                               struct hash32 tag, struct span extension);
 void cocktail_keypair(struct scalar_secret *secret, struct point *out);
+/* The public point of a static key, or of a share: its verification share. ERR_KEY: no scalar but zero. */
+MUST_USE enum err cocktail_public_of(struct point *out, const struct scalar_secret *secret);
 /* The dealt secrets are wiped before this returns: the state holds the session and the own message, nothing secret. */
 MUST_USE enum err cocktail_begin(struct cocktail_secret *state, struct cocktail_round1 *out,
                                  const struct cocktail_session *s, const struct scalar_secret *own_static);

@@ -54,7 +54,8 @@ enum { API_PAGE_MAX = 256 };
       "silent:{reason:text, detail:text}|null, clock:{offset_ms:int|null, "                                  \
       "skew_max_ms:int, stopped:bool, silent:bool, dated_ahead_ms:int|null}, charter:" API_CHARTER           \
       ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \
-      "|null, peers:[{node:id, organisation:text|null, up:bool, via:id|null}], "                             \
+      "|null, key_shares:{good:bool, detail:text}|null, "                                                    \
+      "peers:[{node:id, organisation:text|null, up:bool, via:id|null}], "                                    \
       "enclaves:{running:int, max:int, why:text|null}|null, records:int, api:text|null, "                    \
       "store:{used_bytes:int, map_bytes:int, blobs:int, quarantined:int, batches:int, "                      \
       "syncs:int}, links:{up:int, accepted:int, refused:int, bytes_in:int, bytes_out:int, relayed:int, "     \

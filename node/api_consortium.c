@@ -117,6 +117,13 @@ static json_t *silent_state(const struct core *core)
     return json_pack("{s:s, s:s}", "reason", silence_name(s), "detail", silence_text(s));
 }
 
+/* null: none are expected here. */
+static json_t *key_shares_state(const struct share_watch *w)
+{
+    if (!w->expecting) return json_null();
+    return json_pack("{s:b, s:s}", "good", w->err == OK, "detail", w->err == OK ? "" : w->fault);
+}
+
 void api_status(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
@@ -141,6 +148,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "charter", charter_state(r));
     json_object_set_new(body, "keygen", keygen_state(core));
     json_object_set_new(body, "committee", committee_state(r));
+    json_object_set_new(body, "key_shares", key_shares_state(daemon_share_watch(d)));
     json_object_set_new(body, "peers", peers_state(d));
     json_object_set_new(body, "enclaves", enclaves_state(d));
     json_object_set_new(body, "records", json_integer(core_chain(core)->entry_count));

@@ -77,12 +77,22 @@ static void look_standing(struct health_part *p, struct daemon *d)
                             : refusal_text(why));
 }
 
+static void look_key_shares(struct health_part *p, struct daemon *d)
+{
+    const struct share_watch *w = daemon_share_watch(d);
+    say(p, "key-shares", w->err == OK, "%s",
+        w->err != OK   ? w->fault
+        : w->expecting ? "it holds its seat's shares of both keys"
+                       : "none are expected: it has no seat in a committee");
+}
+
 void health_look(struct health *h, struct daemon *d)
 {
     look_store(&h->part[0], d);
     look_disk(&h->part[1], d);
     look_custodians(&h->part[2], d);
     look_standing(&h->part[3], d);
+    look_key_shares(&h->part[4], d);
 }
 
 static json_t *parts_json(const struct health *h)

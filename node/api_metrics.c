@@ -160,6 +160,9 @@ static void put_standing(struct buffer *out, struct daemon *d)
             core_isolated(core));
     put_one(out, "perigee_silent", "gauge", "1: this node signs no records now.",
             core_authoring(core) != REFUSAL_NONE);
+    put_one(out, "perigee_key_shares_bad", "gauge",
+            "1: a custodian whose share of a key is lost or damaged, as far as it was looked at.",
+            daemon_share_watch(d)->err != OK);
 }
 
 /* --- What it does --------------------------------------------------------------------------------------------------- */

@@ -119,6 +119,15 @@ static void add_custodians(struct outlook *o)
              text);
 }
 
+/* Of the custodians this node knows only itself from the inside. */
+static void add_own_shares(struct outlook *o)
+{
+    const struct share_watch *w = daemon_share_watch(o->d);
+    if (!w->expecting) return;
+    add_said(o, "key shares", api_organisation(o->d, daemon_home(o->d)->node), w->err == OK,
+             refusal_name(w->err == OK ? REFUSAL_NONE : REFUSAL_TROUBLE), w->err == OK ? "" : w->fault);
+}
+
 /* Why may this member not compute it here and now? */
 static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m)
 {
@@ -194,6 +203,7 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
     add_together(&o, &plan);
     add_owners_linked(&o, &wish);
     add_custodians(&o);
+    add_own_shares(&o);
     add_compute(&o, &run);
     add_rest(&o, &plan);
     http_answer(reply, 200,
@@ -258,6 +268,7 @@ static void add_run(struct outlook *o, const struct run_entry *run)
     add(o, "inputs", json_null(), registry_check_inputs(o->r, &run->body, o->now_ms));
     add_owners_linked(o, &wish);
     add_custodians(o);
+    add_own_shares(o);
     add_compute(o, &run->body);
     struct verdict now = registry_check_run(o->r, &run->body, requester, o->now_ms);
     add_rest(o, &now);

@@ -103,6 +103,12 @@ static void print_silence(const json_t *silent)
                      client_text(silent, "detail"));
 }
 
+static void print_key_shares(const json_t *shares)
+{
+    if (json_is_false(json_object_get(shares, "good")))
+        (void)printf("key shares    %s\n", client_text(shares, "detail"));
+}
+
 static void print_waiting(const json_t *s)
 {
     const json_t *charter = json_object_get(s, "charter"), *keygen = json_object_get(s, "keygen");
@@ -143,6 +149,7 @@ int command_status(int argc, char **argv)
         print_peers(json_object_get(s, "peers"));
         print_silence(json_object_get(s, "silent"));
         print_promise(s);
+        print_key_shares(json_object_get(s, "key_shares"));
         print_clock(json_object_get(s, "clock"));
         print_enclaves(json_object_get(s, "enclaves"));
         (void)printf("records       %" JSON_INTEGER_FORMAT "\n", client_number(s, "records"));

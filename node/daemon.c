@@ -67,6 +67,7 @@ struct daemon {
     struct events *events;
     struct api_followers followers;
     struct health health; /* at the last beat */
+    struct share_watch shares;
     struct record_counts record_counts;
     uint64_t started_ms;
     uint64_t answers[CUSTODIAN_ASK_COUNT][REFUSAL_COUNT], commands[REFUSAL_COUNT], unsent_total;
@@ -410,6 +411,7 @@ static void on_beat(void *context)
 {
     struct daemon *d = context;
     struct health now;
+    share_watch_look(&d->shares, core_registry(daemon_core(d)));
     health_look(&now, d);
     for (uint32_t i = 0; i < HEALTH_PART_COUNT; i++) tell_health(d, &d->health.part[i], &now.part[i]);
     d->health = now;
@@ -686,6 +688,8 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     if (err != OK) return fault_set(fault, cap, err, "cannot start: %s", err_text(err));
     TRY(open_links(d, fault, cap));
     TRY(open_api(d, fault, cap));
+    share_watch_begin(&d->shares, &d->loop, &d->home);
+    share_watch_settle(&d->shares, core_registry(daemon_core(d)));
     health_look(&d->health, d);
     pulse_begin(&d->pulse, &d->loop, on_beat, d);
     return uv_timer_start(&d->tick, on_tick, 1, 0) == 0 ? OK : ERR_IO;
@@ -693,7 +697,8 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
 
 static bool busy(const struct daemon *d)
 {
-    return d->open_parts > 0 || d->keeping > 0 || (d->blobs != NULL && blob_reads_in_flight(d->blobs) > 0) ||
+    return d->open_parts > 0 || d->keeping > 0 || d->shares.busy ||
+           (d->blobs != NULL && blob_reads_in_flight(d->blobs) > 0) ||
            (d->core != NULL && core_loop_in_flight(d->core) > 0);
 }
 
@@ -838,6 +843,11 @@ struct api_followers *daemon_followers(struct daemon *d)
 struct tokens *daemon_tokens(struct daemon *d)
 {
     return d->tokens;
+}
+
+const struct share_watch *daemon_share_watch(const struct daemon *d)
+{
+    return &d->shares;
 }
 
 const char *daemon_api_address(const struct daemon *d)

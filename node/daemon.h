@@ -11,6 +11,7 @@
 #include "node/http.h"
 #include "node/keyed_pool.h"
 #include "node/link.h"
+#include "node/share_watch.h"
 #include "node/token.h"
 #include "proto/pump.h"
 #include "storage/store.h"
@@ -58,6 +59,7 @@ void daemon_measures(const struct daemon *d, struct daemon_measures *out);
 struct events *daemon_events(struct daemon *d);
 struct api_followers *daemon_followers(struct daemon *d);
 struct tokens *daemon_tokens(struct daemon *d);
+const struct share_watch *daemon_share_watch(const struct daemon *d);
 const char *daemon_api_address(const struct daemon *d); /* on TCP, or NULL */
 /* Write a local value of this node's (an empty one deletes it), copied; `done` runs on the loop thread when it is durable. */
 void daemon_keep(struct daemon *d, struct span key, struct span value,

@@ -6,11 +6,11 @@
 #include "crypto/kem.h"
 #include "crypto/keyfile.h"
 #include "crypto/secret.h"
+#include "node/key_shares.h"
 #include "node/share_cache.h"
 #include "proto/base/panic.h"
 
 #include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -135,19 +135,11 @@ static struct cocktail_session session_of(const struct keyed *k)
     return cocktail_session_make(s->n, s->t, s->own, s->party, s->tag, SPAN_OF(s->extension));
 }
 
-static void keygen_path(char out[PATH_MAX], const struct keyed *k, uint32_t epoch, uint32_t purpose,
-                        const char *what)
-{
-    char name[64];
-    snprintf(name, sizeof name, "keygen/%u-%u.%s", epoch, purpose, what);
-    home_path(out, k->home, name);
-}
-
 static enum err load_state(struct cocktail_secret *state, const struct keyed *k)
 {
     char path[PATH_MAX];
     size_t len = 0;
-    keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "state");
+    key_shares_path(path, k->home, k->job.session->epoch, k->job.session->purpose, "state");
     TRY(keyfile_read(path, "keygen-state", state->bytes, &len, home_keygen_passphrase(k->home)));
     return len == sizeof state->bytes ? OK : ERR_CORRUPT;
 }
@@ -159,7 +151,7 @@ static enum err keygen_begin(struct keyed *k)
     char path[PATH_MAX];
     struct cocktail_secret *state = secret_alloc(sizeof *state);
     if (state == NULL) return ERR_NO_MEMORY;
-    keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "state");
+    key_shares_path(path, k->home, k->job.session->epoch, k->job.session->purpose, "state");
     enum err err = load_state(state, k);
     if (err == OK) {
         err = cocktail_resume(&message, state, &session); /* after a restart: the same message again */
@@ -183,7 +175,7 @@ static enum err save_share(const struct keyed *k, const struct scalar_secret *x,
     uint8_t *bytes = secret_alloc(KEYFILE_SECRET_MAX);
     size_t len = 0;
     if (bytes == NULL) return ERR_NO_MEMORY;
-    keygen_path(path, k, k->job.session->epoch, k->job.session->purpose, "share");
+    key_shares_path(path, k->home, k->job.session->epoch, k->job.session->purpose, "share");
     enum err err = keyfile_read(path, "keygen-share", bytes, &len, home_keygen_passphrase(k->home));
     if (err == OK) {
         bool same = len == 64 && secret_equal(bytes, x->bytes, 32) && memcmp(bytes + 32, y->bytes, 32) == 0;
@@ -249,27 +241,14 @@ static enum err keygen_check(struct keyed *k)
 
 /* --- Shares ---------------------------------------------------------------------------------------------------------- */
 
-struct held_share {
-    struct scalar_secret x;
-    struct point y;
-};
+static_assert(sizeof(struct key_share) == SHARE_CACHE_BYTES, "a share file holds x and Y");
 
-static_assert(sizeof(struct held_share) == SHARE_CACHE_BYTES, "a share file holds x and Y");
-
-static enum err load_share(struct held_share *out, const struct keyed *k, uint32_t purpose)
+static enum err load_share(struct key_share *out, const struct keyed *k, uint32_t purpose)
 {
-    char path[PATH_MAX];
-    size_t len = 0;
     struct share_cache *cache = k->home->shares;
     if (cache != NULL && share_cache_get(cache, k->job.epoch, purpose, (uint8_t *)out)) return OK;
-    uint8_t *bytes = secret_alloc(KEYFILE_SECRET_MAX);
-    if (bytes == NULL) return ERR_NO_MEMORY;
-    keygen_path(path, k, k->job.epoch, purpose, "share");
-    enum err err = keyfile_read(path, "keygen-share", bytes, &len, home_keygen_passphrase(k->home));
-    if (err == OK && len != sizeof *out) err = ERR_CORRUPT;
-    if (err == OK) memcpy(out, bytes, sizeof *out);
-    if (err == OK && cache != NULL) share_cache_put(cache, k->job.epoch, purpose, bytes);
-    secret_free(bytes);
+    enum err err = key_shares_read(out, k->home, k->job.epoch, purpose);
+    if (err == OK && cache != NULL) share_cache_put(cache, k->job.epoch, purpose, (const uint8_t *)out);
     return err;
 }
 
@@ -305,7 +284,7 @@ static enum err half(struct keyed *k)
     return OK;
 }
 
-static enum err share_of_part(struct keyed *k, const struct held_share *a, const uint8_t *part)
+static enum err share_of_part(struct keyed *k, const struct key_share *a, const uint8_t *part)
 {
     struct envelope envelope;
     struct dec_share share;
@@ -317,7 +296,7 @@ static enum err share_of_part(struct keyed *k, const struct held_share *a, const
     return err;
 }
 
-static enum err compute_shares(struct keyed *k, struct held_share *held)
+static enum err compute_shares(struct keyed *k, struct key_share *held)
 {
     struct dec_share prf;
     TRY(load_share(&held[0], k, 1));
@@ -333,7 +312,7 @@ static enum err compute_shares(struct keyed *k, struct held_share *held)
 
 static enum err shares(struct keyed *k)
 {
-    struct held_share *held = secret_alloc(2 * sizeof *held);
+    struct key_share *held = secret_alloc(2 * sizeof *held);
     if (held == NULL) return ERR_NO_MEMORY;
     enum err err = compute_shares(k, held);
     secret_free(held);

@@ -149,5 +149,48 @@ follow later --since "$first"
 until_in later '"event":"reset"'
 kill "${followers[@]}"
 wait "${followers[@]}" || true
+
+# --- a custodian's key shares ---------------------------------------------------------------------------------------------------
+for name in a b; do await '.[0].peers | map(select(.up)) | length == 1' $name status; done
+await '.[0].key_shares == null' a status # nothing is expected yet
+"$PERIGEE" consortium keygen --data a >/dev/null
+for name in a b; do await '.[0].key_shares.good' $name status; done
+# bad_share FILE WORDS: a says everywhere which file it is, and what came.
+bad_share() {
+    await ".[0].key_shares | (.good | not) and (.detail | contains(\"$1: expected\") and contains(\"$2\"))" a status
+    "$PERIGEE" status --data a | grep -q "^key shares .*$1" || fail "status does not tell a person: $("$PERIGEE" status --data a)"
+    [[ $(get a /healthz) -eq 503 ]] || fail "healthy without a key share: $(cat out)"
+    jq -e --arg file "$1" 'any(.parts[]; .part == "key-shares" and (.good | not) and (.detail | contains($file)))' out >/dev/null ||
+        fail "no part names the share: $(cat out)"
+    get a /metrics >/dev/null
+    [[ $(value perigee_key_shares_bad) -eq 1 ]] || fail "not in the figures"
+    until_in a.log "event=keys.share-bad"
+    grep 'event=keys.share-bad' a.log | tail -1 | grep -q "$1: expected.*$2" || fail "the log does not name it: $(cat a.log)"
+}
+good_share() { # for good, and no line for what was never bad
+    await '.[0].key_shares.good' a status
+    get a /metrics >/dev/null
+    [[ $(value perigee_key_shares_bad) -eq 0 ]] || fail "still bad in the figures"
+}
+cp -r a/keygen keygen.a
+mv a/keygen/1-1.share away # while it runs
+bad_share keygen/1-1.share 'no such file'
+mv away a/keygen/1-1.share
+good_share
+until_in a.log 'event=keys.shares-good'
+stop a
+cp b/keygen/1-2.share a/keygen/1-2.share # before it starts
+start a
+await '.[0].node != null' a status
+bad_share keygen/1-2.share 'another key or seat'
+cp keygen.a/1-2.share a/keygen/1-2.share
+good_share
+printf 'x' | dd of=a/keygen/1-2.share bs=1 seek=40 conv=notrunc status=none
+bad_share keygen/1-2.share damaged
+cp keygen.a/1-2.share a/keygen/1-2.share
+chmod 644 a/keygen/1-1.share
+bad_share keygen/1-1.share 'mode 0600'
+chmod 600 a/keygen/1-1.share
+good_share
 for name in b a; do stop $name; done
 echo "operations: a node ends in order, says how it is, what it counts and what happens, and does what has a key once"

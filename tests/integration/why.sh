@@ -25,6 +25,16 @@ ready
 "$PERIGEE" "${plan[@]}" --data lab | grep -q '^ready' || fail "a person is not told that it is ready"
 refused 3 'requests nothing' "${plan[@]}" --data lab --wait
 
+# --- a custodian knows of its own part --------------------------------------------------------------------------------------------
+own_shares() { ("$PERIGEE" "${plan[@]}" --data a --json || true) | jq -ce '.conditions[] | select(.what == "key shares")'; }
+[[ $(own_shares | jq -c '[.who, .ok]') == '["a-org",true]' ]] || fail "its own shares are there: $(own_shares)"
+mv a/keygen/1-1.share a.share
+await '.[0].key_shares.good | not' a status
+own_shares | jq -e '(.ok | not) and .who == "a-org" and (.detail | startswith("keygen/1-1.share: expected"))' >/dev/null ||
+    fail "it does not say that its share is lost: $(own_shares)"
+mv a.share a/keygen/1-1.share
+await '.[0].key_shares.good' a status
+
 # --- nobody computes -----------------------------------------------------------------------------------------------------------
 stop gpu1
 stop gpu2
