@@ -25,7 +25,7 @@ enum exit_code {
     X("node", "", command_node, "--data DIR [--passphrase-file FILE|-]",                                     \
       "run the node until SIGTERM or SIGINT")                                                                \
     X("status", "", command_status, "--data DIR", "what the node is, whom it sees, what it waits for")       \
-    X("doctor", "", command_doctor, "--data DIR [--store]",                                                  \
+    X("doctor", "", command_doctor, "--data DIR [--store] [--passphrase-file FILE]",                         \
       "what is wrong here and what to do; --store reads every row of the store")                             \
     X("backup", "", command_backup, "--data DIR FILE",                                                       \
       "copy a node, running or not, into one file; what is restored from it signs nothing again")            \

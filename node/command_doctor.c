@@ -7,9 +7,13 @@
 #include "node/duckdb.h"
 #include "node/enclave_host.h"
 #include "node/home.h"
+#include "node/kept.h"
+#include "node/key_shares.h"
+#include "node/passphrase.h"
 #include "node/sandbox.h"
 #include "node/store_check.h"
 #include "node/store_mark.h"
+#include "proto/record.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -28,7 +32,8 @@ enum { DISK_WARN_BYTES = 1 << 30, DISK_FAIL_BYTES = 64 << 20, DEFECTS_SHOWN = 20
 struct doctor {
     const struct client *client;
     struct home home;
-    bool home_known;
+    bool home_known, keys_open, keys_sealed;
+    const char *passphrase_file;
     struct config *config;
     uint32_t count[3];
     uint64_t defects_shown;
@@ -76,23 +81,33 @@ static void check_home(struct doctor *d)
         say(d, FINDING_FAIL, "config", "%s", fault);
 }
 
+/* Without a passphrase an encrypted key is only looked at from outside, which four lines need not say. */
+static void on_key_fault(void *context, enum err err, const char *line)
+{
+    struct doctor *d = context;
+    if (err != ERR_DECRYPT || d->passphrase_file != NULL) {
+        say(d, FINDING_FAIL, "keys", "%s", line);
+        return;
+    }
+    if (!d->keys_sealed)
+        say(d, FINDING_WARN, "keys",
+            "encrypted, and not opened: --passphrase-file FILE opens them as the node's start does");
+    d->keys_sealed = true;
+}
+
+/* As the node's start opens them. */
 static void check_keys(struct doctor *d)
 {
-    static const char *const names[] = {"identity.key", "kem.key", "link.key", "dkg.key"};
-    uint32_t wrong = 0;
-    for (uint32_t i = 0; i < 4; i++) {
-        char path[PATH_MAX];
-        struct stat is;
-        home_path(path, &d->home, names[i]);
-        const bool there = stat(path, &is) == 0;
-        if (there && S_ISREG(is.st_mode) && (is.st_mode & 077) == 0) continue;
-        wrong++;
-        say(d, FINDING_FAIL, "keys", "%s: %s", path,
-            !there ? "is not there: put it back from a backup; without it this node is another"
-                   : "others may read it: chmod 600 closes it, and a key that others could read may be known "
-                     "to them");
+    char fault[512] = "";
+    struct passphrase *passphrase;
+    if (passphrase_read(&passphrase, d->passphrase_file, false, fault, sizeof fault) != OK) {
+        say(d, FINDING_FAIL, "keys", "%s", fault);
+        return;
     }
-    if (wrong == 0) say(d, FINDING_OK, "keys", "four key files, closed to others");
+    d->keys_open = home_open_keys(&d->home, passphrase_span(passphrase), on_key_fault, d) == OK;
+    passphrase_free(passphrase);
+    if (d->keys_open)
+        say(d, FINDING_OK, "keys", "four key files, closed to others, open and belong to card.json");
 }
 
 static void check_disk(struct doctor *d)
@@ -113,20 +128,57 @@ static void check_disk(struct doctor *d)
 
 /* --- The store ------------------------------------------------------------------------------------------------------- */
 
+static void check_mark(struct doctor *d, enum silence s)
+{
+    if (s == SILENCE_NONE)
+        say(d, FINDING_OK, "mark", "this is the store that the key last signed with");
+    else
+        say(d, FINDING_FAIL, "mark",
+            "%s: %s. The key signs nothing again; the node reads and serves: `perigee recover` makes its "
+            "successor",
+            silence_name(s), silence_text(s));
+}
+
+/* What the mark says of a store, changing nothing. A mark is read before its store: a node may be writing to both. */
+static void open_mark(const struct doctor *d, struct store_mark *mark)
+{
+    char path[PATH_MAX];
+    home_path(path, &d->home, "store.mark");
+    store_mark_open(mark, path, d->home.node);
+}
+
+/* The node's start would make one. Does its key remember another? */
+static void judge_no_store(struct doctor *d, const char *path)
+{
+    const struct store_status none = {0};
+    struct store_mark mark;
+    open_mark(d, &mark);
+    const enum silence silence = store_mark_judge(&mark, &none);
+    store_mark_close(&mark);
+    if (silence == SILENCE_NONE) {
+        say(d, FINDING_OK, "store", "none yet: the node's first start makes it");
+        return;
+    }
+    say(d, FINDING_FAIL, "store",
+        "%s: expected the store that this key has signed with, and there is none in it: stop here and look "
+        "for "
+        "it, since a start makes an empty one",
+        path);
+    check_mark(d, silence);
+}
+
 static bool open_store(struct doctor *d, struct store **out)
 {
     char path[PATH_MAX];
-    struct stat is;
     home_path(path, &d->home, "store");
     *out = NULL;
-    if (stat(path, &is) != 0 && errno == ENOENT) {
-        say(d, FINDING_OK, "store", "none yet: the node's first start makes it");
-        return false;
-    }
     const struct lmdb_options options = {
         .path = path, .map_bytes = (uint64_t)d->config->store->map_gb << 30, .read_only = true};
     enum err err = lmdb_store_open(out, &options);
-    if (err != OK) say(d, FINDING_FAIL, "store", "%s: %s", path, lmdb_store_open_text(err));
+    if (err == ERR_NOT_FOUND)
+        judge_no_store(d, path);
+    else if (err != OK)
+        say(d, FINDING_FAIL, "store", "%s: %s", path, lmdb_store_open_text(err));
     return err == OK;
 }
 
@@ -141,24 +193,23 @@ static void check_kept_silence(struct doctor *d, struct store *store)
         silence_text(s));
 }
 
-static void check_mark(struct doctor *d, enum silence s)
+/* The node follows no other charter than the one that its store began with. */
+static void check_consortium(struct doctor *d, struct store *store)
 {
-    if (s == SILENCE_NONE)
-        say(d, FINDING_OK, "mark", "this is the store that the key last signed with");
-    else
-        say(d, FINDING_FAIL, "mark",
-            "%s: %s. The key signs nothing again; the node reads and serves: `perigee recover` makes its "
-            "successor",
-            silence_name(s), silence_text(s));
+    uint8_t bytes[32];
+    struct buffer known = BUFFER_OF(bytes);
+    if (store_read(store, STORE_LOCAL, SPAN_LITERAL("consortium"), &known) == ERR_NOT_FOUND) return;
+    if (!span_equal(buffer_span(&known), ID_SPAN(d->home.consortium)))
+        say(d, FINDING_FAIL, "consortium",
+            "charter.json: expected the charter that this store was begun with, came another: put the first "
+            "one back");
 }
 
 static void check_store_state(struct doctor *d, struct store *store)
 {
-    char path[PATH_MAX];
     struct store_mark mark;
     struct store_status s;
-    home_path(path, &d->home, "store.mark");
-    store_mark_open(&mark, path, d->home.node); /* before the store is: a node may be writing to both */
+    open_mark(d, &mark);
     enum err err = store_status(store, &s);
     const enum silence silence = store_mark_judge(&mark, &s);
     store_mark_close(&mark);
@@ -175,6 +226,49 @@ static void check_store_state(struct doctor *d, struct store *store)
         s.quarantined > 0 ? "; items failed their hash and were moved aside: check the disk" : "");
     check_mark(d, silence);
     check_kept_silence(d, store);
+    check_consortium(d, store);
+}
+
+/* --- A custodian's key shares ---------------------------------------------------------------------------------------- */
+
+struct committee_search {
+    struct store *store;
+    uint32_t seat;
+    struct key_shares found;
+    bool is_found;
+};
+
+/* This node's own word about the keys, which it signed when it had its shares. */
+static enum err on_own_record(void *context, struct span key, struct span value)
+{
+    static uint8_t bytes[CAP_BODY_BYTES + 1024];
+    static struct body_COMMITTEE body;
+    struct committee_search *s = context;
+    struct buffer packed = BUFFER_OF(bytes);
+    struct record r;
+    (void)value;
+    if (kept_record(s->store, &packed, key) != OK || record_unpack(&r, buffer_span(&packed)) != OK) return OK;
+    if (r.header.kind != KIND_COMMITTEE || body_decode(&body, KIND_COMMITTEE, r.body) != OK) return OK;
+    s->is_found = key_shares_of(&s->found, &body, s->seat);
+    return s->is_found ? ERR_CANCELLED : OK; /* no need to see more */
+}
+
+static void check_key_shares(struct doctor *d, struct store *store)
+{
+    char fault[512] = "";
+    const int seat = home_seat(&d->home);
+    struct committee_search s = {.store = store, .seat = (uint32_t)seat};
+    if (seat < 0 || !d->keys_open) return;
+    const enum err err = store_scan(store, STORE_CHAIN, ID_SPAN(d->home.node), on_own_record, &s);
+    if (!s.is_found) {
+        say(d, err == OK ? FINDING_OK : FINDING_FAIL, "key-shares", "%s",
+            err == OK ? "none yet: this custodian has signed no committee record" : err_text(err));
+        return;
+    }
+    if (key_shares_check(&d->home, &s.found, fault, sizeof fault) == OK)
+        say(d, FINDING_OK, "key-shares", "this seat's shares of both keys open, and are what it signed");
+    else
+        say(d, FINDING_FAIL, "key-shares", "%s", fault);
 }
 
 static void on_defect(void *context, enum store_defect defect, struct span key)
@@ -211,6 +305,7 @@ static void check_store(struct doctor *d, bool rows)
     struct store *store;
     if (d->config == NULL || !open_store(d, &store)) return;
     check_store_state(d, store);
+    check_key_shares(d, store);
     if (rows) check_store_rows(d, store);
     store_close(store);
 }
@@ -345,6 +440,9 @@ static void check_node(struct doctor *d)
             lost ? "; a promise is damaged, so it never votes again: the others go on without it" : "");
     check_peers(d, s);
     check_clock(d, json_object_get(s, "clock"));
+    if (json_is_false(json_object_get(json_object_get(s, "key_shares"), "good")))
+        say(d, FINDING_FAIL, "key-shares", "the node says: %s",
+            client_text(json_object_get(s, "key_shares"), "detail"));
     json_decref(s);
 }
 
@@ -365,13 +463,16 @@ int command_doctor(int argc, char **argv)
     static struct doctor d;
     struct client c;
     bool rows = false;
-    const struct argument option[] = {{"--store", NULL, &rows}};
-    struct arguments a = {option, 1, 0, 0, 0, NULL};
+    const char *passphrase_file = NULL;
+    const struct argument option[] = {{"--store", NULL, &rows},
+                                      {"--passphrase-file", &passphrase_file, NULL}};
+    struct arguments a = {option, 2, 0, 0, 0, NULL};
     int code = client_begin(&c, "doctor", &a, argc, argv);
     if (code == EXIT_OK) code = client_local(&c);
     if (code != EXIT_OK) return code;
     memset(&d, 0, sizeof d);
     d.client = &c;
+    d.passphrase_file = passphrase_file;
     if (crypto_init() != OK) return client_fail(&c, EXIT_REFUSED, "cannot initialise cryptography");
     check_home(&d);
     if (d.home_known) {

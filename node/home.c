@@ -129,7 +129,11 @@ static enum err read_key(const struct home *h, const struct home_key *key, struc
         return fault_set(fault, cap, err,
                          "%s: the key is gone: put it back from a backup; without it this node is another",
                          path);
-    if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, err_text(err));
+    if (err != OK)
+        return fault_set(fault, cap, err,
+                         "%s: expected this node's %s key as it was written, came: %s: put it back from a "
+                         "backup; without it this node is another",
+                         path, key->kind, err_text(err));
     memcpy(key->secret32, scratch, 32);
     return OK;
 }
@@ -149,18 +153,6 @@ static enum err make_keygen_secret(struct home *h, struct span passphrase)
 struct span home_keygen_passphrase(const struct home *h)
 {
     return h->keygen_secret == NULL ? SPAN_NONE : ID_SPAN(*h->keygen_secret);
-}
-
-static enum err read_keys(struct home *h, struct span passphrase, char *fault, size_t cap)
-{
-    struct home_key key[HOME_KEY_COUNT];
-    uint8_t *scratch = secret_alloc(KEYFILE_SECRET_MAX);
-    enum err err = scratch == NULL ? ERR_NO_MEMORY : OK;
-    list_keys(key, h);
-    for (uint32_t i = 0; i < HOME_KEY_COUNT && err == OK; i++)
-        err = read_key(h, &key[i], passphrase, scratch, fault, cap);
-    secret_free(scratch);
-    return err == OK ? make_keygen_secret(h, passphrase) : err;
 }
 
 /* --- The card, and making a home ---------------------------------------------------------------------------------- */
@@ -338,6 +330,18 @@ static enum err check_charter(struct hash32 *hash, struct span bytes, char *faul
     return err;
 }
 
+int home_seat(const struct home *h)
+{
+    struct charter *charter = NULL;
+    void *memory = h->charter != NULL ? calloc(1, HOME_ARENA_BYTES) : NULL;
+    struct arena arena = arena_make(memory, HOME_ARENA_BYTES);
+    int seat = -1;
+    if (memory != NULL && charter_parse(&charter, &arena, span_make(h->charter, h->charter_len), NULL) == OK)
+        seat = charter_custodian(charter, h->node);
+    free(memory);
+    return seat;
+}
+
 static enum err read_charter(struct home *h, char *fault, size_t cap)
 {
     char path[PATH_MAX];
@@ -370,15 +374,24 @@ static enum err read_card(struct home *h, char *fault, size_t cap)
     return OK;
 }
 
-/* The card must speak of the keys beside it. */
+/* The card must speak of the keys beside it; any link key will do. */
 static enum err check_card(const struct home *h, char *fault, size_t cap)
 {
     struct node_id node;
     struct kem_public kem;
+    struct point dkg;
     TRY(identity_public(&node, h->identity));
+    TRY(cocktail_public_of(&dkg, h->dkg));
     kem_public_of(&kem, h->kem);
-    if (ID_EQUAL(h->node, node) && ids_equal(kem.bytes, h->kem_public.bytes)) return OK;
-    return fault_set(fault, cap, ERR_CORRUPT, "%s/card.json: not the card of these keys", h->path);
+    const char *other = !ID_EQUAL(h->node, node)                          ? "identity.key"
+                        : !ids_equal(kem.bytes, h->kem_public.bytes)      ? "kem.key"
+                        : memcmp(dkg.bytes, h->dkg_public.bytes, 32) != 0 ? "dkg.key"
+                                                                          : NULL;
+    if (other == NULL) return OK;
+    return fault_set(fault, cap, ERR_CORRUPT,
+                     "%s/%s: expected the key that card.json beside it speaks of, came another node's: put "
+                     "back the one that belongs here, or its card",
+                     h->path, other);
 }
 
 static enum err read_replaces(struct home *h, char *fault, size_t cap)
@@ -410,11 +423,44 @@ static enum err look(struct home *h, char *fault, size_t cap)
     return read_charter(h, fault, cap);
 }
 
+enum err home_open_keys(struct home *h, struct span passphrase, home_fault *fault, void *context)
+{
+    struct home_key key[HOME_KEY_COUNT];
+    char line[512];
+    uint8_t *scratch = secret_alloc(KEYFILE_SECRET_MAX);
+    enum err err = scratch == NULL ? ERR_NO_MEMORY : take_memory(h);
+    if (err == OK) list_keys(key, h);
+    for (uint32_t i = 0; i < HOME_KEY_COUNT && err != ERR_NO_MEMORY; i++) {
+        const enum err one = read_key(h, &key[i], passphrase, scratch, line, sizeof line);
+        if (one != OK) fault(context, one, line);
+        if (err == OK) err = one;
+    }
+    secret_free(scratch);
+    TRY(err);
+    line[0] = 0;
+    err = check_card(h, line, sizeof line);
+    if (err != OK) fault(context, err, line[0] != 0 ? line : err_text(err));
+    return err == OK ? make_keygen_secret(h, passphrase) : err;
+}
+
+struct first_fault {
+    char *line;
+    size_t cap;
+    bool said;
+};
+
+static void keep_first(void *context, enum err err, const char *line)
+{
+    struct first_fault *f = context;
+    if (!f->said && f->cap > 0) (void)snprintf(f->line, f->cap, "%s", line);
+    f->said = true;
+    (void)err;
+}
+
 static enum err open_keys(struct home *h, struct span passphrase, char *fault, size_t cap)
 {
-    TRY(take_memory(h));
-    TRY(read_keys(h, passphrase, fault, cap));
-    return check_card(h, fault, cap);
+    struct first_fault first = {fault, cap, false};
+    return home_open_keys(h, passphrase, keep_first, &first);
 }
 
 enum err home_look(struct home *out, const char *path, char *fault, size_t cap)

@@ -60,6 +60,12 @@ MUST_USE enum err home_open(struct home *out, const char *path, struct span pass
                             size_t cap);
 /* The same without the keys, for what needs none: path, node, card, consortium and charter. */
 MUST_USE enum err home_look(struct home *out, const char *path, char *fault, size_t cap);
+/* What home_open does behind home_look, for who wants to hear of every key that does not open, not of the first: `fault` is called
+ * with a line for each. Nothing is written. When it returns OK, `h` is as home_open leaves it. */
+typedef void home_fault(void *context, enum err err, const char *line);
+MUST_USE enum err home_open_keys(struct home *h, struct span passphrase, home_fault *fault, void *context);
+/* Which seat among the custodians of charter.json is this node's, from 0; -1: none. */
+int home_seat(const struct home *h);
 /* Passphrase of the files in keygen/. */
 struct span home_keygen_passphrase(const struct home *h);
 /* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one. */

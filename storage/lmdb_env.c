@@ -108,7 +108,8 @@ static enum err directory_claim(int directory, const struct stat *is, bool read_
 {
     struct stat data;
     bool present = fstatat(directory, FILE_DATA, &data, 0) == 0;
-    if (read_only) return present ? OK : ERR_NOT_FOUND;
+    if (read_only)
+        return present && data.st_size > 0 ? OK : ERR_NOT_FOUND; /* no lock file for what is none */
     if (!present) TRY(directory_empty(directory));
     if ((is->st_mode & 0777) != 0700 && fchmod(directory, 0700) != 0) return errno_err();
     return directory_lock_file(directory);

@@ -193,4 +193,72 @@ bad_share keygen/1-1.share 'mode 0600'
 chmod 600 a/keygen/1-1.share
 good_share
 for name in b a; do stop $name; done
+
+# --- doctor says what the start would say -------------------------------------------------------------------------------------------
+seen_of() { find a -type f ! -name lock.mdb -exec sha256sum {} + | sort | sha256sum; }
+# doctor_says CHECK WORDS [OPTION...]: it fails by this, and changes nothing.
+doctor_says() {
+    local check=$1 words=$2 before code=0
+    shift 2
+    before=$(seen_of)
+    "$PERIGEE" doctor --data a --json "$@" >out || code=$?
+    [[ $code -eq 1 ]] || fail "doctor ends with $code where '$check: $words' is wrong: $(cat out)"
+    jq -es --arg check "$check" --arg words "$words" \
+        'any(.[]; .check == $check and .finding == "fail" and (.detail | contains($words)))' out >/dev/null ||
+        fail "doctor does not say '$check: $words': $(cat out)"
+    [[ $(seen_of) == "$before" ]] || fail "doctor changed something"
+}
+well() { "$PERIGEE" doctor --data a --store >out || fail "doctor of a sound node: $(cat out)"; }
+well
+for line in '^ok    keys .* open and belong' '^ok    mark' '^ok    key-shares .*both keys'; do
+    grep -q "$line" out || fail "expected '$line' in: $(cat out)"
+done
+cp -r a a.sound
+sound() { # puts FILE back
+    rm -rf "a/$1"
+    cp -r "a.sound/$1" "a/$1"
+}
+flip() { printf "\\x$(od -An -tx1 -j"$2" -N1 "$1" | tr -d " " | tr 0-9a-f f0-9a-e)" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none; }
+for key in identity kem link dkg; do
+    : >a/$key.key
+    doctor_says keys "$key.key: expected this node's $key key"
+    refused 1 "$key.key: expected this node's $key key" node --data a # the same words
+    sound $key.key
+    flip a/$key.key 40
+    doctor_says keys "$key.key: expected this node's $key key"
+    sound $key.key
+    [[ $key != link ]] || continue
+    cp b/$key.key a/$key.key
+    doctor_says keys "$key.key: expected the key that card.json beside it speaks of"
+    sound $key.key
+done
+rm a/link.key a/kem.key # all that is wrong, not the first
+doctor_says keys link.key
+jq -es 'any(.[]; .check == "keys" and (.detail | contains("kem.key")))' out >/dev/null || fail "only one key is named: $(cat out)"
+sound link.key
+sound kem.key
+rm -r a/store
+doctor_says mark store-lost
+doctor_says store 'and there is none in it' --store
+mkdir -m 700 a/store
+doctor_says mark store-lost
+: >a/store/data.mdb
+doctor_says store 'and there is none in it'
+sound store
+rm a/keygen/1-2.share
+doctor_says key-shares 'keygen/1-2.share: expected'
+sound keygen
+"$PERIGEE" consortium new --name other --out other.json a/card.json b/card.json >/dev/null
+cp other.json a/charter.json
+doctor_says consortium 'came another'
+refused 1 'is not the charter' node --data a
+sound charter.json
+well
+(umask 077; echo word >word; echo other >other)
+"$PERIGEE" init --data sealed --organisation s-org --jurisdiction CH --roles owner --passphrase-file word >/dev/null
+"$PERIGEE" doctor --data sealed >out || fail "doctor of sealed keys: $(cat out)"
+grep -q '^warn  keys .*--passphrase-file' out || fail "sealed keys are called open: $(cat out)"
+"$PERIGEE" doctor --data sealed --passphrase-file word | grep -q '^ok    keys' || fail "its passphrase does not open them"
+"$PERIGEE" doctor --data sealed --passphrase-file other >out && fail "another passphrase opens them"
+grep -q '^FAIL  keys .*identity.key: this passphrase' out || fail "not said: $(cat out)"
 echo "operations: a node ends in order, says how it is, what it counts and what happens, and does what has a key once"
