@@ -92,30 +92,51 @@ static void add_inputs(struct outlook *o, const struct run_wish *wish, struct no
 
 /* --- Who must be there -------------------------------------------------------------------------------------------------- */
 
+static void add_owner(struct outlook *o, const struct workflow_input *input)
+{
+    char why[API_ABSENCE_BYTES], text[API_ABSENCE_BYTES + 160];
+    const bool there = api_there(o->d, registry_holder(o->r, input->owner), why);
+    (void)snprintf(
+        text, sizeof text,
+        "the owner serves its data, and %s: its node, its machine or the network between is looked at", why);
+    add_said(o, "owner linked", owner_json(o, input), there, there ? "none" : "input-missing",
+             there ? "" : text);
+}
+
 static void add_owners_linked(struct outlook *o, const struct run_wish *wish)
 {
-    for (uint32_t i = 0; i < o->w->input_count; i++) {
-        const struct workflow_input *input = &o->w->input[i];
-        if (!wished(wish, input->dt)) continue;
-        bool linked = api_linked(o->d, registry_holder(o->r, input->owner));
-        add_said(o, "owner linked", owner_json(o, input), linked, linked ? "none" : "input-missing",
-                 linked ? ""
-                        : "the owner serves its data, and is not linked here: it starts its node, or its "
-                          "network is looked at");
-    }
+    for (uint32_t i = 0; i < o->w->input_count; i++)
+        if (wished(wish, o->w->input[i].dt)) add_owner(o, &o->w->input[i]);
+}
+
+/* Who is missing, each with what is seen of it. */
+static void put_absent(struct buffer *out, struct span organisation, const char *why)
+{
+    if (out->cap - out->len < organisation.len + strlen(why) + 8) return;
+    buffer_put_text(out, "; ");
+    buffer_put(out, organisation);
+    buffer_put_text(out, ": ");
+    buffer_put_text(out, why);
 }
 
 static void add_custodians(struct outlook *o)
 {
     const struct charter *charter = registry_charter(o->r);
-    char text[160];
-    uint32_t linked = 0;
+    char text[800], memory[600];
+    struct buffer absent = BUFFER_OF(memory);
+    uint32_t there = 0;
     if (charter == NULL) return;
-    for (uint32_t i = 0; i < charter->custodian_count; i++)
-        linked += api_linked(o->d, charter->member[charter->custodian[i]].node);
-    (void)snprintf(text, sizeof text, "%u of %u custodians are linked here, and %u are needed", linked,
-                   charter->custodian_count, charter->q);
-    add_said(o, "custodians", json_null(), linked >= charter->q, linked >= charter->q ? "none" : "timeout",
+    for (uint32_t i = 0; i < charter->custodian_count; i++) {
+        const struct charter_member *m = &charter->member[charter->custodian[i]];
+        char why[API_ABSENCE_BYTES];
+        const bool here = api_there(o->d, m->node, why);
+        there += here;
+        if (!here) put_absent(&absent, m->organisation, why);
+    }
+    (void)snprintf(text, sizeof text,
+                   "%u of %u custodians are linked here and heard from, and %u are needed%.*s", there,
+                   charter->custodian_count, charter->q, (int)absent.len, memory);
+    add_said(o, "custodians", json_null(), there >= charter->q, there >= charter->q ? "none" : "timeout",
              text);
 }
 
@@ -129,12 +150,13 @@ static void add_own_shares(struct outlook *o)
 }
 
 /* Why may this member not compute it here and now? */
-static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m)
+static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m,
+                           char absence[API_ABSENCE_BYTES])
 {
     struct verdict v = registry_check_node(o->r, run, m->node);
     if (v.refusal != REFUSAL_NONE) return refusal_text(v.refusal);
     if (!ID_EQUAL(m->node, daemon_home(o->d)->node))
-        return api_linked(o->d, m->node) ? NULL : "it is not linked here";
+        return api_there(o->d, m->node, absence) ? NULL : absence;
     struct enclaves_status own;
     daemon_enclave_status(o->d, &own);
     return own.most > 0 ? NULL : own.why != NULL ? own.why : "it starts no enclaves";
@@ -148,14 +170,16 @@ static void add_compute(struct outlook *o, const struct body_RUN *run)
     json_t *others = json_array();
     for (uint32_t at = 0; (m = registry_member_next(o->r, &at)) != NULL;) {
         if ((m->roles & ROLE_COMPUTE) == 0) continue;
-        const char *why = why_not(o, run, m);
+        char absence[API_ABSENCE_BYTES];
+        const char *why = why_not(o, run, m, absence);
         most++;
         able += why == NULL;
         json_array_append_new(others, json_pack("{s:o, s:b, s:s}", "who", api_span(m->organisation), "ok",
                                                 why == NULL, "why", why != NULL ? why : ""));
     }
     char text[160];
-    (void)snprintf(text, sizeof text, "%u of %u compute members may run it, and are linked here", able, most);
+    (void)snprintf(text, sizeof text,
+                   "%u of %u compute members may run it, and are linked here and heard from", able, most);
     add_said(o, "compute", json_null(), able > 0, able > 0 ? "none" : "not-compute", text);
     json_t *line = json_array_get(o->conditions, json_array_size(o->conditions) - 1);
     json_object_set_new(line, "members", others);

@@ -1,7 +1,8 @@
 /* What a requested run waits for, as far as this node can see: the owners of its inputs, who serve them, and a member that may
- * compute it, linked. */
+ * compute it, linked and heard from. */
 #include "node/api_common.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 bool api_linked(struct daemon *d, struct node_id node)
@@ -13,10 +14,25 @@ bool api_linked(struct daemon *d, struct node_id node)
     return false;
 }
 
+bool api_there(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES])
+{
+    uint64_t silent_ms = 0;
+    why[0] = 0;
+    if (ID_EQUAL(node, daemon_home(d)->node)) return true;
+    if (core_in_touch(daemon_core(d), node, &silent_ms)) return true;
+    if (!api_linked(d, node))
+        (void)snprintf(why, API_ABSENCE_BYTES, "it is not linked here");
+    else
+        (void)snprintf(why, API_ABSENCE_BYTES, "it is linked here, and not heard from for %" PRIu64 " s",
+                       silent_ms / 1000);
+    return false;
+}
+
 static bool can_compute(struct daemon *d, struct node_id node)
 {
     struct enclaves_status own;
-    if (!ID_EQUAL(node, daemon_home(d)->node)) return api_linked(d, node);
+    char why[API_ABSENCE_BYTES];
+    if (!ID_EQUAL(node, daemon_home(d)->node)) return api_there(d, node, why);
     daemon_enclave_status(d, &own);
     return own.most > 0;
 }
@@ -41,18 +57,19 @@ static json_t *nobody_may(const struct verdict *last)
 static json_t *owners_away(struct daemon *d, const struct body_RUN *run)
 {
     struct registry *r = core_registry(daemon_core(d));
-    char memory[512], text[640];
+    char memory[512], text[640], why[API_ABSENCE_BYTES];
     struct buffer names = BUFFER_OF(memory);
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
         const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};
         const struct member *m = registry_member(r, holder);
-        if (m == NULL || ID_EQUAL(holder, daemon_home(d)->node) || api_linked(d, holder)) continue;
+        if (m == NULL || api_there(d, holder, why)) continue;
         name_one(&names, m);
     }
     if (names.len == 0) return NULL;
     const bool cut = buffer_done(&names) != OK;
-    (void)snprintf(text, sizeof text, "an owner of its data, who is not linked here: %.*s%s", (int)names.len,
+    (void)snprintf(text, sizeof text,
+                   "an owner of its data, who is not linked here, or not heard from: %.*s%s", (int)names.len,
                    memory, cut ? ", ..." : "");
     return json_string(text);
 }
@@ -79,7 +96,8 @@ json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run)
     }
     if (names.len == 0) return nobody_may(&last);
     const bool cut = buffer_done(&names) != OK;
-    (void)snprintf(text, sizeof text, "a compute node: none of those that may run it is linked here (%.*s%s)",
+    (void)snprintf(text, sizeof text,
+                   "a compute node: none of those that may run it is linked here and heard from (%.*s%s)",
                    (int)names.len, memory, cut ? ", ..." : "");
     return json_string(text);
 }

@@ -98,8 +98,12 @@ struct peer_view {
     struct node_id node;
     bool up;
     uint64_t own_seq; /* it has shown to hold this node's chain up to there */
+    int64_t there_ns; /* when it last showed that it is there: its link came up, or its heads came */
 };
 const struct peer_view *core_peer_at(const struct core *c, uint32_t index);
+/* Is this peer linked, and heard from within a lease (or three of its heads' turns, if that is longer)? `silent_ms` is for how
+ * long it was not, 0 without a link. A link alone says that its machine is there, not that its node is. */
+bool core_in_touch(const struct core *c, struct node_id peer, uint64_t *silent_ms);
 enum keygen_phase { KEYGEN_IDLE, KEYGEN_ROUND1_SENT, KEYGEN_SIGNED, KEYGEN_DONE, KEYGEN_FAILED };
 /* Bit i: custodian i has not answered yet; a part that it sent does not hold. */
 enum keygen_phase core_keygen(const struct core *c, uint32_t *missing, uint32_t *wrong);

@@ -77,6 +77,19 @@ static bool silent(const struct core *c, const struct charter *charter, const st
     return (c->now.ns - p->heard_ns) / 1000000 > silence_ms(charter);
 }
 
+bool core_in_touch(const struct core *c, struct node_id node, uint64_t *silent_ms)
+{
+    *silent_ms = 0;
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer_view *p = &c->peer[i].view;
+        if (!ID_EQUAL(p->node, node) || !p->up) continue;
+        const int64_t ms = (c->now.ns - p->there_ns) / 1000000;
+        *silent_ms = ms > 0 ? (uint64_t)ms : 0;
+        return ms <= silence_ms(registry_charter_bytes(c->registry));
+    }
+    return false;
+}
+
 /* The clocks of the other custodians that are in touch. */
 static uint32_t clocks_in_touch(const struct core *c, const struct charter *charter,
                                 int64_t clock[CAP_CUSTODIANS])
@@ -203,6 +216,7 @@ void sync_peer_up(struct core *c, struct node_id node)
     if (p == NULL) p = take_place(c, node);
     if (p == NULL) return;
     p->view.up = true;
+    p->view.there_ns = c->now.ns;
     for (uint32_t i = 0; i < parts_for(c, core_member(c, node, 0)); i++) tell_heads(c, &heads, p, i);
 }
 
@@ -314,7 +328,7 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
     }
     if (p != NULL) {
         if (silent(c, registry_charter_bytes(c->registry), p)) compare_anew(p);
-        p->heard_ns = c->now.ns;
+        p->heard_ns = p->view.there_ns = c->now.ns;
         p->clock_ms = skew_clock(m->time, c->now);
     }
     for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {

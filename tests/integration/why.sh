@@ -5,19 +5,28 @@ set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../consortium.sh"
 
 # missing WHAT WHO COMMAND...: until the JSON of this command names this condition, and says that it is not met.
-missing() {
-    local what=$1 who=$2
-    shift 2
+missing() { missing_for '' "$@"; }
+# missing_for TEXT ...: and the detail has this text.
+missing_for() {
+    local text=$1 what=$2 who=$3
+    shift 3
     for _ in $(seq 600); do
         "$PERIGEE" "$@" --data lab --json >said || true
-        jq -e --arg what "$what" --arg who "$who" \
-            'any(.conditions[]; .what == $what and (.who // "") == $who and (.ok | not) and .detail != "")' said >/dev/null && return
+        jq -e --arg what "$what" --arg who "$who" --arg text "$text" \
+            'any(.conditions[]; .what == $what and (.who // "") == $who and (.ok | not) and .detail != "" and (.detail | contains($text)))' \
+            said >/dev/null && return
         sleep 0.05
     done
     fail "$*: expected a missing $what of '$who' in $(cat said)"
 }
 plan=(run request --dry-run --workflow "$workflow")
-ready() { "$PERIGEE" "${plan[@]}" --data lab --json >said && jq -e '.ready and all(.conditions[]; .ok)' said >/dev/null || fail "not ready: $(cat said)"; }
+ready() { # a machine that is busy may be late with what shows that it is there
+    for _ in $(seq 600); do
+        "$PERIGEE" "${plan[@]}" --data lab --json >said && jq -e '.ready and all(.conditions[]; .ok)' said >/dev/null && return
+        sleep 0.05
+    done
+    fail "not ready: $(cat said)"
+}
 
 ready
 [[ $(jq -r '"\(.slot) \(.epsilon)"' said) == "1 1" ]] || fail "expected slot 1 at epsilon 1: $(cat said)"
@@ -47,6 +56,13 @@ missing compute '' run why "$run"
 "$PERIGEE" run why --data lab "$run" >text
 grep -q '^requested: ' text && grep -q 'missing  compute' text || fail "a person is not told: $(cat text)"
 
+# --- an owner is linked, and says nothing; a custodian with it -------------------------------------------------------------------
+kill -STOP "${node[b]}"
+missing_for 'linked here, and not heard from for' 'owner linked' b-org run why "$run"
+missing_for 'b-org: it is linked here, and not heard from for' custodians '' run why "$run"
+await '.[0].waits_for | contains("not heard from: b-org")' lab run show "$run"
+kill -CONT "${node[b]}"
+
 # --- an owner is away, and a custodian with it ---------------------------------------------------------------------------------
 stop b
 await 'any(.[0].peers[]; .organisation == "b-org" and (.up | not))' lab status
@@ -61,6 +77,12 @@ await '.[0].state == "settled"' lab run show "$run"
 await 'any(.[0].peers[]; .organisation == "gpu1-org" and .up)' lab status
 ready
 [[ $(jq .slot said) -eq 2 ]] || fail "slot 1 is used: $(cat said)"
+kill -STOP "${node[gpu1]}"
+missing compute '' "${plan[@]}"
+jq -e 'any(.conditions[] | select(.what == "compute").members[]; .why | startswith("it is linked here, and not heard from for "))' said \
+    >/dev/null || fail "a compute node that says nothing counts: $(cat said)"
+kill -CONT "${node[gpu1]}"
+ready
 missing slot '' "${plan[@]}" --slot 1
 missing data a-org "${plan[@]}" --slot 31
 start gpu2
