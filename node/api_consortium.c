@@ -117,6 +117,17 @@ static json_t *silent_state(const struct core *core)
     return json_pack("{s:s, s:s}", "reason", silence_name(s), "detail", silence_text(s));
 }
 
+/* null: this key has its place. */
+static json_t *replaced_state(struct daemon *d)
+{
+    struct node_id heir;
+    char detail[API_REPLACED_BYTES];
+    const struct record *r = registry_replacement(core_registry(daemon_core(d)), daemon_home(d)->node, &heir);
+    if (r == NULL || !api_replaced(d, detail)) return json_null();
+    return json_pack("{s:o, s:o, s:s}", "by", api_hex32(heir.bytes), "record", api_hex32(r->id.bytes),
+                     "detail", detail);
+}
+
 /* null: none are expected here. */
 static json_t *key_shares_state(const struct share_watch *w)
 {
@@ -144,6 +155,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "promise_lost",
                         json_boolean(custodian && core_standing(core) == REFUSAL_PROMISE_LOST));
     json_object_set_new(body, "silent", silent_state(core));
+    json_object_set_new(body, "replaced", replaced_state(d));
     json_object_set_new(body, "clock", clock_state(core));
     json_object_set_new(body, "charter", charter_state(r));
     json_object_set_new(body, "keygen", keygen_state(core));

@@ -64,8 +64,29 @@ static void look_custodians(struct health_part *p, struct daemon *d)
         c->custodian_count, linked);
 }
 
+bool api_replaced(struct daemon *d, char out[API_REPLACED_BYTES])
+{
+    struct node_id heir;
+    char by[65], id[65];
+    const struct record *r = registry_replacement(core_registry(daemon_core(d)), daemon_home(d)->node, &heir);
+    if (r == NULL) return false;
+    hex_encode(by, heir.bytes, sizeof heir.bytes);
+    hex_encode(id, r->id.bytes, sizeof r->id.bytes);
+    (void)snprintf(
+        out, API_REPLACED_BYTES,
+        "this key was replaced by %s (record %s): nothing it signs counts any more; run that node, "
+        "and stop this one",
+        by, id);
+    return true;
+}
+
 static void look_standing(struct health_part *p, struct daemon *d)
 {
+    char replaced[API_REPLACED_BYTES];
+    if (api_replaced(d, replaced)) {
+        say(p, "standing", false, "%s", replaced);
+        return;
+    }
     struct core *core = daemon_core(d);
     const bool custodian =
         charter_custodian(registry_charter_bytes(core_registry(core)), core_self(core)) >= 0;

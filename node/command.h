@@ -32,7 +32,7 @@ enum exit_code {
     X("restore", "", command_restore, "--data DIR FILE",                                                     \
       "make a data directory from a backup: it reads and serves, its key signs nothing again")               \
     X("recover", "", command_recover,                                                                        \
-      "--data DIR (--from OLD-DIR [--passphrase-file FILE|-] | --replaces NODE)",                            \
+      "--data DIR (--from OLD-DIR [--passphrase-file FILE|-] [--yes] | --replaces NODE)",                    \
       "let this new node ask to take the place of a key whose disk was lost or restored")                    \
     X("events", "", command_events, "--data DIR [--run RUN] [--since ID]",                                   \
       "follow what happens: records, states of runs, alerts; --since goes on behind an event")               \

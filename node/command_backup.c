@@ -90,9 +90,28 @@ struct recovery {
     struct home home; /* of the new key */
     struct node_id old;
     struct signature consent;
-    bool consents;
+    bool consents, yes;
     char fault[512];
 };
+
+/* A key that still signs needs no successor, and one for it ends its approvals for good. */
+static enum err check_ended(struct recovery *r)
+{
+    struct client old = {.command = "recover", .data = r->from};
+    json_t *status = NULL;
+    const int len = snprintf(old.socket, sizeof old.socket, "%s/api.sock", r->from);
+    if (r->yes || len >= (int)sizeof old.socket || client_try_get(&old, &status, "/v1/status") != EXIT_OK)
+        return OK;
+    const bool signs = json_is_null(json_object_get(status, "silent"));
+    json_decref(status);
+    return !signs ? OK
+                  : fault_set(
+                        r->fault, sizeof r->fault, ERR_REFUSED,
+                        "%s: expected a key that is lost or silent, and its node runs and signs: a successor "
+                        "takes its place for good, and its approvals end. If that is meant, stop that node, "
+                        "or say --yes",
+                        r->from);
+}
 
 /* The old key's own word, where it can still give it. */
 static enum err sign_consent(struct recovery *r)
@@ -135,10 +154,12 @@ static enum err recover_into(struct recovery *r)
     if (r->home.charter == NULL)
         return fault_set(r->fault, sizeof r->fault, ERR_NOT_READY,
                          "%s: belongs to no consortium yet: `perigee consortium join` first", r->home.path);
-    if (r->from != NULL)
+    if (r->from != NULL) {
+        TRY(check_ended(r));
         TRY(sign_consent(r));
-    else
+    } else {
         TRY(hex_decode(r->old.bytes, sizeof r->old.bytes, span_text(r->replaces)));
+    }
     if (ID_EQUAL(r->old, r->home.node))
         return fault_set(r->fault, sizeof r->fault, ERR_CONFLICT,
                          "expected a data directory with keys of its own, which `perigee init` makes: a lost "
@@ -176,8 +197,9 @@ int command_recover(int argc, char **argv)
     memset(&r, 0, sizeof r);
     const struct argument option[] = {{"--from", &r.from, NULL},
                                       {"--replaces", &r.replaces, NULL},
+                                      {"--yes", NULL, &r.yes},
                                       {"--passphrase-file", &r.passphrase_file, NULL}};
-    struct arguments a = {option, 3, 0, 0, 0, NULL};
+    struct arguments a = {option, 4, 0, 0, 0, NULL};
     int code = client_begin(&c, "recover", &a, argc, argv);
     if (code == EXIT_OK) code = client_local(&c);
     if (code == EXIT_OK && (r.from == NULL) == (r.replaces == NULL))

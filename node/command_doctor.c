@@ -431,6 +431,8 @@ static void check_node(struct doctor *d)
     }
     const json_t *silent = json_object_get(s, "silent");
     const bool lost = json_is_true(json_object_get(s, "promise_lost"));
+    const json_t *replaced = json_object_get(s, "replaced");
+    if (json_is_object(replaced)) say(d, FINDING_FAIL, "replaced", "%s", client_text(replaced, "detail"));
     if (json_is_object(silent))
         say(d, FINDING_FAIL, "node",
             "runs, and signs nothing again: %s: `perigee recover` makes its successor",

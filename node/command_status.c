@@ -109,11 +109,17 @@ static void print_key_shares(const json_t *shares)
         (void)printf("key shares    %s\n", client_text(shares, "detail"));
 }
 
+static void print_replaced(const json_t *replaced)
+{
+    if (json_is_object(replaced)) (void)printf("replaced      %s\n", client_text(replaced, "detail"));
+}
+
 static void print_waiting(const json_t *s)
 {
     const json_t *charter = json_object_get(s, "charter"), *keygen = json_object_get(s, "keygen");
     size_t i;
     json_t *name;
+    if (json_is_object(json_object_get(s, "replaced"))) return; /* for nothing */
     if (!json_is_true(json_object_get(s, "member")))
         (void)puts(
             json_is_true(json_object_get(s, "asked"))
@@ -148,6 +154,7 @@ int command_status(int argc, char **argv)
         print_identity(s);
         print_peers(json_object_get(s, "peers"));
         print_silence(json_object_get(s, "silent"));
+        print_replaced(json_object_get(s, "replaced"));
         print_promise(s);
         print_key_shares(json_object_get(s, "key_shares"));
         print_clock(json_object_get(s, "clock"));

@@ -68,6 +68,7 @@ struct daemon {
     struct api_followers followers;
     struct health health; /* at the last beat */
     struct share_watch shares;
+    bool replaced_told;
     struct record_counts record_counts;
     uint64_t started_ms;
     uint64_t answers[CUSTODIAN_ASK_COUNT][REFUSAL_COUNT], commands[REFUSAL_COUNT], unsent_total;
@@ -407,10 +408,20 @@ static void tell_health(struct daemon *d, const struct health_part *was, const s
               json_pack("{s:s, s:b, s:s}", "part", is->name, "good", is->good, "detail", is->detail));
 }
 
+/* Once in a process: it stays so. */
+static void tell_replaced(struct daemon *d)
+{
+    char text[API_REPLACED_BYTES];
+    if (d->replaced_told || !api_replaced(d, text)) return;
+    d->replaced_told = true;
+    log_say(LOG_MEMBER_REPLACED, "%s", text);
+}
+
 static void on_beat(void *context)
 {
     struct daemon *d = context;
     struct health now;
+    tell_replaced(d);
     share_watch_look(&d->shares, core_registry(daemon_core(d)));
     health_look(&now, d);
     for (uint32_t i = 0; i < HEALTH_PART_COUNT; i++) tell_health(d, &d->health.part[i], &now.part[i]);

@@ -48,6 +48,7 @@ enum { LOG_LINE_MAX = 1024, LOG_BURST = 50, LOG_RATE = 10 };
     X(LOG_RECORD_NO_ROOM, LOG_WARN, "record.no-room", "no room for")                                         \
     X(LOG_RECORD_EQUIVOCATION, LOG_ERROR, "record.equivocation", "equivocation:")                            \
     X(LOG_MEMBER_ASKS, LOG_INFO, "member.asks", "join request from")                                         \
+    X(LOG_MEMBER_REPLACED, LOG_WARN, "member.replaced", "")                                                  \
     X(LOG_KEYGEN, LOG_INFO, "keygen", "key generation")                                                      \
     X(LOG_CLOCK_OFF, LOG_ERROR, "clock.off", "the clock is too far")                                         \
     X(LOG_CLOCK_GOOD, LOG_INFO, "clock.good", "the clock agrees")                                            \

@@ -202,6 +202,10 @@ struct node_id registry_holder(const struct registry *r, struct node_id owner);
 bool registry_holds(const struct registry *r, const struct asset *a,
                     struct node_id node);                                    /* NULL: nobody does */
 struct node_id registry_heir(const struct registry *r, struct node_id node); /* zero: it has none */
+/* The record that says so, and who takes its place: the heir's claim; before that has come, a steward's word of those that decided.
+ * NULL: nobody replaces this key. */
+const struct record *registry_replacement(const struct registry *r, struct node_id node,
+                                          struct node_id *heir);
 /* Does this record count for the token: is it by its holder, or by a key before it, up to its last record? */
 bool registry_counts_for(const struct registry *r, const struct asset *a, const struct record *record);
 /* What the next version of this token must at least be numbered. */

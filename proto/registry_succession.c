@@ -157,6 +157,25 @@ bool registry_holds(const struct registry *r, const struct asset *a, struct node
     return a != NULL && ID_EQUAL(holder, node);
 }
 
+/* A node that is no member any more is sent the stewards' words, and may miss the claim. */
+static const struct member_row *admitted_for(const struct registry *r, struct node_id node)
+{
+    uint32_t row = index_find(&r->heirs, node.bytes);
+    for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
+         next = r->member[next - 1].next_heir_plus_one)
+        if (decided(r, r->member[next - 1].member.tally)) return &r->member[next - 1];
+    return NULL;
+}
+
+const struct record *registry_replacement(const struct registry *r, struct node_id node, struct node_id *heir)
+{
+    const struct member_row *m = heir_of(r, node);
+    if (m == NULL) m = admitted_for(r, node);
+    if (m == NULL) return NULL;
+    *heir = m->member.node;
+    return m->claim != NULL ? m->claim : m->member.tally->vote[0];
+}
+
 /* --- Lineages ---------------------------------------------------------------------------------------------------------- */
 
 void lineage_of(const struct registry *r, struct lineage *l, struct node_id last)

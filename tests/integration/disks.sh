@@ -60,6 +60,11 @@ refused 1 'belongs to no consortium yet' recover --data a2 --from a
 "$PERIGEE" consortium join --data a2 charter.json >/dev/null
 old=$(as a node status)
 refused 1 'keys of its own' recover --data a2 --replaces "$(jq -r .node a2/card.json)"
+refused 1 'its node runs and signs' recover --data a2 --from b # nothing is the matter with it
+[[ ! -e a2/replaces ]] || fail "a refused recovery left something behind"
+"$PERIGEE" init --data meant --organisation meant --jurisdiction CH --roles owner >/dev/null
+"$PERIGEE" consortium join --data meant charter.json >/dev/null
+"$PERIGEE" recover --data meant --from b --yes >/dev/null
 "$PERIGEE" recover --data a2 --from a --json >out
 [[ $(jq -r '.replaces, .consents' out) == "$old"$'\n'true ]] || fail "recover: $(cat out)"
 stop a # there is none to answer for it any more
@@ -76,6 +81,19 @@ await "all(.[]; .node != \"$old\")" lab member list
 
 for name in a2 b lab gpu1; do "$PERIGEE" doctor --data $name --store >out || fail "doctor of $name: $(cat out)"; done
 grep -q '^ok    rows .* 0 defects, 0 holes' out || fail "doctor: $(cat out)"
+
+# Started all the same, the old key is told what has become of it, and waits for nothing.
+start a
+await ".[0].replaced | .by == \"$new\" and (.record | length == 64)" a status
+"$PERIGEE" status --data a >out
+grep -q "^replaced .*this key was replaced by $new (record " out || fail "a person is not told: $(cat out)"
+! grep -q '^waits for' out || fail "it waits for an admission that never comes: $(cat out)"
+curl -sS --unix-socket a/api.sock http://node/healthz >out
+jq -e --arg new "$new" 'any(.parts[]; .part == "standing" and (.good | not) and (.detail | contains("replaced by " + $new)))' out >/dev/null ||
+    fail "healthz does not say it: $(cat out)"
+for _ in $(seq 600); do ! grep -q 'event=member.replaced' a.log || break; sleep 0.05; done
+grep 'event=member.replaced' a.log | grep -q "$new" || fail "the log does not say it: $(cat a.log)"
+stop a
 
 # --- which seals, approves, and is debited for what was spent before -------------------------------------------------------------
 await '.[0].allotted == "32"' a2 budget --asset "${dataset[a]}"
