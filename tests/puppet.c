@@ -256,6 +256,30 @@ void puppet_forget(struct puppet *p)
     arena_release(&p->memory, 0);
 }
 
+/* --- The world -------------------------------------------------------------------------------------------------------------- */
+
+struct node_id puppet_admit(struct world *w, uint32_t number)
+{
+    struct hash32 id = HASH_FRAMED("perigee/test-node/v1", span_make(&number, sizeof number));
+    struct body_MEMBER member = {.organisation = SPAN_LITERAL("gpu-barn"),
+                                 .jurisdiction = SPAN_LITERAL("EU"),
+                                 .roles = ROLE_COMPUTE,
+                                 .kem = w->node[WORLD_COMPUTE].kem,
+                                 .platforms = SPAN_LITERAL("")};
+    memcpy(member.node.bytes, id.bytes, 32);
+    member.approval = member.node;
+    for (uint32_t i = 0; i < 3; i++) (void)world_record(w, i, KIND_MEMBER, &member, 0);
+    return member.node;
+}
+
+const struct record *puppet_request(struct world *w, uint64_t slot)
+{
+    union body body;
+    const struct record *first = world_first(w, KIND_RUN, WORLD_REQUESTER, &body);
+    body.RUN.slot = slot;
+    return world_record(w, WORLD_REQUESTER, KIND_RUN, &body.RUN, first->header.expires_ms);
+}
+
 /* --- Starting and ending ---------------------------------------------------------------------------------------------------- */
 
 struct puppet *puppet_new(struct world *w, uint32_t self)

@@ -50,6 +50,10 @@ struct puppet {
     struct arena memory; /* of the queue and of what was sent */
 };
 
+/* Before puppet_new: one more compute member of the world, without keys; one more run like the world's, in this slot. */
+struct node_id puppet_admit(struct world *w, uint32_t number);
+const struct record *puppet_request(struct world *w, uint64_t slot);
+
 struct puppet *puppet_new(struct world *w, uint32_t self);
 void puppet_free(struct puppet *p);
 /* A start from the store, its rows in any order. */

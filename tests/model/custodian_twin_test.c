@@ -511,23 +511,10 @@ static void make_world(void)
     union body body;
     world = world_new();
     node_id[0] = world->node[WORLD_COMPUTE].id;
-    for (uint32_t i = 1; i < NODES; i++) {
-        struct body_MEMBER member = {.organisation = SPAN_LITERAL("gpu-barn"),
-                                     .jurisdiction = SPAN_LITERAL("EU"),
-                                     .roles = ROLE_COMPUTE,
-                                     .kem = world->node[WORLD_COMPUTE].kem,
-                                     .platforms = SPAN_LITERAL("")};
-        struct hash32 id = HASH_FRAMED("perigee/test-node/v1", span_make(&i, sizeof i));
-        memcpy(node_id[i].bytes, id.bytes, 32);
-        member.node = member.approval = node_id[i];
-        for (uint32_t s = 0; s < 3; s++) (void)world_record(world, s, KIND_MEMBER, &member, 0);
-    }
-    const struct record *first = world_first(world, KIND_RUN, WORLD_REQUESTER, &body);
+    for (uint32_t i = 1; i < NODES; i++) node_id[i] = puppet_admit(world, i);
     for (uint32_t i = 0; i < RUNS; i++) {
-        body.RUN.slot = slot_of[i];
         const struct record *r =
-            i == 0 ? first
-                   : world_record(world, WORLD_REQUESTER, KIND_RUN, &body.RUN, first->header.expires_ms);
+            i == 0 ? world_first(world, KIND_RUN, WORLD_REQUESTER, &body) : puppet_request(world, slot_of[i]);
         memcpy(run_id[i].bytes, r->id.bytes, 32);
         run_ms[i] = r->header.time_ms;
     }
