@@ -9,7 +9,7 @@ descendants() { local child; for child in $(pgrep -P "$1"); do echo "$child"; de
 elected() { as lab organisation run show "$1" | sed 's/-org$//'; }
 again() { wait "${node[$1]}" 2>/dev/null || true; start "$1"; }
 kill_node() { kill -9 "${node[$1]}"; again "$1"; }
-kill_enclave() { descendants "${node[$1]}" | xargs -r kill -9; }
+kill_enclave() { descendants "${node[$1]}" | xargs -r kill -9 2>/dev/null || true; } # one may have ended by itself
 # Longer than the lease; then it goes on with whatever came meanwhile, and gains nothing.
 stop_node() { kill -STOP "${node[$1]}"; await '.[0].term >= 2 or .[0].state == "settled"' lab run show "$2"; kill -CONT "${node[$1]}"; }
 stop_all_of_it() {
