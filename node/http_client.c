@@ -243,18 +243,24 @@ static enum err read_status(const char *head, int *status)
     return OK;
 }
 
-/* "HTTP/1.1 200 OK", then headers; only Content-Length matters. */
-static enum err read_head(struct span answer, int *status, struct span *body)
+/* "HTTP/1.1 200 OK", then headers, as text; the body is what follows so far. */
+static enum err read_head(struct span answer, char head[CALL_HEAD_MAX + 1], int *status, struct span *body)
 {
-    char head[CALL_HEAD_MAX + 1];
     const uint8_t *end =
         memmem(answer.data, answer.len < CALL_HEAD_MAX ? answer.len : CALL_HEAD_MAX, "\r\n\r\n", 4);
     if (end == NULL) return ERR_TRUNCATED;
     size_t len = (size_t)(end - answer.data);
     memcpy(head, answer.data, len);
     head[len] = 0;
-    TRY(read_status(head, status));
     *body = span_make(end + 4, answer.len - len - 4);
+    return read_status(head, status);
+}
+
+/* A whole answer. Of its headers only Content-Length matters. */
+static enum err read_answer(struct span answer, int *status, struct span *body)
+{
+    char head[CALL_HEAD_MAX + 1];
+    TRY(read_head(answer, head, status, body));
     for (char *line = strstr(head, "\r\n"); line != NULL; line = strstr(line + 2, "\r\n")) {
         if (strncasecmp(line + 2, "content-length:", 15) != 0) continue;
         char *stop;
@@ -312,7 +318,7 @@ enum err http_call_to(struct http_target *target, const char *method, const char
     enum err err = call_connect(&c);
     if (err == OK) err = call_request(&c, method, path, body);
     if (err == OK) err = call_receive(&c);
-    if (err == OK) err = read_head(span_make(c.answer, c.len), status, &answer_body);
+    if (err == OK) err = read_answer(span_make(c.answer, c.len), status, &answer_body);
     if (err == OK) err = read_body(answer_body, out);
     call_end(&c);
     return err;
@@ -357,6 +363,7 @@ static bool tell_all(struct call *c, const struct http_follower *f, char id[CALL
 /* The head, which is left out of the answer; of another status all of the answer. */
 static enum err begin_following(struct call *c, int *status, json_t **problem)
 {
+    char head[CALL_HEAD_MAX + 1];
     struct span body;
     size_t got = 1;
     TRY(call_grow(c));
@@ -365,10 +372,10 @@ static enum err begin_following(struct call *c, int *status, json_t **problem)
         TRY(receive_some(c, &got));
         c->len += got;
     }
-    TRY(read_head(span_make(c->answer, c->len), status, &body));
+    TRY(read_head(span_make(c->answer, c->len), head, status, &body));
     if (*status != 200) {
         TRY(call_receive(c));
-        TRY(read_head(span_make(c->answer, c->len), status, &body));
+        TRY(read_answer(span_make(c->answer, c->len), status, &body));
         return read_body(body, problem);
     }
     memmove(c->answer, body.data, body.len);
