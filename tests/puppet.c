@@ -21,6 +21,12 @@ static struct span copy(struct puppet *p, struct span bytes)
     return out;
 }
 
+static void push(struct puppet *p, struct event event)
+{
+    ASSERT(p->tail - p->head < PUPPET_QUEUE_MAX);
+    p->queue[p->tail++ % PUPPET_QUEUE_MAX] = event;
+}
+
 /* --- Executors ---------------------------------------------------------------------------------------------------------- */
 
 static struct span worked(struct puppet *p, const struct crypto_job *job)
@@ -55,9 +61,7 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
 {
     struct puppet *p = context;
     struct event done = {.type = EVENT_CRYPTO, .token = token, .bytes = worked(p, job)};
-    if (token == 0) return;
-    ASSERT(p->tail - p->head < PUPPET_QUEUE_MAX);
-    p->queue[p->tail++ % PUPPET_QUEUE_MAX] = done;
+    if (token != 0) push(p, done);
 }
 
 static void x_send(void *context, struct node_id peer, struct span bytes)
@@ -92,6 +96,11 @@ static void keep_batch(struct puppet *p, const struct puppet_batch *b)
     for (uint32_t i = 0; i < b->count; i++) put_row(p, &b->row[i]);
 }
 
+static void acknowledge(struct puppet *p, uint64_t token)
+{
+    if (token != 0) push(p, (struct event){.type = EVENT_STORED, .token = token});
+}
+
 static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
 {
     struct puppet *p = context;
@@ -99,7 +108,11 @@ static void x_store(void *context, uint64_t token, const struct keep *items, uin
     for (uint32_t i = 0; i < count; i++) {
         struct puppet_row *row = &b.row[i];
         const struct span key = items[i].key, value = items[i].value;
-        ASSERT(items[i].space != KEEP_RECORD && key.len <= sizeof row->key && value.len <= sizeof row->value);
+        if (items[i].space == KEEP_RECORD) {
+            acknowledge(p, token);
+            return;
+        }
+        ASSERT(key.len <= sizeof row->key && value.len <= sizeof row->value);
         row->space = items[i].space;
         row->key_len = key.len;
         row->value_len = value.len;

@@ -1,6 +1,6 @@
 /* puppet: one production core of a test world under virtual time, with no key and no disk of its own: whatever keyed work it asks
  * for is said to be well at once (a signature is its message twice, a sealed box its plaintext), and what it asks the store to
- * keep is kept, refused or lost when the test says so. So a step costs microseconds, and tests ask it thousands of things.
+ * keep is kept, refused or lost when the test says so; but for records of its own, which are kept at once and not over a start. So a step costs microseconds, and tests ask it thousands of things.
  * It starts from all records of the world and what its store holds; the other custodians are its peers, which tell it heads
  * when the test says so. For tests of what a core decides; what keys prove is others' business. */
 #ifndef PERIGEE_TESTS_PUPPET_H

@@ -13,7 +13,12 @@
 
 void storage_place_make(struct storage_place *place)
 {
-    (void)snprintf(place->root, sizeof place->root, "/tmp/perigee-store-XXXXXX");
+    storage_place_make_in(place, "/tmp");
+}
+
+void storage_place_make_in(struct storage_place *place, const char *folder)
+{
+    (void)snprintf(place->root, sizeof place->root, "%s/perigee-store-XXXXXX", folder);
     ASSERT(mkdtemp(place->root) != NULL);
     (void)snprintf(place->store, sizeof place->store, "%s/store", place->root);
     (void)snprintf(place->data, sizeof place->data, "%s/data.mdb", place->store);

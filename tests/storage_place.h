@@ -11,7 +11,8 @@ struct storage_place {
     char data[128]; /* the store's data file */
 };
 
-void storage_place_make(struct storage_place *place);
+void storage_place_make(struct storage_place *place); /* in /tmp */
+void storage_place_make_in(struct storage_place *place, const char *folder);
 void storage_place_remove(const struct storage_place *place); /* the store must be closed */
 
 struct store *storage_place_open(const struct storage_place *place, uint64_t map_bytes);

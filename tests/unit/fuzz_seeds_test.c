@@ -1,6 +1,6 @@
-/* The seeds of those fuzz targets that read what a run is made of (approval, bundle, certificate, core, enclave, receipt, record, store)
- * come from the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks that each is
- * still read to its end. `PERIGEE_SEEDS=write` puts new ones in their place. */
+/* The seeds of those fuzz targets that read what a run is made of (approval, bundle, certificate, core, enclave, receipt, record,
+ * store, worker) come from the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks
+ * that each is still read to its end. `PERIGEE_SEEDS=write` puts new ones in their place. */
 #include "crypto/kem.h"
 #include "node/approval_file.h"
 #include "node/kept.h"
@@ -359,6 +359,55 @@ static void test_core(void **state)
     seed("core", "asks", buffer_span(&b), conversation_reads);
 }
 
+/* --- What a host hears from its worker -------------------------------------------------------------------------------------- */
+
+/* Rows to the end, the last of them a result of the run whose id is left out. */
+static bool frames_read(struct span seed)
+{
+    struct cursor c = cursor_make(seed);
+    struct span frame = SPAN_NONE;
+    struct run_id run_left_out;
+    union body body;
+    uint8_t who;
+    uint16_t len;
+    memset(run_left_out.bytes, 0x5e, 32);
+    while (cursor_u8(&c, &who) == OK && cursor_u16(&c, &len) == OK && cursor_take(&c, &frame, len) == OK)
+        continue;
+    return cursor_left(&c) == 0 && frame.len > 1 && frame.data[0] == FRAME_RESULT &&
+           body_decode(&body, KIND_RECEIPT, span_make(frame.data + 1, frame.len - 1)) == OK &&
+           ID_EQUAL(body.RECEIPT.run, run_left_out);
+}
+
+static void put_frame(struct buffer *out, enum enclave_frame type, struct span body)
+{
+    buffer_put_u8(out, 0);
+    buffer_put_u16(out, (uint16_t)(1 + body.len));
+    buffer_put_u8(out, (uint8_t)type);
+    buffer_put(out, body);
+}
+
+static void test_worker(void **state)
+{
+    (void)state;
+    static uint8_t result[SEED_MAX];
+    static const uint8_t states[] = {RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING, RUN_COMMITTED},
+                         tick[] = {4, 0, 0};
+    const uint8_t ask[] = {2, 'b', 'o', 'x'}, bad[] = {1, 'n', 'o'};
+    union body body;
+    struct buffer b = BUFFER_OF(seed_bytes), r = BUFFER_OF(result);
+    assert_int_equal(body_decode(&body, KIND_RECEIPT, run->result), OK);
+    memset(body.RECEIPT.run.bytes, 0x5e, 32);
+    body_encode(&r, KIND_RECEIPT, &body.RECEIPT);
+    put_frame(&b, FRAME_WANT, SPAN_OF(world->blob[0].cid));
+    put_frame(&b, FRAME_ASK, SPAN_OF(ask));
+    put_frame(&b, FRAME_BAD_SHARES, SPAN_OF(bad));
+    for (uint32_t i = 0; i < sizeof states; i++) put_frame(&b, FRAME_STATE, span_make(&states[i], 1));
+    buffer_put(&b, SPAN_OF(tick));
+    put_frame(&b, FRAME_RESULT, buffer_span(&r));
+    assert_int_equal(buffer_done(&b), OK);
+    seed("worker", "a-run", buffer_span(&b), frames_read);
+}
+
 /* --- Files of a node ------------------------------------------------------------------------------------------------------ */
 
 static bool approval_reads(struct span seed)
@@ -457,7 +506,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_records), cmocka_unit_test(test_bundle),  cmocka_unit_test(test_certificate),
         cmocka_unit_test(test_receipt), cmocka_unit_test(test_session), cmocka_unit_test(test_approval),
-        cmocka_unit_test(test_store),   cmocka_unit_test(test_core),
+        cmocka_unit_test(test_store),   cmocka_unit_test(test_core),    cmocka_unit_test(test_worker),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
