@@ -6,6 +6,7 @@
 #include "proto/base/panic.h"
 
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ enum { INPUT_MAX = 1 << 16, REQUEST_MAX = 4096, TOLD_MAX = 1 << 15 };
 
 static char folder[64], path[96];
 static int listener = -1;
-static struct span served; /* by the next connection; read by its thread while the call runs */
+static struct span served; /* by the next connection, which says when it is done with it */
+static sem_t done;
 static size_t piece;
 
 /* --- The other end ------------------------------------------------------------------------------------------------------------ */
@@ -49,6 +51,7 @@ static void *serve(void *nothing)
             left = span_make(left.data + sent, left.len - (size_t)sent);
         }
         (void)close(fd);
+        ASSERT(sem_post(&done) == 0);
     }
 }
 
@@ -69,7 +72,8 @@ static void open_socket(void)
     (void)atexit(remove_socket);
     listener = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     ASSERT(listener >= 0 && bind(listener, (struct sockaddr *)&address, sizeof address) == 0);
-    ASSERT(listen(listener, 4) == 0 && pthread_create(&thread, NULL, serve, NULL) == 0);
+    ASSERT(sem_init(&done, 0, 0) == 0 && listen(listener, 4) == 0 &&
+           pthread_create(&thread, NULL, serve, NULL) == 0);
 }
 
 /* --- One outcome -------------------------------------------------------------------------------------------------------------- */
@@ -108,6 +112,7 @@ static void call(struct outcome *o, bool follow)
         o->err = http_follow(&target, "/v1/events", NULL, &follower, &o->status, &o->body);
     else
         o->err = http_call_to(&target, "GET", "/v1/status", NULL, &o->status, &o->body);
+    while (sem_wait(&done) != 0) continue; /* only a signal is in the way */
     if (o->err == OK) ASSERT(o->status >= 100 && o->status < 600);
     ASSERT(o->body == NULL || o->err == OK);
 }
