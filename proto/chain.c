@@ -106,8 +106,15 @@ static bool fits(const struct author *a, enum kind kind, size_t bytes)
 /* Is there a place here, and memory, for a record of this author, however large? */
 static bool held_here(const struct chain *c, struct node_id author)
 {
-    bool own = ID_EQUAL(author, c->self);
-    return own || (c->places_left > 0 && c->others.cap - c->others.used >= CHAIN_RECORD_BYTES + 64);
+    const bool own = ID_EQUAL(author, c->self);
+    const struct arena *memory = own ? &c->own : &c->others;
+    if (own && !c->restoring) return true;
+    return (own || c->places_left > 0) && memory->cap - memory->used >= CHAIN_RECORD_BYTES + 64;
+}
+
+void chain_restore(struct chain *c, bool going_on)
+{
+    c->restoring = going_on;
 }
 
 bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,
@@ -136,7 +143,7 @@ static enum chain_offer offer_new(const struct chain *c, const struct record *r)
     if (a == NULL && !author_room(c, r->header.author)) return CHAIN_FULL;
     if (!held_here(c, r->header.author)) return CHAIN_FULL;
     if (is_negative(r->header.kind)) return bytes <= NEGATIVE_BYTES ? CHAIN_NEW : CHAIN_FULL;
-    if (next) return CHAIN_NEW; /* its turn may never come */
+    if (next || c->restoring) return CHAIN_NEW; /* its turn may never come */
     return (a != NULL ? a->ahead : 0) + bytes <= CAP_AHEAD_BYTES ? CHAIN_NEW : CHAIN_TOO_FAR;
 }
 

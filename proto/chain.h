@@ -35,6 +35,7 @@ struct chain_entry {
 };
 struct chain {
     struct node_id self;
+    bool restoring; /* what comes was held before: its author's place in the reading order says nothing */
     struct arena own, others; /* headers and bodies */
     uint32_t places_left;     /* of others */
     struct author *author;
@@ -54,6 +55,9 @@ bool chain_room(const struct chain *c, struct node_id author, enum kind kind, si
                 size_t body_len);
 /* Is that within what an author with small places has (registry_admitted: it has not): CAP_SMALL_RECORDS, CAP_SMALL_BYTES? */
 bool chain_room_small(const struct chain *c, struct node_id author, size_t header_len, size_t body_len);
+/* Until it ends, what lies ahead of its turn is not counted: whoever was read before those who admitted it has all of its
+ * chain ahead. Who holds too much of its own for this memory is CHAIN_FULL. */
+void chain_restore(struct chain *c, bool going_on);
 /* What would inserting it mean? Cheap; before any signature is checked. */
 enum chain_offer chain_offer(const struct chain *c, const struct record *r);
 /* Keep a record whose signature holds (offer was CHAIN_NEW, checked again). Returns the kept copy, NULL when full. */

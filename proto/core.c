@@ -65,6 +65,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
     registry_await_keys(c->registry);
     TRY(chain_init(&c->chain, arena, options->self, salt));
+    chain_restore(&c->chain, true); /* until EVENT_READY */
     TRY(promises_init(&c->promises, arena, PROMISES_MAX, salt));
     TRY(take_memory(c, arena, salt));
     ASSERT(arena_mark(arena) - before <= core_arena_bytes());
@@ -423,8 +424,6 @@ void core_step(struct core *c, const struct event *event)
         silence_restore(c, event->key, event->bytes);
         break;
     case EVENT_READY:
-        ingest_tick(c); /* who was read before those who admitted it */
-        c->ready = true;
         ingest_ready(c);
         elect_ready(c);
         host_ready(c);

@@ -64,12 +64,6 @@ static void look_for_keys(struct core *c)
     c->keys_left = registry_approval_count(c->registry);
 }
 
-void ingest_ready(struct core *c)
-{
-    look_for_keys(c);
-    read_keys(c);
-}
-
 /* --- Effects of an applied record ----------------------------------------------------------------------------------------- */
 
 static bool decides_members(enum kind kind)
@@ -134,20 +128,43 @@ static bool claim_waits(struct core *c, struct node_id author)
 }
 
 /* Give every record its turn that has come, as far as this step and the author's places have room; until the rest follows the
- * author has a gap. */
-static void advance(struct core *c, struct node_id author)
+ * author has a gap. False: none had its turn. */
+static bool advance(struct core *c, struct node_id author)
 {
     const struct record *turn;
+    bool moved = false;
     while (step_has_room(c) && !registry_waits(c->registry, author) && is_time(c, author) &&
-           !claim_waits(c, author) && (turn = chain_next(&c->chain, author)) != NULL)
+           !claim_waits(c, author) && (turn = chain_next(&c->chain, author)) != NULL) {
         on_applied(c, turn);
+        moved = true;
+    }
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
+    return moved;
+}
+
+static bool advance_all(struct core *c)
+{
+    bool moved = false;
+    for (uint32_t i = 0; i < c->chain.author_count && step_has_room(c); i++)
+        if (!chain_whole(&c->chain, c->chain.author[i].node)) moved |= advance(c, c->chain.author[i].node);
+    return moved;
 }
 
 void ingest_tick(struct core *c)
 {
-    for (uint32_t i = 0; i < c->chain.author_count && step_has_room(c); i++)
-        if (!chain_whole(&c->chain, c->chain.author[i].node)) advance(c, c->chain.author[i].node);
+    (void)advance_all(c);
+    read_keys(c);
+}
+
+/* Who was read before those who admitted it has its turn before anything is done: a run whose receipt had not had its turn would
+ * be worked on again. Nothing tells of these turns, so a step has room for all. */
+void ingest_ready(struct core *c)
+{
+    while (advance_all(c)) {
+    }
+    chain_restore(&c->chain, false);
+    c->ready = true;
+    look_for_keys(c);
     read_keys(c);
 }
 
@@ -166,7 +183,7 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
     }
     bool early = acts_on_receipt(kept->header.kind) && !registry_waits(c->registry, kept->header.author);
     if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
-    advance(c, kept->header.author);
+    (void)advance(c, kept->header.author);
     if (c->ready) ingest_broadcast(c, kept, from);
     return kept;
 }
@@ -272,12 +289,14 @@ void ingest_restore(struct core *c, struct span packed)
         return;
     }
     enum chain_offer offer = chain_offer(&c->chain, &r);
+    if (offer == CHAIN_FULL) notice(c, "no room for a stored record", SPAN_NONE, NULL);
     if (offer == CHAIN_RIVAL)
         freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody, nobody);
     else
         restore_half(c, &r);
     if (offer != CHAIN_NEW || !r.body_known) return;
-    if (ingest_accept(c, &r, nobody, true) == NULL) notice(c, "no room for a stored record", SPAN_NONE, NULL);
+    const struct record *kept = ingest_accept(c, &r, nobody, true);
+    ASSERT(kept != NULL);
 }
 
 static void on_pair_verified(struct core *c, struct pending *p, const struct event *event)

@@ -1104,6 +1104,38 @@ static void test_junk_receipts_unsettle_nothing(void **state)
         assert_true(core_effects(c, &count)[i].crypto.part_count != 1 + 3); /* once */
 }
 
+/* --- Chains read back at start -------------------------------------------------------------------------------------------- */
+
+/* A store is read in the order of its authors' keys: a member may come before those who admitted it, with far more than may wait
+ * for its turn on a link. All of it is there before anything is done. */
+static void test_a_member_read_before_its_stewards(void **state)
+{
+    (void)state;
+    enum { COUNT = 20, LEN = 8000 };
+    static const uint8_t zero[LEN];
+    const struct world_node *member = &world->node[WORLD_ALGORITHM];
+    const struct core_options options = {
+        .self = world->node[0].id, .consortium = world->consortium, .charter = world->charter};
+    struct record_id prev = member->head;
+    struct core *c;
+    assert_true(COUNT * LEN > CAP_AHEAD_BYTES);
+    assert_int_equal(core_new(&c, memory, &options), OK);
+    for (uint32_t i = 0; i < world->record_count; i++)
+        if (ID_EQUAL(world->record[i]->header.author, member->id)) read_back(c, world->record[i]);
+    for (uint32_t i = 1; i <= COUNT; i++) {
+        const struct body_RECEIPT junk = {.run = {{0xbb, (uint8_t)i}}, .output = SPAN_OF(zero)};
+        const struct record *r = record_at(member->id, member->seq + i, prev, KIND_RECEIPT, &junk);
+        read_back(c, r);
+        prev = r->id;
+    }
+    assert_true(registry_waits(core_registry(c), member->id));
+    for (uint32_t i = 0; i < world->record_count; i++)
+        if (!ID_EQUAL(world->record[i]->header.author, member->id)) read_back(c, world->record[i]);
+    core_step(c, &(struct event){.type = EVENT_READY, .wall_ms = world->now_ms});
+    assert_int_equal(chain_author(core_chain(c), member->id)->applied, member->seq + COUNT);
+    assert_true(chain_whole(core_chain(c), member->id));
+}
+
 /* --- no-fork: whatever is full, nothing is signed for a place twice ------------------------------------------------------- */
 
 static struct record_id signed_id[CAP_AUTHOR_RECORDS + 1];
@@ -1275,6 +1307,7 @@ int main(void)
         CASE(test_revocation_without_a_place),
         CASE(test_too_much_isolates_nobody),
         CASE(test_junk_receipts_unsettle_nothing),
+        CASE(test_a_member_read_before_its_stewards),
         CASE(test_no_fork_when_places_are_full),
         CASE(test_no_fork_when_own_bytes_are_full),
         CASE(test_no_fork_when_memory_is_full),
