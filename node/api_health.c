@@ -1,6 +1,7 @@
 /* Can this node do its part? Each part is looked at when somebody asks; nothing is written for it. */
 #include "node/api_health.h"
 
+#include "node/api_certificate.h"
 #include "node/api_common.h"
 #include "node/problem.h"
 #include "proto/charter.h"
@@ -107,6 +108,18 @@ static void look_key_shares(struct health_part *p, struct daemon *d)
                        : "none are expected: it has no seat in a committee");
 }
 
+/* One that ends soon keeps nobody from its part yet, and is said all the same. */
+static void look_certificate(struct health_part *p, struct daemon *d)
+{
+    char text[API_CERTIFICATE_TEXT_BYTES];
+    int64_t ends_s = 0;
+    if (!daemon_certificate(d, &ends_s))
+        say(p, "certificate", true, "the API has none on TCP");
+    else
+        say(p, "certificate", api_certificate_state(text, ends_s, daemon_wall_ms()) != API_CERTIFICATE_ENDED,
+            "%s", text);
+}
+
 void health_look(struct health *h, struct daemon *d)
 {
     look_store(&h->part[0], d);
@@ -114,6 +127,7 @@ void health_look(struct health *h, struct daemon *d)
     look_custodians(&h->part[2], d);
     look_standing(&h->part[3], d);
     look_key_shares(&h->part[4], d);
+    look_certificate(&h->part[5], d);
 }
 
 static json_t *parts_json(const struct health *h)

@@ -6,7 +6,7 @@
 
 struct daemon;
 
-enum { HEALTH_PART_COUNT = 5, HEALTH_DETAIL_BYTES = 300 };
+enum { HEALTH_PART_COUNT = 6, HEALTH_DETAIL_BYTES = 300 };
 struct health_part {
     const char *name;
     bool good;

@@ -190,6 +190,15 @@ static void put_links(struct buffer *out, struct daemon *d, const struct daemon_
             m->unsent);
 }
 
+/* Without a certificate there is no such series. */
+static void put_certificate(struct buffer *out, const struct daemon *d)
+{
+    int64_t ends_s = 0;
+    if (daemon_certificate(d, &ends_s))
+        put_one(out, "perigee_api_certificate_end_seconds", "gauge",
+                "When the certificate of the API on TCP ends, in seconds since 1970.", (uint64_t)ends_s);
+}
+
 static void put_queue(struct buffer *out, const char *queue, uint64_t length, uint64_t most)
 {
     put(out, "perigee_queue_length{queue=\"%s\"} %" PRIu64 "\n", queue, length);
@@ -263,6 +272,7 @@ void api_metrics(const struct http_request *q, struct http_reply *reply)
     put_links(&out, d, &m);
     put_queues(&out, d, &m);
     put_decisions(&out, &m);
+    put_certificate(&out, d);
     put_log(&out);
     if (memory == NULL || buffer_done(&out) != OK)
         http_problem(reply, 503, "no-memory", "out of memory; try again later");

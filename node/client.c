@@ -156,15 +156,31 @@ static const char *remedy(const struct client *c)
     return c->remedy != NULL ? c->remedy : "";
 }
 
+/* What to do about a certificate depends on what is wrong with it. */
+static const char *tls_hint(const char *why)
+{
+    if (strstr(why, "mismatch") != NULL)
+        return "its certificate is for other names: use one of those in --api, or `perigee tls new --name` "
+               "makes one "
+               "for this";
+    if (strstr(why, "expired") != NULL)
+        return "`perigee tls new --replace` makes another at the node, and a restart takes it into use";
+    if (strstr(why, "wrong version") != NULL || strstr(why, "packet length") != NULL)
+        return "it answers, and speaks no TLS: is it the API's port? In the clear (api.plaintext) it is "
+               "http://, on "
+               "its own machine only";
+    return "--ca FILE or --fingerprint HEX say whom to believe";
+}
+
 static int unreachable_api(const struct client *c, enum err err, const char *why)
 {
     if (err == ERR_REFUSED && c->target.tls == NULL) return client_fail(c, EXIT_USAGE, "%s: %s", c->api, why);
     if (err == ERR_REFUSED)
-        return client_fail(c, EXIT_UNREACHABLE,
-                           "%s: no TLS with it: %s; --ca FILE or --fingerprint HEX say whom to believe%s",
-                           c->api, why[0] != 0 ? why : "the connection broke", remedy(c));
+        return client_fail(c, EXIT_UNREACHABLE, "%s: no TLS with it: %s; %s%s", c->api,
+                           why[0] != 0 ? why : "the connection broke", tls_hint(why), remedy(c));
     if (err == ERR_UNAVAILABLE)
-        return client_fail(c, EXIT_UNREACHABLE, "no node answers at %s%s", c->api, remedy(c));
+        return client_fail(c, EXIT_UNREACHABLE, "no node answers at %s%s%s%s", c->api,
+                           why[0] != 0 ? ": " : "", why, remedy(c));
     return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer: %s%s", c->api, err_text(err),
                        remedy(c));
 }

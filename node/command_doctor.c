@@ -2,8 +2,10 @@
  * directory is looked at; beside a running one that is asked as well. Nothing is changed. */
 #include "crypto/secret.h"
 #include "gpu/probe.h"
+#include "node/api_certificate.h"
 #include "node/client.h"
 #include "node/config.h"
+#include "node/core_loop.h"
 #include "node/duckdb.h"
 #include "node/enclave_host.h"
 #include "node/home.h"
@@ -108,6 +110,27 @@ static void check_keys(struct doctor *d)
     passphrase_free(passphrase);
     if (d->keys_open)
         say(d, FINDING_OK, "keys", "four key files, closed to others, open and belong to card.json");
+}
+
+/* As the node's start reads them. */
+static void check_certificate(struct doctor *d)
+{
+    char fault[512] = "", text[API_CERTIFICATE_TEXT_BYTES];
+    const struct config_api *api = d->config != NULL ? d->config->api : NULL;
+    struct tls_end *end = NULL;
+    int64_t ends_s = 0;
+    if (api == NULL || api->plaintext) return;
+    if (api_certificate_open(&end, &ends_s, &d->home, api, fault, sizeof fault) != OK) {
+        say(d, FINDING_FAIL, "certificate", "%s", fault);
+        return;
+    }
+    tls_end_free(end);
+    const enum api_certificate_state state = api_certificate_state(text, ends_s, core_loop_wall_ms());
+    say(d,
+        state == API_CERTIFICATE_ENDED  ? FINDING_FAIL
+        : state == API_CERTIFICATE_SOON ? FINDING_WARN
+                                        : FINDING_OK,
+        "certificate", "%s", text);
 }
 
 static void check_disk(struct doctor *d)
@@ -479,6 +502,7 @@ int command_doctor(int argc, char **argv)
     check_home(&d);
     if (d.home_known) {
         check_keys(&d);
+        check_certificate(&d);
         check_disk(&d);
         check_store(&d, rows);
     }

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 enum { TOKEN_DAYS_MAX = 3650 };
 
@@ -59,6 +60,8 @@ int command_token_create(int argc, char **argv)
     if (code == EXIT_OK && days != NULL && arguments_number(&count, "--days", days, 1, TOKEN_DAYS_MAX) != OK)
         code = EXIT_USAGE;
     if (code != EXIT_OK) return code;
+    if (code == EXIT_OK && out != NULL && access(out, F_OK) == 0)
+        return client_fail(&c, EXIT_REFUSED, "%s: exists already: name a new file; no token was made", out);
     json_t *body = json_pack("{s:s}", "name", name);
     if (body != NULL && days != NULL)
         (void)json_object_set_new(body, "expires_in_ms", json_integer((json_int_t)count * 86400000));

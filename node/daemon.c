@@ -1,5 +1,6 @@
 #include "node/daemon.h"
 
+#include "node/api_certificate.h"
 #include "node/api_common.h"
 #include "node/api_health.h"
 
@@ -50,7 +51,9 @@ struct daemon {
     enum silence silence; /* what the mark says */
     struct links *links;
     struct http *http;
-    struct tls_end *tls; /* of the API on TCP */
+    struct tls_end *tls;        /* of the API on TCP */
+    int64_t certificate_ends_s; /* its certificate */
+    enum api_certificate_state certificate_told;
     struct tokens *tokens;
     unsigned keeping; /* daemon_keep, not done */
     struct enclave_host *enclaves;
@@ -417,10 +420,23 @@ static void tell_replaced(struct daemon *d)
     log_say(LOG_MEMBER_REPLACED, "%s", text);
 }
 
+/* Once for each state that it comes to. */
+static void tell_certificate(struct daemon *d)
+{
+    char text[API_CERTIFICATE_TEXT_BYTES];
+    if (d->tls == NULL) return;
+    const enum api_certificate_state state =
+        api_certificate_state(text, d->certificate_ends_s, daemon_wall_ms());
+    if (state != d->certificate_told && state != API_CERTIFICATE_GOOD)
+        log_say(LOG_API_CERTIFICATE, "%s", text);
+    d->certificate_told = state;
+}
+
 static void on_beat(void *context)
 {
     struct daemon *d = context;
     struct health now;
+    tell_certificate(d);
     tell_replaced(d);
     share_watch_look(&d->shares, core_registry(daemon_core(d)));
     health_look(&now, d);
@@ -547,50 +563,13 @@ static enum err authorize(void *context, struct span token, uint32_t *scopes)
     return tokens_check(((struct daemon *)context)->tokens, token, daemon_wall_ms(), scopes);
 }
 
-/* A file that the configuration names: in the data directory unless its path begins at the root. */
-static enum err read_named(const struct daemon *d, char **text, size_t *len, const char *name, bool secret,
-                           char *fault, size_t cap)
-{
-    char path[PATH_MAX];
-    struct stat status;
-    if (name[0] == '/')
-        (void)snprintf(path, sizeof path, "%s", name);
-    else
-        home_path(path, &d->home, name);
-    if (secret && stat(path, &status) == 0 && (status.st_mode & 077) != 0)
-        return fault_set(fault, cap, ERR_REFUSED, "%s: must be closed to others (chmod 600)", path);
-    enum err err = file_read(text, len, path, TLS_PEM_BYTES_MAX);
-    return err == OK ? OK
-                     : fault_set(fault, cap, err, "%s: %s; `perigee tls new` makes one", path, file_why(err));
-}
-
-static enum err open_tls(struct daemon *d, const struct config_api *api, char *fault, size_t cap)
-{
-    char *certificate = NULL, *key = NULL;
-    size_t certificate_len = 0, key_len = 0;
-    enum err err = read_named(d, &certificate, &certificate_len, api->certificate, false, fault, cap);
-    if (err == OK) err = read_named(d, &key, &key_len, api->key, true, fault, cap);
-    if (err == OK) {
-        err = tls_server(&d->tls, span_make(certificate, certificate_len), span_make(key, key_len));
-        if (err != OK)
-            err = fault_set(
-                fault, cap, err,
-                "api.certificate, api.key: expected a certificate with its chain, and its key without a "
-                "passphrase, both in PEM: %s",
-                err_text(err));
-    }
-    if (key != NULL) secret_wipe(key, key_len);
-    free(certificate);
-    free(key);
-    return err;
-}
-
 static enum err open_api(struct daemon *d, char *fault, size_t cap)
 {
     char path[PATH_MAX];
     const struct config_api *api = d->config->api;
     home_path(path, &d->home, "api.sock");
-    if (api != NULL && !api->plaintext) TRY(open_tls(d, api, fault, cap));
+    if (api != NULL && !api->plaintext)
+        TRY(api_certificate_open(&d->tls, &d->certificate_ends_s, &d->home, api, fault, cap));
     struct http_options options = {.loop = &d->loop,
                                    .socket_path = path,
                                    .routes = api_routes,
@@ -859,6 +838,12 @@ struct tokens *daemon_tokens(struct daemon *d)
 const struct share_watch *daemon_share_watch(const struct daemon *d)
 {
     return &d->shares;
+}
+
+bool daemon_certificate(const struct daemon *d, int64_t *ends_s)
+{
+    *ends_s = d->certificate_ends_s;
+    return d->tls != NULL;
 }
 
 const char *daemon_api_address(const struct daemon *d)

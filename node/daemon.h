@@ -60,6 +60,8 @@ struct events *daemon_events(struct daemon *d);
 struct api_followers *daemon_followers(struct daemon *d);
 struct tokens *daemon_tokens(struct daemon *d);
 const struct share_watch *daemon_share_watch(const struct daemon *d);
+/* When the certificate of the API on TCP ends; false: there is none. */
+bool daemon_certificate(const struct daemon *d, int64_t *ends_s);
 const char *daemon_api_address(const struct daemon *d); /* on TCP, or NULL */
 /* Write a local value of this node's (an empty one deletes it), copied; `done` runs on the loop thread when it is durable. */
 void daemon_keep(struct daemon *d, struct span key, struct span value,

@@ -68,7 +68,12 @@ static enum err connect_tcp(struct call *c)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
     struct addrinfo *found = NULL;
-    if (getaddrinfo(c->target->host, c->target->port, &hints, &found) != 0) return ERR_UNAVAILABLE;
+    const int failed = getaddrinfo(c->target->host, c->target->port, &hints, &found);
+    if (failed != 0) {
+        (void)snprintf(c->target->why, sizeof c->target->why, "the name %.60s has no address here: %s",
+                       c->target->host, gai_strerror(failed));
+        return ERR_UNAVAILABLE;
+    }
     enum err err = ERR_UNAVAILABLE;
     for (const struct addrinfo *at = found; at != NULL && err != OK; at = at->ai_next) {
         c->fd = socket(at->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);

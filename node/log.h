@@ -22,6 +22,7 @@ enum { LOG_LINE_MAX = 1024, LOG_BURST = 50, LOG_RATE = 10 };
     X(LOG_NODE_STOPPING, LOG_INFO, "node.stopping", "")                                                      \
     X(LOG_NODE_LEFTOVER, LOG_WARN, "node.leftover", "")                                                      \
     X(LOG_API_LISTENING, LOG_INFO, "api.listening", "")                                                      \
+    X(LOG_API_CERTIFICATE, LOG_WARN, "api.certificate", "")                                                  \
     X(LOG_API_HTTP, LOG_WARN, "api.http", "")                                                                \
     X(LOG_HEALTH_FAILED, LOG_WARN, "health.failed", "")                                                      \
     X(LOG_HEALTH_GOOD, LOG_INFO, "health.good", "")                                                          \

@@ -141,6 +141,29 @@ static enum moved shake_hands(struct relay *c)
     return MOVED_SOME;
 }
 
+/* Who speaks HTTP to a port with TLS would only see it close. Nothing of the request is looked at, and nothing follows. */
+static bool is_clear_http(const struct relay *c, struct span first)
+{
+    static const char *const methods[] = {"GET ", "POST ", "PUT ", "HEAD ", "DELETE ", "OPTIONS "};
+    if (c->inner >= 0 || c->barren > 0) return false;
+    for (size_t i = 0; i < sizeof methods / sizeof methods[0]; i++)
+        if (first.len > strlen(methods[i]) && memcmp(first.data, methods[i], strlen(methods[i])) == 0)
+            return true;
+    return false;
+}
+
+static enum moved refuse_clear(struct relay *c)
+{
+    static const char answer[] =
+        "HTTP/1.1 400 Bad Request\r\nContent-Type: application/problem+json\r\nConnection: close\r\n\r\n"
+        "{\"detail\":\"this port speaks TLS, and a token sent in the clear is no secret any more: use "
+        "https://\","
+        "\"reason\":\"tls\",\"status\":400,\"title\":\"Bad request\",\"type\":\"urn:perigee:tls\"}";
+    size_t sent = 0;
+    (void)push(c->outer, (const uint8_t *)answer, &sent, sizeof answer - 1);
+    return MOVED_END;
+}
+
 /* From the client, one piece: into the engine, out of it, to the inner side. */
 static enum moved move_in(struct relay *c)
 {
@@ -166,6 +189,7 @@ static enum moved move_in(struct relay *c)
     if (out_waits(c))
         return MOVED_NONE; /* what it says may ask for answers, and it does not take those there are */
     const enum moved moved = pull(c->outer, cipher, sizeof cipher, &len);
+    if (is_clear_http(c, span_make(cipher, len))) return refuse_clear(c);
     tls_feed(c->tls, span_make(cipher, len));
     c->barren += len;
     return moved;

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # The API over TCP: TLS or nothing, tokens with scopes, and the command line from another machine.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../nodes.sh"
 
 init a a-org owner,custodian,steward,requester CH b
 "$PERIGEE" consortium new --name remote --out charter.json a/card.json >/dev/null
@@ -30,6 +31,16 @@ refused 1 'exists already' tls new --data a
 chmod 644 a/api.key
 refused 1 'chmod 600' node --data a
 chmod 600 a/api.key
+cp a/api.key right.key
+openssl ecparam -name prime256v1 -genkey -noout >a/api.key
+refused 1 "expected the key of the certificate api.crt, came another's" node --data a
+refused_doctor() { # refused_doctor WORDS: the certificate is what it fails by
+    "$PERIGEE" doctor --data a >out && fail "doctor calls it well: $(cat out)"
+    grep -q "^FAIL  certificate .*$1" out || fail "doctor does not say '$1': $(cat out)"
+}
+refused_doctor "came another's"
+cp right.key a/api.key
+"$PERIGEE" doctor --data a | grep -q '^ok    certificate .* ends in 82[45] days' || fail "doctor does not know the certificate"
 
 # --- up ---------------------------------------------------------------------------------------------------------------------
 serve() { # the node, and its address in $url and $port
@@ -120,7 +131,8 @@ curl -sS "$url/v1/status" >/dev/null 2>err && fail "a stranger's certificate was
 grep -q certificate err || fail "not for its certificate: $(cat err)"
 ! curl -sS --cacert a/api.crt --tls-max 1.1 "$url/v1/status" >/dev/null 2>&1 || fail "TLS 1.1 was spoken"
 token=$reader ask 200 "" /v1/status --tls-max 1.2
-[[ $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/v1/status" || true) == 000 ]] || fail "HTTP in the clear was answered"
+[[ $(curl -s -o out -w '%{http_code}' -H "Authorization: Bearer $reader" "http://127.0.0.1:$port/v1/status") == 400 ]] || fail "HTTP in the clear: $(cat out)"
+[[ $(jq -r .reason out) == tls ]] || fail "HTTP in the clear is not told why: $(cat out)"
 head -c 100000 /dev/urandom >garbage
 timeout 20 bash -c "cat garbage >/dev/tcp/127.0.0.1/$port" 2>/dev/null || true
 # More than fit hold a connection open and say nothing: who speaks comes in all the same.
@@ -143,6 +155,9 @@ PERIGEE_API=$url PERIGEE_TOKEN_FILE=reader.token PERIGEE_CA=a/api.crt "$PERIGEE"
 refused 2 'self-signed certificate' status "${remote[@]}"
 refused 2 'another certificate' status "${remote[@]}" --fingerprint "$(printf 'ab%.0s' {1..32})"
 refused 2 'no node answers at https://127.0.0.1:1' status --api https://127.0.0.1:1 --token-file admin.token --ca a/api.crt
+refused 1 'use https' status --api "http://127.0.0.1:$port" --token-file admin.token
+refused 2 'its certificate is for other names' status --api "https://localhost:$port" --token-file admin.token --ca a/api.crt
+refused 2 'the name x..y has no address here' status --api "https://x..y:$port" --token-file admin.token --ca a/api.crt
 refused 3 'use https' status --api "http://example.org:$port" --token-file admin.token
 refused 3 'either --data or --api' status "${remote[@]}" --data a
 refused 3 'token-file' status --api "$url"
@@ -156,14 +171,42 @@ await '.[0].charter.decided' a status
 "$PERIGEE" token create "${remote[@]}" --ca a/api.crt --name more --scopes read --out more.token >said
 ! grep -q pgt_ said || fail "a token that goes into a file is shown, too"
 [[ $(stat -c %a more.token) -eq 600 ]] || fail "a token's file is not closed to others"
+made=$("$PERIGEE" token list --data a --json | wc -l)
+refused 1 'more.token: exists already' token create "${remote[@]}" --ca a/api.crt --name again --scopes read --out more.token
+[[ $("$PERIGEE" token list --data a --json | wc -l) -eq $made ]] || fail "a token was made for a file that cannot be"
 "$PERIGEE" status --api "$url" --token-file more.token --ca a/api.crt >/dev/null
 ! grep -q pgt_ a.log || fail "a token is in the log"
+
+# --- a certificate that ends ---------------------------------------------------------------------------------------------------
+stop a
+"$PERIGEE" tls new --data a --name 127.0.0.1 --days 20 --replace >/dev/null
+! grep -q 'event=api.certificate' a.log || fail "a certificate of two years is said to end soon"
+serve
+part() { curl -sS --unix-socket a/api.sock http://node/healthz | jq -c '.parts[] | select(.part == "certificate") | [.good, .detail]'; }
+part | grep -q '^\[true,.*ends in \(19\|20\) days: `perigee tls new --replace`' || fail "not said: $(part)"
+curl -sS --unix-socket a/api.sock http://node/metrics >out
+[[ $(awk '/^perigee_api_certificate_end_seconds / { print int(($2 - '"$(date +%s)"') / 86400 + 0.5) }' out) -eq 20 ]] || fail "not in the figures: $(grep certificate out)"
+until grep -q 'event=api.certificate.*ends in \(19\|20\) days' a.log; do sleep 0.05; done
+"$PERIGEE" doctor --data a >out || fail "doctor: $(cat out)"
+grep -q '^warn  certificate .* ends in \(19\|20\) days' out || fail "doctor does not warn: $(cat out)"
+stop a
+# A month on; nothing is signed meanwhile.
+"${CC:-cc}" -shared -fPIC -o clock_shim.so "$here/clock_shim.c"
+echo $((30 * 86400000)) >clock
+export PERIGEE_TEST_CLOCK=$tmp/clock
+asan="${ASAN_OPTIONS:-}:verify_asan_link_order=0"
+LD_PRELOAD=$tmp/clock_shim.so ASAN_OPTIONS=$asan "$PERIGEE" node --data a >>a.log 2>&1 & node[a]=$!
+await '.[0].api != null' a status
+part | grep -q '^\[false,.*ended \(9\|10\) days ago' || fail "one that has ended is well: $(part)"
+LD_PRELOAD=$tmp/clock_shim.so ASAN_OPTIONS=$asan "$PERIGEE" doctor --data a >out && fail "doctor calls an ended certificate well: $(cat out)"
+grep -q '^FAIL  certificate .*ended \(9\|10\) days ago' out || fail "doctor does not say it: $(cat out)"
 
 # --- without TLS, on this machine, when that is said ------------------------------------------------------------------------------
 stop a
 configure '{ listen: "tcp://127.0.0.1:0", plaintext: true }'
 serve
 "$PERIGEE" status --api "http://127.0.0.1:$port" --token-file reader.token >/dev/null
+refused 2 'speaks no TLS' status --api "https://127.0.0.1:$port" --token-file reader.token --ca a/api.crt
 [[ $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/v1/status") -eq 401 ]] || fail "no token was asked for"
 stop a
 echo "api_tcp: TLS or nothing, and nobody without the scope"
