@@ -98,6 +98,12 @@ enum err identity_verify_bytes(struct node_id author, struct span message, const
     return verify_under(&key, message, sig);
 }
 
+bool identity_is_key(struct node_id id)
+{
+    secp256k1_xonly_pubkey key;
+    return secp256k1_xonly_pubkey_parse(identity_context(), &key, id.bytes) == 1;
+}
+
 enum err identity_verify(struct node_id author, struct hash32 message, const struct signature *sig)
 {
     return identity_verify_bytes(author, ID_SPAN(message), sig);

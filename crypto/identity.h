@@ -13,6 +13,8 @@ struct identity_secret;
 
 void identity_generate(struct identity_secret *out, struct node_id *id);
 MUST_USE enum err identity_public(struct node_id *out, const struct identity_secret *secret); /* ERR_KEY */
+/* Is there a key of this id at all, the coordinate of a point of the curve? Most values are none. */
+bool identity_is_key(struct node_id id);
 MUST_USE enum err identity_sign(struct signature *out, const struct identity_secret *secret,
                                 struct hash32 message);
 MUST_USE enum err identity_verify(struct node_id author, struct hash32 message, const struct signature *sig);

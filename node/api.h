@@ -49,7 +49,7 @@ enum { API_PAGE_MAX = 256 };
       "what is served, in this notation")                                                                    \
     X("GET", "/v1/openapi.json", api_openapi, SCOPE_READ, "", "", "any", "the same as OpenAPI 3.1")          \
     X("GET", "/v1/status", api_status, SCOPE_READ, "", "",                                                   \
-      "{node:id, consortium:id, organisation:text|null, jurisdiction:text|null, "                            \
+      "{node:id, consortium:id, approval_key:id, organisation:text|null, jurisdiction:text|null, "           \
       "roles:[text], member:bool, asked:bool, isolated:bool, promise_lost:bool, "                            \
       "silent:{reason:text, detail:text}|null, "                                                             \
       "replaced:{by:id, record:id, detail:text}|null, clock:{offset_ms:int|null, "                           \
@@ -163,7 +163,7 @@ enum { API_PAGE_MAX = 256 };
       "request a run; it lives an hour unless said otherwise")                                               \
     X("POST", "/v1/runs/plan", api_run_plan, SCOPE_REQUEST, "",                                              \
       "{compose:id, inputs?:[token], slot?:int, parameters?:any, expires_in_ms?:int}",                       \
-      "{ready:bool, slot:int, epsilon:text, privacy:text, conditions:[" API_CONDITION "]}",                  \
+      "{ready:bool, slot:int|null, epsilon:text, privacy:text, conditions:[" API_CONDITION "]}",             \
       "what such a run still needs, and what it would cost; nothing is requested")                           \
     X("GET", "/v1/runs/{id}/why", api_run_why, SCOPE_READ, "", "",                                           \
       "{run:id, state:text, waits_for:text, reason:text, detail:text, term:int, organisation:text|null, "    \

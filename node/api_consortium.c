@@ -146,6 +146,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_t *body = json_object();
     json_object_set_new(body, "node", api_hex32(home->node.bytes));
     json_object_set_new(body, "consortium", api_hex32(home->consortium.bytes));
+    json_object_set_new(body, "approval_key", api_hex32(home->approval.bytes));
     json_object_set_new(body, "organisation", self != NULL ? api_span(self->organisation) : json_null());
     json_object_set_new(body, "jurisdiction", self != NULL ? api_span(self->jurisdiction) : json_null());
     json_object_set_new(body, "roles", api_roles(self != NULL ? self->roles : 0));

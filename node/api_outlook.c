@@ -231,9 +231,10 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
     add_compute(&o, &run);
     add_rest(&o, &plan);
     http_answer(reply, 200,
-                json_pack("{s:b, s:I, s:o, s:s, s:o}", "ready", o.ready, "slot", (json_int_t)run.slot,
-                          "epsilon", api_epsilon(o.w->epsilon_nano), "privacy", api_privacy(o.w),
-                          "conditions", o.conditions));
+                json_pack("{s:b, s:o, s:o, s:s, s:o}", "ready", o.ready, "slot",
+                          run.slot > 0 ? json_integer((json_int_t)run.slot) : json_null(), "epsilon",
+                          api_epsilon(o.w->epsilon_nano), "privacy", api_privacy(o.w), "conditions",
+                          o.conditions));
 }
 
 /* --- Of a run ---------------------------------------------------------------------------------------------------------- */

@@ -50,6 +50,35 @@ static enum err take_option(const struct arguments *a, int *at, int argc, char *
     return OK;
 }
 
+/* The name of word `index` in the usage: what stands there outside of brackets and is neither an option nor its value. */
+static bool word_name(char *out, size_t cap, const char *usage, uint32_t index)
+{
+    int depth = 0;
+    bool value = false; /* of the option before it */
+    for (size_t len; usage += strspn(usage, " "), (len = strcspn(usage, " ")) > 0; usage += len) {
+        const bool outside = depth == 0 && usage[0] != '[' && usage[0] != '(';
+        for (size_t i = 0; i < len; i++)
+            depth += (usage[i] == '[' || usage[i] == '(') - (usage[i] == ']' || usage[i] == ')');
+        const bool option = usage[0] == '-';
+        if (outside && !option && !value && index-- == 0) {
+            (void)snprintf(out, cap, "%.*s", (int)len, usage);
+            return true;
+        }
+        value = outside && option;
+    }
+    return false;
+}
+
+static enum err refuse_missing(const struct arguments *a, const char *command)
+{
+    char name[64] = "more words";
+    (void)word_name(name, sizeof name, problem_usage(), a->word_count);
+    if (problem_usage()[0] == 0) return refuse(command, "expects more words");
+    (void)problem_say(EXIT_USAGE, "expected %s, came no such word: perigee %s %s", name, problem_command(),
+                      problem_usage());
+    return ERR_USAGE;
+}
+
 enum err arguments_parse(struct arguments *a, int argc, char **argv)
 {
     bool options = true;
@@ -65,7 +94,7 @@ enum err arguments_parse(struct arguments *a, int argc, char **argv)
             a->word[a->word_count++] = argv[at];
         }
     }
-    return a->word_count >= a->word_min ? OK : refuse(argv[0], "expects more words");
+    return a->word_count >= a->word_min ? OK : refuse_missing(a, argv[0]);
 }
 
 enum err arguments_number(uint64_t *out, const char *name, const char *text, uint64_t min, uint64_t max)

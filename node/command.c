@@ -137,6 +137,7 @@ static int call(const struct command_row *row, int argc, char **argv)
     (void)snprintf(name, sizeof name, "%s%s%s", row->noun, row->verb[0] != 0 ? " " : "", row->verb);
     const bool json = has_option(argc, argv, "--json");
     problem_begin(name, json);
+    problem_begin_usage(row->arguments);
     if (wants_help(argc, argv) && json) {
         (void)print_rows_json(row->noun, row->verb);
     } else if (wants_help(argc, argv)) {

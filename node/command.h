@@ -44,7 +44,8 @@ enum exit_code {
     X("token", "list", command_token_list, "--data DIR", "tokens that are in force")                         \
     X("token", "revoke", command_token_revoke, "--data DIR ID", "end a token")                               \
     X("consortium", "new", command_consortium_new,                                                           \
-      "--name NAME --out FILE [--k N] [--f N] [--rank-delay-ms N] [--maker-devices N] CARD...",              \
+      "--name NAME --out FILE [--k N] [--f N] [--lease-ms N] [--rank-delay-ms N] [--skew-max-ms N] "         \
+      "[--maker-devices N] CARD...",                                                                         \
       "write a charter from the founders' member cards")                                                     \
     X("consortium", "join", command_consortium_join, "--data DIR CHARTER",                                   \
       "bind this data directory to a charter")                                                               \

@@ -4,6 +4,7 @@
 #include "crypto/secret.h"
 #include "node/approval_file.h"
 #include "node/client.h"
+#include "node/fault.h"
 #include "node/file.h"
 #include "node/passphrase.h"
 #include "node/problem.h"
@@ -86,7 +87,10 @@ static enum err read_key(struct identity_secret *out, const struct sign_words *w
     if (err == OK) memcpy(out->bytes, bytes, sizeof out->bytes);
     passphrase_free(passphrase);
     secret_free(bytes);
-    return err;
+    if (err == OK || fault[0] != 0) return err;
+    return fault_set(fault, cap, err, "%s: expected a key file of `perigee approval key`, came: %s%s", w->key,
+                     err_text(err),
+                     err == ERR_DECRYPT ? "; --passphrase-file FILE names what it is under" : "");
 }
 
 static void show_ops(const struct approval_file *f)
@@ -170,6 +174,32 @@ static json_t *submission(const struct approval_file *f)
                      json_object_get(f->json, "approval_signature"));
 }
 
+/* The core would only say that the approval is none: why it does not hold is seen here. */
+static int check_signed(const struct client *c, const struct approval_file *f, const char *path)
+{
+    json_t *status = NULL;
+    struct node_id node, key;
+    int code = client_get(c, &status, "/v1/status");
+    if (code != EXIT_OK) return code;
+    if (hex_decode(node.bytes, 32, span_text(client_text(status, "node"))) != OK ||
+        hex_decode(key.bytes, 32, span_text(client_text(status, "approval_key"))) != OK)
+        code = client_fail(c, EXIT_REFUSED, "the node does not say which key signs its approvals");
+    else if (!ID_EQUAL(f->owner, node))
+        code = client_fail(
+            c, EXIT_REFUSED,
+            "%s: expected a request that this node wrote, came another owner's: submit it to that "
+            "owner's node",
+            path);
+    else if (approval_file_check(f, key) != OK)
+        code = client_fail(
+            c, EXIT_REFUSED,
+            "%s: expected a signature over what stands in it by this node's approval key %s, and it "
+            "does not hold: another key signed it, or it was changed since; sign the request again",
+            path, client_text(status, "approval_key"));
+    json_decref(status);
+    return code;
+}
+
 int command_approval_submit(int argc, char **argv)
 {
     struct client c;
@@ -183,11 +213,11 @@ int command_approval_submit(int argc, char **argv)
     enum err err = crypto_init();
     if (err == OK) err = approval_file_open(&f, path, fault, sizeof fault);
     if (err != OK) return client_fail(&c, EXIT_REFUSED, "%s", fault[0] != 0 ? fault : err_text(err));
-    if (f.signed_already)
-        code = client_post(&c, &answer, submission(&f), "/v1/approvals");
-    else
+    if (!f.signed_already)
         code = client_fail(&c, EXIT_REFUSED,
                            "%s is not signed: `perigee approval sign` signs it, where the key is", path);
+    if (code == EXIT_OK) code = check_signed(&c, &f, path);
+    if (code == EXIT_OK) code = client_post(&c, &answer, submission(&f), "/v1/approvals");
     const unsigned long long first = f.body.slot_first, last = f.body.slot_last;
     approval_file_close(&f);
     if (code != EXIT_OK) return code;

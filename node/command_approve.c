@@ -136,17 +136,21 @@ static int write_request(const struct client *c, const char *path, json_t *reque
         path, path);
 }
 
-static int offline(const struct client *c, const struct approve_words *w, const json_t *recipe)
+static int offline(const struct client *c, const struct approve_words *w, const json_t *recipe,
+                   const json_t *status)
 {
-    json_t *status = NULL, *ops = json_array();
+    if (strcmp(client_text(status, "approval_key"), client_text(status, "node")) == 0)
+        return client_fail(
+            c, EXIT_REFUSED,
+            "--offline: expected a node whose approval key is kept elsewhere; this one signs its "
+            "approvals itself, and no other key may: leave --offline out");
+    json_t *ops = json_array();
     int code = fetch_ops(c, ops, recipe);
-    if (code == EXIT_OK) code = client_get(c, &status, "/v1/status");
     if (code == EXIT_OK)
         code = write_request(c, w->offline,
                              approval_file_make(client_text(status, "consortium"),
                                                 client_text(status, "node"), w->asset, w->first, w->last,
                                                 client_text(recipe, "document"), ops));
-    json_decref(status);
     json_decref(ops);
     return code;
 }
@@ -170,15 +174,42 @@ static int approve_here(const struct client *c, const struct approve_words *w, c
                        client_text(answer, "text_hash"), client_text(answer, "record"));
 }
 
-static int approve(const struct client *c, const struct approve_words *w)
+/* Nobody approves for another, so nobody reads for nothing either. */
+static int check_owner(const struct client *c, const struct approve_words *w, const json_t *status)
+{
+    json_t *asset = NULL;
+    int code = client_get(c, &asset, "/v1/assets/%s", w->asset);
+    if (code != EXIT_OK) return code;
+    const bool passed_on = json_is_string(json_object_get(asset, "holder"));
+    if (strcmp(client_text(asset, passed_on ? "holder" : "owner"), client_text(status, "node")) != 0)
+        code = client_fail(c, EXIT_REFUSED,
+                           "not-owner: expected a dataset of this node; %s is owned by %s, which approves it "
+                           "itself",
+                           w->asset, client_text(asset, "organisation"));
+    json_decref(asset);
+    return code;
+}
+
+static int approve_recipe(const struct client *c, const struct approve_words *w, const json_t *status)
 {
     json_t *recipe = NULL;
     int code = client_get(c, &recipe, "/v1/workflows/%s?asset=%s", w->workflow, w->asset);
     if (code != EXIT_OK) return code;
     code = recipe_check(c, client_text(recipe, "document"));
     if (code == EXIT_OK) code = check_slots(c, w, recipe);
-    if (code == EXIT_OK) code = w->offline != NULL ? offline(c, w, recipe) : approve_here(c, w, recipe);
+    if (code == EXIT_OK)
+        code = w->offline != NULL ? offline(c, w, recipe, status) : approve_here(c, w, recipe);
     json_decref(recipe);
+    return code;
+}
+
+static int approve(const struct client *c, const struct approve_words *w)
+{
+    json_t *status = NULL;
+    int code = client_get(c, &status, "/v1/status");
+    if (code == EXIT_OK) code = check_owner(c, w, status);
+    if (code == EXIT_OK) code = approve_recipe(c, w, status);
+    json_decref(status);
     return code;
 }
 

@@ -1,3 +1,4 @@
+#include "crypto/identity.h"
 #include "crypto/secret.h"
 #include "node/arguments.h"
 #include "node/card.h"
@@ -98,9 +99,14 @@ int command_init(int argc, char **argv)
                            "requester,steward, each once, got \"%s\"",
                            o.roles);
     struct node_id key;
-    if (o.approval_key != NULL && hex_decode(key.bytes, 32, span_text(o.approval_key)) != OK)
-        return problem_say(EXIT_USAGE,
-                           "--approval-key: expected the 64 hex digits that `perigee approval key` prints");
+    if (o.approval_key != NULL &&
+        (crypto_init() != OK || hex_decode(key.bytes, 32, span_text(o.approval_key)) != OK ||
+         !identity_is_key(key)))
+        return problem_say(
+            EXIT_USAGE,
+            "--approval-key: expected the 64 hex digits that `perigee approval key` prints, got "
+            "\"%.80s\", which is no key's",
+            o.approval_key);
     if (!listen_fits(o.listen))
         return problem_say(EXIT_USAGE,
                            "--listen: expected " CONFIG_ADDRESS_EXPECTED

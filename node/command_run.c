@@ -282,8 +282,10 @@ static int show_plan(const struct client *c, json_t *plan)
     if (c->json) {
         client_print(plan);
     } else {
-        (void)printf("slot %" JSON_INTEGER_FORMAT ", epsilon %s of each owner's dataset%s\n",
-                     client_number(plan, "slot"), client_text(plan, "epsilon"),
+        char slot[40] = "no slot chosen";
+        if (json_is_integer(json_object_get(plan, "slot")))
+            (void)snprintf(slot, sizeof slot, "slot %" JSON_INTEGER_FORMAT, client_number(plan, "slot"));
+        (void)printf("%s, epsilon %s of each owner's dataset%s\n", slot, client_text(plan, "epsilon"),
                      strcmp(client_text(plan, "privacy"), "none") == 0 ? ", PRIVACY: NONE" : "");
         uint32_t missing = print_conditions(json_object_get(plan, "conditions"));
         if (ready)

@@ -8,7 +8,7 @@
 enum { PROBLEM_DETAIL_MAX = 4096 };
 
 /* What the process was asked to do: said once, before anything can fail. */
-static const char *running = "";
+static const char *running = "", *usage = "";
 static bool as_json;
 
 /* --- The object ----------------------------------------------------------------------------------------------------- */
@@ -67,6 +67,21 @@ void problem_begin(const char *command, bool json)
 {
     running = command;
     as_json = json;
+}
+
+void problem_begin_usage(const char *arguments)
+{
+    usage = arguments;
+}
+
+const char *problem_usage(void)
+{
+    return usage;
+}
+
+const char *problem_command(void)
+{
+    return running;
 }
 
 static void print_object(const json_t *problem)

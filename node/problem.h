@@ -18,6 +18,10 @@ json_t *problem_json(int status, const char *reason, const char *detail);
 
 /* `command` is "run request", or "" before one is known; borrowed for ever. */
 void problem_begin(const char *command, bool json);
+/* What the running command takes, as its help says it: "--data DIR RUN". "" before; borrowed for ever. */
+void problem_begin_usage(const char *arguments);
+const char *problem_usage(void);
+const char *problem_command(void);
 /* Returns `code`, which is one of command.h. EXIT_USAGE says where the usage is. */
 int problem_say(int code, const char *format, ...) __attribute__((format(printf, 2, 3)));
 int problem_say_list(int code, const char *format, va_list arguments);

@@ -5,12 +5,20 @@ set -euo pipefail
 
 before_init() {
     mkdir elsewhere
+    for none in 00 ff; do # no key of anybody's
+        refused 3 "which is no key's" init --data never --organisation n --jurisdiction CH --roles owner \
+            --approval-key "$(printf "$none%.0s" {1..32})"
+    done
     key=$("$PERIGEE" approval key --json --out elsewhere/approval.key | jq -r .approval_key)
     init_words[b]="--approval-key $key"
 }
 approve_as() {
     local words=(--data "$1" --asset "${dataset[$1]}" --workflow "$workflow" --slots 1-30)
     if [[ $1 != b ]]; then
+        refused 1 'leave --offline out' approve "${words[@]}" --offline needless.json
+        [[ ! -e needless.json ]] || fail "a request was written that no key may sign"
+        refused 1 "not-owner: expected a dataset of this node; ${dataset[b]} is owned by b-org" approve --data a \
+            --asset "${dataset[b]}" --workflow "$workflow" --slots 1-30 --yes
         "$PERIGEE" approve "${words[@]}" --yes >/dev/null
         return
     fi
@@ -28,12 +36,16 @@ approve_as() {
         if "$PERIGEE" approval submit --data b changed.json >out 2>err; then fail "taken although changed: $change"; fi
         [[ -s err ]] || fail "no reason for $change"
     done
+    jq -c '.slot_last = 300' signed.json >changed.json
+    refused 1 'changed.json: expected a signature over what stands in it' approval submit --data b changed.json
+    refused 1 'a request that this node wrote' approval submit --data a signed.json
     # signed by another key
     "$PERIGEE" approval key --out elsewhere/other.key >/dev/null
     "$PERIGEE" approval sign request.json --key elsewhere/other.key --out other.json --yes >/dev/null
-    refused 1 'no-approval' approval submit --data b other.json
+    refused 1 'another key signed it' approval submit --data b other.json
     refused 1 'never replaced' approval key --out elsewhere/approval.key
-    refused 1 '' approval sign request.json --key b/identity.key --out never.json --yes
+    refused 1 'none.key: expected a key file' approval sign request.json --key none.key --out never.json --yes
+    refused 1 'b/identity.key: expected a key file of `perigee approval key`' approval sign request.json --key b/identity.key --out never.json --yes
     [[ ! -e never.json ]] || fail "a node's key signed an approval"
 
     "$PERIGEE" approval submit --data b signed.json >/dev/null

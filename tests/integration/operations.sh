@@ -2,7 +2,8 @@
 # What an operator needs of a real node: it ends in order however early it is told to, says whether it is healthy and what it
 # counts.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+source "$here/../nodes.sh"
 
 # get NODE PATH [CURL WORD...]: the body goes to out, the status is printed.
 get() {
@@ -19,6 +20,15 @@ init a a-org owner,custodian,steward,requester CH b
 init b b-org owner,custodian,steward CH a
 "$PERIGEE" consortium new --name operations --out charter.json a/card.json b/card.json >/dev/null
 for name in a b; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; done
+
+# --- words that are missing or wrong ---------------------------------------------------------------------------------------
+refused 3 'expected RUN, came no such word: perigee run why --data DIR RUN' run why --data a
+refused 3 'expected CARD..., came no such word' consortium new --name x --out y
+refused 3 'expected FILE, came no such word' backup --data a
+"$PERIGEE" help consortium new | grep -q -- '--lease-ms N' || fail "the help leaves out --lease-ms"
+code=0
+"$here/../../dev" bulid >out 2>&1 || code=$?
+[[ $code -eq 3 && $(head -1 out) == "dev: unknown command 'bulid'; did you mean build?" ]] || fail "./dev: $code: $(cat out)"
 
 # --- a signal before anything is opened -----------------------------------------------------------------------------------
 # The signal comes in the call that locks the data directory: nothing has been opened by then.

@@ -85,6 +85,12 @@ kill -CONT "${node[gpu1]}"
 ready
 missing slot '' "${plan[@]}" --slot 1
 missing data a-org "${plan[@]}" --slot 31
+sed 's/^name: ages/name: others/' workflow.yaml >other.yaml # nothing is sealed for it
+other=(run request --dry-run --workflow "$(as lab compose workflow publish --app "$app" other.yaml)")
+missing data a-org "${other[@]}"
+jq -e '.slot == null' said >/dev/null || fail "a slot is named that was not chosen: $(cat said)"
+("$PERIGEE" "${other[@]}" --data lab || true) >text
+grep -q '^no slot chosen, epsilon 1 ' text || fail "a person is told of a slot: $(cat text)"
 start gpu2
 await 'any(.[0].peers[]; .organisation == "gpu2-org" and .up)' b status
 "$PERIGEE" revoke --data b --workflow "$workflow" >/dev/null
