@@ -333,7 +333,9 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
     o.len = 0;
     enum err err = do_keyed(n, job, &o);
     struct event event = {.type = EVENT_CRYPTO, .token = token, .err = err};
-    event.bytes = copy(span_make(o.bytes, err == OK || job->op == CRYPTO_EVIDENCE ? o.len : 0));
+    bool diagnosis = job->op == CRYPTO_EVIDENCE || job->op == CRYPTO_KEYGEN_FINISH ||
+                     job->op == CRYPTO_KEYGEN_CHECK; /* as the daemon's: it says what failed */
+    event.bytes = copy(span_make(o.bytes, err == OK || diagnosis ? o.len : 0));
     push(n->cluster, n->number, 50 + below(n->cluster, 2000), event);
 }
 
