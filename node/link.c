@@ -168,26 +168,30 @@ static uint32_t half_open_count(const struct links *l, const char *address)
 }
 
 /* Room for one more of this address: no address has more than half of what may be half open, and when all is, the one that
- * has taken longest gives way, if it had the time for a handshake. */
-static bool half_open_room(struct links *l, const char *address)
+ * has taken longest is to give way, if it had the time for a handshake. */
+static bool half_open_room(struct links *l, struct link_wire **gives_way, const char *address)
 {
     struct link_wire *oldest = NULL;
+    *gives_way = NULL;
     if (half_open_count(l, address) >= (l->pace.half_open_max + 1) / 2) return false;
     if (half_open_count(l, NULL) < l->pace.half_open_max) return true;
     for (struct link_wire *w = l->wires; w != NULL; w = w->next) {
         if (w->stage != LINK_HANDSHAKE || !wire_is_accepted(w)) continue;
         if (oldest == NULL || w->since_ms <= oldest->since_ms) oldest = w; /* the newest stands first */
     }
-    if (oldest == NULL || links_now(l) - oldest->since_ms < l->pace.half_open_ms) return false;
-    link_wire_drop(oldest, true, "no handshake in time, and others wait");
-    return true;
+    *gives_way = oldest;
+    return oldest != NULL && links_now(l) - oldest->since_ms >= l->pace.half_open_ms;
 }
 
-/* Whoever will be turned away anyhow takes nothing from the rate of those who come after. */
+/* Whoever will be turned away anyhow takes nothing from the rate of those who come after, nor anybody's place. */
 static bool is_let_in(struct links *l, const char *address)
 {
-    return !links_shut_out(l, address) && half_open_room(l, address) &&
-           link_door_opens(&l->door, &l->pace.accept, link_penalty_address(address), links_now(l));
+    struct link_wire *gives_way;
+    bool room = !links_shut_out(l, address) && half_open_room(l, &gives_way, address);
+    if (!room || !link_door_opens(&l->door, &l->pace.accept, link_penalty_address(address), links_now(l)))
+        return false;
+    if (gives_way != NULL) link_wire_drop(gives_way, true, "no handshake in time, and others wait");
+    return true;
 }
 
 void links_add(struct links *l, const struct link_origin *origin)

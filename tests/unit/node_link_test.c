@@ -741,6 +741,31 @@ static void half_open_gives_way(void **state)
     raw_close(&raw);
 }
 
+/* Nobody gives way to one that comes too soon and is turned away itself. */
+static void half_open_stays(void **state)
+{
+    (void)state;
+    static struct raw many[4];
+    struct links_status status;
+    struct links_pace pace = fast;
+    pace.handshake_ms = 60000;
+    pace.half_open_ms = 0;
+    pace.accept = (struct link_rate){.a_second = 0, .most = 4};
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+    for (int i = 0; i < 4; i++) {
+        raw_connect_from(&many[i], &node[0], (uint8_t)(2 + i));
+        RUN_UNTIL((links_status(node[0].links, &status), status.accepted == (uint32_t)i + 1));
+    }
+    raw_connect_from(&raw, &node[0], 6);
+    RAW_UNTIL(&raw, raw.eof);
+    assert_int_equal(refused(&node[0]), 1);
+    assert_null(strstr(node[0].log, "others wait"));
+    assert_int_equal(closed_count(many, 4), 0);
+    for (int i = 0; i < 4; i++) raw_close(&many[i]);
+    raw_close(&raw);
+}
+
 /* Three offences shut the address out. */
 static void address_shut_out(void **state)
 {
@@ -1637,6 +1662,7 @@ int main(void)
         WITH_LOOP(replayed_handshake_data),
         WITH_LOOP(half_open_cap),
         WITH_LOOP(half_open_gives_way),
+        WITH_LOOP(half_open_stays),
         WITH_LOOP(lines_are_few),
         WITH_LOOP(deaf_peer_is_dropped),
         WITH_LOOP(address_shut_out),
