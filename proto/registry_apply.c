@@ -327,10 +327,12 @@ bool registry_may_expire(enum kind kind)
     return kind == KIND_GRANT || kind == KIND_APPROVAL || kind == KIND_RUN || kind == KIND_RECEIPT;
 }
 
-/* Another key may hold a token now. */
-static void refresh_assets(struct registry *r)
+/* Another key may hold what this body's node is to inherit; nobody else's token hangs on it. */
+static void refresh_inherited(struct registry *r, const struct body_MEMBER *b)
 {
-    for (uint32_t i = 0; r->claim_count > 0 && i < r->asset_count; i++) asset_refresh(r, &r->asset[i]);
+    if (r->claim_count == 0 || ID_IS_ZERO(b->replaces)) return;
+    for (uint32_t i = 0; i < r->asset_count; i++)
+        if (succession_passes(r, r->asset[i].owner, b->replaces)) asset_refresh(r, &r->asset[i]);
 }
 
 struct verdict registry_apply(struct registry *r, const struct record *record)
@@ -348,7 +350,7 @@ struct verdict registry_apply(struct registry *r, const struct record *record)
     uint32_t shares = shares_of(record->header.kind, &body);
     if (!share_left(r, record->header.author, shares)) return verdict_refuse(REFUSAL_FULL, NULL);
     struct verdict v = apply_body(r, record, &body);
-    if (record->header.kind == KIND_MEMBER) refresh_assets(r);
+    if (record->header.kind == KIND_MEMBER) refresh_inherited(r, &body.MEMBER);
     if (v.refusal == REFUSAL_NONE) share_take(r, record->header.author, shares);
     return v;
 }

@@ -162,6 +162,8 @@ void succession_place(struct registry *r, uint32_t row,
 struct verdict succession_apply(struct registry *r, const struct record *claim);
 struct verdict succession_preview(const struct registry *r, const struct header *claim);
 uint64_t succession_last_seq(const struct registry *r, struct node_id node); /* UINT64_MAX: it has no heir */
+/* Is this node the owner, its heir, that one's heir, and so on? */
+bool succession_passes(const struct registry *r, struct node_id owner, struct node_id node);
 /* When applied: by claims alone, so it is a fact of these chains whoever decided what. */
 void lineage_of(const struct registry *r, struct lineage *l, struct node_id last);
 bool lineage_has(const struct lineage *l, struct node_id node);

@@ -151,6 +151,16 @@ struct node_id registry_holder(const struct registry *r, struct node_id owner)
     return (struct node_id){{0}};
 }
 
+bool succession_passes(const struct registry *r, struct node_id owner, struct node_id node)
+{
+    const struct member_row *heir;
+    for (uint32_t i = 0; i <= HEIRS_MAX && !ID_EQUAL(owner, node); i++) {
+        if ((heir = heir_of(r, owner)) == NULL) return false;
+        owner = heir->member.node;
+    }
+    return ID_EQUAL(owner, node);
+}
+
 bool registry_holds(const struct registry *r, const struct asset *a, struct node_id node)
 {
     const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};

@@ -62,6 +62,7 @@ uint64_t registry_version_next(const struct registry *r, const struct asset *a)
 void asset_refresh(struct registry *r, struct asset *a)
 {
     struct lineage l;
+    ++*r->looked;
     lineage_of(r, &l, registry_holder(r, a->owner));
     const struct asset_version *v = newest_version(r, a, &l);
     if (v == NULL) return; /* none is left: registry_asset says so */

@@ -119,6 +119,41 @@ static void test_marks_in_any_order(void **state)
     }
 }
 
+/* By all stewards but the first owner, whose place one of them is to take. */
+static uint64_t steps_of_member(struct scene *s, struct node_id node, struct node_id replaces)
+{
+    const struct body_MEMBER b = {.node = node,
+                                  .organisation = SPAN_LITERAL("north"),
+                                  .jurisdiction = SPAN_LITERAL("EU"),
+                                  .roles = ROLE_OWNER,
+                                  .approval = node,
+                                  .platforms = SPAN_NONE,
+                                  .replaces = replaces,
+                                  .last_seq = s->approval_record[0]->header.seq};
+    const uint64_t seq = ID_IS_ZERO(replaces) ? 0 : 1;
+    for (uint32_t i = 1; i < 4; i++) ACCEPTED(scene_apply(s, i, KIND_MEMBER, &b, 0));
+    if (seq != 0) ACCEPTED(registry_apply(s->registry, scene_record_at(s, node, seq, KIND_MEMBER, &b, 0)));
+    *s->registry->looked = 0;
+    ACCEPTED(scene_apply(s, 1, KIND_MEMBER, &b, 0)); /* the same word again */
+    return *s->registry->looked;
+}
+
+/* A member's record looks at what hangs on it: nothing, unless it takes a key's place, and then that one's tokens. */
+static void test_members_look_at_what_they_inherit(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    const struct node_id heir = {{0x11}}, guest = {{0x12}}, nobody = {{0}}, stranger = {{0x13}},
+                         other = {{0x14}};
+    assert_true(s->registry->asset_count >= 3);
+    assert_int_equal(steps_of_member(s, heir, world->node[0].id), 1);
+    assert_int_equal(steps_of_member(s, guest, nobody), 0);
+    assert_int_equal(steps_of_member(s, other, stranger), 0);
+    const struct asset *a = registry_asset(s->registry, world->dataset[0].dt);
+    assert_true(registry_holds(s->registry, a, heir));
+    scene_free(s);
+}
+
 enum { DAY = 300 }; /* approvals of one slot each, and runs in all of them but the last */
 
 static void run_in(struct scene *s, uint64_t slot)
@@ -165,6 +200,7 @@ int main(void)
         cmocka_unit_test(test_revocations_are_not_looked_at),
         cmocka_unit_test(test_full_tables),
         cmocka_unit_test(test_marks_in_any_order),
+        cmocka_unit_test(test_members_look_at_what_they_inherit),
         cmocka_unit_test(test_a_plan_after_many_runs),
     };
     return change_main("proto_registry_steps", tests, COUNT(tests));
