@@ -67,6 +67,13 @@ static struct verdict check_recipe(const struct registry *r, const struct body_R
     return check_parameters(r, w, run);
 }
 
+/* Who must do something about it: nobody but the holder can. */
+static struct verdict refuse_holder(const struct registry *r, const struct asset *a, enum refusal why)
+{
+    const struct node_id holder = registry_holder(r, a->owner);
+    return verdict_refuse(why, ID_IS_ZERO(holder) ? a->owner.bytes : holder.bytes);
+}
+
 static bool grant_names(const struct grant *g, struct hash32 op)
 {
     for (size_t at = 0; at + 32 <= g->body.ops.len; at += 32)
@@ -80,14 +87,14 @@ static struct verdict check_grant(const struct registry *r, const struct workflo
     const struct grant *g = registry_grant(r, a->dt, w->app_id, now_ms);
     if (g == NULL) { /* what takes back the approval with it is named as such */
         bool revoked = registry_approval(r, a, w->hash, 0, now_ms).revoked;
-        return verdict_refuse(revoked ? REFUSAL_REVOKED : REFUSAL_NO_GRANT, a->owner.bytes);
+        return refuse_holder(r, a, revoked ? REFUSAL_REVOKED : REFUSAL_NO_GRANT);
     }
     uint64_t expires = g->record->header.expires_ms;
-    if (expires != 0 && expires <= now_ms) return verdict_refuse(REFUSAL_GRANT_EXPIRED, a->owner.bytes);
+    if (expires != 0 && expires <= now_ms) return refuse_holder(r, a, REFUSAL_GRANT_EXPIRED);
     for (uint32_t i = 0; i < w->step_count; i++) {
-        if (!grant_names(g, w->step[i].op)) return verdict_refuse(REFUSAL_GRANT_OP, a->owner.bytes);
+        if (!grant_names(g, w->step[i].op)) return refuse_holder(r, a, REFUSAL_GRANT_OP);
         struct verdict v = grant_check_op(r, &g->body, w->step[i].op);
-        if (v.refusal != REFUSAL_NONE) return verdict_refuse(v.refusal, a->owner.bytes);
+        if (v.refusal != REFUSAL_NONE) return refuse_holder(r, a, v.refusal);
     }
     return VERDICT_OK;
 }
@@ -108,7 +115,7 @@ enum err registry_text_hash(struct hash32 *out, const struct registry *r, const 
 
 /* The enclave checks it again, but then the slot is spent. */
 static struct verdict check_text(const struct registry *r, const struct workflow *w, const struct approval *p,
-                                 struct node_id owner)
+                                 const struct asset *a)
 {
     struct approval *kept = &r->approval[p - r->approval];
     if (kept->text == TEXT_UNREAD) {
@@ -117,7 +124,7 @@ static struct verdict check_text(const struct registry *r, const struct workflow
             return verdict_refuse(REFUSAL_FULL, NULL);
         kept->text = ID_EQUAL(shown, p->body.text) ? TEXT_RIGHT : TEXT_WRONG;
     }
-    return kept->text == TEXT_RIGHT ? VERDICT_OK : verdict_refuse(REFUSAL_NO_APPROVAL, owner.bytes);
+    return kept->text == TEXT_RIGHT ? VERDICT_OK : refuse_holder(r, a, REFUSAL_NO_APPROVAL);
 }
 
 /* After check_grant. */
@@ -125,18 +132,17 @@ static struct verdict check_approval(const struct registry *r, const struct work
                                      const struct asset *a, uint64_t slot, uint64_t now_ms)
 {
     struct approval_view any = registry_approval(r, a, w->hash, 0, now_ms);
-    if (any.approval == NULL) return verdict_refuse(REFUSAL_NO_APPROVAL, a->owner.bytes);
+    if (any.approval == NULL) return refuse_holder(r, a, REFUSAL_NO_APPROVAL);
     struct approval_view view = registry_approval(r, a, w->hash, slot, now_ms);
-    if (view.approval == NULL)
-        return verdict_refuse(any.revoked ? REFUSAL_REVOKED : REFUSAL_SLOT_RANGE, a->owner.bytes);
-    if (view.revoked) return verdict_refuse(REFUSAL_REVOKED, a->owner.bytes);
-    if (view.expired) return verdict_refuse(REFUSAL_APPROVAL_EXPIRED, a->owner.bytes);
-    if (!ID_EQUAL(view.approval->body.app, w->app_id)) return verdict_refuse(REFUSAL_APP, a->owner.bytes);
-    if (w->epsilon_nano > view.approval->body.cost) return verdict_refuse(REFUSAL_COST, a->owner.bytes);
+    if (view.approval == NULL) return refuse_holder(r, a, any.revoked ? REFUSAL_REVOKED : REFUSAL_SLOT_RANGE);
+    if (view.revoked) return refuse_holder(r, a, REFUSAL_REVOKED);
+    if (view.expired) return refuse_holder(r, a, REFUSAL_APPROVAL_EXPIRED);
+    if (!ID_EQUAL(view.approval->body.app, w->app_id)) return refuse_holder(r, a, REFUSAL_APP);
+    if (w->epsilon_nano > view.approval->body.cost) return refuse_holder(r, a, REFUSAL_COST);
     const struct grant *g = registry_grant(r, a->dt, w->app_id, now_ms);
     if (grant_check_limits(&g->body, w, view.approval->app_slots).refusal != REFUSAL_NONE)
-        return verdict_refuse(REFUSAL_GRANT_LIMIT, a->owner.bytes);
-    return check_text(r, w, view.approval, a->owner);
+        return refuse_holder(r, a, REFUSAL_GRANT_LIMIT);
+    return check_text(r, w, view.approval, a);
 }
 
 /* One input: the dataset, the content bound for this very recipe, the grant and the owner's own approval. */
@@ -154,9 +160,9 @@ static struct verdict check_input(const struct registry *r, const struct workflo
     if (!ID_EQUAL(a->ddo->schema.hash, slot_input->schema))
         return verdict_refuse(REFUSAL_SCHEMA, input->dt.bytes);
     const struct binding *b = registry_binding_of(r, a, input->binding);
-    if (b == NULL || !ID_EQUAL(b->compose, w->hash)) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+    if (b == NULL || !ID_EQUAL(b->compose, w->hash)) return refuse_holder(r, a, REFUSAL_CONTENT);
     if (!ID_EQUAL(b->content, input->content) || !ID_EQUAL(b->manifest, input->manifest))
-        return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+        return refuse_holder(r, a, REFUSAL_CONTENT);
     v = check_grant(r, w, a, now_ms);
     return v.refusal == REFUSAL_NONE ? check_approval(r, w, a, slot, now_ms) : v;
 }
@@ -442,7 +448,7 @@ static struct verdict plan_inputs(struct registry *r, struct buffer *out, const 
         if (v.refusal != REFUSAL_NONE) return v;
         if (a == NULL) return verdict_refuse(REFUSAL_ASSET, w->input[i].dt.bytes);
         const struct binding *bound = registry_binding(r, a, wish->compose);
-        if (bound == NULL) return verdict_refuse(REFUSAL_CONTENT, a->owner.bytes);
+        if (bound == NULL) return refuse_holder(r, a, REFUSAL_CONTENT);
         buffer_put(out, ID_SPAN(a->dt));
         buffer_put(out, ID_SPAN(bound->content));
         buffer_put(out, ID_SPAN(bound->manifest));
@@ -480,11 +486,12 @@ static bool jurisdiction_allowed(const struct span *list, uint32_t count, struct
     return count == 0;
 }
 
-static struct verdict check_policy(const struct policy *p, const struct asset *a, struct span jurisdiction)
+static struct verdict check_policy(const struct registry *r, const struct policy *p, const struct asset *a,
+                                   struct span jurisdiction)
 {
-    if (p->export_to == EXPORT_NONE) return verdict_refuse(REFUSAL_EXPORT, a->owner.bytes);
+    if (p->export_to == EXPORT_NONE) return refuse_holder(r, a, REFUSAL_EXPORT);
     if (!jurisdiction_allowed(p->jurisdiction, p->jurisdiction_count, jurisdiction))
-        return verdict_refuse(REFUSAL_RESIDENCY, a->owner.bytes);
+        return refuse_holder(r, a, REFUSAL_RESIDENCY);
     return VERDICT_OK;
 }
 
@@ -503,8 +510,8 @@ struct verdict registry_check_node(struct registry *r, const struct body_RUN *ru
         const struct binding *bound = a != NULL ? registry_binding_of(r, a, input.binding) : NULL;
         const struct binding *newest = a != NULL ? registry_binding(r, a, run->compose) : NULL;
         if (bound == NULL || newest == NULL) return verdict_refuse(REFUSAL_CONTENT, input.dt.bytes);
-        struct verdict v = check_policy(bound->policy, a, m->jurisdiction);
-        if (v.refusal == REFUSAL_NONE) v = check_policy(newest->policy, a, m->jurisdiction);
+        struct verdict v = check_policy(r, bound->policy, a, m->jurisdiction);
+        if (v.refusal == REFUSAL_NONE) v = check_policy(r, newest->policy, a, m->jurisdiction);
         if (v.refusal == REFUSAL_NONE && newest->policy->owner_veto && !bound->policy->owner_veto)
             v = verdict_refuse(REFUSAL_NO_HALF, input.dt.bytes);
         if (v.refusal != REFUSAL_NONE) return v;

@@ -157,6 +157,7 @@ static void test_what_passes_on(void **state)
     struct body_APPROVAL taken = slots(s, 2, 3), much = slots(s, 3, 9), fits = slots(s, 3, 8);
     assert_true(registry_allotted(s->registry, token(s)) == 2 * one);
     REFUSED(change_check(s), REFUSAL_NO_APPROVAL);
+    assert_memory_equal(change_check(s).subject.bytes, heir.bytes, 32); /* who can give one */
     REFUSED(say(s, heir, 2, KIND_APPROVAL, &taken), REFUSAL_OVERLAP);
     REFUSED(say(s, heir, 3, KIND_APPROVAL, &much), REFUSAL_BUDGET);
     ACCEPTED(previewed(s, heir, KIND_APPROVAL, (union body *)&fits));
@@ -208,6 +209,7 @@ static void test_the_heir_revokes(void **state)
         ACCEPTED(say(s, heir, 1, KIND_MEMBER, &b));
         if (early == 0) ACCEPTED(say(s, heir, 2, KIND_REVOCATION, &all));
         REFUSED(change_check(s), REFUSAL_NO_GRANT);
+        assert_memory_equal(change_check(s).subject.bytes, heir.bytes, 32);
         ACCEPTED(say(s, heir, 3, KIND_GRANT, &s->grant[OLD]));
         REFUSED(change_check(s), REFUSAL_NO_APPROVAL);
         scene_free(s);
