@@ -77,8 +77,8 @@ enum { API_PAGE_MAX = 256 };
       "members, then waiting requests")                                                                      \
     X("POST", "/v1/members/request", api_member_request, SCOPE_ADMIN, "", "{}", "{}",                        \
       "ask to be admitted, with the own card")                                                               \
-    X("POST", "/v1/members", api_member_admit, SCOPE_ADMIN, "", "{node:id}", "{record:id}",                  \
-      "as a steward, admit an applicant; as a maker, a device")                                              \
+    X("POST", "/v1/members", api_member_admit, SCOPE_ADMIN, "", "{node:id}",                                 \
+      "{record:id, replaces:id|null}", "as a steward, admit an applicant; as a maker, a device")             \
     X("POST", "/v1/members/{id}/remove", api_member_remove, SCOPE_ADMIN, "", "{last_seq?:int}",              \
       "{record:id, last_seq:int|null}",                                                                      \
       "as a maker, revoke a device; as a steward, sign the removal of a member")                             \

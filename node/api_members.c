@@ -133,6 +133,20 @@ static bool device_refused(struct daemon *d, struct http_reply *reply, const str
     return true;
 }
 
+/* Tokens and budgets pass on inside one organisation: to whom else is a mistake, or somebody's wish. True: answered. */
+static bool heir_refused(struct daemon *d, struct http_reply *reply, const struct body_MEMBER *b)
+{
+    const struct member *old = registry_member(core_registry(daemon_core(d)), b->replaces);
+    if (old == NULL || span_equal(old->organisation, b->organisation)) return false;
+    http_problem(
+        reply, 409, "organisation",
+        "expected a successor of the organisation whose key it replaces, %.*s; came one of %.*s: that "
+        "one joins as a member of its own, and datasets are registered anew",
+        (int)old->organisation.len, (const char *)old->organisation.data, (int)b->organisation.len,
+        (const char *)b->organisation.data);
+    return true;
+}
+
 /* How much of a key's chain counts: all that is held here, or what another steward has signed if that is no less. */
 static uint64_t last_seq_of(struct core *core, const struct body_MEMBER *wanted)
 {
@@ -158,10 +172,13 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
     if (!api_hash(q, reply, "node", node.bytes)) return;
     for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
         if (!ID_EQUAL(j->author, node)) continue;
-        if (registry_is_device(&j->body) && device_refused(d, reply, &j->body)) return;
         struct body_MEMBER body = j->body;
-        if (!ID_IS_ZERO(body.replaces)) body.last_seq = last_seq_of(daemon_core(d), &body);
-        api_author(d, reply, KIND_MEMBER, &body, 0, NULL, NULL);
+        const bool replaces = !ID_IS_ZERO(body.replaces);
+        if (registry_is_device(&body) && device_refused(d, reply, &body)) return;
+        if (replaces && heir_refused(d, reply, &body)) return;
+        if (replaces) body.last_seq = last_seq_of(daemon_core(d), &body);
+        api_author(d, reply, KIND_MEMBER, &body, 0, "replaces",
+                   replaces ? api_hex32(body.replaces.bytes) : json_null());
         return;
     }
     http_problem(reply, 404, "no-request",

@@ -23,7 +23,13 @@ int command_member_admit(int argc, char **argv)
     if (code == EXIT_OK) code = client_check_hash(&c, "NODE", node);
     if (code == EXIT_OK) code = client_post(&c, &answer, json_pack("{s:s}", "node", node), "/v1/members");
     if (code != EXIT_OK) return code;
-    return client_done(&c, answer, "signed the admission of %s", node);
+    const char *replaces = client_text(answer, "replaces");
+    if (replaces[0] == 0) return client_done(&c, answer, "signed the admission of %s", node);
+    char old[65];
+    (void)snprintf(old, sizeof old, "%s", replaces);
+    return client_done(&c, answer,
+                       "signed the admission of %s in the place of %s, whose datasets and budgets pass to it",
+                       node, old);
 }
 
 int command_member_remove(int argc, char **argv)

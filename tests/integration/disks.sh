@@ -65,6 +65,17 @@ refused 1 'its node runs and signs' recover --data a2 --from b # nothing is the 
 "$PERIGEE" init --data meant --organisation meant --jurisdiction CH --roles owner >/dev/null
 "$PERIGEE" consortium join --data meant charter.json >/dev/null
 "$PERIGEE" recover --data meant --from b --yes >/dev/null
+# Of another organisation nobody is admitted in its place, whoever asks.
+init stranger else-org owner CH b c
+"$PERIGEE" consortium join --data stranger charter.json >/dev/null
+"$PERIGEE" recover --data stranger --replaces "$old" >/dev/null
+start stranger
+linked stranger 2
+"$PERIGEE" member request --data stranger >/dev/null
+stranger=$(as stranger node status)
+await "any(.[]; .node == \"$stranger\" and .replaces == \"$old\")" b member list
+refused 1 'a-org; came one of else-org' member admit --data b "$stranger"
+stop stranger
 "$PERIGEE" recover --data a2 --from a --json >out
 [[ $(jq -r '.replaces, .consents' out) == "$old"$'\n'true ]] || fail "recover: $(cat out)"
 stop a # there is none to answer for it any more
@@ -74,7 +85,8 @@ linked a2 5
 new=$(as a2 node status)
 for steward in b c; do
     await "any(.[]; .node == \"$new\" and .replaces == \"$old\" and .consents)" $steward member list
-    "$PERIGEE" member admit --data $steward "$new" >/dev/null
+    "$PERIGEE" member admit --data $steward "$new" >out
+    grep -q "in the place of $old" out || fail "admit does not say whose place it takes: $(cat out)"
 done
 for name in a2 b lab gpu1; do await "any(.[]; .dt == \"${dataset[a]}\" and .holder == \"$new\" and .owner == \"$old\")" $name asset list; done
 await "all(.[]; .node != \"$old\")" lab member list
