@@ -72,7 +72,7 @@ bool api_there(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 
 /* Who follows events now (api_events.c). */
-enum { API_FOLLOWERS_MAX = 64 };
+enum { API_FOLLOWERS_MAX = 64, API_FOLLOWERS_REMOTE = 48, API_FOLLOWERS_OF_TOKEN = 8 };
 struct api_followers {
     struct api_follower *first;
     uint32_t count;

@@ -11,6 +11,7 @@ struct api_follower {
     struct http_reply *stream;
     struct events_reader reader;
     bool remote;
+    struct hash32 caller;
     uint64_t began_ms;
 };
 
@@ -65,6 +66,18 @@ static bool read_run(const struct http_request *q, struct http_reply *reply, str
     return false;
 }
 
+/* One token does not take all places, nor all tokens those of the socket. */
+static bool has_place(const struct api_followers *all, const struct http_request *q)
+{
+    uint32_t remote = 0, same = 0;
+    for (const struct api_follower *f = all->first; f != NULL; f = f->next) {
+        remote += f->remote;
+        same += f->remote && ID_EQUAL(f->caller, q->caller);
+    }
+    return all->count < API_FOLLOWERS_MAX &&
+           (!q->remote || (same < API_FOLLOWERS_OF_TOKEN && remote < API_FOLLOWERS_REMOTE));
+}
+
 void api_events(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
@@ -72,15 +85,19 @@ void api_events(const struct http_request *q, struct http_reply *reply)
     struct run_id run;
     bool of_run;
     if (!read_run(q, reply, &run, &of_run)) return;
-    struct api_follower *f = all->count < API_FOLLOWERS_MAX ? calloc(1, sizeof *f) : NULL;
+    struct api_follower *f = has_place(all, q) ? calloc(1, sizeof *f) : NULL;
     if (f == NULL) {
-        http_problem(reply, 503, "full", "expected fewer than %d who follow events at once; try again later",
-                     API_FOLLOWERS_MAX);
+        http_problem(reply, 503, "full",
+                     "expected fewer than %d who follow events at once, of them %d over TCP and %d with one "
+                     "token; try again "
+                     "later",
+                     API_FOLLOWERS_MAX, API_FOLLOWERS_REMOTE, API_FOLLOWERS_OF_TOKEN);
         return;
     }
     f->daemon = d;
     f->stream = reply;
     f->remote = q->remote;
+    f->caller = q->caller;
     f->began_ms = daemon_wall_ms();
     f->next = all->first;
     f->link = &all->first;

@@ -10,7 +10,7 @@
 #ifndef PERIGEE_NODE_HTTP_H
 #define PERIGEE_NODE_HTTP_H
 
-#include "proto/base/span.h"
+#include "proto/base/ids.h"
 
 #include <jansson.h>
 #include <uv.h>
@@ -27,6 +27,7 @@ struct http_request {          /* valid during the handler; a handler that keeps
     const char *last_event_id;          /* or NULL */
     uint32_t scopes;                    /* what the caller may; SCOPE_ALL on the Unix socket */
     bool remote;                        /* it came over TCP, with a token */
+    struct hash32 caller;               /* of that token; zero: none */
     void *context;                      /* http_options.context */
 };
 struct http_reply; /* a request waiting for its answer */

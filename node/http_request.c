@@ -72,6 +72,7 @@ static void route_call(struct http_reply *r, const struct http_route *route, cha
                                    .last_event_id = r->last_event_id[0] == 0 ? NULL : r->last_event_id,
                                    .scopes = r->scopes,
                                    .remote = r->remote,
+                                   .caller = r->caller,
                                    .context = r->http->context};
     for (uint32_t i = 0; i < HTTP_PARAMS_MAX && param[i].data != NULL; i++) {
         char *value = values + (param[i].data - (const uint8_t *)r->path);

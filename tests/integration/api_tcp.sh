@@ -103,16 +103,23 @@ for file in a/store/* a.log; do
 done
 grep -qa 'api-token/' a/store/* || fail "the search would not find what is stored"
 id=$("$PERIGEE" token list --data a --json | jq -r 'select(.name == "monitor") | .id')
-# A stream of events ends with any token's end: who still may begins anew.
-curl -sSN --cacert a/api.crt -H "Authorization: Bearer $reader" "$url/v1/events" >followed 2>&1 & follower=$!
-until curl -sS --unix-socket a/api.sock http://node/metrics | grep -q '^perigee_event_followers 1$'; do sleep 0.05; done
+# One token follows events eight times, and leaves room for the others. A stream ends with any token's end: who still may begins
+# anew.
+for i in $(seq 8); do
+    curl -sSN --cacert a/api.crt -H "Authorization: Bearer $reader" "$url/v1/events" >followed 2>&1 & follower[i]=$!
+done
+until curl -sS --unix-socket a/api.sock http://node/metrics | grep -q '^perigee_event_followers 8$'; do sleep 0.05; done
+token=$reader ask 503 full /v1/events
+curl -sSN --unix-socket a/api.sock http://node/v1/events >followed 2>&1 & local_one=$!
+until curl -sS --unix-socket a/api.sock http://node/metrics | grep -q '^perigee_event_followers 9$'; do sleep 0.05; done
+kill "$local_one"; wait "$local_one" 2>/dev/null || true
 "$PERIGEE" token revoke --data a "$id" >/dev/null
 for _ in $(seq 400); do
-    kill -0 "$follower" 2>/dev/null || break
+    kill -0 "${follower[@]}" 2>/dev/null || break
     sleep 0.05
 done
-kill "$follower" 2>/dev/null && fail "a stream goes on after a token was revoked"
-wait "$follower" 2>/dev/null || true
+kill "${follower[@]}" 2>/dev/null && fail "a stream goes on after a token was revoked"
+wait "${follower[@]}" 2>/dev/null || true
 token=$monitor ask 401 unknown-token /metrics
 refused 1 unknown-token token revoke --data a "$id"
 kill -9 "${node[a]}"; wait "${node[a]}" 2>/dev/null || true
