@@ -32,6 +32,12 @@ static bool set_serial(X509 *certificate)
     return set;
 }
 
+/* Clients go by the alternative names; a common name is for people, and has at most 64 characters (RFC 5280 ub-common-name). */
+static const unsigned char *shown_name(const char *name)
+{
+    return (const unsigned char *)(strlen(name) <= 64 ? name : "perigee");
+}
+
 static bool fill(X509 *certificate, EVP_PKEY *key, const char *common_name, const char *names, uint32_t days)
 {
     X509_NAME *subject = X509_get_subject_name(certificate);
@@ -39,8 +45,8 @@ static bool fill(X509 *certificate, EVP_PKEY *key, const char *common_name, cons
            X509_gmtime_adj(X509_getm_notBefore(certificate), -300) != NULL &&
            X509_time_adj_ex(X509_getm_notAfter(certificate), (int)days, 0, NULL) != NULL &&
            X509_set_pubkey(certificate, key) == 1 &&
-           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, (const unsigned char *)common_name, -1,
-                                      -1, 0) == 1 &&
+           X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_UTF8, shown_name(common_name), -1, -1, 0) ==
+               1 &&
            X509_set_issuer_name(certificate, subject) == 1 &&
            add_extension(certificate, NID_subject_alt_name, names) &&
            add_extension(certificate, NID_basic_constraints, "critical,CA:FALSE") &&

@@ -23,6 +23,9 @@ refused 1 'with a numeric address' node --data a
 configure '{ listen: "tcp://127.0.0.1:0", certificate: api.crt, key: api.key }'
 refused 1 'perigee tls new' node --data a
 refused 3 'a host'"'"'s name or address' tls new --data a --name 'x,DNS:evil'
+long=$(printf 'silo-%.0s' {1..12})hospital.example
+"$PERIGEE" tls new --data a --name "$long" >/dev/null # longer than a common name may be
+rm a/api.crt a/api.key
 fingerprint=$("$PERIGEE" tls new --data a --name 127.0.0.1 --json | jq -r .fingerprint)
 [[ $(openssl x509 -in a/api.crt -noout -fingerprint -sha256 2>/dev/null | sed 's/.*=//; s/://g' | tr A-F a-f) == "$fingerprint" ]] ||
     fail "the fingerprint is not the certificate's"
