@@ -16,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { ROUNDS = 12, OPS = 1200, RUNS = 2, NODES = 3, N = WORLD_CUSTODIANS, Q = 3, LIAR = 3 };
+enum { ROUNDS = 8, OPS = 800, RUNS = 2, NODES = 3, N = WORLD_CUSTODIANS, Q = 3, LIAR = 3 };
 enum { LEASE_MS = 1000, RANK_MS = 50, TICK = 250, AGAIN_MS = 1500, ASKS_MAX = 64 };
 #define MS INT64_C(1000000)
 

@@ -19,7 +19,7 @@
 
 #include <cmocka.h>
 
-enum { ROUNDS = 8, OPS = 500, RUNS = 3, NODES = 3, ENCLAVES = 2, OUTPUTS = 2, TERMS = 12, GRANTS_MAX = OPS };
+enum { ROUNDS = 6, OPS = 500, RUNS = 3, NODES = 3, ENCLAVES = 2, OUTPUTS = 2, TERMS = 12, GRANTS_MAX = OPS };
 enum { SELF = 0, DRIFT_PPM = 200, REASONS_MAX = 8 };
 #define MS       INT64_C(1000000)
 #define LEASE_MS ((int64_t)world_lease_ms)

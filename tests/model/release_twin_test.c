@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { ROUNDS = 250, STEPS = 40, OWNERS = 2, SELF = 2, REASONS_MAX = 40, HOUR_MS = 3600000 };
+enum { ROUNDS = 180, STEPS = 40, OWNERS = 2, SELF = 2, REASONS_MAX = 40, HOUR_MS = 3600000 };
 
 struct owner {
     uint64_t approval_ends_ms, grant_ends_ms; /* grant: 0 never */
