@@ -30,7 +30,7 @@ const struct links_pace links_pace_usual = {.tick_ms = 100,
 
 uint64_t links_now(const struct links *l)
 {
-    return uv_now(l->options.loop) + 1; /* never 0, which means never */
+    return uv_now(l->options.loop) + 1 - l->stood_ms; /* never 0, which means never */
 }
 
 void links_log(const struct links *l, const char *format, ...)
@@ -381,9 +381,18 @@ static void on_wake(uv_async_t *wake)
         sweep(l);
 }
 
+/* Timers come before what has arrived meanwhile: after a standstill everybody would seem to have been silent for too long. */
+static void note_standstill(struct links *l)
+{
+    const uint64_t since_ms = links_now(l) - l->ticked_ms, counted_ms = l->pace.dead_ms / 4;
+    if (since_ms > counted_ms) l->stood_ms += since_ms - counted_ms;
+    l->ticked_ms = links_now(l);
+}
+
 static void on_tick(uv_timer_t *tick)
 {
     struct links *l = tick->data;
+    note_standstill(l);
     for (struct link_wire *w = l->wires; w != NULL && !l->closing; w = w->next) link_wire_tick(w);
     for (struct link_dial *d = l->dials; d != NULL && !l->closing; d = d->next) dial_tick(l, d);
     if (!l->closing) link_tunnels_tick(l);
@@ -528,6 +537,7 @@ void links_set_pace(struct links *l, const struct links_pace *pace)
     l->pace = *pace;
     l->door = (struct link_door){0};
     memset(l->lines, 0, sizeof l->lines);
+    l->ticked_ms = links_now(l);
     (void)uv_timer_start(&l->tick, on_tick, pace->tick_ms, pace->tick_ms);
 }
 

@@ -109,6 +109,7 @@ struct links {
     struct link_op *finished, **finished_last;
     uv_async_t wake;
     uv_timer_t tick;
+    uint64_t ticked_ms, stood_ms; /* the last tick; what this process was not let run, and heard nobody */
     nng_stream_listener *listener;
     struct link_op accepting;
     struct link_wire *wires;
@@ -131,7 +132,7 @@ struct links {
     void *closed_context;
 };
 
-uint64_t links_now(const struct links *l);
+uint64_t links_now(const struct links *l); /* while this process runs: a standstill is nobody's silence */
 bool links_shut_out(const struct links *l,
                     const char *address); /* will who comes from there be turned away? */
 void links_log(const struct links *l, const char *format, ...) __attribute__((format(printf, 2, 3)));

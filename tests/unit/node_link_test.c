@@ -553,6 +553,23 @@ static void idle_links_stay(void **state)
     assert_true(node[0].up == 1 && node[1].up == 1);
 }
 
+/* Who was not let run hears nobody meanwhile, and blames nobody for it. */
+static void a_standstill_ends_no_link(void **state)
+{
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    links_set_pace(node[0].links, &fast);
+    links_set_pace(node[1].links, &fast);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    for (int i = 0; i < 3; i++) {
+        uv_sleep(2 * fast.dead_ms);
+        run_for(fast.dead_ms / 2);
+    }
+    assert_int_equal(node[0].downs + node[1].downs, 0);
+}
+
 /* --- Refusals ------------------------------------------------------------------------------------------- */
 
 static void port_in_use(void **state)
@@ -1653,6 +1670,7 @@ int main(void)
         WITH_LOOP(full_queues),
         WITH_LOOP(reconnects),
         WITH_LOOP(idle_links_stay),
+        WITH_LOOP(a_standstill_ends_no_link),
         WITH_LOOP(port_in_use),
         WITH_LOOP(wrong_consortium),
         WITH_LOOP(wrong_node),
