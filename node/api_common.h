@@ -61,7 +61,7 @@ struct api_run_wish {
 bool api_run_read(const struct http_request *q, struct http_reply *r, struct api_run_wish *out);
 
 /* By whom this node's key was replaced, in words; false: it was not. (api_health.c) */
-enum { API_REPLACED_BYTES = 256 };
+enum { API_REPLACED_BYTES = 400 };
 bool api_replaced(struct daemon *d, char out[API_REPLACED_BYTES]);
 /* Is it linked here, or this node itself? (api_wait.c) */
 bool api_linked(struct daemon *d, struct node_id node);

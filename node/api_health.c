@@ -73,11 +73,12 @@ bool api_replaced(struct daemon *d, char out[API_REPLACED_BYTES])
     if (r == NULL) return false;
     hex_encode(by, heir.bytes, sizeof heir.bytes);
     hex_encode(id, r->id.bytes, sizeof r->id.bytes);
+    const bool claimed = ID_EQUAL(r->header.author, heir);
     (void)snprintf(
         out, API_REPLACED_BYTES,
-        "this key was replaced by %s (record %s): nothing it signs counts any more; run that node, "
-        "and stop this one",
-        by, id);
+        "this key %s by %s (record %s): nothing it signs counts %s; run that node, and stop this one",
+        claimed ? "was replaced" : "is to be replaced", by, id,
+        claimed ? "any more" : "once that one has claimed its place, which this one may not be told");
     return true;
 }
 

@@ -136,7 +136,7 @@ static bool device_refused(struct daemon *d, struct http_reply *reply, const str
 /* Tokens and budgets pass on inside one organisation: to whom else is a mistake, or somebody's wish. True: answered. */
 static bool heir_refused(struct daemon *d, struct http_reply *reply, const struct body_MEMBER *b)
 {
-    const struct member *old = registry_member(core_registry(daemon_core(d)), b->replaces);
+    const struct member *old = registry_member_ever(core_registry(daemon_core(d)), b->replaces);
     if (old == NULL || span_equal(old->organisation, b->organisation)) return false;
     http_problem(
         reply, 409, "organisation",

@@ -12,7 +12,7 @@
  *   DuckDB would find zeros, and a run would fail: there is no way to fail open.
  * - A residual: whoever owns the disk sees which chunks are read when. That follows from the file's layout (how long its
  *   parts are), which depends on the data; an input that fits its memory shows nothing of the kind (docs/THREATS.md).
- * Threads: spool_new, spool_put and spool_free one; reads any number, between the last put and spool_free.
+ * Threads: spool_new, spool_put and spool_free one at a time; reads any number, between the last put and spool_free.
  * Ownership: the disk and the key are borrowed until spool_free. Errors: ERR_NO_MEMORY, ERR_IO, ERR_FULL (the disk). */
 #ifndef PERIGEE_NODE_SPOOL_H
 #define PERIGEE_NODE_SPOOL_H

@@ -15,7 +15,7 @@
  *   of COMPUTE, good or bad, is given on a fixed tick, so that its time says little. (A residual: the tick's number.)
  * - WIPE zeroes everything; afterwards every effect is ERR_CANCELLED.
  * - Evidence of this driver is SIMULATED and shows no GPU: the op runs on the CPU (node/sandbox.h).
- * Threads: one; DuckDB uses as many inside as given. Errors: those of the effect, in the reply. */
+ * Threads: one at a time; DuckDB uses as many inside as given. Errors: those of the effect, in the reply. */
 #ifndef PERIGEE_NODE_WORKER_H
 #define PERIGEE_NODE_WORKER_H
 

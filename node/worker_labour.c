@@ -6,9 +6,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
-enum { LABOUR_JOBS_MAX = 16 }; /* the machine has a few chunks under way, or the computation */
+enum {
+    LABOUR_JOBS_MAX = 16, /* the machine has a few chunks under way, or the computation */
+    LABOUR_END_SECONDS = 2,
+};
 
 struct labour_job {
     struct enclave_effect effect;
@@ -23,7 +27,8 @@ struct labour {
     struct worker *worker;
     int done; /* an eventfd */
     pthread_mutex_t lock;
-    pthread_cond_t given;
+    pthread_cond_t given, idle;
+    bool busy, ended;
     struct labour_job job[LABOUR_JOBS_MAX];
     uint64_t first, next, end;
 };
@@ -53,13 +58,16 @@ static void *labour(void *context)
     struct labour *l = context;
     (void)pthread_mutex_lock(&l->lock);
     for (;;) {
-        while (l->next == l->end) (void)pthread_cond_wait(&l->given, &l->lock);
+        while (l->next == l->end || l->ended) (void)pthread_cond_wait(&l->given, &l->lock);
         struct labour_job *job = job_at(l, l->next);
+        l->busy = true;
         (void)pthread_mutex_unlock(&l->lock);
         do_job(l->worker, job);
         (void)pthread_mutex_lock(&l->lock);
+        l->busy = false;
         l->next++;
         tell(l);
+        (void)pthread_cond_signal(&l->idle);
     }
     return NULL;
 }
@@ -72,6 +80,7 @@ enum err labour_new(struct labour **out, struct worker *worker)
     l->worker = worker;
     (void)pthread_mutex_init(&l->lock, NULL);
     (void)pthread_cond_init(&l->given, NULL);
+    (void)pthread_cond_init(&l->idle, NULL);
     l->done = eventfd(0, EFD_CLOEXEC | EFD_SEMAPHORE);
     return l->done >= 0 ? OK : ERR_NO_MEMORY;
 }
@@ -106,9 +115,24 @@ void labour_give(struct labour *l, const struct enclave_effect *effect, const st
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-bool labour_is_idle(const struct labour *l)
+static bool computes(struct labour *l)
 {
-    return l->first == l->end; /* both are this thread's */
+    return l->busy && job_at(l, l->next)->effect.type == ENCLAVE_COMPUTE;
+}
+
+bool labour_end(struct labour *l)
+{
+    struct timespec until;
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += LABOUR_END_SECONDS;
+    (void)pthread_mutex_lock(&l->lock);
+    l->ended = true;
+    int waited = 0;
+    while (l->busy && !computes(l) && waited == 0)
+        waited = pthread_cond_clockwait(&l->idle, &l->lock, CLOCK_MONOTONIC, &until);
+    const bool ended = !l->busy;
+    (void)pthread_mutex_unlock(&l->lock);
+    return ended;
 }
 
 int labour_fd(const struct labour *l)

@@ -121,7 +121,7 @@ static void execute(struct process *p, const struct enclave_effect *effect)
         return;
     }
     if (effect->type == ENCLAVE_UNLOCK) fall_silent(p);
-    if (effect->type == ENCLAVE_WIPE && !labour_is_idle(p->labour)) { /* it reads what would be unmapped */
+    if (effect->type == ENCLAVE_WIPE && !labour_end(p->labour)) { /* it reads what would be unmapped */
         worker_drop_secrets(p->worker);
         _exit(EXIT_OK);
     }
@@ -309,7 +309,7 @@ int command_enclave_worker(int argc, char **argv)
     enum err err = prepare(&process, why, sizeof why);
     if (err != OK) return refuse(why[0] != 0 ? why : err_text(err));
     if (!process.check) run(&process);
-    if (labour_is_idle(process.labour))
+    if (labour_end(process.labour))
         worker_free(process.worker);
     else
         worker_drop_secrets(process.worker); /* that thread ends with the process */

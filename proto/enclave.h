@@ -104,7 +104,8 @@ struct enclave_event {
     uint64_t token;
 };
 
-/* Effects are executed in order, each answered by ENCLAVE_EVENT_DONE with its token, except FRAME, WIPE and EXIT. */
+/* Each is answered by ENCLAVE_EVENT_DONE with its token, except FRAME, WIPE and EXIT. They are executed in order; chunks and the
+ * computation in an order of their own, beside the others. */
 enum enclave_effect_type {
     ENCLAVE_FRAME,    /* bytes: a frame for the host */
     ENCLAVE_KEYS,     /* -> signing public 32 | kem public 32 | challenge 32 */

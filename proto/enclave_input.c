@@ -130,12 +130,19 @@ static void take_manifest(struct enclave *e, struct want *w, struct span bytes)
     enclave_ask(e, ENCLAVE_CONTENT_ID, on_content_id, (uint32_t)(w - e->want))->manifest = m;
 }
 
+/* What fails for want of memory or disk says nothing of what its owner sealed: another node may have more. */
+static enum refusal refusal_of(enum err err)
+{
+    const bool ours = err == ERR_FULL || err == ERR_NO_MEMORY || err == ERR_IO;
+    return ours ? REFUSAL_ENCLAVE : REFUSAL_INPUT_CORRUPT;
+}
+
 /* --- Bodies ---------------------------------------------------------------------------------------------------------- */
 
 static void on_begun(struct enclave *e, const struct work *work, const struct enclave_event *event)
 {
     if (event->err != OK) {
-        enclave_fail(e, REFUSAL_INPUT_CORRUPT);
+        enclave_fail(e, refusal_of(event->err));
         return;
     }
     struct want *w = &e->want[work->index];
@@ -163,7 +170,7 @@ static void on_chunk(struct enclave *e, const struct work *work, const struct en
     struct want *w = &e->want[work->index];
     struct input *input = &e->input[w->input];
     if (event->err != OK) {
-        enclave_fail(e, REFUSAL_INPUT_CORRUPT);
+        enclave_fail(e, refusal_of(event->err));
         return;
     }
     w->active = false;

@@ -331,8 +331,10 @@ bool registry_may_expire(enum kind kind)
 static void refresh_inherited(struct registry *r, const struct body_MEMBER *b)
 {
     if (r->claim_count == 0 || ID_IS_ZERO(b->replaces)) return;
-    for (uint32_t i = 0; i < r->asset_count; i++)
+    for (uint32_t i = 0; i < r->asset_count; i++) {
+        ++*r->looked;
         if (succession_passes(r, r->asset[i].owner, b->replaces)) asset_refresh(r, &r->asset[i]);
+    }
 }
 
 struct verdict registry_apply(struct registry *r, const struct record *record)
@@ -350,8 +352,9 @@ struct verdict registry_apply(struct registry *r, const struct record *record)
     uint32_t shares = shares_of(record->header.kind, &body);
     if (!share_left(r, record->header.author, shares)) return verdict_refuse(REFUSAL_FULL, NULL);
     struct verdict v = apply_body(r, record, &body);
+    if (v.refusal != REFUSAL_NONE) return v;
     if (record->header.kind == KIND_MEMBER) refresh_inherited(r, &body.MEMBER);
-    if (v.refusal == REFUSAL_NONE) share_take(r, record->header.author, shares);
+    share_take(r, record->header.author, shares);
     return v;
 }
 

@@ -547,7 +547,7 @@ static void execute(struct world_run *r, const struct enclave_effect *f)
     if (r->before != NULL) r->before(r, f->type);
     if (r->fail_after >= 0 && f->type == r->fail && f->token != 0 && (int)r->done[f->type] == r->fail_after) {
         r->done[f->type]++;
-        push(r, f->type, f->token, ERR_IO, SPAN_NONE);
+        push(r, f->type, f->token, r->fail_err, SPAN_NONE);
         return;
     }
     r->done[f->type]++;
@@ -670,6 +670,7 @@ struct world_run *world_run_new(struct world *w)
     r->arena = world_arena(w);
     r->term = 1;
     r->fail_after = -1;
+    r->fail_err = ERR_IO;
     buffer_put_text(&b, "{\"compose\":\"");
     buffer_put_hex(&b, ID_SPAN(w->compose));
     buffer_put_text(&b, "\",\"pad\":\"\",\"perigee\":\"output/1\",\"value\":\"\xc3\xa9 6\"}");

@@ -31,6 +31,7 @@ struct world_run {
     uint8_t blob_cid[36];                     /* zero: any */
     enum enclave_effect_type fail;            /* this effect fails when fail_after of its kind were done */
     int fail_after;                           /* -1: never */
+    enum err fail_err;                        /* with this: ERR_IO */
     struct span output;                       /* what the computation gives */
     uint64_t term;
     /* Answers the asks to party `asked_party` instead, by world_run_answer, unless NULL. */

@@ -90,6 +90,13 @@ for steward in b c; do
 done
 for name in a2 b lab gpu1; do await "any(.[]; .dt == \"${dataset[a]}\" and .holder == \"$new\" and .owner == \"$old\")" $name asset list; done
 await "all(.[]; .node != \"$old\")" lab member list
+# Nor in the place of a key that is no member any more.
+start stranger
+linked stranger 2
+"$PERIGEE" member request --data stranger >/dev/null
+await "any(.[]; .node == \"$stranger\")" b member list
+refused 1 'a-org; came one of else-org' member admit --data b "$stranger"
+stop stranger
 
 for name in a2 b lab gpu1; do "$PERIGEE" doctor --data $name --store >out || fail "doctor of $name: $(cat out)"; done
 grep -q '^ok    rows .* 0 defects, 0 holes' out || fail "doctor: $(cat out)"
@@ -98,7 +105,7 @@ grep -q '^ok    rows .* 0 defects, 0 holes' out || fail "doctor: $(cat out)"
 start a
 await ".[0].replaced | .by == \"$new\" and (.record | length == 64)" a status
 "$PERIGEE" status --data a >out
-grep -q "^replaced .*this key was replaced by $new (record " out || fail "a person is not told: $(cat out)"
+grep -q "^replaced .*this key is to be replaced by $new (record .* which this one may not be told" out || fail "a person is not told: $(cat out)"
 ! grep -q '^waits for' out || fail "it waits for an admission that never comes: $(cat out)"
 curl -sS --unix-socket a/api.sock http://node/healthz >out
 jq -e --arg new "$new" 'any(.parts[]; .part == "standing" and (.good | not) and (.detail | contains("replaced by " + $new)))' out >/dev/null ||

@@ -26,12 +26,12 @@ source "$(dirname "$0")/../consortium.sh"
 
 bytes=$(stat -c %s "$(table_of a)")
 [[ $bytes -gt $((48 << 20)) ]] || fail "$bytes bytes are not large"
-# The most that any worker has had resident, as its processes are seen.
+# The most that a worker has had resident, of those that these nodes start. One may end while it is looked at.
+workers_of() { local child; for child in $(pgrep -P "$1"); do echo "$child"; workers_of "$child"; done; }
 watch_workers() {
     while sleep 0.2; do
-        for status in /proc/[0-9]*/status; do
-            [[ $({ tr '\0' ' ' <"${status%status}cmdline"; } 2>/dev/null) == /perigee\ enclave-worker* ]] &&
-                awk '/^VmHWM/ { print $2 }' "$status" 2>/dev/null
+        for pid in $(workers_of "${node[gpu1]}") $(workers_of "${node[gpu2]}"); do
+            awk '/^VmHWM/ { print $2 }' "/proc/$pid/status" 2>/dev/null || true
         done
     done >resident
 }

@@ -457,6 +457,26 @@ static void test_every_effect_fails_once(void **state)
     }
 }
 
+/* A host without memory or disk is no owner's fault; a body that is not what it should be is nobody else's. */
+static void test_who_is_at_fault(void **state)
+{
+    static const struct {
+        enum err err;
+        enum refusal why;
+    } cases[] = {{ERR_FULL, REFUSAL_ENCLAVE},      {ERR_NO_MEMORY, REFUSAL_ENCLAVE},
+                 {ERR_IO, REFUSAL_ENCLAVE},        {ERR_HASH, REFUSAL_INPUT_CORRUPT},
+                 {ERR_KEY, REFUSAL_INPUT_CORRUPT}, {ERR_DECRYPT, REFUSAL_INPUT_CORRUPT}};
+    (void)state;
+    for (size_t i = 0; i < 2 * (sizeof cases / sizeof *cases); i++) {
+        world_run_free(run);
+        run = world_run_new(world);
+        run->fail = i % 2 == 0 ? ENCLAVE_INPUT_BEGIN : ENCLAVE_INPUT_CHUNK;
+        run->fail_after = 0;
+        run->fail_err = cases[i / 2].err;
+        fails_with(cases[i / 2].why);
+    }
+}
+
 /* Sealed past the node's own check: a manifest of another number of rows than the dataset's exact one. */
 static void test_rows_beyond_the_dataset(void **state)
 {
@@ -607,6 +627,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_commit_refused, setup, teardown),
         cmocka_unit_test_setup_teardown(test_blobs, setup, teardown),
         cmocka_unit_test_setup_teardown(test_every_effect_fails_once, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_at_fault, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rows_beyond_the_dataset, setup, teardown),
         cmocka_unit_test_setup_teardown(test_output_too_long, setup, teardown),
         cmocka_unit_test_setup_teardown(test_hostile_frames, setup, teardown),

@@ -138,6 +138,21 @@ static uint64_t steps_of_member(struct scene *s, struct node_id node, struct nod
     return *s->registry->looked;
 }
 
+/* Who is no steward admits nobody, and costs nothing. */
+static uint64_t steps_of_a_refusal(struct scene *s, struct node_id replaces)
+{
+    const struct body_MEMBER b = {.node = {{0x15}},
+                                  .organisation = SPAN_LITERAL("north"),
+                                  .jurisdiction = SPAN_LITERAL("EU"),
+                                  .roles = ROLE_OWNER,
+                                  .platforms = SPAN_NONE,
+                                  .replaces = replaces,
+                                  .last_seq = 1};
+    *s->registry->looked = 0;
+    assert_int_not_equal(scene_apply(s, WORLD_COMPUTE, KIND_MEMBER, &b, 0).refusal, REFUSAL_NONE);
+    return *s->registry->looked;
+}
+
 /* A member's record looks at what hangs on it: nothing, unless it takes a key's place, and then that one's tokens. */
 static void test_members_look_at_what_they_inherit(void **state)
 {
@@ -146,9 +161,11 @@ static void test_members_look_at_what_they_inherit(void **state)
     const struct node_id heir = {{0x11}}, guest = {{0x12}}, nobody = {{0}}, stranger = {{0x13}},
                          other = {{0x14}};
     assert_true(s->registry->asset_count >= 3);
-    assert_int_equal(steps_of_member(s, heir, world->node[0].id), 1);
+    const uint32_t all = s->registry->asset_count;
+    assert_int_equal(steps_of_member(s, heir, world->node[0].id), all + 1);
     assert_int_equal(steps_of_member(s, guest, nobody), 0);
-    assert_int_equal(steps_of_member(s, other, stranger), 0);
+    assert_int_equal(steps_of_member(s, other, stranger), all);
+    assert_int_equal(steps_of_a_refusal(s, world->node[0].id), 0);
     const struct asset *a = registry_asset(s->registry, world->dataset[0].dt);
     assert_true(registry_holds(s->registry, a, heir));
     scene_free(s);
