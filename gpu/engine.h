@@ -8,8 +8,9 @@
  * reported either: no clip counts, no number of dropped rows.
  * - A CUDA device is an option. At open it must repeat a built-in set of cases bit for bit, or it is not used
  * and engine_why says so. A device that fails during a call is dropped, and the CPU repeats the call: same
- * bits. Threads: one engine is used by one thread at a time; several engines are independent. Ownership: the
- * engine is freed by engine_close; arrays stay the caller's. Scratch that held sums is wiped. */
+ * bits. Threads: the CPU backend keeps nothing outside calls, so any number of threads may call at once; a
+ * device takes one at a time. Several engines are independent. Ownership: the engine is freed by engine_close;
+ * arrays stay the caller's. Scratch that held sums is wiped. */
 #ifndef PERIGEE_GPU_ENGINE_H
 #define PERIGEE_GPU_ENGINE_H
 

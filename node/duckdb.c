@@ -209,3 +209,40 @@ enum err duckdb_session_lock(struct duckdb_session *s, const char *paths_sql, ch
     TRY(duckdb_session_run(s, "SET enable_external_access=false", why, why_len));
     return duckdb_session_run(s, "SET lock_configuration=true", why, why_len);
 }
+
+static void duckdb_call(duckdb_function_info info, duckdb_chunk rows, duckdb_vector out)
+{
+    const struct duckdb *api = &duckdb_functions;
+    const struct duckdb_function *function = api->scalar_function_get_extra_info(info);
+    memset(api->vector_get_data(out), true, api->data_chunk_get_size(rows));
+    if (function->call(function->context, rows) != OK) api->scalar_function_set_error(info, "refused");
+}
+
+static enum err duckdb_register(struct duckdb_session *s, duckdb_scalar_function scalar,
+                                duckdb_logical_type any, duckdb_logical_type boolean)
+{
+    if (any == NULL || boolean == NULL) return ERR_NO_MEMORY;
+    s->api->scalar_function_set_varargs(scalar, any);
+    s->api->scalar_function_set_return_type(scalar, boolean);
+    s->api->scalar_function_set_special_handling(scalar); /* NULLs come as well */
+    s->api->scalar_function_set_volatile(scalar);         /* constants do not make one call of many */
+    return s->api->register_scalar_function(s->connection, scalar) == DUCKDB_SUCCESS ? OK : ERR_NO_MEMORY;
+}
+
+enum err duckdb_session_function(struct duckdb_session *s, const struct duckdb_function *function)
+{
+    duckdb_scalar_function scalar = s->api->create_scalar_function();
+    if (scalar == NULL) return ERR_NO_MEMORY;
+    void *context;
+    memcpy(&context, &function, sizeof context); /* DuckDB does not touch it */
+    s->api->scalar_function_set_name(scalar, function->name);
+    s->api->scalar_function_set_function(scalar, duckdb_call);
+    s->api->scalar_function_set_extra_info(scalar, context, NULL);
+    duckdb_logical_type any = s->api->create_logical_type(DUCKDB_ANY);
+    duckdb_logical_type boolean = s->api->create_logical_type(DUCKDB_BOOLEAN);
+    enum err err = duckdb_register(s, scalar, any, boolean);
+    if (any != NULL) s->api->destroy_logical_type(&any);
+    if (boolean != NULL) s->api->destroy_logical_type(&boolean);
+    s->api->destroy_scalar_function(&scalar);
+    return err;
+}

@@ -28,6 +28,9 @@ typedef struct duckdb_pending_handle *duckdb_pending;
 typedef struct duckdb_chunk_handle *duckdb_chunk;
 typedef struct duckdb_vector_handle *duckdb_vector;
 typedef struct duckdb_type_handle *duckdb_logical_type;
+typedef struct duckdb_function_handle *duckdb_scalar_function;
+typedef struct duckdb_call_handle *duckdb_function_info; /* one call of a function of ours */
+typedef void duckdb_scalar_call(duckdb_function_info, duckdb_chunk, duckdb_vector);
 
 struct duckdb_result {
     uint64_t deprecated_counts[3];
@@ -69,6 +72,7 @@ enum duckdb_type {
     DUCKDB_HUGEINT = 16,
     DUCKDB_VARCHAR = 17,
     DUCKDB_DECIMAL = 19,
+    DUCKDB_ANY = 34, /* of a function's argument */
 };
 
 enum { DUCKDB_CHUNK_ROWS = 2048 }; /* rows of a chunk, at most */
@@ -110,6 +114,20 @@ enum { DUCKDB_CHUNK_ROWS = 2048 }; /* rows of a chunk, at most */
     X(duckdb_vector, data_chunk_get_vector, (duckdb_chunk, uint64_t))                                        \
     X(void *, vector_get_data, (duckdb_vector))                                                              \
     X(uint64_t *, vector_get_validity, (duckdb_vector))                                                      \
+    X(duckdb_logical_type, vector_get_column_type, (duckdb_vector))                                          \
+    X(duckdb_logical_type, create_logical_type, (int))                                                       \
+    X(duckdb_scalar_function, create_scalar_function, (void))                                                \
+    X(void, destroy_scalar_function, (duckdb_scalar_function *))                                             \
+    X(void, scalar_function_set_name, (duckdb_scalar_function, const char *))                                \
+    X(void, scalar_function_set_varargs, (duckdb_scalar_function, duckdb_logical_type))                      \
+    X(void, scalar_function_set_return_type, (duckdb_scalar_function, duckdb_logical_type))                  \
+    X(void, scalar_function_set_special_handling, (duckdb_scalar_function))                                  \
+    X(void, scalar_function_set_volatile, (duckdb_scalar_function))                                          \
+    X(void, scalar_function_set_function, (duckdb_scalar_function, duckdb_scalar_call *))                    \
+    X(void, scalar_function_set_extra_info, (duckdb_scalar_function, void *, void (*)(void *)))              \
+    X(int, register_scalar_function, (duckdb_connection, duckdb_scalar_function))                            \
+    X(void *, scalar_function_get_extra_info, (duckdb_function_info))                                        \
+    X(void, scalar_function_set_error, (duckdb_function_info, const char *))                                 \
     X(void, free, (void *))
 
 #define DUCKDB_MEMBER(result, name, arguments) result(*name) arguments;
@@ -140,6 +158,16 @@ MUST_USE enum err duckdb_session_lock(struct duckdb_session *s, const char *path
                                       size_t why_len);
 /* Run one statement and drop its rows. ERR_SQL, with DuckDB's own words in `why`. */
 MUST_USE enum err duckdb_session_run(struct duckdb_session *s, const char *sql, char *why, size_t why_len);
+/* A function of ours for queries of this session's database alone: any number of arguments of any types, and TRUE on every row
+ * as its result. `call` gets each row once, whatever the arguments are, at most DUCKDB_CHUNK_ROWS at a time as flat vectors; in
+ * any of DuckDB's threads, several at once. An error ends the query. */
+struct duckdb_function {
+    const char *name;
+    enum err (*call)(void *context, duckdb_chunk rows);
+    void *context;
+};
+/* `function` must outlive the session. ERR_NO_MEMORY. */
+MUST_USE enum err duckdb_session_function(struct duckdb_session *s, const struct duckdb_function *function);
 /* The text of a VARCHAR cell; it borrows from the chunk. */
 struct span duckdb_string_span(const union duckdb_string *cell);
 bool duckdb_valid(const uint64_t *validity, uint64_t row); /* validity may be NULL: every row is valid */

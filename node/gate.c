@@ -142,18 +142,22 @@ struct scan {
     uint32_t select_count;
 };
 
+static enum err take_chunk(void *context, const struct tables_chunk *chunk)
+{
+    return contribution_add(context, chunk);
+}
+
+/* Every public bound rests on the manifest's number of rows, so the rows that are there must be as many. */
 static enum err scan_input(struct scan *s, uint32_t input)
 {
-    struct tables_rows *rows;
-    struct tables_chunk chunk = {.row_count = 1};
-    TRY(tables_rows_open(&rows, s->gate->tables, input, &s->select[input], s->gate->choice));
-    enum err err = OK;
-    while (err == OK && chunk.row_count > 0) {
-        err = tables_rows_next(rows, &chunk);
-        if (err == OK) err = contribution_add(s->contribution, &chunk);
-    }
-    tables_rows_close(rows);
-    return err;
+    uint64_t row_count;
+    const struct tables_scan scan = {.input = input,
+                                     .select = &s->select[input],
+                                     .choice = s->gate->choice,
+                                     .take = take_chunk,
+                                     .context = s->contribution};
+    TRY(tables_scan(s->gate->tables, &row_count, &scan));
+    return row_count == s->gate->input[input].row_count ? OK : ERR_CONFLICT;
 }
 
 /* Is input i the first of its scope, and is input j in the scope of i? */
@@ -201,13 +205,11 @@ static enum err scan_all(struct scan *s, grid_wide *sums)
     for (; s->select_count < w->input_count; s->select_count++)
         TRY(tables_select_make(&s->select[s->select_count], s->step, w->unit_column,
                                s->gate->input[s->select_count].schema, &w->parameters, why, sizeof why));
-    TRY(contribution_open(&s->contribution, s->step, w->unit_column.len > 0, s->gate->engine));
+    TRY(contribution_open(&s->contribution, s->step, w->unit_column.len > 0,
+                          tables_lane_count(s->gate->tables), s->gate->engine));
     for (uint32_t i = 0; i < w->input_count; i++)
         if (opens_scope(w, i)) TRY(scan_scope(s, i));
-    const grid_wide *exact;
-    TRY(contribution_sums(s->contribution, &exact));
-    memcpy(sums, exact, (size_t)s->step->statistic_count * s->step->cell_count * sizeof *sums);
-    return OK;
+    return contribution_sums(s->contribution, sums);
 }
 
 enum err gate_sums(grid_wide *sums, const struct gate *g, uint32_t step_index)

@@ -13,13 +13,15 @@
  *   claim would be about something else. Scope `per-owner` bounds a unit within the inputs of each owner, `global` over
  *   all inputs.
  * - Whether a run is possible is decided from public things (workflow, schemas, row counts) by gate_check, before a row is
- *   read; it says why. What goes wrong after that is ERR_REFUSED and GATE_FAILED, whatever it was.
+ *   read; it says why. What goes wrong after that is ERR_REFUSED and GATE_FAILED, whatever it was: also a field that is not of
+ *   its declared type, in any column and row, and rows that are not as many as they were said to be.
  * - With `privacy: none` the same integers without noise, labelled so; or rows.
  * - Timing is not hidden here: DuckDB, the sort and the sampler take time that depends on rows and on the noise. The
  *   caller releases on a fixed tick.
- * Memory: DuckDB's limit (tables.h), batches of a few tens of MB, and with a unit column about unit_bytes_max for kept
- * rows; the inputs are read as many times as that needs (contribution.h).
- * Threads: one at a time. Ownership: borrows everything. */
+ * - Rows become sums in DuckDB's threads (tables_scan): a sum of integers is the same in any order.
+ * Memory: DuckDB's limit (tables.h), for each of its threads at most 8 MB of rows and sums on their way, and with a unit column
+ * about unit_bytes_max for kept rows; the inputs are read as many times as that needs (contribution.h).
+ * Threads: one at a time; DuckDB's inside. Ownership: borrows everything. */
 #ifndef PERIGEE_NODE_GATE_H
 #define PERIGEE_NODE_GATE_H
 

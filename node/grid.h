@@ -18,4 +18,11 @@ int64_t grid_from_decimal(grid_wide value, uint32_t scale, uint32_t places);
 /* False for NaN. A double that is the nearest one to a tie counts as the tie: 0.145 at two places is 0.15. */
 bool grid_from_double(int64_t *out, double value, uint32_t places);
 
+/* The same integers for a column at once, where it is cheap; the two above are the rule. */
+/* Each value becomes what grid_from_decimal gives of it; scale - places is at most GRID_PLACES_MAX. */
+void grid_from_integers(int64_t *values, uint32_t count, uint32_t scale, uint32_t places);
+/* A NaN gives 0 and loses its bit (i % 64 of word i / 64); no other bit changes. Returns the number of NaNs. */
+uint32_t grid_from_doubles(int64_t *out, uint64_t *valid, const double *values, uint32_t count,
+                           uint32_t places);
+
 #endif

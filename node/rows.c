@@ -162,7 +162,7 @@ static void put_select(struct buffer *sql, const struct select_plan *plan, uint3
         buffer_put_text(sql, " AS VARCHAR)");
     }
     buffer_put_text(sql, " FROM (");
-    select_plan_put(sql, plan, input, choice);
+    select_plan_put(sql, plan, input, choice, &(struct select_more){0});
     buffer_put_u8(sql, ')');
     buffer_put_zero(sql);
 }
@@ -276,9 +276,21 @@ enum err rows_check(const struct workflow *w, const struct gate_input *inputs, c
     return err;
 }
 
+/* As the gate's scan does by itself. */
+static enum err check_inputs(const struct gate *g)
+{
+    for (uint32_t i = 0; i < g->workflow->input_count; i++) {
+        uint64_t row_count;
+        TRY(tables_check(g->tables, i, &row_count, NULL, 0));
+        if (row_count != g->input[i].row_count) return ERR_CONFLICT;
+    }
+    return OK;
+}
+
 static enum err write_all(struct rows *r, const struct gate *g, size_t bytes)
 {
     size_t pad_at;
+    TRY(check_inputs(g));
     uint8_t *clean = malloc(bytes);
     if (clean == NULL) return ERR_NO_MEMORY;
     r->document = (struct document){.out = &r->out,

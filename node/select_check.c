@@ -144,8 +144,7 @@ static enum err print_outputs(struct select_plan *plan, struct sql_print *p, con
 static enum err print_condition(struct sql_print *p, const struct sql_node *where)
 {
     if (sql_is_empty(where)) return OK;
-    buffer_put_text(&p->out,
-                    "WHERE TRY(TRY_CAST("); /* DuckDB's own cast of a condition that is no boolean fails */
+    buffer_put_text(&p->out, "TRY(TRY_CAST("); /* DuckDB's own cast of a condition that is no boolean fails */
     TRY(sql_print_expression(p, where));
     buffer_put_text(&p->out, " AS BOOLEAN))");
     return OK;
@@ -193,6 +192,18 @@ void select_put_chosen(struct buffer *out, const struct parameters *parameters,
     buffer_put_text(out, " AS \"chosen\"");
 }
 
+/* Of a CASE the WHEN is computed first, and the THEN for no other rows; of an AND neither is promised. */
+static void put_where(struct buffer *out, const struct select_plan *plan, struct span first)
+{
+    const bool both = first.len > 0 && plan->condition[0] != 0;
+    if (first.len == 0 && plan->condition[0] == 0) return;
+    buffer_put_text(out, both ? " WHERE CASE WHEN " : " WHERE ");
+    buffer_put(out, first);
+    buffer_put_text(out, both ? " THEN " : "");
+    buffer_put_text(out, plan->condition);
+    buffer_put_text(out, both ? " END" : "");
+}
+
 /* Types, and whatever DuckDB's binder refuses, on no row at all. */
 static enum err bind_empty(struct select_plan *plan, struct duckdb_session *s,
                            const struct parameters *parameters, char *why, size_t why_len)
@@ -205,8 +216,7 @@ static enum err bind_empty(struct select_plan *plan, struct duckdb_session *s,
     buffer_put_text(&text, plan->list);
     buffer_put_text(&text, " FROM input AS \"input\"");
     select_put_chosen(&text, parameters, NULL);
-    buffer_put_u8(&text, ' ');
-    buffer_put_text(&text, plan->condition);
+    put_where(&text, plan, SPAN_NONE);
     buffer_put_zero(&text);
     ASSERT(!text.overflow);
     struct duckdb_result result = {0};
@@ -255,16 +265,16 @@ enum err select_check(struct select_plan *out, struct span sql, const struct sch
 }
 
 void select_plan_put(struct buffer *out, const struct select_plan *plan, uint32_t input,
-                     const struct parameter_choice *choice)
+                     const struct parameter_choice *choice, const struct select_more *more)
 {
     buffer_put_text(out, "SELECT ");
     buffer_put_text(out, plan->list);
+    buffer_put(out, more->outputs);
     buffer_put_text(out, " FROM in_");
     buffer_put_decimal(out, input);
     buffer_put_text(out, " AS \"input\"");
     if (choice != NULL) select_put_chosen(out, choice->of, choice);
-    buffer_put_u8(out, ' ');
-    buffer_put_text(out, plan->condition);
+    put_where(out, plan, more->first);
 }
 
 void select_plan_free(struct select_plan *plan)

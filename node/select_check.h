@@ -42,7 +42,7 @@ struct select_plan {
     uint32_t column_count;
     struct select_column column[CAP_COLUMNS];
     char *list;      /* TRY(...) AS c0, TRY(...) AS c1, ... */
-    char *condition; /* WHERE TRY(...), or "" */
+    char *condition; /* TRY(...), or "" */
 };
 
 /* `parameters`: that $name may name; NULL when there are none. */
@@ -51,9 +51,14 @@ MUST_USE enum err select_check(struct select_plan *out, struct span sql, const s
 /* Append the one-row table "chosen", to stand behind FROM input; nothing without parameters. `choice` may be NULL: NULLs. */
 void select_put_chosen(struct buffer *out, const struct parameters *parameters,
                        const struct parameter_choice *choice);
+/* SQL of ours, or nothing. */
+struct select_more {
+    struct span outputs; /* ", ..." behind the list */
+    struct span first; /* true of every row, and computed for every row, whatever the condition says of it */
+};
 /* Append SELECT list FROM in_<input> and the rest. */
 void select_plan_put(struct buffer *out, const struct select_plan *plan, uint32_t input,
-                     const struct parameter_choice *choice);
+                     const struct parameter_choice *choice, const struct select_more *more);
 void select_plan_free(struct select_plan *plan); /* a zeroed plan is fine */
 /* Index of the output column, or -1. */
 int select_plan_find(const struct select_plan *plan, struct span name);

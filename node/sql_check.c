@@ -21,6 +21,7 @@ const char *sql_type_name(enum duckdb_type type)
     case DUCKDB_HUGEINT: return "HUGEINT";
     case DUCKDB_VARCHAR: return "VARCHAR";
     case DUCKDB_DECIMAL: return "DECIMAL";
+    case DUCKDB_ANY: break;
     }
     return NULL; /* a number outside the enum: a type we do not read */
 }

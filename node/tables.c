@@ -1,24 +1,13 @@
-#include "node/tables.h"
+#include "node/tables_state.h"
 
-#include "crypto/hash.h"
-#include "crypto/secret.h"
-#include "node/grid.h"
 #include "node/sql_check.h"
 #include "proto/base/panic.h"
 
-#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-enum { SQL_BYTES_MAX = 64 * 1024, DOMAIN_SLOTS = 256 };
-
-struct tables {
-    struct duckdb_session session;
-    struct tables_source source[CAP_INPUTS];
-    uint32_t source_count;
-    bool locked;
-};
+enum { SQL_BYTES_MAX = 64 * 1024 };
 
 /* --- Opening -------------------------------------------------------------------------------------------------------- */
 
@@ -27,19 +16,32 @@ enum err tables_open(struct tables **out, uint32_t threads, uint64_t memory_byte
     *out = NULL;
     struct tables *t = calloc(1, sizeof *t);
     if (t == NULL) return ERR_NO_MEMORY;
-    enum err err = duckdb_session_open(&t->session, threads, memory_bytes, why, why_len);
-    if (err != OK) {
+    t->lane_count = threads;
+    if (pthread_mutex_init(&t->lock, NULL) != 0 || pthread_cond_init(&t->lane_free, NULL) != 0) {
         free(t);
+        return ERR_NO_MEMORY;
+    }
+    enum err err = duckdb_session_open(&t->session, threads, memory_bytes, why, why_len);
+    if (err == OK) err = tables_scan_register(t);
+    if (err != OK) {
+        tables_close(t);
         return err;
     }
     *out = t;
     return OK;
 }
 
+uint32_t tables_lane_count(const struct tables *t)
+{
+    return t->lane_count;
+}
+
 void tables_close(struct tables *t)
 {
     if (t == NULL) return;
     duckdb_session_close(&t->session);
+    (void)pthread_mutex_destroy(&t->lock);
+    (void)pthread_cond_destroy(&t->lane_free);
     free(t);
 }
 
@@ -154,8 +156,8 @@ static uint64_t first_of(const struct duckdb *api, duckdb_chunk chunk, uint64_t 
     return (uint64_t) * (const int64_t *)api->vector_get_data(api->data_chunk_get_vector(chunk, column));
 }
 
-/* The number of rows and the bytes of the longest text, its first two columns. */
-static enum err read_counts(struct tables *t, const char *sql, uint64_t counts[2], char *why, size_t why_len)
+enum err tables_read_counts(struct tables *t, const char *sql, uint64_t *counts, uint32_t count, char *why,
+                            size_t why_len)
 {
     const struct duckdb *api = t->session.api;
     struct duckdb_result result = {0};
@@ -163,8 +165,7 @@ static enum err read_counts(struct tables *t, const char *sql, uint64_t counts[2
     if (api->query(t->session.connection, sql, &result) == DUCKDB_SUCCESS) {
         duckdb_chunk chunk = api->fetch_chunk(result);
         if (chunk != NULL && api->data_chunk_get_size(chunk) == 1) {
-            counts[0] = first_of(api, chunk, 0);
-            counts[1] = first_of(api, chunk, 1);
+            for (uint32_t i = 0; i < count; i++) counts[i] = first_of(api, chunk, i);
             err = OK;
         }
         if (chunk != NULL) api->destroy_data_chunk(&chunk);
@@ -208,8 +209,7 @@ static void put_parquet_type(struct buffer *sql, const struct column *column)
     buffer_put_text(sql, ")) END");
 }
 
-static enum err check_parquet(struct tables *t, const struct tables_source *source, struct buffer *sql,
-                              char *why, size_t why_len)
+static void put_parquet_types(struct buffer *sql, const struct tables_source *source)
 {
     buffer_put_text(sql, "SELECT ");
     for (uint32_t i = 0; i < source->schema->column_count; i++) {
@@ -220,8 +220,19 @@ static enum err check_parquet(struct tables *t, const struct tables_source *sour
     put_path(sql, source->fd);
     buffer_put_text(sql, ") LIMIT 1"); /* the types are the file's: one row tells them */
     buffer_put_zero(sql);
-    TRY(buffer_done(sql));
-    return duckdb_session_run(&t->session, (const char *)sql->data, why, why_len);
+}
+
+enum err tables_check_types(struct tables *t, uint32_t input, char *why, size_t why_len)
+{
+    if (t->source[input].format != TABLES_PARQUET) return OK;
+    uint8_t *room = malloc(SQL_BYTES_MAX);
+    if (room == NULL) return ERR_NO_MEMORY;
+    struct buffer sql = buffer_make(room, SQL_BYTES_MAX);
+    put_parquet_types(&sql, &t->source[input]);
+    enum err err = buffer_done(&sql);
+    if (err == OK) err = duckdb_session_run(&t->session, (const char *)room, why, why_len);
+    free(room);
+    return err;
 }
 
 static void put_longest_text(struct buffer *sql, const struct schema *schema)
@@ -246,30 +257,31 @@ static enum err check_longest(uint64_t bytes, char *why, size_t why_len)
 }
 
 /* count(column) makes DuckDB read the field, and so convert it. */
+static void put_counts(struct buffer *sql, const struct schema *schema, uint32_t input)
+{
+    buffer_put_text(sql, "SELECT count(*)");
+    put_longest_text(sql, schema);
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        buffer_put_text(sql, ", count(");
+        sql_put_identifier(sql, schema->column[i].name);
+        buffer_put_text(sql, ")");
+    }
+    buffer_put_text(sql, " FROM in_");
+    buffer_put_decimal(sql, input);
+    buffer_put_zero(sql);
+}
+
 enum err tables_check(struct tables *t, uint32_t input, uint64_t *row_count, char *why, size_t why_len)
 {
     ASSERT(t->locked && input < t->source_count);
+    uint64_t counts[2] = {0, 0};
+    TRY(tables_check_types(t, input, why, why_len));
     uint8_t *room = malloc(SQL_BYTES_MAX);
     if (room == NULL) return ERR_NO_MEMORY;
     struct buffer sql = buffer_make(room, SQL_BYTES_MAX);
-    const struct schema *schema = t->source[input].schema;
-    enum err err = OK;
-    if (t->source[input].format == TABLES_PARQUET)
-        err = check_parquet(t, &t->source[input], &sql, why, why_len);
-    sql.len = 0;
-    uint64_t counts[2] = {0, 0};
-    buffer_put_text(&sql, "SELECT count(*)");
-    put_longest_text(&sql, schema);
-    for (uint32_t i = 0; i < schema->column_count; i++) {
-        buffer_put_text(&sql, ", count(");
-        sql_put_identifier(&sql, schema->column[i].name);
-        buffer_put_text(&sql, ")");
-    }
-    buffer_put_text(&sql, " FROM in_");
-    buffer_put_decimal(&sql, input);
-    buffer_put_zero(&sql);
-    if (err == OK) err = buffer_done(&sql);
-    if (err == OK) err = read_counts(t, (const char *)room, counts, why, why_len);
+    put_counts(&sql, t->source[input].schema, input);
+    enum err err = buffer_done(&sql);
+    if (err == OK) err = tables_read_counts(t, (const char *)room, counts, 2, why, why_len);
     if (err == OK) err = check_longest(counts[1], why, why_len);
     *row_count = counts[0];
     free(room);
@@ -291,7 +303,8 @@ static bool type_is_number(enum duckdb_type type)
     case DUCKDB_HUGEINT:
     case DUCKDB_DECIMAL: return true;
     case DUCKDB_DATE:
-    case DUCKDB_VARCHAR: return false;
+    case DUCKDB_VARCHAR:
+    case DUCKDB_ANY: return false;
     }
     return false; /* a number outside the enum: a type we do not read */
 }
@@ -407,266 +420,6 @@ static void stream_close(struct stream *s)
     if (s->statement != NULL) s->api->destroy_prepare(&s->statement);
 }
 
-/* --- Rows ----------------------------------------------------------------------------------------------------------- */
-
-/* Where a value of a group's domain is found: slot = 1 + index, 0 is free. */
-struct domain_index {
-    uint8_t slot[DOMAIN_SLOTS];
-};
-
-/* A result column that is read as a number. */
-struct number_column {
-    enum duckdb_type type, storage; /* storage: of a DECIMAL */
-    uint32_t scale;
-};
-
-struct tables_rows {
-    const struct duckdb *api;
-    const struct tables_select *select;
-    struct stream stream;
-    bool ended;
-    struct domain_index domain[CAP_GROUPS];
-    struct number_column number[CAP_STATISTICS];
-    struct tables_unit unit[DUCKDB_CHUNK_ROWS];
-    uint32_t cell[DUCKDB_CHUNK_ROWS];
-    int64_t value[CAP_STATISTICS][DUCKDB_CHUNK_ROWS];
-    uint8_t valid[CAP_STATISTICS][DUCKDB_CHUNK_ROWS];
-};
-
-static uint32_t domain_hash(struct span text)
-{
-    uint32_t hash = 2166136261u;
-    for (size_t i = 0; i < text.len; i++) hash = (hash ^ text.data[i]) * 16777619u;
-    return hash ^ hash >> 15;
-}
-
-static void domain_build(struct domain_index *index, const struct group_column *group)
-{
-    for (uint32_t i = 0; i < group->domain_count; i++) {
-        uint32_t at = domain_hash(group->domain[i]) % DOMAIN_SLOTS;
-        while (index->slot[at] != 0) at = (at + 1) % DOMAIN_SLOTS;
-        index->slot[at] = (uint8_t)(i + 1);
-    }
-}
-
-/* TABLES_NO_CELL when the text is not in the domain. */
-static uint32_t domain_find(const struct domain_index *index, const struct group_column *group,
-                            struct span text)
-{
-    uint32_t at = domain_hash(text) % DOMAIN_SLOTS;
-    for (; index->slot[at] != 0; at = (at + 1) % DOMAIN_SLOTS)
-        if (span_equal(group->domain[index->slot[at] - 1], text)) return index->slot[at] - 1u;
-    return TABLES_NO_CELL;
-}
-
-_Static_assert(CAP_DOMAIN < DOMAIN_SLOTS / 2, "an index has free slots");
-
-static void put_output(struct buffer *sql, int output, bool as_text)
-{
-    buffer_put_text(sql, as_text ? "CAST(c" : "c");
-    buffer_put_decimal(sql, output);
-    buffer_put_text(sql, as_text ? " AS VARCHAR), " : ", ");
-}
-
-/* Unit, groups, values in this order; a last constant ends the list whatever was asked for. */
-static void put_query(struct buffer *sql, const struct tables_select *select, uint32_t input,
-                      const struct parameter_choice *choice)
-{
-    buffer_put_text(sql, "SELECT ");
-    if (select->unit >= 0) put_output(sql, select->unit, true);
-    for (uint32_t i = 0; i < select->step->group_count; i++) put_output(sql, select->group[i], true);
-    for (uint32_t i = 0; i < select->step->statistic_count; i++)
-        if (select->value[i] >= 0) put_output(sql, select->value[i], false);
-    buffer_put_text(sql, "0 FROM (");
-    select_plan_put(sql, &select->plan, input, choice);
-    buffer_put_text(sql, ")");
-    buffer_put_zero(sql);
-}
-
-static uint64_t first_value_column(const struct tables_select *select)
-{
-    return (select->unit >= 0 ? 1u : 0u) + select->step->group_count;
-}
-
-static void read_number_columns(struct tables_rows *r)
-{
-    uint64_t column = first_value_column(r->select);
-    for (uint32_t i = 0; i < r->select->step->statistic_count; i++) {
-        if (r->select->value[i] < 0) continue;
-        duckdb_logical_type type = r->api->column_logical_type(&r->stream.result, column++);
-        r->number[i].type = (enum duckdb_type)r->api->get_type_id(type);
-        if (r->number[i].type == DUCKDB_DECIMAL) {
-            r->number[i].scale = r->api->decimal_scale(type);
-            r->number[i].storage = (enum duckdb_type)r->api->decimal_internal_type(type);
-        }
-        r->api->destroy_logical_type(&type);
-    }
-}
-
-static enum err rows_start(struct tables_rows *r, struct tables *t, const char *sql)
-{
-    TRY(stream_open(&r->stream, t, sql));
-    read_number_columns(r);
-    return OK;
-}
-
-enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t input,
-                          const struct tables_select *select, const struct parameter_choice *choice)
-{
-    ASSERT(t->locked && input < t->source_count);
-    *out = NULL;
-    struct tables_rows *r = calloc(1, sizeof *r);
-    size_t cap = strlen(select->plan.list) + strlen(select->plan.condition) + SELECT_CHOSEN_MAX + 4096;
-    uint8_t *sql = malloc(cap);
-    if (r == NULL || sql == NULL) {
-        free(r);
-        free(sql);
-        return ERR_NO_MEMORY;
-    }
-    r->api = t->session.api;
-    r->select = select;
-    for (uint32_t i = 0; i < select->step->group_count; i++)
-        domain_build(&r->domain[i], &select->step->group[i]);
-    struct buffer text = buffer_make(sql, cap);
-    put_query(&text, select, input, choice);
-    enum err err = buffer_done(&text);
-    if (err == OK) err = rows_start(r, t, (const char *)sql);
-    free(sql);
-    if (err != OK) tables_rows_close(r);
-    if (err == OK) *out = r;
-    return err;
-}
-
-void tables_rows_close(struct tables_rows *r)
-{
-    if (r == NULL) return;
-    stream_close(&r->stream);
-    secret_wipe(r, sizeof *r);
-    free(r);
-}
-
-static grid_wide read_integer(enum duckdb_type storage, const void *data, uint64_t row)
-{
-    switch (storage) {
-    case DUCKDB_BOOLEAN: return ((const uint8_t *)data)[row] != 0;
-    case DUCKDB_TINYINT: return ((const int8_t *)data)[row];
-    case DUCKDB_SMALLINT: return ((const int16_t *)data)[row];
-    case DUCKDB_INTEGER:
-    case DUCKDB_DATE: return ((const int32_t *)data)[row];
-    case DUCKDB_BIGINT: return ((const int64_t *)data)[row];
-    case DUCKDB_HUGEINT: {
-        const struct duckdb_hugeint *wide = (const struct duckdb_hugeint *)data + row;
-        return (grid_wide)wide->upper * ((grid_wide)1 << 64) + (grid_wide)wide->lower;
-    }
-    case DUCKDB_FLOAT:
-    case DUCKDB_DOUBLE:
-    case DUCKDB_VARCHAR:
-    case DUCKDB_DECIMAL: break;
-    }
-    UNREACHABLE();
-}
-
-static bool read_value(int64_t *out, const struct number_column *column, const void *data, uint64_t row,
-                       uint32_t places)
-{
-    if (column->type == DUCKDB_DOUBLE) return grid_from_double(out, ((const double *)data)[row], places);
-    if (column->type == DUCKDB_FLOAT)
-        return grid_from_double(out, (double)((const float *)data)[row], places);
-    enum duckdb_type storage = column->type == DUCKDB_DECIMAL ? column->storage : column->type;
-    *out = grid_from_decimal(read_integer(storage, data, row), column->scale, places);
-    return true;
-}
-
-/* A count reads no number, only whether there is one. */
-static bool read_present(const struct number_column *column, const void *data, uint64_t row)
-{
-    if (column->type == DUCKDB_DOUBLE) return !isnan(((const double *)data)[row]);
-    if (column->type == DUCKDB_FLOAT) return !isnan(((const float *)data)[row]);
-    return true;
-}
-
-static void fill_value(struct tables_rows *r, uint32_t index, duckdb_vector vector, uint32_t row_count)
-{
-    const struct statistic *statistic = &r->select->step->statistic[index];
-    const void *data = r->api->vector_get_data(vector);
-    const uint64_t *validity = r->api->vector_get_validity(vector);
-    for (uint32_t row = 0; row < row_count; row++) {
-        int64_t value = 0;
-        bool valid = duckdb_valid(validity, row);
-        if (valid && statistic->kind == STATISTIC_SUM)
-            valid = read_value(&value, &r->number[index], data, row, statistic->places);
-        else if (valid)
-            valid = read_present(&r->number[index], data, row);
-        r->value[index][row] = valid ? value : 0;
-        r->valid[index][row] = valid;
-    }
-}
-
-static void fill_units(struct tables_rows *r, duckdb_vector vector, uint32_t row_count)
-{
-    const union duckdb_string *text = r->api->vector_get_data(vector);
-    const uint64_t *validity = r->api->vector_get_validity(vector);
-    for (uint32_t row = 0; row < row_count; row++) {
-        if (!duckdb_valid(validity, row)) {
-            r->cell[row] = TABLES_NO_CELL;
-            continue;
-        }
-        struct hash32 hash = sha256(duckdb_string_span(&text[row]));
-        memcpy(r->unit[row].bytes, hash.bytes, sizeof r->unit[row].bytes);
-    }
-}
-
-/* cell = cell of the groups before * size of this domain + place in it. */
-static void fill_group(struct tables_rows *r, uint32_t index, duckdb_vector vector, uint32_t row_count)
-{
-    const struct group_column *group = &r->select->step->group[index];
-    const union duckdb_string *text = r->api->vector_get_data(vector);
-    const uint64_t *validity = r->api->vector_get_validity(vector);
-    for (uint32_t row = 0; row < row_count; row++) {
-        if (r->cell[row] == TABLES_NO_CELL) continue;
-        uint32_t place = TABLES_NO_CELL;
-        if (duckdb_valid(validity, row))
-            place = domain_find(&r->domain[index], group, duckdb_string_span(&text[row]));
-        r->cell[row] = place == TABLES_NO_CELL ? TABLES_NO_CELL : r->cell[row] * group->domain_count + place;
-    }
-}
-
-static void fill(struct tables_rows *r, duckdb_chunk data, struct tables_chunk *chunk)
-{
-    const struct tables_select *select = r->select;
-    uint64_t column = 0;
-    memset(r->cell, 0, sizeof r->cell);
-    if (select->unit >= 0) fill_units(r, r->api->data_chunk_get_vector(data, column++), chunk->row_count);
-    for (uint32_t i = 0; i < select->step->group_count; i++)
-        fill_group(r, i, r->api->data_chunk_get_vector(data, column++), chunk->row_count);
-    for (uint32_t i = 0; i < select->step->statistic_count; i++) {
-        if (select->value[i] >= 0)
-            fill_value(r, i, r->api->data_chunk_get_vector(data, column++), chunk->row_count);
-        else
-            memset(r->valid[i], 1, sizeof r->valid[i]);
-        chunk->value[i] = r->value[i];
-        chunk->valid[i] = r->valid[i];
-    }
-    chunk->cell = r->cell;
-    chunk->unit = select->unit >= 0 ? r->unit : NULL;
-}
-
-enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk)
-{
-    *chunk = (struct tables_chunk){0};
-    while (!r->ended) {
-        duckdb_chunk data = stream_chunk(&r->stream);
-        uint64_t row_count = data == NULL ? 0 : r->api->data_chunk_get_size(data);
-        if (row_count > DUCKDB_CHUNK_ROWS) UNREACHABLE();
-        chunk->row_count = (uint32_t)row_count;
-        if (row_count > 0) fill(r, data, chunk);
-        r->ended = data == NULL;
-        if (data != NULL) r->api->destroy_data_chunk(&data);
-        if (row_count > 0) return OK;
-    }
-    return stream_end(&r->stream);
-}
-
 /* --- Rows as text --------------------------------------------------------------------------------------------------- */
 
 enum err tables_choose(struct tables *t, const struct parameter_choice *choice)
@@ -675,7 +428,7 @@ enum err tables_choose(struct tables *t, const struct parameter_choice *choice)
     return sql_create_chosen(&t->session, choice == NULL ? NULL : choice->of, choice, NULL, 0);
 }
 
-static enum err take_chunk(const struct duckdb *api, duckdb_chunk chunk, uint32_t column_count,
+static enum err take_texts(const struct duckdb *api, duckdb_chunk chunk, uint32_t column_count,
                            tables_take_row *take, void *context)
 {
     const union duckdb_string *text[CAP_COLUMNS];
@@ -698,7 +451,7 @@ static enum err take_stream(struct stream *s, uint32_t column_count, tables_take
 {
     if (s->api->column_count(&s->result) != column_count) return ERR_REFUSED;
     for (duckdb_chunk chunk; (chunk = stream_chunk(s)) != NULL;) {
-        enum err err = take_chunk(s->api, chunk, column_count, take, context);
+        enum err err = take_texts(s->api, chunk, column_count, take, context);
         s->api->destroy_data_chunk(&chunk);
         if (err != OK) return err;
     }

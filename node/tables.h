@@ -5,16 +5,20 @@
  * - Columns and types are the declared schema's; nothing is sniffed from the file. A CSV field that is empty or the
  *   missing mark is NULL. Decimal columns are doubles; the grid rounds them (grid.h).
  * - A SELECT runs only as select_check printed it, so a row's result depends on that row alone and no row can fail.
- * - Rows are read chunk by chunk: memory is DuckDB's limit plus one chunk, whatever the input's size. Order is not
- *   defined with several threads; with one it is that of the files, and a run repeats it (rows.h).
+ * - A scan's rows are taken where DuckDB has them, chunk by chunk in all of its threads, in lanes: memory is DuckDB's limit
+ *   plus a chunk for each thread, whatever the input's size. DuckDB calls a function of ours for that (duckdb_session_function);
+ *   it is known to the enclave's database alone, and select_check and sql_check pass no such name.
+ * - Of rows read as text, order is not defined with several threads; with one it is that of the files, and a run repeats it
+ *   (rows.h).
  * Errors: tables_open, tables_lock and tables_check say in `why` what DuckDB said, which may quote the data: it is for
  * the owner's eyes at sealing and never leaves an enclave. Running a SELECT gives no text: any failure that depends on
  * rows is ERR_REFUSED. ERR_UNAVAILABLE without DuckDB.
- * Threads: one at a time; DuckDB uses as many inside as given. Ownership: descriptors stay the caller's and must stay
+ * Threads: one at a time, but for what tables_scan says; DuckDB uses as many inside as given. Ownership: descriptors stay the caller's and must stay
  * open until tables_close; a schema's spans must outlive the tables. */
 #ifndef PERIGEE_NODE_TABLES_H
 #define PERIGEE_NODE_TABLES_H
 
+#include "node/domain.h"
 #include "node/select_check.h"
 
 enum {
@@ -67,27 +71,37 @@ struct tables_unit {
     uint8_t bytes[16];
 }; /* the first half of SHA-256 of the unit's text */
 
-#define TABLES_NO_CELL UINT32_MAX
+#define TABLES_NO_CELL DOMAIN_NO_CELL
 
 /* Arrays of row_count entries. cell is TABLES_NO_CELL when the row belongs to no cell of the public domains or has a NULL
- * unit: it takes part in nothing. value and valid are per statistic: the value on the statistic's grid, not clipped;
- * a count's value is 0. NULL and NaN are not valid. */
+ * unit: it takes part in nothing. value and valid are per statistic: the value on the statistic's grid, not clipped, 0 where
+ * there is none; NULL and NaN are not valid. */
 struct tables_chunk {
     uint32_t row_count;
+    uint32_t lane;                  /* below tables_lane_count; no other call has it at the same time */
     const struct tables_unit *unit; /* NULL when a row is a unit */
     const uint32_t *cell;
-    const int64_t *value[CAP_STATISTICS];
-    const uint8_t *valid[CAP_STATISTICS];
+    const int64_t *value[CAP_STATISTICS];  /* NULL for a count */
+    const uint64_t *valid[CAP_STATISTICS]; /* bit i % 64 of word i / 64; NULL: all are */
 };
 
-struct tables_rows;
+/* Called by DuckDB's threads, several at once; the arrays live until it returns. An error ends the scan. */
+typedef enum err tables_take_chunk(void *context, const struct tables_chunk *chunk);
 
-/* `choice`: of the parameters that the select was made with; NULL when there were none. */
-MUST_USE enum err tables_rows_open(struct tables_rows **out, struct tables *t, uint32_t input,
-                                   const struct tables_select *select, const struct parameter_choice *choice);
-/* The next rows; row_count 0 at the end. The arrays live until the next call. */
-MUST_USE enum err tables_rows_next(struct tables_rows *r, struct tables_chunk *chunk);
-void tables_rows_close(struct tables_rows *r); /* NULL is fine; wipes what it held */
+struct tables_scan {
+    uint32_t input;
+    const struct tables_select *select;
+    const struct parameter_choice
+        *choice; /* of the parameters the select was made with; NULL when there were none */
+    tables_take_chunk *take;
+    void *context;
+};
+
+uint32_t tables_lane_count(const struct tables *t);
+/* Run the SELECT over one input and hand on every row it gives, in no order. The first scan of an input is its tables_check as
+ * well: it reads every field and counts the rows, also of those that the SELECT leaves out. `row_count` is the input's.
+ * ERR_REFUSED, or ERR_NO_MEMORY. */
+MUST_USE enum err tables_scan(struct tables *t, uint64_t *row_count, const struct tables_scan *scan);
 
 /* The view "chosen" that a sql_plan reads a run's parameters from; nothing when `choice` is NULL or of none. */
 MUST_USE enum err tables_choose(struct tables *t, const struct parameter_choice *choice);

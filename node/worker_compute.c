@@ -105,17 +105,6 @@ static enum err open_tables(struct compute *c, const struct worker *w, const str
     return engine_open(&c->engine, ENGINE_CPU);
 }
 
-/* Every public bound rests on the manifest's number of rows, so the rows that are there must be as many. */
-static enum err check_rows(struct compute *c, uint32_t input_count)
-{
-    for (uint32_t i = 0; i < input_count; i++) {
-        uint64_t rows = 0;
-        TRY(tables_check(c->tables, i, &rows, c->why, sizeof c->why));
-        if (rows != c->input[i].row_count) return ERR_CONFLICT;
-    }
-    return OK;
-}
-
 static enum err run_gate(struct compute *c, const struct worker *w, struct worker_reply *reply)
 {
     struct gate gate = {.workflow = &c->workflow,
@@ -145,7 +134,6 @@ static enum err compute(struct compute *c, const struct worker *w, struct worker
                                           keys->manifest[i]->row_count};
     TRY(gate_check(&c->workflow, c->input, c->why, sizeof c->why));
     enum err err = open_tables(c, w, keys);
-    if (err == OK) err = check_rows(c, keys->input_count);
     if (err == OK) err = run_gate(c, w, reply);
     tables_close(c->tables);
     engine_close(c->engine);

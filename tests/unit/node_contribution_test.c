@@ -62,24 +62,32 @@ static void shuffle(void)
     }
 }
 
+enum { LANES = 3 };
+
+/* Chunks of any size, each in any lane. */
 static enum err feed(struct contribution *c, bool units, uint32_t from, uint32_t to)
 {
     static struct tables_unit unit[DUCKDB_CHUNK_ROWS];
     static uint32_t cell[DUCKDB_CHUNK_ROWS];
     static int64_t value[DUCKDB_CHUNK_ROWS];
-    static uint8_t valid[DUCKDB_CHUNK_ROWS], always[DUCKDB_CHUNK_ROWS];
-    memset(always, 1, sizeof always);
+    static uint64_t valid[DUCKDB_CHUNK_ROWS / 64];
     while (from < to) {
         uint32_t count = 1 + (uint32_t)(next() % DUCKDB_CHUNK_ROWS);
         if (count > to - from) count = to - from;
+        bool all = true;
+        memset(valid, next() % 2 == 0 ? 0 : 255,
+               sizeof valid); /* what lies behind the last row is no one's */
         for (uint32_t i = 0; i < count; i++, from++) {
+            const uint64_t bit = UINT64_C(1) << (i % 64);
             unit[i] = rows[from].unit;
             cell[i] = rows[from].cell;
             value[i] = rows[from].value;
-            valid[i] = rows[from].valid;
+            valid[i / 64] = rows[from].valid ? valid[i / 64] | bit : valid[i / 64] & ~bit;
+            all = all && rows[from].valid;
         }
-        struct tables_chunk chunk = {
-            count, units ? unit : NULL, cell, {value, value, value}, {always, valid, valid}};
+        const uint64_t *bits = all ? NULL : valid;
+        struct tables_chunk chunk = {count, (uint32_t)(next() % LANES), units ? unit : NULL,
+                                     cell,  {NULL, NULL, value},        {NULL, bits, bits}};
         TRY(contribution_add(c, &chunk));
     }
     return OK;
@@ -89,16 +97,14 @@ static void run(grid_wide sums[STATISTICS * CELLS], const struct step *step, boo
 {
     struct engine *engine;
     struct contribution *c;
-    const grid_wide *exact;
     assert_int_equal(engine_open(&engine, ENGINE_CPU), OK);
-    assert_int_equal(contribution_open(&c, step, units, engine), OK);
+    assert_int_equal(contribution_open(&c, step, units, LANES, engine), OK);
     for (uint32_t part = 0; part < part_count; part++) {
         contribution_part(c, part, part_count, part_count == 1 ? 0 : ROWS / part_count);
         assert_int_equal(feed(c, units, 0, ROWS), OK);
         assert_int_equal(contribution_unit_end(c), OK);
     }
-    assert_int_equal(contribution_sums(c, &exact), OK);
-    memcpy(sums, exact, STATISTICS * CELLS * sizeof *sums);
+    assert_int_equal(contribution_sums(c, sums), OK);
     contribution_close(c);
     engine_close(engine);
 }
@@ -180,6 +186,26 @@ static void counts_every_row_without_units(void **state)
     shuffle();
     run(got, &step, false, 1);
     same(got, want);
+    for (uint32_t i = 0; i < ROWS - 5000; i++)
+        rows[i].valid = 1; /* whole batches without a NULL, and some with */
+    expect(want, false, 1);
+    run(got, &step, false, 1);
+    same(got, want);
+}
+
+/* Batches so short that a chunk's bits are cut anywhere. */
+static void short_batches_keep_their_bits(void **state)
+{
+    (void)state;
+    grid_wide wide[STATISTICS * CELLS], got[STATISTICS * CELLS];
+    struct step step = step_make(1);
+    seed = 7654321;
+    rows_make(7);
+    run(got, &step, false, 1);
+    step.statistic[2].upper = 99999999999999999; /* 46 rows */
+    run(wide, &step, false, 1);
+    for (uint32_t i = 0; i < 2 * CELLS; i++) assert_true(wide[i] == got[i]);
+    assert_true(wide[2 * CELLS] != got[2 * CELLS]);
 }
 
 /* Bounds so wide that a batch holds few rows: 128 bits take what int64 could not. */
@@ -208,6 +234,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(bounds_each_unit),
         cmocka_unit_test(counts_every_row_without_units),
+        cmocka_unit_test(short_batches_keep_their_bits),
         cmocka_unit_test(wide_bounds_do_not_wrap),
         cmocka_unit_test(a_row_takes_what_the_header_says),
     };

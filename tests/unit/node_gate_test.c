@@ -1,5 +1,6 @@
 /* gate: the document it writes, what it refuses beforehand, that a run depends on rows only through the noisy integers,
  * and the sensitivity it claims. */
+#include "node/contribution.h"
 #include "tests/gate_case.h"
 
 #include <sys/wait.h>
@@ -169,9 +170,6 @@ static void repeats_itself(void **state)
     assert_true(span_equal(first, run(&c, 1)));
     c.threads = 4;
     assert_true(span_equal(first, run(&c, 1)));
-    c.unit_bytes_max = UINT64_C(1) << 20;
-    c.input[0].row_count = 200000; /* a public count that asks for several passes */
-    assert_true(span_equal(first, run(&c, 1)));
     gate_case_clear(&c);
     gate_case_input(&c, 1, reversed);
     assert_true(span_equal(first, run(&c, 1)));
@@ -182,6 +180,29 @@ static void repeats_itself(void **state)
     assert_true(span_equal(first, run(&c, 1))); /* one owner's inputs are one scope */
     c.seed32[0] ^= 1;
     assert_false(span_equal(first, run(&c, 1)));
+    gate_case_clear(&c);
+}
+
+/* As many rows as ask for several passes over the input give what one does. */
+static void reads_as_often_as_it_must(void **state)
+{
+    (void)state;
+    enum { UNITS = 60000, LINE_MAX = 40 };
+    struct gate_case c;
+    char *text = malloc(UNITS * LINE_MAX);
+    size_t len = 0;
+    assert_non_null(text);
+    for (int i = 0; i < UNITS; i++)
+        len +=
+            (size_t)snprintf(text + len, LINE_MAX, "%d,%s,1,%d,true,?\n", i, i % 3 == 0 ? "f" : "m", i % 90);
+    gate_case_init(&c, simple, "u", 1);
+    gate_case_input(&c, 1, text);
+    free(text);
+    c.threads = 2;
+    struct span first = run(&c, 0);
+    assert_true((uint64_t)UNITS * contribution_row_bytes(&c.step) > UINT64_C(1) << 20);
+    c.unit_bytes_max = UINT64_C(1) << 20;
+    assert_true(span_equal(first, run(&c, 1)));
     gate_case_clear(&c);
 }
 
@@ -246,6 +267,12 @@ static void a_failure_says_nothing(void **state)
     struct buffer small = buffer_make(room[0], 100);
     gate_case_input(&c, 1, lines);
     assert_int_equal(gate_case_run(&c, &small), ERR_TOO_LARGE); /* public: decided before a row is read */
+    for (int more = -1; more <= 1; more += 2) {
+        c.input[0].row_count =
+            (uint64_t)(7 + more); /* the bounds are of as many rows as there are said to be */
+        assert_int_equal(gate_case_run(&c, &out), ERR_REFUSED);
+        assert_int_equal(out.len, 0);
+    }
     gate_case_clear(&c);
 }
 
@@ -422,9 +449,13 @@ int main(void)
         cmocka_unit_test(length_depends_on_the_workflow_only),
     };
     const struct CMUnitTest with_duckdb[] = {
-        cmocka_unit_test(refuses_what_is_public),  cmocka_unit_test(repeats_itself),
-        cmocka_unit_test(sums_are_exact),          cmocka_unit_test(hides_everything_else),
-        cmocka_unit_test(a_failure_says_nothing),  cmocka_unit_test(neighbours_differ_by_the_sensitivity),
+        cmocka_unit_test(refuses_what_is_public),
+        cmocka_unit_test(repeats_itself),
+        cmocka_unit_test(reads_as_often_as_it_must),
+        cmocka_unit_test(sums_are_exact),
+        cmocka_unit_test(hides_everything_else),
+        cmocka_unit_test(a_failure_says_nothing),
+        cmocka_unit_test(neighbours_differ_by_the_sensitivity),
         cmocka_unit_test(the_comparison_can_fail),
     };
     int failed = cmocka_run_group_tests(always, NULL, NULL);

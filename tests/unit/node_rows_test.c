@@ -25,6 +25,7 @@ struct rows_case {
     struct parameter parameter;
     struct parameter_choice choice;
     const char *csv[CAP_INPUTS];
+    uint64_t rows_claimed; /* beyond those there are */
     uint64_t memory_bytes;
 };
 
@@ -39,6 +40,19 @@ static void init(struct rows_case *c, enum op_runtime runtime, const char *selec
     c->step[0] = (struct step){.runtime = runtime, .select = span_text(select)};
     c->memory_bytes = UINT64_C(256) << 20;
     c->choice.of = &c->workflow.parameters;
+}
+
+/* A quoted newline ends no line; the last line need not end. */
+static uint64_t lines_of(const char *csv)
+{
+    uint64_t lines = 0;
+    bool quoted = false, begun = false;
+    for (const char *at = csv; *at != 0; at++) {
+        if (*at == '"') quoted = !quoted;
+        begun = quoted || *at != '\n';
+        lines += !begun;
+    }
+    return lines + begun;
 }
 
 /* Columns as "name" and a letter for each: t i d b D. */
@@ -77,6 +91,7 @@ static enum err run(struct rows_case *c, struct buffer *out)
     assert_int_equal(tables_open(&g.tables, 1, c->memory_bytes, why, sizeof why), OK);
     for (uint32_t i = 0; i < c->workflow.input_count; i++) {
         fd[i] = memfd_of(c->csv[i]);
+        c->input[i].row_count = lines_of(c->csv[i]) + c->rows_claimed;
         struct tables_source source = {fd[i], TABLES_CSV, false, ',', SPAN_LITERAL("?"), &c->schema[i]};
         assert_int_equal(tables_add(g.tables, &source), OK);
     }
@@ -287,6 +302,22 @@ static void too_many_rows_fail(void **state)
     expect_failure(&c);
 }
 
+/* Rows that are not as many as the manifest says, and a field that no SELECT reads. */
+static void what_the_gate_checks_is_checked(void **state)
+{
+    (void)state;
+    static char text[OUTPUT_MAX];
+    struct rows_case c;
+    init(&c, RUNTIME_SELECT, "SELECT id FROM input");
+    add(&c, "people", people, "tidbD", "ann,30,1,,\nbea,40,1,,\n");
+    (void)output_of(&c, text);
+    c.rows_claimed = 1;
+    expect_failure(&c);
+    c.rows_claimed = 0;
+    c.csv[0] = "ann,30,1,,\nbea,old,1,,\n";
+    expect_failure(&c);
+}
+
 static void what_rows_do_fails_alike(void **state)
 {
     (void)state;
@@ -418,6 +449,7 @@ int main(void)
         cmocka_unit_test(a_parameter_is_the_runs),
         cmocka_unit_test(the_length_says_nothing),
         cmocka_unit_test(too_many_rows_fail),
+        cmocka_unit_test(what_the_gate_checks_is_checked),
         cmocka_unit_test(what_rows_do_fails_alike),
         cmocka_unit_test(what_is_public_is_said),
         cmocka_unit_test(runs_repeat_themselves),

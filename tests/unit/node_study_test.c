@@ -167,9 +167,26 @@ static bool have_duckdb(void)
 }
 
 struct totals {
+    uint32_t of;
     uint64_t rows, outside, count[4096], sum_count;
     int64_t sum;
 };
+
+static enum err add_totals(void *context, const struct tables_chunk *chunk)
+{
+    struct totals *t = context;
+    for (uint32_t i = 0; i < chunk->row_count; i++) {
+        const bool valid = duckdb_valid(chunk->valid[t->of], i);
+        t->rows++;
+        if (chunk->cell[i] == TABLES_NO_CELL)
+            t->outside++;
+        else
+            t->count[chunk->cell[i]]++;
+        t->sum_count += valid;
+        if (valid && chunk->value[t->of] != NULL) t->sum += chunk->value[t->of][i];
+    }
+    return OK;
+}
 
 /* Every row of one file through the study's SELECT: rows by cell, and the total of statistic `of`. */
 static void run_select(struct totals *t, const struct study *s, const char *path, uint32_t of)
@@ -179,8 +196,7 @@ static void run_select(struct totals *t, const struct study *s, const char *path
     struct meta meta;
     struct tables *tables = NULL;
     struct tables_select select;
-    struct tables_rows *rows = NULL;
-    struct tables_chunk chunk;
+    uint64_t row_count;
     study_schema(&schema, s);
     study_meta(&meta, s);
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -195,22 +211,10 @@ static void run_select(struct totals *t, const struct study *s, const char *path
     enum err err = tables_select_make(&select, &w->step[0], w->unit_column, &schema, &w->parameters, fault,
                                       sizeof fault);
     if (err != OK) fail_msg("%s", fault);
-    assert_int_equal(tables_rows_open(&rows, tables, 0, &select, &choice), OK);
-    memset(t, 0, sizeof *t);
-    for (;;) {
-        assert_int_equal(tables_rows_next(rows, &chunk), OK);
-        if (chunk.row_count == 0) break;
-        for (uint32_t i = 0; i < chunk.row_count; i++) {
-            t->rows++;
-            if (chunk.cell[i] == TABLES_NO_CELL)
-                t->outside++;
-            else
-                t->count[chunk.cell[i]]++;
-            t->sum_count += chunk.valid[of][i];
-            if (chunk.valid[of][i]) t->sum += chunk.value[of][i];
-        }
-    }
-    tables_rows_close(rows);
+    *t = (struct totals){.of = of};
+    const struct tables_scan scan = {.select = &select, .choice = &choice, .take = add_totals, .context = t};
+    assert_int_equal(tables_scan(tables, &row_count, &scan), OK); /* one thread */
+    assert_int_equal(row_count, t->rows);
     tables_select_free(&select);
     tables_close(tables);
     (void)close(fd);

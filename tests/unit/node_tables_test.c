@@ -1,9 +1,11 @@
 /* tables: what a locked database refuses, what rows and grid values come out, and failures that say nothing. */
 #include "node/grid.h"
+#include "node/sql_check.h"
 #include "node/tables.h"
 
 #include <fcntl.h>
 #include <math.h>
+#include <pthread.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -254,6 +256,45 @@ static enum err make(struct tables_select *select, const struct step *step, cons
     return tables_select_make(select, step, span_text(unit), people(), NULL, why, sizeof why);
 }
 
+/* What a scan gives of a few rows, in the order it came. */
+enum { SEEN_MAX = 16 };
+
+struct seen {
+    struct tables_unit unit;
+    uint32_t cell;
+    int64_t value;
+    uint32_t valid;
+};
+
+struct seen_rows {
+    pthread_mutex_t lock;
+    uint32_t count;
+    struct seen row[SEEN_MAX];
+};
+
+static enum err see(void *context, const struct tables_chunk *chunk)
+{
+    struct seen_rows *rows = context;
+    (void)pthread_mutex_lock(&rows->lock);
+    for (uint32_t i = 0; i < chunk->row_count && rows->count < SEEN_MAX; i++) {
+        struct seen *now = &rows->row[rows->count++];
+        if (chunk->unit != NULL) now->unit = chunk->unit[i];
+        now->cell = chunk->cell[i];
+        now->value = chunk->value[1][i];
+        now->valid =
+            (duckdb_valid(chunk->valid[1], i) ? 1u : 0) + (duckdb_valid(chunk->valid[0], i) ? 2u : 0);
+    }
+    (void)pthread_mutex_unlock(&rows->lock);
+    return chunk->value[0] == NULL && chunk->lane < 4 ? OK : ERR_CONFLICT; /* a count has no value */
+}
+
+static enum err see_rows(struct seen_rows *rows, struct tables *t, uint32_t input,
+                         const struct tables_select *select, uint64_t *row_count)
+{
+    const struct tables_scan scan = {.input = input, .select = select, .take = see, .context = rows};
+    return tables_scan(t, row_count, &scan);
+}
+
 static void gives_units_cells_and_values(void **state)
 {
     (void)state;
@@ -262,30 +303,26 @@ static void gives_units_cells_and_values(void **state)
     struct tables *t = locked(&source, 1);
     struct step step = step_of("SELECT id AS u, sex AS g, x AS v FROM input");
     struct tables_select select;
-    struct tables_rows *rows;
-    struct tables_chunk chunk;
+    struct seen_rows rows = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    uint64_t row_count;
     assert_int_equal(make(&select, &step, "u"), OK);
     assert_int_equal(select.unit_source, 0);
-    assert_int_equal(tables_rows_open(&rows, t, 0, &select, NULL), OK);
-    assert_int_equal(tables_rows_next(rows, &chunk), OK);
-    assert_int_equal(chunk.row_count, 5);
+    assert_int_equal(see_rows(&rows, t, 0, &select, &row_count), OK);
+    assert_int_equal(row_count, 5);
+    assert_int_equal(rows.count, 5);
     static const uint32_t cells[] = {0, 1, TABLES_NO_CELL, 0,
                                      TABLES_NO_CELL}; /* cid has no sex, the last no unit */
     static const int64_t values[] = {15, -250, GRID_LIMIT, 0, 100};
-    static const uint8_t valid[] = {1, 1, 1, 0, 1};
+    static const uint32_t valid[] = {3, 3, 3, 0, 3};
     for (int i = 0; i < 5; i++) {
-        assert_int_equal(chunk.cell[i], cells[i]);
-        assert_int_equal(chunk.value[1][i], values[i]);
-        assert_int_equal(chunk.valid[1][i], valid[i]);
-        assert_int_equal(chunk.valid[0][i], valid[i]);
+        assert_int_equal(rows.row[i].cell, cells[i]);
+        assert_int_equal(rows.row[i].value, values[i]);
+        assert_int_equal(rows.row[i].valid, valid[i]);
     }
     static const uint8_t ann[16] = {0x49, 0x91, 0x5e, 0x0d, 0x7d, 0x4b, 0x40, 0x2e, 0x30,
                                     0x17, 0xd0, 0x10, 0xbc, 0x1c, 0x0e, 0x83}; /* printf ann | sha256sum */
-    assert_memory_equal(chunk.unit[0].bytes, ann, 16);
-    assert_memory_not_equal(chunk.unit[0].bytes, chunk.unit[1].bytes, 16);
-    assert_int_equal(tables_rows_next(rows, &chunk), OK);
-    assert_int_equal(chunk.row_count, 0);
-    tables_rows_close(rows);
+    assert_memory_equal(rows.row[0].unit.bytes, ann, 16);
+    assert_memory_not_equal(rows.row[0].unit.bytes, rows.row[1].unit.bytes, 16);
     tables_select_free(&select);
     tables_close(t);
     (void)close(fd);
@@ -326,23 +363,19 @@ static bool value_of(const char *expression, uint32_t places, int64_t *value)
     struct step step = step_of(sql);
     step.statistic[1].places = places;
     struct tables_select select;
-    struct tables_rows *rows;
-    struct tables_chunk chunk;
+    struct seen_rows rows = {.lock = PTHREAD_MUTEX_INITIALIZER};
+    uint64_t row_count;
     enum err err = make(&select, &step, "");
     if (err != OK) print_message("%s: %s\n", expression, why);
     assert_int_equal(err, OK);
-    assert_int_equal(tables_rows_open(&rows, t, 0, &select, NULL), OK);
-    assert_int_equal(tables_rows_next(rows, &chunk), OK);
-    assert_int_equal(chunk.row_count, 1);
-    assert_int_equal(chunk.cell[0], 0);
-    bool valid = chunk.valid[1][0] != 0;
-    *value = chunk.value[1][0];
-    assert_int_equal(tables_rows_next(rows, &chunk), OK);
-    tables_rows_close(rows);
+    assert_int_equal(see_rows(&rows, t, 0, &select, &row_count), OK);
+    assert_int_equal(rows.count, 1);
+    assert_int_equal(rows.row[0].cell, 0);
+    *value = rows.row[0].value;
     tables_select_free(&select);
     tables_close(t);
     (void)close(fd);
-    return valid;
+    return (rows.row[0].valid & 1) != 0;
 }
 
 /* Whatever a row does to an expression, the query goes on. */
@@ -417,13 +450,6 @@ static const char *const lines[ALONE] = {
     "bob,f,0,0,true,2020-01-02\n",
 };
 
-struct seen {
-    struct tables_unit unit;
-    uint32_t cell;
-    int64_t value;
-    uint32_t valid;
-};
-
 static int seen_order(const void *a, const void *b)
 {
     return memcmp(a, b, sizeof(struct seen));
@@ -436,22 +462,15 @@ static uint32_t collect(struct seen *out, struct tables *t, const struct tables_
     uint32_t count = 0;
     memset(out, 0, ALONE * sizeof *out);
     for (uint32_t input = from; input < to; input++) {
-        struct tables_rows *rows;
-        struct tables_chunk chunk = {.row_count = 1};
-        assert_int_equal(tables_rows_open(&rows, t, input, select, NULL), OK);
-        while (chunk.row_count > 0) {
-            assert_int_equal(tables_rows_next(rows, &chunk), OK);
-            for (uint32_t i = 0; i < chunk.row_count; i++) {
-                if (chunk.cell[i] == TABLES_NO_CELL) continue;
-                assert_true(count < ALONE);
-                struct seen *now = &out[count++];
-                now->unit = chunk.unit[i];
-                now->cell = chunk.cell[i];
-                now->value = chunk.value[1][i];
-                now->valid = chunk.valid[1][i] + 2u * chunk.valid[0][i];
-            }
+        struct seen_rows rows = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        uint64_t row_count;
+        assert_int_equal(see_rows(&rows, t, input, select, &row_count), OK);
+        assert_int_equal(row_count, input == 0 ? ALONE : 1);
+        for (uint32_t i = 0; i < rows.count; i++) {
+            if (rows.row[i].cell == TABLES_NO_CELL) continue;
+            assert_true(count < ALONE);
+            out[count++] = rows.row[i];
         }
-        tables_rows_close(rows);
     }
     qsort(out, count, sizeof *out, seen_order);
     return count;
@@ -517,50 +536,171 @@ static char *many_rows(uint32_t count, bool broken)
     return text;
 }
 
-static enum err sum_rows(uint32_t threads, const char *text, uint64_t *count, int64_t *sum)
+struct total {
+    pthread_mutex_t lock;
+    uint64_t count;
+    int64_t sum;
+};
+
+static enum err add_up(void *context, const struct tables_chunk *chunk)
+{
+    struct total *total = context;
+    (void)pthread_mutex_lock(&total->lock);
+    total->count += chunk->row_count;
+    for (uint32_t i = 0; i < chunk->row_count; i++) total->sum += chunk->value[1][i];
+    (void)pthread_mutex_unlock(&total->lock);
+    return OK;
+}
+
+static enum err scan_rows(struct total *total, struct tables *t, const struct tables_select *select,
+                          uint64_t *row_count)
+{
+    const struct tables_scan scan = {.select = select, .take = add_up, .context = total};
+    *total = (struct total){.lock = PTHREAD_MUTEX_INITIALIZER};
+    return tables_scan(t, row_count, &scan);
+}
+
+static enum err sum_rows(uint32_t threads, const char *text, struct total *total, uint64_t *row_count)
 {
     int fd = file_of(text);
     struct tables_source source = csv_source(fd, people());
     struct tables *t;
     assert_int_equal(tables_open(&t, threads, MEMORY, why, sizeof why), OK);
+    assert_int_equal(tables_lane_count(t), threads);
     assert_int_equal(tables_add(t, &source), OK);
     assert_int_equal(tables_lock(t, why, sizeof why), OK);
     struct step step = step_of("SELECT id AS u, sex AS g, x + age AS v FROM input WHERE age > 0");
     struct tables_select select;
-    struct tables_rows *rows = NULL;
-    struct tables_chunk chunk = {.row_count = 1};
     assert_int_equal(make(&select, &step, "u"), OK);
-    enum err err = tables_rows_open(&rows, t, 0, &select, NULL);
-    *count = 0, *sum = 0;
-    while (err == OK && chunk.row_count > 0) {
-        err = tables_rows_next(rows, &chunk);
-        *count += chunk.row_count;
-        for (uint32_t i = 0; i < chunk.row_count; i++) *sum += chunk.value[1][i];
-    }
-    tables_rows_close(rows);
+    enum err err = scan_rows(total, t, &select, row_count);
     tables_select_free(&select);
     tables_close(t);
     (void)close(fd);
     return err;
 }
 
-static void streams_every_row_once(void **state)
+static void gives_every_row_once(void **state)
 {
     (void)state;
     enum { ROWS = 30000 };
     char *good = many_rows(ROWS, false), *bad = many_rows(ROWS, true);
-    uint64_t count;
-    int64_t sum;
+    uint64_t row_count;
+    struct total total;
     for (uint32_t threads = 1; threads <= 4; threads++) {
-        assert_int_equal(sum_rows(threads, good, &count, &sum), OK);
-        assert_int_equal(count, ROWS);
-        assert_int_equal(sum, (int64_t)ROWS * (ROWS - 1) / 2 * 100 + 125 * ROWS);
+        assert_int_equal(sum_rows(threads, good, &total, &row_count), OK);
+        assert_int_equal(row_count, ROWS);
+        assert_int_equal(total.count, ROWS);
+        assert_int_equal(total.sum, (int64_t)ROWS * (ROWS - 1) / 2 * 100 + 125 * ROWS);
         why[0] = 0;
-        assert_int_equal(sum_rows(threads, bad, &count, &sum), ERR_REFUSED);
+        assert_int_equal(sum_rows(threads, bad, &total, &row_count), ERR_REFUSED);
         assert_string_equal(why, "");
     }
     free(good);
     free(bad);
+}
+
+/* The first scan of an input reads every field of every row, whatever the SELECT asks for. */
+static enum err scan_once(const char *text, const char *sql, uint64_t *row_count)
+{
+    int fd = file_of(text);
+    struct tables_source source = csv_source(fd, people());
+    struct tables *t = locked(&source, 1);
+    struct step step = step_of(sql);
+    struct tables_select select;
+    struct total total;
+    assert_int_equal(make(&select, &step, ""), OK);
+    enum err err = scan_rows(&total, t, &select, row_count);
+    if (err == OK) {
+        uint64_t again;
+        const uint64_t count = total.count;
+        assert_int_equal(scan_rows(&total, t, &select, &again), OK); /* the second reads what it needs */
+        assert_int_equal(again, *row_count);
+        assert_int_equal(total.count, count);
+    }
+    tables_select_free(&select);
+    tables_close(t);
+    (void)close(fd);
+    return err;
+}
+
+static void the_first_scan_checks_every_field(void **state)
+{
+    (void)state;
+    static const char *const selects[] = {
+        "SELECT sex AS g, age AS v FROM input",
+        "SELECT 'f' AS g, 1 AS v FROM input",
+        "SELECT sex AS g, age AS v FROM input WHERE age > 1000",
+        "SELECT concat(id, sex) AS g, 1 AS v FROM input WHERE sex = 'f' AND x > 0",
+    };
+    static const char header[] = "id,sex,age,x,smoker,seen\n";
+    static char text[3 * TABLES_TEXT_BYTES_MAX];
+    for (size_t i = 0; i < sizeof selects / sizeof *selects; i++) {
+        uint64_t rows = 99;
+        (void)snprintf(text, sizeof text, "%sann,m,1,1,true,2020-01-02\nbob,m,1,1,true,2020-01-02\n", header);
+        assert_int_equal(scan_once(text, selects[i], &rows), OK);
+        assert_int_equal(rows, 2);
+        assert_int_equal(scan_once(header, selects[i], &rows), OK);
+        assert_int_equal(rows, 0);
+        (void)snprintf(text, sizeof text, "%sann,m,1,1,true,2020-01-02\nbob,m,1,1,true,2020-13-02\n", header);
+        assert_int_equal(scan_once(text, selects[i], &rows), ERR_REFUSED);
+        for (int more = 0; more < 2; more++) {
+            char name[TABLES_TEXT_BYTES_MAX + 2];
+            memset(name, 'x', sizeof name);
+            name[TABLES_TEXT_BYTES_MAX + more] = 0;
+            (void)snprintf(text, sizeof text, "%s%s,m,1,1,true,2020-01-02\n", header, name);
+            assert_int_equal(scan_once(text, selects[i], &rows), more == 0 ? OK : ERR_REFUSED);
+            (void)snprintf(text, sizeof text, "%sann,%s,1,1,true,2020-01-02\n", header, name);
+            assert_int_equal(scan_once(text, selects[i], &rows), more == 0 ? OK : ERR_REFUSED);
+        }
+    }
+}
+
+/* An error of whoever takes the rows ends the scan, and is what it returns. */
+static enum err take_none(void *context, const struct tables_chunk *chunk)
+{
+    (void)context;
+    return chunk->row_count > 0 ? ERR_NO_MEMORY : OK;
+}
+
+static void a_taker_may_fail(void **state)
+{
+    (void)state;
+    int fd = file_of(people_csv);
+    struct tables_source source = csv_source(fd, people());
+    struct tables *t = locked(&source, 1);
+    struct step step = step_of("SELECT sex AS g, x AS v FROM input");
+    struct tables_select select;
+    struct total total;
+    uint64_t row_count;
+    assert_int_equal(make(&select, &step, ""), OK);
+    const struct tables_scan scan = {.select = &select, .take = take_none};
+    assert_int_equal(tables_scan(t, &row_count, &scan), ERR_NO_MEMORY);
+    assert_int_equal(scan_rows(&total, t, &select, &row_count), OK);
+    assert_int_equal(total.count, 5);
+    tables_select_free(&select);
+    tables_close(t);
+    (void)close(fd);
+}
+
+/* What a scan calls is no function that a recipe may call. */
+static void its_functions_are_not_for_recipes(void **state)
+{
+    (void)state;
+    static const char *const selects[] = {
+        "SELECT sex AS g, perigee_rows(x) AS v FROM input",
+        "SELECT sex AS g, x AS v FROM input WHERE perigee_fields(id, sex)",
+        "SELECT sex AS g, CASE WHEN perigee_fields(id) THEN x ELSE age END AS v FROM input",
+    };
+    for (size_t i = 0; i < sizeof selects / sizeof *selects; i++) {
+        struct step step = step_of(selects[i]);
+        struct tables_select select;
+        assert_int_equal(make(&select, &step, ""), ERR_SQL);
+        assert_non_null(strstr(why, "perigee_"));
+        const struct sql_table table = {SPAN_LITERAL("input"), people()};
+        struct sql_plan plan;
+        assert_int_equal(sql_check(&plan, span_text(selects[i]), &table, 1, NULL, why, sizeof why), ERR_SQL);
+        assert_non_null(strstr(why, "perigee_"));
+    }
 }
 
 static void reads_parquet(void **state)
@@ -588,17 +728,11 @@ static void reads_parquet(void **state)
     assert_int_equal(rows, 5000);
     struct step step = step_of("SELECT id AS u, sex AS g, x AS v FROM input");
     struct tables_select select;
-    struct tables_rows *stream;
-    struct tables_chunk chunk = {.row_count = 1};
-    int64_t sum = 0;
+    struct total total;
     assert_int_equal(make(&select, &step, "u"), OK);
-    assert_int_equal(tables_rows_open(&stream, t, 0, &select, NULL), OK);
-    while (chunk.row_count > 0) {
-        assert_int_equal(tables_rows_next(stream, &chunk), OK);
-        for (uint32_t i = 0; i < chunk.row_count; i++) sum += chunk.value[1][i];
-    }
-    assert_int_equal(sum, 50LL * 5000 * 4999 / 2);
-    tables_rows_close(stream);
+    assert_int_equal(scan_rows(&total, t, &select, &rows), OK);
+    assert_int_equal(rows, 5000);
+    assert_int_equal(total.sum, 50LL * 5000 * 4999 / 2);
     tables_select_free(&select);
     tables_close(t);
     (void)close(fd);
@@ -675,6 +809,54 @@ static void grid_agrees_with_the_text(void **state)
     }
 }
 
+/* A column at once gives what one value after another does. */
+static void grid_columns_agree(void **state)
+{
+    (void)state;
+    enum { COUNT = 4096 };
+    static const int64_t edges[] = {0,          1,           -1,
+                                    GRID_LIMIT, -GRID_LIMIT, GRID_LIMIT + 1,
+                                    INT64_MAX,  INT64_MIN,   INT64_MIN + 1,
+                                    5,          -5,          999999999999999995};
+    static double reals[COUNT];
+    static int64_t out[COUNT], integers[COUNT];
+    static uint64_t valid[COUNT / 64];
+    uint64_t seed = 0x2545f4914f6cdd1du;
+    for (uint32_t places = 0; places <= GRID_PLACES_MAX; places++) {
+        for (uint32_t i = 0; i < COUNT; i++) {
+            seed = seed * 6364136223846793005u + 1442695040888963407u;
+            const uint64_t bits = seed ^ seed >> 29;
+            const double tie = ((double)((bits >> 20) % 200000) + 0.5) / pow(10, places);
+            memcpy(&reals[i], &bits, sizeof bits); /* of any exponent, and NaN */
+            if (i % 4 == 1) reals[i] = (double)(int64_t)(bits >> 8) / pow(2, (double)(bits % 70));
+            if (i % 4 == 2) reals[i] = tie;
+            if (i % 4 == 3)
+                reals[i] =
+                    nextafter(bits % 8 == 0 ? 0x1p40 / pow(10, places) : tie, bits % 2 == 0 ? 0 : 1e30);
+            if (i % 64 == 9) reals[i] = (double[]){INFINITY, -INFINITY, NAN, -0.0}[bits % 4];
+            if (bits % 3 == 0) reals[i] = -reals[i];
+            integers[i] = i % 3 == 0 ? edges[bits % 12] : (int64_t)bits >> (bits % 60);
+        }
+        memset(valid, 255, sizeof valid);
+        uint32_t nans = grid_from_doubles(out, valid, reals, COUNT, places);
+        for (uint32_t i = 0; i < COUNT; i++) {
+            int64_t one = 0;
+            const bool is = grid_from_double(&one, reals[i], places);
+            if (out[i] != one) print_message("%a at %u: %lld\n", reals[i], places, (long long)out[i]);
+            assert_int_equal(out[i], one);
+            assert_int_equal(duckdb_valid(valid, i), is);
+            nans -= !is;
+        }
+        assert_int_equal(nans, 0);
+        for (uint32_t scale = 0; scale <= 18; scale++) {
+            memcpy(out, integers, sizeof out);
+            grid_from_integers(out, COUNT, scale, places);
+            for (uint32_t i = 0; i < COUNT; i++)
+                assert_int_equal(out[i], grid_from_decimal(integers[i], scale, places));
+        }
+    }
+}
+
 static int without_library(void)
 {
     pid_t child = fork();
@@ -715,10 +897,14 @@ int main(void)
         cmocka_unit_test(names_what_an_output_lacks),
         cmocka_unit_test(no_expression_fails),
         cmocka_unit_test(rows_do_not_see_each_other),
-        cmocka_unit_test(streams_every_row_once),
+        cmocka_unit_test(gives_every_row_once),
+        cmocka_unit_test(the_first_scan_checks_every_field),
+        cmocka_unit_test(a_taker_may_fail),
+        cmocka_unit_test(its_functions_are_not_for_recipes),
         cmocka_unit_test(reads_parquet),
         cmocka_unit_test(grid_rounds_half_away),
         cmocka_unit_test(grid_agrees_with_the_text),
+        cmocka_unit_test(grid_columns_agree),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
