@@ -95,18 +95,13 @@ static enum err check_unit(const struct workflow *w, const struct gate_input *in
                      declared.len == 0 ? "a row" : "column ", show(declared), (const char *)declared.data);
 }
 
-static enum err check_select(const struct workflow *w, const struct step *step,
-                             const struct gate_input *input, char *why, size_t why_len)
-{
-    struct tables_select select;
-    TRY(tables_select_make(&select, step, w->unit_column, input->schema, &w->parameters, why, why_len));
-    enum err err = check_unit(w, input, &select, why, why_len);
-    tables_select_free(&select);
-    return err;
-}
+struct gate_plan {
+    struct tables_select select[CAP_STEPS][CAP_INPUTS]; /* zeroed where there is none */
+};
 
-static enum err check_step(const struct workflow *w, const struct gate_input *inputs, const struct step *step,
-                           char *why, size_t why_len)
+static enum err check_step(struct tables_select *selects, const struct workflow *w,
+                           const struct gate_input *inputs, const struct step *step, char *why,
+                           size_t why_len)
 {
     TRY(check_shape(step, why, why_len));
     if (w->unit_column.len == 0 && step->rows_per_unit != 1)
@@ -114,15 +109,19 @@ static enum err check_step(const struct workflow *w, const struct gate_input *in
                          "found %u rows per unit; allowed: 1, because a row is a unit", step->rows_per_unit);
     for (uint32_t i = 0; i < step->statistic_count; i++)
         TRY(check_statistic(w, step, &step->statistic[i], row_count(w, inputs), why, why_len));
-    for (uint32_t i = 0; i < w->input_count; i++) TRY(check_select(w, step, &inputs[i], why, why_len));
+    for (uint32_t i = 0; i < w->input_count; i++) {
+        TRY(tables_select_make(&selects[i], step, w->unit_column, inputs[i].schema, &w->parameters, why,
+                               why_len));
+        TRY(check_unit(w, &inputs[i], &selects[i], why, why_len));
+    }
     return OK;
 }
 
-enum err gate_check(const struct workflow *w, const struct gate_input *inputs, char *why, size_t why_len)
+static enum err check_steps(struct gate_plan *plan, const struct workflow *w, const struct gate_input *inputs,
+                            char *why, size_t why_len)
 {
-    if (why_len > 0) why[0] = 0;
-    if (w->output == OUTPUT_ROWS) return rows_check(w, inputs, why, why_len);
-    for (uint32_t i = 0; i < w->step_count; i++) TRY(check_step(w, inputs, &w->step[i], why, why_len));
+    for (uint32_t i = 0; i < w->step_count; i++)
+        TRY(check_step(plan->select[i], w, inputs, &w->step[i], why, why_len));
     size_t bytes;
     enum err err = gate_output_bytes(w, &bytes);
     if (err == ERR_TOO_LARGE)
@@ -132,14 +131,46 @@ enum err gate_check(const struct workflow *w, const struct gate_input *inputs, c
     return err;
 }
 
+enum err gate_plan_make(struct gate_plan **out, const struct workflow *w, const struct gate_input *inputs,
+                        char *why, size_t why_len)
+{
+    ASSERT(w->step_count <= CAP_STEPS && w->input_count <= CAP_INPUTS);
+    if (why_len > 0) why[0] = 0;
+    *out = NULL;
+    struct gate_plan *plan = calloc(1, sizeof *plan);
+    if (plan == NULL) return ERR_NO_MEMORY;
+    enum err err = w->output == OUTPUT_ROWS ? rows_check(w, inputs, why, why_len)
+                                            : check_steps(plan, w, inputs, why, why_len);
+    if (err == OK)
+        *out = plan;
+    else
+        gate_plan_free(plan);
+    return err;
+}
+
+void gate_plan_free(struct gate_plan *plan)
+{
+    if (plan == NULL) return;
+    for (uint32_t step = 0; step < CAP_STEPS; step++)
+        for (uint32_t i = 0; i < CAP_INPUTS; i++) tables_select_free(&plan->select[step][i]);
+    free(plan);
+}
+
+enum err gate_check(const struct workflow *w, const struct gate_input *inputs, char *why, size_t why_len)
+{
+    struct gate_plan *plan;
+    TRY(gate_plan_make(&plan, w, inputs, why, why_len));
+    gate_plan_free(plan);
+    return OK;
+}
+
 /* --- Rows to sums --------------------------------------------------------------------------------------------------- */
 
 struct scan {
     const struct gate *gate;
     const struct step *step;
+    const struct tables_select *select; /* of each input */
     struct contribution *contribution;
-    struct tables_select select[CAP_INPUTS];
-    uint32_t select_count;
 };
 
 static enum err take_chunk(void *context, const struct tables_chunk *chunk)
@@ -201,10 +232,6 @@ static enum err scan_scope(struct scan *s, uint32_t first)
 static enum err scan_all(struct scan *s, grid_wide *sums)
 {
     const struct workflow *w = s->gate->workflow;
-    char why[256]; /* checked before: cannot fail for a public reason now */
-    for (; s->select_count < w->input_count; s->select_count++)
-        TRY(tables_select_make(&s->select[s->select_count], s->step, w->unit_column,
-                               s->gate->input[s->select_count].schema, &w->parameters, why, sizeof why));
     TRY(contribution_open(&s->contribution, s->step, w->unit_column.len > 0,
                           tables_lane_count(s->gate->tables), s->gate->engine));
     for (uint32_t i = 0; i < w->input_count; i++)
@@ -212,18 +239,35 @@ static enum err scan_all(struct scan *s, grid_wide *sums)
     return contribution_sums(s->contribution, sums);
 }
 
-enum err gate_sums(grid_wide *sums, const struct gate *g, uint32_t step_index)
+static enum err step_sums(grid_wide *sums, const struct gate *g, uint32_t step_index)
 {
     ASSERT(step_index < g->workflow->step_count && g->unit_bytes_max >= UNIT_BYTES_MIN);
     ASSERT(g->workflow->parameters.count == 0 || g->choice != NULL);
-    struct scan *s = calloc(1, sizeof *s);
-    if (s == NULL) return ERR_REFUSED;
-    s->gate = g;
-    s->step = &g->workflow->step[step_index];
-    enum err err = scan_all(s, sums);
-    contribution_close(s->contribution);
-    for (uint32_t i = 0; i < s->select_count; i++) tables_select_free(&s->select[i]);
-    free(s);
+    struct scan s = {
+        .gate = g, .step = &g->workflow->step[step_index], .select = g->plan->select[step_index]};
+    enum err err = scan_all(&s, sums);
+    contribution_close(s.contribution);
+    return err;
+}
+
+/* `own` is the gate with a plan; `made` is to be freed. */
+static enum err take_plan(struct gate *own, struct gate_plan **made, const struct gate *g)
+{
+    *own = *g;
+    *made = NULL;
+    if (g->plan != NULL) return OK;
+    TRY(gate_plan_make(made, g->workflow, g->input, NULL, 0));
+    own->plan = *made;
+    return OK;
+}
+
+enum err gate_sums(grid_wide *sums, const struct gate *g, uint32_t step_index)
+{
+    struct gate own;
+    struct gate_plan *made;
+    enum err err = take_plan(&own, &made, g);
+    if (err == OK) err = step_sums(sums, &own, step_index);
+    gate_plan_free(made);
     return err == OK ? OK : ERR_REFUSED;
 }
 
@@ -278,7 +322,7 @@ static enum err release_step(struct gate_result *result, const struct gate *g, u
     const size_t count = (size_t)step->statistic_count * step->cell_count;
     grid_wide *sums = calloc(count, sizeof *sums);
     result->value = calloc(count, sizeof *result->value);
-    enum err err = sums == NULL || result->value == NULL ? ERR_NO_MEMORY : gate_sums(sums, g, step_index);
+    enum err err = sums == NULL || result->value == NULL ? ERR_NO_MEMORY : step_sums(sums, g, step_index);
     for (uint32_t i = 0; i < step->statistic_count && err == OK; i++)
         err = release_statistic(result, g, step_index, i, sums);
     if (sums != NULL) secret_wipe(sums, count * sizeof *sums);
@@ -303,11 +347,9 @@ static enum err release(struct buffer *out, const struct gate *g, size_t bytes)
     return err;
 }
 
-enum err gate_run(struct buffer *out, const struct gate *g)
+static enum err run_planned(struct buffer *out, const struct gate *g)
 {
     size_t bytes;
-    ASSERT(g->workflow->privacy_none || g->seed32 != NULL);
-    TRY(gate_check(g->workflow, g->input, NULL, 0));
     TRY(gate_output_bytes(g->workflow, &bytes));
     if (out->cap - out->len < bytes) return ERR_TOO_LARGE;
     const size_t start = out->len;
@@ -315,4 +357,15 @@ enum err gate_run(struct buffer *out, const struct gate *g)
     if (err == OK) return OK;
     out->len = start;
     return ERR_REFUSED;
+}
+
+enum err gate_run(struct buffer *out, const struct gate *g)
+{
+    struct gate own;
+    struct gate_plan *made;
+    ASSERT(g->workflow->privacy_none || g->seed32 != NULL);
+    TRY(take_plan(&own, &made, g));
+    enum err err = run_planned(out, &own);
+    gate_plan_free(made);
+    return err;
 }

@@ -39,8 +39,12 @@ struct gate_input {
     uint64_t row_count;      /* of the manifest */
 };
 
+/* What gate_plan_make found good: each step's SELECT over each input, as it is run. */
+struct gate_plan;
+
 struct gate {
     const struct workflow *workflow;
+    const struct gate_plan *plan;   /* of this workflow and these inputs; NULL: made for the call */
     const struct gate_input *input; /* workflow->input_count */
     /* Of the workflow's parameters; NULL when it has none. */
     const struct parameter_choice *choice;
@@ -54,9 +58,13 @@ struct gate {
  * ERR_UNAVAILABLE; `why` in words. Public: a console shows it when a workflow is written, an owner when it is approved. */
 MUST_USE enum err gate_check(const struct workflow *w, const struct gate_input *inputs, char *why,
                              size_t why_len);
+/* The same, and what was made for it kept; workflow and inputs must outlive it. */
+MUST_USE enum err gate_plan_make(struct gate_plan **out, const struct workflow *w,
+                                 const struct gate_input *inputs, char *why, size_t why_len);
+void gate_plan_free(struct gate_plan *plan); /* NULL is fine */
 
-/* Run every step and write output/1. A public refusal is gate_check's error; everything else is ERR_REFUSED and leaves
- * `out` as it was. out needs gate_output_bytes of room. */
+/* Run every step and write output/1. Without a plan, a public refusal is gate_check's error; everything else is ERR_REFUSED
+ * and leaves `out` as it was. out needs gate_output_bytes of room. */
 MUST_USE enum err gate_run(struct buffer *out, const struct gate *g);
 
 /* The exact integers of one step before noise: cell_count for each statistic, statistic by statistic. For tests of the

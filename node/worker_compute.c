@@ -18,6 +18,7 @@ struct compute {
     uint8_t meta_plain[META_BYTES_MAX];
     _Alignas(16) uint8_t meta_memory[META_ARENA_BYTES];
     struct gate_input input[CAP_INPUTS];
+    struct gate_plan *plan;
     struct tables *tables;
     struct engine *engine;
     char why[WHY_BYTES]; /* may quote rows: never leaves */
@@ -108,6 +109,7 @@ static enum err open_tables(struct compute *c, const struct worker *w, const str
 static enum err run_gate(struct compute *c, const struct worker *w, struct worker_reply *reply)
 {
     struct gate gate = {.workflow = &c->workflow,
+                        .plan = c->plan,
                         .input = c->input,
                         .choice = &c->choice,
                         .tables = c->tables,
@@ -123,7 +125,7 @@ static enum err run_gate(struct compute *c, const struct worker *w, struct worke
     return out.len == bytes ? OK : ERR_REFUSED;
 }
 
-/* What gate_check says depends on public things only and may be told; anything later is one and the same refusal. */
+/* What gate_plan_make says depends on public things only and may be told; anything later is one and the same refusal. */
 static enum err compute(struct compute *c, const struct worker *w, struct worker_reply *reply,
                         const struct workflow *workflow, const struct enclave_keys *keys)
 {
@@ -132,11 +134,12 @@ static enum err compute(struct compute *c, const struct worker *w, struct worker
     for (uint32_t i = 0; i < keys->input_count; i++)
         c->input[i] = (struct gate_input){&keys->ddo[i]->schema, keys->ddo[i]->unit_column,
                                           keys->manifest[i]->row_count};
-    TRY(gate_check(&c->workflow, c->input, c->why, sizeof c->why));
+    TRY(gate_plan_make(&c->plan, &c->workflow, c->input, c->why, sizeof c->why));
     enum err err = open_tables(c, w, keys);
     if (err == OK) err = run_gate(c, w, reply);
     tables_close(c->tables);
     engine_close(c->engine);
+    gate_plan_free(c->plan);
     return err == OK ? OK : ERR_REFUSED;
 }
 
