@@ -5,6 +5,7 @@
 #include <string.h>
 
 _Static_assert(CAP_DOMAIN < DOMAIN_SLOTS / 2, "an index has free slots");
+_Static_assert(CAP_DOMAIN <= INT8_MAX, "a place is eight bits");
 _Static_assert(sizeof(struct domain_key) == sizeof(union duckdb_string), "a key is a cell's bytes");
 _Static_assert(sizeof((union duckdb_string *)0)->inside.inlined == DOMAIN_INLINED,
                "as long as its texts are");
@@ -66,7 +67,7 @@ void domain_init(struct domain *d, const struct group_column *group)
     }
 }
 
-static inline uint32_t find(const struct domain *d, const union duckdb_string *text)
+static inline int8_t find(const struct domain *d, const union duckdb_string *text)
 {
     const struct domain_key key = key_of(d, text);
     for (uint32_t at = slot_of(key); d->slot[at] != 0; at = (at + 1) % DOMAIN_SLOTS) {
@@ -74,17 +75,14 @@ static inline uint32_t find(const struct domain *d, const union duckdb_string *t
         if (d->key[i].head != key.head || d->key[i].rest != key.rest) continue;
         if (text->inside.length <= DOMAIN_INLINED ||
             span_equal(d->group->domain[i], duckdb_string_span(text)))
-            return i;
+            return (int8_t)i;
     }
-    return DOMAIN_NO_CELL;
+    return DOMAIN_NONE;
 }
 
-void domain_cells(const struct domain *d, uint32_t *cell, const union duckdb_string *text,
-                  const uint64_t *validity, uint32_t count)
+void domain_places(const struct domain *d, int8_t *place, const union duckdb_string *text,
+                   const uint64_t *validity, uint32_t count)
 {
-    for (uint32_t row = 0; row < count; row++) {
-        const uint32_t place = duckdb_valid(validity, row) ? find(d, &text[row]) : DOMAIN_NO_CELL;
-        const bool none = place == DOMAIN_NO_CELL || cell[row] == DOMAIN_NO_CELL;
-        cell[row] = none ? DOMAIN_NO_CELL : cell[row] * d->group->domain_count + place;
-    }
+    for (uint32_t row = 0; row < count; row++)
+        place[row] = duckdb_valid(validity, row) ? find(d, &text[row]) : DOMAIN_NONE;
 }

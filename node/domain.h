@@ -1,5 +1,5 @@
 /* domain: where a text stands in a grouping column's public domain, for a column of texts at once.
- * Rules: byte for byte; a text that is not in the domain is none of its cells. A text of up to 12 bytes is compared as the two
+ * Rules: byte for byte; a text that is not in the domain has no place in it. A text of up to 12 bytes is compared as the two
  * words DuckDB keeps it in, what lies behind its end masked; so no call and rarely a branch is spent on a row.
  * Threads: any, once it is made. Ownership: borrows the group. No errors. */
 #ifndef PERIGEE_NODE_DOMAIN_H
@@ -8,9 +8,7 @@
 #include "node/duckdb.h"
 #include "proto/document.h"
 
-enum { DOMAIN_SLOTS = 256, DOMAIN_INLINED = 12 };
-
-#define DOMAIN_NO_CELL UINT32_MAX
+enum { DOMAIN_SLOTS = 256, DOMAIN_INLINED = 12, DOMAIN_NONE = -1 };
 
 /* Of a text: its length and first 4 bytes, and the next 8, as they lie in union duckdb_string; zeros behind its end, and of a
  * text beyond 12 bytes zeros for the rest. */
@@ -26,9 +24,8 @@ struct domain {
 };
 
 void domain_init(struct domain *d, const struct group_column *group);
-/* cell = cell times size of the domain + place in it; DOMAIN_NO_CELL for a NULL, a text not in the domain, and a row that was
- * in no cell before. `validity` may be NULL. */
-void domain_cells(const struct domain *d, uint32_t *cell, const union duckdb_string *text,
-                  const uint64_t *validity, uint32_t count);
+/* Each text's place in the domain; DOMAIN_NONE of a NULL and of one that is not in it. `validity` may be NULL. */
+void domain_places(const struct domain *d, int8_t *place, const union duckdb_string *text,
+                   const uint64_t *validity, uint32_t count);
 
 #endif

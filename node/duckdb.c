@@ -214,18 +214,17 @@ static void duckdb_call(duckdb_function_info info, duckdb_chunk rows, duckdb_vec
 {
     const struct duckdb *api = &duckdb_functions;
     const struct duckdb_function *function = api->scalar_function_get_extra_info(info);
-    memset(api->vector_get_data(out), true, api->data_chunk_get_size(rows));
-    if (function->call(function->context, rows) != OK) api->scalar_function_set_error(info, "refused");
+    if (function->call(function->context, rows, out) != OK) api->scalar_function_set_error(info, "refused");
 }
 
-static enum err duckdb_register(struct duckdb_session *s, duckdb_scalar_function scalar,
-                                duckdb_logical_type any, duckdb_logical_type boolean)
+static enum err duckdb_register(struct duckdb_session *s, duckdb_scalar_function scalar, bool pure,
+                                duckdb_logical_type any, duckdb_logical_type result)
 {
-    if (any == NULL || boolean == NULL) return ERR_NO_MEMORY;
+    if (any == NULL || result == NULL) return ERR_NO_MEMORY;
     s->api->scalar_function_set_varargs(scalar, any);
-    s->api->scalar_function_set_return_type(scalar, boolean);
-    s->api->scalar_function_set_special_handling(scalar); /* NULLs come as well */
-    s->api->scalar_function_set_volatile(scalar);         /* constants do not make one call of many */
+    s->api->scalar_function_set_return_type(scalar, result);
+    s->api->scalar_function_set_special_handling(scalar);    /* NULLs come as well */
+    if (!pure) s->api->scalar_function_set_volatile(scalar); /* constants do not make one call of many */
     return s->api->register_scalar_function(s->connection, scalar) == DUCKDB_SUCCESS ? OK : ERR_NO_MEMORY;
 }
 
@@ -239,10 +238,10 @@ enum err duckdb_session_function(struct duckdb_session *s, const struct duckdb_f
     s->api->scalar_function_set_function(scalar, duckdb_call);
     s->api->scalar_function_set_extra_info(scalar, context, NULL);
     duckdb_logical_type any = s->api->create_logical_type(DUCKDB_ANY);
-    duckdb_logical_type boolean = s->api->create_logical_type(DUCKDB_BOOLEAN);
-    enum err err = duckdb_register(s, scalar, any, boolean);
+    duckdb_logical_type result = s->api->create_logical_type((int)function->result);
+    enum err err = duckdb_register(s, scalar, function->pure, any, result);
     if (any != NULL) s->api->destroy_logical_type(&any);
-    if (boolean != NULL) s->api->destroy_logical_type(&boolean);
+    if (result != NULL) s->api->destroy_logical_type(&result);
     s->api->destroy_scalar_function(&scalar);
     return err;
 }

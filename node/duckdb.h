@@ -114,6 +114,7 @@ enum { DUCKDB_CHUNK_ROWS = 2048 }; /* rows of a chunk, at most */
     X(duckdb_vector, data_chunk_get_vector, (duckdb_chunk, uint64_t))                                        \
     X(void *, vector_get_data, (duckdb_vector))                                                              \
     X(uint64_t *, vector_get_validity, (duckdb_vector))                                                      \
+    X(void, vector_ensure_validity_writable, (duckdb_vector))                                                \
     X(duckdb_logical_type, vector_get_column_type, (duckdb_vector))                                          \
     X(duckdb_logical_type, create_logical_type, (int))                                                       \
     X(duckdb_scalar_function, create_scalar_function, (void))                                                \
@@ -158,12 +159,16 @@ MUST_USE enum err duckdb_session_lock(struct duckdb_session *s, const char *path
                                       size_t why_len);
 /* Run one statement and drop its rows. ERR_SQL, with DuckDB's own words in `why`. */
 MUST_USE enum err duckdb_session_run(struct duckdb_session *s, const char *sql, char *why, size_t why_len);
-/* A function of ours for queries of this session's database alone: any number of arguments of any types, and TRUE on every row
- * as its result. `call` gets each row once, whatever the arguments are, at most DUCKDB_CHUNK_ROWS at a time as flat vectors; in
- * any of DuckDB's threads, several at once. An error ends the query. */
+/* A function of ours for queries of this session's database alone, with any number of arguments of any types. `call` gets at
+ * most DUCKDB_CHUNK_ROWS rows at a time as flat vectors, NULLs among them, in any of DuckDB's threads, several at once, and
+ * writes `result`, of as many rows, which has no NULL yet. An error ends the query.
+ * `pure`: it depends on its arguments alone, so a column's dictionary may stand for the column; otherwise it gets each row once,
+ * whatever the arguments are. */
 struct duckdb_function {
     const char *name;
-    enum err (*call)(void *context, duckdb_chunk rows);
+    enum duckdb_type result;
+    bool pure;
+    enum err (*call)(void *context, duckdb_chunk rows, duckdb_vector result);
     void *context;
 };
 /* `function` must outlive the session. ERR_NO_MEMORY. */

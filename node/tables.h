@@ -18,7 +18,6 @@
 #ifndef PERIGEE_NODE_TABLES_H
 #define PERIGEE_NODE_TABLES_H
 
-#include "node/domain.h"
 #include "node/select_check.h"
 
 enum {
@@ -71,7 +70,7 @@ struct tables_unit {
     uint8_t bytes[16];
 }; /* the first half of SHA-256 of the unit's text */
 
-#define TABLES_NO_CELL DOMAIN_NO_CELL
+#define TABLES_NO_CELL UINT32_MAX
 
 /* Arrays of row_count entries. cell is TABLES_NO_CELL when the row belongs to no cell of the public domains or has a NULL
  * unit: it takes part in nothing. value and valid are per statistic: the value on the statistic's grid, not clipped, 0 where
@@ -81,7 +80,7 @@ struct tables_chunk {
     uint32_t lane;                  /* below tables_lane_count; no other call has it at the same time */
     const struct tables_unit *unit; /* NULL when a row is a unit */
     const uint32_t *cell;
-    const int64_t *value[CAP_STATISTICS];  /* NULL for a count */
+    const int64_t *value[CAP_STATISTICS];  /* of a count: nothing */
     const uint64_t *valid[CAP_STATISTICS]; /* bit i % 64 of word i / 64; NULL: all are */
 };
 

@@ -1,9 +1,12 @@
-/* A step's SELECT over one input, in all of DuckDB's threads: the query's only output is the number of rows for which a
- * function of ours was called, and what that function is called with are the rows. */
+/* A step's SELECT over one input, in all of DuckDB's threads. The query that does it gives nothing but the number of rows for
+ * which a function of ours, perigee_rows, was called; what that function is called with are the rows. What each column means,
+ * places in a domain or values on a grid, is computed before it by functions of one column, which DuckDB applies to a
+ * column's dictionary instead of its rows where the file has one. */
 #include "node/tables_state.h"
 
 #include "crypto/hash.h"
 #include "crypto/secret.h"
+#include "node/domain.h"
 #include "node/grid.h"
 #include "node/sql_print.h"
 #include "proto/base/panic.h"
@@ -15,10 +18,10 @@
 enum {
     QUERY_BYTES_MAX = 2 * SQL_PRINT_BYTES_MAX + SELECT_CHOSEN_MAX + 2 * 64 * 1024,
     FIELDS_BYTES_MAX = 64 * 1024,
-    VALID_WORDS = DUCKDB_CHUNK_ROWS / 64
+    VALID_WORDS = DUCKDB_CHUNK_ROWS / 64,
 };
 
-/* A result column that is read as a number. */
+/* A column that is read as a number. */
 struct number_column {
     enum duckdb_type type, storage; /* storage: of a DECIMAL, else the type */
     uint32_t scale;
@@ -26,16 +29,12 @@ struct number_column {
 
 /* What one thread makes of a chunk. */
 struct lane {
-    bool busy, typed;
-    struct number_column number[CAP_STATISTICS];
+    bool busy;
     struct tables_unit unit[DUCKDB_CHUNK_ROWS];
     uint32_t cell[DUCKDB_CHUNK_ROWS];
-    int64_t value[CAP_STATISTICS][DUCKDB_CHUNK_ROWS];
-    uint64_t valid[CAP_STATISTICS][VALID_WORDS];
-    double real[DUCKDB_CHUNK_ROWS];
 };
 
-/* Which fields of a row are read only to be checked, and how. */
+/* Which fields of a row are read to be checked, and how. */
 enum fields { FIELDS_NONE, FIELDS_BESIDE, FIELDS_BEFORE };
 
 struct tables_run {
@@ -43,13 +42,44 @@ struct tables_run {
     const struct tables_scan *scan;
     const struct schema *schema;
     enum fields fields;
-    uint32_t field[CAP_COLUMNS]; /* the column of the call that is each of the schema's */
-    uint32_t column_count;       /* of perigee_rows */
+    bool uses[CAP_COLUMNS];            /* fields that are outputs, read as they are */
+    uint32_t column_count;             /* of perigee_rows */
+    uint32_t short_first, short_count; /* of those, the ones that say whether a text is short enough */
     struct domain domain[CAP_GROUPS];
     struct lane *lane; /* as many as DuckDB has threads */
     uint64_t field_rows, rows;
     enum err err; /* the first one */
 };
+
+/* The lock lets a thread that DuckDB made see what was set up before. */
+static struct tables_run *run_of(struct tables *t)
+{
+    (void)pthread_mutex_lock(&t->lock);
+    struct tables_run *run = t->run;
+    (void)pthread_mutex_unlock(&t->lock);
+    ASSERT(run != NULL);
+    return run;
+}
+
+static uint32_t row_count(const struct duckdb *api, duckdb_chunk rows)
+{
+    const uint64_t count = api->data_chunk_get_size(rows);
+    if (count > DUCKDB_CHUNK_ROWS) UNREACHABLE();
+    return (uint32_t)count;
+}
+
+/* A column of a call's rows. */
+struct vector {
+    duckdb_vector handle;
+    const void *data;
+    const uint64_t *validity; /* NULL: no NULLs */
+};
+
+static struct vector vector_at(const struct duckdb *api, duckdb_chunk rows, uint64_t column)
+{
+    duckdb_vector handle = api->data_chunk_get_vector(rows, column);
+    return (struct vector){handle, api->vector_get_data(handle), api->vector_get_validity(handle)};
+}
 
 /* --- Lanes ---------------------------------------------------------------------------------------------------------- */
 
@@ -64,7 +94,6 @@ static struct lane *lane_take(struct tables *t)
 {
     struct lane *lane;
     (void)pthread_mutex_lock(&t->lock);
-    ASSERT(t->run != NULL);
     while ((lane = free_lane(t)) == NULL) (void)pthread_cond_wait(&t->lane_free, &t->lock);
     lane->busy = true;
     (void)pthread_mutex_unlock(&t->lock);
@@ -81,7 +110,7 @@ static void lane_give(struct tables *t, struct lane *lane, uint64_t rows, enum e
     (void)pthread_mutex_unlock(&t->lock);
 }
 
-/* --- Numbers -------------------------------------------------------------------------------------------------------- */
+/* --- perigee_value: on the grid of a statistic, NULL where there is no value ------------------------------------------ */
 
 static void read_type(struct number_column *column, const struct duckdb *api, duckdb_vector vector)
 {
@@ -95,8 +124,8 @@ static void read_type(struct number_column *column, const struct duckdb *api, du
     api->destroy_logical_type(&type);
 }
 
-static void widen_huge(int64_t *out, const struct duckdb_hugeint *data, uint32_t count, uint32_t scale,
-                       uint32_t places)
+static void read_huge(int64_t *out, const struct duckdb_hugeint *data, uint32_t count, uint32_t scale,
+                      uint32_t places)
 {
     for (uint32_t row = 0; row < count; row++) {
         const grid_wide value =
@@ -120,7 +149,7 @@ static void read_integers(int64_t *out, const struct number_column *column, cons
     case DUCKDB_SMALLINT: WIDEN(int16_t, values[row]); break;
     case DUCKDB_INTEGER: WIDEN(int32_t, values[row]); break;
     case DUCKDB_BIGINT: memcpy(out, data, count * sizeof *out); break;
-    case DUCKDB_HUGEINT: widen_huge(out, data, count, column->scale, places); return;
+    case DUCKDB_HUGEINT: read_huge(out, data, count, column->scale, places); return;
     case DUCKDB_FLOAT:
     case DUCKDB_DOUBLE:
     case DUCKDB_DATE:
@@ -131,94 +160,106 @@ static void read_integers(int64_t *out, const struct number_column *column, cons
     grid_from_integers(out, count, column->scale, places);
 }
 
+static uint32_t read_floats(int64_t *out, uint64_t *valid, const float *data, uint32_t count, uint32_t places)
+{
+    double block[64];
+    uint32_t nans = 0;
+    for (uint32_t from = 0; from < count; from += 64) {
+        const uint32_t some = count - from < 64 ? count - from : 64;
+        for (uint32_t i = 0; i < some; i++) block[i] = (double)data[from + i];
+        nans += grid_from_doubles(out + from, valid + from / 64, block, some, places);
+    }
+    return nans;
+}
+
+/* Returns whether it took a bit of valid away. */
+static bool read_numbers(int64_t *out, uint64_t *valid, const struct number_column *column, const void *data,
+                         uint32_t count, uint32_t places)
+{
+    if (column->type == DUCKDB_DOUBLE) return grid_from_doubles(out, valid, data, count, places) > 0;
+    if (column->type == DUCKDB_FLOAT) return read_floats(out, valid, data, count, places) > 0;
+    read_integers(out, column, data, count, places);
+    return false;
+}
+
 static bool is_real(const struct number_column *column)
 {
     return column->type == DUCKDB_DOUBLE || column->type == DUCKDB_FLOAT;
 }
 
-static const double *read_reals(struct lane *lane, const struct number_column *column, const void *data,
-                                uint32_t count)
+/* Of values that are not valid, zeros. */
+static void put_valid(const struct duckdb *api, duckdb_vector result, int64_t *value, const uint64_t *valid,
+                      uint32_t count)
 {
-    if (column->type == DUCKDB_DOUBLE) return data;
-    const float *values = data;
-    for (uint32_t row = 0; row < count; row++) lane->real[row] = (double)values[row];
-    return lane->real;
-}
-
-static uint32_t drop_nans(uint64_t *valid, const double *values, uint32_t count)
-{
-    uint32_t nans = 0;
-    for (uint32_t row = 0; row < count; row++) {
-        const uint64_t nan = isnan(values[row]) ? 1 : 0;
-        valid[row / 64] &= ~(nan << (row % 64));
-        nans += (uint32_t)nan;
-    }
-    return nans;
-}
-
-static void zero_invalid(int64_t *value, const uint64_t *valid, uint32_t count)
-{
+    api->vector_ensure_validity_writable(result);
+    memcpy(api->vector_get_validity(result), valid, (count + 63) / 64 * sizeof *valid);
     for (uint32_t row = 0; row < count; row++)
         value[row] = (valid[row / 64] >> (row % 64) & 1) != 0 ? value[row] : 0;
 }
 
-/* A count reads no number, only whether there is one. */
-static void fill_statistic(struct tables_chunk *chunk, const struct tables_run *run, struct lane *lane,
-                           uint32_t index, duckdb_vector vector)
+/* A count needs no number, only whether there is one: NaN is none. */
+static enum err give_values(void *context, duckdb_chunk rows, duckdb_vector result)
 {
-    const struct statistic *statistic = &run->scan->select->step->statistic[index];
-    const struct number_column *column = &lane->number[index];
-    const void *data = run->api->vector_get_data(vector);
-    const uint64_t *validity = run->api->vector_get_validity(vector);
-    const bool sum = statistic->kind == STATISTIC_SUM;
-    int64_t *value = lane->value[index];
-    uint64_t *valid = lane->valid[index];
-    const size_t words = (chunk->row_count + 63) / 64;
-    uint32_t nans = 0;
-    memset(valid, 255, words * sizeof *valid);
-    if (validity != NULL) memcpy(valid, validity, words * sizeof *valid);
-    if (is_real(column)) {
-        const double *reals = read_reals(lane, column, data, chunk->row_count);
-        nans = sum ? grid_from_doubles(value, valid, reals, chunk->row_count, statistic->places)
-                   : drop_nans(valid, reals, chunk->row_count);
-    } else if (sum) {
-        read_integers(value, column, data, chunk->row_count, statistic->places);
-    }
-    chunk->valid[index] = validity != NULL || nans > 0 ? valid : NULL;
-    if (sum && chunk->valid[index] != NULL) zero_invalid(value, valid, chunk->row_count);
-    chunk->value[index] = sum ? value : NULL;
-}
-
-/* --- Fields --------------------------------------------------------------------------------------------------------- */
-
-static bool has_long_text(const union duckdb_string *text, const uint64_t *validity, uint32_t count)
-{
-    bool found = false;
-    for (uint32_t row = 0; row < count; row++)
-        if (text[row].inside.length > TABLES_TEXT_BYTES_MAX) found = found || duckdb_valid(validity, row);
-    return found;
-}
-
-/* That a call has a field means that DuckDB has read it as its declared type. */
-static enum err check_fields(const struct tables_run *run, duckdb_chunk rows, uint32_t row_count)
-{
-    for (uint32_t i = 0; i < run->schema->column_count; i++) {
-        if (run->schema->column[i].type != COLUMN_TEXT) continue;
-        duckdb_vector vector = run->api->data_chunk_get_vector(rows, run->field[i]);
-        if (has_long_text(run->api->vector_get_data(vector), run->api->vector_get_validity(vector),
-                          row_count))
-            return ERR_REFUSED;
-    }
+    const struct tables_run *run = run_of(context);
+    const uint32_t count = row_count(run->api, rows);
+    if (count == 0) return OK;
+    const struct vector index = vector_at(run->api, rows, 0), from = vector_at(run->api, rows, 1);
+    const struct statistic *statistic = &run->scan->select->step->statistic[((const int32_t *)index.data)[0]];
+    struct number_column column;
+    uint64_t valid[VALID_WORDS];
+    int64_t *value = run->api->vector_get_data(result);
+    read_type(&column, run->api, from.handle);
+    memset(valid, 255, sizeof valid);
+    if (from.validity != NULL) memcpy(valid, from.validity, (count + 63) / 64 * sizeof *valid);
+    bool has_null = from.validity != NULL;
+    if (statistic->kind == STATISTIC_SUM || is_real(&column))
+        has_null |= read_numbers(value, valid, &column, from.data, count, statistic->places);
+    else
+        memset(value, 0, count * sizeof *value);
+    if (has_null) put_valid(run->api, result, value, valid, count);
     return OK;
 }
 
-/* --- Chunks --------------------------------------------------------------------------------------------------------- */
+/* --- perigee_place, perigee_short ------------------------------------------------------------------------------------- */
 
-static void fill_units(struct lane *lane, const union duckdb_string *text, const uint64_t *validity,
-                       uint32_t row_count)
+static enum err give_places(void *context, duckdb_chunk rows, duckdb_vector result)
 {
+    const struct tables_run *run = run_of(context);
+    const uint32_t count = row_count(run->api, rows);
+    if (count == 0) return OK;
+    const struct vector index = vector_at(run->api, rows, 0), text = vector_at(run->api, rows, 1);
+    domain_places(&run->domain[((const int32_t *)index.data)[0]], run->api->vector_get_data(result),
+                  text.data, text.validity, count);
+    return OK;
+}
+
+static enum err give_short(void *context, duckdb_chunk rows, duckdb_vector result)
+{
+    const struct duckdb *api = ((struct tables *)context)->session.api;
+    const uint32_t count = row_count(api, rows);
+    const struct vector from = vector_at(api, rows, 0);
+    const union duckdb_string *text = from.data;
+    uint8_t *is_short = api->vector_get_data(result);
+    for (uint32_t row = 0; row < count; row++)
+        is_short[row] = !duckdb_valid(from.validity, row) || text[row].inside.length <= TABLES_TEXT_BYTES_MAX;
+    return OK;
+}
+
+/* --- perigee_rows, perigee_fields ------------------------------------------------------------------------------------- */
+
+static enum err check_short(const struct tables_run *run, duckdb_chunk rows, uint32_t first,
+                            uint32_t row_count)
+{
+    for (uint32_t i = 0; i < run->short_count; i++)
+        if (memchr(vector_at(run->api, rows, first + i).data, false, row_count) != NULL) return ERR_REFUSED;
+    return OK;
+}
+
+static void fill_units(struct lane *lane, const struct vector *unit, uint32_t row_count)
+{
+    const union duckdb_string *text = unit->data;
     for (uint32_t row = 0; row < row_count; row++) {
-        if (!duckdb_valid(validity, row)) {
+        if (!duckdb_valid(unit->validity, row)) {
             lane->cell[row] = TABLES_NO_CELL;
             continue;
         }
@@ -227,49 +268,49 @@ static void fill_units(struct lane *lane, const union duckdb_string *text, const
     }
 }
 
-/* Columns as put_query lists them. */
+/* cell = cell of the groups before * size of this domain + place in it. */
+static void fill_group(uint32_t *cell, const int8_t *place, uint32_t domain_count, uint32_t row_count)
+{
+    for (uint32_t row = 0; row < row_count; row++) {
+        const bool none = cell[row] == TABLES_NO_CELL || place[row] == DOMAIN_NONE;
+        cell[row] = none ? TABLES_NO_CELL : cell[row] * domain_count + (uint32_t)place[row];
+    }
+}
+
+/* Columns as put_outputs lists them. */
 static void fill(struct tables_chunk *chunk, const struct tables_run *run, struct lane *lane,
                  duckdb_chunk rows)
 {
     const struct tables_select *select = run->scan->select;
-    const struct duckdb *api = run->api;
     uint64_t column = 0;
     memset(lane->cell, 0, chunk->row_count * sizeof *lane->cell);
+    chunk->cell = lane->cell;
     if (select->unit >= 0) {
-        duckdb_vector vector = api->data_chunk_get_vector(rows, column++);
-        fill_units(lane, api->vector_get_data(vector), api->vector_get_validity(vector), chunk->row_count);
+        const struct vector unit = vector_at(run->api, rows, column++);
+        fill_units(lane, &unit, chunk->row_count);
+        chunk->unit = lane->unit;
     }
-    for (uint32_t i = 0; i < select->step->group_count; i++) {
-        duckdb_vector vector = api->data_chunk_get_vector(rows, column++);
-        domain_cells(&run->domain[i], lane->cell, api->vector_get_data(vector),
-                     api->vector_get_validity(vector), chunk->row_count);
-    }
+    for (uint32_t i = 0; i < select->step->group_count; i++)
+        fill_group(lane->cell, vector_at(run->api, rows, column++).data, select->step->group[i].domain_count,
+                   chunk->row_count);
     for (uint32_t i = 0; i < select->step->statistic_count; i++) {
         if (select->value[i] < 0) continue;
-        duckdb_vector vector = api->data_chunk_get_vector(rows, column++);
-        if (!lane->typed) read_type(&lane->number[i], api, vector);
-        fill_statistic(chunk, run, lane, i, vector);
+        const struct vector value = vector_at(run->api, rows, column++);
+        chunk->value[i] = value.data;
+        chunk->valid[i] = value.validity;
     }
-    lane->typed = true;
-    chunk->cell = lane->cell;
-    chunk->unit = select->unit >= 0 ? lane->unit : NULL;
 }
 
-static uint32_t row_count(const struct duckdb *api, duckdb_chunk rows)
-{
-    const uint64_t count = api->data_chunk_get_size(rows);
-    if (count > DUCKDB_CHUNK_ROWS) UNREACHABLE();
-    return (uint32_t)count;
-}
-
-static enum err take_rows(void *context, duckdb_chunk rows)
+static enum err take_rows(void *context, duckdb_chunk rows, duckdb_vector result)
 {
     struct tables *t = context;
+    const struct tables_run *run = run_of(t);
     struct lane *lane = lane_take(t);
-    const struct tables_run *run = t->run;
     struct tables_chunk chunk = {.row_count = row_count(run->api, rows),
                                  .lane = (uint32_t)(lane - run->lane)};
-    enum err err = run->fields == FIELDS_BESIDE ? check_fields(run, rows, chunk.row_count) : OK;
+    memset(run->api->vector_get_data(result), true, chunk.row_count);
+    enum err err =
+        run->fields == FIELDS_BESIDE ? check_short(run, rows, run->short_first, chunk.row_count) : OK;
     if (err == OK) {
         fill(&chunk, run, lane, rows);
         err = run->scan->take(run->scan->context, &chunk);
@@ -278,57 +319,85 @@ static enum err take_rows(void *context, duckdb_chunk rows)
     return err;
 }
 
-static enum err take_fields(void *context, duckdb_chunk rows)
+static enum err take_fields(void *context, duckdb_chunk rows, duckdb_vector result)
 {
     struct tables *t = context;
-    const uint32_t count = row_count(t->session.api, rows);
+    struct tables_run *run = run_of(t);
+    const uint32_t count = row_count(run->api, rows);
+    memset(run->api->vector_get_data(result), true, count);
     (void)pthread_mutex_lock(&t->lock);
-    ASSERT(t->run != NULL);
-    t->run->field_rows += count;
-    const struct tables_run *run = t->run;
+    run->field_rows += count;
     (void)pthread_mutex_unlock(&t->lock);
-    return check_fields(run, rows, count);
+    return check_short(run, rows, 0, count);
 }
 
 enum err tables_scan_register(struct tables *t)
 {
-    t->fields = (struct duckdb_function){"perigee_fields", take_fields, t};
-    t->rows = (struct duckdb_function){"perigee_rows", take_rows, t};
-    TRY(duckdb_session_function(&t->session, &t->fields));
-    return duckdb_session_function(&t->session, &t->rows);
+    const struct duckdb_function functions[TABLES_FUNCTIONS] = {
+        {"perigee_rows", DUCKDB_BOOLEAN, false, take_rows, t},
+        {"perigee_fields", DUCKDB_BOOLEAN, false, take_fields, t},
+        {"perigee_value", DUCKDB_BIGINT, true, give_values, t},
+        {"perigee_place", DUCKDB_TINYINT, true, give_places, t},
+        {"perigee_short", DUCKDB_BOOLEAN, true, give_short, t},
+    };
+    memcpy(t->function, functions, sizeof functions);
+    for (uint32_t i = 0; i < TABLES_FUNCTIONS; i++)
+        TRY(duckdb_session_function(&t->session, &t->function[i]));
+    return OK;
 }
 
 /* --- The query ------------------------------------------------------------------------------------------------------ */
 
-static void put_output(struct tables_run *run, struct buffer *sql, int output, bool as_text)
+static void put_numbered(struct buffer *sql, const char *text, uint32_t number)
+{
+    buffer_put_text(sql, text);
+    buffer_put_decimal(sql, number);
+}
+
+/* Begin a column of perigee_rows. */
+static void begin_column(struct tables_run *run, struct buffer *sql)
 {
     if (run->column_count++ > 0) buffer_put_text(sql, ", ");
-    buffer_put_text(sql, as_text ? "CAST(c" : "c");
-    buffer_put_decimal(sql, output);
-    buffer_put_text(sql, as_text ? " AS VARCHAR)" : "");
+}
+
+/* An output that is a column and nothing else is read as the field it is: TRY would make rows of its dictionary. */
+static void put_output(struct tables_run *run, struct buffer *sql, int output)
+{
+    const int source = run->scan->select->plan.column[output].source;
+    if (source >= 0) run->uses[source] = true;
+    put_numbered(sql, source >= 0 ? "f" : "c", (uint32_t)(source >= 0 ? source : output));
+}
+
+static void put_text(struct tables_run *run, struct buffer *sql, int output)
+{
+    buffer_put_text(sql, "CAST(");
+    put_output(run, sql, output);
+    buffer_put_text(sql, " AS VARCHAR)");
 }
 
 /* Unit, groups, values in this order. */
 static void put_outputs(struct tables_run *run, struct buffer *sql)
 {
     const struct tables_select *select = run->scan->select;
-    if (select->unit >= 0) put_output(run, sql, select->unit, true);
-    for (uint32_t i = 0; i < select->step->group_count; i++) put_output(run, sql, select->group[i], true);
-    for (uint32_t i = 0; i < select->step->statistic_count; i++)
-        if (select->value[i] >= 0) put_output(run, sql, select->value[i], false);
-}
-
-/* The column of the outputs above that is the field and nothing else; -1: none. */
-static int output_of(const struct tables_select *select, uint32_t field)
-{
-    int outputs[1 + CAP_GROUPS + CAP_STATISTICS], count = 0;
-    if (select->unit >= 0) outputs[count++] = select->unit;
-    for (uint32_t i = 0; i < select->step->group_count; i++) outputs[count++] = select->group[i];
-    for (uint32_t i = 0; i < select->step->statistic_count; i++)
-        if (select->value[i] >= 0) outputs[count++] = select->value[i];
-    for (int i = 0; i < count; i++)
-        if (select->plan.column[outputs[i]].source == (int)field) return i;
-    return -1;
+    if (select->unit >= 0) {
+        begin_column(run, sql);
+        put_text(run, sql, select->unit);
+    }
+    for (uint32_t i = 0; i < select->step->group_count; i++) {
+        begin_column(run, sql);
+        put_numbered(sql, "perigee_place(", i);
+        buffer_put_text(sql, ", ");
+        put_text(run, sql, select->group[i]);
+        buffer_put_text(sql, ")");
+    }
+    for (uint32_t i = 0; i < select->step->statistic_count; i++) {
+        if (select->value[i] < 0) continue;
+        begin_column(run, sql);
+        put_numbered(sql, "perigee_value(", i);
+        buffer_put_text(sql, ", ");
+        put_output(run, sql, select->value[i]);
+        buffer_put_text(sql, ")");
+    }
 }
 
 static void put_field(struct buffer *sql, const struct tables_run *run, uint32_t field)
@@ -337,46 +406,69 @@ static void put_field(struct buffer *sql, const struct tables_run *run, uint32_t
     sql_put_identifier(sql, run->schema->column[field].name);
 }
 
-/* Without a condition a row's fields come with its outputs: those that are none themselves, as f0, f1 and on. */
-static void put_fields_beside(struct tables_run *run, struct buffer *sql, struct buffer *more)
+static bool is_text(const struct tables_run *run, uint32_t field)
 {
+    return run->schema->column[field].type == COLUMN_TEXT;
+}
+
+/* Without a condition a row's fields come with its outputs. */
+static void put_fields_beside(struct tables_run *run, struct buffer *sql)
+{
+    run->short_first = run->column_count;
     for (uint32_t i = 0; i < run->schema->column_count; i++) {
-        const int output = output_of(run->scan->select, i);
-        run->field[i] = output >= 0 ? (uint32_t)output : run->column_count;
-        if (output >= 0) continue;
-        buffer_put_text(sql, run->column_count++ > 0 ? ", f" : "f");
-        buffer_put_decimal(sql, i);
-        buffer_put_text(more, ", ");
-        put_field(more, run, i);
-        buffer_put_text(more, " AS f");
-        buffer_put_decimal(more, i);
+        if (!is_text(run, i)) continue;
+        begin_column(run, sql);
+        put_numbered(sql, "perigee_short(f", i);
+        buffer_put_text(sql, ")");
+        run->short_count++;
     }
+    for (uint32_t i = 0; i < run->schema->column_count; i++) {
+        if (is_text(run, i) || run->uses[i]) continue; /* a number that is an output is read as one */
+        begin_column(run, sql);
+        put_numbered(sql, "f", i);
+    }
+    for (uint32_t i = 0; i < run->schema->column_count; i++) run->uses[i] = true;
 }
 
 /* With one, they must be read of the rows that it leaves out as well. */
-static void put_fields_before(struct tables_run *run, struct buffer *more)
+static void put_fields_before(struct tables_run *run, struct buffer *first)
 {
-    buffer_put_text(more, "perigee_fields(");
-    for (uint32_t i = 0; i < run->schema->column_count; i++) {
-        run->field[i] = i;
-        if (i > 0) buffer_put_text(more, ", ");
-        put_field(more, run, i);
-    }
-    buffer_put_text(more, ")");
+    buffer_put_text(first, "perigee_fields(");
+    for (int texts = 1; texts >= 0; texts--)
+        for (uint32_t i = 0; i < run->schema->column_count; i++) {
+            if (is_text(run, i) != (texts == 1)) continue;
+            buffer_put_text(first, texts == 1 ? "perigee_short(" : "");
+            put_field(first, run, i);
+            buffer_put_text(first, texts == 1 ? "), " : ", ");
+            run->short_count += (uint32_t)texts;
+        }
+    buffer_put_text(first, "0)");
 }
 
-static void put_query(struct tables_run *run, struct buffer *sql, struct buffer *more)
+/* Fields as f0, f1 and on. */
+static void put_used(const struct tables_run *run, struct buffer *outputs)
+{
+    for (uint32_t i = 0; i < run->schema->column_count; i++) {
+        if (!run->uses[i]) continue;
+        buffer_put_text(outputs, ", ");
+        put_field(outputs, run, i);
+        put_numbered(outputs, " AS f", i);
+    }
+}
+
+static void put_query(struct tables_run *run, struct buffer *sql, struct buffer *outputs,
+                      struct buffer *first)
 {
     const struct tables_scan *scan = run->scan;
-    struct select_more added = {SPAN_NONE, SPAN_NONE};
     buffer_put_text(sql, "SELECT count(perigee_rows(");
     put_outputs(run, sql);
-    if (run->fields == FIELDS_BESIDE) put_fields_beside(run, sql, more);
-    if (run->fields == FIELDS_BEFORE) put_fields_before(run, more);
+    if (run->fields == FIELDS_BESIDE) put_fields_beside(run, sql);
+    if (run->fields == FIELDS_BEFORE) put_fields_before(run, first);
+    put_used(run, outputs);
     if (run->column_count == 0) buffer_put_text(sql, "0");
     buffer_put_text(sql, ")) FROM (");
-    *(run->fields == FIELDS_BESIDE ? &added.outputs : &added.first) = buffer_span(more);
-    select_plan_put(sql, &scan->select->plan, scan->input, scan->choice, &added);
+    const struct select_more more = {buffer_span(outputs), buffer_span(first)};
+    select_plan_put(sql, &scan->select->plan, scan->input, scan->choice, &more);
     buffer_put_text(sql, ")");
     buffer_put_zero(sql);
 }
@@ -384,12 +476,14 @@ static void put_query(struct tables_run *run, struct buffer *sql, struct buffer 
 static enum err run_query(struct tables *t, struct tables_run *run, uint8_t *room)
 {
     uint64_t called = 0;
-    struct buffer sql = buffer_make(room, QUERY_BYTES_MAX),
-                  more = buffer_make(room + QUERY_BYTES_MAX, FIELDS_BYTES_MAX);
-    put_query(run, &sql, &more);
-    TRY(buffer_done(&more));
+    struct buffer outputs = buffer_make(room, FIELDS_BYTES_MAX);
+    struct buffer first = buffer_make(room + FIELDS_BYTES_MAX, FIELDS_BYTES_MAX);
+    struct buffer sql = buffer_make(room + 2 * FIELDS_BYTES_MAX, QUERY_BYTES_MAX);
+    put_query(run, &sql, &outputs, &first);
+    TRY(buffer_done(&outputs));
+    TRY(buffer_done(&first));
     TRY(buffer_done(&sql));
-    enum err err = tables_read_counts(t, (const char *)room, &called, 1, NULL, 0);
+    enum err err = tables_read_counts(t, (const char *)sql.data, &called, 1, NULL, 0);
     if (err == ERR_SQL) return run->err != OK ? run->err : ERR_REFUSED;
     return err == OK && called != run->rows ? ERR_REFUSED : err;
 }
@@ -404,7 +498,7 @@ static void set_run(struct tables *t, struct tables_run *run)
 static enum err run_scan(struct tables *t, struct tables_run *run)
 {
     const size_t lanes_bytes = t->lane_count * sizeof *run->lane;
-    uint8_t *room = malloc(QUERY_BYTES_MAX + FIELDS_BYTES_MAX);
+    uint8_t *room = malloc(QUERY_BYTES_MAX + 2 * FIELDS_BYTES_MAX);
     run->lane = calloc(1, lanes_bytes);
     if (room == NULL || run->lane == NULL) {
         free(room);

@@ -6,6 +6,8 @@
 
 #include <pthread.h>
 
+enum { TABLES_FUNCTIONS = 5 };
+
 struct tables_run; /* a scan that is going on (tables_scan.c) */
 
 struct tables {
@@ -15,8 +17,8 @@ struct tables {
     bool checked[CAP_INPUTS];
     uint32_t source_count, lane_count;
     bool locked;
-    struct duckdb_function fields, rows; /* what a scan's query calls */
-    pthread_mutex_t lock;                /* guards run, and what it points to as far as threads share it */
+    struct duckdb_function function[TABLES_FUNCTIONS]; /* what a scan's query calls */
+    pthread_mutex_t lock; /* guards run, and what it points to as far as threads share it */
     pthread_cond_t lane_free;
     struct tables_run *run; /* NULL: no scan is going on */
 };

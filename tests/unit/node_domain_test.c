@@ -57,13 +57,12 @@ static void make_group(struct group_column *group, char room[CAP_DOMAIN][TEXT_MA
     }
 }
 
-static uint32_t expected(const struct group_column *group, uint32_t before, uint32_t row)
+static int8_t expected(const struct group_column *group, uint32_t row)
 {
-    if (before == DOMAIN_NO_CELL || !duckdb_valid(validity, row)) return DOMAIN_NO_CELL;
+    if (!duckdb_valid(validity, row)) return DOMAIN_NONE;
     for (uint32_t i = 0; i < group->domain_count; i++)
-        if (span_equal(group->domain[i], duckdb_string_span(&cells[row])))
-            return before * group->domain_count + i;
-    return DOMAIN_NO_CELL;
+        if (span_equal(group->domain[i], duckdb_string_span(&cells[row]))) return (int8_t)i;
+    return DOMAIN_NONE;
 }
 
 static void finds_what_comparing_finds(void **state)
@@ -71,7 +70,7 @@ static void finds_what_comparing_finds(void **state)
     (void)state;
     static char room[CAP_DOMAIN][TEXT_MAX];
     static struct domain domain;
-    static uint32_t cell[COUNT], want[COUNT];
+    static int8_t place[COUNT], want[COUNT];
     uint32_t found = 0, missed = 0;
     for (uint32_t round = 0; round < 60; round++) {
         struct group_column group;
@@ -87,13 +86,12 @@ static void finds_what_comparing_finds(void **state)
             cells[i] = cell_of(texts[i], len);
             if (i % 64 == 0) validity[i / 64] = 0;
             if (pick(8) > 0) validity[i / 64] |= UINT64_C(1) << (i % 64);
-            cell[i] = pick(8) == 0 ? DOMAIN_NO_CELL : pick(5);
-            want[i] = expected(&group, cell[i], i);
-            found += want[i] != DOMAIN_NO_CELL;
-            missed += want[i] == DOMAIN_NO_CELL;
+            want[i] = expected(&group, i);
+            found += want[i] != DOMAIN_NONE;
+            missed += want[i] == DOMAIN_NONE;
         }
-        domain_cells(&domain, cell, cells, validity, COUNT);
-        assert_memory_equal(cell, want, sizeof cell);
+        domain_places(&domain, place, cells, validity, COUNT);
+        assert_memory_equal(place, want, sizeof place);
     }
     assert_true(found > COUNT && missed > COUNT);
 }
@@ -103,12 +101,12 @@ static void no_validity_is_all_valid(void **state)
     (void)state;
     struct group_column group = {.domain_count = 1, .domain = {SPAN_LITERAL("")}};
     static struct domain domain;
-    uint32_t cell[2] = {3, 3};
+    int8_t place[2] = {3, 3};
     const union duckdb_string text[2] = {cell_of("", 0), cell_of("x", 1)};
     domain_init(&domain, &group);
-    domain_cells(&domain, cell, text, NULL, 2);
-    assert_int_equal(cell[0], 3);
-    assert_int_equal(cell[1], DOMAIN_NO_CELL);
+    domain_places(&domain, place, text, NULL, 2);
+    assert_int_equal(place[0], 0);
+    assert_int_equal(place[1], DOMAIN_NONE);
 }
 
 int main(void)
