@@ -102,6 +102,7 @@ static void table_make(struct table *t, uint64_t row_count, uint32_t group_count
         for (uint64_t i = 0; i <= row_count / 64; i++) t->valid[m][i] = random_u64() | random_u64();
         int64_t bound = (int64_t)((INT64_MAX / (row_count + 1)) >> (random_u64() % 50));
         int64_t lower = random_u64() % 2 == 0 ? -bound : bound / 2;
+        if (random_u64() % 4 == 0) lower = bound; /* every value is the one */
         t->measures[m] =
             (struct engine_measure){t->values[m], m % 2 == 0 ? t->valid[m] : NULL, lower, bound, NULL, NULL};
     }
