@@ -87,8 +87,11 @@ static void put_csv(struct buffer *sql, const struct tables_source *source)
         sql, "}, auto_detect=false, compression='none', quote='\"', escape='\"', hive_partitioning=false, "
              "filename=false, delim=");
     sql_put_literal(sql, span_make(&source->delimiter, 1));
-    buffer_put_text(sql, source->header ? ", header=true, nullstr=['', " : ", header=false, nullstr=['', ");
-    sql_put_literal(sql, source->missing);
+    buffer_put_text(sql, source->header ? ", header=true, nullstr=[''" : ", header=false, nullstr=[''");
+    if (source->missing.len > 0) { /* each spelling is looked for in each field */
+        buffer_put_text(sql, ", ");
+        sql_put_literal(sql, source->missing);
+    }
     buffer_put_text(sql, "])");
 }
 
