@@ -73,8 +73,8 @@ struct tables_unit {
 #define TABLES_NO_CELL UINT32_MAX
 
 /* Arrays of row_count entries. cell is TABLES_NO_CELL when the row belongs to no cell of the public domains or has a NULL
- * unit: it takes part in nothing. value and valid are per statistic: the value on the statistic's grid, not clipped, 0 where
- * there is none; NULL and NaN are not valid. */
+ * unit: it takes part in nothing. value and valid are per statistic: the value on the statistic's grid, not clipped, and
+ * anything at all where it is not valid; NULL and NaN are not. */
 struct tables_chunk {
     uint32_t row_count;
     uint32_t lane;                  /* below tables_lane_count; no other call has it at the same time */

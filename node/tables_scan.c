@@ -187,16 +187,6 @@ static bool is_real(const struct number_column *column)
     return column->type == DUCKDB_DOUBLE || column->type == DUCKDB_FLOAT;
 }
 
-/* Of values that are not valid, zeros. */
-static void put_valid(const struct duckdb *api, duckdb_vector result, int64_t *value, const uint64_t *valid,
-                      uint32_t count)
-{
-    api->vector_ensure_validity_writable(result);
-    memcpy(api->vector_get_validity(result), valid, (count + 63) / 64 * sizeof *valid);
-    for (uint32_t row = 0; row < count; row++)
-        value[row] = (valid[row / 64] >> (row % 64) & 1) != 0 ? value[row] : 0;
-}
-
 /* A count needs no number, only whether there is one: NaN is none. */
 static enum err give_values(void *context, duckdb_chunk rows, duckdb_vector result)
 {
@@ -216,7 +206,9 @@ static enum err give_values(void *context, duckdb_chunk rows, duckdb_vector resu
         has_null |= read_numbers(value, valid, &column, from.data, count, statistic->places);
     else
         memset(value, 0, count * sizeof *value);
-    if (has_null) put_valid(run->api, result, value, valid, count);
+    if (!has_null) return OK;
+    run->api->vector_ensure_validity_writable(result);
+    memcpy(run->api->vector_get_validity(result), valid, (count + 63) / 64 * sizeof *valid);
     return OK;
 }
 
@@ -269,10 +261,12 @@ static void fill_units(struct lane *lane, const struct vector *unit, uint32_t ro
 }
 
 /* cell = cell of the groups before * size of this domain + place in it. */
-static void fill_group(uint32_t *cell, const int8_t *place, uint32_t domain_count, uint32_t row_count)
+static void fill_group(uint32_t *cell, const struct vector *group, uint32_t domain_count, uint32_t row_count)
 {
+    const int8_t *place = group->data;
     for (uint32_t row = 0; row < row_count; row++) {
-        const bool none = cell[row] == TABLES_NO_CELL || place[row] == DOMAIN_NONE;
+        const bool none = cell[row] == TABLES_NO_CELL || place[row] == DOMAIN_NONE ||
+                          !duckdb_valid(group->validity, row); /* give_places leaves no NULL */
         cell[row] = none ? TABLES_NO_CELL : cell[row] * domain_count + (uint32_t)place[row];
     }
 }
@@ -290,9 +284,10 @@ static void fill(struct tables_chunk *chunk, const struct tables_run *run, struc
         fill_units(lane, &unit, chunk->row_count);
         chunk->unit = lane->unit;
     }
-    for (uint32_t i = 0; i < select->step->group_count; i++)
-        fill_group(lane->cell, vector_at(run->api, rows, column++).data, select->step->group[i].domain_count,
-                   chunk->row_count);
+    for (uint32_t i = 0; i < select->step->group_count; i++) {
+        const struct vector group = vector_at(run->api, rows, column++);
+        fill_group(lane->cell, &group, select->step->group[i].domain_count, chunk->row_count);
+    }
     for (uint32_t i = 0; i < select->step->statistic_count; i++) {
         if (select->value[i] < 0) continue;
         const struct vector value = vector_at(run->api, rows, column++);

@@ -44,6 +44,8 @@ static const struct group_column by_text = {
 static const struct group_column by_flag = {
     SPAN_STATIC("h"), 3, {SPAN_STATIC("true"), SPAN_STATIC("nothing"), SPAN_STATIC("false")}};
 
+static bool only_nulls;
+
 /* `dull`: few different values and no NULL, as dictionaries and constants like it. */
 static struct row make_row(bool dull)
 {
@@ -55,6 +57,7 @@ static struct row make_row(bool dull)
     r.has_x = dull || pick(6) > 0;
     r.a = dull ? 7 : pick(4) == 0 ? integers[pick(8)] : (int64_t)pick(400) - 200;
     r.x = dull ? (double)pick(3) / 4 : pick(4) == 0 ? reals[pick(8)] : ((double)pick(40000) - 20000) / 64;
+    if (dull && only_nulls) r = (struct row){.g = ""};
     if (!dull && pick(50) == 0) r.x = pick(2) == 0 ? NAN : INFINITY;
     return r;
 }
@@ -318,6 +321,9 @@ static void so_are_those_of_no_row_and_of_dull_ones(void **state)
     (void)state;
     trial(1, (uint32_t[]){0, 0, 0}, false);
     trial(2, (uint32_t[]){1, 45000, 0}, true);
+    only_nulls = true;
+    trial(1, (uint32_t[]){3000, 0, 0}, true);
+    only_nulls = false;
 }
 
 int main(void)

@@ -280,7 +280,7 @@ static enum err see(void *context, const struct tables_chunk *chunk)
         struct seen *now = &rows->row[rows->count++];
         if (chunk->unit != NULL) now->unit = chunk->unit[i];
         now->cell = chunk->cell[i];
-        now->value = chunk->value[1][i];
+        now->value = duckdb_valid(chunk->valid[1], i) ? chunk->value[1][i] : 0;
         now->valid =
             (duckdb_valid(chunk->valid[1], i) ? 1u : 0) + (duckdb_valid(chunk->valid[0], i) ? 2u : 0);
     }
