@@ -125,7 +125,10 @@ static enum err batch_open(const struct contribution *c, struct lane *l)
              l->batch_value_count[i] != NULL;
     }
     l->open = ok;
-    return ok ? OK : ERR_NO_MEMORY;
+    if (ok) return OK;
+    lane_close(c, l);
+    *l = (struct lane){0};
+    return ERR_NO_MEMORY;
 }
 
 enum err contribution_open(struct contribution **out, const struct step *step, bool units,

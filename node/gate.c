@@ -13,7 +13,8 @@
 #include <string.h>
 
 /* The largest sum a step may reach before noise: the noise has as much room again below GATE_VALUE_MAX. */
-#define SUM_MAX        (UINT64_C(1) << 52)
+#define SUM_MAX (UINT64_C(1) << 52)
+enum { PARTS_MAX = 1 << 16 };
 #define UNIT_BYTES_MIN (UINT64_C(1) << 20)
 
 /* --- What is public ------------------------------------------------------------------------------------------------- */
@@ -185,6 +186,7 @@ static enum err scan_input(struct scan *s, uint32_t input)
     const struct tables_scan scan = {.input = input,
                                      .select = &s->select[input],
                                      .choice = s->gate->choice,
+                                     .rows_most = s->gate->input[input].row_count,
                                      .take = take_chunk,
                                      .context = s->contribution};
     TRY(tables_scan(s->gate->tables, &row_count, &scan));
@@ -219,9 +221,13 @@ static enum err scan_scope(struct scan *s, uint32_t first)
 {
     const struct workflow *w = s->gate->workflow;
     uint64_t rows = w->unit_column.len > 0 ? scope_rows(s, first) : 0;
-    uint32_t part_count = (uint32_t)(1 + rows * contribution_row_bytes(s->step) / s->gate->unit_bytes_max);
+    uint64_t bytes;
+    if (__builtin_mul_overflow(rows, contribution_row_bytes(s->step), &bytes)) return ERR_TOO_LARGE;
+    const uint64_t part_count = 1 + bytes / s->gate->unit_bytes_max;
+    if (part_count > PARTS_MAX) return ERR_TOO_LARGE;
     for (uint32_t part = 0; part < part_count; part++) {
-        contribution_part(s->contribution, part, part_count, rows / part_count + rows / part_count / 64);
+        contribution_part(s->contribution, part, (uint32_t)part_count,
+                          rows / part_count + rows / part_count / 64);
         for (uint32_t i = first; i < w->input_count; i++)
             if (same_scope(w, first, i)) TRY(scan_input(s, i));
         TRY(contribution_unit_end(s->contribution));

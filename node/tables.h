@@ -91,7 +91,8 @@ struct tables_scan {
     uint32_t input;
     const struct tables_select *select;
     const struct parameter_choice
-        *choice; /* of the parameters the select was made with; NULL when there were none */
+        *choice;        /* of the parameters the select was made with; NULL when there were none */
+    uint64_t rows_most; /* that the input may have; 0: any number. Nothing is handed on beyond it. */
     tables_take_chunk *take;
     void *context;
 };

@@ -100,11 +100,10 @@ static struct lane *lane_take(struct tables *t)
     return lane;
 }
 
-static void lane_give(struct tables *t, struct lane *lane, uint64_t rows, enum err err)
+static void lane_give(struct tables *t, struct lane *lane, enum err err)
 {
     (void)pthread_mutex_lock(&t->lock);
     lane->busy = false;
-    t->run->rows += rows;
     if (t->run->err == OK) t->run->err = err;
     (void)pthread_cond_signal(&t->lane_free);
     (void)pthread_mutex_unlock(&t->lock);
@@ -239,6 +238,16 @@ static enum err give_short(void *context, duckdb_chunk rows, duckdb_vector resul
 
 /* --- perigee_rows, perigee_fields ------------------------------------------------------------------------------------- */
 
+static enum err counted(struct tables *t, const struct tables_run *run, uint64_t *rows, uint32_t more)
+{
+    const uint64_t most = run->scan->rows_most;
+    (void)pthread_mutex_lock(&t->lock);
+    *rows += more;
+    const bool too_many = most != 0 && *rows > most;
+    (void)pthread_mutex_unlock(&t->lock);
+    return too_many ? ERR_REFUSED : OK;
+}
+
 static enum err check_short(const struct tables_run *run, duckdb_chunk rows, uint32_t first,
                             uint32_t row_count)
 {
@@ -299,18 +308,19 @@ static void fill(struct tables_chunk *chunk, const struct tables_run *run, struc
 static enum err take_rows(void *context, duckdb_chunk rows, duckdb_vector result)
 {
     struct tables *t = context;
-    const struct tables_run *run = run_of(t);
+    struct tables_run *run = run_of(t);
     struct lane *lane = lane_take(t);
     struct tables_chunk chunk = {.row_count = row_count(run->api, rows),
                                  .lane = (uint32_t)(lane - run->lane)};
     memset(run->api->vector_get_data(result), true, chunk.row_count);
-    enum err err =
-        run->fields == FIELDS_BESIDE ? check_short(run, rows, run->short_first, chunk.row_count) : OK;
+    enum err err = counted(t, run, &run->rows, chunk.row_count);
+    if (err == OK && run->fields == FIELDS_BESIDE)
+        err = check_short(run, rows, run->short_first, chunk.row_count);
     if (err == OK) {
         fill(&chunk, run, lane, rows);
         err = run->scan->take(run->scan->context, &chunk);
     }
-    lane_give(t, lane, chunk.row_count, err);
+    lane_give(t, lane, err);
     return err;
 }
 
@@ -320,9 +330,7 @@ static enum err take_fields(void *context, duckdb_chunk rows, duckdb_vector resu
     struct tables_run *run = run_of(t);
     const uint32_t count = row_count(run->api, rows);
     memset(run->api->vector_get_data(result), true, count);
-    (void)pthread_mutex_lock(&t->lock);
-    run->field_rows += count;
-    (void)pthread_mutex_unlock(&t->lock);
+    TRY(counted(t, run, &run->field_rows, count));
     return check_short(run, rows, 0, count);
 }
 
@@ -406,7 +414,7 @@ static bool is_text(const struct tables_run *run, uint32_t field)
     return run->schema->column[field].type == COLUMN_TEXT;
 }
 
-/* Without a condition a row's fields come with its outputs. */
+/* Where the outputs are columns and there is no condition, a row's fields come with them. */
 static void put_fields_beside(struct tables_run *run, struct buffer *sql)
 {
     run->short_first = run->column_count;
@@ -425,7 +433,7 @@ static void put_fields_beside(struct tables_run *run, struct buffer *sql)
     for (uint32_t i = 0; i < run->schema->column_count; i++) run->uses[i] = true;
 }
 
-/* With one, they must be read of the rows that it leaves out as well. */
+/* Else they come first: of the rows that a condition leaves out as well, and before anything is computed of them. */
 static void put_fields_before(struct tables_run *run, struct buffer *first)
 {
     buffer_put_text(first, "perigee_fields(");
@@ -509,21 +517,29 @@ static enum err run_scan(struct tables *t, struct tables_run *run)
     return err;
 }
 
+/* An expression, or a condition, is computed of texts that have been found short enough. */
+static bool select_computes(const struct select_plan *plan)
+{
+    bool computes = plan->condition[0] != 0;
+    for (uint32_t i = 0; i < plan->column_count; i++) computes |= plan->column[i].source < 0;
+    return computes;
+}
+
 enum err tables_scan(struct tables *t, uint64_t *row_count, const struct tables_scan *scan)
 {
     ASSERT(t->locked && t->run == NULL && scan->input < t->source_count);
-    const bool first = !t->checked[scan->input], filtered = scan->select->plan.condition[0] != 0;
+    const bool first = !t->checked[scan->input], computes = select_computes(&scan->select->plan);
     if (first && tables_check_types(t, scan->input, NULL, 0) != OK) return ERR_REFUSED;
     struct tables_run run = {.api = t->session.api,
                              .scan = scan,
                              .schema = t->source[scan->input].schema,
                              .fields = !first     ? FIELDS_NONE
-                                       : filtered ? FIELDS_BEFORE
+                                       : computes ? FIELDS_BEFORE
                                                   : FIELDS_BESIDE};
     for (uint32_t i = 0; i < scan->select->step->group_count; i++)
         domain_init(&run.domain[i], &scan->select->step->group[i]);
     TRY(run_scan(t, &run));
-    if (first) t->row_count[scan->input] = filtered ? run.field_rows : run.rows;
+    if (first) t->row_count[scan->input] = computes ? run.field_rows : run.rows;
     t->checked[scan->input] = true;
     *row_count = t->row_count[scan->input];
     return OK;

@@ -13,9 +13,19 @@
 
 #include <cmocka.h>
 
-enum { COLUMNS = 6, GROUPS = 2, CELLS = 12, STATISTICS = 9, INPUTS = 3, ROWS_MAX = 300000, LINE_BYTES = 128 };
+enum {
+    COLUMNS = 6,
+    GROUPS = 2,
+    CELLS = 12,
+    STATISTICS = 9,
+    COUNTS = 3,
+    INPUTS = 3,
+    ROWS_MAX = 300000,
+    LINE_BYTES = 128
+};
 
-#define LONG_TEXT "a text of more than twelve bytes"
+#define UNIT_BYTES (UINT64_C(8) << 20)
+#define LONG_TEXT  "a text of more than twelve bytes"
 
 static char why[512];
 static uint64_t seed = 0x853c49e6748fea9bu;
@@ -230,7 +240,7 @@ struct trial {
     struct table table[INPUTS];
     uint32_t input_count, threads;
     enum tables_format format;
-    bool units, filtered;
+    bool units, filtered, counts_only;
 };
 
 static enum err sums_of(grid_wide *sums, const struct trial *t)
@@ -245,7 +255,7 @@ static enum err sums_of(grid_wide *sums, const struct trial *t)
                          .rows_per_unit = 1,
                          .group_count = GROUPS,
                          .cell_count = CELLS,
-                         .statistic_count = STATISTICS};
+                         .statistic_count = t->counts_only ? COUNTS : STATISTICS};
     step.group[0] = by_text;
     step.group[1] = by_flag;
     memcpy(step.statistic, statistics, sizeof statistics);
@@ -253,7 +263,7 @@ static enum err sums_of(grid_wide *sums, const struct trial *t)
         .step = &step, .step_count = 1, .input_count = t->input_count, .privacy_none = true};
     w.output_bytes_max = 65536;
     if (t->units) w.unit_column = SPAN_LITERAL("u");
-    struct gate g = {.workflow = &w, .input = input, .unit_bytes_max = UINT64_C(8) << 20};
+    struct gate g = {.workflow = &w, .input = input, .unit_bytes_max = UNIT_BYTES};
     assert_int_equal(tables_open(&g.tables, t->threads, UINT64_C(512) << 20, why, sizeof why), OK);
     for (uint32_t i = 0; i < t->input_count; i++) {
         const struct tables_source source = {t->table[i].fd, t->format, true, ',', SPAN_NONE, schema()};
@@ -326,6 +336,29 @@ static void so_are_those_of_no_row_and_of_dull_ones(void **state)
     only_nulls = false;
 }
 
+/* Whatever a manifest says its rows are, others are refused: also a number that would have no part of them read. */
+static void a_wrong_number_of_rows_is_refused(void **state)
+{
+    /* The last one has 2^32 parts of rows of 22 bytes. */
+    static const uint64_t wrong[] = {0, 4, 6, UINT64_C(1) << 45, UINT64_C(0xffffffff) * UNIT_BYTES / 22 + 1};
+    grid_wide all[STATISTICS * CELLS] = {0}, positive[STATISTICS * CELLS] = {0}, sums[STATISTICS * CELLS];
+    struct trial t = {.input_count = 1, .threads = 2, .format = TABLES_CSV, .counts_only = true};
+    (void)state;
+    make_table(&t.table[0], 5, true, all, positive);
+    for (int way = 0; way < 4; way++) {
+        t.units = way / 2 != 0;
+        t.filtered = way % 2 != 0;
+        for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+            t.table[0].row_count = wrong[i];
+            assert_int_equal(sums_of(sums, &t), ERR_REFUSED);
+        }
+        t.table[0].row_count = 5;
+        assert_int_equal(sums_of(sums, &t), OK);
+    }
+    (void)close(t.table[0].fd);
+    (void)unlink(t.table[0].csv);
+}
+
 int main(void)
 {
     const struct duckdb *api;
@@ -336,6 +369,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sums_are_those_of_a_recount),
         cmocka_unit_test(so_are_those_of_no_row_and_of_dull_ones),
+        cmocka_unit_test(a_wrong_number_of_rows_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -682,6 +682,37 @@ static void a_taker_may_fail(void **state)
     (void)close(fd);
 }
 
+/* Rows beyond the number that there may be are handed to nobody. */
+static void rows_are_bounded(void **state)
+{
+    (void)state;
+    enum { ROWS = 30000 };
+    static const char *const selects[] = {"SELECT sex AS g, age AS v FROM input",
+                                          "SELECT sex AS g, age + 1 AS v FROM input WHERE x > 0"};
+    char *text = many_rows(ROWS, false);
+    for (size_t i = 0; i < sizeof selects / sizeof *selects; i++) {
+        int fd = file_of(text);
+        struct tables_source source = csv_source(fd, people());
+        struct tables *t = locked(&source, 1);
+        struct step step = step_of(selects[i]);
+        struct tables_select select;
+        struct total total = {.lock = PTHREAD_MUTEX_INITIALIZER};
+        uint64_t row_count;
+        assert_int_equal(make(&select, &step, ""), OK);
+        struct tables_scan scan = {
+            .select = &select, .rows_most = ROWS / 2, .take = add_up, .context = &total};
+        assert_int_equal(tables_scan(t, &row_count, &scan), ERR_REFUSED);
+        assert_in_range(total.count, 0, ROWS / 2);
+        scan.rows_most = ROWS;
+        assert_int_equal(tables_scan(t, &row_count, &scan), OK);
+        assert_int_equal(row_count, ROWS);
+        tables_select_free(&select);
+        tables_close(t);
+        (void)close(fd);
+    }
+    free(text);
+}
+
 /* What a scan calls is no function that a recipe may call. */
 static void its_functions_are_not_for_recipes(void **state)
 {
@@ -902,6 +933,7 @@ int main(void)
         cmocka_unit_test(gives_every_row_once),
         cmocka_unit_test(the_first_scan_checks_every_field),
         cmocka_unit_test(a_taker_may_fail),
+        cmocka_unit_test(rows_are_bounded),
         cmocka_unit_test(its_functions_are_not_for_recipes),
         cmocka_unit_test(reads_parquet),
         cmocka_unit_test(grid_rounds_half_away),
