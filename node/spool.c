@@ -72,6 +72,7 @@ static void window_close(void)
     window.memory = NULL;
 }
 
+#if SPOOL_READS /* nobody reads otherwise */
 static struct slot *slot_of(const struct spool *s, uint32_t chunk)
 {
     for (uint32_t i = 0; i < SPOOL_SLOTS; i++)
@@ -156,6 +157,7 @@ static bool copy_chunk(uint8_t *to, const struct spool *s, uint32_t chunk, size_
     (void)pthread_mutex_unlock(&window.lock);
     return true;
 }
+#endif
 
 /* --- One input -------------------------------------------------------------------------------------------------------- */
 
