@@ -431,8 +431,9 @@ enum err home_open_keys(struct home *h, struct span passphrase, home_fault *faul
     enum err err = scratch == NULL ? ERR_NO_MEMORY : take_memory(h);
     if (err == OK) list_keys(key, h);
     for (uint32_t i = 0; i < HOME_KEY_COUNT && err != ERR_NO_MEMORY; i++) {
+        line[0] = 0;
         const enum err one = read_key(h, &key[i], passphrase, scratch, line, sizeof line);
-        if (one != OK) fault(context, one, line);
+        if (one != OK) fault(context, one, line[0] != 0 ? line : err_text(one));
         if (err == OK) err = one;
     }
     secret_free(scratch);

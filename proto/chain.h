@@ -71,10 +71,10 @@ bool chain_freeze(struct chain *c, const struct record *a, const struct record *
 /* A record of this place was held once and is lost: the author has a gap until its turn has come. False when there is no
  * place to note it. */
 bool chain_miss(struct chain *c, struct node_id author, uint64_t seq);
-/* Is everything held of this author that what is held of it speaks of? Not with a gap, nor when a record names another
- * predecessor than the one held. What a frozen author signed from there on does not matter. */
 /* Has all of this chain that counts up to there had its turn? Behind a fork nothing counts. */
 bool chain_reached(const struct chain *c, struct node_id author, uint64_t seq);
+/* Is everything held of this author that what is held of it speaks of? Not with a gap, nor when a record names another
+ * predecessor than the one held. What a frozen author signed from there on does not matter. */
 bool chain_whole(const struct chain *c, struct node_id author);
 /* The last record before the first hole: the last that had its turn, or the next if that is held all the same. 0: none. */
 uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_id *head);

@@ -1,8 +1,8 @@
 /* A data file that something else has written into, or cut short: what `perigee doctor --store` and a node's start do with it. The
  * input is a row of patches to a store with a bit of everything: be16 page, be16 offset, u8 length, bytes; page 0xffff cuts the
  * file at so many bytes before its end. LMDB follows what it reads without a check, so whatever is let past the store's own must
- * be good: it is refused, or every row can be looked at, written and deleted, and it opens again. The file is as it was after a
- * refusal. A fault in LMDB ends the process with code 1 (lmdb_damage.h), which is a finding. */
+ * be good: it is refused, and the file is as it was, or every row can be looked at, written and deleted; untouched, it opens
+ * again. A fault in LMDB ends the process with code 1 (lmdb_damage.h), which is a finding. */
 #include "crypto/hash.h"
 #include "crypto/secret.h"
 #include "node/store_check.h"
