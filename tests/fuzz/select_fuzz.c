@@ -35,7 +35,8 @@ static void accepted_again(const struct select_plan *plan, const struct schema *
     static char sql[2 * SQL_PRINT_BYTES_MAX + 64];
     char why[512];
     struct select_plan again;
-    (void)snprintf(sql, sizeof sql, "SELECT %s FROM input %s", plan->list, plan->condition);
+    (void)snprintf(sql, sizeof sql, "SELECT %s FROM input%s%s", plan->list,
+                   plan->condition[0] != 0 ? " WHERE " : "", plan->condition);
     put_given(sql);
     enum err err = select_check(&again, span_text(sql), schema, parameters, why, sizeof why);
     bool limit = err == ERR_TOO_LARGE || strstr(why, "deeper") != NULL || strstr(why, "more than") != NULL;

@@ -208,7 +208,8 @@ static void test_blobs(void **state)
     assert_in_range(storage_place_patch(&place, SPAN_LITERAL("a chunk of"), SPAN_LITERAL("a chunk 0f")), 1,
                     2);
     reopen();
-    expect(STORE_DEFECT_BLOB, 1, STORE_DEFECT_COUNT);
+    expect(STORE_DEFECT_BLOB, 1,
+           STORE_DEFECT_PIN); /* the writer may have put it aside before its pin is looked at */
     put(STORE_DELETE, STORE_BLOB, SPAN_OF(blob.key), SPAN_NONE);
     expect(STORE_DEFECT_PIN, 1, STORE_DEFECT_COUNT);
 }
