@@ -149,6 +149,15 @@ static void add_own_shares(struct outlook *o)
              refusal_name(w->err == OK ? REFUSAL_NONE : REFUSAL_TROUBLE), w->err == OK ? "" : w->fault);
 }
 
+/* The request is a record of this node's. */
+static void add_own_signature(struct outlook *o)
+{
+    const enum refusal why = core_authoring(daemon_core(o->d));
+    if (why == REFUSAL_NONE) return;
+    add_said(o, "this node signs", api_organisation(o->d, daemon_home(o->d)->node), false, refusal_name(why),
+             refusal_text(why));
+}
+
 /* Why may this member not compute it here and now? */
 static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m,
                            char absence[API_ABSENCE_BYTES])
@@ -223,6 +232,7 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
     run.parameters = c->parameters;
     add_recipe(&o, &run);
     add_requester(&o, self);
+    add_own_signature(&o);
     add_inputs(&o, &wish, self);
     add_together(&o, &plan);
     add_owners_linked(&o, &wish);
@@ -252,6 +262,9 @@ static const char *phase_text(enum run_state state)
     case RUN_RELEASED: return "the elected node publishes the receipt";
     case RUN_SETTLED: return "nothing: it is settled";
     case RUN_REFUSED:
+        return "nothing by itself: what it was refused for may pass, and a candidate that looks again, as "
+               "after a restart, may then "
+               "run it in a later term, until it expires or is revoked";
     case RUN_FAILED:
     case RUN_REVOKED:
     case RUN_EXPIRED: return "nothing: it has ended";

@@ -69,7 +69,7 @@ struct daemon {
     struct supervisor supervisor;
     struct events *events;
     struct api_followers followers;
-    struct health health; /* at the last beat */
+    bool told_bad[HEALTH_PART_COUNT]; /* who listens has heard that it is not well */
     struct share_watch shares;
     bool replaced_told;
     struct record_counts record_counts;
@@ -400,11 +400,13 @@ static void on_tick(uv_timer_t *timer)
     if (!d->stopping) uv_timer_start(timer, on_tick, wait_ms > 1 ? (uint64_t)wait_ms : 1, 0);
 }
 
-enum { PING_BEATS = 15 };
+enum { PING_BEATS = 15, SETTLING_BEATS = 5 };
 
-static void tell_health(struct daemon *d, const struct health_part *was, const struct health_part *is)
+/* What is not well from the start on, links before all, has some beats to become so before anybody is told. */
+static void tell_health(struct daemon *d, bool *told_bad, const struct health_part *is)
 {
-    if (was->good == is->good) return;
+    if (*told_bad == !is->good || (!is->good && d->pulse.beats < SETTLING_BEATS)) return;
+    *told_bad = !is->good;
     log_say(is->good ? LOG_HEALTH_GOOD : LOG_HEALTH_FAILED, "%s: %s: %s",
             is->good ? "well again" : "not well", is->name, is->detail);
     put_event(d, "alert", NULL,
@@ -440,8 +442,7 @@ static void on_beat(void *context)
     tell_replaced(d);
     share_watch_look(&d->shares, core_registry(daemon_core(d)));
     health_look(&now, d);
-    for (uint32_t i = 0; i < HEALTH_PART_COUNT; i++) tell_health(d, &d->health.part[i], &now.part[i]);
-    d->health = now;
+    for (uint32_t i = 0; i < HEALTH_PART_COUNT; i++) tell_health(d, &d->told_bad[i], &now.part[i]);
     supervisor_beat(&d->supervisor);
     if (d->pulse.beats % PING_BEATS == 0) api_events_wake(&d->followers, true);
 }
@@ -680,7 +681,6 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     TRY(open_api(d, fault, cap));
     share_watch_begin(&d->shares, &d->loop, &d->home);
     share_watch_settle(&d->shares, core_registry(daemon_core(d)));
-    health_look(&d->health, d);
     pulse_begin(&d->pulse, &d->loop, on_beat, d);
     return uv_timer_start(&d->tick, on_tick, 1, 0) == 0 ? OK : ERR_IO;
 }

@@ -117,11 +117,11 @@ MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options 
 MUST_USE enum err lmdb_store_copy(struct store *s, int file);
 /* What such a refusal means, for people: what to do about a damaged file, too. */
 const char *lmdb_store_open_text(enum err err);
-/* Who kept no promises in it can get everything else again. */
+/* What was signed and promised is in it: without it a key is silent. */
 #define STORE_DAMAGE_ADVICE                                                                                  \
-    "keep it for whoever may repair it. A node that is no custodian may start without it: move its folder "  \
-    "away, records come from its peers again, and an owner seals again. A custodian must not: its promises " \
-    "are in it"
+    "keep it for whoever may repair it, and restore the last backup (perigee restore) or let a successor "   \
+    "take this node's place (perigee recover). A node that has signed anything and is started without it "   \
+    "signs nothing any more"
 
 /* The in-memory twin, full (ERR_FULL) at bytes_max. Batches wait until memory_store_sync, which lands what is
  * queued at that moment and calls each `done`. A crash throws away what was not synced and calls no `done`:
