@@ -97,4 +97,11 @@ await 'any(.[0].peers[]; .organisation == "gpu2-org" and .up)' b status
 missing data b-org "${plan[@]}"
 jq -e 'all(.conditions[] | select(.what == "data" and .who == "a-org"); .ok) and any(.conditions[]; .reason == "revoked")' said >/dev/null ||
     fail "another than the one that revoked is named, or not why: $(cat said)"
+# Last, a requester that has lost its store: its key signs no request.
+stop lab
+mv lab/store lab/store.lost
+start lab
+await '.[0].node != null' lab status
+await '.[0].compose' lab workflow status "$workflow" # its peers have told it
+missing "this node signs" lab-org "${plan[@]}"
 echo "ok: what is missing is said, before a run and of one"
