@@ -21,8 +21,8 @@ enum {
     CONFIG_TUNNEL_COUNT_MAX = 256, /* half of them, full, are what may wait for one peer */
     CONFIG_RELAY_MAX_MB = 4095,
 };
-static const struct config_compute compute_defaults = {1, 2048, 2, NULL};
-static const struct config_relay relay_defaults = {64, 16};
+static const struct config_compute compute_defaults = {.enclaves = 1, .memory_mb = 2048, .threads = 2};
+static const struct config_relay relay_defaults = {.tunnels = 64, .mb_a_second = 16};
 
 #define OPTIONAL         CYAML_FLAG_OPTIONAL
 #define OPTIONAL_POINTER (CYAML_FLAG_OPTIONAL | CYAML_FLAG_POINTER)
@@ -34,18 +34,19 @@ static const cyaml_schema_value_t peer_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_DEFAULT, struct config_peer, peer_fields)};
 
 static const cyaml_schema_field_t compute_fields[] = {
-    CYAML_FIELD_UINT("enclaves", OPTIONAL, struct config_compute, enclaves),
-    CYAML_FIELD_UINT("memory_mb", OPTIONAL, struct config_compute, memory_mb),
-    CYAML_FIELD_UINT("threads", OPTIONAL, struct config_compute, threads),
+    CYAML_FIELD_UINT_PTR("enclaves", OPTIONAL_POINTER, struct config_compute, enclaves_given),
+    CYAML_FIELD_UINT_PTR("memory_mb", OPTIONAL_POINTER, struct config_compute, memory_mb_given),
+    CYAML_FIELD_UINT_PTR("threads", OPTIONAL_POINTER, struct config_compute, threads_given),
     CYAML_FIELD_STRING_PTR("platform", OPTIONAL_POINTER, struct config_compute, platform, 1, 256),
     CYAML_FIELD_END};
 
 static const cyaml_schema_field_t relay_fields[] = {
-    CYAML_FIELD_UINT("tunnels", OPTIONAL, struct config_relay, tunnels),
-    CYAML_FIELD_UINT("mb_a_second", OPTIONAL, struct config_relay, mb_a_second), CYAML_FIELD_END};
+    CYAML_FIELD_UINT_PTR("tunnels", OPTIONAL_POINTER, struct config_relay, tunnels_given),
+    CYAML_FIELD_UINT_PTR("mb_a_second", OPTIONAL_POINTER, struct config_relay, mb_a_second_given),
+    CYAML_FIELD_END};
 
 static const cyaml_schema_field_t store_fields[] = {
-    CYAML_FIELD_UINT("map_gb", OPTIONAL, struct config_store, map_gb), CYAML_FIELD_END};
+    CYAML_FIELD_UINT_PTR("map_gb", OPTIONAL_POINTER, struct config_store, map_gb_given), CYAML_FIELD_END};
 
 static const cyaml_schema_field_t api_fields[] = {
     CYAML_FIELD_STRING_PTR("listen", CYAML_FLAG_POINTER, struct config_api, listen, 1, CONFIG_ADDRESS_MAX),
@@ -71,19 +72,19 @@ static const cyaml_schema_field_t config_fields[] = {
 static const cyaml_schema_value_t config_value = {
     CYAML_VALUE_MAPPING(CYAML_FLAG_POINTER, struct config, config_fields)};
 
-/* --- Defaults: an absent key reads as 0 or NULL. ------------------------------------------------------------------ */
+/* --- Defaults: an absent key reads as NULL. ------------------------------------------------------------------ */
 
-static void set_default(unsigned *value, unsigned otherwise)
+static void set_default(unsigned *value, const unsigned *given, unsigned otherwise)
 {
-    if (*value == 0) *value = otherwise;
+    *value = given != NULL ? *given : otherwise;
 }
 
 static enum err compute_fill(struct config_compute *compute)
 {
     char name[256] = "";
-    set_default(&compute->enclaves, compute_defaults.enclaves);
-    set_default(&compute->memory_mb, compute_defaults.memory_mb);
-    set_default(&compute->threads, compute_defaults.threads);
+    set_default(&compute->enclaves, compute->enclaves_given, compute_defaults.enclaves);
+    set_default(&compute->memory_mb, compute->memory_mb_given, compute_defaults.memory_mb);
+    set_default(&compute->threads, compute->threads_given, compute_defaults.threads);
     if (compute->platform != NULL) return OK;
     if (gethostname(name, sizeof name - 1) != 0 || name[0] == 0)
         (void)snprintf(name, sizeof name, "localhost");
@@ -95,12 +96,12 @@ static enum err config_fill(struct config *c)
 {
     if (c->compute != NULL) TRY(compute_fill(c->compute));
     if (c->relay != NULL) {
-        set_default(&c->relay->tunnels, relay_defaults.tunnels);
-        set_default(&c->relay->mb_a_second, relay_defaults.mb_a_second);
+        set_default(&c->relay->tunnels, c->relay->tunnels_given, relay_defaults.tunnels);
+        set_default(&c->relay->mb_a_second, c->relay->mb_a_second_given, relay_defaults.mb_a_second);
     }
     if (c->store == NULL) c->store = yaml_file_alloc(sizeof *c->store);
     if (c->store == NULL) return ERR_NO_MEMORY;
-    set_default(&c->store->map_gb, CONFIG_MAP_GB);
+    set_default(&c->store->map_gb, c->store->map_gb_given, CONFIG_MAP_GB);
     if (c->log == NULL) c->log = yaml_file_alloc(sizeof *c->log);
     if (c->log == NULL) return ERR_NO_MEMORY;
     c->log->most = LOG_INFO;
@@ -121,9 +122,10 @@ static enum err refuse(const struct config_fault *f, const char *key, const char
                      expected, got);
 }
 
-static enum err refuse_number(const struct config_fault *f, const char *key, unsigned least, unsigned most,
-                              unsigned got)
+static enum err check_number(const struct config_fault *f, const char *key, unsigned least, unsigned most,
+                             unsigned got)
 {
+    if (got >= least && got <= most) return OK;
     return fault_set(f->text, f->cap, ERR_RANGE, "%s: %s: expected %u to %u, got %u", f->path, key, least,
                      most, got);
 }
@@ -195,20 +197,13 @@ static enum err check(const struct config *c, const struct config_fault *f)
     const struct config_compute *compute = c->compute == NULL ? &compute_defaults : c->compute;
     if (c->listen != NULL && !config_is_address(c->listen))
         return refuse(f, "listen", CONFIG_ADDRESS_EXPECTED, c->listen);
-    if (compute->enclaves > CONFIG_ENCLAVE_COUNT_MAX)
-        return refuse_number(f, "compute.enclaves", 1, CONFIG_ENCLAVE_COUNT_MAX, compute->enclaves);
-    if (compute->memory_mb < (unsigned)WORKER_MEMORY_MB_MIN || compute->memory_mb > CONFIG_MEMORY_MAX_MB)
-        return refuse_number(f, "compute.memory_mb", WORKER_MEMORY_MB_MIN, CONFIG_MEMORY_MAX_MB,
-                             compute->memory_mb);
-    if (compute->threads > CONFIG_THREAD_COUNT_MAX)
-        return refuse_number(f, "compute.threads", 1, CONFIG_THREAD_COUNT_MAX, compute->threads);
-    if (c->store->map_gb > CONFIG_MAP_MAX_GB)
-        return refuse_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb);
+    TRY(check_number(f, "compute.enclaves", 1, CONFIG_ENCLAVE_COUNT_MAX, compute->enclaves));
+    TRY(check_number(f, "compute.memory_mb", WORKER_MEMORY_MB_MIN, CONFIG_MEMORY_MAX_MB, compute->memory_mb));
+    TRY(check_number(f, "compute.threads", 1, CONFIG_THREAD_COUNT_MAX, compute->threads));
+    TRY(check_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb));
     const struct config_relay *relay = c->relay == NULL ? &relay_defaults : c->relay;
-    if (relay->tunnels > CONFIG_TUNNEL_COUNT_MAX)
-        return refuse_number(f, "relay.tunnels", 1, CONFIG_TUNNEL_COUNT_MAX, relay->tunnels);
-    if (relay->mb_a_second > CONFIG_RELAY_MAX_MB)
-        return refuse_number(f, "relay.mb_a_second", 1, CONFIG_RELAY_MAX_MB, relay->mb_a_second);
+    TRY(check_number(f, "relay.tunnels", 1, CONFIG_TUNNEL_COUNT_MAX, relay->tunnels));
+    TRY(check_number(f, "relay.mb_a_second", 1, CONFIG_RELAY_MAX_MB, relay->mb_a_second));
     TRY(check_log(c->log, f));
     if (c->api != NULL) TRY(check_api(c->api, f));
     return check_peers(c, f);

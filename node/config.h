@@ -33,12 +33,14 @@ struct config_peer {
 struct config_compute {
     unsigned enclaves, memory_mb, threads;
     char *platform;
+    unsigned *enclaves_given, *memory_mb_given, *threads_given; /* as the file has it; NULL: it has not */
 };
 struct config_relay {
     unsigned tunnels, mb_a_second;
+    unsigned *tunnels_given, *mb_a_second_given;
 };
 struct config_store {
-    unsigned map_gb;
+    unsigned map_gb, *map_gb_given;
 };
 struct config_api {
     char *listen, *certificate, *key;
