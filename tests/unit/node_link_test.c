@@ -538,16 +538,21 @@ static void reconnects(void **state)
     RUN_UNTIL(node[0].control_next == 1);
 }
 
-/* A link without traffic stays up for many times what silence may last; the pings keep it. */
-static void idle_links_stay(void **state)
+static void link_at_a_fast_pace(void)
 {
-    (void)state;
     node_open(&node[0], "tcp://127.0.0.1:0");
     node_open(&node[1], NULL);
     links_set_pace(node[0].links, &fast);
     links_set_pace(node[1].links, &fast);
     assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
     RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+}
+
+/* A link without traffic stays up for many times what silence may last; the pings keep it. */
+static void idle_links_stay(void **state)
+{
+    (void)state;
+    link_at_a_fast_pace();
     run_for(5 * fast.dead_ms);
     assert_int_equal(node[0].downs + node[1].downs, 0);
     assert_true(node[0].up == 1 && node[1].up == 1);
@@ -557,12 +562,7 @@ static void idle_links_stay(void **state)
 static void a_standstill_ends_no_link(void **state)
 {
     (void)state;
-    node_open(&node[0], "tcp://127.0.0.1:0");
-    node_open(&node[1], NULL);
-    links_set_pace(node[0].links, &fast);
-    links_set_pace(node[1].links, &fast);
-    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
-    RUN_UNTIL(node[0].up == 1 && node[1].up == 1);
+    link_at_a_fast_pace();
     for (int i = 0; i < 3; i++) {
         uv_sleep(2 * fast.dead_ms);
         run_for(fast.dead_ms / 2);
