@@ -196,7 +196,8 @@ static enum err open_store(struct store **out, const char *home, uint64_t map_by
     *out = NULL;
     if (snprintf(path, sizeof path, "%s/store", home) >= (int)sizeof path) return ERR_RANGE;
     if (stat(path, &is) != 0 && errno == ENOENT) return OK;
-    const struct lmdb_options options = {.path = path, .map_bytes = map_bytes, .read_only = true};
+    const struct lmdb_options options = {
+        .path = path, .map_bytes = map_bytes, .read_only = true, .every_value = true};
     enum err err = lmdb_store_open(out, &options);
     return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, lmdb_store_open_text(err));
 }
@@ -324,7 +325,7 @@ static enum err renew_store(const struct archive *a, const char *folder)
     if (snprintf(path, sizeof path, "%s/store", folder) >= (int)sizeof path) return ERR_RANGE;
     if (snprintf(data, sizeof data, "%s/data.mdb", path) >= (int)sizeof data) return ERR_RANGE;
     if (stat(data, &is) != 0) return rmdir(path) == 0 ? OK : fail(a, file_error(), path);
-    const struct lmdb_options options = {.path = path, .renew = true};
+    const struct lmdb_options options = {.path = path, .renew = true, .every_value = true};
     enum err err = lmdb_store_open(&store, &options);
     if (err != OK) return fault_set(a->fault, a->cap, err, "%s: %s", path, lmdb_store_open_text(err));
     store_close(store);

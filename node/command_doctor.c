@@ -190,13 +190,15 @@ static void judge_no_store(struct doctor *d, const char *path)
     check_mark(d, silence);
 }
 
-static bool open_store(struct doctor *d, struct store **out)
+static bool open_store(struct doctor *d, struct store **out, bool rows)
 {
     char path[PATH_MAX];
     home_path(path, &d->home, "store");
     *out = NULL;
-    const struct lmdb_options options = {
-        .path = path, .map_bytes = (uint64_t)d->config->store->map_gb << 30, .read_only = true};
+    const struct lmdb_options options = {.path = path,
+                                         .map_bytes = (uint64_t)d->config->store->map_gb << 30,
+                                         .read_only = true,
+                                         .every_value = rows};
     enum err err = lmdb_store_open(out, &options);
     if (err == ERR_NOT_FOUND)
         judge_no_store(d, path);
@@ -326,7 +328,7 @@ static void check_store_rows(struct doctor *d, struct store *store)
 static void check_store(struct doctor *d, bool rows)
 {
     struct store *store;
-    if (d->config == NULL || !open_store(d, &store)) return;
+    if (d->config == NULL || !open_store(d, &store, rows)) return;
     check_store_state(d, store);
     check_key_shares(d, store);
     if (rows) check_store_rows(d, store);

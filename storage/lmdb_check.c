@@ -10,22 +10,25 @@
 
 /* LMDB's layout: what lies where, in bytes. */
 enum {
-    PAGE_HEAD = 16, /* number 8, pad 2, flags 2, then lower 2 and upper 2 */
+    PAGE_HEAD = LMDB_HEAD_BYTES, /* number 8, pad 2, flags 2, then lower 2 and upper 2, or a count 4 */
     PAGE_FLAGS = 10,
     PAGE_LOWER = 12,
     PAGE_UPPER = 14,
+    PAGE_COUNT = 12,
     IS_BRANCH = 1,
     IS_LEAF = 2,
+    IS_FAR = 4,
     NODE_HEAD = 8, /* low 2, high 2, flags 2, key's length 2 */
     NODE_BIG = 1,
     NODE_TREE = 2,
     TREE_BYTES = 48,
-    META_TREES = PAGE_HEAD + 24, /* the free list's and the main one's */
+    META_TREES = PAGE_HEAD + 24, /* the free list's, which begins with the page size 4, and the main one's */
     META_LAST = META_TREES + 2 * TREE_BYTES,
     META_TXN = META_LAST + 8,
     META_BYTES = META_TXN + 8
 };
 enum {
+    PAGE_BYTES_MIN = 1 << 9,
     PAGE_BYTES_MAX = 1 << 16,
     KEY_BYTES_MAX = 511,
     DEPTH_MAX = 32,
@@ -44,6 +47,7 @@ struct check {
     size_t page_bytes;
     uint64_t page_count; /* in the snapshot */
     uint64_t file_pages;
+    bool far_heads;
     uint8_t *taken;   /* a bit for each page */
     uint8_t *pages;   /* one page for each level */
     struct tree seen; /* of the tree going on */
@@ -53,6 +57,13 @@ struct check {
 static uint16_t get16(const uint8_t *at)
 {
     uint16_t value;
+    memcpy(&value, at, sizeof value);
+    return value;
+}
+
+static uint32_t get32(const uint8_t *at)
+{
+    uint32_t value;
     memcpy(&value, at, sizeof value);
     return value;
 }
@@ -163,14 +174,29 @@ static enum err check_page(const struct check *c, const uint8_t *page, uint64_t 
     return check_nodes(c, page, leaf);
 }
 
+uint64_t lmdb_far_pages(size_t len, size_t page_bytes)
+{
+    return (PAGE_HEAD + len - 1) / page_bytes + 1;
+}
+
+bool lmdb_far_head(const uint8_t *head, uint64_t first, uint64_t count)
+{
+    return get64(head) == first && get16(head + PAGE_FLAGS) == IS_FAR && get32(head + PAGE_COUNT) == count;
+}
+
 /* A value too large for its page has pages of its own. */
 static enum err check_far(struct check *c, const uint8_t *node)
 {
+    uint8_t head[PAGE_HEAD];
     const size_t len = node_value_len(node);
     const uint64_t first = get64(node + NODE_HEAD + get16(node + 6));
-    const uint64_t count = (PAGE_HEAD + len - 1) / c->page_bytes + 1;
+    const uint64_t count = lmdb_far_pages(len, c->page_bytes);
     TRY(take_present(c, first, count));
     c->seen.overflows += count;
+    if (c->far_heads || c->kind == TREE_FREE) {
+        TRY(read_at(c, head, PAGE_HEAD, first * c->page_bytes));
+        if (!lmdb_far_head(head, first, count)) return ERR_CORRUPT;
+    }
     return c->kind == TREE_FREE ? check_free_far(c, first, len) : OK;
 }
 
@@ -286,15 +312,27 @@ static enum err check_once(struct check *c, MDB_env *env)
     return err;
 }
 
-enum err lmdb_check(MDB_env *env)
+enum err lmdb_check_heads(int file)
 {
-    struct check c = {0};
+    uint8_t meta[META_BYTES];
+    uint32_t page_bytes = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        if (pread(file, meta, META_BYTES, i * (off_t)page_bytes) != META_BYTES) return OK;
+        page_bytes = get32(meta + META_TREES);
+        if (page_bytes < PAGE_BYTES_MIN || page_bytes > PAGE_BYTES_MAX) return ERR_CORRUPT;
+        if ((page_bytes & (page_bytes - 1)) != 0) return ERR_CORRUPT;
+    }
+    return OK;
+}
+
+enum err lmdb_check(MDB_env *env, bool far_heads)
+{
+    struct check c = {.far_heads = far_heads};
     MDB_stat stat;
     enum err err = ERR_NOT_READY;
     TRY(lmdb_env_err(mdb_env_get_fd(env, &c.file)));
     TRY(lmdb_env_err(mdb_env_stat(env, &stat)));
     c.page_bytes = stat.ms_psize;
-    if (c.page_bytes < 512 || c.page_bytes > PAGE_BYTES_MAX) return ERR_CORRUPT;
     for (uint32_t i = 0; i < TRY_MAX && err == ERR_NOT_READY; i++) err = check_once(&c, env);
     return err;
 }

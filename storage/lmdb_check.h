@@ -2,7 +2,8 @@
  *
  * LMDB maps its file and follows the offsets and page numbers in it without a check, so that a file which was cut short or
  * changed can make it write outside its memory. Therefore every page that leads to others is read once at open, before
- * LMDB uses any of them. What is stored is not read: values have their own checks.
+ * LMDB uses any of them. What is stored is not read: values have their own checks. The head of a large value's pages is
+ * checked when the value is read or replaced (lmdb_env_check), and here when asked for.
  *
  * Rules: each page is in one tree and one place of it, or free, and never both; it bears its own number; its nodes lie
  * inside it and fill it; the number of pages and entries of each tree is what its head says; all pages exist in the file.
@@ -16,9 +17,22 @@
 #include "proto/base/err.h"
 
 #include <lmdb.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 /* ERR_CORRUPT; ERR_REFUSED for a kind of database this program never makes; ERR_NOT_READY when the lock file names a snapshot
  * that the data file has not: open the environment anew. */
-MUST_USE enum err lmdb_check(MDB_env *env);
+MUST_USE enum err lmdb_check(MDB_env *env, bool far_heads);
+
+/* Before LMDB opens this data file: it divides by the page size that it reads there. The rest of its two heads it looks at itself,
+ * and at a file that is too short for them. ERR_CORRUPT. */
+MUST_USE enum err lmdb_check_heads(int file);
+
+/* Is this the head of `count` pages of a value, `first` the number of the first? It has LMDB_HEAD_BYTES. */
+enum { LMDB_HEAD_BYTES = 16 };
+bool lmdb_far_head(const uint8_t *head, uint64_t first, uint64_t count);
+/* Pages of that many bytes that a value of this length has for itself. */
+uint64_t lmdb_far_pages(size_t len, size_t page_bytes);
 
 #endif

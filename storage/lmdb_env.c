@@ -104,13 +104,23 @@ static enum err directory_lock_file(int directory)
     return lmdb_env_err(rc);
 }
 
+static enum err directory_data_file(int directory)
+{
+    int file = openat(directory, FILE_DATA, O_RDONLY | O_CLOEXEC);
+    if (file < 0) return errno_err();
+    enum err err = lmdb_check_heads(file);
+    close(file);
+    return err;
+}
+
 static enum err directory_claim(int directory, const struct stat *is, bool read_only)
 {
     struct stat data;
     bool present = fstatat(directory, FILE_DATA, &data, 0) == 0;
-    if (read_only)
-        return present && data.st_size > 0 ? OK : ERR_NOT_FOUND; /* no lock file for what is none */
-    if (!present) TRY(directory_empty(directory));
+    if (read_only && (!present || data.st_size == 0))
+        return ERR_NOT_FOUND; /* no lock file for what is none */
+    TRY(present ? directory_data_file(directory) : directory_empty(directory));
+    if (read_only) return OK;
     if ((is->st_mode & 0777) != 0700 && fchmod(directory, 0700) != 0) return errno_err();
     return directory_lock_file(directory);
 }
@@ -157,6 +167,23 @@ static enum err meta_read(const struct lmdb_env *e, MDB_txn *txn, const char *na
     TRY_MDB(rc);
     memcpy(out, value.mv_data, len);
     return OK;
+}
+
+/* LMDB does not say where its map is; the page of a small value bears its number, which was checked. */
+static enum err map_find(struct lmdb_env *e)
+{
+    MDB_txn *txn;
+    MDB_val key = lmdb_env_val(span_text(META_SCHEMA)), value;
+    TRY_MDB(mdb_txn_begin(e->env, NULL, MDB_RDONLY, &txn));
+    const int rc = mdb_get(txn, e->meta, &key, &value);
+    if (rc == 0) {
+        uint64_t number;
+        const uint8_t *page = (const uint8_t *)((uintptr_t)value.mv_data & ~(uintptr_t)(e->page_bytes - 1));
+        memcpy(&number, page, sizeof number);
+        e->map = page - number * e->page_bytes;
+    }
+    mdb_txn_abort(txn);
+    return lmdb_env_err(rc);
 }
 
 static enum err meta_write(const struct lmdb_env *e, MDB_txn *txn, const char *name, struct span bytes)
@@ -264,7 +291,7 @@ static enum err env_try(struct lmdb_env *e, const struct lmdb_options *options)
 {
     TRY_MDB(mdb_env_create(&e->env));
     enum err err = env_configure(e, options);
-    if (err == OK) err = lmdb_check(e->env);
+    if (err == OK) err = lmdb_check(e->env, options->every_value);
     if (err != OK) mdb_env_close(e->env);
     return err;
 }
@@ -288,6 +315,7 @@ static enum err env_start(struct lmdb_env *e, const struct lmdb_options *options
     TRY(env_open(e, options));
     enum err err = schema_settle(e, false);
     if (err == ERR_NOT_READY) err = options->read_only ? ERR_NOT_FOUND : schema_settle(e, true);
+    if (err == OK) err = map_find(e);
     if (err != OK) mdb_env_close(e->env);
     return err;
 }
@@ -333,9 +361,18 @@ void lmdb_env_close(struct lmdb_env *e)
     pthread_mutex_unlock(&open_lock);
 }
 
-/* --- room
- * ---------------------------------------------------------------------------------------------------------
- */
+/* A value on pages of its own begins behind the head of the first, where no other value can. Those of this transaction are
+ * not in the map yet, and are as LMDB made them. */
+void lmdb_env_check(const struct lmdb_env *e, struct span value)
+{
+    const uintptr_t at = (uintptr_t)value.data, map = (uintptr_t)e->map;
+    if (at < map || at - map >= e->map_bytes || (at - map) % e->page_bytes != LMDB_HEAD_BYTES) return;
+    const uint64_t pages = lmdb_far_pages(value.len, e->page_bytes);
+    if (!lmdb_far_head(value.data - LMDB_HEAD_BYTES, (at - map) / e->page_bytes, pages))
+        env_assert(e->env, "a value's page is not the one that was written");
+}
+
+/* --- room ---------------------------------------------------------------------------------------------- */
 
 /* Pages on LMDB's free list: database 0, each value a count followed by page numbers. */
 static enum err free_pages_in(MDB_txn *txn, uint64_t *pages)

@@ -23,6 +23,7 @@ struct lmdb_env {
     MDB_dbi meta, quarantine;
     struct hash32 incarnation;
     size_t page_bytes, map_bytes;
+    const uint8_t *map; /* where page 0 is */
     bool read_only, renew;
     void (*committed)(void *context, uint64_t transaction);
     void *context;
@@ -36,6 +37,9 @@ void lmdb_env_close(struct lmdb_env *e);
 
 /* What LMDB or the system said, as ours. */
 enum err lmdb_env_err(int rc);
+/* To be called with every value that LMDB found: it frees the pages that the head of a large one names, when that is replaced or
+ * deleted. Damage ends the process (lmdb_damage.h). */
+void lmdb_env_check(const struct lmdb_env *e, struct span value);
 /* Bytes a write transaction may take before puts are refused; asked when it has just begun. A part of the map
  * is kept back, because LMDB needs free pages to delete: a full store must still be able to shrink. */
 MUST_USE enum err lmdb_env_room(const struct lmdb_env *e, uint64_t *room_bytes);

@@ -71,12 +71,13 @@ static bool batch_puts(const struct lmdb_batch *b)
 
 /* --- inside the transaction ---------------------------------------------------------------------------- */
 
-static enum err txn_get(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w,
+static enum err txn_get(const struct lmdb_env *env, MDB_txn *txn, MDB_dbi dbi, struct span key,
                         struct span *out)
 {
-    MDB_val key = lmdb_env_val(w->key), value = {0, NULL};
-    int rc = mdb_get(txn, env->spaces[w->space], &key, &value);
+    MDB_val name = lmdb_env_val(key), value = {0, NULL};
+    int rc = mdb_get(txn, dbi, &name, &value);
     *out = lmdb_env_span(value);
+    if (rc == 0) lmdb_env_check(env, *out);
     return lmdb_env_err(rc);
 }
 
@@ -91,7 +92,7 @@ static enum err batch_sees(const struct lmdb_env *env, MDB_txn *txn, const struc
         *out = earlier->value;
         return earlier->op == STORE_DELETE ? ERR_NOT_FOUND : OK;
     }
-    return txn_get(env, txn, w, out);
+    return txn_get(env, txn, env->spaces[w->space], w->key, out);
 }
 
 /* ERR_CONFLICT, or an error of LMDB. A stored value that fails its own check stands in nobody's way. */
@@ -114,7 +115,7 @@ static enum err write_apply(const struct lmdb_env *env, MDB_txn *txn, const stru
 {
     MDB_val key = lmdb_env_val(w->key), value = lmdb_env_val(w->value);
     struct span have;
-    enum err err = txn_get(env, txn, w, &have);
+    enum err err = txn_get(env, txn, env->spaces[w->space], w->key, &have);
     if (err == ERR_NOT_FOUND && w->op == STORE_DELETE) return OK;
     if (err != OK && err != ERR_NOT_FOUND) return err;
     if (w->op == STORE_DELETE) return lmdb_env_err(mdb_del(txn, env->spaces[w->space], &key, NULL));
@@ -130,14 +131,17 @@ static enum err quarantine_put(const struct lmdb_env *env, MDB_txn *txn, const s
     buffer_put_u8(&named, (uint8_t)w->space);
     buffer_put(&named, w->key);
     MDB_val key = lmdb_env_val(buffer_span(&named)), value = lmdb_env_val(bytes);
-    return lmdb_env_err(mdb_put(txn, env->quarantine, &key, &value, 0));
+    struct span earlier; /* is replaced */
+    enum err err = txn_get(env, txn, env->quarantine, buffer_span(&named), &earlier);
+    return err == OK || err == ERR_NOT_FOUND ? lmdb_env_err(mdb_put(txn, env->quarantine, &key, &value, 0))
+                                             : err;
 }
 
 /* Judged again here: a good copy may have been put since the read that complained. */
 static enum err quarantine_apply(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w)
 {
     struct span have;
-    enum err err = txn_get(env, txn, w, &have);
+    enum err err = txn_get(env, txn, env->spaces[w->space], w->key, &have);
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
     if (store_value_check(w->space, w->key, have) == OK) return OK;

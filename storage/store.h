@@ -100,6 +100,7 @@ struct lmdb_options {
     const char *path;   /* a directory, created 0700; its parent must exist */
     uint64_t map_bytes; /* sparse reservation; 0 = 1 TiB. The same in every process that opens the store */
     bool read_only;     /* writes are ERR_REFUSED */
+    bool every_value;   /* the pages of large values are checked too: a read of each */
     bool renew;         /* it was copied here: it gets another incarnation. Nobody else has it open */
     /* NULL, or told the number of each transaction of this process once it is on disk, before any `done` of it, on the
      * writer thread. */
@@ -110,8 +111,8 @@ struct lmdb_options {
  * directory, or read-only and no store; ERR_BUSY this process has it open already, or the lock file is
  * half made and another one holds it; ERR_CORRUPT, ERR_FULL,
  * ERR_NO_MEMORY, ERR_IO. ERR_CORRUPT after the file was cut short or changed: every page that leads to others is checked.
- * Damage that comes later ends the process: one line on stderr, exit code 1. What was there is not changed by a refusal. Several processes may open one store
- * (the daemon and `perigee seal`). */
+ * Damage that comes later, and a large value met on pages that are not its own, ends the process: one line on stderr, exit code 1.
+ * What was there is not changed by a refusal. Several processes may open one store (the daemon and `perigee seal`). */
 MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options *options);
 /* The whole store as it is at one moment, written to this file from where it stands on: a data.mdb. While others write. */
 MUST_USE enum err lmdb_store_copy(struct store *s, int file);

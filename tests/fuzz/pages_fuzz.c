@@ -28,6 +28,7 @@ enum {
 };
 
 static struct storage_place place;
+static const uint8_t large[2 * PAGE_BYTES];
 static uint8_t image[IMAGE_MAX], now[IMAGE_MAX], after[IMAGE_MAX];
 static size_t image_len, now_len;
 
@@ -84,6 +85,8 @@ static void fill(struct store *s)
     ASSERT(store_write_now(s, writes, STORE_BATCH_MAX) == OK);
     put_hashed(s, 200);
     put_hashed(s, 3 * PAGE_BYTES);
+    ASSERT(storage_put(s, STORE_LOCAL, span_text("large"), span_make(large, sizeof large)) == OK);
+    ASSERT(storage_put(s, STORE_LOCAL, span_text("large too"), span_make(large, sizeof large)) == OK);
     ASSERT(storage_put(s, STORE_PROMISE, span_text("promise"), span_text("value")) == OK);
     ASSERT(storage_put(s, STORE_LOCAL, span_text("local"), span_text("value")) == OK);
 }
@@ -138,8 +141,10 @@ static void use(struct store *s)
     enum err err = store_status(s, &status);
     if (err == OK) err = store_check(&health, s, look, NULL);
     const struct store_write writes[] = {{STORE_PUT, STORE_LOCAL, span_text("a key"), SPAN_OF(value)},
+                                         {STORE_PUT, STORE_LOCAL, span_text("large"), span_text("small")},
+                                         {STORE_DELETE, STORE_LOCAL, span_text("large too"), SPAN_NONE},
                                          {STORE_DELETE, STORE_LOCAL, span_text("local"), SPAN_NONE}};
-    if (err == OK) err = store_write_now(s, writes, 2);
+    if (err == OK) err = store_write_now(s, writes, 4);
     if (err != OK) return; /* said, and no worse */
     ASSERT(storage_expect(s, STORE_LOCAL, span_text("a key"), SPAN_OF(value)) == OK);
     ASSERT(store_has(s, STORE_LOCAL, span_text("local")) == ERR_NOT_FOUND);
@@ -147,7 +152,7 @@ static void use(struct store *s)
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
 {
-    struct lmdb_options options = {.path = place.store, .map_bytes = MAP_BYTES};
+    struct lmdb_options options = {.path = place.store, .map_bytes = MAP_BYTES, .every_value = true};
     struct store *s = NULL;
     if (len > INPUT_MAX) return 0;
     if (image_len == 0) make_image();

@@ -37,8 +37,9 @@ static int teardown(void **state)
 
 static enum err try_open(const struct storage_place *place, bool read_only, struct store **out)
 {
-    return lmdb_store_open(
-        out, &(struct lmdb_options){.path = place->store, .map_bytes = MAP_BYTES, .read_only = read_only});
+    const struct lmdb_options options = {
+        .path = place->store, .map_bytes = MAP_BYTES, .read_only = read_only, .every_value = true};
+    return lmdb_store_open(out, &options);
 }
 
 static void expect_refusal(const struct storage_place *place, enum err want)
@@ -842,33 +843,116 @@ static void test_changed_pages_do_no_harm(void **state)
     assert_in_range(refused, 20, 400); /* the rest hit free pages, or what nothing depends on */
 }
 
-/* Cut short under a process that has it open: one line, and the exit code of a refusal. */
-static void test_cut_short_while_open(void **state)
+/* Damage under a process that has the store open ends it: one line, and the exit code of a refusal. `body` ends otherwise. */
+static void expect_end(const struct storage_place *place,
+                       void (*body)(const struct storage_place *, struct store *))
 {
-    const struct storage_place *place = *state;
     static char line[1024];
-    size_t total = 0;
     int told[2];
-    (void)fill_for_damage(place);
     assert_int_equal(pipe2(told, O_CLOEXEC), 0);
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
         struct store *s = storage_place_open(place, MAP_BYTES);
-        if (dup2(told[1], STDERR_FILENO) < 0 || truncate(place->data, 2 * (off_t)PAGE_BYTES) != 0) _exit(9);
-        _exit(store_scan(s, STORE_LOCAL, SPAN_NONE, sum_visit, &total) == OK ? 7 : 8);
+        if (dup2(told[1], STDERR_FILENO) < 0) _exit(9);
+        body(place, s);
+        _exit(8);
     }
     int status;
     assert_int_equal(close(told[1]), 0);
     assert_int_equal(waitpid(pid, &status, 0), pid);
     ssize_t len = 0;
     for (ssize_t got; (got = read(told[0], line + len, sizeof line - 1 - (size_t)len)) > 0;) len += got;
+    line[len] = 0;
     assert_int_equal(close(told[0]), 0);
     assert_true(WIFEXITED(status));
     assert_int_equal(WEXITSTATUS(status), 1);
-    assert_non_null(strstr(line, place->data));
+    assert_non_null(strstr(line, place->store));
     assert_non_null(strstr(line, " is damaged"));
     assert_ptr_equal(strchr(line, '\n'), line + len - 1);
+}
+
+static void cut_short(const struct storage_place *place, struct store *s)
+{
+    size_t total = 0;
+    if (truncate(place->data, 2 * (off_t)PAGE_BYTES) != 0) _exit(9);
+    (void)!store_scan(s, STORE_LOCAL, SPAN_NONE, sum_visit, &total);
+}
+
+static void test_cut_short_while_open(void **state)
+{
+    (void)fill_for_damage(*state);
+    expect_end(*state, cut_short);
+}
+
+/* --- the pages of a large value --- */
+
+enum { LARGE_BYTES = 2 * PAGE_BYTES };
+
+static void large_put(const struct storage_place *place, uint8_t fill)
+{
+    static uint8_t value[LARGE_BYTES];
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    memset(value, fill, sizeof value);
+    assert_int_equal(storage_put(s, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_OF(value)), OK);
+    store_close(s);
+}
+
+static void large_replace(const struct storage_place *place, struct store *s)
+{
+    static const uint8_t value[LARGE_BYTES];
+    (void)place;
+    (void)!storage_put(s, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_OF(value));
+}
+
+static void large_delete(const struct storage_place *place, struct store *s)
+{
+    const struct store_write gone = {STORE_DELETE, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_NONE};
+    (void)place;
+    (void)!store_write_now(s, &gone, 1);
+}
+
+static void large_read(const struct storage_place *place, struct store *s)
+{
+    static uint8_t value[LARGE_BYTES];
+    (void)place;
+    (void)!storage_expect(s, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_OF(value));
+}
+
+static void large_scan(const struct storage_place *place, struct store *s)
+{
+    size_t total = 0;
+    (void)place;
+    (void)!store_scan(s, STORE_LOCAL, SPAN_NONE, sum_visit, &total);
+}
+
+/* LMDB frees as many pages as the head of the first one says. Whoever looks at every value is told at once. */
+static void test_pages_of_a_value_are_those_that_were_written(void **state)
+{
+    const struct storage_place *place = *state;
+    struct stat is;
+    struct store *s;
+    large_put(place, 0xaa);
+    assert_int_equal(stat(place->data, &is), 0);
+    const size_t len = (size_t)is.st_size;
+    uint8_t *bytes = read_all(place, len), *at = bytes;
+    while (at[PAGE_BYTES - 1] != 0xaa)
+        at += PAGE_BYTES; /* its first page: a number of 8, a kind at 10, and a count at 12 */
+    static const uint8_t offsets[] = {0, 7, 10, 12, 15};
+    for (size_t i = 0; i < sizeof offsets; i++) {
+        at[offsets[i]] ^= 0x20;
+        write_all(place, bytes, len);
+        at[offsets[i]] ^= 0x20;
+        expect_end(place, large_replace);
+        expect_end(place, large_delete);
+        expect_end(place, large_read);
+        expect_end(place, large_scan);
+        assert_int_equal(try_open(place, true, &s), ERR_CORRUPT);
+        assert_null(s);
+    }
+    write_all(place, bytes, len);
+    free(bytes);
+    large_put(place, 0xbb);
 }
 
 #define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -887,6 +971,7 @@ int main(void)
         ONE(test_short_file_is_corrupt),
         ONE(test_changed_pages_do_no_harm),
         ONE(test_cut_short_while_open),
+        ONE(test_pages_of_a_value_are_those_that_were_written),
         ONE(test_places_that_cannot_be),
         ONE(test_read_only),
         ONE(test_corrupt_blob_is_moved_aside),
