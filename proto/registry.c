@@ -205,7 +205,7 @@ struct asset *asset_find(const struct registry *r, struct dt dt)
 const struct asset *registry_asset(const struct registry *r, struct dt dt)
 {
     const struct asset *a = asset_find(r, dt);
-    return a != NULL && registry_counts(r, a->first) ? a : NULL;
+    return a != NULL && registry_counts_for(r, a, a->first) ? a : NULL;
 }
 
 const struct binding *registry_binding(const struct registry *r, const struct asset *a,

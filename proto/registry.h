@@ -197,7 +197,8 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
                                 const union body *body);
 
 /* --- Successors (registry_succession.c) --------------------------------------------------------------------------------- */
-/* Who holds what this key brought in: itself, or the last of its heirs; zero when nobody does (more than HEIRS_MAX). */
+/* Who holds what this key brought in: itself, or the last of its heirs; zero when nobody does (more than HEIRS_MAX, or a key that
+ * signed two records in one place which its heir takes over: its tokens have no effect any more). */
 struct node_id registry_holder(const struct registry *r, struct node_id owner);
 bool registry_holds(const struct registry *r, const struct asset *a,
                     struct node_id node);                                    /* NULL: nobody does */

@@ -371,6 +371,20 @@ static struct verdict preview_job(const struct registry *r, struct node_id autho
                : verdict_refuse(REFUSAL_NOT_OWNER, b->app.bytes);
 }
 
+/* The token that this body speaks of, if any, is the author's to speak of. One that nobody registered is refused later. */
+static struct verdict preview_holder(const struct registry *r, struct node_id author, enum kind kind,
+                                     const union body *body)
+{
+    const struct dt dt = kind == KIND_ASSET      ? body->ASSET.dt
+                         : kind == KIND_GRANT    ? body->GRANT.lower
+                         : kind == KIND_APPROVAL ? body->APPROVAL.dataset
+                                                 : (struct dt){{0}};
+    const struct asset *a = asset_find(r, dt);
+    const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : author;
+    if (ID_IS_ZERO(holder)) return verdict_refuse(REFUSAL_FROZEN, a->owner.bytes);
+    return ID_EQUAL(holder, author) ? VERDICT_OK : verdict_refuse(REFUSAL_NOT_OWNER, dt.bytes);
+}
+
 /* Nobody endorses what can never run. */
 static struct verdict preview_endorsement(const struct registry *r, const struct body_ENDORSEMENT *b)
 {
@@ -410,6 +424,8 @@ struct verdict registry_preview(struct registry *r, struct node_id author, enum 
     if (kind != KIND_REVOCATION && !share_left(r, author, shares_of(kind, body)))
         return verdict_refuse(REFUSAL_FULL, author.bytes);
     if (device) return device_preview(r, author, &body->MEMBER);
+    const struct verdict held = preview_holder(r, author, kind, body);
+    if (held.refusal != REFUSAL_NONE) return held;
     if (kind == KIND_ASSET) return asset_preview(r, author, &body->ASSET);
     if (kind == KIND_GRANT) return grant_preview(r, author, &body->GRANT);
     if (kind == KIND_APPROVAL) return approval_preview(r, author, &body->APPROVAL);

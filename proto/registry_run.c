@@ -74,6 +74,13 @@ static struct verdict refuse_holder(const struct registry *r, const struct asset
     return verdict_refuse(why, ID_IS_ZERO(holder) ? a->owner.bytes : holder.bytes);
 }
 
+static struct verdict check_holder(const struct registry *r, struct node_id owner)
+{
+    const struct node_id holder = registry_holder(r, owner);
+    return ID_IS_ZERO(holder) ? verdict_refuse(REFUSAL_FROZEN, owner.bytes)
+                              : registry_check_author(r, holder);
+}
+
 static bool grant_names(const struct grant *g, struct hash32 op)
 {
     for (size_t at = 0; at + 32 <= g->body.ops.len; at += 32)
@@ -151,7 +158,7 @@ static struct verdict check_input(const struct registry *r, const struct workflo
                                   uint64_t slot, uint64_t now_ms)
 {
     const struct node_id holder = registry_holder(r, slot_input->owner);
-    struct verdict v = registry_check_author(r, holder);
+    struct verdict v = check_holder(r, slot_input->owner);
     if (v.refusal == REFUSAL_NONE) v = registry_check_role(r, holder, ROLE_OWNER);
     const struct asset *a = registry_asset(r, input->dt);
     if (v.refusal != REFUSAL_NONE) return v;
@@ -444,7 +451,7 @@ static struct verdict plan_inputs(struct registry *r, struct buffer *out, const 
     for (uint32_t i = 0; i < w->input_count && v.refusal == REFUSAL_NONE; i++) {
         if (!wished(wish, w->input[i].dt)) continue;
         const struct asset *a = registry_asset(r, w->input[i].dt);
-        v = registry_check_author(r, registry_holder(r, w->input[i].owner));
+        v = check_holder(r, w->input[i].owner);
         if (v.refusal != REFUSAL_NONE) return v;
         if (a == NULL) return verdict_refuse(REFUSAL_ASSET, w->input[i].dt.bytes);
         const struct binding *bound = registry_binding(r, a, wish->compose);

@@ -136,19 +136,29 @@ struct node_id registry_heir(const struct registry *r, struct node_id node)
     return heir != NULL ? heir->member.node : (struct node_id){{0}};
 }
 
+/* Has this key signed two records in one place that its heir takes over? What the heir said was judged by one of them, and which
+ * one hung on what arrived first. */
+static bool torn(const struct registry *r, struct node_id node, const struct member_row *heir)
+{
+    const struct frozen *f = standing_frozen(r, node);
+    return f != NULL && f->seq <= heir->last_seq;
+}
+
 struct node_id registry_holder(const struct registry *r, struct node_id owner)
 {
+    const struct node_id nobody = {{0}};
     struct node_id holder = owner;
     struct lineage l;
     for (uint32_t i = 0; i <= HEIRS_MAX; i++) {
         const struct member_row *heir = heir_of(r, holder);
         if (heir == NULL) {
             lineage_of(r, &l, holder);
-            return lineage_has(&l, owner) ? holder : (struct node_id){{0}};
+            return lineage_has(&l, owner) ? holder : nobody;
         }
+        if (torn(r, holder, heir)) return nobody;
         holder = heir->member.node;
     }
-    return (struct node_id){{0}};
+    return nobody;
 }
 
 bool succession_passes(const struct registry *r, struct node_id owner, struct node_id node)
