@@ -28,9 +28,15 @@ const struct links_pace links_pace_usual = {.tick_ms = 100,
                                             .accept = {.a_second = 32, .most = 128},
                                             .lines = {.a_second = 1, .most = 64}};
 
-uint64_t links_now(const struct links *l)
+/* What came while this process was not let run is read after it: everybody would seem to have been silent for that long. So of
+ * the time between two looks at the clock only a part counts, and the clock never goes back. */
+uint64_t links_now(struct links *l)
 {
-    return uv_now(l->options.loop) + 1 - l->stood_ms; /* never 0, which means never */
+    const uint64_t now_ms = uv_now(l->options.loop) + 1, counted_ms = l->pace.dead_ms / 4;
+    const uint64_t since_ms = now_ms - l->looked_ms;
+    if (l->looked_ms != 0 && since_ms > counted_ms) l->stood_ms += since_ms - counted_ms;
+    l->looked_ms = now_ms;
+    return now_ms - l->stood_ms; /* never 0, which means never */
 }
 
 void links_log(const struct links *l, const char *format, ...)
@@ -148,7 +154,7 @@ static bool wire_is_accepted(const struct link_wire *w)
 }
 
 /* An address behind which a proven peer is linked right now is not shut out for what others there do. */
-bool links_shut_out(const struct links *l, const char *address)
+bool links_shut_out(struct links *l, const char *address)
 {
     if (!link_penalty_holds(&l->penalty, link_penalty_address(address), links_now(l))) return false;
     for (const struct link_wire *w = l->wires; w != NULL; w = w->next) {
@@ -223,7 +229,7 @@ static void accepted(struct links *l)
 /* --- Dialling ------------------------------------------------------------------------------------------- */
 
 /* Half the delay and up to half of it more, so that many nodes do not come back in step. */
-void links_schedule(const struct links *l, uint64_t *next_ms, uint32_t *delay_ms)
+void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms)
 {
     uint32_t random;
     random_fill(&random, sizeof random);
@@ -238,7 +244,7 @@ static bool dial_is_satisfied(struct links *l, const struct link_dial *d)
     return w != NULL && !w->relayed;
 }
 
-static bool dial_must_wait(const struct links *l, const struct link_dial *d)
+static bool dial_must_wait(struct links *l, const struct link_dial *d)
 {
     uint64_t now = links_now(l);
     if (link_penalty_holds(&l->penalty, link_penalty_address(d->address), now)) return true;
@@ -381,18 +387,10 @@ static void on_wake(uv_async_t *wake)
         sweep(l);
 }
 
-/* Timers come before what has arrived meanwhile: after a standstill everybody would seem to have been silent for too long. */
-static void note_standstill(struct links *l)
-{
-    const uint64_t since_ms = links_now(l) - l->ticked_ms, counted_ms = l->pace.dead_ms / 4;
-    if (since_ms > counted_ms) l->stood_ms += since_ms - counted_ms;
-    l->ticked_ms = links_now(l);
-}
-
 static void on_tick(uv_timer_t *tick)
 {
     struct links *l = tick->data;
-    note_standstill(l);
+    (void)links_now(l); /* with nobody to ask about, too: a quiet time is no standstill */
     for (struct link_wire *w = l->wires; w != NULL && !l->closing; w = w->next) link_wire_tick(w);
     for (struct link_dial *d = l->dials; d != NULL && !l->closing; d = d->next) dial_tick(l, d);
     if (!l->closing) link_tunnels_tick(l);
@@ -537,7 +535,6 @@ void links_set_pace(struct links *l, const struct links_pace *pace)
     l->pace = *pace;
     l->door = (struct link_door){0};
     memset(l->lines, 0, sizeof l->lines);
-    l->ticked_ms = links_now(l);
     (void)uv_timer_start(&l->tick, on_tick, pace->tick_ms, pace->tick_ms);
 }
 

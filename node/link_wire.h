@@ -109,7 +109,7 @@ struct links {
     struct link_op *finished, **finished_last;
     uv_async_t wake;
     uv_timer_t tick;
-    uint64_t ticked_ms, stood_ms; /* the last tick; what this process was not let run, and heard nobody */
+    uint64_t looked_ms, stood_ms; /* the last look at the clock; what this process was not let run, and heard nobody */
     nng_stream_listener *listener;
     struct link_op accepting;
     struct link_wire *wires;
@@ -132,8 +132,8 @@ struct links {
     void *closed_context;
 };
 
-uint64_t links_now(const struct links *l); /* while this process runs: a standstill is nobody's silence */
-bool links_shut_out(const struct links *l,
+uint64_t links_now(struct links *l); /* while this process runs: a standstill is nobody's silence */
+bool links_shut_out(struct links *l,
                     const char *address); /* will who comes from there be turned away? */
 void links_log(const struct links *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* About what a peer did: not as often as peers like, and what is grave apart, so that trifles do not hide it. */
@@ -142,7 +142,7 @@ void links_wait(struct links *l,
                 struct link_wire *w); /* its frames get a turn of their own, behind all others */
 struct link_wire *links_find(struct links *l, struct node_id peer);
 /* The next attempt, later than the last one. */
-void links_schedule(const struct links *l, uint64_t *next_ms, uint32_t *delay_ms);
+void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms);
 
 /* Where a wire comes from. A stream, dialled or (dial NULL) accepted; or a tunnel. */
 struct link_origin {
