@@ -109,7 +109,8 @@ struct links {
     struct link_op *finished, **finished_last;
     uv_async_t wake;
     uv_timer_t tick;
-    uint64_t looked_ms, stood_ms; /* the last look at the clock; what this process was not let run, and heard nobody */
+    uint64_t looked_ms,
+        stood_ms; /* the last look at the clock; what this process was not let run, and heard nobody */
     nng_stream_listener *listener;
     struct link_op accepting;
     struct link_wire *wires;
@@ -133,8 +134,7 @@ struct links {
 };
 
 uint64_t links_now(struct links *l); /* while this process runs: a standstill is nobody's silence */
-bool links_shut_out(struct links *l,
-                    const char *address); /* will who comes from there be turned away? */
+bool links_shut_out(struct links *l, const char *address); /* will who comes from there be turned away? */
 void links_log(const struct links *l, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* About what a peer did: not as often as peers like, and what is grave apart, so that trifles do not hide it. */
 bool links_may_log(struct links *l, bool grave);

@@ -47,10 +47,10 @@ struct check {
     size_t page_bytes;
     uint64_t page_count; /* in the snapshot */
     uint64_t file_pages;
-    bool far_heads;
-    uint8_t *taken;   /* a bit for each page */
-    uint8_t *pages;   /* one page for each level */
-    struct tree seen; /* of the tree going on */
+    bool all_heads, heads; /* of large values are read: of all, of the tree going on */
+    uint8_t *taken;        /* a bit for each page */
+    uint8_t *pages;        /* one page for each level */
+    struct tree seen;      /* of the tree going on */
     enum { TREE_FREE, TREE_MAIN, TREE_NAMED } kind;
 };
 
@@ -179,30 +179,45 @@ uint64_t lmdb_far_pages(size_t len, size_t page_bytes)
     return (PAGE_HEAD + len - 1) / page_bytes + 1;
 }
 
-bool lmdb_far_head(const uint8_t *head, uint64_t first, uint64_t count)
+uint64_t lmdb_far_count(const uint8_t *head, uint64_t first)
 {
-    return get64(head) == first && get16(head + PAGE_FLAGS) == IS_FAR && get32(head + PAGE_COUNT) == count;
+    return get64(head) == first && get16(head + PAGE_FLAGS) == IS_FAR ? get32(head + PAGE_COUNT) : 0;
+}
+
+/* The value's pages, as its first one says. A value that was written twice in one transaction, as LMDB does with its free list,
+ * may have more than it needs: that the tree's head knows of as many is checked at its end. */
+static enum err far_head(const struct check *c, uint64_t first, uint64_t *count)
+{
+    uint8_t head[PAGE_HEAD];
+    if (first < 2 || first >= c->page_count) return ERR_CORRUPT;
+    TRY(read_at(c, head, PAGE_HEAD, first * c->page_bytes));
+    const uint64_t has = lmdb_far_count(head, first);
+    if (has < *count) return ERR_CORRUPT;
+    *count = has;
+    return OK;
 }
 
 /* A value too large for its page has pages of its own. */
 static enum err check_far(struct check *c, const uint8_t *node)
 {
-    uint8_t head[PAGE_HEAD];
     const size_t len = node_value_len(node);
     const uint64_t first = get64(node + NODE_HEAD + get16(node + 6));
-    const uint64_t count = lmdb_far_pages(len, c->page_bytes);
+    uint64_t count = lmdb_far_pages(len, c->page_bytes);
+    if (c->heads) TRY(far_head(c, first, &count));
     TRY(take_present(c, first, count));
     c->seen.overflows += count;
-    if (c->far_heads || c->kind == TREE_FREE) {
-        TRY(read_at(c, head, PAGE_HEAD, first * c->page_bytes));
-        if (!lmdb_far_head(head, first, count)) return ERR_CORRUPT;
-    }
     return c->kind == TREE_FREE ? check_free_far(c, first, len) : OK;
 }
 
 /* --- trees -------------------------------------------------------------------------------------------------------- */
 
 static enum err check_tree(struct check *c, uint32_t level, const struct tree *t);
+
+static bool is_blobs(const uint8_t *node)
+{
+    static const char name[] = LMDB_BLOBS;
+    return get16(node + 6) == sizeof name - 1 && memcmp(node + NODE_HEAD, name, sizeof name - 1) == 0;
+}
 
 /* The main tree holds the heads of all others, and other keys only where somebody else made it. */
 static enum err check_named(struct check *c, uint32_t level, const uint8_t *node)
@@ -213,8 +228,10 @@ static enum err check_named(struct check *c, uint32_t level, const uint8_t *node
     const struct tree named = get_tree(node + NODE_HEAD + get16(node + 6));
     if (named.flags != 0) return ERR_REFUSED;
     c->kind = TREE_NAMED;
+    c->heads = c->all_heads || !is_blobs(node);
     TRY(check_tree(c, level + 1, &named));
     c->kind = outer.kind;
+    c->heads = outer.heads;
     c->seen = outer.seen;
     return OK;
 }
@@ -268,6 +285,7 @@ static enum err check_trees(struct check *c, const uint8_t meta[META_BYTES])
     if ((unused.flags & 0xff) != FREE_FLAGS) return ERR_CORRUPT;
     if (main.flags != 0) return ERR_REFUSED;
     c->kind = TREE_FREE;
+    c->heads = true;
     TRY(check_tree(c, 0, &unused));
     c->kind = TREE_MAIN;
     return check_tree(c, 0, &main);
@@ -325,9 +343,9 @@ enum err lmdb_check_heads(int file)
     return OK;
 }
 
-enum err lmdb_check(MDB_env *env, bool far_heads)
+enum err lmdb_check(MDB_env *env, bool every_value)
 {
-    struct check c = {.far_heads = far_heads};
+    struct check c = {.all_heads = every_value};
     MDB_stat stat;
     enum err err = ERR_NOT_READY;
     TRY(lmdb_env_err(mdb_env_get_fd(env, &c.file)));

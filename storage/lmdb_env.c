@@ -282,6 +282,8 @@ static enum err env_configure(struct lmdb_env *e, const struct lmdb_options *opt
     TRY_MDB(mdb_env_open(e->env, options->path, flags, 0600));
     TRY_MDB(mdb_env_info(e->env, &info));
     TRY_MDB(mdb_env_stat(e->env, &stat));
+    if (stat.ms_psize > (unsigned long)sysconf(_SC_PAGESIZE))
+        return ERR_REFUSED; /* made on another machine */
     e->page_bytes = stat.ms_psize;
     e->map_bytes = info.me_mapsize;
     return lmdb_env_err(mdb_reader_check(e->env, &dead)); /* a killed reader would keep old pages for ever */
@@ -363,13 +365,12 @@ void lmdb_env_close(struct lmdb_env *e)
 
 /* A value on pages of its own begins behind the head of the first, where no other value can. Those of this transaction are
  * not in the map yet, and are as LMDB made them. */
-void lmdb_env_check(const struct lmdb_env *e, struct span value)
+enum err lmdb_env_replaceable(const struct lmdb_env *e, struct span value)
 {
     const uintptr_t at = (uintptr_t)value.data, map = (uintptr_t)e->map;
-    if (at < map || at - map >= e->map_bytes || (at - map) % e->page_bytes != LMDB_HEAD_BYTES) return;
-    const uint64_t pages = lmdb_far_pages(value.len, e->page_bytes);
-    if (!lmdb_far_head(value.data - LMDB_HEAD_BYTES, (at - map) / e->page_bytes, pages))
-        env_assert(e->env, "a value's page is not the one that was written");
+    if (at < map || at - map >= e->map_bytes || (at - map) % e->page_bytes != LMDB_HEAD_BYTES) return OK;
+    const uint64_t has = lmdb_far_count(value.data - LMDB_HEAD_BYTES, (at - map) / e->page_bytes);
+    return has == lmdb_far_pages(value.len, e->page_bytes) ? OK : ERR_CORRUPT;
 }
 
 /* --- room ---------------------------------------------------------------------------------------------- */

@@ -71,14 +71,36 @@ static bool batch_puts(const struct lmdb_batch *b)
 
 /* --- inside the transaction ---------------------------------------------------------------------------- */
 
-static enum err txn_get(const struct lmdb_env *env, MDB_txn *txn, MDB_dbi dbi, struct span key,
-                        struct span *out)
+static enum err txn_get(MDB_txn *txn, MDB_dbi dbi, struct span key, struct span *out)
 {
     MDB_val name = lmdb_env_val(key), value = {0, NULL};
     int rc = mdb_get(txn, dbi, &name, &value);
     *out = lmdb_env_span(value);
-    if (rc == 0) lmdb_env_check(env, *out);
     return lmdb_env_err(rc);
+}
+
+static enum err txn_delete(const struct lmdb_env *env, MDB_txn *txn, MDB_dbi dbi, struct span key)
+{
+    MDB_val name = lmdb_env_val(key);
+    struct span have;
+    enum err err = txn_get(txn, dbi, key, &have);
+    if (err == ERR_NOT_FOUND) return OK;
+    TRY(err);
+    TRY(lmdb_env_replaceable(env, have));
+    return lmdb_env_err(mdb_del(txn, dbi, &name, NULL));
+}
+
+/* What stood there goes first: a shorter value in the place of one of the same transaction would keep the longer one's pages. */
+static enum err txn_put(const struct lmdb_env *env, MDB_txn *txn, MDB_dbi dbi, struct span key,
+                        struct span bytes)
+{
+    MDB_val name = lmdb_env_val(key), value = lmdb_env_val(bytes);
+    struct span have;
+    enum err err = txn_get(txn, dbi, key, &have);
+    if (err == OK && span_equal(have, bytes)) return OK; /* the same bytes again cost no write */
+    if (err == OK) err = txn_delete(env, txn, dbi, key);
+    if (err != OK && err != ERR_NOT_FOUND) return err;
+    return lmdb_env_err(mdb_put(txn, dbi, &name, &value, 0));
 }
 
 /* What the key holds when write `index` has its turn: an earlier write of the batch decides, or the store. */
@@ -92,7 +114,7 @@ static enum err batch_sees(const struct lmdb_env *env, MDB_txn *txn, const struc
         *out = earlier->value;
         return earlier->op == STORE_DELETE ? ERR_NOT_FOUND : OK;
     }
-    return txn_get(env, txn, env->spaces[w->space], w->key, out);
+    return txn_get(txn, env->spaces[w->space], w->key, out);
 }
 
 /* ERR_CONFLICT, or an error of LMDB. A stored value that fails its own check stands in nobody's way. */
@@ -113,14 +135,9 @@ static enum err batch_conflict(const struct lmdb_env *env, MDB_txn *txn, const s
 
 static enum err write_apply(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w)
 {
-    MDB_val key = lmdb_env_val(w->key), value = lmdb_env_val(w->value);
-    struct span have;
-    enum err err = txn_get(env, txn, env->spaces[w->space], w->key, &have);
-    if (err == ERR_NOT_FOUND && w->op == STORE_DELETE) return OK;
-    if (err != OK && err != ERR_NOT_FOUND) return err;
-    if (w->op == STORE_DELETE) return lmdb_env_err(mdb_del(txn, env->spaces[w->space], &key, NULL));
-    if (err == OK && span_equal(have, w->value)) return OK; /* the same bytes again cost no write */
-    return lmdb_env_err(mdb_put(txn, env->spaces[w->space], &key, &value, 0));
+    const MDB_dbi dbi = env->spaces[w->space];
+    return w->op == STORE_DELETE ? txn_delete(env, txn, dbi, w->key)
+                                 : txn_put(env, txn, dbi, w->key, w->value);
 }
 
 static enum err quarantine_put(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w,
@@ -130,27 +147,22 @@ static enum err quarantine_put(const struct lmdb_env *env, MDB_txn *txn, const s
     struct buffer named = BUFFER_OF(name);
     buffer_put_u8(&named, (uint8_t)w->space);
     buffer_put(&named, w->key);
-    MDB_val key = lmdb_env_val(buffer_span(&named)), value = lmdb_env_val(bytes);
-    struct span earlier; /* is replaced */
-    enum err err = txn_get(env, txn, env->quarantine, buffer_span(&named), &earlier);
-    return err == OK || err == ERR_NOT_FOUND ? lmdb_env_err(mdb_put(txn, env->quarantine, &key, &value, 0))
-                                             : err;
+    return txn_put(env, txn, env->quarantine, buffer_span(&named), bytes);
 }
 
 /* Judged again here: a good copy may have been put since the read that complained. */
 static enum err quarantine_apply(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w)
 {
     struct span have;
-    enum err err = txn_get(env, txn, env->spaces[w->space], w->key, &have);
+    enum err err = txn_get(txn, env->spaces[w->space], w->key, &have);
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
     if (store_value_check(w->space, w->key, have) == OK) return OK;
     void *copy = malloc(have.len + 1); /* LMDB may move the page while it writes the other database */
     if (!copy) return ERR_NO_MEMORY;
     if (have.len > 0) memcpy(copy, have.data, have.len);
-    MDB_val key = lmdb_env_val(w->key);
     err = quarantine_put(env, txn, w, span_make(copy, have.len));
-    if (err == OK) err = lmdb_env_err(mdb_del(txn, env->spaces[w->space], &key, NULL));
+    if (err == OK) err = txn_delete(env, txn, env->spaces[w->space], w->key);
     free(copy);
     return err;
 }

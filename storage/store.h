@@ -100,7 +100,7 @@ struct lmdb_options {
     const char *path;   /* a directory, created 0700; its parent must exist */
     uint64_t map_bytes; /* sparse reservation; 0 = 1 TiB. The same in every process that opens the store */
     bool read_only;     /* writes are ERR_REFUSED */
-    bool every_value;   /* the pages of large values are checked too: a read of each */
+    bool every_value;   /* the pages of blobs are checked too: a read of each */
     bool renew;         /* it was copied here: it gets another incarnation. Nobody else has it open */
     /* NULL, or told the number of each transaction of this process once it is on disk, before any `done` of it, on the
      * writer thread. */
@@ -111,8 +111,9 @@ struct lmdb_options {
  * directory, or read-only and no store; ERR_BUSY this process has it open already, or the lock file is
  * half made and another one holds it; ERR_CORRUPT, ERR_FULL,
  * ERR_NO_MEMORY, ERR_IO. ERR_CORRUPT after the file was cut short or changed: every page that leads to others is checked.
- * Damage that comes later, and a large value met on pages that are not its own, ends the process: one line on stderr, exit code 1.
- * What was there is not changed by a refusal. Several processes may open one store (the daemon and `perigee seal`). */
+ * Damage that comes later ends the process: one line on stderr, exit code 1. A blob whose first page was changed is read as any
+ * other, and cannot be deleted or moved aside: ERR_CORRUPT for that batch. What was there is not changed by a refusal. Several
+ * processes may open one store (the daemon and `perigee seal`). */
 MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options *options);
 /* The whole store as it is at one moment, written to this file from where it stands on: a data.mdb. While others write. */
 MUST_USE enum err lmdb_store_copy(struct store *s, int file);
@@ -120,9 +121,9 @@ MUST_USE enum err lmdb_store_copy(struct store *s, int file);
 const char *lmdb_store_open_text(enum err err);
 /* What was signed and promised is in it: without it a key is silent. */
 #define STORE_DAMAGE_ADVICE                                                                                  \
-    "keep it for whoever may repair it, and restore the last backup (perigee restore) or let a successor "   \
-    "take this node's place (perigee recover). A node that has signed anything and is started without it "   \
-    "signs nothing any more"
+    "keep it for whoever may repair it, restore the last backup (perigee restore), which reads and serves, " \
+    "and let a successor take this node's place (perigee recover --from it). A node that has signed "        \
+    "anything and is started without its store signs nothing any more"
 
 /* The in-memory twin, full (ERR_FULL) at bytes_max. Batches wait until memory_store_sync, which lands what is
  * queued at that moment and calls each `done`. A crash throws away what was not synced and calls no `done`:

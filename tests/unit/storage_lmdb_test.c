@@ -37,9 +37,8 @@ static int teardown(void **state)
 
 static enum err try_open(const struct storage_place *place, bool read_only, struct store **out)
 {
-    const struct lmdb_options options = {
-        .path = place->store, .map_bytes = MAP_BYTES, .read_only = read_only, .every_value = true};
-    return lmdb_store_open(out, &options);
+    return lmdb_store_open(
+        out, &(struct lmdb_options){.path = place->store, .map_bytes = MAP_BYTES, .read_only = read_only});
 }
 
 static void expect_refusal(const struct storage_place *place, enum err want)
@@ -889,70 +888,119 @@ static void test_cut_short_while_open(void **state)
 
 enum { LARGE_BYTES = 2 * PAGE_BYTES };
 
-static void large_put(const struct storage_place *place, uint8_t fill)
+static struct span large(uint8_t fill)
 {
     static uint8_t value[LARGE_BYTES];
-    struct store *s = storage_place_open(place, MAP_BYTES);
     memset(value, fill, sizeof value);
-    assert_int_equal(storage_put(s, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_OF(value)), OK);
-    store_close(s);
+    return SPAN_OF(value);
 }
 
-static void large_replace(const struct storage_place *place, struct store *s)
+/* The file with one byte of the first page of `value` changed; nothing else of it has that value's last byte. */
+static void change_head(const struct storage_place *place, struct span value, size_t offset)
 {
-    static const uint8_t value[LARGE_BYTES];
-    (void)place;
-    (void)!storage_put(s, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_OF(value));
+    struct stat is;
+    assert_int_equal(stat(place->data, &is), 0);
+    uint8_t *bytes = read_all(place, (size_t)is.st_size), *at = bytes + 2 * PAGE_BYTES;
+    while (memcmp(at + 16, value.data, PAGE_BYTES - 16) != 0) at += PAGE_BYTES;
+    at[offset] ^= 0x20; /* a number of 8, a kind at 10, and a count at 12 */
+    write_all(place, bytes, (size_t)is.st_size);
+    free(bytes);
 }
 
-static void large_delete(const struct storage_place *place, struct store *s)
-{
-    const struct store_write gone = {STORE_DELETE, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_NONE};
-    (void)place;
-    (void)!store_write_now(s, &gone, 1);
-}
+static const uint8_t head_offsets[] = {0, 7, 10, 12, 15};
 
-static void large_read(const struct storage_place *place, struct store *s)
-{
-    static uint8_t value[LARGE_BYTES];
-    (void)place;
-    (void)!storage_expect(s, STORE_LOCAL, SPAN_LITERAL("large"), SPAN_OF(value));
-}
-
-static void large_scan(const struct storage_place *place, struct store *s)
-{
-    size_t total = 0;
-    (void)place;
-    (void)!store_scan(s, STORE_LOCAL, SPAN_NONE, sum_visit, &total);
-}
-
-/* LMDB frees as many pages as the head of the first one says. Whoever looks at every value is told at once. */
+/* LMDB frees as many pages as the head of the first one says. */
 static void test_pages_of_a_value_are_those_that_were_written(void **state)
 {
     const struct storage_place *place = *state;
-    struct stat is;
-    struct store *s;
-    large_put(place, 0xaa);
-    assert_int_equal(stat(place->data, &is), 0);
-    const size_t len = (size_t)is.st_size;
-    uint8_t *bytes = read_all(place, len), *at = bytes;
-    while (at[PAGE_BYTES - 1] != 0xaa)
-        at += PAGE_BYTES; /* its first page: a number of 8, a kind at 10, and a count at 12 */
-    static const uint8_t offsets[] = {0, 7, 10, 12, 15};
-    for (size_t i = 0; i < sizeof offsets; i++) {
-        at[offsets[i]] ^= 0x20;
-        write_all(place, bytes, len);
-        at[offsets[i]] ^= 0x20;
-        expect_end(place, large_replace);
-        expect_end(place, large_delete);
-        expect_end(place, large_read);
-        expect_end(place, large_scan);
-        assert_int_equal(try_open(place, true, &s), ERR_CORRUPT);
-        assert_null(s);
+    const struct span value = large(0xaa);
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    assert_int_equal(storage_put(s, STORE_LOCAL, SPAN_LITERAL("large"), value), OK);
+    store_close(s);
+    for (size_t i = 0; i < sizeof head_offsets; i++) {
+        change_head(place, value, head_offsets[i]);
+        expect_refusal(place, ERR_CORRUPT);
+        change_head(place, value, head_offsets[i]);
     }
-    write_all(place, bytes, len);
-    free(bytes);
-    large_put(place, 0xbb);
+    store_close(storage_place_open(place, MAP_BYTES));
+}
+
+/* Blobs are many, and looked at one by one when they go; or all, for who asks for that. What cannot go stays, and is read. */
+static void test_pages_of_a_blob_are_looked_at_when_it_goes(void **state)
+{
+    const struct storage_place *place = *state;
+    const struct storage_blob blob = storage_blob_make(0x12, large(0xbb));
+    const struct store_write gone = {STORE_DELETE, STORE_BLOB, SPAN_OF(blob.key), SPAN_NONE};
+    struct lmdb_options options = {.path = place->store, .map_bytes = MAP_BYTES};
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    assert_int_equal(storage_put(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK);
+    store_close(s);
+    for (size_t i = 0; i < sizeof head_offsets; i++) {
+        change_head(place, blob.value, head_offsets[i]);
+        options.every_value = true;
+        assert_int_equal(lmdb_store_open(&s, &options), ERR_CORRUPT);
+        options.every_value = false;
+        assert_int_equal(lmdb_store_open(&s, &options), OK);
+        assert_int_equal(storage_expect(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK);
+        assert_int_equal(store_write_now(s, &gone, 1), ERR_CORRUPT);
+        assert_int_equal(storage_put(s, STORE_LOCAL, SPAN_LITERAL("another"), SPAN_LITERAL("goes on")), OK);
+        assert_int_equal(storage_expect(s, STORE_BLOB, SPAN_OF(blob.key), blob.value), OK);
+        store_close(s);
+        change_head(place, blob.value, head_offsets[i]);
+    }
+    s = storage_place_open(place, MAP_BYTES);
+    assert_int_equal(store_write_now(s, &gone, 1), OK);
+    store_close(s);
+}
+
+/* Two batches of one transaction: the pages are as many as the shorter value needs. */
+static void test_shorter_value_in_one_transaction(void **state)
+{
+    const struct storage_place *place = *state;
+    struct store *s = storage_place_open(place, MAP_BYTES);
+    struct gate gate;
+    static uint8_t value[5 * PAGE_BYTES];
+    gate_shut(&gate, s);
+    for (size_t len = sizeof value; len > PAGE_BYTES; len -= PAGE_BYTES) {
+        const struct store_write write = {STORE_PUT, STORE_LOCAL, SPAN_LITERAL("name"),
+                                          span_make(value, len)};
+        assert_int_equal(store_submit(s, &write, 1, NULL, NULL), OK);
+    }
+    gate_release(&gate);
+    store_close(s);
+    s = storage_place_open(place, MAP_BYTES);
+    assert_int_equal(
+        storage_expect(s, STORE_LOCAL, SPAN_LITERAL("name"), span_make(value, 2 * (size_t)PAGE_BYTES)), OK);
+    const struct store_write gone = {STORE_DELETE, STORE_LOCAL, SPAN_LITERAL("name"), SPAN_NONE};
+    assert_int_equal(store_write_now(s, &gone, 1), OK);
+    store_close(s);
+}
+
+/* The list of pages that a large delete freed is itself on pages of its own, at times more of them than it needs. */
+static void test_many_pages_are_freed(void **state)
+{
+    enum { VALUES = 60, VALUE_BYTES = 1 << 20, AT_ONCE = 20, LATER = 40 };
+    static uint8_t value[VALUE_BYTES], key[VALUES + LATER];
+    struct store_write write[VALUES];
+    struct storage_place place;
+    (void)state;
+    storage_place_make_in(&place, "/dev/shm"); /* the syncs cost nothing there */
+    struct store *s = storage_place_open(&place, 0);
+    for (uint8_t i = 0; i < sizeof key; i++) key[i] = i;
+    for (uint32_t i = 0; i < VALUES; i++)
+        write[i] = (struct store_write){STORE_PUT, STORE_LOCAL, span_make(&key[i], 1), SPAN_OF(value)};
+    for (uint32_t i = 0; i < VALUES; i += AT_ONCE)
+        assert_int_equal(store_write_now(s, write + i, AT_ONCE), OK);
+    for (uint32_t i = 0; i < VALUES; i++) write[i].op = STORE_DELETE;
+    assert_int_equal(store_write_now(s, write, VALUES), OK);
+    for (uint32_t i = 0; i < LATER; i++) {
+        const struct span name = span_make(&key[VALUES + i], 1);
+        assert_int_equal(storage_put(s, STORE_LOCAL, name, span_make(value, 100)), OK);
+        store_close(s);
+        s = storage_place_open(&place, 0);
+    }
+    store_close(s);
+    storage_place_remove(&place);
 }
 
 #define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
@@ -972,6 +1020,9 @@ int main(void)
         ONE(test_changed_pages_do_no_harm),
         ONE(test_cut_short_while_open),
         ONE(test_pages_of_a_value_are_those_that_were_written),
+        ONE(test_pages_of_a_blob_are_looked_at_when_it_goes),
+        ONE(test_shorter_value_in_one_transaction),
+        ONE(test_many_pages_are_freed),
         ONE(test_places_that_cannot_be),
         ONE(test_read_only),
         ONE(test_corrupt_blob_is_moved_aside),
