@@ -92,7 +92,7 @@ struct tables_scan {
     const struct tables_select *select;
     const struct parameter_choice
         *choice;        /* of the parameters the select was made with; NULL when there were none */
-    uint64_t rows_most; /* that the input may have; 0: any number. Nothing is handed on beyond it. */
+    uint64_t rows_most; /* that the input may have: nothing is handed on beyond it */
     tables_take_chunk *take;
     void *context;
 };

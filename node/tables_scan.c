@@ -243,7 +243,7 @@ static enum err counted(struct tables *t, const struct tables_run *run, uint64_t
     const uint64_t most = run->scan->rows_most;
     (void)pthread_mutex_lock(&t->lock);
     *rows += more;
-    const bool too_many = most != 0 && *rows > most;
+    const bool too_many = *rows > most;
     (void)pthread_mutex_unlock(&t->lock);
     return too_many ? ERR_REFUSED : OK;
 }

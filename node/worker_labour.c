@@ -130,6 +130,7 @@ bool labour_end(struct labour *l)
     int waited = 0;
     while (l->busy && !computes(l) && waited == 0)
         waited = pthread_cond_clockwait(&l->idle, &l->lock, CLOCK_MONOTONIC, &until);
+    for (; l->first != l->next; l->first++) worker_reply_free(&job_at(l, l->first)->reply); /* wiped, too */
     const bool ended = !l->busy;
     (void)pthread_mutex_unlock(&l->lock);
     return ended;

@@ -212,7 +212,8 @@ static void run_select(struct totals *t, const struct study *s, const char *path
                                       sizeof fault);
     if (err != OK) fail_msg("%s", fault);
     *t = (struct totals){.of = of};
-    const struct tables_scan scan = {.select = &select, .choice = &choice, .take = add_totals, .context = t};
+    const struct tables_scan scan = {
+        .select = &select, .choice = &choice, .rows_most = UINT64_MAX, .take = add_totals, .context = t};
     assert_int_equal(tables_scan(tables, &row_count, &scan), OK); /* one thread */
     assert_int_equal(row_count, t->rows);
     tables_select_free(&select);

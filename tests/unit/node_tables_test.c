@@ -291,7 +291,8 @@ static enum err see(void *context, const struct tables_chunk *chunk)
 static enum err see_rows(struct seen_rows *rows, struct tables *t, uint32_t input,
                          const struct tables_select *select, uint64_t *row_count)
 {
-    const struct tables_scan scan = {.input = input, .select = select, .take = see, .context = rows};
+    const struct tables_scan scan = {
+        .input = input, .select = select, .rows_most = UINT64_MAX, .take = see, .context = rows};
     return tables_scan(t, row_count, &scan);
 }
 
@@ -555,7 +556,8 @@ static enum err add_up(void *context, const struct tables_chunk *chunk)
 static enum err scan_rows(struct total *total, struct tables *t, const struct tables_select *select,
                           uint64_t *row_count)
 {
-    const struct tables_scan scan = {.select = select, .take = add_up, .context = total};
+    const struct tables_scan scan = {
+        .select = select, .rows_most = UINT64_MAX, .take = add_up, .context = total};
     *total = (struct total){.lock = PTHREAD_MUTEX_INITIALIZER};
     return tables_scan(t, row_count, &scan);
 }
@@ -673,7 +675,7 @@ static void a_taker_may_fail(void **state)
     struct total total;
     uint64_t row_count;
     assert_int_equal(make(&select, &step, ""), OK);
-    const struct tables_scan scan = {.select = &select, .take = take_none};
+    const struct tables_scan scan = {.select = &select, .rows_most = UINT64_MAX, .take = take_none};
     assert_int_equal(tables_scan(t, &row_count, &scan), ERR_NO_MEMORY);
     assert_int_equal(scan_rows(&total, t, &select, &row_count), OK);
     assert_int_equal(total.count, 5);
