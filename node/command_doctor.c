@@ -226,8 +226,8 @@ static void check_consortium(struct doctor *d, struct store *store)
     if (store_read(store, STORE_LOCAL, SPAN_LITERAL("consortium"), &known) == ERR_NOT_FOUND) return;
     if (!span_equal(buffer_span(&known), ID_SPAN(d->home.consortium)))
         say(d, FINDING_FAIL, "consortium",
-            "charter.json: expected the charter that this store was begun with, came another: put the first "
-            "one back");
+            "charter.json: expected the charter that this store was begun with, %s: put the first one back",
+            d->home.charter != NULL ? "came another" : "and there is none");
 }
 
 static void check_store_state(struct doctor *d, struct store *store)

@@ -309,8 +309,41 @@ static enum err check_version(const struct home *h, char *fault, size_t cap)
     return err;
 }
 
+/* What a charter says otherwise of this node than its own card; NULL: nothing. */
+static const char *said_otherwise(const struct charter_member *m, const struct charter_member *card)
+{
+    const bool custodian = (m->roles & ROLE_CUSTODIAN) != 0;
+    return !span_equal(m->organisation, card->organisation)                          ? "organisation"
+           : !span_equal(m->jurisdiction, card->jurisdiction)                        ? "jurisdiction"
+           : m->roles != card->roles                                                 ? "roles"
+           : !ids_equal(m->kem.bytes, card->kem.bytes)                               ? "kem key"
+           : custodian && memcmp(m->dkg.bytes, card->dkg.bytes, sizeof m->dkg.bytes) ? "dkg key"
+           : !ID_EQUAL(m->approval, card->approval)                                  ? "approval key"
+                                                                                     : NULL;
+}
+
+/* Cards travel unsigned: whoever changed one on its way, or wrote the charter, would be given what is meant for this node. */
+static enum err check_entry(const struct home *h, const struct charter *charter, struct arena *arena,
+                            char *fault, size_t cap)
+{
+    struct charter_member card;
+    TRY(card_parse(&card, arena, span_make(h->card, h->card_len), NULL));
+    for (uint32_t i = 0; i < charter->member_count; i++) {
+        const struct charter_member *m = &charter->member[i];
+        const char *other = ID_EQUAL(m->node, h->node) ? said_otherwise(m, &card) : NULL;
+        if (other != NULL)
+            return fault_set(
+                fault, cap, ERR_CONFLICT,
+                "charter: it names this node with another %s than %s/card.json: expected what the "
+                "card says; do not sign it, and ask who wrote it for one made from this very card",
+                other, h->path);
+    }
+    return OK;
+}
+
 /* ERR_VERSION for anything but version 1: the consortium is named by the charter it began with. */
-static enum err check_charter(struct hash32 *hash, struct span bytes, char *fault, size_t cap)
+static enum err check_charter(struct hash32 *hash, const struct home *h, struct span bytes, char *fault,
+                              size_t cap)
 {
     struct json_fault why = {{0}, {0}, OK};
     struct charter *charter = NULL;
@@ -325,7 +358,8 @@ static enum err check_charter(struct hash32 *hash, struct span bytes, char *faul
         err = fault_set(fault, cap, ERR_VERSION,
                         "charter: version %u: a consortium is joined by its version 1", charter->version);
     else
-        *hash = charter->hash;
+        err = check_entry(h, charter, &arena, fault, cap);
+    if (err == OK) *hash = charter->hash;
     free(memory);
     return err;
 }
@@ -334,9 +368,10 @@ int home_seat(const struct home *h)
 {
     struct charter *charter = NULL;
     void *memory = h->charter != NULL ? calloc(1, HOME_ARENA_BYTES) : NULL;
+    if (memory == NULL) return -1;
     struct arena arena = arena_make(memory, HOME_ARENA_BYTES);
     int seat = -1;
-    if (memory != NULL && charter_parse(&charter, &arena, span_make(h->charter, h->charter_len), NULL) == OK)
+    if (charter_parse(&charter, &arena, span_make(h->charter, h->charter_len), NULL) == OK)
         seat = charter_custodian(charter, h->node);
     free(memory);
     return seat;
@@ -350,7 +385,8 @@ static enum err read_charter(struct home *h, char *fault, size_t cap)
     enum err err = file_read(&h->charter, &h->charter_len, path, CAP_DOCUMENT_BYTES);
     if (err == ERR_NOT_FOUND) return OK;
     if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
-    if (check_charter(&hash, span_make(h->charter, h->charter_len), fault, cap) != OK) return ERR_CORRUPT;
+    err = check_charter(&hash, h, span_make(h->charter, h->charter_len), fault, cap);
+    if (err != OK) return err == ERR_CONFLICT ? err : ERR_CORRUPT;
     memcpy(h->consortium.bytes, hash.bytes, sizeof hash.bytes);
     return OK;
 }
@@ -524,7 +560,7 @@ static enum err bind_charter(struct home *h, struct span charter, struct hash32 
 enum err home_join(struct home *h, struct span charter, char *fault, size_t cap)
 {
     struct hash32 hash;
-    TRY(check_charter(&hash, charter, fault, cap));
+    TRY(check_charter(&hash, h, charter, fault, cap));
     if (h->charter == NULL) return bind_charter(h, charter, hash, fault, cap);
     if (memcmp(hash.bytes, h->consortium.bytes, sizeof hash.bytes) == 0) return OK;
     return fault_set(fault, cap, ERR_CONFLICT, "%s: belongs to another consortium already", h->path);

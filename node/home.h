@@ -55,7 +55,8 @@ struct home_identity { /* for `perigee init` */
  * ERR_CONFLICT: it exists already; nothing is changed. `fault` (cap bytes) receives one line for people on any error. */
 MUST_USE enum err home_create(const char *path, const struct home_identity *who, struct span passphrase,
                               char *fault, size_t cap);
-/* ERR_NOT_FOUND, ERR_VERSION, ERR_REFUSED (permissions), ERR_DECRYPT (passphrase), ERR_CORRUPT. */
+/* ERR_NOT_FOUND, ERR_VERSION, ERR_REFUSED (permissions), ERR_DECRYPT (passphrase), ERR_CORRUPT; ERR_CONFLICT (charter.json names
+ * this node otherwise than card.json). */
 MUST_USE enum err home_open(struct home *out, const char *path, struct span passphrase, char *fault,
                             size_t cap);
 /* The same without the keys, for what needs none: path, node, card, consortium and charter. */
@@ -68,7 +69,8 @@ MUST_USE enum err home_open_keys(struct home *h, struct span passphrase, home_fa
 int home_seat(const struct home *h);
 /* Passphrase of the files in keygen/. */
 struct span home_keygen_passphrase(const struct home *h);
-/* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one. */
+/* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one than before, or
+ * one that names this node otherwise than its card. */
 MUST_USE enum err home_join(struct home *h, struct span charter, char *fault, size_t cap);
 /* ERR_BUSY: a node runs here. ERR_IO, with the system's words: the lock file cannot be had (read-only, not ours). */
 MUST_USE enum err home_lock(struct home *h, char *fault, size_t cap);

@@ -117,6 +117,7 @@ static enum err directory_claim(int directory, const struct stat *is, bool read_
 {
     struct stat data;
     bool present = fstatat(directory, FILE_DATA, &data, 0) == 0;
+    if (present && !S_ISREG(data.st_mode)) return ERR_REFUSED;
     if (read_only && (!present || data.st_size == 0))
         return ERR_NOT_FOUND; /* no lock file for what is none */
     TRY(present ? directory_data_file(directory) : directory_empty(directory));

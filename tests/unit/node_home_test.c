@@ -293,6 +293,111 @@ static void joins_one_consortium(void **state)
     home_close(&h);
 }
 
+/* A charter of one founder, whose entry is its card but for what `bend` changes. */
+static enum err join_bent(const struct home *look, void (*bend)(struct charter_member *))
+{
+    static uint8_t memory[1 << 18], bytes[CAP_DOCUMENT_BYTES];
+    struct arena arena;
+    struct charter_member m;
+    struct buffer b = BUFFER_OF(bytes);
+    struct home h;
+    memset(memory, 0, sizeof memory);
+    arena = arena_make(memory, sizeof memory);
+    assert_int_equal(card_parse(&m, &arena, span_make(look->card, look->card_len), NULL), OK);
+    bend(&m);
+    const struct charter charter = {.name = SPAN_LITERAL("alone"),
+                                    .version = 1,
+                                    .k = 1,
+                                    .q = 1,
+                                    .s = 1,
+                                    .t = 1,
+                                    .member_count = 1,
+                                    .member = &m,
+                                    .accept_simulated = true,
+                                    .evidence_age_max_ms = 600000,
+                                    .lease_ms = 1000,
+                                    .rank_delay_ms = 100,
+                                    .skew_max_ms = 60000,
+                                    .drift_ppm = 200};
+    assert_int_equal(charter_write(&b, &charter), OK);
+    assert_int_equal(home_look(&h, look->path, fault, sizeof fault), OK);
+    const enum err err = home_join(&h, buffer_span(&b), fault, sizeof fault);
+    assert_true((err == OK) == (h.charter != NULL));
+    home_close(&h);
+    return err;
+}
+
+static void bend_organisation(struct charter_member *m)
+{
+    m->organisation = SPAN_LITERAL("geneva");
+}
+static void bend_jurisdiction(struct charter_member *m)
+{
+    m->jurisdiction = SPAN_LITERAL("US");
+}
+static void bend_roles(struct charter_member *m)
+{
+    m->roles |= ROLE_REQUESTER;
+}
+static void bend_kem(struct charter_member *m)
+{
+    m->kem.bytes[5] ^= 1;
+}
+static void bend_dkg(struct charter_member *m)
+{
+    m->dkg.bytes[5] ^= 2;
+}
+static void bend_approval(struct charter_member *m)
+{
+    m->approval.bytes[5] ^= 1;
+}
+static void bend_nothing(struct charter_member *m)
+{
+    (void)m;
+}
+
+/* What is sealed to a founder is sealed to the keys that the charter names. */
+static void joins_only_as_its_card_says(void **state)
+{
+    static const struct {
+        void (*bend)(struct charter_member *);
+        const char *named;
+    } bent[] = {{bend_organisation, "organisation"},
+                {bend_jurisdiction, "jurisdiction"},
+                {bend_roles, "roles"},
+                {bend_kem, "kem key"},
+                {bend_dkg, "dkg key"},
+                {bend_approval, "approval key"}};
+    char path[PATH_MAX];
+    struct home h;
+    (void)state;
+    in_root(path, "founder");
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK);
+    assert_int_equal(home_look(&h, path, fault, sizeof fault), OK);
+    for (size_t i = 0; i < sizeof bent / sizeof bent[0]; i++) {
+        assert_int_equal(join_bent(&h, bent[i].bend), ERR_CONFLICT);
+        assert_non_null(strstr(fault, bent[i].named));
+    }
+    assert_int_equal(join_bent(&h, bend_nothing), OK);
+    home_close(&h);
+    assert_int_equal(home_look(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_seat(&h), 0);
+    home_close(&h);
+    char *charter = NULL, file[PATH_MAX + 16];
+    size_t len = 0; /* changed beside it, it is refused as well */
+    (void)snprintf(file, sizeof file, "%s/charter.json", path);
+    assert_int_equal(file_read(&charter, &len, file, CAP_DOCUMENT_BYTES), OK);
+    memcpy(strstr(charter, "\"CH\""), "\"US\"", 4);
+    const int fd = open(file, O_WRONLY | O_TRUNC | O_CLOEXEC);
+    assert_true(fd >= 0 && write(fd, charter, len) == (ssize_t)len && close(fd) == 0);
+    free(charter);
+    assert_int_equal(home_look(&h, path, fault, sizeof fault), ERR_CONFLICT);
+    assert_int_equal(unlink(file), 0);
+    assert_int_equal(home_look(&h, path, fault, sizeof fault), OK);
+    assert_int_equal(home_seat(&h), -1);
+    home_close(&h);
+}
+
 /* --- Commands ----------------------------------------------------------------------------------------------------- */
 
 static int run(int (*command)(int, char **), const char *const *words)
@@ -601,6 +706,7 @@ int main(void)
         cmocka_unit_test(one_node_at_a_time),
         cmocka_unit_test(a_lock_that_cannot_be_made),
         cmocka_unit_test(joins_one_consortium),
+        cmocka_unit_test(joins_only_as_its_card_says),
         cmocka_unit_test(commands_found_a_consortium),
         cmocka_unit_test(bad_command_lines),
         cmocka_unit_test(roles_are_read),
