@@ -61,7 +61,7 @@ enum { LOG_LINE_MAX = 1024, LOG_BURST = 50, LOG_RATE = 10 };
     X(LOG_RUN_RECEIPT_BAD, LOG_WARN, "run.receipt-bad", "a receipt's signatures do not hold")                \
     X(LOG_RELEASE_GIVEN, LOG_INFO, "release.given", "released ")                                             \
     X(LOG_RELEASE_REFUSED, LOG_WARN, "release.refused", "refused an enclave's ask")                          \
-    X(LOG_RELEASE_FAILED, LOG_ERROR, "release.failed", "no shares could be computed")                        \
+    X(LOG_CUSTODIAN_TROUBLE, LOG_WARN, "custodian.trouble", "custodian-trouble")                             \
     X(LOG_COMMIT_SIGNED, LOG_INFO, "commit.signed", "signed the commit of run")                              \
     X(LOG_PEER_MALFORMED, LOG_WARN, "peer.malformed", "malformed message from")                              \
     X(LOG_PEER_SIGNATURE, LOG_WARN, "peer.signature", "bad signature from peer")                             \

@@ -283,6 +283,12 @@ void peer_notice(struct core *c, struct node_id peer, const char *text, struct s
     notice_in_turn(c, p != NULL ? &p->notice_ns : &c->stranger_notice_ns, text, subject, more);
 }
 
+struct verdict trouble(struct core *c, struct node_id asker, struct run_id run, const char *why)
+{
+    peer_notice(c, asker, "custodian-trouble, nothing given for run", ID_SPAN(run), why);
+    return verdict_refuse(REFUSAL_TROUBLE, NULL);
+}
+
 void offence(struct core *c, struct node_id peer, const char *what)
 {
     c->refused_messages++;

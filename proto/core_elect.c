@@ -378,16 +378,21 @@ const struct advert *advert_find(const struct core *c, struct node_id node)
     return NULL;
 }
 
+static void advert_keep(struct core *c, struct advert said)
+{
+    struct advert *a = (struct advert *)advert_find(c, said.node);
+    if (a == NULL && c->advert_count < ADVERTS_MAX) a = &c->advert[c->advert_count++];
+    if (a != NULL && a->time_ms <= said.time_ms) *a = said;
+}
+
 void elect_advert(struct core *c, const struct record *r, const struct body_ADVERT *b)
 {
-    struct advert *a = (struct advert *)advert_find(c, r->header.author);
-    if (a == NULL && c->advert_count < ADVERTS_MAX) a = &c->advert[c->advert_count++];
-    if (a == NULL || a->time_ms > r->header.time_ms) return;
-    *a = (struct advert){r->header.author, r->header.time_ms, b->platform};
+    advert_keep(c, (struct advert){r->header.author, r->header.time_ms, b->platform});
 }
 
 enum { ADVERT_EVERY_MS = 2000, ADVERT_LIFE_MS = 90000, SLOTS_FREE_MAX = 1024 };
 
+/* What it says to others it knows, too: it may be a party to the keys that its own enclave asks for, and is no peer of its own. */
 static void advert_tick(struct core *c)
 {
     if (!c->options.compute || c->now.ns < c->advert_next_ns ||
@@ -398,6 +403,7 @@ static void advert_tick(struct core *c)
     struct body_ADVERT body = {c->options.platform, c->options.engine, c->options.gpu,
                                running < most ? most - running : 0, SPAN_NONE};
     c->advert_next_ns = c->now.ns + (int64_t)ADVERT_EVERY_MS * 1000000;
+    advert_keep(c, (struct advert){c->options.self, c->wall_ms, c->options.platform});
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 

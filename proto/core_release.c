@@ -155,7 +155,8 @@ static void refuse(struct core *c, struct pending *p, uint64_t stage, struct ver
     if (!ID_IS_ZERO(v.subject)) buffer_put_hex(&text, ID_SPAN(v.subject));
     body.detail = buffer_span(&text);
     answered(c, ask_named(stage), p->run, v);
-    peer_notice(c, p->peer, "refused an enclave's ask for run", ID_SPAN(p->run), refusal_name(v.refusal));
+    if (v.refusal != REFUSAL_TROUBLE) /* of that trouble() has told */
+        peer_notice(c, p->peer, "refused an enclave's ask for run", ID_SPAN(p->run), refusal_name(v.refusal));
     author_sign_into(c, p, KIND_REFUSAL, &body, on_refusal_signed);
 }
 
@@ -211,7 +212,12 @@ static struct verdict decide_release_now(struct core *c, struct pending *p)
     if (advert != NULL) a->facts.platform = advert->platform;
     a->facts.now_ms = c->wall_ms;
     a->facts.standing = core_standing(c);
-    return release_decide(c->registry, &c->promises, c->options.self, &a->facts);
+    struct verdict v = release_decide(c->registry, &c->promises, c->options.self, &a->facts);
+    if (v.refusal != REFUSAL_TROUBLE) return v;
+    bool judged = a->facts.evidence_err == OK || a->facts.evidence_err == ERR_EVIDENCE;
+    return trouble(c, p->peer, p->run,
+                   judged ? "the elected node has not told its platform here yet"
+                          : err_text(a->facts.evidence_err));
 }
 
 static struct lease_ask holder_of(const struct core *c, const struct pending *p)
@@ -298,8 +304,7 @@ static struct verdict shares_failed(struct core *c, const struct pending *p, enu
 {
     if (err == ERR_PROOF || (for_owner(p) && err == ERR_DECRYPT))
         return verdict_refuse(REFUSAL_ENVELOPE, NULL);
-    notice(c, "no shares could be computed for run", ID_SPAN(p->run), err_text(err));
-    return verdict_refuse(REFUSAL_TROUBLE, NULL);
+    return trouble(c, p->peer, p->run, err_text(err));
 }
 
 static void sign_release(struct core *c, struct pending *p, const struct run_entry *run)
@@ -394,10 +399,12 @@ static void open_half(struct core *c, struct pending *p, const struct run_entry 
 }
 
 /* A table that is full contradicts nobody. */
-static struct verdict promised(enum err err, enum refusal contradiction)
+static struct verdict promised(struct core *c, const struct pending *p, enum err err,
+                               enum refusal contradiction)
 {
-    return err == OK ? VERDICT_OK
-                     : verdict_refuse(err == ERR_CONFLICT ? contradiction : REFUSAL_TROUBLE, NULL);
+    if (err == OK) return VERDICT_OK;
+    return err == ERR_CONFLICT ? verdict_refuse(contradiction, NULL)
+                               : trouble(c, p->peer, p->run, err_text(err));
 }
 
 /* Memory first, so that a second ask in flight sees it; the store follows before anything leaves. */
@@ -415,9 +422,9 @@ static enum err promise_release(struct core *c, struct pending *p)
 static void decide_release(struct core *c, struct pending *p)
 {
     struct verdict v = decide_release_now(c, p);
-    if (v.refusal == REFUSAL_NONE) v = promised(promise_release(c, p), REFUSAL_OTHER_KEY);
+    if (v.refusal == REFUSAL_NONE) v = promised(c, p, promise_release(c, p), REFUSAL_OTHER_KEY);
     if (v.refusal == REFUSAL_NONE && !for_owner(p) && !elect_hold(c, p->run, p->term, 0))
-        v = verdict_refuse(REFUSAL_TROUBLE, NULL);
+        v = trouble(c, p->peer, p->run, err_text(ERR_FULL));
     const struct run_entry *run = registry_run(c->registry, p->run);
     if (v.refusal != REFUSAL_NONE)
         refuse(c, p, STAGE_SHARES, v);
@@ -482,7 +489,7 @@ static void decide_lease(struct core *c, struct pending *p)
     struct lease_ask facts = holder_of(c, p);
     struct verdict v = lease_decide(c->registry, &c->promises, c->options.self, &facts);
     if (v.refusal == REFUSAL_NONE && !elect_hold(c, p->run, p->term, a->lease.round))
-        v = verdict_refuse(REFUSAL_TROUBLE, NULL);
+        v = trouble(c, p->peer, p->run, err_text(ERR_FULL));
     if (v.refusal != REFUSAL_NONE) {
         refuse(c, p, STAGE_LEASE, v);
         return;
@@ -529,7 +536,8 @@ static void decide_commit(struct core *c, struct pending *p)
     uint8_t key[PROMISE_KEY_BYTES];
     promise_key(key, PROMISE_COMMIT, p->run.bytes, a->commit.index);
     if (v.refusal == REFUSAL_NONE)
-        v = promised(promise_set(&c->promises, key, a->commit.commitment.bytes), REFUSAL_COMMIT_CONFLICT);
+        v = promised(c, p, promise_set(&c->promises, key, a->commit.commitment.bytes),
+                     REFUSAL_COMMIT_CONFLICT);
     if (v.refusal != REFUSAL_NONE) {
         refuse(c, p, STAGE_COMMIT, v);
         return;

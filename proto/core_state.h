@@ -279,6 +279,8 @@ void stranger_notice(struct core *c, const char *text, struct node_id subject);
 /* For what this peer alone can cause: at most one line a second, of all that have no place together. */
 void peer_notice(struct core *c, struct node_id peer, const char *text, struct span subject,
                  const char *more);
+/* This custodian cannot do its part now, which says nothing of the run: the refusal, and why for its log. */
+struct verdict trouble(struct core *c, struct node_id asker, struct run_id run, const char *why);
 /* This peer sent what does not follow the protocol. */
 void offence(struct core *c, struct node_id peer, const char *what); /* "... from" */
 void send_message(struct core *c, struct node_id to, struct span message);

@@ -86,7 +86,7 @@ static struct verdict decide(struct core *c, struct node_id node, struct run_id 
                                .held = held_until(c, run, term, node) > c->now.ns};
     struct verdict v = election_decide(c->registry, &c->promises, c->options.self, &ask);
     bool room = v.refusal != REFUSAL_NONE || track_add(c, run) != NULL; /* to remember its lease in */
-    return room ? v : verdict_refuse(REFUSAL_TROUBLE, NULL);
+    return room ? v : trouble(c, node, run, err_text(ERR_FULL));
 }
 
 /* With every no: the term that this custodian is bound by, and when it may be free for a later one. */
@@ -187,7 +187,9 @@ void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_
     struct verdict v = decide(c, from, b->run, b->term);
     const struct run_entry *run = registry_run(c->registry, b->run);
     enum err err = v.refusal == REFUSAL_NONE ? promise_vote(c, run, b->run, b->term, from) : OK;
-    if (err != OK) v = verdict_refuse(err == ERR_CONFLICT ? REFUSAL_VOTED : REFUSAL_TROUBLE, NULL);
+    if (err != OK)
+        v = err == ERR_CONFLICT ? verdict_refuse(REFUSAL_VOTED, NULL)
+                                : trouble(c, from, b->run, err_text(err));
     if (v.refusal != REFUSAL_NONE) {
         refuse_vote(c, from, b, v.refusal);
         return;

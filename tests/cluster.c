@@ -781,7 +781,7 @@ static void *sparse(size_t len)
 
 static bool is_compute(uint32_t node)
 {
-    return node == WORLD_COMPUTE || node == CLUSTER_SECOND;
+    return node == WORLD_COMPUTE || node == CLUSTER_SECOND || (world_computes >> node & 1) != 0;
 }
 
 /* Records in the order of (author, seq, id), as the daemon reads them. */

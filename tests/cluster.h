@@ -5,8 +5,9 @@
  * After every step it is asserted that: core_check holds; nobody sends two headers with one seq, over restarts too; no own
  * record and no vote leaves before the store has acknowledged what it depends on; a vote is never for two nodes of one run
  * and term, nor for two runs of one slot.
- * Nodes are those of a test world, in its order, and one more compute member (CLUSTER_SECOND). Enclaves are not run unless the
- * options say so: a start is counted in `start`, and its worker says what a test makes it say (cluster_frame).
+ * Nodes are those of a test world, in its order, and one more compute member (CLUSTER_SECOND); of the founders those compute
+ * that world_computes names. Enclaves are not run unless the options say so: a start is counted in `start`, and its worker says
+ * what a test makes it say (cluster_frame).
  * With enclaves the consortium begins as the world has it, CLUSTER_SECOND admitted and nothing requested; enclaves are the
  * production machines, and after every step it is asserted that no two of a run hold leases at once, and that all outputs of a
  * run that ever left one have one commitment. */

@@ -110,7 +110,10 @@ static void x_reply(void *context, uint64_t token, struct verdict verdict, struc
 
 static void x_notice(void *context, struct span line)
 {
-    (void)context, (void)line;
+    struct lone *l = context;
+    ASSERT(line.len < sizeof l->notice);
+    memcpy(l->notice, line.data, line.len);
+    l->notice[line.len] = 0;
 }
 
 /* --- Driving ------------------------------------------------------------------------------------------------------------ */
@@ -172,7 +175,7 @@ bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_bo
     return false;
 }
 
-bool lone_forgets_its_vote;
+bool lone_forgets_its_vote, lone_knows_no_platform;
 enum { WORLD_VOTERS = 3 }; /* of world_certificate */
 
 /* --- Starting ------------------------------------------------------------------------------------------------------------ */
@@ -204,7 +207,7 @@ void lone_greet(struct lone *l, struct node_id from)
     lone_message(l, from, buffer_span(&b));
 }
 
-static void advertise(struct lone *l)
+void lone_advertise(struct lone *l)
 {
     struct world *w = l->world;
     struct record r;
@@ -230,7 +233,7 @@ struct lone *lone_new(struct world *w, uint32_t self)
     restore(l);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
         if (i != self) lone_greet(l, w->node[i].id);
-    advertise(l);
+    if (!lone_knows_no_platform) lone_advertise(l);
     l->sent_count = 0;
     return l;
 }

@@ -1,6 +1,6 @@
 /* lone: one production core of a test world, restored from all its records, with the production keyed work, which is done at
  * once, and a store that never fails. What it sends is kept; tests bend the knobs, speak to it as its peers, and look.
- * A custodian has compared heads with the others and knows the compute member's platform. */
+ * A custodian has compared heads with the others and, unless set otherwise, knows the compute member's platform. */
 #ifndef PERIGEE_TESTS_LONE_H
 #define PERIGEE_TESTS_LONE_H
 
@@ -31,12 +31,13 @@ struct lone {
 
     struct lone_sent sent[LONE_SENT_MAX];
     uint32_t sent_count, blobs_sent, evidence_checked;
+    char notice[512]; /* the last line for its log */
 
     struct lone_queue *queue;
 };
 
-/* Set before lone_new: its store lacks the vote that it gave in term 1. */
-extern bool lone_forgets_its_vote;
+/* Set before lone_new: its store lacks the vote that it gave in term 1; no advert has come yet. */
+extern bool lone_forgets_its_vote, lone_knows_no_platform;
 struct lone *lone_new(struct world *w, uint32_t self);
 void lone_free(struct lone *l);
 /* A message from this peer, and all that follows from it. */
@@ -44,6 +45,8 @@ void lone_message(struct lone *l, struct node_id from, struct span message);
 void lone_record(struct lone *l, struct node_id from, const struct record *r);
 /* A custodian comes up and shows heads: none that are not held here. */
 void lone_greet(struct lone *l, struct node_id from);
+/* The compute member's advert comes. */
+void lone_advertise(struct lone *l);
 /* The same for any event. */
 void lone_event(struct lone *l, struct event event);
 /* Messages of this code that it sent since: the next one from *at on, decoded; false: none. */

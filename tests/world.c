@@ -26,7 +26,7 @@ static struct {
 
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
-uint32_t world_rows_extra, world_maker_devices, world_vetoes;
+uint32_t world_rows_extra, world_maker_devices, world_vetoes, world_computes;
 uint32_t world_lease_ms = 1000;
 enum world_platforms world_platforms;
 bool world_output_rows;
@@ -162,10 +162,11 @@ static void make_charter(struct world *w)
     struct buffer b = BUFFER_OF(bytes);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
         const struct world_node *n = &w->node[i];
+        const uint32_t computes = (world_computes >> i & 1) != 0 ? ROLE_COMPUTE : 0;
         member[i] = (struct charter_member){n->id,
                                             span_text(names[i]),
                                             SPAN_LITERAL("EU"),
-                                            ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD,
+                                            ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD | computes,
                                             n->kem,
                                             n->dkg,
                                             n->approval,

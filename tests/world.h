@@ -37,6 +37,7 @@ extern uint32_t world_maker_devices; /* what the charter lets makers have: 0 unl
 extern uint32_t world_rows_extra;    /* what manifests claim beyond them: 0 unless set before world_new */
 extern uint32_t world_vetoes;   /* bit per dataset: its owner keeps a veto; 0 unless set before world_new */
 extern uint32_t world_lease_ms; /* of the charter: a second unless set before world_new */
+extern uint32_t world_computes; /* bit per founder: it computes, too; 0 unless set before world_new */
 
 struct world_node {
     struct identity_secret secret, approval_secret; /* an owner's approval key is another one */

@@ -239,9 +239,16 @@ static void test_a_lease_holds_votes(void **state)
 
 /* --- Troubles of its own, and of clocks ---------------------------------------------------------------------------------- */
 
+static const char *trouble; /* what its log says of the first ask; NULL: not looked at */
+
 static void then_it_is_well(struct world_run *r, struct span box)
 {
     ask_core(r, box);
+    if (trouble != NULL) {
+        assert_memory_equal(lone->notice, "custodian-trouble", sizeof "custodian-trouble" - 1);
+        assert_non_null(strstr(lone->notice, trouble));
+    }
+    trouble = NULL;
     lone->shares_err = OK;
     lone->late_ms = 0;
 }
@@ -253,6 +260,7 @@ static void test_trouble_passes(void **state)
     for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
         lone->shares_err = troubles[i];
         run->asked = then_it_is_well;
+        trouble = err_text(troubles[i]);
         ends_with(REFUSAL_NONE);
         (void)teardown(state);
         (void)setup(state);
@@ -260,6 +268,25 @@ static void test_trouble_passes(void **state)
     lone->shares_err = ERR_NO_MEMORY; /* and stays so */
     ends_with(REFUSAL_TROUBLE);
     assert_true(run->asks[CORE] > 30);
+}
+
+static void then_the_platform_is_told(struct world_run *r, struct span box)
+{
+    then_it_is_well(r, box);
+    if (lone->evidence_checked == 1) lone_advertise(lone);
+}
+
+/* It has just started, and no advert has come: its log says so, and once one has come, it answers. */
+static void test_no_advert_yet(void **state)
+{
+    (void)teardown(state);
+    lone_knows_no_platform = true;
+    (void)setup(state);
+    lone_knows_no_platform = false;
+    run->asked = then_the_platform_is_told;
+    trouble = "has not told its platform";
+    ends_with(REFUSAL_NONE);
+    assert_true(lone->evidence_checked == 2 && trouble == NULL);
 }
 
 static void test_another_label_is_final(void **state)
@@ -439,6 +466,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lease_holds_votes, setup_short_lease, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_advert_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_platform_is_an_admitted_one, setup, teardown),
         cmocka_unit_test_setup_teardown(test_verify_looks_at_the_platform, setup, teardown),
         cmocka_unit_test_setup_teardown(test_ciphertext_is_for_the_elected, setup, teardown),

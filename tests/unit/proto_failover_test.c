@@ -212,6 +212,23 @@ static void test_with_a_custodian_away(void **state)
     }
 }
 
+/* A custodian is elected itself, and each one's shares are needed, its own, too; it may be an owner with a veto besides. */
+static void test_a_custodian_computes(void **state)
+{
+    (void)state;
+    world_computes = 1u << 0;
+    for (uint64_t seed = 60; seed < 62; seed++) { /* without a veto of its own, and with one */
+        begin(seed);
+        cluster_crash(cluster, 3);
+        cluster_crash(cluster, WORLD_COMPUTE);
+        cluster_crash(cluster, CLUSTER_SECOND);
+        settles();
+        assert_int_equal(starts(), 1);
+        end();
+    }
+    world_computes = 0;
+}
+
 /* One that asks for every vote the moment it can be had, and computes nothing: others have their turn. */
 static void test_a_node_that_never_computes(void **state)
 {
@@ -379,7 +396,7 @@ int main(void)
         cmocka_unit_test(test_an_owner_is_away),      cmocka_unit_test(test_a_settled_run_has_no_later_term),
         cmocka_unit_test(test_a_liar_names_no_term),  cmocka_unit_test(test_every_blow_at_every_phase),
         cmocka_unit_test(test_with_a_custodian_away), cmocka_unit_test(test_a_node_that_never_computes),
-        cmocka_unit_test(test_failovers_at_random),
+        cmocka_unit_test(test_a_custodian_computes),  cmocka_unit_test(test_failovers_at_random),
     };
     return cmocka_run_group_tests_name("proto_failover", tests, NULL, NULL);
 }
