@@ -28,9 +28,37 @@ void track_state(struct core *c, struct run_track *t, enum run_state state)
     history_moved(c, t);
 }
 
+void track_reason(struct run_track *t, struct verdict why)
+{
+    if (t->view.state != RUN_SETTLED) t->view.verdict = why;
+}
+
+void track_settled(struct core *c, struct run_track *t)
+{
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    const struct run_view before = t->view;
+    struct certificate cert;
+    size_t mark = arena_mark(&c->scratch);
+    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    ASSERT(b != NULL && run != NULL && run->receipt != NULL);
+    enum err err = body_decode(b, KIND_RECEIPT, run->receipt->body);
+    ASSERT(err == OK); /* it was kept because it reads */
+    if (certificate_decode(&cert, b->RECEIPT.certificate) ==
+        OK) { /* the very one that q custodians committed under */
+        t->view.node = cert.node;
+        t->view.term = cert.term;
+    }
+    arena_release(&c->scratch, mark);
+    t->view.verdict = VERDICT_OK;
+    track_state(c, t, RUN_SETTLED);
+    bool same = ID_EQUAL(t->view.node, before.node) && t->view.term == before.term;
+    if (!same || before.verdict.refusal != REFUSAL_NONE) history_moved(c, t);
+}
+
 void track_elected(struct core *c, struct run_track *t, struct node_id node, uint64_t term)
 {
-    bool again = !ID_IS_ZERO(t->view.node) && t->view.state != RUN_SETTLED;
+    bool again = !ID_IS_ZERO(t->view.node);
+    if (t->view.state == RUN_SETTLED) return;
     t->view.node = node;
     t->view.term = term;
     t->cut_off = false;
@@ -67,7 +95,10 @@ void track_new(struct core *c, const struct run_entry *run)
     bool stored = t != NULL;
     if (!stored) t = track_add(c, id);
     if (t == NULL) return;
-    track_state(c, t, run->receipt != NULL ? RUN_SETTLED : t->view.state);
+    if (run->receipt != NULL)
+        track_settled(c, t);
+    else
+        track_state(c, t, t->view.state);
     if (!c->ready) return;
     t->phase = c->options.compute ? CANDIDATE_WAITING : CANDIDATE_DONE;
     t->term = t->view.term + (ID_IS_ZERO(t->view.node) ? 0 : 1);
@@ -99,7 +130,7 @@ static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
     if (sync_clock_off(c)) {
-        t->view.verdict = verdict_refuse(REFUSAL_CLOCK, c->options.self.bytes);
+        track_reason(t, verdict_refuse(REFUSAL_CLOCK, c->options.self.bytes));
         t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
         return;
     }
@@ -205,7 +236,7 @@ static void candidate_refused(struct core *c, struct run_track *t, struct node_i
     const struct charter *charter = registry_charter_bytes(c->registry);
     uint32_t bit = UINT32_C(1) << charter_custodian(charter, from);
     bool later = why == REFUSAL_VOTED || why == REFUSAL_TERM || why == REFUSAL_LEASE_HELD;
-    if (!later) t->view.verdict = verdict_refuse(why, from.bytes);
+    if (!later) track_reason(t, verdict_refuse(why, from.bytes));
     if (later) t->passed |= bit;
     if (why == REFUSAL_SLOT_SPENT) t->lost |= bit;
     if (charter->custodian_count - bits(t->lost) < charter->q)
@@ -255,7 +286,7 @@ static void elected(struct core *c, struct run_track *t)
     t->certificate_bytes = buffer_span(&b);
     t->phase = CANDIDATE_HOLDER;
     track_elected(c, t, c->options.self, t->term);
-    t->view.verdict = VERDICT_OK; /* what a custodian refused at first no longer matters */
+    track_reason(t, VERDICT_OK); /* what a custodian refused at first no longer matters */
     track_state(c, t, RUN_ELECTED);
     notice(c, "elected for run", ID_SPAN(t->view.run), NULL);
     host_start(c, t);
@@ -339,7 +370,7 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
 static void candidate_begin(struct core *c, struct run_track *t, const struct run_entry *run)
 {
     struct verdict v = bundle_check_room(c->registry, &run->body, run->record->header.author);
-    t->view.verdict = v;
+    track_reason(t, v);
     if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
     candidate_enter(c, t, run, CANDIDATE_PREVOTE);
 }
@@ -358,7 +389,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
     t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
     if (v.refusal != REFUSAL_NONE) {
         t->phase = CANDIDATE_WAITING;
-        t->view.verdict = v;
+        track_reason(t, v);
     } else if (t->phase == CANDIDATE_WAITING) {
         candidate_begin(c, t, run);
     } else if (t->passed != 0) {
@@ -423,16 +454,16 @@ static void view_tick(struct core *c, struct run_track *t)
     if (run == NULL) return;
     const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
     if (holder != NULL && holder != run) {
-        t->view.verdict = verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes);
+        track_reason(t, verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes));
         track_state(c, t, RUN_REFUSED);
     } else if (record_run_end_ms(&run->record->header) <= c->wall_ms) {
-        t->view.verdict = verdict_refuse(REFUSAL_RUN_EXPIRED, NULL);
+        track_reason(t, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL));
         track_state(c, t, RUN_EXPIRED);
     } else if (taken_back(c, t, run)) {
-        t->view.verdict = verdict_refuse(REFUSAL_REVOKED, NULL);
+        track_reason(t, verdict_refuse(REFUSAL_REVOKED, NULL));
         track_state(c, t, RUN_REVOKED);
     } else if (t->view.state >= RUN_ELECTED && c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {
-        t->view.verdict = verdict_refuse(REFUSAL_TIMEOUT, t->view.node.bytes);
+        track_reason(t, verdict_refuse(REFUSAL_TIMEOUT, t->view.node.bytes));
         track_state(c, t, RUN_FAILED);
     }
 }

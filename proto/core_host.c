@@ -54,7 +54,7 @@ static void fail_told(struct core *c, struct run_track *t, enum refusal why, uin
     bool doubtful = custodians > 0 && (charter == NULL || custodians <= charter->f);
     if (ended(c, t, 0)) why = REFUSAL_RUN_EXPIRED;
     bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
-    t->view.verdict = verdict_refuse(why, NULL);
+    track_reason(t, verdict_refuse(why, NULL));
     if (c->enclaves_running > 0) c->enclaves_running--;
     track_state(c, t, end_state(why, again));
     notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(why));
@@ -89,7 +89,7 @@ void host_refusal(struct core *c, struct node_id party, const struct body_REFUSA
     peer_notice(c, party, "a party to its keys refuses run", ID_SPAN(b->run), refusal_name(why));
     if (t == NULL || t->view.state == RUN_SETTLED || t->phase == CANDIDATE_HOLDER) return;
     if (t->view.verdict.refusal != why) history_moved(c, t);
-    t->view.verdict = verdict_refuse(why, party.bytes);
+    track_reason(t, verdict_refuse(why, party.bytes));
 }
 
 /* The votes of a certificate as signature parts. certificate_check has said yes. */
@@ -135,7 +135,7 @@ static void move_view(struct core *c, struct run_track *t, struct said said)
     if ((said.bad_shares & ~t->view.bad_shares) != 0) history_moved(c, t);
     t->view.bad_shares |= said.bad_shares;
     if (shown || late || t->phase == CANDIDATE_HOLDER) return;
-    t->view.verdict = verdict_refuse(refusal_from(reason), NULL);
+    track_reason(t, verdict_refuse(refusal_from(reason), NULL));
     track_state(c, t, (enum run_state)state);
 }
 
@@ -204,10 +204,7 @@ static void on_receipt_checked(struct core *c, struct pending *p, const struct e
         ASSERT(err == OK); /* it was kept because it reads */
         registry_settle(c->registry, p->run, r);
         silence_own_commit(c, &body.RECEIPT);
-        if (t != NULL) {
-            track_state(c, t, RUN_SETTLED);
-            t->view.verdict = VERDICT_OK;
-        }
+        if (t != NULL) track_settled(c, t);
     }
     pending_end(c, p);
 }
@@ -707,7 +704,7 @@ void host_ready(struct core *c)
         bool had_worker = t->view.state >= RUN_ELECTED && t->view.state < RUN_RELEASED;
         if (!had_worker || !ID_EQUAL(t->view.node, c->options.self)) continue;
         t->cut_off = true;
-        t->view.verdict = verdict_refuse(REFUSAL_ENCLAVE, NULL);
+        track_reason(t, verdict_refuse(REFUSAL_ENCLAVE, NULL));
         track_state(c, t, RUN_REQUESTED);
     }
 }

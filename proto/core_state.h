@@ -343,6 +343,10 @@ struct run_track *track_add(struct core *c, struct run_id run); /* found or adde
 /* Watch this run, if its recipe names who asks for it. */
 void track_new(struct core *c, const struct run_entry *run);
 void track_state(struct core *c, struct run_track *t, enum run_state state);
+/* Why it is where it is, or what it waits for. */
+void track_reason(struct run_track *t, struct verdict why);
+/* It has a receipt: term and node are those of its certificate from now on, whatever else was or will be seen, with no reason. */
+void track_settled(struct core *c, struct run_track *t);
 /* A certificate of this term, higher than any seen, elects this node. */
 void track_elected(struct core *c, struct run_track *t, struct node_id node, uint64_t term);
 void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOTE *b);

@@ -81,6 +81,26 @@ static void settles(void)
     }
 }
 
+/* Whatever befell them, all show it settled by whom the receipt's certificate elected, in its term, and for no reason. */
+static void all_show_the_receipt(void)
+{
+    struct run_view view;
+    struct certificate cert;
+    union body body;
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        if (cluster_core(cluster, i) == NULL) continue;
+        const struct record *receipt = registry_run(core_registry(cluster_core(cluster, i)), run)->receipt;
+        assert_non_null(receipt);
+        assert_int_equal(body_decode(&body, KIND_RECEIPT, receipt->body), OK);
+        assert_int_equal(certificate_decode(&cert, body.RECEIPT.certificate), OK);
+        assert_true(core_run(cluster_core(cluster, i), run, &view));
+        assert_string_equal(run_state_name(view.state), "settled");
+        assert_string_equal(refusal_name(view.verdict.refusal), "none");
+        assert_int_equal(view.term, cert.term);
+        assert_memory_equal(view.node.bytes, cert.node.bytes, sizeof cert.node.bytes);
+    }
+}
+
 static void test_undisturbed(void **state)
 {
     (void)state;
@@ -212,6 +232,22 @@ static void test_with_a_custodian_away(void **state)
     }
 }
 
+/* Stopped until the others have settled it without: then its own enclave ends, for a reason that is no longer the run's. */
+static void test_stopped_until_it_is_settled(void **state)
+{
+    (void)state;
+    begin(8);
+    reach(RUN_REQUESTED);
+    uint32_t first = last_start()->node;
+    cluster_pause(cluster, first, true);
+    settles();
+    assert_true(last_start()->node != first && last_start()->term > 1);
+    cluster_pause(cluster, first, false);
+    cluster_run(cluster, 10000);
+    all_show_the_receipt();
+    end();
+}
+
 /* A custodian is elected itself, and each one's shares are needed, its own, too; it may be an owner with a veto besides. */
 static void test_a_custodian_computes(void **state)
 {
@@ -339,6 +375,7 @@ static void strike(uint64_t seed, enum run_state at, const struct blow *blow)
     heal();
     settles();
     cluster_run(cluster, 10000);
+    all_show_the_receipt();
     end();
 }
 
@@ -392,11 +429,17 @@ static void test_failovers_at_random(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_undisturbed),           cmocka_unit_test(test_a_node_tries_again),
-        cmocka_unit_test(test_an_owner_is_away),      cmocka_unit_test(test_a_settled_run_has_no_later_term),
-        cmocka_unit_test(test_a_liar_names_no_term),  cmocka_unit_test(test_every_blow_at_every_phase),
-        cmocka_unit_test(test_with_a_custodian_away), cmocka_unit_test(test_a_node_that_never_computes),
-        cmocka_unit_test(test_a_custodian_computes),  cmocka_unit_test(test_failovers_at_random),
+        cmocka_unit_test(test_undisturbed),
+        cmocka_unit_test(test_a_node_tries_again),
+        cmocka_unit_test(test_an_owner_is_away),
+        cmocka_unit_test(test_a_settled_run_has_no_later_term),
+        cmocka_unit_test(test_a_liar_names_no_term),
+        cmocka_unit_test(test_every_blow_at_every_phase),
+        cmocka_unit_test(test_with_a_custodian_away),
+        cmocka_unit_test(test_a_node_that_never_computes),
+        cmocka_unit_test(test_stopped_until_it_is_settled),
+        cmocka_unit_test(test_a_custodian_computes),
+        cmocka_unit_test(test_failovers_at_random),
     };
     return cmocka_run_group_tests_name("proto_failover", tests, NULL, NULL);
 }
