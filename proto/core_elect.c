@@ -438,12 +438,32 @@ static void advert_tick(struct core *c)
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 
-/* For good: its slots stay allotted, so that no later approval names its slot again. An enclave at work says itself how it ends. */
-static bool taken_back(struct core *c, const struct run_track *t, const struct run_entry *run)
+/* For good: its slots stay allotted, so that no later approval names its slot again. */
+static bool taken_back(struct core *c, struct run_track *t)
 {
-    if (t->view.state >= RUN_ELECTED) return false;
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    if (run == NULL) return false;
     struct verdict v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+    if (v.refusal == REFUSAL_REVOKED && t->revoked_ns == 0) t->revoked_ns = c->now.ns;
     return v.refusal == REFUSAL_REVOKED;
+}
+
+/* Custodians who hear of a revocation renew no lease and commit to nothing. An enclave that is at work may have one from just
+ * before, and is given its time to say itself how it ends. */
+bool track_revoked(struct core *c, struct run_track *t)
+{
+    const enum run_state state = t->view.state;
+    bool works = state >= RUN_ELECTED && state < RUN_COMMITTED;
+    if (state == RUN_COMMITTED || state == RUN_RELEASED || !taken_back(c, t)) return false;
+    return !works || c->now.ns >= t->revoked_ns + elect_lease_ns(c);
+}
+
+/* Has it ended, as far as this node can tell? A node that fell silent may be back, and another may go on without it. */
+static bool open_still(const struct run_track *t)
+{
+    const struct run_view *v = &t->view;
+    bool silent = v->state == RUN_FAILED && v->verdict.refusal == REFUSAL_TIMEOUT;
+    return (v->state < RUN_SETTLED || silent) && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
 }
 
 /* Nobody waits for ever: a run whose slot went to another is refused, one past its end expired, one whose node fell silent
@@ -459,10 +479,11 @@ static void view_tick(struct core *c, struct run_track *t)
     } else if (record_run_end_ms(&run->record->header) <= c->wall_ms) {
         track_reason(t, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL));
         track_state(c, t, RUN_EXPIRED);
-    } else if (taken_back(c, t, run)) {
+    } else if (track_revoked(c, t)) {
         track_reason(t, verdict_refuse(REFUSAL_REVOKED, NULL));
         track_state(c, t, RUN_REVOKED);
-    } else if (t->view.state >= RUN_ELECTED && c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {
+    } else if (t->view.state >= RUN_ELECTED && t->view.state < RUN_SETTLED &&
+               c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {
         track_reason(t, verdict_refuse(REFUSAL_TIMEOUT, t->view.node.bytes));
         track_state(c, t, RUN_FAILED);
     }
@@ -472,7 +493,7 @@ static void view_tick(struct core *c, struct run_track *t)
 static bool track_tick(struct core *c, struct run_track *t)
 {
     bool waits = t->phase == CANDIDATE_WAITING && c->now.ns >= t->next_ns;
-    bool open = t->view.state < RUN_SETTLED && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
+    bool open = open_still(t);
     if (open) view_tick(c, t);
     if (waits) candidate_tick(c, t);
     return open || waits;

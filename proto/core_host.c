@@ -134,7 +134,8 @@ static void move_view(struct core *c, struct run_track *t, struct said said)
     bool late = t->view.state < RUN_SETTLED && state < t->view.state && !again; /* overtaken on its way */
     if ((said.bad_shares & ~t->view.bad_shares) != 0) history_moved(c, t);
     t->view.bad_shares |= said.bad_shares;
-    if (shown || late || t->phase == CANDIDATE_HOLDER) return;
+    bool over = t->view.state == RUN_REVOKED && state < RUN_COMMITTED && track_revoked(c, t);
+    if (shown || late || over || t->phase == CANDIDATE_HOLDER) return;
     track_reason(t, verdict_refuse(refusal_from(reason), NULL));
     track_state(c, t, (enum run_state)state);
 }

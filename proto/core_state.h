@@ -108,12 +108,13 @@ enum candidate_phase {
 struct run_track {
     struct run_view view;
     enum candidate_phase phase;
-    uint64_t term;     /* of the own candidacy; the view's is of the latest certificate seen */
-    int64_t next_ns;   /* when to ask (again) */
-    uint64_t heard_ms; /* when the view last moved */
-    bool unsaved;      /* it moved since the store was told */
-    bool cut_off;      /* its worker ended with this node's process: peers are told as they come up */
-    uint32_t attempts; /* enclaves of its own that ended without an output, since this node started */
+    uint64_t term;      /* of the own candidacy; the view's is of the latest certificate seen */
+    int64_t next_ns;    /* when to ask (again) */
+    uint64_t heard_ms;  /* when the view last moved */
+    int64_t revoked_ns; /* when this node first saw that an owner has taken the run back; 0: none has */
+    bool unsaved;       /* it moved since the store was told */
+    bool cut_off;       /* its worker ended with this node's process: peers are told as they come up */
+    uint32_t attempts;  /* enclaves of its own that ended without an output, since this node started */
     /* Bits per custodian, of this asking: prevoted or voted; will not in this term, or not yet; bound to another run. */
     uint32_t answered, passed, lost;
     uint32_t heard;                  /* bit per custodian: the next two are what it said */
@@ -343,6 +344,8 @@ struct run_track *track_add(struct core *c, struct run_id run); /* found or adde
 /* Watch this run, if its recipe names who asks for it. */
 void track_new(struct core *c, const struct run_entry *run);
 void track_state(struct core *c, struct run_track *t, enum run_state state);
+/* An owner has taken this run back, and no enclave of it works any more, nor was an output committed, as far as is known here. */
+bool track_revoked(struct core *c, struct run_track *t);
 /* Why it is where it is, or what it waits for. */
 void track_reason(struct run_track *t, struct verdict why);
 /* It has a receipt: term and node are those of its certificate from now on, whatever else was or will be seen, with no reason. */
@@ -364,6 +367,8 @@ void elect_vote_ask(struct core *c, struct node_id from, const struct body_VOTE_
 /* From now on, for a lease, this custodian votes for no later term of this run. Once per round, the release being round 0: a
  * host that brings an old ask again prolongs nothing. False: no room to remember it. */
 MUST_USE bool elect_hold(struct core *c, struct run_id run, uint64_t term, uint64_t round);
+/* For so long a custodian holds a lease that it gave: no enclave works under it for longer. */
+int64_t elect_lease_ns(const struct core *c);
 /* What every vote for this node signs: a certificate without votes. */
 struct certificate elect_vote_of(const struct core *c, const struct run_entry *run, uint64_t term,
                                  struct node_id node);

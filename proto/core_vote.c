@@ -33,6 +33,11 @@ static void hold(struct core *c, struct run_track *t, uint64_t term, uint64_t ro
     t->hold_until_ns = c->now.ns + ns;
 }
 
+int64_t elect_lease_ns(const struct core *c)
+{
+    return lease_ns(registry_charter_bytes(c->registry));
+}
+
 bool elect_hold(struct core *c, struct run_id run, uint64_t term, uint64_t round)
 {
     struct run_track *t = track_add(c, run);

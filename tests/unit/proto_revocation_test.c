@@ -50,12 +50,33 @@ static bool enclave_gone(struct cluster *c)
     return start()->gone;
 }
 
-static void expect_state(const char *state, const char *reason)
+static void expect_state_at(uint32_t node, const char *state, const char *reason)
 {
     struct run_view view;
-    assert_true(core_run(cluster_core(cluster, WORLD_REQUESTER), run, &view));
+    assert_true(core_run(cluster_core(cluster, node), run, &view));
     assert_string_equal(run_state_name(view.state), state);
     assert_string_equal(refusal_name(view.verdict.refusal), reason);
+}
+
+static void expect_state(const char *state, const char *reason)
+{
+    expect_state_at(WORLD_REQUESTER, state, reason);
+}
+
+static bool all_others_show_it_revoked(struct cluster *c)
+{
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        struct run_view view;
+        if (cluster_core(c, i) == NULL || i == start()->node) continue;
+        if (!core_run(cluster_core(c, i), run, &view) || view.state != RUN_REVOKED) return false;
+    }
+    return true;
+}
+
+static void all_show_it_revoked(void)
+{
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++)
+        if (cluster_core(cluster, i) != NULL) expect_state_at(i, "revoked", "revoked");
 }
 
 static void revoke(uint32_t owner, enum revocation_target target)
@@ -89,6 +110,61 @@ static void test_before_the_commit(void **state)
         expect_state("revoked", "revoked");
         end();
     }
+}
+
+/* What its node said before, or says without knowing. */
+static void a_late_word(enum run_state said)
+{
+    const uint32_t node = start()->node;
+    union body body = {
+        .PROGRESS = {.run = run, .term = start()->term, .state = said, .certificate = SPAN_NONE}};
+    cluster_inject(cluster, node, WORLD_REQUESTER,
+                   cluster_forge(cluster, node, 0, (struct record_id){{0}}, KIND_PROGRESS, &body));
+    cluster_run(cluster, 50);
+}
+
+/* The elected node is stopped and says nothing: others wait for the lease that its enclave may have, and no longer. What it says
+ * when it is back, and when it would count as silent, changes nothing. */
+static void test_while_its_node_is_stopped(void **state)
+{
+    (void)state;
+    begin(11);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    cluster_run(cluster, 500); /* all have heard so */
+    cluster_pause(cluster, start()->node, true);
+    revoke(0, REVOKE_APPROVAL);
+    cluster_run(cluster, world_lease_ms / 2);
+    expect_state("computing", "none");
+    assert_true(cluster_until(cluster, all_others_show_it_revoked, world_lease_ms / 2 + 1000));
+    assert_true(start()->gone || start()->state < RUN_RELEASED);
+    a_late_word(RUN_COMPUTING);
+    expect_state("revoked", "revoked");
+    cluster_run(cluster, 30000);
+    cluster_pause(cluster, start()->node, false);
+    cluster_run(cluster, 120000);
+    all_show_it_revoked();
+    end();
+}
+
+/* The same when it was silent for so long that the run counts as failed: that was no end, as another might have gone on with it. */
+static void test_after_its_node_fell_silent(void **state)
+{
+    (void)state;
+    begin(12);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    cluster_run(cluster, 500);
+    cluster_crash(cluster, start()->node == WORLD_COMPUTE ? CLUSTER_SECOND : WORLD_COMPUTE);
+    cluster_pause(cluster, start()->node, true);
+    cluster_run(cluster, 120000);
+    expect_state("failed", "timeout");
+    revoke(0, REVOKE_APPROVAL);
+    assert_true(cluster_until(cluster, all_others_show_it_revoked, 2000));
+    cluster_pause(cluster, start()->node, false);
+    cluster_run(cluster, 20000);
+    all_show_it_revoked();
+    end();
 }
 
 /* Whoever has not heard of it keys and commits; n - q + 1 that have are enough to hold the output. */
@@ -129,8 +205,8 @@ static void test_after_the_commit(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_before_the_commit),
-        cmocka_unit_test(test_enough_have_heard),
+        cmocka_unit_test(test_before_the_commit),          cmocka_unit_test(test_while_its_node_is_stopped),
+        cmocka_unit_test(test_after_its_node_fell_silent), cmocka_unit_test(test_enough_have_heard),
         cmocka_unit_test(test_after_the_commit),
     };
     return cmocka_run_group_tests_name("proto_revocation", tests, NULL, NULL);
