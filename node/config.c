@@ -14,8 +14,6 @@ enum {
     CONFIG_PEER_COUNT_MAX = 256,
     CONFIG_ADDRESS_MAX = 200,
     CONFIG_ENCLAVE_COUNT_MAX = 64,
-    CONFIG_MEMORY_MAX_MB = 1 << 20,
-    CONFIG_THREAD_COUNT_MAX = 256,
     CONFIG_MAP_MAX_GB = 64 * 1024,
     CONFIG_MAP_GB = 64,
     CONFIG_TUNNEL_COUNT_MAX = 256, /* half of them, full, are what may wait for one peer */
@@ -198,8 +196,8 @@ static enum err check(const struct config *c, const struct config_fault *f)
     if (c->listen != NULL && !config_is_address(c->listen))
         return refuse(f, "listen", CONFIG_ADDRESS_EXPECTED, c->listen);
     TRY(check_number(f, "compute.enclaves", 1, CONFIG_ENCLAVE_COUNT_MAX, compute->enclaves));
-    TRY(check_number(f, "compute.memory_mb", WORKER_MEMORY_MB_MIN, CONFIG_MEMORY_MAX_MB, compute->memory_mb));
-    TRY(check_number(f, "compute.threads", 1, CONFIG_THREAD_COUNT_MAX, compute->threads));
+    TRY(check_number(f, "compute.memory_mb", WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX, compute->memory_mb));
+    TRY(check_number(f, "compute.threads", 1, WORKER_THREAD_COUNT_MAX, compute->threads));
     TRY(check_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb));
     const struct config_relay *relay = c->relay == NULL ? &relay_defaults : c->relay;
     TRY(check_number(f, "relay.tunnels", 1, CONFIG_TUNNEL_COUNT_MAX, relay->tunnels));

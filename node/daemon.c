@@ -504,6 +504,18 @@ static enum err open_core(struct daemon *d)
     return core_loop_open(&d->core, &loop);
 }
 
+/* Where enclaves are offered, they look for it themselves; elsewhere only commands do, long after the start. */
+static void tell_duckdb(const struct daemon *d)
+{
+    const struct config *c = d->config;
+    if (c->compute == NULL && c->duckdb != NULL && access(c->duckdb, R_OK) != 0)
+        log_say(
+            LOG_DUCKDB_MISSING,
+            "duckdb: expected libduckdb.so at %s, where perigee.yaml says; it is not there, so commands that "
+            "check SQL fail here",
+            c->duckdb);
+}
+
 /* A member that cannot put up the walls now is still a member: it offers no enclave, and its status says why. */
 static void open_enclaves(struct daemon *d)
 {
@@ -673,6 +685,7 @@ static enum err start(struct daemon *d, char *fault, size_t cap)
     TRY(check_consortium(d, fault, cap));
     const struct blob_reads_options blobs = {&d->loop, d->store, d, on_blob_read};
     open_enclaves(d);
+    tell_duckdb(d);
     enum err err = blob_reads_open(&d->blobs, &blobs);
     if (err == OK) err = open_core(d);
     if (err == OK) err = restore(d);

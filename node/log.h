@@ -29,6 +29,7 @@ enum { LOG_LINE_MAX = 1024, LOG_BURST = 50, LOG_RATE = 10 };
     X(LOG_KEYS_SHARE_BAD, LOG_ERROR, "keys.share-bad", "")                                                   \
     X(LOG_KEYS_SHARES_GOOD, LOG_INFO, "keys.shares-good", "")                                                \
     X(LOG_ENCLAVE_UNAVAILABLE, LOG_WARN, "enclave.unavailable", "")                                          \
+    X(LOG_DUCKDB_MISSING, LOG_WARN, "duckdb.missing", "")                                                    \
     X(LOG_ENCLAVE_NOT_STARTED, LOG_WARN, "enclave.not-started", "")                                          \
     X(LOG_ENCLAVE, LOG_WARN, "enclave.worker", "enclave:")                                                   \
     X(LOG_STORE_QUARANTINED, LOG_ERROR, "store.quarantined", "")                                             \

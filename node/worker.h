@@ -21,7 +21,12 @@
 
 #include "proto/enclave.h"
 
-enum { WORKER_TICK_MS = 100, WORKER_MEMORY_MB_MIN = 384 };
+enum {
+    WORKER_TICK_MS = 100,
+    WORKER_MEMORY_MB_MIN = 384, /* what perigee.yaml may say of a worker, and its command line */
+    WORKER_MEMORY_MB_MAX = 1 << 20,
+    WORKER_THREAD_COUNT_MAX = 64
+};
 
 struct worker;
 

@@ -242,8 +242,8 @@ static enum err read_arguments(struct process *p, int argc, char **argv)
     TRY(arguments_parse(&a, argc, argv));
     if (platform == NULL || threads == NULL || memory == NULL) return ERR_USAGE;
     TRY(hex_decode(p->options.platform.bytes, 32, span_text(platform)));
-    TRY(arguments_number(&thread_count, "--threads", threads, 1, 64));
-    TRY(arguments_number(&memory_mb, "--memory-mb", memory, WORKER_MEMORY_MB_MIN, 1 << 20));
+    TRY(arguments_number(&thread_count, "--threads", threads, 1, WORKER_THREAD_COUNT_MAX));
+    TRY(arguments_number(&memory_mb, "--memory-mb", memory, WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX));
     p->options.threads = (uint32_t)thread_count;
     p->options.memory_bytes = memory_mb << 20;
     return OK;

@@ -38,13 +38,15 @@ static cyaml_config_t make_config(struct yaml_reason *reason)
                             .flags = CYAML_CFG_NO_ALIAS};
 }
 
-/* --- Unknown keys: which ones there are ------------------------------------------------------------------------------- */
+/* --- What libcyaml reads without a word, or refuses without its line ---------------------------------------------------- */
 
-struct key_search {
+/* `left` ends the walk where aliases make more nodes than were written: libcyaml refuses those. */
+struct walk {
     yaml_document_t *document;
     const char *path;
     char *fault;
     size_t cap;
+    ptrdiff_t left;
 };
 
 static const cyaml_schema_field_t *find_field(const cyaml_schema_field_t *fields, const char *key)
@@ -54,8 +56,7 @@ static const cyaml_schema_field_t *find_field(const cyaml_schema_field_t *fields
     return NULL;
 }
 
-static enum err refuse_key(const struct key_search *s, const yaml_node_t *key,
-                           const cyaml_schema_field_t *fields)
+static enum err refuse_key(const struct walk *w, const yaml_node_t *key, const cyaml_schema_field_t *fields)
 {
     const char *name = (const char *)key->data.scalar.value;
     struct closest closest = closest_to(name);
@@ -65,45 +66,74 @@ static enum err refuse_key(const struct key_search *s, const yaml_node_t *key,
         (void)snprintf(known + len, sizeof known - len, "%s%s", len > 0 ? ", " : "", fields->key);
         closest_offer(&closest, fields->key);
     }
-    return fault_set(s->fault, s->cap, ERR_SYNTAX, "%s:%zu: unknown key \"%.80s\"%s%s%s; expected one of %s",
-                     s->path, key->start_mark.line + 1, name, closest.best != NULL ? ", did you mean " : "",
+    return fault_set(w->fault, w->cap, ERR_SYNTAX, "%s:%zu: unknown key \"%.80s\"%s%s%s; expected one of %s",
+                     w->path, key->start_mark.line + 1, name, closest.best != NULL ? ", did you mean " : "",
                      closest.best != NULL ? closest.best : "", closest.best != NULL ? "?" : "", known);
 }
 
-/* As deep as the schema is, whatever the file holds. */
-static enum err search_keys(const struct key_search *s, int index, const cyaml_schema_value_t *schema)
+static enum err refuse_value(const struct walk *w, const yaml_node_t *value, const char *key,
+                             const char *expected)
 {
-    const yaml_node_t *node = yaml_document_get_node(s->document, index);
-    if (node->type == YAML_SEQUENCE_NODE && schema->type == CYAML_SEQUENCE) {
-        for (const yaml_node_item_t *at = node->data.sequence.items.start; at < node->data.sequence.items.top;
-             at++)
-            TRY(search_keys(s, *at, schema->sequence.entry));
-    }
-    if (node->type != YAML_MAPPING_NODE || schema->type != CYAML_MAPPING) return OK;
+    return fault_set(w->fault, w->cap, ERR_SYNTAX, "%s:%zu: %s: expected %s, got \"%.80s\"", w->path,
+                     value->start_mark.line + 1, key, expected, (const char *)value->data.scalar.value);
+}
+
+/* libcyaml takes the digits that a number begins with (1e3 is 1, 010 is 8), and every word but four as true. */
+static enum err check_scalar(const struct walk *w, const yaml_node_t *value, const char *key,
+                             cyaml_type_e type)
+{
+    const char *text = (const char *)value->data.scalar.value;
+    const size_t len = value->data.scalar.length;
+    const bool whole = len > 0 && strspn(text, "0123456789") == len && (text[0] != '0' || len == 1);
+    if (type == CYAML_UINT && !whole) return refuse_value(w, value, key, "a whole number, such as 4");
+    if (type == CYAML_BOOL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
+        return refuse_value(w, value, key, "true or false");
+    return OK;
+}
+
+static enum err check_node(struct walk *w, int index, const char *key, const cyaml_schema_value_t *schema);
+
+static enum err check_mapping(struct walk *w, const yaml_node_t *node, const cyaml_schema_field_t *fields)
+{
     for (const yaml_node_pair_t *at = node->data.mapping.pairs.start; at < node->data.mapping.pairs.top;
          at++) {
-        const yaml_node_t *key = yaml_document_get_node(s->document, at->key);
+        const yaml_node_t *key = yaml_document_get_node(w->document, at->key);
         if (key->type != YAML_SCALAR_NODE) continue;
-        const cyaml_schema_field_t *field =
-            find_field(schema->mapping.fields, (const char *)key->data.scalar.value);
-        if (field == NULL) return refuse_key(s, key, schema->mapping.fields);
-        TRY(search_keys(s, at->value, &field->value));
+        const cyaml_schema_field_t *field = find_field(fields, (const char *)key->data.scalar.value);
+        if (field == NULL) return refuse_key(w, key, fields);
+        TRY(check_node(w, at->value, field->key, &field->value));
     }
     return OK;
 }
 
-/* OK when it finds none, and then another reason is said. */
-static enum err name_unknown_key(const char *text, size_t len, const cyaml_schema_value_t *schema,
-                                 const char *path, char *fault, size_t cap)
+/* As deep as the schema is, whatever the file holds. */
+static enum err check_node(struct walk *w, int index, const char *key, const cyaml_schema_value_t *schema)
+{
+    const yaml_node_t *node = yaml_document_get_node(w->document, index);
+    if (w->left-- <= 0) return OK;
+    if (node->type == YAML_SCALAR_NODE) return check_scalar(w, node, key, schema->type);
+    if (node->type == YAML_MAPPING_NODE && schema->type == CYAML_MAPPING)
+        return check_mapping(w, node, schema->mapping.fields);
+    if (node->type != YAML_SEQUENCE_NODE || schema->type != CYAML_SEQUENCE) return OK;
+    for (const yaml_node_item_t *at = node->data.sequence.items.start; at < node->data.sequence.items.top;
+         at++)
+        TRY(check_node(w, *at, key, schema->sequence.entry));
+    return OK;
+}
+
+/* OK for what is no YAML, too: libcyaml says that. */
+static enum err check_document(const char *text, size_t len, const cyaml_schema_value_t *schema,
+                               const char *path, char *fault, size_t cap)
 {
     yaml_parser_t parser;
     yaml_document_t document;
     enum err err = OK;
-    if (yaml_parser_initialize(&parser) == 0) return OK;
+    if (yaml_parser_initialize(&parser) == 0)
+        return fault_set(fault, cap, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
     yaml_parser_set_input_string(&parser, (const uint8_t *)text, len);
     if (yaml_parser_load(&parser, &document) != 0) {
-        const struct key_search search = {&document, path, fault, cap};
-        if (yaml_document_get_root_node(&document) != NULL) err = search_keys(&search, 1, schema);
+        struct walk walk = {&document, path, fault, cap, document.nodes.top - document.nodes.start};
+        if (yaml_document_get_root_node(&document) != NULL) err = check_node(&walk, 1, "", schema);
         yaml_document_delete(&document);
     }
     yaml_parser_delete(&parser);
@@ -122,10 +152,11 @@ enum err yaml_file_load(void **out, const cyaml_schema_value_t *schema, const ch
     *out = NULL;
     enum err err = file_read(&text, &len, path, YAML_FILE_BYTES_MAX);
     if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
-    cyaml_err_t refused = cyaml_load_data((const uint8_t *)text, len, &config, schema, out, NULL);
-    if (refused == CYAML_ERR_INVALID_KEY) err = name_unknown_key(text, len, schema, path, fault, cap);
+    err = check_document(text, len, schema, path, fault, cap);
+    cyaml_err_t refused = CYAML_OK;
+    if (err == OK) refused = cyaml_load_data((const uint8_t *)text, len, &config, schema, out, NULL);
     free(text);
-    if (refused == CYAML_OK || err != OK) return err;
+    if (refused == CYAML_OK) return err;
     if (reason.where[0] == 0) (void)snprintf(reason.where, sizeof reason.where, "near the start");
     *out = NULL;
     return fault_set(fault, cap, refused == CYAML_ERR_OOM ? ERR_NO_MEMORY : ERR_SYNTAX, "%s: %s, %s", path,

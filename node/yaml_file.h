@@ -1,5 +1,5 @@
-/* yaml_file: a YAML file into a structure, by a libcyaml schema. Rules: at most YAML_FILE_BYTES_MAX; unknown keys and
- * aliases are errors; the fault names file, line and key. Threads: any. Ownership: yaml_file_free with the same schema. */
+/* yaml_file: a YAML file into a structure, by a libcyaml schema. Rules: at most YAML_FILE_BYTES_MAX; unknown keys, aliases,
+ * numbers that are not whole and in plain digits, and flags but true and false are errors; the fault names file, line and key. Threads: any. Ownership: yaml_file_free with the same schema. */
 #ifndef PERIGEE_NODE_YAML_FILE_H
 #define PERIGEE_NODE_YAML_FILE_H
 

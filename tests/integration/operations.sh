@@ -52,8 +52,11 @@ LD_PRELOAD=$tmp/early.so ASAN_OPTIONS="${ASAN_OPTIONS:-}:verify_asan_link_order=
 grep -q "stopping on SIGTERM" early.log || fail "it did not end in order: $(cat early.log)"
 
 # --- health -----------------------------------------------------------------------------------------------------------------
+echo "duckdb: $tmp/nowhere.so" >>a/perigee.yaml
 start a
 await '.[0].peers | length == 0' a status
+grep -q "event=duckdb.missing .*$tmp/nowhere.so" a.log || fail "no word of a library that is not there: $(cat a.log)"
+sed -i '/^duckdb:/d' a/perigee.yaml
 [[ $(get a /healthz) -eq 503 ]] || fail "alone it is no healthy custodian of two: $(cat out)"
 jq -e '.reason == "unhealthy" and (.detail | startswith("custodians: expected links to at least 2 of 2")) and
     (.parts | map(select(.good | not) | .part) | index("custodians") != null) and
