@@ -4,6 +4,7 @@
 #include "node/fault.h"
 #include "node/file.h"
 #include "node/home.h"
+#include "node/store_check.h"
 #include "node/store_mark.h"
 #include "proto/base/panic.h"
 #include "storage/store.h"
@@ -188,18 +189,38 @@ static enum err put_all(const struct archive *a, const char *home, struct store 
     return put_end(a);
 }
 
-/* A node that never ran has no store yet. */
-static enum err open_store(struct store **out, const char *home, uint64_t map_bytes, char *fault, size_t cap)
+/* A node that never ran has no store yet. Without the one that a key has signed with, a backup would only take the place of an
+ * older one that has it. */
+static enum err judge_no_store(const struct home *h, const char *path, char *fault, size_t cap)
+{
+    char mark[PATH_MAX];
+    home_path(mark, h, "store.mark");
+    if (store_mark_judge_none(mark, h->node) == SILENCE_NONE) return OK;
+    return fault_set(fault, cap, ERR_NOT_FOUND, STORE_MARK_NO_STORE "; keep the backups that have it", path);
+}
+
+static enum err open_store(struct store **out, const struct home *h, uint64_t map_bytes, char *fault,
+                           size_t cap)
 {
     char path[PATH_MAX];
-    struct stat is;
+    home_path(path, h, "store");
     *out = NULL;
-    if (snprintf(path, sizeof path, "%s/store", home) >= (int)sizeof path) return ERR_RANGE;
-    if (stat(path, &is) != 0 && errno == ENOENT) return OK;
     const struct lmdb_options options = {
         .path = path, .map_bytes = map_bytes, .read_only = true, .every_value = true};
     enum err err = lmdb_store_open(out, &options);
+    if (err == ERR_NOT_FOUND) return judge_no_store(h, path, fault, cap);
     return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, lmdb_store_open_text(err));
+}
+
+/* Beside a running node a row may be seen before its other half: such a one is whole at the second look. */
+static void look_at_rows(struct backup_told *told, struct store *store)
+{
+    struct store_health first, second;
+    told->rows = store_check(&first, store, NULL, NULL);
+    told->defects = told->rows == OK ? store_health_defects(&first) : 0;
+    if (told->defects == 0 || store_check(&second, store, NULL, NULL) != OK) return;
+    const uint64_t again = store_health_defects(&second);
+    if (again < told->defects) told->defects = again;
 }
 
 static enum err write_new(struct archive *a, const char *home, struct store *store)
@@ -224,9 +245,10 @@ enum err backup_write(struct backup_told *out, const char *path, const char *hom
     fault[0] = 0;
     TRY(home_look(&h, home, fault, cap));
     out->node = h.node;
+    enum err err = open_store(&store, &h, map_bytes, fault, cap);
     home_close(&h);
-    TRY(open_store(&store, home, map_bytes, fault, cap));
-    enum err err = write_new(&a, home, store);
+    if (err == OK) err = write_new(&a, home, store);
+    if (err == OK && store != NULL) look_at_rows(out, store);
     store_close(store);
     return err;
 }

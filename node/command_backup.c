@@ -23,6 +23,27 @@ static json_t *told_json(const struct backup_told *told, const char *file, char 
                      "entries", (int)told->entries);
 }
 
+/* A damaged store's copy is better than none, but whoever keeps it should know. */
+static void tell_damage(const struct client *c, const struct backup_told *told, const char *file)
+{
+    if (c->json || (told->rows == OK && told->defects == 0)) return;
+    (void)fprintf(stderr, "perigee backup: %s: the store that was copied is damaged: ", file);
+    if (told->rows != OK)
+        (void)fprintf(stderr, "its rows cannot all be read (%s)", err_text(told->rows));
+    else
+        (void)fprintf(stderr, "%" PRIu64 " defects", told->defects);
+    (void)fprintf(stderr, "; `perigee doctor --data %s --store` names them. Keep the older backups\n",
+                  c->data);
+}
+
+static json_t *written_json(const struct backup_told *told, const char *file, char node[65])
+{
+    json_t *answer = told_json(told, file, node);
+    (void)json_object_set_new(answer, "defects",
+                              told->rows == OK ? json_integer((json_int_t)told->defects) : json_null());
+    return answer;
+}
+
 static int map_bytes_of(const struct client *c, uint64_t *out)
 {
     char fault[512] = "", path[PATH_MAX];
@@ -51,7 +72,8 @@ int command_backup(int argc, char **argv)
     enum err err = crypto_init();
     if (err == OK) err = backup_write(&told, file, c.data, map_bytes, fault, sizeof fault);
     if (err != OK) return client_fail(&c, EXIT_REFUSED, "%s", fault[0] != 0 ? fault : err_text(err));
-    return client_done(&c, told_json(&told, file, node),
+    tell_damage(&c, &told, file);
+    return client_done(&c, written_json(&told, file, node),
                        "%s  %" PRIu64
                        " bytes of node %s\n%s. What is restored from it reads and serves; its key signs "
                        "nothing again: `perigee recover` then makes its successor",

@@ -173,20 +173,14 @@ static void open_mark(const struct doctor *d, struct store_mark *mark)
 /* The node's start would make one. Does its key remember another? */
 static void judge_no_store(struct doctor *d, const char *path)
 {
-    const struct store_status none = {0};
-    struct store_mark mark;
-    open_mark(d, &mark);
-    const enum silence silence = store_mark_judge(&mark, &none);
-    store_mark_close(&mark);
+    char mark[PATH_MAX];
+    home_path(mark, &d->home, "store.mark");
+    const enum silence silence = store_mark_judge_none(mark, d->home.node);
     if (silence == SILENCE_NONE) {
         say(d, FINDING_OK, "store", "none yet: the node's first start makes it");
         return;
     }
-    say(d, FINDING_FAIL, "store",
-        "%s: expected the store that this key has signed with, and there is none in it: stop here and look "
-        "for "
-        "it, since a start makes an empty one",
-        path);
+    say(d, FINDING_FAIL, "store", STORE_MARK_NO_STORE, path);
     check_mark(d, silence);
 }
 

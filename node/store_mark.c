@@ -96,6 +96,16 @@ enum silence store_mark_judge(const struct store_mark *m, const struct store_sta
     return m->transaction <= store->transaction ? SILENCE_NONE : SILENCE_RESTORED;
 }
 
+enum silence store_mark_judge_none(const char *path, struct node_id node)
+{
+    const struct store_status none = {0};
+    struct store_mark mark;
+    store_mark_open(&mark, path, node);
+    const enum silence silence = store_mark_judge(&mark, &none);
+    store_mark_close(&mark);
+    return silence;
+}
+
 static enum err write_synced(const struct store_mark *m)
 {
     TRY(write_mark(m));

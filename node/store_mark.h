@@ -32,6 +32,11 @@ MUST_USE enum err store_mark_settle(struct store_mark *m, enum silence *out,
                                     const struct store_status *store);
 /* What it would say, changing nothing: for who only looks. */
 enum silence store_mark_judge(const struct store_mark *m, const struct store_status *store);
+/* The same where there is no store. What is not SILENCE_NONE is said as STORE_MARK_NO_STORE with the store's path. */
+enum silence store_mark_judge_none(const char *path, struct node_id node);
+#define STORE_MARK_NO_STORE                                                                                  \
+    "%s: expected the store that this key has signed with, and there is none in it: stop here and look for " \
+    "it, since a start makes an empty one"
 void store_mark_follow(void *mark, uint64_t transaction); /* lmdb_options.committed */
 void store_mark_close(struct store_mark *m);
 

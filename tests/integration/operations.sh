@@ -254,10 +254,20 @@ sound kem.key
 rm -r a/store
 doctor_says mark store-lost
 doctor_says store 'and there is none in it' --store
+refused 1 'expected the store that this key has signed with' backup --data a none.backup # the same words
+[[ ! -e none.backup ]] || fail "a backup without the store was kept"
 mkdir -m 700 a/store
 doctor_says mark store-lost
 : >a/store/data.mdb
 doctor_says store 'and there is none in it'
+sound store
+"$PERIGEE" backup --data a sound.backup --json 2>err | jq -e '.defects == 0' >/dev/null && [[ ! -s err ]] || fail "a sound store: $(cat err)"
+sed -i 's/a-org/x-org/g' a/store/data.mdb
+doctor_says rows defects --store
+"$PERIGEE" backup --data a bad.backup >out 2>err || fail "a damaged store was not copied: $(cat err)"
+grep -q 'the store that was copied is damaged: [1-9][0-9]* defects; `perigee doctor --data a --store` names them' err ||
+    fail "backup is quiet about damage: $(cat err)"
+"$PERIGEE" backup --data a bad2.backup --json | jq -e '.defects > 0' >/dev/null || fail "--json is quiet about damage"
 sound store
 rm a/keygen/1-2.share
 doctor_says key-shares 'keygen/1-2.share: expected'

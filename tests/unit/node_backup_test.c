@@ -168,6 +168,66 @@ static void test_over_nothing(void **state)
     assert_int_equal(backup_restore(&told, file, back, fault, sizeof fault), OK); /* empty */
 }
 
+static void home_file(char out[100], const char *name)
+{
+    (void)snprintf(out, 100, "%s/%s", home, name);
+}
+
+/* It is copied all the same: a damaged store's copy is better than none. */
+static void test_damage_is_told(void **state)
+{
+    (void)state;
+    struct backup_told told;
+    struct storage_place place;
+    char other[100];
+    (void)snprintf(other, sizeof other, "%s/other", root);
+    assert_int_equal(backup_write(&told, other, home, 16 << 20, fault, sizeof fault), OK);
+    assert_int_equal(told.rows, OK);
+    assert_int_equal(told.defects, 0);
+    assert_int_equal(unlink(other), 0);
+    (void)snprintf(place.data, sizeof place.data, "%s/store/data.mdb", home);
+    assert_int_equal(storage_place_patch(&place, SPAN_LITERAL("a chunk"), SPAN_LITERAL("a chink")), 1);
+    assert_int_equal(backup_write(&told, other, home, 16 << 20, fault, sizeof fault), OK);
+    assert_int_equal(told.rows, OK);
+    assert_int_equal(told.defects, 1);
+    assert_int_equal(backup_restore(&told, other, back, fault, sizeof fault), OK);
+}
+
+/* A backup without the store that a key has signed with would only take the place of one that has it. */
+static void test_no_store(void **state)
+{
+    (void)state;
+    struct backup_told told;
+    struct store_mark mark;
+    struct store_status status;
+    enum silence silence;
+    char other[100], path[100];
+    (void)snprintf(other, sizeof other, "%s/other", root);
+    struct home h;
+    assert_int_equal(home_look(&h, home, fault, sizeof fault), OK);
+    home_file(path, "store.mark");
+    struct store *s = open_store(home, false);
+    assert_int_equal(store_status(s, &status), OK);
+    store_mark_open(&mark, path, h.node);
+    home_close(&h);
+    assert_int_equal(store_mark_settle(&mark, &silence, &status), OK); /* as its first start does */
+    store_mark_close(&mark);
+    store_close(s);
+    home_file(path, "store/data.mdb");
+    assert_int_equal(truncate(path, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(backup_write(&told, other, home, 16 << 20, fault, sizeof fault), ERR_NOT_FOUND);
+        assert_non_null(strstr(fault, "expected the store that this key has signed with"));
+        assert_int_equal(access(other, F_OK), -1);
+        home_file(path, "store");
+        if (i == 0) remove_all(path);
+    }
+    home_file(path, "other");
+    const struct home_identity who = {.organisation = "south", .jurisdiction = "CH", .roles = 1};
+    assert_int_equal(home_create(path, &who, SPAN_NONE, fault, sizeof fault), OK); /* it never ran */
+    assert_int_equal(backup_write(&told, other, path, 16 << 20, fault, sizeof fault), OK);
+}
+
 static void test_any_byte(void **state)
 {
     (void)state;
@@ -252,6 +312,7 @@ static int end(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_there_and_back), TEST(test_over_nothing),
-                                       TEST(test_any_byte), TEST(test_hostile_files)};
+                                       TEST(test_damage_is_told), TEST(test_no_store),
+                                       TEST(test_any_byte),       TEST(test_hostile_files)};
     return cmocka_run_group_tests_name("node_backup", tests, begin, end);
 }
