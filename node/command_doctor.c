@@ -11,6 +11,7 @@
 #include "node/home.h"
 #include "node/kept.h"
 #include "node/key_shares.h"
+#include "node/listening.h"
 #include "node/passphrase.h"
 #include "node/sandbox.h"
 #include "node/store_check.h"
@@ -37,6 +38,7 @@ struct doctor {
     bool home_known, keys_open, keys_sealed;
     const char *passphrase_file;
     struct config *config;
+    json_t *status; /* of the node that runs here, or NULL */
     uint32_t count[3];
     uint64_t defects_shown;
 };
@@ -131,6 +133,30 @@ static void check_certificate(struct doctor *d)
         : state == API_CERTIFICATE_SOON ? FINDING_WARN
                                         : FINDING_OK,
         "certificate", "%s", text);
+}
+
+/* What a node that runs here listens on is in use. */
+static bool stops(struct doctor *d, enum err err, const char *what, const char *fault)
+{
+    if (err == OK || (err == ERR_BUSY && d->status != NULL)) return false;
+    say(d, FINDING_FAIL, what, "%s", fault);
+    return true;
+}
+
+/* As the node's start does, which then listens. */
+static void check_listening(struct doctor *d)
+{
+    char fault[512] = "";
+    const char *listen = d->config != NULL ? d->config->listen : NULL;
+    const char *api = d->config != NULL && d->config->api != NULL ? d->config->api->listen : NULL;
+    bool bad = stops(d, home_check_lock(&d->home, fault, sizeof fault), "lock", fault);
+    bad |= stops(d, home_check_socket(&d->home, fault, sizeof fault), "api-socket", fault);
+    if (listen != NULL) bad |= stops(d, listening_check(listen, fault, sizeof fault), "listen", fault);
+    if (api != NULL) bad |= stops(d, listening_check(api, fault, sizeof fault), "api.listen", fault);
+    if (!bad)
+        say(d, FINDING_OK, "listening", "%s",
+            d->status != NULL ? "the node that runs here does"
+                              : "a node can, where perigee.yaml says and on api.sock");
 }
 
 static void check_disk(struct doctor *d)
@@ -443,8 +469,8 @@ static void check_peers(struct doctor *d, const json_t *s)
 
 static void check_node(struct doctor *d)
 {
-    json_t *s = NULL;
-    if (client_try_get(d->client, &s, "/v1/status") != EXIT_OK) {
+    const json_t *s = d->status;
+    if (s == NULL) {
         say(d, FINDING_OK, "node", "none runs here: clock and links were not looked at");
         return;
     }
@@ -464,7 +490,6 @@ static void check_node(struct doctor *d)
     if (json_is_false(json_object_get(json_object_get(s, "key_shares"), "good")))
         say(d, FINDING_FAIL, "key-shares", "the node says: %s",
             client_text(json_object_get(s, "key_shares"), "detail"));
-    json_decref(s);
 }
 
 /* --- All of it ------------------------------------------------------------------------------------------------------- */
@@ -474,6 +499,7 @@ static int end(struct doctor *d)
     if (!d->client->json)
         (void)printf("%u ok, %u to look at, %u failed\n", d->count[FINDING_OK], d->count[FINDING_WARN],
                      d->count[FINDING_FAIL]);
+    json_decref(d->status);
     config_free(d->config);
     if (d->home_known) home_close(&d->home);
     return d->count[FINDING_FAIL] > 0 ? EXIT_REFUSED : EXIT_OK;
@@ -495,10 +521,12 @@ int command_doctor(int argc, char **argv)
     d.client = &c;
     d.passphrase_file = passphrase_file;
     if (crypto_init() != OK) return client_fail(&c, EXIT_REFUSED, "cannot initialise cryptography");
+    (void)client_try_get(&c, &d.status, "/v1/status"); /* or NULL */
     check_home(&d);
     if (d.home_known) {
         check_keys(&d);
         check_certificate(&d);
+        check_listening(&d);
         check_disk(&d);
         check_store(&d, rows);
     }

@@ -15,6 +15,7 @@
 #include "node/fault.h"
 #include "node/file.h"
 #include "node/kept.h"
+#include "node/listening.h"
 #include "node/log.h"
 #include "node/passphrase.h"
 #include "node/problem.h"
@@ -536,6 +537,17 @@ static void open_enclaves(struct daemon *d)
     log_say(LOG_ENCLAVE_UNAVAILABLE, "enclaves are not available here: %s", d->enclaves_why);
 }
 
+/* In words of its own; what takes the place meanwhile is said by who listens. */
+static enum err check_listening(const char *address, const char *key, char *fault, size_t cap)
+{
+    char why[400];
+    if (address == NULL) return OK;
+    const enum err err = listening_check(address, why, sizeof why);
+    return err == OK
+               ? OK
+               : fault_set(fault, cap, err, "cannot listen on %s; correct `%s` in perigee.yaml", why, key);
+}
+
 static enum err open_links(struct daemon *d, char *fault, size_t cap)
 {
     struct links_options options = {.loop = &d->loop,
@@ -555,6 +567,7 @@ static enum err open_links(struct daemon *d, char *fault, size_t cap)
         options.relay_tunnels = d->config->relay->tunnels;
         options.relay_bytes_a_second = d->config->relay->mb_a_second << 20;
     }
+    TRY(check_listening(d->config->listen, "listen", fault, cap));
     enum err err = links_open(&d->links, &options);
     if (err != OK)
         return fault_set(fault, cap, err, "cannot listen on %s: %s; choose a free address in perigee.yaml",
@@ -590,6 +603,8 @@ static enum err open_api(struct daemon *d, char *fault, size_t cap)
                                    .listen = api != NULL ? api->listen : NULL,
                                    .tls = d->tls,
                                    .authorize = authorize};
+    TRY(home_check_socket(&d->home, fault, cap));
+    TRY(check_listening(options.listen, "api.listen", fault, cap));
     enum err err = http_open(&d->http, &options);
     if (err != OK)
         return fault_set(fault, cap, err, "cannot serve the API on %s%s%s: %s", path,

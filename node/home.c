@@ -9,6 +9,7 @@
 #include "node/card.h"
 #include "node/fault.h"
 #include "node/file.h"
+#include "node/listening.h"
 #include "node/share_cache.h"
 #include "node/store_mark.h"
 #include "proto/base/panic.h"
@@ -520,10 +521,43 @@ enum err home_open(struct home *out, const char *path, struct span passphrase, c
     return err;
 }
 
+/* A file that can be written, or none yet. */
+static enum err check_lock(const char *path, char *fault, size_t cap)
+{
+    struct stat is;
+    if (lstat(path, &is) != 0 && errno == ENOENT) return OK;
+    if (lstat(path, &is) == 0 && !S_ISREG(is.st_mode))
+        return fault_set(
+            fault, cap, ERR_IO,
+            "%s: expected a file that a node locks, or nothing, and there is something else: move it away",
+            path);
+    return access(path, R_OK | W_OK) == 0
+               ? OK
+               : fault_set(fault, cap, ERR_IO, "%s: expected a file that a node can lock: %s", path,
+                           strerror(errno));
+}
+
+enum err home_check_lock(const struct home *h, char *fault, size_t cap)
+{
+    char path[PATH_MAX];
+    home_path(path, h, "lock");
+    return check_lock(path, fault, cap);
+}
+
+enum err home_check_socket(const struct home *h, char *fault, size_t cap)
+{
+    char path[PATH_MAX];
+    home_path(path, h, "api.sock.lock"); /* http.h */
+    TRY(check_lock(path, fault, cap));
+    home_path(path, h, "api.sock");
+    return listening_check_path(path, fault, cap);
+}
+
 enum err home_lock(struct home *h, char *fault, size_t cap)
 {
     char path[PATH_MAX];
     ASSERT(h->lock_fd < 0);
+    TRY(home_check_lock(h, fault, cap));
     home_path(path, h, "lock");
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0) return fault_set(fault, cap, ERR_IO, "%s: %s", path, strerror(errno));

@@ -72,8 +72,11 @@ struct span home_keygen_passphrase(const struct home *h);
 /* Bind to a consortium: writes charter.json (the bytes must be a valid canonical charter). ERR_CONFLICT: another one than before, or
  * one that names this node otherwise than its card. */
 MUST_USE enum err home_join(struct home *h, struct span charter, char *fault, size_t cap);
-/* ERR_BUSY: a node runs here. ERR_IO, with the system's words: the lock file cannot be had (read-only, not ours). */
+/* ERR_BUSY: a node runs here. ERR_IO, with what was expected: the lock file cannot be had (no file, read-only, not ours). */
 MUST_USE enum err home_lock(struct home *h, char *fault, size_t cap);
+/* Would home_lock, and an API on its api.sock, find what they need? Nothing is changed. ERR_BUSY: something answers on api.sock. */
+MUST_USE enum err home_check_lock(const struct home *h, char *fault, size_t cap);
+MUST_USE enum err home_check_socket(const struct home *h, char *fault, size_t cap);
 /* Path of a file in it; cut paths panic. */
 void home_path(char out[PATH_MAX], const struct home *h, const char *name);
 void home_close(struct home *h);

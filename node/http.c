@@ -1,5 +1,6 @@
 #include "node/http_state.h"
 
+#include "node/listening.h"
 #include "node/log.h"
 #include "node/problem.h"
 #include "proto/base/panic.h"
@@ -11,7 +12,6 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -159,22 +159,6 @@ static enum err lock_path(struct http *h)
     return errno == EWOULDBLOCK ? ERR_BUSY : ERR_IO;
 }
 
-/* A socket file may be left by a dead process; the door removes what is there, so look first. */
-static enum err probe_path(const char *path)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    struct stat status;
-    if (lstat(path, &status) != 0) return errno == ENOENT ? OK : ERR_IO;
-    if (!S_ISSOCK(status.st_mode)) return ERR_CONFLICT;
-    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return ERR_IO;
-    memcpy(address.sun_path, path, strlen(path) + 1);
-    int answered = connect(fd, (const struct sockaddr *)&address, sizeof address);
-    enum err err = answered == 0 || errno == EAGAIN ? ERR_BUSY : errno == ECONNREFUSED ? OK : ERR_IO;
-    (void)close(fd);
-    return err;
-}
-
 static void note_handle(uv_handle_t *handle, void *context)
 {
     struct http *h = context;
@@ -265,9 +249,9 @@ enum err http_open(struct http **out, const struct http_options *options)
     h->protocol[0] = (struct lws_protocols){.name = "http", .callback = http_event};
     h->replays = replays_new();
     enum err err = h->socket_path == NULL || h->replays == NULL ? ERR_NO_MEMORY : OK;
-    if (err == OK) err = probe_path(h->socket_path);
+    if (err == OK) err = listening_probe(h->socket_path); /* the door removes what a dead process left */
     if (err == OK) err = lock_path(h);
-    if (err == OK) err = probe_path(h->socket_path); /* again, now that nobody else can start */
+    if (err == OK) err = listening_probe(h->socket_path); /* again, now that nobody else can start */
     if (err != OK) {
         http_free(h);
         return err;

@@ -272,6 +272,41 @@ sound store
 rm a/keygen/1-2.share
 doctor_says key-shares 'keygen/1-2.share: expected'
 sound keygen
+# stops CODE CHECK WORDS: doctor says it, and so does the start.
+stops() {
+    doctor_says "$2" "$3"
+    refused "$1" "$3" node --data a
+}
+listens() { sed -i "s|^listen: .*|listen: \"$1\"|" a/perigee.yaml; } # where a does
+listens tcp://999.1.1.1:7001
+stops 1 listen 'tcp://999.1.1.1:7001: expected an address or a name of this machine'
+listens tcp://192.0.2.1:7001
+stops 1 listen 'tcp://192.0.2.1:7001: expected an address of this machine'
+listens ipc:///nonexist/x.sock
+stops 1 listen '/nonexist: expected a folder'
+listens "ipc://$tmp"
+stops 1 listen "$tmp: expected a socket or nothing there"
+listens "ipc://$tmp/$(printf 'x%.0s' {1..100})"
+stops 1 listen 'expected at most 107 bytes'
+start b
+await '.[0].node != null' b status
+"$PERIGEE" doctor --data b >out || true
+grep -q '^ok    listening .*the node that runs here' out || fail "a running node's own places are taken: $(cat out)"
+listens "ipc://$tmp/b.link"
+stops 75 listen 'another process listens there'
+stop b
+sound perigee.yaml
+for name in lock api.sock api.sock.lock; do
+    rm -f a/$name
+    mkdir a/$name
+    [[ $name == lock ]] && check=lock || check=api-socket
+    stops 1 $check "a/$name: expected a"
+    rmdir a/$name
+done
+echo mine >a/api.sock
+stops 1 api-socket 'api.sock: expected a socket or nothing there'
+rm a/api.sock
+well
 "$PERIGEE" consortium new --name other --out other.json a/card.json b/card.json >/dev/null
 cp other.json a/charter.json
 doctor_says consortium 'came another'
