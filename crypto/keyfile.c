@@ -159,12 +159,20 @@ static enum err keyfile_put_sealed(struct buffer *image, const char *kind, struc
     return OK;
 }
 
+/* What errno says of a file that is to be made. */
+static enum err keyfile_error(void)
+{
+    if (errno == ENOSPC || errno == EDQUOT) return ERR_FULL;
+    if (errno == ENOENT || errno == ENOTDIR) return ERR_NOT_FOUND;
+    return errno == EACCES || errno == EPERM || errno == EROFS ? ERR_REFUSED : ERR_IO;
+}
+
 static enum err keyfile_write_all(int fd, struct span bytes)
 {
     while (bytes.len > 0) {
         ssize_t written = write(fd, bytes.data, bytes.len);
         if (written < 0 && errno == EINTR) continue;
-        if (written <= 0) return ERR_IO;
+        if (written <= 0) return written < 0 ? keyfile_error() : ERR_IO;
         bytes = (struct span){bytes.data + written, bytes.len - (size_t)written};
     }
     return OK;
@@ -190,10 +198,10 @@ static enum err keyfile_create(const char *path, struct span image)
 {
     int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
     enum err err;
-    if (fd < 0) return ERR_IO;
+    if (fd < 0) return keyfile_error();
     err = fchmod(fd, 0600) == 0 ? keyfile_write_all(fd, image) : ERR_IO;
-    if (err == OK && fsync(fd) != 0) err = ERR_IO;
-    if (close(fd) != 0 && err == OK) err = ERR_IO;
+    if (err == OK && fsync(fd) != 0) err = keyfile_error();
+    if (close(fd) != 0 && err == OK) err = keyfile_error();
     if (err != OK) (void)unlink(path);
     return err;
 }
@@ -210,7 +218,7 @@ static enum err keyfile_store(const char *path, struct span image)
     len = snprintf(draft, sizeof draft, "%s.%s.new", path, suffix);
     if (len < 0 || (size_t)len >= sizeof draft) return ERR_IO;
     TRY(keyfile_create(draft, image));
-    if (link(draft, path) != 0) err = errno == EEXIST ? ERR_CONFLICT : ERR_IO;
+    if (link(draft, path) != 0) err = errno == EEXIST ? ERR_CONFLICT : keyfile_error();
     if (unlink(draft) != 0 && err == OK) err = ERR_IO;
     return err == OK ? keyfile_sync_folder(path) : err;
 }

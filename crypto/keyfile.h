@@ -9,7 +9,7 @@
 enum { KEYFILE_SECRET_MAX = 4096 };
 
 /* `kind` names the content ("identity", "kem", "share") and is bound into the file. passphrase.len 0 means none.
- * Errors: ERR_CONFLICT the file exists, ERR_IO. */
+ * Errors: ERR_CONFLICT the file exists, ERR_FULL, ERR_NOT_FOUND (the folder), ERR_REFUSED, ERR_IO. */
 MUST_USE enum err keyfile_write(const char *path, const char *kind, struct span secret,
                                 struct span passphrase);
 /* `out` holds KEYFILE_SECRET_MAX bytes (secret memory). Errors: ERR_NOT_FOUND, ERR_REFUSED (mode not 0600),

@@ -50,13 +50,15 @@ int command_approval_key(int argc, char **argv)
     struct passphrase *passphrase = NULL;
     struct node_id id;
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
-    if (out == NULL) return problem_say(EXIT_USAGE, "expected --out FILE, where the key is to be");
+    if (out == NULL || *out == 0)
+        return problem_say(EXIT_USAGE, "expected --out FILE, where the key is to be");
     enum err err = crypto_init();
     if (err == OK) err = passphrase_read(&passphrase, passphrase_file, true, fault, sizeof fault);
     if (err == OK) err = make_key(&id, out, passphrase_span(passphrase));
     passphrase_free(passphrase);
     if (err == ERR_CONFLICT)
         return problem_say(EXIT_REFUSED, "%s is there already: a key is never replaced", out);
+    if (err != OK && fault[0] == 0) return problem_say(EXIT_REFUSED, "%s: %s", out, file_why(err));
     if (err != OK) return failed(err, fault);
     hex_encode(hex, id.bytes, sizeof id.bytes);
     if (json)

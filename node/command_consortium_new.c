@@ -149,9 +149,9 @@ static enum err choose_clocks(struct charter *c, const struct new_options *o)
     c->rank_delay_ms = NEW_RANK_DELAY_MS;
     c->skew_max_ms = NEW_SKEW_MAX_MS;
     c->drift_ppm = NEW_DRIFT_PPM;
-    TRY(number(&c->lease_ms, "--lease-ms", o->lease_ms, 1, UINT32_MAX));
-    TRY(number(&c->rank_delay_ms, "--rank-delay-ms", o->rank_delay_ms, 1, UINT32_MAX));
-    return number(&c->skew_max_ms, "--skew-max-ms", o->skew_max_ms, 1, UINT32_MAX);
+    TRY(number(&c->lease_ms, "--lease-ms", o->lease_ms, CHARTER_LEASE_MIN_MS, CHARTER_LEASE_MAX_MS));
+    TRY(number(&c->rank_delay_ms, "--rank-delay-ms", o->rank_delay_ms, 1, CHARTER_RANK_DELAY_MAX_MS));
+    return number(&c->skew_max_ms, "--skew-max-ms", o->skew_max_ms, 1, CHARTER_SKEW_MAX_MS);
 }
 
 /* --- Writing ------------------------------------------------------------------------------------------------------ */

@@ -25,6 +25,10 @@ static int check(const struct client *c, const struct grant_words *w, uint64_t *
         code = client_need(c, "--epsilon E (of one run), or --workflow HASH", w->epsilon);
     if (code == EXIT_OK)
         code = client_need(c, "--slots N, how many slots all approvals of this app may allot", w->slots);
+    if (code == EXIT_OK && w->epsilon != NULL && strspn(w->epsilon, "0.") == strlen(w->epsilon))
+        code = client_fail(
+            c, EXIT_USAGE,
+            "--epsilon: expected more than 0, such as 1.5: what one run may cost; got \"%.40s\"", w->epsilon);
     if (code != EXIT_OK) return code;
     return arguments_number(slots, "--slots", w->slots, 1, UINT32_MAX) == OK ? EXIT_OK : EXIT_USAGE;
 }

@@ -4,6 +4,7 @@
 #include "node/card.h"
 #include "node/command.h"
 #include "node/config.h"
+#include "node/fault.h"
 #include "node/file.h"
 #include "node/home.h"
 #include "node/passphrase.h"
@@ -34,7 +35,7 @@ static enum err parse(struct init_options *o, int argc, char **argv)
 }
 
 /* What the file offers, so that the first edit needs no manual. */
-static enum err write_config(const struct init_options *o, uint32_t roles)
+static enum err write_config(const struct init_options *o, uint32_t roles, char *fault, size_t cap)
 {
     char path[PATH_MAX], text[1024];
     struct buffer out = BUFFER_OF(text);
@@ -47,7 +48,8 @@ static enum err write_config(const struct init_options *o, uint32_t roles)
     if ((roles & ROLE_COMPUTE) != 0)
         buffer_put_text(&out, "compute:\n  enclaves: 1\n  memory_mb: 2048\n  threads: 2\n");
     TRY(buffer_done(&out));
-    return file_write(path, buffer_span(&out), 0600, false);
+    const enum err err = file_write(path, buffer_span(&out), 0600, false);
+    return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, file_why(err));
 }
 
 /* The address goes into a quoted YAML string. */
@@ -84,7 +86,7 @@ static enum err make(const struct init_options *o, uint32_t roles, char *fault, 
     TRY(passphrase_read(&passphrase, o->passphrase_file, true, fault, cap));
     enum err err = home_create(o->data, &who, passphrase_span(passphrase), fault, cap);
     passphrase_free(passphrase);
-    return err == OK ? write_config(o, roles) : err;
+    return err == OK ? write_config(o, roles, fault, cap) : err;
 }
 
 int command_init(int argc, char **argv)

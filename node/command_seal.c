@@ -282,6 +282,10 @@ int command_seal(int argc, char **argv)
     int code = client_begin(&c, "seal", &a, argc, argv);
     if (code == EXIT_OK) code = client_local(&c);
     if (code != EXIT_OK) return code;
+    if (w.jurisdiction != NULL && *w.jurisdiction == 0)
+        return client_fail(&c, EXIT_USAGE,
+                           "--jurisdiction: expected codes such as CH,EU, got none; leave it out where "
+                           "no place is excluded");
     memset(&s, 0, sizeof s);
     s.client = &c;
     s.words = &w;

@@ -386,8 +386,12 @@ static enum err read_charter(struct home *h, char *fault, size_t cap)
     enum err err = file_read(&h->charter, &h->charter_len, path, CAP_DOCUMENT_BYTES);
     if (err == ERR_NOT_FOUND) return OK;
     if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
-    err = check_charter(&hash, h, span_make(h->charter, h->charter_len), fault, cap);
-    if (err != OK) return err == ERR_CONFLICT ? err : ERR_CORRUPT;
+    char why[512] = "";
+    err = check_charter(&hash, h, span_make(h->charter, h->charter_len), why, sizeof why);
+    if (err != OK) {
+        err = err == ERR_CONFLICT ? err : ERR_CORRUPT;
+        return fault_set(fault, cap, err, "%s: %s", path, why[0] != 0 ? why : err_text(err));
+    }
     memcpy(h->consortium.bytes, hash.bytes, sizeof hash.bytes);
     return OK;
 }

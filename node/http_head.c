@@ -101,14 +101,22 @@ static enum http_head_state check_request_line(struct span line, struct http_fau
         shown(came, target));
 }
 
-static enum http_head_state check_field(struct span line, struct http_fault *why)
+static bool is_named(struct span name, const char *text)
+{
+    return name.len == strlen(text) && strncasecmp((const char *)name.data, text, name.len) == 0;
+}
+
+/* Two Host fields are two opinions of what is asked (RFC 9112 section 3.2). */
+static enum http_head_state check_field(struct span line, uint32_t *hosts, struct http_fault *why)
 {
     char came[HEAD_SHOWN + 1];
     struct span name, value = line;
     if (!cut(&name, &value, ':') || !is_token(name))
         return bad(why, 400, "bad-head", "expected a field such as \"Content-Length: 2\"; came \"%s\"",
                    shown(came, line));
-    if (name.len != 7 || strncasecmp((const char *)name.data, "upgrade", 7) != 0) return HTTP_HEAD_WHOLE;
+    if (is_named(name, "host") && (*hosts)++ > 0)
+        return bad(why, 400, "bad-head", "expected one Host field; came another: \"%s\"", shown(came, line));
+    if (!is_named(name, "upgrade")) return HTTP_HEAD_WHOLE;
     return bad(why, 400, "upgrade", "expected a request of HTTP/1.1 and no Upgrade; came \"%s\"",
                shown(came, line));
 }
@@ -146,13 +154,14 @@ enum http_head_state http_head_read(struct span bytes, struct http_fault *why)
 {
     struct span line;
     size_t at = 0;
+    uint32_t hosts = 0;
     const struct span within = span_make(bytes.data, bytes.len < HTTP_HEAD_MAX ? bytes.len : HTTP_HEAD_MAX);
     enum http_head_state state = next_line(&line, within, &at, why);
     if (state == HTTP_HEAD_WHOLE) state = check_request_line(line, why);
     while (state == HTTP_HEAD_WHOLE) {
         state = next_line(&line, within, &at, why);
         if (state == HTTP_HEAD_WHOLE && line.len == 0) return state;
-        if (state == HTTP_HEAD_WHOLE) state = check_field(line, why);
+        if (state == HTTP_HEAD_WHOLE) state = check_field(line, &hosts, why);
     }
     if (state == HTTP_HEAD_MORE && within.len == HTTP_HEAD_MAX)
         return bad(why, 431, "head-too-large",

@@ -53,6 +53,16 @@ static enum err refuse(const struct seal_job *j, enum err err, const char *what)
     return fault_set(j->fault, j->cap, err, "%s: %s", j->o->path, what);
 }
 
+/* Of what was sealed, where it is kept: not of the file that is read. */
+static enum err refuse_store(const struct seal_job *j, enum err err)
+{
+    return fault_set(j->fault, j->cap, err, "the data directory's store: %s",
+                     err == ERR_FULL
+                         ? "the disk or the store is full: free some space, or raise store.map_gb in "
+                           "perigee.yaml; nothing was sealed"
+                         : err_text(err));
+}
+
 /* --- Beginning and ending ----------------------------------------------------------------------------------------- */
 
 static enum err open_input(struct seal_job *j)
@@ -229,7 +239,7 @@ static enum err seal_batches(struct seal_job *j)
         TRY(read_batch(j, first, count));
         TRY(seal_batch(j, first, count));
         enum err err = write_batch(j, first, count);
-        if (err != OK) return refuse(j, err, err_text(err));
+        if (err != OK) return refuse_store(j, err);
     }
     return OK;
 }
@@ -239,7 +249,7 @@ static enum err seal_body(struct seal_job *j)
 {
     enum err err = seal_batches(j);
     const enum err written = await_writes(j, 0);
-    if (err == OK && written != OK) err = refuse(j, written, err_text(written));
+    if (err == OK && written != OK) err = refuse_store(j, written);
     if (err == OK) j->summary.root = body_root(j->leaf, j->summary.chunk_count);
     return err;
 }

@@ -13,10 +13,6 @@ const char *const role_names[ROLE_COUNT] = {ROLE_TABLE(ROLE_NAME)};
 enum {
     EVIDENCE_AGE_MIN_MS = 1000,
     EVIDENCE_AGE_MAX_MS = 7 * 24 * 3600 * 1000,
-    LEASE_MIN_MS = 100,
-    LEASE_MAX_MS = 3600 * 1000,
-    RANK_DELAY_MAX_MS = 60 * 1000,
-    SKEW_MAX_MS = 3600 * 1000,
     DRIFT_MAX_PPM = 100000,
 };
 
@@ -213,9 +209,9 @@ static enum err thresholds_read(struct charter *c, struct json_reader *parent)
 static void clocks_read(struct charter *c, struct json_reader *r)
 {
     field_u32(r, "evidence_age_max_ms", EVIDENCE_AGE_MIN_MS, EVIDENCE_AGE_MAX_MS, &c->evidence_age_max_ms);
-    field_u32(r, "lease_ms", LEASE_MIN_MS, LEASE_MAX_MS, &c->lease_ms);
-    field_u32(r, "rank_delay_ms", 1, RANK_DELAY_MAX_MS, &c->rank_delay_ms);
-    field_u32(r, "skew_max_ms", 1, SKEW_MAX_MS, &c->skew_max_ms);
+    field_u32(r, "lease_ms", CHARTER_LEASE_MIN_MS, CHARTER_LEASE_MAX_MS, &c->lease_ms);
+    field_u32(r, "rank_delay_ms", 1, CHARTER_RANK_DELAY_MAX_MS, &c->rank_delay_ms);
+    field_u32(r, "skew_max_ms", 1, CHARTER_SKEW_MAX_MS, &c->skew_max_ms);
     field_u32(r, "drift_ppm", 0, DRIFT_MAX_PPM, &c->drift_ppm);
 }
 

@@ -30,6 +30,13 @@ enum role { ROLE_TABLE(ROLE_ENUM) ROLE_ALL = (1 << 9) - 1 };
 enum { ROLE_COUNT = 9 };
 extern const char *const role_names[ROLE_COUNT]; /* by bit */
 
+enum { /* what a charter may say of them; each but the lease begins at 1 */
+       CHARTER_LEASE_MIN_MS = 100,
+       CHARTER_LEASE_MAX_MS = 3600 * 1000,
+       CHARTER_RANK_DELAY_MAX_MS = 60 * 1000,
+       CHARTER_SKEW_MAX_MS = 3600 * 1000,
+};
+
 struct charter_member {
     struct node_id node;
     struct span organisation, jurisdiction;

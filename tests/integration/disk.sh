@@ -69,6 +69,7 @@ for i in $(seq 2000); do # what is left in the file itself is used up first
     said+=("$(jq -r .dt out)")
 done
 grep -qi "full" err || fail "a full disk is not said: $(cat err)"
+refused 1 '/identity.key: the disk or a quota is full' init --data disk/no_room --organisation x-org --jurisdiction CH --roles owner
 [[ $taken -lt 2000 ]] || fail "the disk is not full: nothing was tested"
 acknowledged a while-another-is-full
 ask

@@ -25,6 +25,18 @@ for name in a b; do "$PERIGEE" consortium join --data $name charter.json >/dev/n
 refused 3 'expected RUN, came no such word: perigee run why --data DIR RUN' run why --data a
 refused 3 'expected CARD..., came no such word' consortium new --name x --out y
 refused 3 'expected FILE, came no such word' backup --data a
+for lease in 0 1 99 3600001; do
+    refused 3 "--lease-ms: expected a number from 100 to 3600000, got \"$lease\"" consortium new --name x --lease-ms $lease --out y a/card.json
+done
+refused 3 '--rank-delay-ms: expected a number from 1 to 60000' consortium new --name x --rank-delay-ms 60001 --out y a/card.json
+refused 3 '--skew-max-ms: expected a number from 1 to 3600000' consortium new --name x --skew-max-ms 3600001 --out y a/card.json
+dt=dt:perigee:$(printf 'ab%.0s' {1..32})
+refused 3 '--jurisdiction: expected codes such as CH,EU, got none' seal --data a --asset "$dt" --in charter.json --jurisdiction ''
+for epsilon in 0 0.0 ''; do
+    refused 3 '--epsilon: expected more than 0' grant --data a --asset "$dt" --to "$dt" --op "${dt#dt:perigee:}" --slots 1 --epsilon "$epsilon"
+done
+refused 3 'expected --out FILE' approval key --out ''
+refused 1 'nowhere/key: no such file or folder' approval key --out nowhere/key
 "$PERIGEE" help consortium new | grep -q -- '--lease-ms N' || fail "the help leaves out --lease-ms"
 code=0
 "$here/../../dev" bulid >out 2>&1 || code=$?

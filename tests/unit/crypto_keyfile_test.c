@@ -159,7 +159,7 @@ static void never_overwrites(void **state)
     assert_int_equal(keyfile_write(path, "kem", span_make(secret, 32), SPAN_NONE), ERR_CONFLICT);
     assert_int_equal(folder_entries(), 1);
     assert_int_equal(keyfile_write("/nonexistent/folder/key", "kem", span_make(secret, 32), SPAN_NONE),
-                     ERR_IO);
+                     ERR_NOT_FOUND);
 }
 
 static void unusual_files_refused(void **state)

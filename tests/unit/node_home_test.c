@@ -189,7 +189,7 @@ static void damage_is_refused(void **state)
         {"version", "perigee-data 2\n", ERR_VERSION,
          "expected \"perigee-data 1\", got \"perigee-data 2\": run the version"},
         {"identity.key", "short", ERR_CORRUPT, "identity.key"},
-        {"charter.json", "{}", ERR_CORRUPT, "charter"},
+        {"charter.json", "{}", ERR_CORRUPT, "/charter.json: charter: "},
         {"card.json", "{}", ERR_MISSING_FIELD, "card.json"},
     };
     char path[PATH_MAX], file[PATH_MAX + 32];

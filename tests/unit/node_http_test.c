@@ -432,6 +432,8 @@ static void heads_refused(void **state)
         {400, "bad-head", "0xff", "GET /v1/\xff HTTP/1.1\r\nHost: x\r\n\r\n"},
         {400, "bad-head", " Host", "GET /v1/echo HTTP/1.1\r\n Host: x\r\n\r\n"},
         {400, "bad-head", "Host : x", "GET /v1/echo HTTP/1.1\r\nHost : x\r\n\r\n"},
+        {400, "bad-head", "hOST: y", "GET /v1/echo HTTP/1.1\r\nHost: x\r\nhOST: y\r\n\r\n"},
+        {400, "bad-head", "Host: x", "GET /v1/echo HTTP/1.1\r\nHost: x\r\nA: b\r\nHost: x\r\n\r\n"},
         {400, "bad-target", "v1", "GET v1 HTTP/1.1\r\n\r\n"},
         {400, "bad-target", "/v1/%00", "GET /v1/%00 HTTP/1.1\r\n\r\n"},
         {400, "bad-target", "/v1/%2", "GET /v1/%2 HTTP/1.1\r\n\r\n"},

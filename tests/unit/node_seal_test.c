@@ -381,6 +381,25 @@ static void too_large_is_refused(void **state)
     put_input(SPAN_NONE);
 }
 
+/* What has no room is where it is kept, not what is read. */
+static void a_full_store_is_named(void **state)
+{
+    static uint8_t zeros[9 << 20];
+    struct seal_options o = options_for(META_BYTES);
+    struct seal_result result;
+    struct storage_place small;
+    (void)state;
+    storage_place_make(&small);
+    o.store = storage_place_open(&small, 4 << 20);
+    put_input(SPAN_OF(zeros));
+    assert_int_equal(seal_file(&result, &o, fault, sizeof fault), ERR_FULL);
+    assert_non_null(strstr(fault, "the data directory's store: the disk or the store is full"));
+    assert_null(strstr(fault, path));
+    store_close(o.store);
+    storage_place_remove(&small);
+    put_input(SPAN_NONE);
+}
+
 /* --- Tables ------------------------------------------------------------------------------------------------------- */
 
 static const char table[] = "id,age,bp,ill,seen\n"
@@ -808,6 +827,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(everything_is_pinned),
         cmocka_unit_test(failures_leave_nothing),
         cmocka_unit_test(too_large_is_refused),
+        cmocka_unit_test(a_full_store_is_named),
         cmocka_unit_test(table_is_checked_and_counted),
         cmocka_unit_test(exact_rows_are_exact),
         cmocka_unit_test(faults_name_line_and_column),
