@@ -172,6 +172,8 @@ static const char *tls_hint(const char *why)
     return "--ca FILE or --fingerprint HEX say whom to believe";
 }
 
+#define NO_ANSWER ": is it stopped or overloaded? A change that was asked for may still be made"
+
 static int unreachable_api(const struct client *c, enum err err, const char *why)
 {
     if (err == ERR_REFUSED && c->target.tls == NULL) return client_fail(c, EXIT_USAGE, "%s: %s", c->api, why);
@@ -181,6 +183,9 @@ static int unreachable_api(const struct client *c, enum err err, const char *why
     if (err == ERR_UNAVAILABLE)
         return client_fail(c, EXIT_UNREACHABLE, "no node answers at %s%s%s%s", c->api,
                            why[0] != 0 ? ": " : "", why, remedy(c));
+    if (err == ERR_NOT_READY)
+        return client_fail(c, EXIT_UNREACHABLE, "the node at %s does not answer" NO_ANSWER "%s", c->api,
+                           remedy(c));
     return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer: %s%s", c->api, err_text(err),
                        remedy(c));
 }
@@ -197,6 +202,10 @@ static int unreachable(const struct client *c, enum err err, const char *why)
                            "%s: too long for a socket's name (107 bytes): use a shorter --data", c->socket);
     if (err == ERR_USAGE)
         return client_fail(c, EXIT_USAGE, "a word of the command line cannot stand in a request");
+    if (err == ERR_NOT_READY)
+        return client_fail(c, EXIT_UNREACHABLE,
+                           "the node does not answer, though its socket %s is there" NO_ANSWER "%s",
+                           c->socket, remedy(c));
     return client_fail(c, EXIT_UNREACHABLE, "the node at %s gave no whole answer: %s; its log says more%s",
                        c->socket, err_text(err), remedy(c));
 }

@@ -93,7 +93,7 @@ struct http_target {
     char why[160];             /* out: what a failed TLS says */
 };
 /* *status is the HTTP status; *out the parsed body (caller decrefs), NULL if none, at most 64 MiB. ERR_UNAVAILABLE: cannot
- * connect. ERR_NOT_READY: no answer within 120 s; a path with wait= in its query waits for ever. ERR_TRUNCATED, ERR_SYNTAX,
+ * connect. ERR_NOT_READY: nothing came within 10 s (GET), or not all within 120 s; a path with wait= in its query waits for ever. ERR_TRUNCATED, ERR_SYNTAX,
  * ERR_IO: the answer is broken. ERR_USAGE: method or path hold bytes that may not be there. ERR_REFUSED: TLS failed, or would
  * be missing. */
 MUST_USE enum err http_call_to(struct http_target *target, const char *method, const char *path,

@@ -21,6 +21,7 @@ enum {
     CALL_ANSWER_MAX = 64 << 20,
     CALL_PATH_MAX = 4096,
     CALL_SECONDS = 120,
+    CALL_READ_SECONDS = 10, /* what is only read is answered at once, or by nobody */
     CALL_EVENT_ID_MAX = 64,
 };
 
@@ -30,6 +31,7 @@ struct call {
     int fd;
     const char *last_event_id; /* or NULL */
     int64_t deadline_ms;       /* -1: none */
+    int64_t later_ms;          /* what it becomes with the first byte that comes */
     uint8_t *answer;           /* head and body as they came */
     size_t len, cap;
     bool peer_stopped_reading;
@@ -112,6 +114,7 @@ static enum err receive_raw(struct call *c, uint8_t *out, size_t cap, size_t *le
         const ssize_t got = recv(c->fd, out, cap, MSG_DONTWAIT);
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) continue;
         *len = got > 0 ? (size_t)got : 0;
+        if (got > 0) c->deadline_ms = c->later_ms;
         /* Unread bytes of our request reset the connection once the answer has been read. */
         return got >= 0 || (errno == ECONNRESET && c->len > 0) ? OK : ERR_IO;
     }
@@ -303,6 +306,15 @@ static bool is_long_poll(const char *path)
     return query != NULL && (strncmp(query, "?wait=", 6) == 0 || strstr(query, "&wait=") != NULL);
 }
 
+static void set_deadlines(struct call *c, const char *method, const char *path)
+{
+    const int64_t now = now_ms();
+    c->deadline_ms = c->later_ms = -1;
+    if (is_long_poll(path)) return;
+    c->deadline_ms = now + (strcmp(method, "GET") == 0 ? CALL_READ_SECONDS : CALL_SECONDS) * 1000;
+    c->later_ms = now + CALL_SECONDS * 1000;
+}
+
 static void call_end(struct call *c)
 {
     tls_free(c->tls);
@@ -317,9 +329,9 @@ enum err http_call_to(struct http_target *target, const char *method, const char
     *status = 0;
     target->why[0] = 0;
     if (!is_word(method, 16) || !is_word(path, CALL_PATH_MAX) || path[0] != '/') return ERR_USAGE;
-    struct call c = {
-        .target = target, .fd = -1, .deadline_ms = is_long_poll(path) ? -1 : now_ms() + CALL_SECONDS * 1000};
+    struct call c = {.target = target, .fd = -1};
     struct span answer_body;
+    set_deadlines(&c, method, path);
     enum err err = call_connect(&c);
     if (err == OK) err = call_request(&c, method, path, body);
     if (err == OK) err = call_receive(&c);
@@ -408,7 +420,7 @@ enum err http_follow(struct http_target *target, const char *path, const char *l
     target->why[0] = 0;
     if (!is_word(path, CALL_PATH_MAX) || (last_id != NULL && !is_word(last_id, CALL_EVENT_ID_MAX - 1)))
         return ERR_USAGE;
-    struct call c = {.target = target, .fd = -1, .deadline_ms = -1, .last_event_id = last_id};
+    struct call c = {.target = target, .fd = -1, .deadline_ms = -1, .later_ms = -1, .last_event_id = last_id};
     enum err err = call_connect(&c);
     if (err == OK) err = call_request(&c, "GET", path, NULL);
     if (err == OK) err = begin_following(&c, status, problem);

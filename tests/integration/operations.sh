@@ -218,6 +218,13 @@ chmod 644 a/keygen/1-1.share
 bad_share keygen/1-1.share 'mode 0600'
 chmod 600 a/keygen/1-1.share
 good_share
+# --- a node that stands still ---------------------------------------------------------------------------------------------------------
+kill -STOP "${node[a]}"
+code=0
+timeout 60 "$PERIGEE" status --data a >out 2>err || code=$? # a read: it gives up long before a change would
+kill -CONT "${node[a]}"
+[[ $code -eq 2 ]] || fail "a stopped node: exit $code: $(cat out err)"
+grep -q 'does not answer, though its socket a/api.sock is there: is it stopped or overloaded' err || fail "not said: $(cat err)"
 for name in b a; do stop $name; done
 
 # --- doctor says what the start would say -------------------------------------------------------------------------------------------
