@@ -26,7 +26,7 @@ struct body_key {
 struct body_meta_key {
     uint8_t aead[crypto_aead_xchacha20poly1305_ietf_KEYBYTES];
 };
-enum { BODY_META_NONCE_BYTES = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES };
+_Static_assert((int)BODY_META_NONCE_BYTES == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES, "of libsodium");
 
 /* Looked up once: a fetch costs more than sealing a kilobyte. Read-only afterwards, so any thread may use
  * them. */
@@ -244,9 +244,17 @@ static enum err body_meta_key(struct body_meta_key *out, const uint8_t data_key[
  */
 enum err body_seal_meta(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt, struct span plain)
 {
+    uint8_t nonce[BODY_META_NONCE_BYTES];
+    random_fill(nonce, sizeof nonce);
+    return body_seal_meta_from(sealed, data_key, salt, plain, nonce);
+}
+
+enum err body_seal_meta_from(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt,
+                             struct span plain, const uint8_t *nonce)
+{
     struct body_meta_key key;
     TRY(body_meta_key(&key, data_key, salt));
-    random_fill(sealed, BODY_META_NONCE_BYTES);
+    memcpy(sealed, nonce, BODY_META_NONCE_BYTES);
     (void)crypto_aead_xchacha20poly1305_ietf_encrypt(sealed + BODY_META_NONCE_BYTES, NULL, plain.data,
                                                      plain.len, NULL, 0, NULL, sealed, key.aead);
     secret_wipe(&key, sizeof key);

@@ -13,7 +13,8 @@ enum {
     BODY_CHUNK_BYTES = 1 << 20,
     BODY_TAG_BYTES = 16,
     BODY_SEALED_MAX = BODY_CHUNK_BYTES + BODY_TAG_BYTES,
-    BODY_META_OVERHEAD_BYTES = 24 + 16, /* nonce, tag */
+    BODY_META_NONCE_BYTES = 24,
+    BODY_META_OVERHEAD_BYTES = BODY_META_NONCE_BYTES + 16, /* nonce, tag */
     BODY_SUITE_AES256GCM = 1,
     BODY_SUITE_CHACHA20POLY1305 = 2,
 };
@@ -56,6 +57,9 @@ struct content_id body_content_id(const struct body_summary *summary);
  * nonce in front. sealed: plain.len + BODY_META_OVERHEAD_BYTES. ERR_TRUNCATED, ERR_DECRYPT (plain is wiped). */
 MUST_USE enum err body_seal_meta(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt,
                                  struct span plain);
+/* The same with this nonce, BODY_META_NONCE_BYTES: for simulations, which must repeat. Never twice under one key. */
+MUST_USE enum err body_seal_meta_from(uint8_t *sealed, const uint8_t data_key[32], struct hash32 salt,
+                                      struct span plain, const uint8_t *nonce);
 MUST_USE enum err body_open_meta(uint8_t *plain, const uint8_t data_key[32], struct hash32 salt,
                                  struct span sealed);
 

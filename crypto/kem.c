@@ -49,14 +49,21 @@ static enum err kem_derive(struct kem_keys *out, const struct kem_secret *secret
 
 enum err kem_seal(uint8_t *box, const struct kem_public *to, struct span plaintext, struct span context)
 {
-    struct kem_secret ephemeral_secret;
+    struct kem_secret secret;
+    struct kem_public ephemeral;
+    kem_generate(&secret, &ephemeral);
+    enum err err = kem_seal_from(box, to, plaintext, context, &secret);
+    secret_wipe(&secret, sizeof secret);
+    return err;
+}
+
+enum err kem_seal_from(uint8_t *box, const struct kem_public *to, struct span plaintext, struct span context,
+                       const struct kem_secret *secret)
+{
     struct kem_public ephemeral;
     struct kem_keys keys;
-    enum err err;
-    kem_generate(&ephemeral_secret, &ephemeral);
-    err = kem_derive(&keys, &ephemeral_secret, to, &ephemeral, to, context);
-    secret_wipe(&ephemeral_secret, sizeof ephemeral_secret);
-    if (err != OK) return err;
+    kem_public_of(&ephemeral, secret);
+    TRY(kem_derive(&keys, secret, to, &ephemeral, to, context));
     memcpy(box, ephemeral.bytes, sizeof ephemeral.bytes);
     (void)crypto_aead_xchacha20poly1305_ietf_encrypt(box + 32, NULL, plaintext.data, plaintext.len,
                                                      context.data, context.len, NULL, keys.nonce, keys.key);

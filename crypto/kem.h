@@ -13,6 +13,9 @@ void kem_public_of(struct kem_public *out, const struct kem_secret *secret);
 /* Writes plaintext.len + KEM_OVERHEAD_BYTES bytes. */
 MUST_USE enum err kem_seal(uint8_t *box, const struct kem_public *to, struct span plaintext,
                            struct span context);
+/* The same with this ephemeral key instead of a fresh one: for simulations, which must repeat. Never twice. */
+MUST_USE enum err kem_seal_from(uint8_t *box, const struct kem_public *to, struct span plaintext,
+                                struct span context, const struct kem_secret *ephemeral);
 /* Writes box.len - KEM_OVERHEAD_BYTES bytes; wipes them on error. ERR_TRUNCATED, ERR_KEY, ERR_DECRYPT. */
 MUST_USE enum err kem_open(uint8_t *plaintext, const struct kem_secret *own, struct span box,
                            struct span context);

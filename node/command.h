@@ -121,6 +121,8 @@ enum exit_code {
     X("verify", "", command_verify, "RECEIPT --consortium HASH", "replay a receipt offline, link by link")   \
     X("demo", "", command_demo, "[--study FILE --data DIR] [--rows N] [--keep DIR] [--stay]",                \
       "a joint study with seven processes on this machine")                                                  \
+    X("sim", "", command_sim, "SCENARIO [--seed N] | --regions",                                             \
+      "the production protocol over a simulated world; the same scenario and seed give the same run")        \
     X("bench", "", command_bench, "[NAME] [--rows N]", "figures as ratios of bare primitives")               \
     X("enclave-worker", "", command_enclave_worker, "", "internal: the process behind one run")
 

@@ -1,0 +1,10 @@
+/* report: what came of a simulation, simulation/1, as canonical JSON (docs/SIMULATION.md "Reports"). Nothing in it depends on the machine
+ * that ran it. */
+#ifndef PERIGEE_SIM_REPORT_H
+#define PERIGEE_SIM_REPORT_H
+
+#include "sim/simulation.h"
+
+void report_write(struct buffer *out, struct simulation *s, const struct scenario *scenario, uint64_t seed);
+
+#endif

@@ -1,0 +1,316 @@
+/* What people do at a node: found the consortium, publish, approve, ask for runs. Each does its own, when its own node shows that
+ * it can; what is refused is tried again, and a person remembers what was done over a crash of the node. */
+#include "sim/simulation_state.h"
+
+#include "proto/base/panic.h"
+#include "proto/chain.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { AGAIN_NS = 500000000, GRANT_SLOTS = 1 << 20 };
+#define EXPIRES_MS (SIMULATION_START_MS + UINT64_C(30) * 86400 * 1000)
+
+struct script {
+    struct station *n;
+    struct registry *r;
+    struct papers *p;
+    const struct player *who;
+};
+
+/* --- Commands ------------------------------------------------------------------------------------------------------------ */
+
+static void command(struct station *n, int doing, const struct command *wish)
+{
+    struct simulation *s = n->simulation;
+    struct command *kept = malloc(sizeof *kept + wish->body.len + wish->parameters.len);
+    ASSERT(kept != NULL);
+    uint8_t *bytes = (uint8_t *)(kept + 1);
+    *kept = *wish;
+    if (wish->body.len > 0) memcpy(bytes, wish->body.data, wish->body.len);
+    kept->body = span_make(bytes, wish->body.len);
+    bytes += wish->body.len;
+    if (wish->parameters.len > 0) memcpy(bytes, wish->parameters.data, wish->parameters.len);
+    kept->parameters = span_make(bytes, wish->parameters.len);
+    n->waiting = ++s->token;
+    n->doing = doing;
+    const struct parcel parcel = {
+        .type = EVENT_COMMAND, .incarnation = n->incarnation, .token = n->waiting, .command = kept};
+    simulation_post(s, s->now_ns + 1, n->number, &parcel);
+}
+
+static void author(const struct script *s, enum deed deed, enum kind kind, const void *body,
+                   uint64_t expires_ms)
+{
+    static uint8_t bytes[CAP_BODY_BYTES];
+    struct buffer b = BUFFER_OF(bytes);
+    body_encode(&b, kind, body);
+    ASSERT(!b.overflow);
+    command(s->n, (int)deed,
+            &(struct command){
+                .type = COMMAND_AUTHOR, .kind = kind, .body = buffer_span(&b), .expires_ms = expires_ms});
+}
+
+void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id)
+{
+    struct simulation *s = n->simulation;
+    if (token != n->waiting) return;
+    n->waiting = 0;
+    const bool done = verdict.refusal == REFUSAL_NONE || verdict.refusal == REFUSAL_EXISTS;
+    if (!done) n->pause_ns = s->now_ns + AGAIN_NS;
+    if (done && n->doing == DEED_ADMIT) n->admitted++;
+    if (done && n->doing < DEED_COUNT && n->doing != DEED_ADMIT) n->deed_done[n->doing] = true;
+    if (n->doing == DEED_COUNT && verdict.refusal == REFUSAL_NONE) {
+        struct run_watch *run = &s->run[s->run_count++];
+        memcpy(run->run.bytes, id.bytes, 32);
+        run->asked_ms = s->now_ns / 1000000;
+        if (s->counts.runs_requested++ == 0) s->counts.formed_ms = run->asked_ms;
+        n->pause_ns = s->now_ns + (uint64_t)s->scenario->every_ms * 1000000;
+    }
+}
+
+/* --- Founding ------------------------------------------------------------------------------------------------------------- */
+
+static bool is_member(const struct script *s)
+{
+    return registry_member(s->r, s->who->id) != NULL;
+}
+
+static bool sign_charter(const struct script *s)
+{
+    const struct body_CHARTER body = {s->p->cast->charter};
+    if (!player_is(s->who, ROLE_STEWARD)) return false;
+    author(s, DEED_CHARTER, KIND_CHARTER, &body, 0);
+    return true;
+}
+
+static bool join(const struct script *s)
+{
+    static uint8_t bytes[1024];
+    struct buffer b = BUFFER_OF(bytes);
+    const bool owner = player_is(s->who, ROLE_OWNER);
+    if (registry_charter(s->r) == NULL || is_member(s)) return false;
+    const struct body_MEMBER body = {.node = s->who->id,
+                                     .organisation = s->who->party->name,
+                                     .jurisdiction = s->who->party->jurisdiction,
+                                     .roles = s->who->party->roles,
+                                     .kem = s->who->kem,
+                                     .approval = owner ? s->who->approval : s->who->id,
+                                     .platforms = SPAN_LITERAL(""),
+                                     .consent = SPAN_LITERAL("")};
+    body_encode(&b, KIND_JOIN, &body);
+    command(s->n, DEED_JOIN,
+            &(struct command){.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)});
+    return true;
+}
+
+static bool admit(const struct script *s)
+{
+    const struct join_request *request = core_join_at(s->n->core, s->n->admitted);
+    if (!player_is(s->who, ROLE_STEWARD) || registry_charter(s->r) == NULL || request == NULL) return false;
+    const struct body_MEMBER body = request->body;
+    author(s, DEED_ADMIT, KIND_MEMBER, &body, 0);
+    return true;
+}
+
+static bool all_custodians_linked(const struct script *s)
+{
+    const struct charter *c = registry_charter(s->r);
+    for (uint32_t i = 0; i < c->custodian_count; i++) {
+        const struct player *p = cast_find(s->p->cast, c->member[c->custodian[i]].node);
+        if (p != s->who && !simulation_linked(s->n->simulation, s->n->number, p->number)) return false;
+    }
+    return true;
+}
+
+static bool keygen(const struct script *s)
+{
+    const struct charter *c = registry_charter(s->r);
+    if (c == NULL || registry_committee(s->r) != NULL || !player_is(s->who, ROLE_CUSTODIAN)) return false;
+    if (!ID_EQUAL(c->member[c->custodian[0]].node, s->who->id) || !all_custodians_linked(s)) return false;
+    command(s->n, DEED_KEYGEN, &(struct command){.type = COMMAND_KEYGEN});
+    return true;
+}
+
+static bool workers(const struct script *s)
+{
+    const struct body_WORKERS body = {SPAN_LITERAL("default"), 1, ID_SPAN(s->p->cast->measurement)};
+    if (!player_is(s->who, ROLE_STEWARD) || registry_charter(s->r) == NULL) return false;
+    author(s, DEED_WORKERS, KIND_WORKERS, &body, 0);
+    return true;
+}
+
+static bool op(const struct script *s)
+{
+    const struct body_OP body = {s->p->op_document, s->p->op_code};
+    if (!player_is(s->who, ROLE_STEWARD) || registry_charter(s->r) == NULL) return false;
+    author(s, DEED_OP, KIND_OP, &body, 0);
+    return true;
+}
+
+/* --- Tokens ------------------------------------------------------------------------------------------------------------------ */
+
+static struct body_ASSET asset_body(struct dt dt, uint64_t version, struct span ddo)
+{
+    return (struct body_ASSET){
+        .dt = dt, .version = version, .ddo = ddo, .workflow = SPAN_LITERAL(""), .policy = SPAN_LITERAL("")};
+}
+
+static bool dataset(const struct script *s)
+{
+    const struct dataset *d = papers_of(s->p, s->who);
+    if (d == NULL || !is_member(s) || registry_op(s->r, s->p->op) == NULL) return false;
+    struct body_ASSET body = asset_body(d->dt, 1, d->ddo);
+    body.salt = d->salt;
+    author(s, DEED_DATASET, KIND_ASSET, &body, 0);
+    return true;
+}
+
+static bool app(const struct script *s)
+{
+    if (s->who != s->p->provider || !is_member(s)) return false;
+    struct body_ASSET body = asset_body(s->p->app, 1, s->p->app_ddo);
+    body.salt = s->p->app_salt;
+    author(s, DEED_APP, KIND_ASSET, &body, 0);
+    return true;
+}
+
+static bool workflow(const struct script *s)
+{
+    if (s->who != s->p->provider || registry_asset(s->r, s->p->app) == NULL) return false;
+    for (uint32_t i = 0; i < s->p->dataset_count; i++)
+        if (registry_asset(s->r, s->p->dataset[i].dt) == NULL) return false;
+    struct body_ASSET body = asset_body(s->p->app, 2, s->p->app_ddo);
+    body.workflow = s->p->workflow;
+    author(s, DEED_WORKFLOW, KIND_ASSET, &body, 0);
+    return true;
+}
+
+static bool grant(const struct script *s)
+{
+    const struct dataset *d = papers_of(s->p, s->who);
+    if (d == NULL || registry_asset(s->r, d->dt) == NULL || registry_asset(s->r, s->p->app) == NULL)
+        return false;
+    const struct body_GRANT body = {
+        d->dt, s->p->app, 0, ID_SPAN(s->p->op), GRANT_SLOTS, s->p->cast->scenario->epsilon_nano};
+    author(s, DEED_GRANT, KIND_GRANT, &body, 0);
+    return true;
+}
+
+static bool job(const struct script *s)
+{
+    const struct body_JOB body = {s->p->app, s->p->compose, SPAN_LITERAL("count")};
+    if (s->who != s->p->provider || registry_workflow(s->r, s->p->compose) == NULL) return false;
+    author(s, DEED_JOB, KIND_JOB, &body, 0);
+    return true;
+}
+
+static bool endorse(const struct script *s)
+{
+    const struct job *posted = registry_job(s->r, s->p->compose);
+    if (!player_is(s->who, ROLE_STEWARD) || posted == NULL) return false;
+    const struct body_ENDORSEMENT body = {posted->record->id};
+    author(s, DEED_ENDORSE, KIND_ENDORSEMENT, &body, 0);
+    return true;
+}
+
+/* Its data, sealed for this recipe. */
+static bool bind(const struct script *s)
+{
+    struct dataset *d = papers_of(s->p, s->who);
+    const struct committee *committee = registry_committee(s->r);
+    if (d == NULL || committee == NULL || registry_workflow(s->r, s->p->compose) == NULL) return false;
+    if (d->blob_count == 0) {
+        const enum err err = papers_seal(s->p, d, &committee->body.key_a);
+        ASSERT(err == OK);
+        for (uint32_t i = 0; i < d->blob_count; i++)
+            disk_put_blob(s->n->disk, d->blob[i].cid, d->blob[i].bytes);
+    }
+    struct body_ASSET body = asset_body(d->dt, 2, d->ddo);
+    body.policy = d->policy;
+    body.content = d->content;
+    body.manifest = sha256(d->manifest);
+    body.compose = s->p->compose;
+    author(s, DEED_BIND, KIND_ASSET, &body, 0);
+    return true;
+}
+
+static bool approve(const struct script *s)
+{
+    struct body_APPROVAL body;
+    const struct dataset *d = papers_of(s->p, s->who);
+    const struct job *posted = registry_job(s->r, s->p->compose);
+    if (d == NULL || !s->n->deed_done[DEED_BIND] || !s->n->deed_done[DEED_GRANT] || posted == NULL)
+        return false;
+    const enum err err = papers_approval(s->p, &body, d, 1, s->p->cast->scenario->runs, EXPIRES_MS);
+    ASSERT(err == OK);
+    author(s, DEED_APPROVE, KIND_APPROVAL, &body, EXPIRES_MS);
+    return true;
+}
+
+/* --- Runs --------------------------------------------------------------------------------------------------------------------- */
+
+static bool is_ready(const struct script *s)
+{
+    const struct job *posted = registry_job(s->r, s->p->compose);
+    const struct charter *c = registry_charter(s->r);
+    if (posted == NULL || c == NULL || registry_endorsements(s->r, posted) < c->s) return false;
+    for (uint32_t i = 0; i < s->p->dataset_count; i++) {
+        const struct asset *a = registry_asset(s->r, s->p->dataset[i].dt);
+        const uint64_t now_ms = simulation_wall_ms(s->n->simulation);
+        if (a == NULL || registry_approval(s->r, a, s->p->compose, 0, now_ms).approval == NULL) return false;
+    }
+    return true;
+}
+
+static bool first_requester(const struct script *s)
+{
+    const struct cast *c = s->p->cast;
+    uint32_t i = 0;
+    while (!player_is(&c->player[i], ROLE_REQUESTER)) i++;
+    return s->who == &c->player[i];
+}
+
+static void ask_for_run(const struct script *s)
+{
+    const struct simulation *sim = s->n->simulation;
+    if (!first_requester(s) || sim->run_count == sim->scenario->runs || !is_member(s) || !is_ready(s)) return;
+    command(s->n, DEED_COUNT,
+            &(struct command){.type = COMMAND_RUN, .compose = s->p->compose, .parameters = s->p->parameters});
+}
+
+bool script_over(const struct simulation *s)
+{
+    if (s->run_count < s->scenario->runs) return false;
+    for (uint32_t i = 0; i < s->run_count; i++)
+        if (!s->run[i].ended) return false;
+    return true;
+}
+
+/* --- A turn -------------------------------------------------------------------------------------------------------------------- */
+
+static bool (*const deeds[DEED_COUNT])(const struct script *) = {
+    [DEED_CHARTER] = sign_charter,
+    [DEED_JOIN] = join,
+    [DEED_ADMIT] = admit,
+    [DEED_KEYGEN] = keygen,
+    [DEED_WORKERS] = workers,
+    [DEED_OP] = op,
+    [DEED_DATASET] = dataset,
+    [DEED_APP] = app,
+    [DEED_WORKFLOW] = workflow,
+    [DEED_GRANT] = grant,
+    [DEED_JOB] = job,
+    [DEED_ENDORSE] = endorse,
+    [DEED_BIND] = bind,
+    [DEED_APPROVE] = approve,
+};
+
+void script_turn(struct station *n)
+{
+    const struct script s = {n, core_registry(n->core), n->simulation->papers, n->player};
+    if (n->waiting != 0 || n->simulation->now_ns < n->pause_ns) return;
+    for (uint32_t i = 0; i < DEED_COUNT; i++)
+        if (!n->deed_done[i] && deeds[i](&s)) return;
+    ask_for_run(&s);
+}

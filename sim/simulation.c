@@ -1,0 +1,435 @@
+#include "sim/simulation_state.h"
+
+#include "proto/base/panic.h"
+#include "sim/regions.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    SCRIPT_NS = 50000000, /* people look again */
+    ACCESS_US = 2000,     /* from a party to its region's backbone, one way */
+    ACCESS_MBPS = 1000,
+    QUIET_NS = 2000000000, /* after the last run, before the end is compared */
+};
+
+uint64_t simulation_wall_ms(const struct simulation *s)
+{
+    return SIMULATION_START_MS + s->now_ns / 1000000;
+}
+
+/* --- Slices, parcels, the agenda ------------------------------------------------------------------------------------------ */
+
+struct slice *slice_of(struct span bytes)
+{
+    struct slice *slice = malloc(sizeof *slice + bytes.len);
+    ASSERT(slice != NULL);
+    *slice = (struct slice){.refs = 1, .len = bytes.len};
+    if (bytes.len > 0) memcpy(slice->bytes, bytes.data, bytes.len);
+    return slice;
+}
+
+void slice_drop(struct slice *slice)
+{
+    if (slice != NULL && --slice->refs == 0) free(slice);
+}
+
+void simulation_later(struct simulation *s, uint64_t at_ns, uint32_t who, uint32_t what)
+{
+    const enum err err = agenda_add(s->agenda, (struct agenda_entry){at_ns, who, what});
+    ASSERT(err == OK);
+}
+
+static uint32_t parcel_take(struct simulation *s)
+{
+    if (s->free_plus_one != 0) {
+        const uint32_t at = s->free_plus_one - 1;
+        s->free_plus_one = s->parcel[at].next_free_plus_one;
+        return at;
+    }
+    ASSERT(s->parcel_count < PARCELS_MAX);
+    return s->parcel_count++;
+}
+
+static void parcel_drop(struct simulation *s, uint32_t at)
+{
+    struct parcel *p = &s->parcel[at];
+    slice_drop(p->slice);
+    free(p->command);
+    *p = (struct parcel){.next_free_plus_one = s->free_plus_one};
+    s->free_plus_one = at + 1;
+}
+
+void simulation_post(struct simulation *s, uint64_t at_ns, uint32_t to, const struct parcel *parcel)
+{
+    const uint32_t at = parcel_take(s);
+    s->parcel[at] = *parcel;
+    simulation_later(s, at_ns, to, at);
+}
+
+/* --- The trace ------------------------------------------------------------------------------------------------------------------ */
+
+static void trace(struct simulation *s, struct agenda_entry entry)
+{
+    uint8_t bytes[29];
+    const struct parcel *p = entry.what < PARCELS_MAX ? &s->parcel[entry.what] : NULL;
+    store_u64(bytes, entry.at_ns);
+    store_u32(bytes + 8, entry.who);
+    store_u32(bytes + 12, p != NULL ? (uint32_t)p->type : entry.what);
+    store_u32(bytes + 16, p != NULL ? p->from : 0);
+    store_u64(bytes + 20, p != NULL ? p->token : 0);
+    bytes[28] = p != NULL ? (uint8_t)p->err : 0;
+    sha256_add(&s->trace, SPAN_OF(bytes));
+    if (p != NULL && p->slice != NULL) sha256_add(&s->trace, span_make(p->slice->bytes, p->slice->len));
+}
+
+/* --- Links ------------------------------------------------------------------------------------------------------------------------ */
+
+bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b)
+{
+    return s->station[a].core != NULL && s->station[b].core != NULL && s->station[a].cut == 0 &&
+           s->station[b].cut == 0;
+}
+
+static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
+{
+    if (s->station[to].core == NULL) return;
+    const struct parcel p = {.type = up ? EVENT_PEER_UP : EVENT_PEER_DOWN,
+                             .from = peer,
+                             .incarnation = s->station[to].incarnation};
+    simulation_post(s, s->now_ns + 1, to, &p);
+}
+
+/* All links of this node; it is up or down already. */
+void simulation_tell_links(struct simulation *s, uint32_t number, bool up)
+{
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (i == number || s->station[i].core == NULL || s->station[i].cut != 0) continue;
+        if (up && s->station[number].cut != 0) continue;
+        if (up) net_reconnect(s->net, number, i);
+        tell(s, number, i, up);
+        tell(s, i, number, up);
+    }
+}
+
+/* --- Guests ------------------------------------------------------------------------------------------------------------------------ */
+
+void guest_schedule(struct simulation *s, uint32_t index)
+{
+    struct guest_place *p = &s->guest[index];
+    uint64_t due_ns = guest_due(p->guest);
+    if (due_ns == UINT64_MAX) return;
+    if (due_ns <= s->now_ns) due_ns = s->now_ns + 1;
+    if (p->due_ns <= due_ns) return;
+    p->due_ns = due_ns;
+    simulation_later(s, due_ns, index, WHAT_GUEST);
+}
+
+/* Its node hears that the worker is gone. */
+void guest_end(struct simulation *s, uint32_t index)
+{
+    struct guest_place *p = &s->guest[index];
+    struct station *n = &s->station[p->station];
+    guest_free(p->guest);
+    p->guest = NULL;
+    const struct parcel parcel = {
+        .type = EVENT_ENCLAVE, .incarnation = n->incarnation, .run = p->run, .slice = slice_of(SPAN_NONE)};
+    simulation_post(s, s->now_ns + LOCAL_NS, n->number, &parcel); /* behind what it said last */
+}
+
+static void guest_at(struct simulation *s, uint32_t index)
+{
+    struct guest_place *p = &s->guest[index];
+    if (p->guest == NULL) return;
+    if (p->due_ns == s->now_ns) p->due_ns = UINT64_MAX;
+    guest_turn(p->guest, s->now_ns, simulation_wall_ms(s));
+    watch_leases(s, p->run);
+    if (guest_gone(p->guest))
+        guest_end(s, index);
+    else
+        guest_schedule(s, index);
+}
+
+/* --- Faults -------------------------------------------------------------------------------------------------------------------------- */
+
+static void cut_off(struct simulation *s, uint32_t number, uint32_t for_ms)
+{
+    struct station *n = &s->station[number];
+    const struct net_side side = {&number, NULL, 1, 0};
+    uint32_t cut;
+    if (n->cut != 0) return;
+    simulation_tell_links(s, number, false);
+    const enum err err = net_cut(s->net, &cut, &side, NULL, true);
+    ASSERT(err == OK);
+    n->cut = cut + 1;
+    s->counts.parts++;
+    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_REJOIN);
+}
+
+static void rejoin(struct simulation *s, uint32_t number)
+{
+    struct station *n = &s->station[number];
+    if (n->cut == 0) return;
+    net_heal(s->net, n->cut - 1);
+    n->cut = 0;
+    if (n->core != NULL) simulation_tell_links(s, number, true);
+}
+
+static void crash(struct simulation *s, uint32_t number, uint32_t for_ms)
+{
+    if (s->station[number].core == NULL) return;
+    station_crash(&s->station[number]);
+    s->counts.crashes++;
+    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_RESTART);
+}
+
+static void fault_at(struct simulation *s, uint32_t index)
+{
+    const struct scenario_fault *f = &s->scenario->fault[index];
+    switch (f->kind) {
+    case FAULT_CRASH: crash(s, f->party, f->for_ms); break;
+    case FAULT_PART: cut_off(s, f->party, f->for_ms); break;
+    case FAULT_ELECTED:
+        for (uint32_t i = 0; i < s->guest_count; i++)
+            if (s->guest[i].guest != NULL) {
+                crash(s, s->guest[i].station, f->for_ms);
+                return;
+            }
+        simulation_later(s, s->now_ns + SCRIPT_NS, index, WHAT_FAULT); /* as soon as there is one */
+        break;
+    case FAULT_KIND_COUNT: UNREACHABLE();
+    }
+}
+
+/* --- Running --------------------------------------------------------------------------------------------------------------------------- */
+
+static void deliver(struct simulation *s, uint32_t to, uint32_t at)
+{
+    const struct parcel *p = &s->parcel[at];
+    struct station *n = &s->station[to];
+    const bool alive = n->core != NULL && n->incarnation == p->incarnation;
+    const bool cut = p->type == EVENT_MESSAGE && p->from != to && !simulation_linked(s, p->from, to);
+    if (alive && !cut) {
+        station_event(n, (struct event){.type = p->type,
+                                        .token = p->token,
+                                        .err = p->err,
+                                        .peer = s->station[p->from].player->id,
+                                        .run = p->run,
+                                        .command = p->command,
+                                        .bytes = p->slice != NULL ? span_make(p->slice->bytes, p->slice->len)
+                                                                  : SPAN_NONE});
+        station_tick(n);
+    }
+    parcel_drop(s, at);
+}
+
+static void tick_at(struct simulation *s, struct station *n)
+{
+    if (n->core == NULL || n->tick_ns != s->now_ns) return;
+    n->tick_ns = UINT64_MAX;
+    station_event(n, (struct event){.type = EVENT_TICK});
+    station_tick(n);
+}
+
+static void script_at(struct simulation *s, struct station *n)
+{
+    simulation_later(s, s->now_ns + SCRIPT_NS, n->number, WHAT_SCRIPT);
+    if (n->core == NULL) return;
+    script_turn(n);
+    if (player_is(n->player, ROLE_REQUESTER)) watch_runs(n);
+}
+
+static void sync_at(struct station *n)
+{
+    if (n->core == NULL || !n->sync_due) return;
+    n->sync_due = false;
+    disk_sync(n->disk);
+}
+
+static void handle(struct simulation *s, struct agenda_entry entry)
+{
+    switch (entry.what) {
+    case WHAT_TICK: tick_at(s, &s->station[entry.who]); break;
+    case WHAT_SYNC: sync_at(&s->station[entry.who]); break;
+    case WHAT_SCRIPT: script_at(s, &s->station[entry.who]); break;
+    case WHAT_RESTART: station_start(&s->station[entry.who]); break;
+    case WHAT_REJOIN: rejoin(s, entry.who); break;
+    case WHAT_FAULT: fault_at(s, entry.who); break;
+    case WHAT_GUEST: guest_at(s, entry.who); break;
+    default: deliver(s, entry.who, entry.what);
+    }
+}
+
+/* All runs have ended: some time more, and then all hold the same. */
+static void look_for_the_end(struct simulation *s)
+{
+    if (s->end_ns == UINT64_MAX && script_over(s)) s->end_ns = s->now_ns + QUIET_NS;
+    if (s->now_ns < s->end_ns && s->now_ns < (uint64_t)s->scenario->for_ms * 1000000) return;
+    if (s->end_ns == UINT64_MAX)
+        watch_violation(s, "live", "time is up and %u of %u runs have ended", s->counts.runs_settled,
+                        s->scenario->runs);
+    else if (!watch_converged(s))
+        watch_violation(s, "converge", "nodes hold different chains %u ms after the last run ended",
+                        QUIET_NS / 1000000);
+    s->ended = true;
+}
+
+bool simulation_run(struct simulation *s, uint64_t events)
+{
+    struct agenda_entry entry;
+    for (uint64_t i = 0; i < events && !s->ended; i++) {
+        if (!agenda_next(s->agenda, &entry)) break;
+        s->now_ns = entry.at_ns;
+        s->counts.events++;
+        trace(s, entry);
+        handle(s, entry);
+        if (entry.what == WHAT_SCRIPT) look_for_the_end(s);
+        if (s->violation[0] != 0) s->ended = true;
+    }
+    return !s->ended;
+}
+
+/* --- What came of it ------------------------------------------------------------------------------------------------------------------- */
+
+const char *simulation_violation(const struct simulation *s)
+{
+    return s->violation[0] != 0 ? s->violation : NULL;
+}
+
+struct hash32 simulation_hash(struct simulation *s)
+{
+    struct sha256_stream state = s->trace;
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (s->station[i].core == NULL) continue;
+        const struct chain *chain = core_chain(s->station[i].core);
+        for (uint32_t j = 0; j < chain->author_count; j++) {
+            sha256_add(&state, ID_SPAN(chain->author[j].node));
+            sha256_add(&state, ID_SPAN(chain->author[j].head));
+        }
+    }
+    return sha256_end(&state);
+}
+
+static int by_value(const void *a, const void *b)
+{
+    const uint64_t x = *(const uint64_t *)a, y = *(const uint64_t *)b;
+    return x < y ? -1 : x > y;
+}
+
+void simulation_counts(struct simulation *s, struct simulation_counts *out)
+{
+    uint64_t took[SCENARIO_RUNS_MAX];
+    uint32_t count = 0;
+    *out = s->counts;
+    out->now_ns = s->now_ns;
+    for (uint32_t i = 0; i < s->run_count; i++)
+        if (s->run[i].settled_ms != 0) took[count++] = s->run[i].settled_ms - s->run[i].asked_ms;
+    if (count == 0) return;
+    qsort(took, count, sizeof took[0], by_value);
+    out->settle_ms_least = took[0];
+    out->settle_ms_median = took[count / 2];
+    out->settle_ms_most = took[count - 1];
+}
+
+uint64_t simulation_opened(const struct simulation *s, uint32_t dataset)
+{
+    return s->opened[dataset];
+}
+
+const struct papers *simulation_papers(const struct simulation *s)
+{
+    return s->papers;
+}
+
+struct net_traffic simulation_traffic(const struct simulation *s, uint32_t from_region, uint32_t to_region)
+{
+    return net_traffic(s->net, from_region, to_region);
+}
+
+/* --- The beginning ---------------------------------------------------------------------------------------------------------------------- */
+
+static enum err make_paths(struct simulation *s)
+{
+    for (uint32_t a = 0; a < REGIONS_COUNT; a++)
+        for (uint32_t b = 0; b < REGIONS_COUNT; b++) {
+            const uint64_t latency_ns = (uint64_t)regions_rtt_us(a, b) * 500;
+            const struct net_path path = {
+                .latency_ns = latency_ns, .jitter_ns = latency_ns / 20, .loss_ppm = s->scenario->loss_ppm};
+            TRY(net_set_path(s->net, a, b, &path));
+        }
+    return OK;
+}
+
+static enum err make_net(struct simulation *s)
+{
+    const struct net_access access = {.up_bps = ACCESS_MBPS * UINT64_C(1000000),
+                                      .down_bps = ACCESS_MBPS * UINT64_C(1000000),
+                                      .latency_ns = ACCESS_US * UINT64_C(1000)};
+    const struct net_options options = {
+        .node_count = s->count, .region_count = REGIONS_COUNT, .chance = &s->net_chance};
+    s->net = net_new(&options);
+    if (s->net == NULL) return ERR_NO_MEMORY;
+    TRY(make_paths(s));
+    for (uint32_t i = 0; i < s->count; i++) TRY(net_place(s->net, i, s->scenario->party[i].region, &access));
+    return OK;
+}
+
+static enum err take_memory(struct simulation *s)
+{
+    s->count = s->scenario->party_count;
+    s->station = calloc(s->count, sizeof *s->station);
+    s->parcel = calloc(PARCELS_MAX, sizeof *s->parcel);
+    s->run = calloc(s->scenario->runs, sizeof *s->run);
+    if (s->station == NULL || s->parcel == NULL || s->run == NULL) return ERR_NO_MEMORY;
+    return agenda_new(&s->agenda, PARCELS_MAX + (uint64_t)1024 * s->count + GUESTS_MAX + SCENARIO_FAULTS_MAX);
+}
+
+static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fault)
+{
+    TRY(cast_make(&s->cast, s->arena, s->scenario, seed, fault));
+    TRY(papers_make(&s->papers, s->arena, s->cast));
+    s->net_chance = chance_stream(seed, "net", 0);
+    s->disk_chance = chance_stream(seed, "disk", 0);
+    s->fault_chance = chance_stream(seed, "fault", 0);
+    TRY(take_memory(s));
+    TRY(make_net(s));
+    for (uint32_t i = 0; i < s->count; i++) TRY(station_begin(&s->station[i], s, i));
+    for (uint32_t i = 0; i < s->count; i++) station_start(&s->station[i]);
+    for (uint32_t i = 0; i < s->count; i++)
+        simulation_later(s, chance_below(&s->fault_chance, SCRIPT_NS), i, WHAT_SCRIPT);
+    for (uint32_t i = 0; i < s->scenario->fault_count; i++)
+        simulation_later(s, (uint64_t)s->scenario->fault[i].at_ms * 1000000, i, WHAT_FAULT);
+    return OK;
+}
+
+enum err simulation_new(struct simulation **out, struct arena *arena, const struct scenario *scenario,
+                        uint64_t seed, struct json_fault *fault)
+{
+    struct simulation *s = calloc(1, sizeof *s);
+    if (s == NULL) return ERR_NO_MEMORY;
+    *s = (struct simulation){.scenario = scenario, .arena = arena, .end_ns = UINT64_MAX};
+    sha256_begin(&s->trace);
+    const enum err err = begin(s, seed, fault);
+    if (err == OK)
+        *out = s;
+    else
+        simulation_free(s);
+    return err;
+}
+
+void simulation_free(struct simulation *s)
+{
+    if (s == NULL) return;
+    for (uint32_t i = 0; s->station != NULL && i < s->count; i++)
+        if (s->station[i].disk != NULL) station_free(&s->station[i]);
+    for (uint32_t i = 0; s->parcel != NULL && i < s->parcel_count; i++) {
+        slice_drop(s->parcel[i].slice);
+        free(s->parcel[i].command);
+    }
+    agenda_free(s->agenda);
+    net_free(s->net);
+    free(s->station);
+    free(s->parcel);
+    free(s->run);
+    free(s);
+}

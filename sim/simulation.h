@@ -1,0 +1,41 @@
+/* simulation: production cores, each with a disk, a clock and a link to every other, under virtual time. They are driven by the
+ * production pump; keyed work is done for real (sim/labour.h), enclaves are the production machines (sim/guest.h), people do what
+ * the scenario says (sim/script.h), and properties are watched after every step (sim/watch.h).
+ * Rules: everything follows from the scenario and the seed: no clock of this machine, no entropy, no address decides. Two runs of one
+ * scenario and seed give the same trace hash, whatever the compiler.
+ * Ownership: simulation_free. Errors: ERR_NO_MEMORY. Single-threaded. */
+#ifndef PERIGEE_SIM_SIMULATION_H
+#define PERIGEE_SIM_SIMULATION_H
+
+#include "sim/net.h"
+#include "sim/papers.h"
+#include "sim/scenario.h"
+
+struct simulation;
+
+struct simulation_counts {
+    uint64_t now_ns, events, messages, bytes, records;
+    uint32_t crashes, parts;
+    uint32_t runs_requested, runs_settled, runs_ended; /* ended: refused, failed, revoked, expired */
+    uint64_t settle_ms_least, settle_ms_median,
+        settle_ms_most; /* from the request to the receipt, at the requester */
+    uint64_t formed_ms; /* when the first run was asked for */
+};
+
+MUST_USE enum err simulation_new(struct simulation **out, struct arena *arena,
+                                 const struct scenario *scenario, uint64_t seed, struct json_fault *fault);
+void simulation_free(struct simulation *s);
+
+/* On for so many events at most. False: it has ended: all runs have, or time is up, or a property does not hold. */
+bool simulation_run(struct simulation *s, uint64_t events);
+/* Of the property that does not hold: its name and what was seen; NULL: all do. */
+const char *simulation_violation(const struct simulation *s);
+void simulation_counts(struct simulation *s, struct simulation_counts *out);
+/* Over every event in its order, and what every node holds at the end. */
+struct hash32 simulation_hash(struct simulation *s);
+/* How often an enclave had the rows of this dataset in plaintext; nobody else ever has but their owner. */
+uint64_t simulation_opened(const struct simulation *s, uint32_t dataset);
+const struct papers *simulation_papers(const struct simulation *s);
+struct net_traffic simulation_traffic(const struct simulation *s, uint32_t from_region, uint32_t to_region);
+
+#endif

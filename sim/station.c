@@ -1,0 +1,348 @@
+/* One node: its core, and the executors of the production pump. */
+#include "sim/simulation_state.h"
+
+#include "proto/base/panic.h"
+#include "proto/charter.h"
+#include "proto/wire/pack.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum {
+    DISK_BYTES_MAX = 1 << 30,
+    SYNC_NS = 300000, /* a group commit on an SSD, and up to as much more */
+    BLOB_BYTES_MAX_HERE = (1 << 20) + 256,
+    FRAME_OVERHEAD = 40, /* of a link: length, type, tag */
+};
+
+static void *sparse(size_t len)
+{
+    void *memory =
+        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+static uint32_t number_of(const struct simulation *s, struct node_id id)
+{
+    const struct player *p = cast_find(s->cast, id);
+    return p != NULL ? p->number : s->count;
+}
+
+static void post_here(struct station *n, uint64_t at_ns, struct parcel parcel)
+{
+    parcel.incarnation = n->incarnation;
+    simulation_post(n->simulation, at_ns, n->number, &parcel);
+}
+
+/* --- Messages ------------------------------------------------------------------------------------------------------------ */
+
+/* What is told to many is the same bytes of the core's: one slice. */
+static struct slice *said(struct station *n, struct span message)
+{
+    if (n->said != NULL && n->said_at == message.data && n->said->len == message.len) {
+        n->said->refs++;
+        return n->said;
+    }
+    slice_drop(n->said);
+    n->said = slice_of(message);
+    n->said_at = message.data;
+    n->said->refs++; /* kept here until the step is over */
+    return n->said;
+}
+
+static void forget_said(struct station *n)
+{
+    slice_drop(n->said);
+    n->said = NULL;
+}
+
+static void x_send(void *context, struct node_id peer, struct span message)
+{
+    struct station *n = context;
+    struct simulation *s = n->simulation;
+    const uint32_t to = number_of(s, peer);
+    uint64_t arrivals_ns[NET_COPIES_MAX];
+    if (to == s->count) return;
+    watch_message(n, to, message);
+    if (to != n->number && !simulation_linked(s, n->number, to)) return;
+    struct parcel p = {.type = EVENT_MESSAGE, .from = n->number, .incarnation = s->station[to].incarnation};
+    if (to == n->number) {
+        p.slice = said(n, message);
+        simulation_post(s, s->now_ns + LOCAL_NS, to, &p);
+        return;
+    }
+    s->counts.messages++;
+    s->counts.bytes += message.len + FRAME_OVERHEAD;
+    const uint32_t copies =
+        net_send(s->net, n->number, to, (uint32_t)message.len + FRAME_OVERHEAD, s->now_ns, arrivals_ns);
+    for (uint32_t i = 0; i < copies; i++) {
+        p.slice = said(n, message);
+        simulation_post(s, arrivals_ns[i], to, &p);
+    }
+}
+
+static void x_offence(void *context, struct node_id peer)
+{
+    struct station *n = context;
+    const struct player *p = cast_find(n->simulation->cast, peer);
+    watch_violation(n->simulation, "live",
+                    "party %u takes party %u, which keeps to the protocol, for an offender", n->number,
+                    p != NULL ? p->number : n->simulation->count);
+}
+
+/* --- Blobs ----------------------------------------------------------------------------------------------------------------- */
+
+static void x_send_blob(void *context, struct node_id peer, struct span cid, struct span manifests)
+{
+    static uint8_t bytes[BLOB_BYTES_MAX_HERE], message[BLOB_BYTES_MAX_HERE + 256];
+    struct station *n = context;
+    struct buffer blob = BUFFER_OF(bytes), out = BUFFER_OF(message);
+    const enum err err = disk_blob(n->disk, cid, &blob);
+    (void)manifests; /* every blob here is of the one study */
+    const struct message_BLOB m = {cid, err == OK ? REFUSAL_NONE : REFUSAL_INPUT_MISSING, buffer_span(&blob)};
+    message_encode(&out, MESSAGE_BLOB_CODE, &m);
+    x_send(n, peer, buffer_span(&out));
+    forget_said(n);
+}
+
+static struct guest_place *guest_of(struct station *n, struct run_id run)
+{
+    struct simulation *s = n->simulation;
+    for (uint32_t i = s->guest_count; i-- > 0;)
+        if (s->guest[i].station == n->number && s->guest[i].guest != NULL && ID_EQUAL(s->guest[i].run, run))
+            return &s->guest[i];
+    return NULL;
+}
+
+static void x_enclave_send(void *context, struct run_id run, struct span frame)
+{
+    struct station *n = context;
+    struct guest_place *p = guest_of(n, run);
+    if (p == NULL) return;
+    guest_frame(p->guest, frame, n->simulation->now_ns + LOCAL_NS);
+    guest_schedule(n->simulation, (uint32_t)(p - n->simulation->guest));
+}
+
+static void x_enclave_blob(void *context, struct run_id run, struct span cid)
+{
+    static uint8_t bytes[BLOB_BYTES_MAX_HERE];
+    struct station *n = context;
+    struct buffer b = BUFFER_OF(bytes);
+    buffer_put_u8(&b, FRAME_BLOB);
+    buffer_put(&b, cid);
+    buffer_put_u8(&b, 1);
+    if (disk_blob(n->disk, cid, &b) == OK) {
+        x_enclave_send(n, run, buffer_span(&b));
+        return;
+    }
+    post_here(n, n->simulation->now_ns + LOCAL_NS,
+              (struct parcel){.type = EVENT_BLOB_MISSING, .run = run, .slice = slice_of(cid)});
+}
+
+/* --- Enclaves ---------------------------------------------------------------------------------------------------------------- */
+
+static void on_frame(void *context, struct span frame)
+{
+    const struct guest_place *p = context;
+    struct simulation *s = p->simulation;
+    struct station *n = &s->station[p->station];
+    if (frame.data[0] == FRAME_RESULT) watch_result(n, p->run, span_make(frame.data + 1, frame.len - 1));
+    post_here(n, s->now_ns + LOCAL_NS,
+              (struct parcel){.type = EVENT_ENCLAVE, .run = p->run, .slice = slice_of(frame)});
+}
+
+static void on_opened(void *context, struct dt dataset)
+{
+    const struct guest_place *p = context;
+    const struct papers *papers = p->simulation->papers;
+    for (uint32_t i = 0; i < papers->dataset_count; i++)
+        if (ID_EQUAL(papers->dataset[i].dt, dataset)) p->simulation->opened[i]++;
+}
+
+/* FRAME_START: type, then an array of consortium, run, term, certificate, bundle. */
+static uint64_t term_of(struct span frame)
+{
+    struct cursor at = cursor_make(frame);
+    uint8_t type, id[32];
+    uint64_t term = 0;
+    const bool read = cursor_u8(&at, &type) == OK && unpack_array_of(&at, 5) == OK &&
+                      unpack_fixed(&at, id, 32) == OK && unpack_fixed(&at, id, 32) == OK &&
+                      unpack_uint(&at, UINT32_MAX, &term) == OK;
+    ASSERT(read); /* it is the core's own */
+    return term;
+}
+
+static void x_enclave_start(void *context, struct run_id run, struct span frame)
+{
+    struct station *n = context;
+    struct simulation *s = n->simulation;
+    ASSERT(s->guest_count < GUESTS_MAX);
+    struct guest_place *p = &s->guest[s->guest_count];
+    *p = (struct guest_place){
+        .simulation = s, .station = n->number, .run = run, .term = term_of(frame), .due_ns = UINT64_MAX};
+    const struct guest_options options = {.cast = s->cast,
+                                          .host = n->player,
+                                          .run = run,
+                                          .term = p->term,
+                                          .frame = on_frame,
+                                          .opened = on_opened,
+                                          .context = p};
+    const enum err err = guest_new(&p->guest, &options);
+    ASSERT(err == OK);
+    guest_frame(p->guest, frame, s->now_ns + LOCAL_NS);
+    guest_schedule(s, s->guest_count++);
+}
+
+static void x_enclave_stop(void *context, struct run_id run)
+{
+    struct station *n = context;
+    struct guest_place *p = guest_of(n, run);
+    if (p != NULL) guest_end(n->simulation, (uint32_t)(p - n->simulation->guest));
+}
+
+/* --- Disk and keyed work ------------------------------------------------------------------------------------------------------- */
+
+static void on_stored(void *context, uint64_t token, enum err err)
+{
+    struct station *n = context;
+    post_here(n, n->simulation->now_ns, (struct parcel){.type = EVENT_STORED, .token = token, .err = err});
+}
+
+static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
+{
+    struct station *n = context;
+    struct simulation *s = n->simulation;
+    if (!disk_keep(n->disk, token, items, count) || n->sync_due) return;
+    n->sync_due = true;
+    simulation_later(s, s->now_ns + SYNC_NS + chance_below(&s->disk_chance, SYNC_NS), n->number, WHAT_SYNC);
+}
+
+static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
+{
+    static uint8_t output[LABOUR_OUTPUT_MAX];
+    struct station *n = context;
+    struct buffer out = BUFFER_OF(output);
+    const enum err err = labour_do(&n->labour, &out, job);
+    const bool says_why =
+        job->op == CRYPTO_EVIDENCE || job->op == CRYPTO_KEYGEN_FINISH || job->op == CRYPTO_KEYGEN_CHECK;
+    const uint64_t now_ns = n->simulation->now_ns;
+    n->busy_ns = (n->busy_ns > now_ns ? n->busy_ns : now_ns) + labour_cost_ns(job);
+    post_here(n, n->busy_ns,
+              (struct parcel){.type = EVENT_CRYPTO,
+                              .token = token,
+                              .err = err,
+                              .slice = slice_of(err == OK || says_why ? buffer_span(&out) : SPAN_NONE)});
+}
+
+/* --- Replies -------------------------------------------------------------------------------------------------------------------- */
+
+static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
+{
+    script_reply(context, token, verdict, id);
+}
+
+static void x_notice(void *context, struct span line)
+{
+    (void)context, (void)line; /* for people beside a daemon */
+}
+
+static void x_happened(void *context, const struct happened *what)
+{
+    struct station *n = context;
+    if (what->type == HAPPENED_RECORD) n->simulation->counts.records++;
+    if (what->type == HAPPENED_RUN) watch_leases(n->simulation, what->run);
+}
+
+/* --- Stepping -------------------------------------------------------------------------------------------------------------------- */
+
+void station_event(struct station *n, struct event event)
+{
+    struct simulation *s = n->simulation;
+    event.now.ns = (int64_t)s->now_ns;
+    event.wall_ms = simulation_wall_ms(s);
+    pump_event(n->core, &n->executors, &event);
+    forget_said(n);
+    core_check(n->core);
+}
+
+/* When the core wants a tick, if that is not in the agenda already. */
+void station_tick(struct station *n)
+{
+    const struct simulation *s = n->simulation;
+    const int64_t due = core_deadline(n->core).ns;
+    if (due == INT64_MAX) return;
+    const uint64_t at_ns = (uint64_t)due > s->now_ns ? (uint64_t)due : s->now_ns + 1;
+    if (n->tick_ns <= at_ns) return;
+    n->tick_ns = at_ns;
+    simulation_later(n->simulation, at_ns, n->number, WHAT_TICK);
+}
+
+static void restore_event(void *context, const struct event *event)
+{
+    station_event(context, *event);
+}
+
+void station_start(struct station *n)
+{
+    const struct simulation *s = n->simulation;
+    const struct core_options options = {.self = n->player->id,
+                                         .consortium = s->cast->consortium,
+                                         .charter = s->cast->charter,
+                                         .compute = player_is(n->player, ROLE_COMPUTE),
+                                         .platform = n->player->platform,
+                                         .engine = SPAN_LITERAL("int-gate/1"),
+                                         .gpu = SPAN_LITERAL(""),
+                                         .enclaves_max = 2};
+    void *memory = sparse(core_arena_bytes());
+    ASSERT(n->core == NULL && memory != NULL);
+    n->arena = arena_make(memory, core_arena_bytes());
+    n->incarnation++;
+    n->tick_ns = UINT64_MAX;
+    enum err err = core_new(&n->core, &n->arena, &options);
+    if (err == OK) err = disk_restore(n->disk, restore_event, n);
+    ASSERT(err == OK);
+    station_event(n, (struct event){.type = EVENT_READY});
+    station_tick(n);
+    simulation_tell_links(n->simulation, n->number, true);
+}
+
+/* Of what waits for the disk a random part had reached it. */
+void station_crash(struct station *n)
+{
+    struct simulation *s = n->simulation;
+    if (n->core == NULL) return;
+    disk_crash(n->disk, (uint32_t)chance_below(&s->disk_chance, disk_waiting(n->disk) + 1));
+    for (uint32_t i = 0; i < s->guest_count; i++)
+        if (s->guest[i].station == n->number && s->guest[i].guest != NULL) {
+            guest_free(s->guest[i].guest);
+            s->guest[i].guest = NULL;
+        }
+    (void)munmap(n->arena.data, n->arena.cap);
+    n->core = NULL;
+    n->incarnation++;
+    n->sync_due = false;
+    n->waiting = 0; /* whoever waits for an answer asks again */
+    n->busy_ns = 0;
+    simulation_tell_links(s, n->number, false);
+}
+
+enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
+{
+    *n = (struct station){.simulation = s,
+                          .player = &s->cast->player[number],
+                          .number = number,
+                          .tick_ns = UINT64_MAX,
+                          .executors = {n, x_send, x_offence, x_send_blob, x_store, x_crypto, x_enclave_start,
+                                        x_enclave_send, x_enclave_blob, x_enclave_stop, x_reply, x_notice,
+                                        x_happened}};
+    n->labour = (struct labour){.cast = s->cast, .player = n->player};
+    return disk_new(&n->disk, DISK_BYTES_MAX, on_stored, n);
+}
+
+void station_free(struct station *n)
+{
+    station_crash(n);
+    forget_said(n);
+    disk_free(n->disk);
+}

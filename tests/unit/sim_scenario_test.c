@@ -1,0 +1,107 @@
+/* A scenario is taken as a whole or refused in one line: with the path, and what was expected there. */
+#include "proto/charter.h"
+#include "sim/regions.h"
+#include "sim/scenario.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+static uint8_t memory[8 << 20];
+
+static const char whole[] =
+    "{\"charter\":{\"k\":1,\"lease_ms\":5000},"
+    "\"faults\":[{\"at_ms\":10,\"for_ms\":20,\"kind\":\"crash\",\"party\":\"north\"},"
+    "{\"at_ms\":10,\"for_ms\":20,\"kind\":\"elected\"}],"
+    "\"for_ms\":60000,\"name\":\"small\",\"network\":{\"loss_ppm\":100},"
+    "\"parties\":["
+    "{\"jurisdiction\":\"EU\",\"name\":\"north\",\"region\":\"sweden\","
+    "\"roles\":[\"custodian\",\"owner\",\"steward\"],\"rows\":10},"
+    "{\"jurisdiction\":\"US\",\"name\":\"hall\",\"region\":\"us-east\","
+    "\"roles\":[\"algorithm\",\"compute\",\"requester\"]}],"
+    "\"perigee\":\"scenario/1\",\"study\":{\"compute_ms\":5,\"epsilon\":\"0.5\",\"every_ms\":7,\"runs\":2}}";
+
+static enum err parse(struct scenario **out, const char *text, struct json_fault *fault)
+{
+    memset(memory, 0, sizeof memory);
+    static struct arena arena;
+    arena = arena_make(memory, sizeof memory);
+    *fault = (struct json_fault){{0}, {0}, OK};
+    return scenario_parse(out, &arena, span_text(text), fault);
+}
+
+/* `whole` with the first `from` replaced. */
+static const char *with(const char *from, const char *to)
+{
+    static char text[4096];
+    const char *at = strstr(whole, from);
+    assert_non_null(at);
+    (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - whole), whole, to, at + strlen(from));
+    return text;
+}
+
+static void a_whole_one(void **state)
+{
+    (void)state;
+    struct scenario *s;
+    struct json_fault fault;
+    assert_int_equal(parse(&s, whole, &fault), OK);
+    assert_true(span_equal_text(s->name, "small"));
+    assert_int_equal(s->party_count, 2);
+    assert_string_equal(regions_at(s->party[1].region)->name, "us-east");
+    assert_int_equal(s->party[0].rows, 10);
+    assert_int_equal(s->k, 1);
+    assert_int_equal(s->f, 0);
+    assert_int_equal(s->q, 1);
+    assert_int_equal(s->t, 1);
+    assert_int_equal(s->s, 1);
+    assert_int_equal(s->lease_ms, 5000);
+    assert_int_equal(s->epsilon_nano, 500000000);
+    assert_int_equal(s->fault_count, 2);
+    assert_int_equal(s->fault[0].kind, FAULT_CRASH);
+    assert_int_equal(s->fault[1].kind, FAULT_ELECTED);
+    assert_int_equal(scenario_count(s, ROLE_COMPUTE | ROLE_OWNER), 2);
+}
+
+static void what_is_refused(void **state)
+{
+    static const struct {
+        const char *from, *to, *path;
+    } wrong[] = {
+        {"\"name\":\"small\"", "\"nodes\":10000000", ""},
+        {"\"loss_ppm\":100", "\"loss\":100", "network"},
+        {"\"loss_ppm\":100", "\"loss_ppm\":-1", "network.loss_ppm"},
+        {"\"every_ms\":7", "\"every_ms\":-7", "study.every_ms"},
+        {"\"region\":\"us-east\"", "\"region\":\"atlantis\"", "parties[1].region"},
+        {"\"region\":\"us-east\",", "", "parties[1]"},
+        {"\"name\":\"hall\"", "\"name\":\"north\"", "parties[1].name"},
+        {"\"roles\":[\"algorithm\",\"compute\",\"requester\"]", "\"roles\":[\"algorithm\",\"compute\"]",
+         "parties"},
+        {"\"roles\":[\"algorithm\",\"compute\",\"requester\"]", "\"roles\":[\"device\"]", "parties[1].roles"},
+        {"\"party\":\"north\"", "\"party\":\"south\"", "faults[0].party"},
+        {"\"kind\":\"elected\"", "\"kind\":\"eleted\"", "faults[1].kind"},
+        {"\"epsilon\":\"0.5\"", "\"epsilon\":\"-0.5\"", "study.epsilon"},
+        {"\"runs\":2", "\"runs\":100000", "study.runs"},
+        {"scenario/1", "scenario/2", "perigee"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct scenario *s;
+        struct json_fault fault;
+        const enum err err = parse(&s, with(wrong[i].from, wrong[i].to), &fault);
+        assert_int_not_equal(err, OK);
+        assert_int_not_equal(fault.expected[0], 0);
+        if (strncmp(fault.path, wrong[i].path, strlen(wrong[i].path)) != 0)
+            fail_msg("%s: refused at \"%s\", expected %s", wrong[i].to, fault.path, fault.expected);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_whole_one), cmocka_unit_test(what_is_refused)};
+    return cmocka_run_group_tests_name("sim_scenario", tests, NULL, NULL);
+}
