@@ -73,11 +73,13 @@ static enum err check_evidence(struct buffer *out, const struct crypto_job *job)
         if (field != NULL) buffer_put_text(out, field);
         return err;
     }
-    struct evidence_out facts = {.measurement = result.measurement,
-                                 .platform = result.platform_id,
-                                 .time_ms = result.time_ms,
-                                 .simulated = result.kind == EVIDENCE_SIMULATED,
-                                 .gpu_confidential = result.has_gpu && result.gpu_confidential};
+    struct evidence_out facts;
+    memset(&facts, 0, sizeof facts); /* what lies between its members goes into the trace, too */
+    facts.measurement = result.measurement;
+    facts.platform = result.platform_id;
+    facts.time_ms = result.time_ms;
+    facts.simulated = result.kind == EVIDENCE_SIMULATED;
+    facts.gpu_confidential = result.has_gpu && result.gpu_confidential;
     buffer_put(out, span_make(&facts, sizeof facts));
     return OK;
 }
