@@ -453,8 +453,11 @@ static bool taken_back(struct core *c, struct run_track *t)
 bool track_revoked(struct core *c, struct run_track *t)
 {
     const enum run_state state = t->view.state;
-    bool works = state >= RUN_ELECTED && state < RUN_COMMITTED;
-    if (state == RUN_COMMITTED || state == RUN_RELEASED || !taken_back(c, t)) return false;
+    bool fell_silent = state == RUN_FAILED;
+    bool works = (state >= RUN_ELECTED && state < RUN_COMMITTED) || fell_silent;
+    bool committed = state == RUN_COMMITTED || state == RUN_RELEASED ||
+                     (fell_silent && t->view.entered_ms[RUN_COMMITTED] != 0);
+    if (committed || !taken_back(c, t)) return false;
     return !works || c->now.ns >= t->revoked_ns + elect_lease_ns(c);
 }
 
@@ -462,7 +465,8 @@ bool track_revoked(struct core *c, struct run_track *t)
 static bool open_still(const struct run_track *t)
 {
     const struct run_view *v = &t->view;
-    bool silent = v->state == RUN_FAILED && v->verdict.refusal == REFUSAL_TIMEOUT;
+    bool silent =
+        v->state == RUN_FAILED && v->verdict.refusal != REFUSAL_COMPUTATION; /* the one that is an end */
     return (v->state < RUN_SETTLED || silent) && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
 }
 

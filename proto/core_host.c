@@ -80,6 +80,12 @@ static bool is_party(const struct core *c, struct node_id node, struct run_id ru
     return custodian || owner;
 }
 
+static bool is_over(const struct run_view *v)
+{
+    bool computed = v->state == RUN_FAILED && v->verdict.refusal == REFUSAL_COMPUTATION;
+    return v->state == RUN_SETTLED || v->state == RUN_REVOKED || v->state == RUN_EXPIRED || computed;
+}
+
 /* A party to its keys tells the requester why it refused the enclave: shown until the run ends otherwise. */
 void host_refusal(struct core *c, struct node_id party, const struct body_REFUSAL *b)
 {
@@ -87,7 +93,7 @@ void host_refusal(struct core *c, struct node_id party, const struct body_REFUSA
     enum refusal why = refusal_from(b->refusal);
     if (!is_party(c, party, b->run)) return;
     peer_notice(c, party, "a party to its keys refuses run", ID_SPAN(b->run), refusal_name(why));
-    if (t == NULL || t->view.state == RUN_SETTLED || t->phase == CANDIDATE_HOLDER) return;
+    if (t == NULL || is_over(&t->view) || t->phase == CANDIDATE_HOLDER) return;
     if (t->view.verdict.refusal != why) history_moved(c, t);
     track_reason(t, verdict_refuse(why, party.bytes));
 }

@@ -202,12 +202,56 @@ static void test_after_the_commit(void **state)
     end();
 }
 
+/* All know of the commit, and its node cannot keep the receipt, for so long that the run counts as failed: a revocation now does not
+ * undo an output that has left. When the disk has room again, it settles. */
+static void test_after_a_commit_and_silence(void **state)
+{
+    (void)state;
+    begin(13);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    const uint32_t node = start()->node;
+    cluster_crash(cluster, node == WORLD_COMPUTE ? CLUSTER_SECOND : WORLD_COMPUTE);
+    cluster_fail_store(cluster, node, ERR_FULL);
+    phase = RUN_RELEASED;
+    assert_true(cluster_until(cluster, in_phase, 30000));
+    cluster_run(cluster, 120000);
+    expect_state("failed", "timeout");
+    revoke(0, REVOKE_APPROVAL);
+    cluster_run(cluster, 10000);
+    expect_state("failed", "timeout");
+    cluster_fail_store(cluster, node, OK);
+    cluster_run(cluster, 60000);
+    expect_state("settled", "none");
+    end();
+}
+
+/* A node that would compute in its place says why it does not: the run is no less silent for that. */
+static void test_silence_seen_by_who_waits(void **state)
+{
+    (void)state;
+    begin(14);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    cluster_run(cluster, 500);
+    const uint32_t node = start()->node, other = node == WORLD_COMPUTE ? CLUSTER_SECOND : WORLD_COMPUTE;
+    cluster_crash(cluster, 1); /* an owner of an input: nobody else begins */
+    cluster_pause(cluster, node, true);
+    cluster_run(cluster, 120000);
+    revoke(0, REVOKE_APPROVAL);
+    cluster_run(cluster, 5000);
+    expect_state_at(other, "revoked", "revoked");
+    expect_state("revoked", "revoked");
+    end();
+}
+
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_before_the_commit),          cmocka_unit_test(test_while_its_node_is_stopped),
         cmocka_unit_test(test_after_its_node_fell_silent), cmocka_unit_test(test_enough_have_heard),
-        cmocka_unit_test(test_after_the_commit),
+        cmocka_unit_test(test_after_the_commit),           cmocka_unit_test(test_after_a_commit_and_silence),
+        cmocka_unit_test(test_silence_seen_by_who_waits),
     };
     return cmocka_run_group_tests_name("proto_revocation", tests, NULL, NULL);
 }
