@@ -47,12 +47,24 @@ static enum err kem_derive(struct kem_keys *out, const struct kem_secret *secret
     return err;
 }
 
+static enum err seal_by(uint8_t *box, const struct kem_public *to, struct span plaintext, struct span context,
+                        const struct kem_secret *secret, const struct kem_public *ephemeral)
+{
+    struct kem_keys keys;
+    TRY(kem_derive(&keys, secret, to, ephemeral, to, context));
+    memcpy(box, ephemeral->bytes, sizeof ephemeral->bytes);
+    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(box + 32, NULL, plaintext.data, plaintext.len,
+                                                     context.data, context.len, NULL, keys.nonce, keys.key);
+    secret_wipe(&keys, sizeof keys);
+    return OK;
+}
+
 enum err kem_seal(uint8_t *box, const struct kem_public *to, struct span plaintext, struct span context)
 {
     struct kem_secret secret;
     struct kem_public ephemeral;
     kem_generate(&secret, &ephemeral);
-    enum err err = kem_seal_from(box, to, plaintext, context, &secret);
+    enum err err = seal_by(box, to, plaintext, context, &secret, &ephemeral);
     secret_wipe(&secret, sizeof secret);
     return err;
 }
@@ -61,14 +73,8 @@ enum err kem_seal_from(uint8_t *box, const struct kem_public *to, struct span pl
                        const struct kem_secret *secret)
 {
     struct kem_public ephemeral;
-    struct kem_keys keys;
     kem_public_of(&ephemeral, secret);
-    TRY(kem_derive(&keys, secret, to, &ephemeral, to, context));
-    memcpy(box, ephemeral.bytes, sizeof ephemeral.bytes);
-    (void)crypto_aead_xchacha20poly1305_ietf_encrypt(box + 32, NULL, plaintext.data, plaintext.len,
-                                                     context.data, context.len, NULL, keys.nonce, keys.key);
-    secret_wipe(&keys, sizeof keys);
-    return OK;
+    return seal_by(box, to, plaintext, context, secret, &ephemeral);
 }
 
 enum err kem_open(uint8_t *plaintext, const struct kem_secret *own, struct span box, struct span context)

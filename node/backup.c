@@ -212,15 +212,49 @@ static enum err open_store(struct store **out, const struct home *h, uint64_t ma
     return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, lmdb_store_open_text(err));
 }
 
-/* Beside a running node a row may be seen before its other half: such a one is whole at the second look. */
+enum { SEEN_MAX = 4096 };
+struct seen {
+    uint32_t count;
+    uint64_t again;
+    struct hash32 defect[SEEN_MAX];
+};
+
+static struct hash32 defect_hash(enum store_defect defect, struct span key)
+{
+    const uint8_t kind = (uint8_t)defect;
+    return HASH_FRAMED("perigee/store-defect/v1", span_make(&kind, 1), key);
+}
+
+static void on_first_look(void *context, enum store_defect defect, struct span key)
+{
+    struct seen *s = context;
+    if (s->count < SEEN_MAX) s->defect[s->count++] = defect_hash(defect, key);
+}
+
+static void on_second_look(void *context, enum store_defect defect, struct span key)
+{
+    struct seen *s = context;
+    const struct hash32 hash = defect_hash(defect, key);
+    for (uint32_t i = 0; i < s->count; i++)
+        if (ID_EQUAL(s->defect[i], hash)) {
+            s->again++;
+            return;
+        }
+}
+
+/* Beside a running node a row may be seen before its other half: that one is whole at the second look. More than are remembered
+ * are no accident. */
 static void look_at_rows(struct backup_told *told, struct store *store)
 {
-    struct store_health first, second;
-    told->rows = store_check(&first, store, NULL, NULL);
-    told->defects = told->rows == OK ? store_health_defects(&first) : 0;
-    if (told->defects == 0 || store_check(&second, store, NULL, NULL) != OK) return;
-    const uint64_t again = store_health_defects(&second);
-    if (again < told->defects) told->defects = again;
+    struct store_health health;
+    struct seen *seen = calloc(1, sizeof *seen);
+    told->rows = seen == NULL ? ERR_NO_MEMORY : store_check(&health, store, on_first_look, seen);
+    told->defects = told->rows == OK ? store_health_defects(&health) : 0;
+    if (told->rows == OK && told->defects > 0 && told->defects <= SEEN_MAX) {
+        told->rows = store_check(&health, store, on_second_look, seen);
+        told->defects = seen->again;
+    }
+    free(seen);
 }
 
 static enum err write_new(struct archive *a, const char *home, struct store *store)

@@ -1,5 +1,6 @@
 /* backup: a data directory in one file, and back (PROTOCOL.md "Lost and restored disks").
- * Rules: the store is copied as one snapshot, with its node running or not. A damaged one is copied as well, and told of. A file is made whole or not at all, and over no other.
+ * Rules: the store is copied as one snapshot, with its node running or not. One whose rows are damaged is
+ * copied as well, and told of; one whose pages are is refused. A file is made whole or not at all, and over no other.
  * What was restored has a mark and an incarnation that say so: its key signs nothing again, and a successor takes its place.
  * A file is hostile until its hash is right, and its names are known ones; what it says of itself is no proof of who made it.
  * Threads: any. Errors: with one line for people in `fault`. */

@@ -153,7 +153,7 @@ static void check_listening(struct doctor *d)
     bad |= stops(d, home_check_socket(&d->home, fault, sizeof fault), "api-socket", fault);
     if (listen != NULL) bad |= stops(d, listening_check(listen, fault, sizeof fault), "listen", fault);
     if (api != NULL) bad |= stops(d, listening_check(api, fault, sizeof fault), "api.listen", fault);
-    if (!bad)
+    if (!bad && d->config != NULL)
         say(d, FINDING_OK, "listening", "%s",
             d->status != NULL ? "the node that runs here does"
                               : "a node can, where perigee.yaml says and on api.sock");

@@ -333,11 +333,13 @@ static enum err check_entry(const struct home *h, const struct charter *charter,
         const struct charter_member *m = &charter->member[i];
         const char *other = ID_EQUAL(m->node, h->node) ? said_otherwise(m, &card) : NULL;
         if (other != NULL)
-            return fault_set(
-                fault, cap, ERR_CONFLICT,
-                "charter: it names this node with another %s than %s/card.json: expected what the "
-                "card says; do not sign it, and ask who wrote it for one made from this very card",
-                other, h->path);
+            return fault_set(fault, cap, ERR_CONFLICT,
+                             "charter: it names this node with another %s than %s/card.json: expected what "
+                             "the card says; do not "
+                             "sign it, and ask who wrote it for one made from this very card (or, where it "
+                             "was founded so, put "
+                             "back the card.json it was made from)",
+                             other, h->path);
     }
     return OK;
 }

@@ -59,10 +59,12 @@ static enum err call_wait(const struct call *c, short events)
 static enum err connect_local(struct call *c, const char *socket_path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const struct timeval patience = {.tv_sec = CALL_READ_SECONDS}; /* a stopped node's backlog may be full */
     if (strlen(socket_path) >= sizeof address.sun_path) return ERR_TOO_LARGE;
     memcpy(address.sun_path, socket_path, strlen(socket_path) + 1);
     c->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     if (c->fd < 0) return ERR_IO;
+    (void)setsockopt(c->fd, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof patience);
     return connect(c->fd, (const struct sockaddr *)&address, sizeof address) == 0 ? OK : ERR_UNAVAILABLE;
 }
 

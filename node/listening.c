@@ -70,7 +70,9 @@ enum err listening_check_path(const char *path, char *fault, size_t cap)
 static int resolve(struct addrinfo **out, const char *text)
 {
     char host[256], *from = host;
-    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV};
+    const struct addrinfo hints = {.ai_socktype = SOCK_STREAM,
+                                   .ai_flags =
+                                       AI_PASSIVE | AI_NUMERICSERV | AI_ADDRCONFIG}; /* as nng resolves */
     (void)snprintf(host, sizeof host, "%s", text);
     char *colon = strrchr(host, ':');
     if (colon == NULL || colon == host) return EAI_NONAME;

@@ -366,12 +366,15 @@ void lmdb_env_close(struct lmdb_env *e)
 
 /* A value on pages of its own begins behind the head of the first, where no other value can. Those of this transaction are
  * not in the map yet, and are as LMDB made them. */
-enum err lmdb_env_replaceable(const struct lmdb_env *e, struct span value)
+enum err lmdb_env_replaceable(const struct lmdb_env *e, MDB_dbi dbi, struct span value)
 {
     const uintptr_t at = (uintptr_t)value.data, map = (uintptr_t)e->map;
     if (at < map || at - map >= e->map_bytes || (at - map) % e->page_bytes != LMDB_HEAD_BYTES) return OK;
     const uint64_t has = lmdb_far_count(value.data - LMDB_HEAD_BYTES, (at - map) / e->page_bytes);
-    return has == lmdb_far_pages(value.len, e->page_bytes) ? OK : ERR_CORRUPT;
+    const uint64_t needs = lmdb_far_pages(value.len, e->page_bytes);
+    const bool more =
+        has > needs && dbi != e->spaces[STORE_BLOB]; /* its tree's head was found to know of them */
+    return has == needs || more ? OK : ERR_CORRUPT;
 }
 
 /* --- room ---------------------------------------------------------------------------------------------- */

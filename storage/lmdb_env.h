@@ -39,7 +39,7 @@ void lmdb_env_close(struct lmdb_env *e);
 enum err lmdb_env_err(int rc);
 /* May LMDB free the pages of what a write transaction found? It frees those that the value's own head names. ERR_CORRUPT: they are
  * not those that were written; the value stays, and nothing can take its place. */
-MUST_USE enum err lmdb_env_replaceable(const struct lmdb_env *e, struct span value);
+MUST_USE enum err lmdb_env_replaceable(const struct lmdb_env *e, MDB_dbi dbi, struct span value);
 /* Bytes a write transaction may take before puts are refused; asked when it has just begun. A part of the map
  * is kept back, because LMDB needs free pages to delete: a full store must still be able to shrink. */
 MUST_USE enum err lmdb_env_room(const struct lmdb_env *e, uint64_t *room_bytes);

@@ -252,6 +252,10 @@ enum err lmdb_store_copy(struct store *s, int file)
 
 const char *lmdb_store_open_text(enum err err)
 {
-    return err == ERR_CORRUPT ? "data.mdb is damaged: it was cut short or changed; " STORE_DAMAGE_ADVICE
-                              : err_text(err);
+    if (err == ERR_CORRUPT) return "data.mdb is damaged: it was cut short or changed; " STORE_DAMAGE_ADVICE;
+    if (err == ERR_REFUSED)
+        return "expected a store of this program, or an empty folder, and there is something else, or a "
+               "store whose pages are "
+               "larger than this machine's: open that on a machine like the one that made it";
+    return err_text(err);
 }

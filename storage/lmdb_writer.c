@@ -86,7 +86,7 @@ static enum err txn_delete(const struct lmdb_env *env, MDB_txn *txn, MDB_dbi dbi
     enum err err = txn_get(txn, dbi, key, &have);
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
-    TRY(lmdb_env_replaceable(env, have));
+    TRY(lmdb_env_replaceable(env, dbi, have));
     return lmdb_env_err(mdb_del(txn, dbi, &name, NULL));
 }
 
@@ -150,7 +150,7 @@ static enum err quarantine_put(const struct lmdb_env *env, MDB_txn *txn, const s
     return txn_put(env, txn, env->quarantine, buffer_span(&named), bytes);
 }
 
-/* Judged again here: a good copy may have been put since the read that complained. */
+/* Judged again here: a good copy may have been put since the read that complained. One that cannot go stays where it is. */
 static enum err quarantine_apply(const struct lmdb_env *env, MDB_txn *txn, const struct store_write *w)
 {
     struct span have;
@@ -158,6 +158,7 @@ static enum err quarantine_apply(const struct lmdb_env *env, MDB_txn *txn, const
     if (err == ERR_NOT_FOUND) return OK;
     TRY(err);
     if (store_value_check(w->space, w->key, have) == OK) return OK;
+    if (lmdb_env_replaceable(env, env->spaces[w->space], have) != OK) return OK;
     void *copy = malloc(have.len + 1); /* LMDB may move the page while it writes the other database */
     if (!copy) return ERR_NO_MEMORY;
     if (have.len > 0) memcpy(copy, have.data, have.len);

@@ -111,8 +111,8 @@ struct lmdb_options {
  * directory, or read-only and no store; ERR_BUSY this process has it open already, or the lock file is
  * half made and another one holds it; ERR_CORRUPT, ERR_FULL,
  * ERR_NO_MEMORY, ERR_IO. ERR_CORRUPT after the file was cut short or changed: every page that leads to others is checked.
- * Damage that comes later ends the process: one line on stderr, exit code 1. A blob whose first page was changed is read as any
- * other, and cannot be deleted or moved aside: ERR_CORRUPT for that batch. What was there is not changed by a refusal. Several
+ * Damage to such a page that comes later ends the process: one line on stderr, exit code 1. A blob whose first page was changed is
+ * read as any other, and cannot be deleted or moved aside: ERR_CORRUPT for that batch. What was there is not changed by a refusal. Several
  * processes may open one store (the daemon and `perigee seal`). */
 MUST_USE enum err lmdb_store_open(struct store **out, const struct lmdb_options *options);
 /* The whole store as it is at one moment, written to this file from where it stands on: a data.mdb. While others write. */
