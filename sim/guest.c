@@ -56,6 +56,7 @@ struct guest {
     struct body_key *key[CAP_INPUTS];
     uint8_t *plain[CAP_INPUTS];
     size_t plain_len[CAP_INPUTS];
+    bool shown[CAP_INPUTS]; /* some of its rows are in plaintext */
 };
 
 static size_t arena_bytes(void)
@@ -114,9 +115,7 @@ static uint32_t first_duty(const struct guest *g)
 
 static struct hash32 fresh(struct guest *g, const char *what)
 {
-    const uint64_t who =
-        load_u64(g->options.run.bytes) ^ (uint64_t)g->options.host->number << 48 ^ g->options.term;
-    return cast_derive(g->options.cast->seed ^ who, what, g->entropy_used++, 0);
+    return cast_derive(g->options.cast->seed, what, g->options.number, g->entropy_used++);
 }
 
 static void do_keys(struct guest *g, const struct enclave_effect *f)
@@ -303,9 +302,13 @@ static enum err begin_input(struct guest *g, const struct enclave_effect *f)
 static enum err open_chunk(struct guest *g, const struct enclave_effect *f)
 {
     const struct hash32 hash = blake3(f->bytes);
+    uint8_t *at = g->plain[f->input] + (size_t)f->chunk * BODY_CHUNK_BYTES;
     if (!ID_EQUAL(hash, f->hash)) return ERR_HASH;
-    return body_open_chunk(g->plain[f->input] + (size_t)f->chunk * BODY_CHUNK_BYTES, g->key[f->input],
-                           f->chunk, f->bytes);
+    TRY(body_open_chunk(at, g->key[f->input], f->chunk, f->bytes));
+    if (!g->shown[f->input])
+        g->options.opened(g->options.context, enclave_keys(g->enclave)->manifest[f->input]->dt);
+    g->shown[f->input] = true;
+    return OK;
 }
 
 static void do_compute(struct guest *g, const struct enclave_effect *f)
@@ -316,10 +319,8 @@ static void do_compute(struct guest *g, const struct enclave_effect *f)
     struct buffer b = BUFFER_OF(output);
     sha256_begin(&digest);
     sha256_add(&digest, SPAN_OF(g->seed));
-    for (uint32_t i = 0; i < k->input_count; i++) {
+    for (uint32_t i = 0; i < k->input_count; i++)
         sha256_add(&digest, span_make(g->plain[i], g->plain_len[i]));
-        g->options.opened(g->options.context, k->manifest[i]->dt);
-    }
     const struct hash32 value = sha256_end(&digest);
     hex_encode(hex, value.bytes, 32);
     buffer_put_text(&b, "{\"pad\":\"\",\"perigee\":\"output/1\",\"value\":\"");

@@ -17,6 +17,7 @@ struct guest_options {
     const struct player *host;
     struct run_id run;
     uint64_t term;
+    uint64_t number; /* which enclave of the simulation it is: no two have the same keys */
     /* A frame for its host. */
     void (*frame)(void *context, struct span frame);
     /* It has opened the data of this input: information flow is counted where plaintext is. */

@@ -53,7 +53,8 @@ static void put_runs(struct json_writer *w, const struct simulation_counts *c)
     json_end_object(w);
 }
 
-void report_write(struct buffer *out, struct simulation *s, const struct scenario *scenario, uint64_t seed)
+void report_write(struct buffer *out, struct simulation *s, const struct scenario *scenario, uint64_t seed,
+                  bool interrupted)
 {
     struct simulation_counts c;
     struct json_writer w;
@@ -63,12 +64,15 @@ void report_write(struct buffer *out, struct simulation *s, const struct scenari
     json_writer_init(&w, out);
     json_begin_object(&w);
     field_put_int(&w, "bytes", (int64_t)c.bytes);
+    field_put_word(&w, "computation", "digest"); /* of the rows and the seed, in place of the gate's output */
     field_put_int(&w, "crashes", c.crashes);
     field_put_word(&w, "crypto", "real");
     field_put_int(&w, "events", (int64_t)c.events);
+    field_put_word(&w, "evidence", "simulated");
     put_exposure(&w, s);
     field_put_int(&w, "formed_ms", (int64_t)c.formed_ms);
     field_put_hex(&w, "hash", ID_SPAN(hash));
+    if (interrupted) field_put_bool(&w, "interrupted", true);
     field_put_int(&w, "messages", (int64_t)c.messages);
     field_put_text(&w, "name", scenario->name);
     field_put_int(&w, "partitions", c.parts);

@@ -5,6 +5,7 @@
 
 #include "sim/simulation.h"
 
-void report_write(struct buffer *out, struct simulation *s, const struct scenario *scenario, uint64_t seed);
+void report_write(struct buffer *out, struct simulation *s, const struct scenario *scenario, uint64_t seed,
+                  bool interrupted);
 
 #endif

@@ -124,6 +124,7 @@ static void charter_read(struct scenario *s, struct json_reader *parent)
     read_optional(&r, "t", 1, CAP_CUSTODIANS, &s->t);
     read_optional(&r, "s", 1, CAP_STEWARDS, &s->s);
     read_optional(&r, "k", 1, CAP_INPUTS, &s->k);
+    if (s->k > inputs_of(s)) json_refuse(&r, "k", ERR_RANGE, "at most as many as owners bring rows");
     read_optional(&r, "lease_ms", 1000, 600000, &s->lease_ms);
     read_optional(&r, "rank_delay_ms", 10, 60000, &s->rank_delay_ms);
     read_optional(&r, "skew_max_ms", 1000, 3600000, &s->skew_max_ms);

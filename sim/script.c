@@ -9,7 +9,8 @@
 #include <string.h>
 
 enum { AGAIN_NS = 500000000, GRANT_SLOTS = 1 << 20 };
-#define EXPIRES_MS (SIMULATION_START_MS + UINT64_C(30) * 86400 * 1000)
+#define KEYGEN_AGAIN_NS UINT64_C(10000000000)
+#define EXPIRES_MS      (SIMULATION_START_MS + UINT64_C(30) * 86400 * 1000)
 
 struct script {
     struct station *n;
@@ -58,8 +59,10 @@ void script_reply(struct station *n, uint64_t token, struct verdict verdict, str
     n->waiting = 0;
     const bool done = verdict.refusal == REFUSAL_NONE || verdict.refusal == REFUSAL_EXISTS;
     if (!done) n->pause_ns = s->now_ns + AGAIN_NS;
-    if (done && n->doing == DEED_ADMIT) n->admitted++;
-    if (done && n->doing < DEED_COUNT && n->doing != DEED_ADMIT) n->deed_done[n->doing] = true;
+    if (done && n->doing == DEED_ADMIT) n->admitted[n->admitting] = true;
+    if (done && n->doing == DEED_KEYGEN) n->keygen_ns = s->now_ns + KEYGEN_AGAIN_NS;
+    const bool lasts = n->doing != DEED_ADMIT && n->doing != DEED_KEYGEN; /* those show in the registry */
+    if (done && n->doing < DEED_COUNT && lasts) n->deed_done[n->doing] = true;
     if (n->doing == DEED_COUNT && verdict.refusal == REFUSAL_NONE) {
         struct run_watch *run = &s->run[s->run_count++];
         memcpy(run->run.bytes, id.bytes, 32);
@@ -104,13 +107,20 @@ static bool join(const struct script *s)
     return true;
 }
 
+/* Whoever stands in this node's inbox, which a restart empties, and has not its word yet. */
 static bool admit(const struct script *s)
 {
-    const struct join_request *request = core_join_at(s->n->core, s->n->admitted);
-    if (!player_is(s->who, ROLE_STEWARD) || registry_charter(s->r) == NULL || request == NULL) return false;
-    const struct body_MEMBER body = request->body;
-    author(s, DEED_ADMIT, KIND_MEMBER, &body, 0);
-    return true;
+    const struct join_request *request;
+    if (!player_is(s->who, ROLE_STEWARD) || registry_charter(s->r) == NULL) return false;
+    for (uint32_t i = 0; (request = core_join_at(s->n->core, i)) != NULL; i++) {
+        const struct player *p = cast_find(s->p->cast, request->body.node);
+        if (p == NULL || s->n->admitted[p->number]) continue;
+        const struct body_MEMBER body = request->body;
+        s->n->admitting = p->number;
+        author(s, DEED_ADMIT, KIND_MEMBER, &body, 0);
+        return true;
+    }
+    return false;
 }
 
 static bool all_custodians_linked(const struct script *s)
@@ -127,6 +137,7 @@ static bool keygen(const struct script *s)
 {
     const struct charter *c = registry_charter(s->r);
     if (c == NULL || registry_committee(s->r) != NULL || !player_is(s->who, ROLE_CUSTODIAN)) return false;
+    if (s->n->simulation->now_ns < s->n->keygen_ns) return false;
     if (!ID_EQUAL(c->member[c->custodian[0]].node, s->who->id) || !all_custodians_linked(s)) return false;
     command(s->n, DEED_KEYGEN, &(struct command){.type = COMMAND_KEYGEN});
     return true;

@@ -16,13 +16,13 @@ const char *sim_region(uint32_t index)
     return index < REGIONS_COUNT ? regions_at(index)->name : NULL;
 }
 
-static enum err report_of(struct simulation *s, const struct scenario *scenario, uint64_t seed,
-                          uint8_t **report, size_t *len)
+static enum err report_of(struct simulation *s, const struct scenario *scenario, const struct sim_wish *wish,
+                          bool interrupted, uint8_t **report, size_t *len)
 {
     uint8_t *bytes = malloc(REPORT_BYTES_MAX);
     struct buffer out = buffer_make(bytes, REPORT_BYTES_MAX);
     if (bytes == NULL) return ERR_NO_MEMORY;
-    report_write(&out, s, scenario, seed);
+    report_write(&out, s, scenario, wish->seed, interrupted);
     const enum err err = buffer_done(&out);
     if (err != OK) {
         free(bytes);
@@ -33,14 +33,16 @@ static enum err report_of(struct simulation *s, const struct scenario *scenario,
     return OK;
 }
 
-static void play(struct simulation *s, const struct sim_wish *wish)
+/* False: it was stopped. */
+static bool play(struct simulation *s, const struct sim_wish *wish)
 {
     struct simulation_counts counts;
     while (simulation_run(s, EVENTS_A_LOOK)) {
         simulation_counts(s, &counts);
         if (wish->go_on != NULL && !wish->go_on(wish->context, counts.now_ns / 1000000, counts.events))
-            return;
+            return false;
     }
+    return true;
 }
 
 static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const struct sim_wish *wish,
@@ -51,8 +53,8 @@ static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const
     TRY(crypto_init());
     TRY(scenario_parse(&scenario, arena, wish->scenario, fault));
     TRY(simulation_new(&s, arena, scenario, wish->seed, fault));
-    play(s, wish);
-    const enum err err = report_of(s, scenario, wish->seed, report, len);
+    const bool whole = play(s, wish);
+    const enum err err = report_of(s, scenario, wish, !whole, report, len);
     simulation_free(s);
     return err;
 }

@@ -13,6 +13,8 @@ enum {
     QUIET_NS = 2000000000, /* after the last run, before the end is compared */
 };
 
+#define CONVERGE_NS UINT64_C(60000000000) /* a link may stand for long after losses in a row */
+
 uint64_t simulation_wall_ms(const struct simulation *s)
 {
     return SIMULATION_START_MS + s->now_ns / 1000000;
@@ -91,6 +93,11 @@ bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b)
            s->station[b].cut == 0;
 }
 
+uint64_t simulation_link(const struct simulation *s, uint32_t a, uint32_t b)
+{
+    return s->station[a].links + s->station[b].links; /* neither ever falls */
+}
+
 static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
 {
     if (s->station[to].core == NULL) return;
@@ -103,6 +110,7 @@ static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
 /* All links of this node; it is up or down already. */
 void simulation_tell_links(struct simulation *s, uint32_t number, bool up)
 {
+    if (!up) s->station[number].links++;
     for (uint32_t i = 0; i < s->count; i++) {
         if (i == number || s->station[i].core == NULL || s->station[i].cut != 0) continue;
         if (up && s->station[number].cut != 0) continue;
@@ -140,8 +148,8 @@ void guest_end(struct simulation *s, uint32_t index)
 static void guest_at(struct simulation *s, uint32_t index)
 {
     struct guest_place *p = &s->guest[index];
-    if (p->guest == NULL) return;
     if (p->due_ns == s->now_ns) p->due_ns = UINT64_MAX;
+    if (p->guest == NULL) return;
     guest_turn(p->guest, s->now_ns, simulation_wall_ms(s));
     watch_leases(s, p->run);
     if (guest_gone(p->guest))
@@ -208,7 +216,7 @@ static void deliver(struct simulation *s, uint32_t to, uint32_t at)
     const struct parcel *p = &s->parcel[at];
     struct station *n = &s->station[to];
     const bool alive = n->core != NULL && n->incarnation == p->incarnation;
-    const bool cut = p->type == EVENT_MESSAGE && p->from != to && !simulation_linked(s, p->from, to);
+    const bool cut = p->type == EVENT_MESSAGE && p->from != to && p->link != simulation_link(s, p->from, to);
     if (alive && !cut) {
         station_event(n, (struct event){.type = p->type,
                                         .token = p->token,
@@ -260,18 +268,27 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     }
 }
 
-/* All runs have ended: some time more, and then all hold the same. */
+static bool all_are_back(const struct simulation *s)
+{
+    for (uint32_t i = 0; i < s->count; i++)
+        if (s->station[i].core == NULL || s->station[i].cut != 0) return false;
+    return true;
+}
+
+/* All runs have ended and everybody is back: in time, all hold the same. Faults that would come later are not played. */
 static void look_for_the_end(struct simulation *s)
 {
-    if (s->end_ns == UINT64_MAX && script_over(s)) s->end_ns = s->now_ns + QUIET_NS;
-    if (s->now_ns < s->end_ns && s->now_ns < (uint64_t)s->scenario->for_ms * 1000000) return;
-    if (s->end_ns == UINT64_MAX)
-        watch_violation(s, "live", "time is up and %u of %u runs have ended", s->counts.runs_settled,
-                        s->scenario->runs);
-    else if (!watch_converged(s))
-        watch_violation(s, "converge", "nodes hold different chains %u ms after the last run ended",
-                        QUIET_NS / 1000000);
-    s->ended = true;
+    if (s->end_ns == UINT64_MAX && script_over(s) && all_are_back(s)) s->end_ns = s->now_ns;
+    if (s->end_ns != UINT64_MAX && watch_converged(s)) {
+        s->ended = true;
+    } else if (s->end_ns != UINT64_MAX && s->now_ns - s->end_ns > CONVERGE_NS) {
+        watch_violation(s, "converge",
+                        "nodes hold different chains %d s after the last run ended and all were back",
+                        (int)(CONVERGE_NS / 1000000000));
+    } else if (s->now_ns >= (uint64_t)s->scenario->for_ms * 1000000) {
+        watch_violation(s, "live", "time is up: of %u runs %u were asked for and %u have settled",
+                        s->scenario->runs, s->run_count, s->counts.runs_settled);
+    }
 }
 
 bool simulation_run(struct simulation *s, uint64_t events)
@@ -384,19 +401,24 @@ static enum err take_memory(struct simulation *s)
     return agenda_new(&s->agenda, PARCELS_MAX + (uint64_t)1024 * s->count + GUESTS_MAX + SCENARIO_FAULTS_MAX);
 }
 
+/* People do not look all at once. */
+static uint64_t script_begin(uint64_t seed, uint32_t number, uint64_t within_ns)
+{
+    struct chance c = chance_stream(seed, "script", number);
+    return chance_below(&c, within_ns);
+}
+
 static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fault)
 {
     TRY(cast_make(&s->cast, s->arena, s->scenario, seed, fault));
     TRY(papers_make(&s->papers, s->arena, s->cast));
     s->net_chance = chance_stream(seed, "net", 0);
-    s->disk_chance = chance_stream(seed, "disk", 0);
-    s->fault_chance = chance_stream(seed, "fault", 0);
     TRY(take_memory(s));
     TRY(make_net(s));
     for (uint32_t i = 0; i < s->count; i++) TRY(station_begin(&s->station[i], s, i));
     for (uint32_t i = 0; i < s->count; i++) station_start(&s->station[i]);
     for (uint32_t i = 0; i < s->count; i++)
-        simulation_later(s, chance_below(&s->fault_chance, SCRIPT_NS), i, WHAT_SCRIPT);
+        simulation_later(s, script_begin(seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
     for (uint32_t i = 0; i < s->scenario->fault_count; i++)
         simulation_later(s, (uint64_t)s->scenario->fault[i].at_ms * 1000000, i, WHAT_FAULT);
     return OK;

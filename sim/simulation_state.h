@@ -19,7 +19,7 @@
 
 enum {
     PARCELS_MAX = 1 << 20,
-    GUESTS_MAX = 4096, /* of one simulation */
+    GUESTS_MAX = 512, /* at once */
     VIOLATION_MAX = 256,
     LOCAL_NS = 50000, /* from one part of a node to another */
 };
@@ -34,6 +34,7 @@ struct slice {
 struct parcel {
     enum event_type type;
     uint32_t incarnation, from;
+    uint64_t link; /* of a message: both ends' when it was sent */
     uint64_t token;
     enum err err;
     struct run_id run;
@@ -80,21 +81,25 @@ struct station {
     struct arena arena;
     struct pump_executors executors;
     struct disk *disk;
+    struct chance disk_chance;
     struct labour labour;
     uint64_t busy_ns; /* its keyed work, until then */
     uint64_t tick_ns; /* the next in the agenda; UINT64_MAX: none */
     bool sync_due;
+    uint64_t links;     /* rises whenever its links break: what was on them is gone */
     uint32_t cut;       /* of the network, plus one; 0: it is not cut off */
     struct slice *said; /* last sent: one message to many is one slice */
     const uint8_t *said_at;
     /* Its script. */
     bool deed_done[DEED_COUNT];
-    uint32_t admitted;
-    uint64_t waiting; /* token of the command under way; 0: none */
-    int doing;        /* enum deed, DEED_COUNT: a run */
+    bool admitted[SCENARIO_PARTIES_MAX]; /* by this steward's word */
+    uint32_t admitting;
+    uint64_t keygen_ns; /* before then it is not begun again */
+    uint64_t waiting;   /* token of the command under way; 0: none */
+    int doing;          /* enum deed, DEED_COUNT: a run */
     uint64_t pause_ns;
-    struct record_id last_id; /* of the last own record, for the watch */
-    uint64_t sent_seq;
+    struct record_id *own; /* what it ever showed, by seq, for the watch */
+    uint64_t own_count;
 };
 
 struct guest_place {
@@ -119,7 +124,7 @@ struct simulation {
     struct papers *papers;
     struct agenda *agenda;
     struct net *net;
-    struct chance net_chance, disk_chance, fault_chance;
+    struct chance net_chance;
     uint64_t now_ns, token, end_ns;
     struct station *station;
     uint32_t count;
@@ -127,6 +132,7 @@ struct simulation {
     uint32_t parcel_count, free_plus_one;
     struct guest_place guest[GUESTS_MAX];
     uint32_t guest_count;
+    uint64_t guests_started;
     struct run_watch *run;
     uint32_t run_count;
     uint64_t opened[CAP_INPUTS]; /* how often an enclave had this dataset's rows in plaintext */
@@ -145,6 +151,8 @@ void simulation_later(struct simulation *s, uint64_t at_ns, uint32_t who, uint32
 void simulation_post(struct simulation *s, uint64_t at_ns, uint32_t to, const struct parcel *parcel);
 void simulation_tell_links(struct simulation *s, uint32_t number, bool up);
 bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b);
+uint64_t simulation_link(const struct simulation *s, uint32_t a,
+                         uint32_t b); /* another one after each break */
 void guest_end(struct simulation *s, uint32_t index);
 void guest_schedule(struct simulation *s, uint32_t index);
 

@@ -72,6 +72,7 @@ static void x_send(void *context, struct node_id peer, struct span message)
         simulation_post(s, s->now_ns + LOCAL_NS, to, &p);
         return;
     }
+    p.link = simulation_link(s, n->number, to);
     s->counts.messages++;
     s->counts.bytes += message.len + FRAME_OVERHEAD;
     const uint32_t copies =
@@ -173,25 +174,37 @@ static uint64_t term_of(struct span frame)
     return term;
 }
 
+/* One that nothing in the agenda speaks of any more. */
+static struct guest_place *free_place(struct simulation *s)
+{
+    for (uint32_t i = 0; i < s->guest_count; i++)
+        if (s->guest[i].guest == NULL && s->guest[i].due_ns == UINT64_MAX) return &s->guest[i];
+    return s->guest_count < GUESTS_MAX ? &s->guest[s->guest_count++] : NULL;
+}
+
 static void x_enclave_start(void *context, struct run_id run, struct span frame)
 {
     struct station *n = context;
     struct simulation *s = n->simulation;
-    ASSERT(s->guest_count < GUESTS_MAX);
-    struct guest_place *p = &s->guest[s->guest_count];
+    struct guest_place *p = free_place(s);
+    if (p == NULL) {
+        watch_violation(s, "live", "more than %d enclaves at once", GUESTS_MAX);
+        return;
+    }
     *p = (struct guest_place){
         .simulation = s, .station = n->number, .run = run, .term = term_of(frame), .due_ns = UINT64_MAX};
     const struct guest_options options = {.cast = s->cast,
                                           .host = n->player,
                                           .run = run,
                                           .term = p->term,
+                                          .number = s->guests_started++,
                                           .frame = on_frame,
                                           .opened = on_opened,
                                           .context = p};
     const enum err err = guest_new(&p->guest, &options);
     ASSERT(err == OK);
     guest_frame(p->guest, frame, s->now_ns + LOCAL_NS);
-    guest_schedule(s, s->guest_count++);
+    guest_schedule(s, (uint32_t)(p - s->guest));
 }
 
 static void x_enclave_stop(void *context, struct run_id run)
@@ -215,7 +228,7 @@ static void x_store(void *context, uint64_t token, const struct keep *items, uin
     struct simulation *s = n->simulation;
     if (!disk_keep(n->disk, token, items, count) || n->sync_due) return;
     n->sync_due = true;
-    simulation_later(s, s->now_ns + SYNC_NS + chance_below(&s->disk_chance, SYNC_NS), n->number, WHAT_SYNC);
+    simulation_later(s, s->now_ns + SYNC_NS + chance_below(&n->disk_chance, SYNC_NS), n->number, WHAT_SYNC);
 }
 
 static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
@@ -312,7 +325,7 @@ void station_crash(struct station *n)
 {
     struct simulation *s = n->simulation;
     if (n->core == NULL) return;
-    disk_crash(n->disk, (uint32_t)chance_below(&s->disk_chance, disk_waiting(n->disk) + 1));
+    disk_crash(n->disk, (uint32_t)chance_below(&n->disk_chance, disk_waiting(n->disk) + 1));
     for (uint32_t i = 0; i < s->guest_count; i++)
         if (s->guest[i].station == n->number && s->guest[i].guest != NULL) {
             guest_free(s->guest[i].guest);
@@ -333,6 +346,7 @@ enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
                           .player = &s->cast->player[number],
                           .number = number,
                           .tick_ns = UINT64_MAX,
+                          .disk_chance = chance_stream(s->cast->seed, "disk", number),
                           .executors = {n, x_send, x_offence, x_send_blob, x_store, x_crypto, x_enclave_start,
                                         x_enclave_send, x_enclave_blob, x_enclave_stop, x_reply, x_notice,
                                         x_happened}};
@@ -345,4 +359,5 @@ void station_free(struct station *n)
     station_crash(n);
     forget_said(n);
     disk_free(n->disk);
+    free(n->own);
 }

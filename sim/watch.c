@@ -7,7 +7,10 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define NAMED(n) (int)(n)->player->party->name.len, (const char *)(n)->player->party->name.data
 
 void watch_violation(struct simulation *s, const char *property, const char *format, ...)
 {
@@ -22,18 +25,29 @@ void watch_violation(struct simulation *s, const char *property, const char *for
 
 /* --- no-fork, and nothing leaves before it is durable ----------------------------------------------------------------------- */
 
+static void own_grow(struct station *n, uint64_t count)
+{
+    if (count <= n->own_count) return;
+    const uint64_t grown = 2 * count;
+    n->own = realloc(n->own, grown * sizeof *n->own);
+    ASSERT(n->own != NULL);
+    memset(n->own + n->own_count, 0, (grown - n->own_count) * sizeof *n->own);
+    n->own_count = grown;
+}
+
+/* One seq, one header, for ever: over restarts, too. */
 static void watch_own_record(struct station *n, const struct record *r)
 {
     struct simulation *s = n->simulation;
     if (!disk_has_record(n->disk, r))
-        watch_violation(s, "no-fork", "party %u shows record %llu, which is not on its disk", n->number,
+        watch_violation(s, "no-fork", "%.*s shows record %llu, which is not on its disk", NAMED(n),
                         (unsigned long long)r->header.seq);
-    if (r->header.seq == n->sent_seq && !ID_EQUAL(n->last_id, r->id))
-        watch_violation(s, "no-fork", "party %u shows two records with seq %llu", n->number,
+    own_grow(n, r->header.seq + 1);
+    struct record_id *shown = &n->own[r->header.seq];
+    if (!ID_IS_ZERO(*shown) && !ID_EQUAL(*shown, r->id))
+        watch_violation(s, "no-fork", "%.*s shows two records with seq %llu", NAMED(n),
                         (unsigned long long)r->header.seq);
-    if (r->header.seq < n->sent_seq) return;
-    n->sent_seq = r->header.seq;
-    n->last_id = r->id;
+    *shown = r->id;
 }
 
 static void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *vote)
@@ -48,7 +62,7 @@ static void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *v
                         n->number, (unsigned long long)vote->term);
     promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
     if (!disk_promised(n->disk, SPAN_OF(key), ID_SPAN(vote->run)))
-        watch_violation(s, "budget", "party %u votes for slot %llu before that is on its disk", n->number,
+        watch_violation(s, "budget", "%.*s votes for slot %llu before that is on its disk", NAMED(n),
                         (unsigned long long)run->body.slot);
 }
 
@@ -59,9 +73,11 @@ void watch_message(struct station *n, uint32_t to, struct span message)
     enum message code;
     struct record r;
     if (message_decode(&code, &m, message) != OK) {
-        watch_violation(n->simulation, "live", "party %u sends what does not decode", n->number);
+        watch_violation(n->simulation, "live", "%.*s sends what does not decode", NAMED(n));
         return;
     }
+    if (code == MESSAGE_EQUIVOCATION_CODE) /* nobody here signs two records in one place */
+        watch_violation(n->simulation, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
     if (code != MESSAGE_RECORD_CODE) return;
     if (record_open(&r, m.RECORD.header, &m.RECORD.signature, m.RECORD.body) != OK) return;
     if (!ID_EQUAL(r.header.author, n->player->id)) return;
@@ -107,6 +123,15 @@ void watch_leases(struct simulation *s, struct run_id run)
 
 /* --- Runs, at who asked for them ------------------------------------------------------------------------------------------------ */
 
+/* A view that says failed after silence is none that lasts: a receipt may still come. */
+static bool is_final(const struct run_view *v)
+{
+    const bool computed = v->state == RUN_FAILED && v->verdict.refusal == REFUSAL_COMPUTATION;
+    return v->state == RUN_SETTLED || v->state == RUN_REFUSED || v->state == RUN_REVOKED ||
+           v->state == RUN_EXPIRED || computed;
+}
+
+/* Nobody here revokes, contests a slot or lets a run expire: every run settles. */
 void watch_runs(struct station *n)
 {
     struct simulation *s = n->simulation;
@@ -114,12 +139,15 @@ void watch_runs(struct station *n)
     for (uint32_t i = 0; i < s->run_count; i++) {
         struct run_watch *w = &s->run[i];
         if (w->ended || !core_run(n->core, w->run, &view)) continue;
-        w->ended = view.state == RUN_SETTLED || view.state == RUN_REVOKED || view.state == RUN_EXPIRED ||
-                   view.state == RUN_FAILED;
+        w->ended = is_final(&view);
         if (!w->ended) continue;
         s->counts.runs_ended += view.state != RUN_SETTLED;
         s->counts.runs_settled += view.state == RUN_SETTLED;
-        if (view.state == RUN_SETTLED) w->settled_ms = s->now_ns / 1000000;
+        if (view.state == RUN_SETTLED)
+            w->settled_ms = s->now_ns / 1000000;
+        else
+            watch_violation(s, "live", "run %u ended as %s, for %s", i + 1, run_state_name(view.state),
+                            refusal_name(view.verdict.refusal));
     }
 }
 
