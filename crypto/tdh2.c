@@ -52,6 +52,21 @@ struct label label_make(struct hash32 root_key_id, struct dt app_id, struct comp
     return label;
 }
 
+struct label label_of_ids(struct hash32 root_key_id, const uint8_t ids[LABEL_IDS_BYTES])
+{
+    struct dt app;
+    struct compose_hash compose;
+    struct node_id owner;
+    struct content_id content;
+    struct hash32 policy;
+    memcpy(app.bytes, ids, 32);
+    memcpy(compose.bytes, ids + 32, 32);
+    memcpy(owner.bytes, ids + 64, 32);
+    memcpy(content.bytes, ids + 96, 32);
+    memcpy(policy.bytes, ids + 128, 32);
+    return label_make(root_key_id, app, compose, owner, content, policy);
+}
+
 /* The second generator: nobody knows its logarithm, and everybody computes it. */
 static struct point gamma_of(const struct point *y)
 {

@@ -37,6 +37,10 @@ struct hash32 group_key_id(const struct point *y);
 struct label label_make(struct hash32 root_key_id, struct dt app_id, struct compose_hash compose,
                         struct node_id owner, struct content_id content, struct hash32 policy);
 
+/* The same of what follows the root key id, as keyed work gives it: app | compose | owner | content | policy, 32 bytes each. */
+enum { LABEL_IDS_BYTES = 5 * 32 };
+struct label label_of_ids(struct hash32 root_key_id, const uint8_t ids[LABEL_IDS_BYTES]);
+
 MUST_USE enum err envelope_seal(struct envelope *out, const struct point *y, const struct label *label,
                                 const uint8_t data_key[32]);
 /* The same from 64 uniform secret bytes of the caller's, used for nothing else: vectors and simulation. */

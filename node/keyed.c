@@ -259,26 +259,11 @@ static void put_share(struct keyed *k, const struct dec_share *s)
     put(k, s->f.bytes, 32);
 }
 
-static struct label label_of_part(struct hash32 key_id, const uint8_t *part)
-{
-    struct dt app;
-    struct compose_hash compose;
-    struct node_id owner;
-    struct content_id content;
-    struct hash32 policy;
-    memcpy(app.bytes, part, 32);
-    memcpy(compose.bytes, part + 32, 32);
-    memcpy(owner.bytes, part + 64, 32);
-    memcpy(content.bytes, part + 96, 32);
-    memcpy(policy.bytes, part + 128, 32);
-    return label_make(key_id, app, compose, owner, content, policy);
-}
-
 /* This owner's half of a data key (PROTOCOL.md "Owner's veto"): sealed to its key, under the label it builds itself. */
 static enum err half(struct keyed *k)
 {
     if (k->job.box.len != VETO_BOX_BYTES || k->job.parts.len != LABEL_PART_BYTES) return ERR_RANGE;
-    struct label label = label_of_part(k->job.hash, k->job.parts.data);
+    struct label label = label_of_ids(k->job.hash, k->job.parts.data);
     TRY(kem_open(k->output, k->home->kem, k->job.box, SPAN_OF(label.bytes)));
     k->output_len = k->job.box.len - KEM_OVERHEAD_BYTES;
     return OK;
@@ -289,7 +274,7 @@ static enum err share_of_part(struct keyed *k, const struct key_share *a, const 
     struct envelope envelope;
     struct dec_share share;
     memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
-    struct label label = label_of_part(group_key_id(&a->y), part);
+    struct label label = label_of_ids(group_key_id(&a->y), part);
     enum err err = envelope_share(&share, &envelope, &a->y, &label, k->job.index, &a->x);
     if (err == OK) put_share(k, &share);
     secret_wipe(&share, sizeof share);

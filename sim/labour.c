@@ -146,21 +146,6 @@ static enum err keygen_check(struct buffer *out, const struct crypto_job *job)
 
 /* --- Shares ---------------------------------------------------------------------------------------------------------------- */
 
-static struct label label_of(struct hash32 key_id, const uint8_t *part)
-{
-    struct dt app;
-    struct compose_hash compose;
-    struct node_id owner;
-    struct content_id content;
-    struct hash32 policy;
-    memcpy(app.bytes, part, 32);
-    memcpy(compose.bytes, part + 32, 32);
-    memcpy(owner.bytes, part + 64, 32);
-    memcpy(content.bytes, part + 96, 32);
-    memcpy(policy.bytes, part + 128, 32);
-    return label_make(key_id, app, compose, owner, content, policy);
-}
-
 static void put_share(struct buffer *out, const struct dec_share *s)
 {
     buffer_put(out, SPAN_OF(s->d.bytes));
@@ -177,7 +162,7 @@ static enum err shares(const struct labour *l, struct buffer *out, const struct 
         const uint8_t *part = job->parts.data + (size_t)i * SHARE_PART_BYTES;
         struct envelope envelope;
         memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
-        const struct label label = label_of(group_key_id(&l->group[0]), part);
+        const struct label label = label_of_ids(group_key_id(&l->group[0]), part);
         TRY(envelope_share(&share, &envelope, &l->group[0], &label, job->index, &l->share[0]));
         put_share(out, &share);
     }
@@ -189,7 +174,7 @@ static enum err shares(const struct labour *l, struct buffer *out, const struct 
 static enum err half(const struct labour *l, struct buffer *out, const struct crypto_job *job)
 {
     if (job->box.len != VETO_BOX_BYTES || job->parts.len != LABEL_PART_BYTES) return ERR_RANGE;
-    const struct label label = label_of(job->hash, job->parts.data);
+    const struct label label = label_of_ids(job->hash, job->parts.data);
     TRY(kem_open(out->data, &l->player->kem_secret, job->box, SPAN_OF(label.bytes)));
     out->len = 32;
     return OK;

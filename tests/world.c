@@ -749,27 +749,12 @@ void world_free(struct world *w)
 
 /* --- What custodians compute -------------------------------------------------------------------------------------------- */
 
-static struct label label_of(const struct world *w, const uint8_t *part)
-{
-    struct dt app;
-    struct compose_hash compose;
-    struct node_id owner;
-    struct content_id content;
-    struct hash32 policy;
-    memcpy(app.bytes, part, 32);
-    memcpy(compose.bytes, part + 32, 32);
-    memcpy(owner.bytes, part + 64, 32);
-    memcpy(content.bytes, part + 96, 32);
-    memcpy(policy.bytes, part + 128, 32);
-    return label_make(group_key_id(&w->key[0].y), app, compose, owner, content, policy);
-}
-
 static struct dec_share envelope_part(const struct world *w, const struct world_node *n, const uint8_t *part,
                                       uint32_t index)
 {
     struct envelope envelope;
     struct dec_share share = {0};
-    struct label label = label_of(w, part);
+    struct label label = label_of_ids(group_key_id(&w->key[0].y), part);
     memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
     must(envelope_share(&share, &envelope, &w->key[0].y, &label, index, &n->share[0]));
     return share;
@@ -778,7 +763,7 @@ static struct dec_share envelope_part(const struct world *w, const struct world_
 enum err world_half(const struct world *w, uint32_t node, uint8_t half[32], const struct crypto_job *job)
 {
     struct hash32 key_a = group_key_id(&w->key[0].y);
-    struct label label = label_of(w, job->parts.data);
+    struct label label = label_of_ids(group_key_id(&w->key[0].y), job->parts.data);
     ASSERT(ID_EQUAL(key_a, job->hash) && job->box.len == VETO_BOX_BYTES);
     return kem_open(half, &w->node[node].kem_secret, job->box, SPAN_OF(label.bytes));
 }
