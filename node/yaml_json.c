@@ -105,9 +105,32 @@ static enum err refuse_parse(const yaml_parser_t *p, const struct reader *r)
                      p->problem != NULL ? p->problem : "expected YAML");
 }
 
-/* A pass over the tokens: an alias anywhere is refused. */
-static enum err refuse_aliases(const struct reader *r, struct span text)
+static enum err refuse_token(const struct reader *r, const yaml_token_t *token, const char *expected)
 {
+    return fault_set(r->fault, r->cap, ERR_SYNTAX, "%s:%zu: expected %s", r->path, token->start_mark.line + 1,
+                     expected);
+}
+
+/* What one token opens less what it closes. */
+static int opens(const yaml_token_t *token)
+{
+    switch (token->type) {
+    case YAML_BLOCK_SEQUENCE_START_TOKEN:
+    case YAML_BLOCK_MAPPING_START_TOKEN:
+    case YAML_FLOW_SEQUENCE_START_TOKEN:
+    case YAML_FLOW_MAPPING_START_TOKEN: return 1;
+    case YAML_BLOCK_END_TOKEN:
+    case YAML_FLOW_SEQUENCE_END_TOKEN:
+    case YAML_FLOW_MAPPING_END_TOKEN: return -1;
+    default: return 0;
+    }
+}
+
+/* A pass over the tokens, before the library builds anything of them: no aliases, no tags, no deep nesting, over which it takes
+ * a time that grows with the square of the depth. */
+static enum err refuse_early(const struct reader *r, struct span text)
+{
+    int depth = 0;
     yaml_parser_t p;
     yaml_token_t token;
     bool end = false;
@@ -120,9 +143,10 @@ static enum err refuse_aliases(const struct reader *r, struct span text)
             break;
         }
         end = token.type == YAML_STREAM_END_TOKEN;
+        depth += opens(&token);
         if (token.type == YAML_ALIAS_TOKEN || token.type == YAML_TAG_TOKEN)
-            err = fault_set(r->fault, r->cap, ERR_SYNTAX, "%s:%zu: expected no aliases and no tags", r->path,
-                            token.start_mark.line + 1);
+            err = refuse_token(r, &token, "no aliases and no tags");
+        if (depth > YAML_JSON_DEPTH_MAX) err = refuse_token(r, &token, "fewer levels");
         yaml_token_delete(&token);
     }
     yaml_parser_delete(&p);
@@ -133,7 +157,7 @@ static enum err load(json_t **out, struct reader *r, struct span text)
 {
     yaml_parser_t p;
     yaml_document_t document;
-    TRY(refuse_aliases(r, text));
+    TRY(refuse_early(r, text));
     if (yaml_parser_initialize(&p) == 0) return ERR_NO_MEMORY;
     yaml_parser_set_input_string(&p, text.data, text.len);
     enum err err = OK;

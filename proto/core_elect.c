@@ -15,9 +15,17 @@ struct run_track *track_find(struct core *c, struct run_id run)
     return row != INDEX_NONE ? &c->track[row] : NULL;
 }
 
+/* Has this node seen a commit to an output? It may leave whatever comes after: its node's silence, a later term, an enclave that
+ * ended, a revocation. */
+static bool was_committed(const struct run_track *t)
+{
+    return t->view.entered_ms[RUN_COMMITTED] != 0 || t->view.entered_ms[RUN_RELEASED] != 0;
+}
+
 void track_state(struct core *c, struct run_track *t, enum run_state state)
 {
     t->heard_ms = c->wall_ms;
+    if (state == RUN_REVOKED && was_committed(t)) state = RUN_FAILED; /* no end: a receipt may come */
     if (t->view.state == state && t->view.entered_ms[state] != 0) return;
     bool ended = t->view.state == RUN_SETTLED;
     if (ended) return;
@@ -453,11 +461,8 @@ static bool taken_back(struct core *c, struct run_track *t)
 bool track_revoked(struct core *c, struct run_track *t)
 {
     const enum run_state state = t->view.state;
-    bool fell_silent = state == RUN_FAILED;
-    bool works = (state >= RUN_ELECTED && state < RUN_COMMITTED) || fell_silent;
-    bool committed = state == RUN_COMMITTED || state == RUN_RELEASED ||
-                     (fell_silent && t->view.entered_ms[RUN_COMMITTED] != 0);
-    if (committed || !taken_back(c, t)) return false;
+    bool works = (state >= RUN_ELECTED && state < RUN_COMMITTED) || state == RUN_FAILED;
+    if (was_committed(t) || !taken_back(c, t)) return false;
     return !works || c->now.ns >= t->revoked_ns + elect_lease_ns(c);
 }
 

@@ -86,12 +86,13 @@ static bool is_over(const struct run_view *v)
     return v->state == RUN_SETTLED || v->state == RUN_REVOKED || v->state == RUN_EXPIRED || computed;
 }
 
-/* A party to its keys tells the requester why it refused the enclave: shown until the run ends otherwise. */
+/* A party to its keys tells the requester why it refused the enclave: shown until the run ends otherwise. That a computation
+ * failed is the enclave's to say, and an end. */
 void host_refusal(struct core *c, struct node_id party, const struct body_REFUSAL *b)
 {
     struct run_track *t = track_find(c, b->run);
     enum refusal why = refusal_from(b->refusal);
-    if (!is_party(c, party, b->run)) return;
+    if (why == REFUSAL_COMPUTATION || !is_party(c, party, b->run)) return;
     peer_notice(c, party, "a party to its keys refuses run", ID_SPAN(b->run), refusal_name(why));
     if (t == NULL || is_over(&t->view) || t->phase == CANDIDATE_HOLDER) return;
     if (t->view.verdict.refusal != why) history_moved(c, t);

@@ -357,6 +357,24 @@ static void test_yaml(void **state)
     expect_refused("a: [1\n", ":");
     expect_refused("", "is empty");
     expect_refused("[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]", "fewer levels");
+    expect_canonical("[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]", "[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]");
+    expect_canonical(
+        "[[1], [2], [3], [4], [5], [6], [7], [8], [9], [10], [11], [12], [13], [14], [15], [16]]",
+        "[[1],[2],[3],[4],[5],[6],[7],[8],[9],[10],[11],[12],[13],[14],[15],[16]]");
+}
+
+/* As deep as a file can be: refused before the library has built it, which takes it minutes. */
+static void test_deep_yaml(void **state)
+{
+    (void)state;
+    static const char *const units[] = {"[", "{a: ", "- ", "? ", "[{? "};
+    static char deep[YAML_JSON_BYTES_MAX];
+    for (uint32_t i = 0; i < sizeof units / sizeof units[0]; i++) {
+        const size_t len = strlen(units[i]);
+        memset(deep, 0, sizeof deep);
+        for (size_t at = 0; at + len < sizeof deep; at += len) memcpy(deep + at, units[i], len);
+        expect_refused(deep, "fewer levels");
+    }
 }
 
 int main(void)
@@ -374,6 +392,7 @@ int main(void)
         cmocka_unit_test(test_verify_needs_its_anchor),
         cmocka_unit_test(test_distance),
         cmocka_unit_test(test_yaml),
+        cmocka_unit_test(test_deep_yaml),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

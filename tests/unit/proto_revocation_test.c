@@ -226,6 +226,69 @@ static void test_after_a_commit_and_silence(void **state)
     end();
 }
 
+static bool another_is_at_work(struct cluster *c)
+{
+    uint32_t count;
+    struct run_view view;
+    const struct cluster_start *s = cluster_starts(c, &count);
+    return count > 1 && core_run(cluster_core(c, WORLD_REQUESTER), run, &view) &&
+           view.term == s[count - 1].term && view.state >= RUN_ELECTED;
+}
+
+/* All know of the commit, its node cannot keep the receipt, and another was elected when an owner revokes: what was committed to
+ * may still come, so nobody shows the run revoked, not when the later enclave has ended either. */
+static void test_after_a_commit_and_another_term(void **state)
+{
+    (void)state;
+    begin(15);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    const uint32_t node = start()->node;
+    cluster_fail_store(cluster, node, ERR_FULL);
+    phase = RUN_RELEASED;
+    assert_true(cluster_until(cluster, in_phase, 30000));
+    assert_true(cluster_until(cluster, another_is_at_work, 60000));
+    revoke(0, REVOKE_APPROVAL);
+    for (uint32_t i = 0; i < 60; i++) {
+        struct run_view view;
+        cluster_run(cluster, 2000);
+        assert_true(core_run(cluster_core(cluster, WORLD_REQUESTER), run, &view));
+        assert_string_not_equal(run_state_name(view.state), "revoked");
+    }
+    cluster_fail_store(cluster, node, OK);
+    cluster_run(cluster, 60000);
+    expect_state("settled", "none");
+    end();
+}
+
+/* That a computation failed is an end, and its enclave's to say: of a run that fell silent a party to its keys cannot say so. */
+static void test_a_party_ends_no_run(void **state)
+{
+    (void)state;
+    begin(16);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    cluster_run(cluster, 500);
+    const uint32_t node = start()->node;
+    cluster_crash(cluster, node == WORLD_COMPUTE ? CLUSTER_SECOND : WORLD_COMPUTE);
+    cluster_pause(cluster, node, true);
+    cluster_run(cluster, 120000);
+    expect_state("failed", "timeout");
+    union body body = {.REFUSAL = {.run = run,
+                                   .term = start()->term,
+                                   .enclave = cluster_id(cluster, node),
+                                   .refusal = REFUSAL_COMPUTATION,
+                                   .detail = SPAN_LITERAL("")}};
+    cluster_inject(cluster, 1, WORLD_REQUESTER,
+                   cluster_forge(cluster, 1, 0, (struct record_id){{0}}, KIND_REFUSAL, &body));
+    cluster_run(cluster, 500);
+    expect_state("failed", "timeout");
+    cluster_pause(cluster, node, false);
+    cluster_run(cluster, 120000);
+    expect_state("settled", "none");
+    end();
+}
+
 /* A node that would compute in its place says why it does not: the run is no less silent for that. */
 static void test_silence_seen_by_who_waits(void **state)
 {
@@ -248,9 +311,14 @@ static void test_silence_seen_by_who_waits(void **state)
 int main(void)
 {
     static const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_before_the_commit),          cmocka_unit_test(test_while_its_node_is_stopped),
-        cmocka_unit_test(test_after_its_node_fell_silent), cmocka_unit_test(test_enough_have_heard),
-        cmocka_unit_test(test_after_the_commit),           cmocka_unit_test(test_after_a_commit_and_silence),
+        cmocka_unit_test(test_before_the_commit),
+        cmocka_unit_test(test_while_its_node_is_stopped),
+        cmocka_unit_test(test_after_its_node_fell_silent),
+        cmocka_unit_test(test_enough_have_heard),
+        cmocka_unit_test(test_after_the_commit),
+        cmocka_unit_test(test_after_a_commit_and_silence),
+        cmocka_unit_test(test_after_a_commit_and_another_term),
+        cmocka_unit_test(test_a_party_ends_no_run),
         cmocka_unit_test(test_silence_seen_by_who_waits),
     };
     return cmocka_run_group_tests_name("proto_revocation", tests, NULL, NULL);
