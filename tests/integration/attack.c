@@ -25,7 +25,7 @@
 #include <unistd.h>
 
 enum {
-    SOCKETS = 64,
+    SOCKETS = 192,
     CROWD = 24,
     PATIENCE_MS = 20000,
     ASKS_MAX = 10000,
