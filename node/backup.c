@@ -461,12 +461,13 @@ static enum err restore_into(const struct archive *a, const char *home, uint64_t
 
 enum err backup_restore(struct backup_told *out, const char *path, const char *home, char *fault, size_t cap)
 {
-    struct archive a = {open(path, O_RDONLY | O_CLOEXEC), path, out, fault, cap};
+    struct archive a = {-1, path, out, fault, cap};
     uint64_t end = 0;
     *out = (struct backup_told){0};
     fault[0] = 0;
-    if (a.file < 0) return fail(&a, file_error(), path);
-    enum err err = check_whole(&a, &end);
+    enum err err = file_open_regular(&a.file, path);
+    if (err != OK) return fail(&a, err, path);
+    err = check_whole(&a, &end);
     if (err == OK) err = restore_into(&a, home, end);
     (void)close(a.file);
     if (err != OK && fault[0] == 0) err = refuse(&a, err, err_text(err));

@@ -8,6 +8,8 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 struct command_row {
     const char *noun, *verb;
@@ -181,11 +183,8 @@ static int dispatch(int argc, char **argv, bool json)
     return unknown_verb(argv[0], verb, json);
 }
 
-int command_main(int argc, char **argv)
+static int main_of(int argc, char **argv, bool json)
 {
-    /* A closed pipe or socket is an error where it is written, not the end of a node. */
-    (void)signal(SIGPIPE, SIG_IGN);
-    const bool json = has_option(argc, argv, "--json");
     problem_begin("", json);
     if (argc < 2 || strcmp(argv[1], "--json") == 0) return help_all(json);
     if (strcmp(argv[1], "help") == 0) return command_help(argc - 1, argv + 1, json);
@@ -195,6 +194,24 @@ int command_main(int argc, char **argv)
         return EXIT_OK;
     }
     return dispatch(argc - 1, argv + 1, json);
+}
+
+/* What was not written was not said: a token that nobody has seen is of no use. Who closes a pipe has read enough. */
+static int end(int code)
+{
+    struct stat status;
+    const bool lost = fflush(stdout) != 0 || ferror(stdout) != 0;
+    if (!lost || (fstat(STDOUT_FILENO, &status) == 0 && S_ISFIFO(status.st_mode))) return code;
+    const int said =
+        problem_say(EXIT_REFUSED, "standard output could not be written: what was to be said is lost");
+    return code == EXIT_OK ? said : code;
+}
+
+int command_main(int argc, char **argv)
+{
+    /* A closed pipe or socket is an error where it is written, not the end of a node. */
+    (void)signal(SIGPIPE, SIG_IGN);
+    return end(main_of(argc, argv, has_option(argc, argv, "--json")));
 }
 
 /* --- The node itself ---------------------------------------------------------------------------------------------------- */

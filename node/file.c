@@ -55,13 +55,14 @@ static enum err read_all(uint8_t *out, size_t *len, int fd, size_t cap)
 }
 
 /* O_NONBLOCK: a FIFO in a file's place must not hang us before fstat tells. */
-static enum err open_regular(int *fd, const char *path)
+enum err file_open_regular(int *fd, const char *path)
 {
     struct stat status;
     *fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     if (*fd < 0) return file_error();
     if (fstat(*fd, &status) == 0 && S_ISREG(status.st_mode)) return OK;
     (void)close(*fd);
+    *fd = -1;
     return ERR_TYPE;
 }
 
@@ -69,7 +70,7 @@ enum err file_read(char **out, size_t *len, const char *path, size_t max)
 {
     int fd = -1;
     *out = NULL;
-    TRY(open_regular(&fd, path));
+    TRY(file_open_regular(&fd, path));
     uint8_t *bytes = malloc(max + 1); /* one more than allowed: a longer file shows */
     enum err err = bytes == NULL ? ERR_NO_MEMORY : read_all(bytes, len, fd, max + 1);
     (void)close(fd);

@@ -12,6 +12,8 @@
 /* *out: *len bytes and a zero behind them, from malloc. ERR_NOT_FOUND, ERR_TOO_LARGE (more than max bytes), ERR_TYPE
  * (not a regular file), ERR_REFUSED (permission), ERR_IO, ERR_NO_MEMORY. */
 MUST_USE enum err file_read(char **out, size_t *len, const char *path, size_t max);
+/* For reading; the caller's to close. As file_read's, with *fd < 0. */
+MUST_USE enum err file_open_regular(int *fd, const char *path);
 /* ERR_CONFLICT: the name is taken and `replace` is false. ERR_NOT_FOUND (folder), ERR_REFUSED, ERR_FULL, ERR_IO. */
 MUST_USE enum err file_write(const char *path, struct span bytes, unsigned mode, bool replace);
 /* Sync the folder that holds `path`, so that names made or removed in it last. */

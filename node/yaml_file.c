@@ -3,6 +3,7 @@
 #include "node/closest.h"
 #include "node/fault.h"
 #include "node/file.h"
+#include "node/yaml_shape.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -152,7 +153,8 @@ enum err yaml_file_load(void **out, const cyaml_schema_value_t *schema, const ch
     *out = NULL;
     enum err err = file_read(&text, &len, path, YAML_FILE_BYTES_MAX);
     if (err != OK) return fault_set(fault, cap, err, "%s: %s", path, file_why(err));
-    err = check_document(text, len, schema, path, fault, cap);
+    err = yaml_shape_check(span_make(text, len), path, fault, cap);
+    if (err == OK) err = check_document(text, len, schema, path, fault, cap);
     cyaml_err_t refused = CYAML_OK;
     if (err == OK) refused = cyaml_load_data((const uint8_t *)text, len, &config, schema, out, NULL);
     free(text);

@@ -2,6 +2,7 @@
 
 #include "node/fault.h"
 #include "node/file.h"
+#include "node/yaml_shape.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,14 +77,14 @@ static enum err mapping(json_t *out, const struct reader *r, const yaml_node_t *
     return OK;
 }
 
-/* Aliases would let a small file stand for a huge value; the depth limit ends their cycles, and the loader below refuses
+/* Aliases would let a small file stand for a huge value; the depth limit ends their cycles, and yaml_shape refuses
  * them before. */
 static enum err convert(json_t **out, const struct reader *r, int index, unsigned depth)
 {
     const yaml_node_t *node = yaml_document_get_node(r->document, index);
     enum err err = OK;
     *out = NULL;
-    if (depth > YAML_JSON_DEPTH_MAX) return refuse(r, node, "fewer levels");
+    if (depth > YAML_DEPTH_MAX) return refuse(r, node, "fewer levels");
     if (node->type == YAML_SCALAR_NODE) {
         *out = scalar(node);
         return *out != NULL ? OK : refuse(r, node, "UTF-8 text");
@@ -105,59 +106,11 @@ static enum err refuse_parse(const yaml_parser_t *p, const struct reader *r)
                      p->problem != NULL ? p->problem : "expected YAML");
 }
 
-static enum err refuse_token(const struct reader *r, const yaml_token_t *token, const char *expected)
-{
-    return fault_set(r->fault, r->cap, ERR_SYNTAX, "%s:%zu: expected %s", r->path, token->start_mark.line + 1,
-                     expected);
-}
-
-/* What one token opens less what it closes. */
-static int opens(const yaml_token_t *token)
-{
-    switch (token->type) {
-    case YAML_BLOCK_SEQUENCE_START_TOKEN:
-    case YAML_BLOCK_MAPPING_START_TOKEN:
-    case YAML_FLOW_SEQUENCE_START_TOKEN:
-    case YAML_FLOW_MAPPING_START_TOKEN: return 1;
-    case YAML_BLOCK_END_TOKEN:
-    case YAML_FLOW_SEQUENCE_END_TOKEN:
-    case YAML_FLOW_MAPPING_END_TOKEN: return -1;
-    default: return 0;
-    }
-}
-
-/* A pass over the tokens, before the library builds anything of them: no aliases, no tags, no deep nesting, over which it takes
- * a time that grows with the square of the depth. */
-static enum err refuse_early(const struct reader *r, struct span text)
-{
-    int depth = 0;
-    yaml_parser_t p;
-    yaml_token_t token;
-    bool end = false;
-    enum err err = OK;
-    if (yaml_parser_initialize(&p) == 0) return ERR_NO_MEMORY;
-    yaml_parser_set_input_string(&p, text.data, text.len);
-    while (err == OK && !end) {
-        if (yaml_parser_scan(&p, &token) == 0) {
-            err = refuse_parse(&p, r);
-            break;
-        }
-        end = token.type == YAML_STREAM_END_TOKEN;
-        depth += opens(&token);
-        if (token.type == YAML_ALIAS_TOKEN || token.type == YAML_TAG_TOKEN)
-            err = refuse_token(r, &token, "no aliases and no tags");
-        if (depth > YAML_JSON_DEPTH_MAX) err = refuse_token(r, &token, "fewer levels");
-        yaml_token_delete(&token);
-    }
-    yaml_parser_delete(&p);
-    return err;
-}
-
 static enum err load(json_t **out, struct reader *r, struct span text)
 {
     yaml_parser_t p;
     yaml_document_t document;
-    TRY(refuse_early(r, text));
+    TRY(yaml_shape_check(text, r->path, r->fault, r->cap));
     if (yaml_parser_initialize(&p) == 0) return ERR_NO_MEMORY;
     yaml_parser_set_input_string(&p, text.data, text.len);
     enum err err = OK;

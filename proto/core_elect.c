@@ -457,12 +457,14 @@ static bool taken_back(struct core *c, struct run_track *t)
 }
 
 /* Custodians who hear of a revocation renew no lease and commit to nothing. An enclave that is at work may have one from just
- * before, and is given its time to say itself how it ends. */
+ * before, and is given its time to say itself how it ends. What is committed to may leave: while its node says so it is waited for. */
 bool track_revoked(struct core *c, struct run_track *t)
 {
     const enum run_state state = t->view.state;
     bool works = (state >= RUN_ELECTED && state < RUN_COMMITTED) || state == RUN_FAILED;
-    if (was_committed(t) || !taken_back(c, t)) return false;
+    bool awaited =
+        state == RUN_COMMITTED || state == RUN_RELEASED || (state == RUN_FAILED && was_committed(t));
+    if (awaited || !taken_back(c, t)) return false;
     return !works || c->now.ns >= t->revoked_ns + elect_lease_ns(c);
 }
 

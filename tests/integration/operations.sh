@@ -37,6 +37,12 @@ for epsilon in 0 0.0 ''; do
 done
 refused 3 'expected --out FILE' approval key --out ''
 refused 1 'nowhere/key: no such file or folder' approval key --out nowhere/key
+mkfifo pipe
+refused 1 'pipe: expected a regular file' restore --data c pipe
+code=0
+"$PERIGEE" op templates >/dev/full 2>out || code=$?
+[[ $code -eq 1 ]] && has 'standard output could not be written' || fail "a full disk took what was said: exit $code"
+"$PERIGEE" op templates | head -1 >/dev/null || fail "who has read enough is no full disk"
 "$PERIGEE" help consortium new | grep -q -- '--lease-ms N' || fail "the help leaves out --lease-ms"
 code=0
 "$here/../../dev" bulid >out 2>&1 || code=$?

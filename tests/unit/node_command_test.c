@@ -352,8 +352,13 @@ static void test_yaml(void **state)
                      "{\"a\":\"1.5\",\"b\":\"1\",\"c\":\"007\",\"d\":\"-0\",\"e\":\"\"}");
     expect_canonical("{\"k\": {\"z\": [], \"y\": {}}}", "{\"k\":{\"y\":{},\"z\":[]}}");
     expect_refused("a: 1\na: 2\n", "each key once");
-    expect_refused("a: &x 1\nb: *x\n", "no aliases");
-    expect_refused("a: !!int 1\n", "no aliases and no tags");
+    expect_refused("a: &x 1\n", "no aliases, no anchors and no tags");
+    expect_refused("a: *x\n", "no aliases");
+    expect_refused("a: !!int 1\n", "no tags");
+    expect_refused("a: 1\n---\nb: 2\n", ":2: expected one document");
+    expect_refused("---\na: 1\n...\nb: 2\n", ":4: expected one document");
+    expect_canonical("---\na: 1\n...\n", "{\"a\":1}");
+    expect_refused("]]][[[", ":1: expected something to be closed here");
     expect_refused("a: [1\n", ":");
     expect_refused("", "is empty");
     expect_refused("[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]", "fewer levels");

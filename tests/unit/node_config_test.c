@@ -107,6 +107,8 @@ static void refusals_say_why(void **state)
          ":3: unknown key \"cores\"; expected one of enclaves, memory_mb, threads, platform"},
         {"peers:\n  - address: ipc:///a\n    nodes: x\n",
          ":3: unknown key \"nodes\", did you mean node?; expected one of "},
+        {"log: { level: warn }\n---\nunknown: [\n", ":2: expected one document"},
+        {"listen: [[[[[[[[[[[[[[[[[[[[\n", ":1: expected fewer levels"},
         {"compute: { enclaves: many }\n", "many"},
         {"compute: { enclaves: 65 }\n", "compute.enclaves"},
         {"compute: { enclaves: 0 }\n", "compute.enclaves"},

@@ -235,8 +235,14 @@ static bool another_is_at_work(struct cluster *c)
            view.term == s[count - 1].term && view.state >= RUN_ELECTED;
 }
 
+static bool shown_as_failed(struct cluster *c)
+{
+    struct run_view view;
+    return core_run(cluster_core(c, WORLD_REQUESTER), run, &view) && view.state == RUN_FAILED;
+}
+
 /* All know of the commit, its node cannot keep the receipt, and another was elected when an owner revokes: what was committed to
- * may still come, so nobody shows the run revoked, not when the later enclave has ended either. */
+ * may still come, so who knows of it shows the run as failed, which is no end, and not as revoked, nor as one that goes on. */
 static void test_after_a_commit_and_another_term(void **state)
 {
     (void)state;
@@ -249,15 +255,45 @@ static void test_after_a_commit_and_another_term(void **state)
     assert_true(cluster_until(cluster, in_phase, 30000));
     assert_true(cluster_until(cluster, another_is_at_work, 60000));
     revoke(0, REVOKE_APPROVAL);
+    assert_true(cluster_until(cluster, shown_as_failed, 2 * world_lease_ms));
     for (uint32_t i = 0; i < 60; i++) {
-        struct run_view view;
         cluster_run(cluster, 2000);
-        assert_true(core_run(cluster_core(cluster, WORLD_REQUESTER), run, &view));
-        assert_string_not_equal(run_state_name(view.state), "revoked");
+        expect_state("failed", "revoked");
     }
     cluster_fail_store(cluster, node, OK);
     cluster_run(cluster, 60000);
     expect_state("settled", "none");
+    end();
+}
+
+/* The same when the enclave elected later has ended and nobody else begins: it does not wait as one that was asked for again. */
+static void test_after_a_commit_and_nobody_else(void **state)
+{
+    (void)state;
+    begin(17);
+    phase = RUN_COMPUTING;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    const struct cluster_start *s = start();
+    const uint32_t node = s->node;
+    cluster_crash(cluster, node == WORLD_COMPUTE ? CLUSTER_SECOND : WORLD_COMPUTE);
+    cluster_fail_store(cluster, node, ERR_FULL);
+    phase = RUN_RELEASED;
+    assert_true(cluster_until(cluster, in_phase, 30000));
+    cluster_run(cluster, 200);
+    cluster_pause(cluster, node, true);
+    expect_state("committed", "none");
+    union body ended = {.PROGRESS = {.run = run,
+                                     .term = s->term,
+                                     .state = RUN_REQUESTED,
+                                     .reason = REFUSAL_INPUT_MISSING,
+                                     .certificate = SPAN_NONE}};
+    cluster_inject(cluster, node, WORLD_REQUESTER,
+                   cluster_forge(cluster, node, 0, (struct record_id){{0}}, KIND_PROGRESS, &ended));
+    cluster_run(cluster, 50);
+    expect_state("requested", "input-missing");
+    revoke(0, REVOKE_APPROVAL);
+    cluster_run(cluster, 5000);
+    expect_state("failed", "revoked");
     end();
 }
 
@@ -318,6 +354,7 @@ int main(void)
         cmocka_unit_test(test_after_the_commit),
         cmocka_unit_test(test_after_a_commit_and_silence),
         cmocka_unit_test(test_after_a_commit_and_another_term),
+        cmocka_unit_test(test_after_a_commit_and_nobody_else),
         cmocka_unit_test(test_a_party_ends_no_run),
         cmocka_unit_test(test_silence_seen_by_who_waits),
     };
