@@ -35,7 +35,7 @@ static bool is_role(struct span name, void *out)
     return bit != 0;
 }
 
-void charter_read_roles(struct json_reader *r, const char *key, uint32_t *roles)
+void charter_read_role_set(struct json_reader *r, const char *key, uint32_t *roles)
 {
     uint32_t bits[ROLE_COUNT] = {0}, count = 0;
     field_list(r, key, 1, ROLE_COUNT, is_role, "a role", bits, sizeof bits[0], &count);
@@ -43,8 +43,13 @@ void charter_read_roles(struct json_reader *r, const char *key, uint32_t *roles)
     for (uint32_t i = 0; i < count; i++) {
         *roles |= bits[i];
     }
+}
+
+void charter_read_roles(struct json_reader *r, const char *key, uint32_t *roles)
+{
+    charter_read_role_set(r, key, roles);
     const struct json *array = r->err == OK ? json_read_array(r, key, 1, ROLE_COUNT) : NULL;
-    for (uint32_t i = 1; array != NULL && i < count; i++) {
+    for (uint32_t i = 1; array != NULL && i < array->count; i++) {
         if (span_compare(array->items[i - 1].string, array->items[i].string) >= 0) {
             json_refuse(r, key, ERR_NOT_CANONICAL, "roles in the order of their names");
         }

@@ -78,6 +78,8 @@ int charter_steward(const struct charter *c, struct node_id node);
 
 /* Roles as documents and records spell them: distinct names, sorted, at least one. */
 void charter_read_roles(struct json_reader *r, const char *key, uint32_t *roles);
+/* The same in any order, for what is no canonical document. */
+void charter_read_role_set(struct json_reader *r, const char *key, uint32_t *roles);
 void charter_put_roles(struct json_writer *w, const char *key, uint32_t roles);
 /* The optional member `platforms`. */
 void charter_read_platforms(struct json_reader *r, struct arena *arena, struct span *out);

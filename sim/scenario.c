@@ -2,6 +2,7 @@
 
 #include "proto/charter.h"
 #include "proto/field.h"
+#include "proto/wire/table.h"
 #include "sim/regions.h"
 
 enum { FOR_MS_MAX = 24 * 3600 * 1000, FOR_MS = 600000 };
@@ -33,7 +34,7 @@ static enum err party_read(struct scenario_party *p, struct json_reader *r)
     field_name(r, "name", &p->name);
     read_region(r, p);
     field_jurisdiction(r, "jurisdiction", &p->jurisdiction);
-    charter_read_roles(r, "roles", &p->roles);
+    charter_read_role_set(r, "roles", &p->roles);
     read_optional(r, "rows", 1, SCENARIO_ROWS_MAX, &p->rows);
     if (p->rows > 0 && (p->roles & ROLE_OWNER) == 0)
         json_refuse(r, "rows", ERR_CONFLICT, "rows of an owner only");
@@ -81,10 +82,14 @@ static uint32_t inputs_of(const struct scenario *s)
     return count;
 }
 
+_Static_assert(CAP_CUSTODIANS == 32 && CAP_STEWARDS == 32, "a text below names the caps");
+
 static void check_parties(const struct scenario *s, struct json_reader *r)
 {
     if (scenario_count(s, ROLE_CUSTODIAN) == 0 || scenario_count(s, ROLE_STEWARD) == 0)
         json_refuse(r, "parties", ERR_RANGE, "a custodian and a steward among them");
+    if (scenario_count(s, ROLE_CUSTODIAN) > CAP_CUSTODIANS || scenario_count(s, ROLE_STEWARD) > CAP_STEWARDS)
+        json_refuse(r, "parties", ERR_RANGE, "at most 32 custodians and 32 stewards among them");
     if (scenario_count(s, ROLE_ALGORITHM) == 0)
         json_refuse(r, "parties", ERR_RANGE, "one with the role algorithm");
     if (scenario_count(s, ROLE_REQUESTER) == 0)
@@ -97,11 +102,26 @@ static void check_parties(const struct scenario *s, struct json_reader *r)
 
 /* --- Charter, study, network ---------------------------------------------------------------------------------------------- */
 
+/* What n - f allow, and what the committee record carries for each key. */
+static uint32_t t_most(uint32_t n, uint32_t f)
+{
+    const uint32_t carried = n > 0 ? (ROUND1_BYTES_MAX / n - 96) / 32 : 0, honest = n > f ? n - f : 0;
+    return honest < carried ? honest : carried;
+}
+
+/* q and t as far as f goes. */
+static void follow_f(struct scenario *s)
+{
+    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN);
+    s->q = n > s->f ? n - s->f : 0; /* 0: of an f that is refused */
+    s->t = t_most(n, s->f);
+}
+
 static void charter_defaults(struct scenario *s)
 {
     const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), inputs = inputs_of(s);
     s->f = n > 0 ? (n - 1) / 3 : 0;
-    s->q = s->t = n - s->f;
+    follow_f(s);
     s->s = scenario_count(s, ROLE_STEWARD) / 2 + 1;
     s->k = inputs < 2 ? inputs : 2;
     s->lease_ms = 10000;
@@ -109,7 +129,41 @@ static void charter_defaults(struct scenario *s)
     s->skew_max_ms = 60000;
 }
 
-/* Whether quorums intersect is the charter's own check, made when it is written. */
+/* What the charter will ask for when it is written, in the words of who wrote the scenario. */
+static void refuse_threshold(struct json_reader *r, const char *key, uint32_t least, uint32_t most,
+                             const char *of, uint32_t count)
+{
+    char expected[96];
+    struct buffer b = buffer_make(expected, sizeof expected - 1);
+    buffer_put_decimal(&b, least);
+    buffer_put_text(&b, " to ");
+    buffer_put_decimal(&b, most);
+    buffer_put_text(&b, ", there being ");
+    buffer_put_decimal(&b, count);
+    buffer_put_text(&b, of);
+    buffer_put_zero(&b);
+    json_refuse(r, key, ERR_RANGE, expected);
+}
+
+/* proto/charter.c check_thresholds: quorums of q intersect in one honest custodian, and n - f are always enough. */
+static void check_thresholds(const struct scenario *s, struct json_reader *r)
+{
+    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), stewards = scenario_count(s, ROLE_STEWARD);
+    const uint32_t f_most = (n - 1) / 3;
+    if (s->f > f_most) {
+        refuse_threshold(r, "charter.f", 0, f_most, " custodians (3 f < n)", n);
+        return;
+    }
+    const uint32_t q_least = (n + s->f) / 2 + 1, q_most = n - s->f;
+    if (s->q < q_least || s->q > q_most)
+        refuse_threshold(r, "charter.q", q_least, q_most, " custodians of which f may fail", n);
+    const uint32_t t_least = n + s->f + 1 > s->q + s->f ? n + s->f + 1 - s->q : s->f + 1;
+    if (s->t < t_least || s->t > t_most(n, s->f))
+        refuse_threshold(r, "charter.t", t_least, t_most(n, s->f), " custodians of which f may fail", n);
+    if (s->s <= stewards / 2 || s->s > stewards)
+        refuse_threshold(r, "charter.s", stewards / 2 + 1, stewards, " stewards", stewards);
+}
+
 static void charter_read(struct scenario *s, struct json_reader *parent)
 {
     struct json_reader r;
@@ -118,7 +172,7 @@ static void charter_read(struct scenario *s, struct json_reader *parent)
     field_object(&r, parent, "charter");
     if (json_has(&r, "f")) {
         field_u32(&r, "f", 0, CAP_CUSTODIANS, &s->f);
-        s->q = s->t = scenario_count(s, ROLE_CUSTODIAN) - s->f;
+        follow_f(s);
     }
     read_optional(&r, "q", 1, CAP_CUSTODIANS, &s->q);
     read_optional(&r, "t", 1, CAP_CUSTODIANS, &s->t);
@@ -191,14 +245,33 @@ static enum err faults_read(struct scenario *s, struct arena *arena, struct json
     return OK;
 }
 
+/* It may be larger than the documents that travel (proto/field.h field_document). */
+static enum err document(struct json_reader *r, struct arena *arena, struct span bytes,
+                         struct json_fault *fault)
+{
+    static const struct json_fault too_large = {
+        .path = "scenario", .expected = "at most 262144 bytes of canonical JSON", .err = ERR_TOO_LARGE};
+    const struct json *root = NULL;
+    struct span stay;
+    _Static_assert(SCENARIO_BYTES_MAX == 262144, "the text above names the limit");
+    if (bytes.len > SCENARIO_BYTES_MAX) {
+        *fault = too_large;
+        return ERR_TOO_LARGE;
+    }
+    TRY(arena_copy(arena, &stay, bytes));
+    TRY(json_parse_borrow(&root, JSON_ROOM_ONE(arena), stay, fault));
+    json_reader_init(r, root, "", fault);
+    json_read_version(r, "scenario/1");
+    return r->err;
+}
+
 enum err scenario_parse(struct scenario **out, struct arena *arena, struct span bytes,
                         struct json_fault *fault)
 {
     struct json_reader r;
-    struct span stay;
     struct scenario *s = ARENA_NEW(arena, struct scenario);
     if (s == NULL) return ERR_NO_MEMORY;
-    TRY(field_document(&r, &stay, JSON_ROOM_ONE(arena), bytes, "scenario/1", fault));
+    TRY(document(&r, arena, bytes, fault));
     field_name(&r, "name", &s->name);
     if (json_has(&r, "description")) field_text(&r, "description", 0, CAP_TEXT, &s->description);
     s->for_ms = FOR_MS;
@@ -206,6 +279,7 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
     TRY(parties_read(s, arena, &r));
     check_parties(s, &r);
     charter_read(s, &r);
+    if (r.err == OK) check_thresholds(s, &r);
     study_read(s, &r);
     network_read(s, &r);
     if (r.err == OK) TRY(faults_read(s, arena, &r));

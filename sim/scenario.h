@@ -11,7 +11,7 @@
 #include "proto/base/json.h"
 
 enum {
-    SCENARIO_BYTES_MAX = 256 * 1024,
+    SCENARIO_BYTES_MAX = 256 * 1024, /* of canonical JSON; a YAML file has the same limit */
     SCENARIO_PARTIES_MAX = 64,
     SCENARIO_RUNS_MAX = 1000,
     SCENARIO_ROWS_MAX = 100000,

@@ -58,8 +58,8 @@ static void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *v
     if (vote->refusal != REFUSAL_NONE || run == NULL) return;
     promise_key(key, PROMISE_VOTE, vote->run.bytes, vote->term);
     if (!disk_promised(n->disk, SPAN_OF(key), ID_SPAN(s->station[to].player->id)))
-        watch_violation(s, "one-certificate", "party %u votes in term %llu before that is on its disk",
-                        n->number, (unsigned long long)vote->term);
+        watch_violation(s, "one-certificate", "%.*s votes in term %llu before that is on its disk", NAMED(n),
+                        (unsigned long long)vote->term);
     promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
     if (!disk_promised(n->disk, SPAN_OF(key), ID_SPAN(vote->run)))
         watch_violation(s, "budget", "%.*s votes for slot %llu before that is on its disk", NAMED(n),
@@ -106,8 +106,7 @@ void watch_result(struct station *n, struct run_id run, struct span receipt)
         core_receipt_decode(&core, b.RECEIPT.core) != OK)
         return;
     if (w->committed && !ID_EQUAL(w->commitment, core.commitment))
-        watch_violation(s, "one-output", "a second output of one run leaves an enclave of party %u",
-                        n->number);
+        watch_violation(s, "one-output", "a second output of one run leaves an enclave of %.*s", NAMED(n));
     w->committed = true;
     w->commitment = core.commitment;
 }

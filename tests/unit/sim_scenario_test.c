@@ -100,8 +100,71 @@ static void what_is_refused(void **state)
     }
 }
 
+/* Thresholds: said by their name in the scenario, with what they may be, whether they were written or follow. */
+static void thresholds_in_the_scenarios_words(void **state)
+{
+    static const struct {
+        const char *charter, *path, *expected;
+    } wrong[] = {
+        {"{\"f\":1,\"k\":1}", "charter.f", "0 to 0, there being 1 custodians (3 f < n)"},
+        {"{\"f\":2,\"k\":1}", "charter.f", "0 to 0, there being 1 custodians (3 f < n)"},
+        {"{\"k\":1,\"q\":2}", "charter.q", "1 to 1, there being 1 custodians of which f may fail"},
+        {"{\"k\":1,\"t\":2}", "charter.t", "1 to 1, there being 1 custodians of which f may fail"},
+        {"{\"k\":1,\"s\":2}", "charter.s", "1 to 1, there being 1 stewards"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct scenario *s;
+        struct json_fault fault;
+        assert_int_equal(parse(&s, with("{\"k\":1,\"lease_ms\":5000}", wrong[i].charter), &fault), ERR_RANGE);
+        assert_string_equal(fault.path, wrong[i].path);
+        assert_string_equal(fault.expected, wrong[i].expected);
+    }
+}
+
+static void roles_in_any_order(void **state)
+{
+    struct scenario *s;
+    struct json_fault fault;
+    (void)state;
+    const char *text = with("[\"custodian\",\"owner\",\"steward\"]", "[\"steward\",\"custodian\",\"owner\"]");
+    assert_int_equal(parse(&s, text, &fault), OK);
+    assert_int_equal(s->party[0].roles, ROLE_CUSTODIAN | ROLE_OWNER | ROLE_STEWARD);
+    text = with("[\"custodian\",\"owner\",\"steward\"]", "[\"steward\",\"custodian\",\"steward\"]");
+    assert_int_equal(parse(&s, text, &fault), ERR_DUPLICATE);
+}
+
+/* The limit is the scenario's own, not that of the documents that travel. */
+static void a_large_one(void **state)
+{
+    enum { PARTIES = 60, LONG = SCENARIO_BYTES_MAX + 1 };
+    struct scenario *s;
+    struct json_fault fault;
+    char *text = malloc(LONG + 1);
+    assert_non_null(text);
+    (void)state;
+    const char *tail = strstr(whole, "\"for_ms\":60000"), *head = strstr(whole, "\"faults\"");
+    int len = snprintf(text, LONG + 1, "%.*s\"faults\":[", (int)(head - whole), whole);
+    for (uint32_t i = 0; i < SCENARIO_FAULTS_MAX; i++)
+        len += snprintf(text + len, (size_t)(LONG + 1 - len),
+                        "%s{\"at_ms\":%u,\"for_ms\":20,\"kind\":\"crash\",\"party\":\"north\"}",
+                        i > 0 ? "," : "", 10000 + i);
+    len += snprintf(text + len, (size_t)(LONG + 1 - len), "],%s", tail);
+    assert_int_equal(parse(&s, text, &fault), OK);
+    assert_int_equal(s->fault_count, SCENARIO_FAULTS_MAX);
+    memset(text, ' ', LONG);
+    text[LONG] = 0;
+    assert_int_equal(parse(&s, text, &fault), ERR_TOO_LARGE);
+    assert_string_equal(fault.path, "scenario");
+    text[LONG - 1] = 0; /* of the limit's length: read, and found to be none */
+    assert_int_equal(parse(&s, text, &fault), ERR_NOT_CANONICAL);
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_whole_one), cmocka_unit_test(what_is_refused)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_whole_one), cmocka_unit_test(what_is_refused),
+                                       cmocka_unit_test(thresholds_in_the_scenarios_words),
+                                       cmocka_unit_test(roles_in_any_order), cmocka_unit_test(a_large_one)};
     return cmocka_run_group_tests_name("sim_scenario", tests, NULL, NULL);
 }
