@@ -77,7 +77,8 @@ static int help_all(bool json)
         "What talks to a node also takes --api https://HOST:PORT --token-file FILE [--ca FILE | "
         "--fingerprint HEX]\n"
         "in its place.\n"
-        "Exit codes: 0 ok, 1 refused or failed, 2 no node answers, 3 usage, 4 not verified, 75 try later.\n"
+        "Exit codes: 0 ok, 1 refused or failed, 2 no node answers, 3 usage, 4 not verified, 75 try later,\n"
+        "130 interrupted.\n"
         "`perigee demo` shows a joint study with seven processes on this machine.");
     return EXIT_OK;
 }

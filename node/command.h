@@ -1,5 +1,5 @@
 /* command: the command line. One table makes dispatch, help and (later) man pages and completions.
- * Exit codes: 0 ok, 1 refused or failed, 2 cannot reach the node, 3 usage, 4 not verified, 75 try later.
+ * Exit codes: 0 ok, 1 refused or failed, 2 cannot reach the node, 3 usage, 4 not verified, 75 try later, 130 interrupted.
  * Every command takes --json (one object, or one per line for streams) and --data DIR where it talks to a node. Errors on
  * stderr: what was expected, what came, what to do next. */
 #ifndef PERIGEE_NODE_COMMAND_H
@@ -13,7 +13,8 @@ enum exit_code {
     EXIT_UNREACHABLE = 2,
     EXIT_USAGE = 3,
     EXIT_NOT_VERIFIED = 4,
-    EXIT_TRY_LATER = 75
+    EXIT_TRY_LATER = 75,
+    EXIT_INTERRUPTED = 130 /* as shells say it: 128 and SIGINT; what was done so far is there */
 };
 
 /* X(noun, verb, function, arguments, summary): verb "" when the noun stands alone. */
@@ -121,8 +122,10 @@ enum exit_code {
     X("verify", "", command_verify, "RECEIPT --consortium HASH", "replay a receipt offline, link by link")   \
     X("demo", "", command_demo, "[--study FILE --data DIR] [--rows N] [--keep DIR] [--stay]",                \
       "a joint study with seven processes on this machine")                                                  \
-    X("sim", "", command_sim, "SCENARIO [--seed N] | --regions",                                             \
-      "the production protocol over a simulated world; the same scenario and seed give the same run")        \
+    X("sim", "", command_sim,                                                                                \
+      "SCENARIO [--seed N] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot FILE] | --regions",            \
+      "the production protocol over a simulated world, as tables, a page with plots, a trace for Perfetto, " \
+      "a topology for Graphviz; the same scenario and seed give the same run")                               \
     X("bench", "", command_bench, "[NAME] [--rows N]", "figures as ratios of bare primitives")               \
     X("enclave-worker", "", command_enclave_worker, "", "internal: the process behind one run")
 

@@ -1,16 +1,18 @@
-/* perigee sim SCENARIO: one run of the simulated world, its report on stdout. */
+/* perigee sim SCENARIO: one run of the simulated world, its report on stdout, the rest of what came of it in files. */
 #include "node/client.h"
 #include "node/file.h"
 #include "node/problem.h"
+#include "node/progress.h"
 #include "node/simulator.h"
 #include "node/yaml_json.h"
 
+#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define SEED_MAX ((UINT64_C(1) << 53) - 1)
@@ -23,31 +25,102 @@ static void on_interrupt(int number)
     interrupted = 1;
 }
 
-/* --- While it runs: a line on a terminal, nothing in a pipe ------------------------------------------------------------------ */
-
-struct progress {
-    bool shown;
-    struct timespec begun;
-};
-
-static double seconds_since(const struct timespec *begun)
+/* The second Ctrl-C ends it at once. */
+static void listen_for_interrupt(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)(now.tv_sec - begun->tv_sec) + (double)(now.tv_nsec - begun->tv_nsec) / 1e9;
+    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
+    (void)sigemptyset(&action.sa_mask);
+    (void)sigaction(SIGINT, &action, NULL);
 }
 
-static bool go_on(void *context, uint64_t virtual_ms, uint64_t events)
+/* --- Files --------------------------------------------------------------------------------------------------------------------- */
+
+enum { SIM_FILES = 4 };
+static const struct {
+    const char *option;
+    enum simulator_output output;
+} files[SIM_FILES] = {{"--csv", SIMULATOR_CSV},
+                      {"--html", SIMULATOR_HTML},
+                      {"--trace", SIMULATOR_TRACE},
+                      {"--dot", SIMULATOR_DOT}};
+
+struct job {
+    const struct client *client;
+    const char *path[SIM_FILES]; /* as files; NULL: not wished for */
+    struct progress progress;
+    int code; /* of writing */
+};
+
+static enum err check_folder(const char *path)
 {
-    struct progress *p = context;
-    const double seconds = seconds_since(&p->begun);
-    if (isatty(STDERR_FILENO) && seconds > 0) {
-        (void)fprintf(stderr, "\r%8.1f s of virtual time, %" PRIu64 " events, %.0f a second ",
-                      (double)virtual_ms / 1e3, events, (double)events / seconds);
-        (void)fflush(stderr);
-        p->shown = true;
+    struct stat status;
+    if (stat(path, &status) != 0) return file_error();
+    if (!S_ISDIR(status.st_mode)) return ERR_NOT_FOUND;
+    return access(path, W_OK | X_OK) == 0 ? OK : file_error();
+}
+
+/* A name that may be given to a new file: what stands there is none, or a regular one. */
+static enum err check_file(const char *path)
+{
+    char folder[PATH_MAX] = ".";
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    const size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    if (len >= sizeof folder) return ERR_RANGE;
+    if (len > 0) (void)snprintf(folder, sizeof folder, "%.*s", (int)len, path);
+    TRY(check_folder(folder));
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) return ERR_TYPE;
+    return path[len] != 0 ? OK : ERR_TYPE;
+}
+
+/* Before anything is simulated: who waited for minutes wants the files. */
+static int check_files(const struct job *j)
+{
+    for (uint32_t i = 0; i < SIM_FILES; i++) {
+        if (j->path[i] == NULL) continue;
+        const bool folder = files[i].output == SIMULATOR_CSV;
+        const enum err err = folder ? check_folder(j->path[i]) : check_file(j->path[i]);
+        if (err == ERR_NOT_FOUND && folder)
+            return client_fail(j->client, EXIT_REFUSED, "%s %s: expected a folder that is there",
+                               files[i].option, j->path[i]);
+        if (err != OK)
+            return client_fail(j->client, EXIT_REFUSED, "%s %s: %s", files[i].option, j->path[i],
+                               file_why(err));
+        for (uint32_t k = 0; k < i; k++)
+            if (j->path[k] != NULL && strcmp(j->path[k], j->path[i]) == 0)
+                return client_fail(j->client, EXIT_USAGE, "%s and %s name one file: %s", files[k].option,
+                                   files[i].option, j->path[i]);
     }
-    return interrupted == 0;
+    return EXIT_OK;
+}
+
+static void take(void *context, enum simulator_output output, const char *name, struct span bytes)
+{
+    struct job *j = context;
+    char path[PATH_MAX];
+    uint32_t i = 0;
+    while (files[i].output != output) i++;
+    const int len = name[0] != 0 ? snprintf(path, sizeof path, "%s/%s.csv", j->path[i], name)
+                                 : snprintf(path, sizeof path, "%s", j->path[i]);
+    const enum err err =
+        len > 0 && (size_t)len < sizeof path ? file_write(path, bytes, 0644, true) : ERR_RANGE;
+    if (err != OK)
+        j->code = client_fail(j->client, EXIT_REFUSED, "%s %s: %s", files[i].option, path, file_why(err));
+}
+
+/* --- While it runs ---------------------------------------------------------------------------------------------------------------- */
+
+static bool go_on(void *context, const struct simulator_progress *now)
+{
+    struct job *j = context;
+    if (interrupted != 0) return false;
+    if (!progress_due(&j->progress)) return true;
+    const uint64_t by_time = now->virtual_ms * 1000000 / now->virtual_ms_max,
+                   by_runs = (uint64_t)now->runs_ended * 1000000 / now->runs;
+    const struct progress_at at = {(uint32_t)(by_time > by_runs ? by_time : by_runs), now->virtual_ms,
+                                   now->events};
+    progress_show(&j->progress, &at);
+    return true;
 }
 
 /* --- The report, for people ---------------------------------------------------------------------------------------------------- */
@@ -55,6 +128,11 @@ static bool go_on(void *context, uint64_t virtual_ms, uint64_t events)
 static json_int_t number(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
+}
+
+static double thousandth(const json_t *object, const char *key)
+{
+    return (double)number(object, key) / 1e3;
 }
 
 static void print_exposure(const json_t *report)
@@ -78,32 +156,67 @@ static void print_paths(const json_t *report)
         number(p, "messages"), (double)number(p, "bytes") / 1024, number(p, "retransmitted"));
 }
 
-static void print_report(const json_t *report)
+static void print_runs(const json_t *report)
 {
     const json_t *runs = json_object_get(report, "runs");
-    (void)printf("%s, seed %" JSON_INTEGER_FORMAT ": %.1f s of virtual time, %" JSON_INTEGER_FORMAT
-                 " events; every signature and share was computed\n",
-                 json_string_value(json_object_get(report, "name")), number(report, "seed"),
-                 (double)number(report, "virtual_ms") / 1e3, number(report, "events"));
+    if (number(runs, "requested") == 0) {
+        (void)puts("  no run was asked for: what a run needs was not there yet");
+        return;
+    }
     (void)printf("  founded, keys made, data sealed and approved after %.1f s\n",
-                 (double)number(report, "formed_ms") / 1e3);
+                 thousandth(report, "formed_ms"));
     (void)printf("  %" JSON_INTEGER_FORMAT " runs asked for, %" JSON_INTEGER_FORMAT
-                 " settled, %" JSON_INTEGER_FORMAT
-                 " ended otherwise; from request to receipt %.1f s at the median, %.1f to %.1f s\n",
-                 number(runs, "requested"), number(runs, "settled"), number(runs, "ended"),
-                 (double)number(runs, "settle_median_ms") / 1e3,
-                 (double)number(runs, "settle_least_ms") / 1e3, (double)number(runs, "settle_most_ms") / 1e3);
+                 " settled, %" JSON_INTEGER_FORMAT " ended otherwise",
+                 number(runs, "requested"), number(runs, "settled"), number(runs, "ended"));
+    if (number(runs, "settled") > 0)
+        (void)printf("; from request to receipt %.1f s at the median, %.1f to %.1f s",
+                     thousandth(runs, "settle_median_ms"), thousandth(runs, "settle_least_ms"),
+                     thousandth(runs, "settle_most_ms"));
+    (void)putchar('\n');
+}
+
+static void print_records(const json_t *report)
+{
+    const json_t *delivery = json_object_get(report, "delivery");
     (void)printf("  %" JSON_INTEGER_FORMAT " crashes, %" JSON_INTEGER_FORMAT
                  " partitions; %" JSON_INTEGER_FORMAT " messages, %.1f MiB; %" JSON_INTEGER_FORMAT
                  " times a record took effect\n",
                  number(report, "crashes"), number(report, "partitions"), number(report, "messages"),
                  (double)number(report, "bytes") / (1 << 20), number(report, "records_applied"));
+    if (number(delivery, "count") > 0)
+        (void)printf(
+            "  from an author's disk to another node %.1f ms at the median, %.1f ms for 99 of 100, %.1f ms "
+            "at most; of %" JSON_INTEGER_FORMAT " records that came %" JSON_INTEGER_FORMAT
+            " were there already\n",
+            thousandth(delivery, "p50_us"), thousandth(delivery, "p99_us"), thousandth(delivery, "max_us"),
+            number(report, "records_received"), number(report, "records_held_already"));
+}
+
+static void print_report(const json_t *report)
+{
+    (void)printf("%s, seed %" JSON_INTEGER_FORMAT ": %.1f s of virtual time, %" JSON_INTEGER_FORMAT
+                 " events; every signature and share was computed\n",
+                 json_string_value(json_object_get(report, "name")), number(report, "seed"),
+                 thousandth(report, "virtual_ms"), number(report, "events"));
+    if (json_is_true(json_object_get(report, "interrupted")))
+        (void)puts("  INTERRUPTED: this is what was done so far");
+    print_runs(report);
+    print_records(report);
     print_exposure(report);
     print_paths(report);
     (void)printf("\nhash %s\n", json_string_value(json_object_get(report, "hash")));
 }
 
 /* --- The command --------------------------------------------------------------------------------------------------------------------- */
+
+/* What was printed has arrived: on a full disk, or in a pipe that nobody reads, it has not. */
+static int flushed(const struct client *c, int code)
+{
+    errno = 0;
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
+    return client_fail(c, EXIT_REFUSED, "what came of it could not be written to stdout: %s",
+                       errno != 0 ? strerror(errno) : "not all of it went out");
+}
 
 static int list_regions(const struct client *c, const struct simulator *s)
 {
@@ -112,9 +225,13 @@ static int list_regions(const struct client *c, const struct simulator *s)
         if (!c->json) (void)puts(s->region(i));
         (void)json_array_append_new(list, json_string(s->region(i)));
     }
-    if (c->json) client_print(json_pack("{s:O}", "regions", list));
+    if (c->json) {
+        json_t *object = json_pack("{s:O}", "regions", list);
+        client_print(object);
+        json_decref(object);
+    }
     json_decref(list);
-    return EXIT_OK;
+    return flushed(c, EXIT_OK);
 }
 
 /* The scenario as canonical text, from malloc. */
@@ -135,11 +252,12 @@ static int show(const struct client *c, const uint8_t *report, size_t len, const
     json_t *object = json_loadb((const char *)report, len, 0, NULL);
     if (object == NULL) return client_fail(c, EXIT_REFUSED, "out of memory");
     const char *violation = json_string_value(json_object_get(object, "violation"));
-    int code = EXIT_OK;
+    const bool stopped = json_is_true(json_object_get(object, "interrupted"));
     if (c->json)
         (void)printf("%.*s\n", (int)len, (const char *)report);
     else
         print_report(object);
+    int code = flushed(c, stopped ? EXIT_INTERRUPTED : EXIT_OK);
     if (violation != NULL)
         code = client_fail(c, EXIT_REFUSED,
                            "after %" JSON_INTEGER_FORMAT " ms: %s; again: perigee sim %s --seed %" PRIu64,
@@ -148,42 +266,51 @@ static int show(const struct client *c, const uint8_t *report, size_t len, const
     return code;
 }
 
-static int simulate(const struct client *c, const struct simulator *s, const char *path, uint64_t seed)
+static int simulate(struct job *j, const struct simulator *s, const char *path, uint64_t seed)
 {
-    struct progress progress = {0};
     char *text, fault[512] = "";
     uint8_t *report = NULL;
     size_t len = 0;
-    int code = read_scenario(c, &text, path);
+    uint32_t outputs = SIMULATOR_DETAIL;
+    int code = check_files(j);
+    if (code == EXIT_OK) code = read_scenario(j->client, &text, path);
     if (code != EXIT_OK) return code;
-    (void)clock_gettime(CLOCK_MONOTONIC, &progress.begun);
-    (void)signal(SIGINT, on_interrupt);
-    const struct simulator_wish wish = {span_text(text), seed, go_on, &progress};
+    for (uint32_t i = 0; i < SIM_FILES; i++)
+        if (j->path[i] != NULL) outputs |= files[i].output;
+    j->progress = progress_begin(j->client->json);
+    listen_for_interrupt();
+    const struct simulator_wish wish = {span_text(text), seed, go_on, outputs, take, j};
     const enum err err = s->run(&report, &len, &wish, fault, sizeof fault);
-    if (progress.shown) (void)fputs("\r\033[K", stderr);
+    progress_end(&j->progress);
     free(text);
-    if (err != OK) return client_fail(c, EXIT_REFUSED, "%s: %s", path, fault[0] != 0 ? fault : err_text(err));
-    code = show(c, report, len, path, seed);
+    if (err != OK)
+        return client_fail(j->client, EXIT_REFUSED, "%s: %s", path, fault[0] != 0 ? fault : err_text(err));
+    code = show(j->client, report, len, path, seed);
     free(report);
-    return code;
+    return code == EXIT_OK || code == EXIT_INTERRUPTED ? (j->code != EXIT_OK ? j->code : code) : code;
 }
 
 int command_sim(int argc, char **argv)
 {
     struct client c = {.command = "sim"}; /* it needs no node */
+    struct job j = {.client = &c};
     const char *seed_text = NULL, *path = NULL;
     bool regions = false;
     uint64_t seed = 1;
     const struct simulator *s = simulator_in_use();
-    const struct argument options[] = {
-        {"--seed", &seed_text, NULL}, {"--regions", NULL, &regions}, {"--json", NULL, &c.json}};
-    struct arguments a = {options, 3, 0, 1, 0, &path};
+    const struct argument options[] = {{"--seed", &seed_text, NULL}, {"--csv", &j.path[0], NULL},
+                                       {"--html", &j.path[1], NULL}, {"--trace", &j.path[2], NULL},
+                                       {"--dot", &j.path[3], NULL},  {"--regions", NULL, &regions},
+                                       {"--json", NULL, &c.json}};
+    struct arguments a = {options, sizeof options / sizeof options[0], 0, 1, 0, &path};
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
     if (s == NULL) return client_fail(&c, EXIT_REFUSED, "this program was built without the simulator");
+    if (regions && argc > 2 + c.json)
+        return client_fail(&c, EXIT_USAGE, "--regions lists the table and takes nothing beside it");
     if (regions) return list_regions(&c, s);
     if (path == NULL)
         return client_fail(&c, EXIT_USAGE, "expected a scenario: perigee sim SCENARIO [--seed N]");
     if (seed_text != NULL && arguments_number(&seed, "--seed", seed_text, 0, SEED_MAX) != OK)
         return EXIT_USAGE;
-    return simulate(&c, s, path, seed);
+    return simulate(&j, s, path, seed);
 }

@@ -3,10 +3,30 @@
 #include "node/simulator.h"
 #include "sim/sim.h"
 
+_Static_assert((int)SIM_DETAIL == (int)SIMULATOR_DETAIL && (int)SIM_CSV == (int)SIMULATOR_CSV &&
+                   (int)SIM_HTML == (int)SIMULATOR_HTML && (int)SIM_TRACE == (int)SIMULATOR_TRACE &&
+                   (int)SIM_DOT == (int)SIMULATOR_DOT,
+               "outputs are bits on both sides");
+
+static bool go_on(void *context, const struct sim_progress *p)
+{
+    const struct simulator_wish *wish = context;
+    const struct simulator_progress progress = {p->virtual_ms, p->virtual_ms_max, p->events, p->runs_ended,
+                                                p->runs};
+    return wish->go_on(wish->context, &progress);
+}
+
+static void take(void *context, enum sim_output output, const char *name, struct span bytes)
+{
+    const struct simulator_wish *wish = context;
+    wish->take(wish->context, (enum simulator_output)output, name, bytes);
+}
+
 static enum err simulate(uint8_t **report, size_t *len, const struct simulator_wish *wish, char *fault,
                          size_t cap)
 {
-    const struct sim_wish w = {wish->scenario, wish->seed, wish->go_on, wish->context};
+    struct simulator_wish theirs = *wish;
+    const struct sim_wish w = {wish->scenario, wish->seed, go_on, wish->outputs, take, &theirs};
     return sim_run(report, len, &w, fault, cap);
 }
 

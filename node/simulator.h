@@ -5,11 +5,24 @@
 
 #include "proto/base/span.h"
 
-/* As sim/sim.h struct sim_wish. */
+/* As those of sim/sim.h, where their rules are. */
+enum simulator_output {
+    SIMULATOR_DETAIL = 1,
+    SIMULATOR_CSV = 2,
+    SIMULATOR_HTML = 4,
+    SIMULATOR_TRACE = 8,
+    SIMULATOR_DOT = 16
+};
+struct simulator_progress {
+    uint64_t virtual_ms, virtual_ms_max, events;
+    uint32_t runs_ended, runs;
+};
 struct simulator_wish {
     struct span scenario;
     uint64_t seed;
-    bool (*go_on)(void *context, uint64_t virtual_ms, uint64_t events);
+    bool (*go_on)(void *context, const struct simulator_progress *progress);
+    uint32_t outputs;
+    void (*take)(void *context, enum simulator_output output, const char *name, struct span bytes);
     void *context;
 };
 struct simulator {

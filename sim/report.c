@@ -1,43 +1,53 @@
 #include "sim/report.h"
 
 #include "proto/field.h"
-#include "sim/regions.h"
 
-static void put_paths(struct json_writer *w, const struct simulation *s)
+static void put_table(struct json_writer *w, const struct results *r, enum results_table t)
 {
-    json_key(w, "paths");
-    json_begin_array(w);
-    for (uint32_t a = 0; a < REGIONS_COUNT; a++)
-        for (uint32_t b = 0; b < REGIONS_COUNT; b++) {
-            const struct net_traffic t = simulation_traffic(s, a, b);
-            if (t.messages == 0) continue;
-            json_begin_object(w);
-            field_put_int(w, "bytes", (int64_t)t.bytes);
-            field_put_word(w, "from", regions_at(a)->name);
-            field_put_int(w, "lost", (int64_t)t.lost);
-            field_put_int(w, "messages", (int64_t)t.messages);
-            field_put_int(w, "retransmitted", (int64_t)t.retransmitted);
-            field_put_word(w, "to", regions_at(b)->name);
-            json_end_object(w);
-        }
-    json_end_array(w);
+    struct sheet sheet = sheet_to_json(w);
+    if (!results_has(r, t)) return;
+    json_key(w, results_name(t));
+    results_write(r, t, &sheet);
 }
 
-/* Where rows were in plaintext: at their owner, and in so many enclaves. */
-static void put_exposure(struct json_writer *w, const struct simulation *s)
+/* Microseconds from the author's disk to where a record took effect. */
+static void put_delivery(struct json_writer *w, const struct results *r)
 {
-    const struct papers *p = simulation_papers(s);
-    json_key(w, "exposure");
-    json_begin_array(w);
-    for (uint32_t i = 0; i < p->dataset_count; i++) {
-        const struct scenario_party *owner = p->dataset[i].owner->party;
-        json_begin_object(w);
-        field_put_int(w, "enclaves", (int64_t)simulation_opened(s, i));
-        field_put_text(w, "owner", owner->name);
-        field_put_int(w, "rows", owner->rows);
-        json_end_object(w);
+    if (r->census == NULL) return;
+    const struct spread *delay = census_delay(r->census);
+    json_key(w, "delivery");
+    json_begin_object(w);
+    field_put_int(w, "count", (int64_t)delay->count);
+    field_put_int(w, "max_us", (int64_t)delay->most);
+    field_put_int(w, "p50_us", (int64_t)spread_quantile(delay, 500000));
+    field_put_int(w, "p90_us", (int64_t)spread_quantile(delay, 900000));
+    field_put_int(w, "p99_us", (int64_t)spread_quantile(delay, 990000));
+    json_end_object(w);
+}
+
+/* What found no place in a list that has an end, or could not be measured. */
+static void put_missed(struct json_writer *w, const struct results *r)
+{
+    if (r->census == NULL) return;
+    const struct census_missed m = census_missed(r->census);
+    json_key(w, "missed");
+    json_begin_object(w);
+    field_put_int(w, "deliveries", (int64_t)m.deliveries);
+    field_put_int(w, "elections", (int64_t)m.elections);
+    field_put_int(w, "faults", (int64_t)m.moments);
+    json_end_object(w);
+}
+
+static void put_records(struct json_writer *w, const struct results *r)
+{
+    uint64_t received = 0, again = 0;
+    if (r->census == NULL) return;
+    for (uint32_t i = 0; i < r->scenario->party_count; i++) {
+        received += census_node(r->census, i)->received;
+        again += census_node(r->census, i)->again;
     }
-    json_end_array(w);
+    field_put_int(w, "records_held_already", (int64_t)again);
+    field_put_int(w, "records_received", (int64_t)received);
 }
 
 static void put_runs(struct json_writer *w, const struct simulation_counts *c)
@@ -53,35 +63,40 @@ static void put_runs(struct json_writer *w, const struct simulation_counts *c)
     json_end_object(w);
 }
 
-void report_write(struct buffer *out, struct simulation *s, const struct scenario *scenario, uint64_t seed,
-                  bool interrupted)
+void report_write(struct buffer *out, const struct results *r)
 {
-    struct simulation_counts c;
+    const struct simulation_counts *c = &r->counts;
     struct json_writer w;
-    const char *violation = simulation_violation(s);
-    const struct hash32 hash = simulation_hash(s);
-    simulation_counts(s, &c);
     json_writer_init(&w, out);
     json_begin_object(&w);
-    field_put_int(&w, "bytes", (int64_t)c.bytes);
+    field_put_int(&w, "bytes", (int64_t)c->bytes);
     field_put_word(&w, "computation", "digest"); /* of the rows and the seed, in place of the gate's output */
-    field_put_int(&w, "crashes", c.crashes);
+    field_put_int(&w, "crashes", c->crashes);
     field_put_word(&w, "crypto", "real");
-    field_put_int(&w, "events", (int64_t)c.events);
+    put_delivery(&w, r);
+    put_table(&w, r, RESULTS_ELECTIONS);
+    field_put_int(&w, "events", (int64_t)c->events);
     field_put_word(&w, "evidence", "simulated");
-    put_exposure(&w, s);
-    field_put_int(&w, "formed_ms", (int64_t)c.formed_ms);
-    field_put_hex(&w, "hash", ID_SPAN(hash));
-    if (interrupted) field_put_bool(&w, "interrupted", true);
-    field_put_int(&w, "messages", (int64_t)c.messages);
-    field_put_text(&w, "name", scenario->name);
-    field_put_int(&w, "partitions", c.parts);
-    put_paths(&w, s);
+    put_table(&w, r, RESULTS_EXPOSURE);
+    put_table(&w, r, RESULTS_FAULTS);
+    field_put_int(&w, "formed_ms", (int64_t)c->formed_ms);
+    field_put_hex(&w, "hash", ID_SPAN(r->hash));
+    if (r->interrupted) field_put_bool(&w, "interrupted", true);
+    put_table(&w, r, RESULTS_KINDS);
+    put_table(&w, r, RESULTS_LATENCY);
+    field_put_int(&w, "messages", (int64_t)c->messages);
+    put_missed(&w, r);
+    field_put_text(&w, "name", r->scenario->name);
+    put_table(&w, r, RESULTS_NODES);
+    field_put_int(&w, "partitions", c->parts);
+    put_table(&w, r, RESULTS_PATHS);
     field_put_word(&w, "perigee", "simulation/1");
-    field_put_int(&w, "records_applied", (int64_t)c.records);
-    put_runs(&w, &c);
-    field_put_int(&w, "seed", (int64_t)seed);
-    if (violation != NULL) field_put_word(&w, "violation", violation);
-    field_put_int(&w, "virtual_ms", (int64_t)(c.now_ns / 1000000));
+    field_put_int(&w, "records_applied", (int64_t)c->records);
+    put_records(&w, r);
+    put_runs(&w, c);
+    field_put_int(&w, "seed", (int64_t)r->seed);
+    put_table(&w, r, RESULTS_TIMELINE);
+    if (r->violation != NULL) field_put_word(&w, "violation", r->violation);
+    field_put_int(&w, "virtual_ms", (int64_t)(c->now_ns / 1000000));
     json_end_object(&w);
 }

@@ -3,9 +3,8 @@
 #ifndef PERIGEE_SIM_REPORT_H
 #define PERIGEE_SIM_REPORT_H
 
-#include "sim/simulation.h"
+#include "sim/results.h"
 
-void report_write(struct buffer *out, struct simulation *s, const struct scenario *scenario, uint64_t seed,
-                  bool interrupted);
+void report_write(struct buffer *out, const struct results *r);
 
 #endif

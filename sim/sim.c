@@ -1,14 +1,17 @@
 #include "sim/sim.h"
 
 #include "crypto/secret.h"
+#include "sim/page.h"
 #include "sim/regions.h"
 #include "sim/report.h"
+#include "sim/topology.h"
+#include "sim/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { REPORT_BYTES_MAX = 1 << 20, EVENTS_A_LOOK = 20000 };
+enum { REPORT_BYTES_MAX = 1 << 24 };
 static const size_t arena_bytes = (size_t)1 << 30; /* sparse */
 
 const char *sim_region(uint32_t index)
@@ -16,13 +19,12 @@ const char *sim_region(uint32_t index)
     return index < REGIONS_COUNT ? regions_at(index)->name : NULL;
 }
 
-static enum err report_of(struct simulation *s, const struct scenario *scenario, const struct sim_wish *wish,
-                          bool interrupted, uint8_t **report, size_t *len)
+static enum err report_of(const struct results *r, uint8_t **report, size_t *len)
 {
     uint8_t *bytes = malloc(REPORT_BYTES_MAX);
     struct buffer out = buffer_make(bytes, REPORT_BYTES_MAX);
     if (bytes == NULL) return ERR_NO_MEMORY;
-    report_write(&out, s, scenario, wish->seed, interrupted);
+    report_write(&out, r);
     const enum err err = buffer_done(&out);
     if (err != OK) {
         free(bytes);
@@ -33,16 +35,83 @@ static enum err report_of(struct simulation *s, const struct scenario *scenario,
     return OK;
 }
 
+/* --- What is wished for beside it ------------------------------------------------------------------------------------------ */
+
+struct output {
+    const struct results *results;
+    enum sim_output kind;
+    enum results_table table; /* of SIM_CSV */
+};
+
+static bool output_write(FILE *out, const struct output *o)
+{
+    struct sheet csv = sheet_to_stream(SHEET_CSV, out);
+    switch (o->kind) {
+    case SIM_DETAIL: return true;
+    case SIM_CSV: results_write(o->results, o->table, &csv); return true;
+    case SIM_HTML: page_write(out, o->results); return true;
+    case SIM_TRACE: return trace_write(out, o->results);
+    case SIM_DOT: topology_write(out, o->results->scenario); return true;
+    }
+    return false;
+}
+
+static enum err hand_over(const struct sim_wish *wish, const struct output *o, const char *name)
+{
+    char *text = NULL;
+    size_t len = 0;
+    FILE *out = open_memstream(&text, &len);
+    if (out == NULL) return ERR_NO_MEMORY;
+    bool good = output_write(out, o) && ferror(out) == 0;
+    good &= fclose(out) == 0;
+    if (good) wish->take(wish->context, o->kind, name, span_make(text, len));
+    free(text);
+    return good ? OK : ERR_NO_MEMORY;
+}
+
+static enum err outputs(const struct sim_wish *wish, const struct results *r)
+{
+    static const enum sim_output single[] = {SIM_HTML, SIM_TRACE, SIM_DOT};
+    struct output o = {.results = r, .kind = SIM_CSV};
+    for (uint32_t i = 0; (wish->outputs & SIM_CSV) != 0 && i < RESULTS_TABLE_COUNT; i++) {
+        o.table = (enum results_table)i;
+        TRY(hand_over(wish, &o, results_name(o.table)));
+    }
+    for (size_t i = 0; i < sizeof single / sizeof single[0]; i++) {
+        o.kind = single[i];
+        if ((wish->outputs & (uint32_t)o.kind) != 0) TRY(hand_over(wish, &o, ""));
+    }
+    return OK;
+}
+
+/* --- One run ------------------------------------------------------------------------------------------------------------------ */
+
 /* False: it was stopped. */
 static bool play(struct simulation *s, const struct sim_wish *wish)
 {
-    struct simulation_counts counts;
-    while (simulation_run(s, EVENTS_A_LOOK)) {
-        simulation_counts(s, &counts);
-        if (wish->go_on != NULL && !wish->go_on(wish->context, counts.now_ns / 1000000, counts.events))
-            return false;
+    if (wish->go_on == NULL) {
+        while (simulation_run(s, UINT64_MAX)) {
+        }
+        return true;
+    }
+    while (simulation_run(s, 1)) {
+        const struct simulation_progress p = simulation_progress(s);
+        const struct sim_progress now = {p.virtual_ms, p.virtual_ms_max, p.events, p.runs_ended, p.runs};
+        if (!wish->go_on(wish->context, &now)) return false;
     }
     return true;
+}
+
+static enum err run(struct simulation *s, const struct scenario *scenario, uint8_t **report, size_t *len,
+                    const struct sim_wish *wish)
+{
+    if (wish->outputs != 0) TRY(simulation_count(s, (wish->outputs & SIM_TRACE) != 0));
+    const bool whole = play(s, wish);
+    const struct results r = results_of(s, scenario, wish->seed, !whole);
+    TRY(report_of(&r, report, len));
+    const enum err err = outputs(wish, &r);
+    if (err != OK) free(*report);
+    return err;
 }
 
 static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const struct sim_wish *wish,
@@ -53,8 +122,7 @@ static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const
     TRY(crypto_init());
     TRY(scenario_parse(&scenario, arena, wish->scenario, fault));
     TRY(simulation_new(&s, arena, scenario, wish->seed, fault));
-    const bool whole = play(s, wish);
-    const enum err err = report_of(s, scenario, wish, !whole, report, len);
+    const enum err err = run(s, scenario, report, len, wish);
     simulation_free(s);
     return err;
 }

@@ -1,6 +1,7 @@
 /* sim: the simulated world, for the command line: node/main.c includes this header and no other of the folder.
  * A scenario (canonical JSON, sim/scenario.h) and a seed make one run of the production protocol under virtual time; what comes of it
- * is a report, simulation/1 (docs/SIMULATION.md "Reports"), the same bytes for the same scenario and seed on every machine. */
+ * is a report, simulation/1 (docs/SIMULATION.md "Reports"), and whatever else is wished for: the same bytes for the same scenario and
+ * seed on every machine. */
 #ifndef PERIGEE_SIM_SIM_H
 #define PERIGEE_SIM_SIM_H
 
@@ -8,12 +9,22 @@
 
 #define SIM_SEED_MAX ((UINT64_C(1) << 53) - 1)
 
+/* What can be had beside the report. SIM_DETAIL is more in the report, and comes with each of the others. */
+enum sim_output { SIM_DETAIL = 1, SIM_CSV = 2, SIM_HTML = 4, SIM_TRACE = 8, SIM_DOT = 16 };
+
+struct sim_progress {
+    uint64_t virtual_ms, virtual_ms_max, events;
+    uint32_t runs_ended, runs;
+};
 struct sim_wish {
     struct span scenario;
     uint64_t seed; /* at most SIM_SEED_MAX */
-    /* Now and then, with what has passed; false: stop, the report is of what was done so far. NULL: never asked. */
-    bool (*go_on)(void *context, uint64_t virtual_ms, uint64_t events);
-    void *context;
+    /* After every event, with what has passed: it must be quick. False: stop, all is of what was done so far. NULL: never asked. */
+    bool (*go_on)(void *context, const struct sim_progress *progress);
+    uint32_t outputs; /* bits of enum sim_output */
+    /* Each of them but SIM_DETAIL, at the end; `name` tells the files of SIM_CSV apart. The bytes are valid during the call. */
+    void (*take)(void *context, enum sim_output output, const char *name, struct span bytes);
+    void *context; /* of both */
 };
 
 /* The report, from malloc. ERR_NO_MEMORY; or the scenario's errors, with one line for people in `fault`. A property that does not hold

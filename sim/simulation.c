@@ -1,6 +1,7 @@
 #include "sim/simulation_state.h"
 
 #include "proto/base/panic.h"
+#include "proto/chain.h"
 #include "sim/regions.h"
 
 #include <stdlib.h>
@@ -10,7 +11,6 @@ enum {
     SCRIPT_NS = 50000000, /* people look again */
     ACCESS_US = 2000,     /* from a party to its region's backbone, one way */
     ACCESS_MBPS = 1000,
-    QUIET_NS = 2000000000, /* after the last run, before the end is compared */
 };
 
 #define CONVERGE_NS UINT64_C(60000000000) /* a link may stand for long after losses in a row */
@@ -133,13 +133,20 @@ void guest_schedule(struct simulation *s, uint32_t index)
     simulation_later(s, due_ns, index, WHAT_GUEST);
 }
 
+void guest_drop(struct simulation *s, uint32_t index)
+{
+    struct guest_place *p = &s->guest[index];
+    guest_free(p->guest);
+    p->guest = NULL;
+    census_reached(s->census, p->station, p->run, p->term, PHASE_GONE, s->now_ns);
+}
+
 /* Its node hears that the worker is gone. */
 void guest_end(struct simulation *s, uint32_t index)
 {
     struct guest_place *p = &s->guest[index];
     struct station *n = &s->station[p->station];
-    guest_free(p->guest);
-    p->guest = NULL;
+    guest_drop(s, index);
     const struct parcel parcel = {
         .type = EVENT_ENCLAVE, .incarnation = n->incarnation, .run = p->run, .slice = slice_of(SPAN_NONE)};
     simulation_post(s, s->now_ns + LOCAL_NS, n->number, &parcel); /* behind what it said last */
@@ -171,6 +178,7 @@ static void cut_off(struct simulation *s, uint32_t number, uint32_t for_ms)
     ASSERT(err == OK);
     n->cut = cut + 1;
     s->counts.parts++;
+    census_happened(s->census, number, MOMENT_CUT, s->now_ns);
     simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_REJOIN);
 }
 
@@ -180,6 +188,7 @@ static void rejoin(struct simulation *s, uint32_t number)
     if (n->cut == 0) return;
     net_heal(s->net, n->cut - 1);
     n->cut = 0;
+    census_happened(s->census, number, MOMENT_LINKED, s->now_ns);
     if (n->core != NULL) simulation_tell_links(s, number, true);
 }
 
@@ -188,6 +197,7 @@ static void crash(struct simulation *s, uint32_t number, uint32_t for_ms)
     if (s->station[number].core == NULL) return;
     station_crash(&s->station[number]);
     s->counts.crashes++;
+    census_happened(s->census, number, MOMENT_CRASHED, s->now_ns);
     simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_RESTART);
 }
 
@@ -211,6 +221,15 @@ static void fault_at(struct simulation *s, uint32_t index)
 
 /* --- Running --------------------------------------------------------------------------------------------------------------------------- */
 
+/* A chained record comes from a peer: does its node hold it already? */
+static void count_record(const struct simulation *s, uint32_t to, const struct parcel *p)
+{
+    struct header h;
+    if (s->census == NULL || p->type != EVENT_MESSAGE || p->from == to) return;
+    if (!census_chained(&h, span_make(p->slice->bytes, p->slice->len))) return;
+    census_received(s->census, to, chain_get(core_chain(s->station[to].core), h.author, h.seq) != NULL);
+}
+
 static void deliver(struct simulation *s, uint32_t to, uint32_t at)
 {
     const struct parcel *p = &s->parcel[at];
@@ -218,6 +237,7 @@ static void deliver(struct simulation *s, uint32_t to, uint32_t at)
     const bool alive = n->core != NULL && n->incarnation == p->incarnation;
     const bool cut = p->type == EVENT_MESSAGE && p->from != to && p->link != simulation_link(s, p->from, to);
     if (alive && !cut) {
+        count_record(s, to, p);
         station_event(n, (struct event){.type = p->type,
                                         .token = p->token,
                                         .err = p->err,
@@ -260,7 +280,10 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     case WHAT_TICK: tick_at(s, &s->station[entry.who]); break;
     case WHAT_SYNC: sync_at(&s->station[entry.who]); break;
     case WHAT_SCRIPT: script_at(s, &s->station[entry.who]); break;
-    case WHAT_RESTART: station_start(&s->station[entry.who]); break;
+    case WHAT_RESTART:
+        census_happened(s->census, entry.who, MOMENT_STARTED, s->now_ns);
+        station_start(&s->station[entry.who]);
+        break;
     case WHAT_REJOIN: rejoin(s, entry.who); break;
     case WHAT_FAULT: fault_at(s, entry.who); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
@@ -325,6 +348,39 @@ struct hash32 simulation_hash(struct simulation *s)
         }
     }
     return sha256_end(&state);
+}
+
+enum err simulation_count(struct simulation *s, bool work)
+{
+    const struct census_options options = {
+        .node_count = s->count, .region_count = REGIONS_COUNT, .work = work};
+    TRY(census_new(&s->census, &options));
+    for (uint32_t i = 0; i < s->count; i++) census_place(s->census, i, s->scenario->party[i].region);
+    return OK;
+}
+
+const struct census *simulation_census(const struct simulation *s)
+{
+    return s->census;
+}
+
+uint32_t simulation_run_count(const struct simulation *s)
+{
+    return s->run_count;
+}
+
+struct simulation_run_view simulation_run_at(const struct simulation *s, uint32_t index)
+{
+    ASSERT(index < s->run_count);
+    const struct run_watch *w = &s->run[index];
+    return (struct simulation_run_view){w->run, w->asked_ms, w->settled_ms, w->ended};
+}
+
+struct simulation_progress simulation_progress(const struct simulation *s)
+{
+    const uint32_t ended = s->counts.runs_settled + s->counts.runs_ended;
+    return (struct simulation_progress){s->now_ns / 1000000, s->scenario->for_ms, s->counts.events, ended,
+                                        s->scenario->runs};
 }
 
 static int by_value(const void *a, const void *b)
@@ -450,6 +506,7 @@ void simulation_free(struct simulation *s)
     }
     agenda_free(s->agenda);
     net_free(s->net);
+    census_free(s->census);
     free(s->station);
     free(s->parcel);
     free(s->run);

@@ -7,6 +7,7 @@
 #ifndef PERIGEE_SIM_SIMULATION_H
 #define PERIGEE_SIM_SIMULATION_H
 
+#include "sim/census.h"
 #include "sim/net.h"
 #include "sim/papers.h"
 #include "sim/scenario.h"
@@ -22,14 +23,31 @@ struct simulation_counts {
     uint64_t formed_ms; /* when the first run was asked for */
 };
 
+struct simulation_run_view {
+    struct run_id run;
+    uint64_t asked_ms, settled_ms; /* settled: 0, it has not */
+    bool ended;
+};
+struct simulation_progress {
+    uint64_t virtual_ms, virtual_ms_max, events;
+    uint32_t runs_ended, runs; /* settled or ended otherwise, of those that the scenario wants */
+};
+
 MUST_USE enum err simulation_new(struct simulation **out, struct arena *arena,
                                  const struct scenario *scenario, uint64_t seed, struct json_fault *fault);
 void simulation_free(struct simulation *s);
+
+/* Count for results from here on, that is before the first event; `work`: each piece of keyed work by itself, too. */
+MUST_USE enum err simulation_count(struct simulation *s, bool work);
+const struct census *simulation_census(const struct simulation *s); /* NULL: nothing was counted */
 
 /* On for so many events at most. False: it has ended: all runs have, or time is up, or a property does not hold. */
 bool simulation_run(struct simulation *s, uint64_t events);
 /* Of the property that does not hold: its name and what was seen; NULL: all do. */
 const char *simulation_violation(const struct simulation *s);
+struct simulation_progress simulation_progress(const struct simulation *s);
+uint32_t simulation_run_count(const struct simulation *s); /* asked for so far */
+struct simulation_run_view simulation_run_at(const struct simulation *s, uint32_t index);
 void simulation_counts(struct simulation *s, struct simulation_counts *out);
 /* Over every event in its order, and what every node holds at the end. */
 struct hash32 simulation_hash(struct simulation *s);

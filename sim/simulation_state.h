@@ -8,6 +8,7 @@
 
 #include "proto/pump.h"
 #include "sim/agenda.h"
+#include "sim/census.h"
 #include "sim/chance.h"
 #include "sim/disk.h"
 #include "sim/guest.h"
@@ -137,6 +138,7 @@ struct simulation {
     uint32_t run_count;
     uint64_t opened[CAP_INPUTS]; /* how often an enclave had this dataset's rows in plaintext */
     struct simulation_counts counts;
+    struct census *census; /* NULL: nobody asked for results */
     struct sha256_stream trace;
     char violation[VIOLATION_MAX];
     bool ended;
@@ -152,7 +154,8 @@ void simulation_post(struct simulation *s, uint64_t at_ns, uint32_t to, const st
 void simulation_tell_links(struct simulation *s, uint32_t number, bool up);
 bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b);
 uint64_t simulation_link(const struct simulation *s, uint32_t a,
-                         uint32_t b); /* another one after each break */
+                         uint32_t b);                  /* another one after each break */
+void guest_drop(struct simulation *s, uint32_t index); /* it is gone, and nobody is told */
 void guest_end(struct simulation *s, uint32_t index);
 void guest_schedule(struct simulation *s, uint32_t index);
 

@@ -75,6 +75,7 @@ static void x_send(void *context, struct node_id peer, struct span message)
     p.link = simulation_link(s, n->number, to);
     s->counts.messages++;
     s->counts.bytes += message.len + FRAME_OVERHEAD;
+    census_sent(s->census, n->number, message, message.len + FRAME_OVERHEAD);
     const uint32_t copies =
         net_send(s->net, n->number, to, (uint32_t)message.len + FRAME_OVERHEAD, s->now_ns, arrivals_ns);
     for (uint32_t i = 0; i < copies; i++) {
@@ -87,9 +88,10 @@ static void x_offence(void *context, struct node_id peer)
 {
     struct station *n = context;
     const struct player *p = cast_find(n->simulation->cast, peer);
-    watch_violation(n->simulation, "live",
-                    "party %u takes party %u, which keeps to the protocol, for an offender", n->number,
-                    p != NULL ? p->number : n->simulation->count);
+    const struct span name = p != NULL ? p->party->name : SPAN_LITERAL("a stranger");
+    watch_violation(n->simulation, "live", "%.*s takes %.*s, which keeps to the protocol, for an offender",
+                    (int)n->player->party->name.len, (const char *)n->player->party->name.data, (int)name.len,
+                    (const char *)name.data);
 }
 
 /* --- Blobs ----------------------------------------------------------------------------------------------------------------- */
@@ -148,7 +150,10 @@ static void on_frame(void *context, struct span frame)
     const struct guest_place *p = context;
     struct simulation *s = p->simulation;
     struct station *n = &s->station[p->station];
+    enum census_phase phase;
     if (frame.data[0] == FRAME_RESULT) watch_result(n, p->run, span_make(frame.data + 1, frame.len - 1));
+    if (census_phase_of(&phase, frame))
+        census_reached(s->census, n->number, p->run, p->term, phase, s->now_ns);
     post_here(n, s->now_ns + LOCAL_NS,
               (struct parcel){.type = EVENT_ENCLAVE, .run = p->run, .slice = slice_of(frame)});
 }
@@ -203,6 +208,7 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
                                           .context = p};
     const enum err err = guest_new(&p->guest, &options);
     ASSERT(err == OK);
+    census_elected(s->census, n->number, run, p->term, s->now_ns);
     guest_frame(p->guest, frame, s->now_ns + LOCAL_NS);
     guest_schedule(s, (uint32_t)(p - s->guest));
 }
@@ -219,13 +225,29 @@ static void x_enclave_stop(void *context, struct run_id run)
 static void on_stored(void *context, uint64_t token, enum err err)
 {
     struct station *n = context;
+    census_kept(n->simulation->census, n->number, token, err, n->simulation->now_ns);
     post_here(n, n->simulation->now_ns, (struct parcel){.type = EVENT_STORED, .token = token, .err = err});
+}
+
+/* For who counts: which of this node's own records wait under this token. */
+static void note_own(const struct station *n, uint64_t token, const struct keep *items, uint32_t count)
+{
+    struct record r;
+    struct record_id id;
+    struct census *t = n->simulation->census;
+    for (uint32_t i = 0; t != NULL && i < count; i++) {
+        if (items[i].space != KEEP_RECORD || items[i].key.len != sizeof id.bytes) continue;
+        memcpy(id.bytes, items[i].key.data, sizeof id.bytes);
+        if (record_unpack_known(&r, items[i].value, id) == OK && ID_EQUAL(r.header.author, n->player->id))
+            census_keeping(t, n->number, token, items[i].key);
+    }
 }
 
 static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
 {
     struct station *n = context;
     struct simulation *s = n->simulation;
+    note_own(n, token, items, count);
     if (!disk_keep(n->disk, token, items, count) || n->sync_due) return;
     n->sync_due = true;
     simulation_later(s, s->now_ns + SYNC_NS + chance_below(&n->disk_chance, SYNC_NS), n->number, WHAT_SYNC);
@@ -239,8 +261,10 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
     const enum err err = labour_do(&n->labour, &out, job);
     const bool says_why =
         job->op == CRYPTO_EVIDENCE || job->op == CRYPTO_KEYGEN_FINISH || job->op == CRYPTO_KEYGEN_CHECK;
-    const uint64_t now_ns = n->simulation->now_ns;
-    n->busy_ns = (n->busy_ns > now_ns ? n->busy_ns : now_ns) + labour_cost_ns(job);
+    const uint64_t now_ns = n->simulation->now_ns, from_ns = n->busy_ns > now_ns ? n->busy_ns : now_ns;
+    n->busy_ns = from_ns + labour_cost_ns(job);
+    census_worked(n->simulation->census,
+                  &(struct census_work){now_ns, from_ns, n->busy_ns, n->number, job->op});
     post_here(n, n->busy_ns,
               (struct parcel){.type = EVENT_CRYPTO,
                               .token = token,
@@ -263,7 +287,10 @@ static void x_notice(void *context, struct span line)
 static void x_happened(void *context, const struct happened *what)
 {
     struct station *n = context;
-    if (what->type == HAPPENED_RECORD) n->simulation->counts.records++;
+    if (what->type == HAPPENED_RECORD) {
+        n->simulation->counts.records++;
+        census_applied(n->simulation->census, n->number, what->id, n->simulation->now_ns);
+    }
     if (what->type == HAPPENED_RUN) watch_leases(n->simulation, what->run);
 }
 
@@ -327,10 +354,7 @@ void station_crash(struct station *n)
     if (n->core == NULL) return;
     disk_crash(n->disk, (uint32_t)chance_below(&n->disk_chance, disk_waiting(n->disk) + 1));
     for (uint32_t i = 0; i < s->guest_count; i++)
-        if (s->guest[i].station == n->number && s->guest[i].guest != NULL) {
-            guest_free(s->guest[i].guest);
-            s->guest[i].guest = NULL;
-        }
+        if (s->guest[i].station == n->number && s->guest[i].guest != NULL) guest_drop(s, i);
     (void)munmap(n->arena.data, n->arena.cap);
     n->core = NULL;
     n->incarnation++;

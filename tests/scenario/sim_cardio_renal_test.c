@@ -79,24 +79,26 @@ static void one_seed_one_run(void **state)
 }
 
 /* Stopped, it tells of what was done so far. */
-static bool stop_after(void *context, uint64_t virtual_ms, uint64_t events)
+static bool stop_after(void *context, const struct sim_progress *progress)
 {
-    uint64_t *most = context;
-    (void)virtual_ms;
-    return events < *most;
+    const uint64_t *most = context;
+    assert_true(progress->runs == 4 && progress->runs_ended <= 4 && progress->virtual_ms_max > 0);
+    return progress->events < *most;
 }
 
 static void a_stopped_one_tells(void **state)
 {
     (void)state;
     char *text = scenario(), fault[512];
-    uint64_t most = 1;
+    uint64_t most = 1000;
     uint8_t *report;
     size_t len;
-    const struct sim_wish wish = {span_text(text), 1, stop_after, &most};
+    const struct sim_wish wish = {
+        .scenario = span_text(text), .seed = 1, .go_on = stop_after, .context = &most};
     assert_int_equal(sim_run(&report, &len, &wish, fault, sizeof fault), OK);
     json_t *object = json_loadb((const char *)report, len, 0, NULL);
-    assert_true(number(object, "events") > 0);
+    assert_int_equal(number(object, "events"), most); /* it is asked after each */
+    assert_true(json_is_true(json_object_get(object, "interrupted")));
     assert_true(number(json_object_get(object, "runs"), "settled") < 4);
     json_decref(object);
     free(report);
