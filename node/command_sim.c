@@ -183,13 +183,13 @@ static void print_records(const json_t *report)
                  " times a record took effect\n",
                  number(report, "crashes"), number(report, "partitions"), number(report, "messages"),
                  (double)number(report, "bytes") / (1 << 20), number(report, "records_applied"));
-    if (number(delivery, "count") > 0)
-        (void)printf(
-            "  from an author's disk to another node %.1f ms at the median, %.1f ms for 99 of 100, %.1f ms "
-            "at most; of %" JSON_INTEGER_FORMAT " records that came %" JSON_INTEGER_FORMAT
-            " were there already\n",
-            thousandth(delivery, "p50_us"), thousandth(delivery, "p99_us"), thousandth(delivery, "max_us"),
-            number(report, "records_received"), number(report, "records_held_already"));
+    if (number(delivery, "count") == 0) return;
+    (void)printf(
+        "  from an author's disk to another node %.1f ms at the median, %.1f ms for 99 of 100, %.1f ms at "
+        "most\n"
+        "  %" JSON_INTEGER_FORMAT " records came, %" JSON_INTEGER_FORMAT " of them were there already\n",
+        thousandth(delivery, "p50_us"), thousandth(delivery, "p99_us"), thousandth(delivery, "max_us"),
+        number(report, "records_received"), number(report, "records_held_already"));
 }
 
 static void print_report(const json_t *report)

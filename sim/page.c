@@ -193,7 +193,9 @@ static void plot_latency(FILE *out, const struct spread *delay)
     for (uint32_t i = 0; i < QUANTILES; i++) {
         const uint32_t at = plot_at(&x, spread_quantile(delay, quantiles[i].ppm));
         plot_line(out, "mark", at, y.from, at, y.to);
-        plot_text(out, "", at - 40, y.from - 60 - 140 * i, PLOT_END, span_text(quantiles[i].name));
+        const bool last = i + 1 == QUANTILES; /* its name stands on the other side */
+        plot_text(out, "", last ? at + 40 : at - 40, y.from - 60 - 140 * i, last ? PLOT_START : PLOT_END,
+                  span_text(quantiles[i].name));
     }
     plot_end(out);
 }
@@ -562,10 +564,10 @@ static void put_regions(FILE *out, const struct results *r)
 
 static void put_exposure(FILE *out, const struct results *r)
 {
-    (void)fputs(
-        "<section><h2>Exposure</h2><p>Who had rows in plaintext, beside their owner: so many enclaves, whose "
-        "evidence is SIMULATED here. No other party ever had them.</p>\n",
-        out);
+    (void)fputs("<section><h2>Exposure</h2><p>Where rows were in plaintext beside at their owner: in so many "
+                "enclaves, whose "
+                "evidence is SIMULATED here. Nothing else in this world opens rows.</p>\n",
+                out);
     table(out, r, RESULTS_EXPOSURE);
     (void)fputs("</section>\n", out);
 }

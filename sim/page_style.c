@@ -30,9 +30,10 @@ const char page_style[] =
     ".none{fill:var(--card)}svg .on-light{fill:#111}svg .on-dark{fill:#fff}"
     "ul.key{list-style:none;display:flex;flex-wrap:wrap;gap:.25rem 1rem;margin:.25rem 0;padding:0;"
     "font-size:.875rem}ul.key svg{display:inline-block;width:.8rem;height:.8rem;margin-right:.35rem}"
-    ".scroll{overflow-x:auto}.scroll:focus-visible{outline:2px solid var(--a);outline-offset:2px}"
+    ".scroll{overflow:auto;max-height:28rem;margin-bottom:1rem}.scroll:focus-visible{outline:2px solid "
+    "var(--a);outline-offset:2px}"
     "table{border-collapse:collapse;font-size:.875rem;font-variant-numeric:tabular-nums}"
-    "caption{text-align:left;font-weight:600;padding-bottom:.25rem}"
+    "caption{text-align:left;font-weight:600;padding-bottom:.25rem;white-space:nowrap}"
     "th,td{padding:.2rem .6rem;border-bottom:1px solid var(--line);white-space:nowrap}"
     "th{text-align:left}td,thead th:not(:first-child){text-align:right}thead th{color:var(--soft)}"
     "th:first-child,td:first-child{padding-left:0}";

@@ -103,19 +103,20 @@ uint64_t plot_tick_next(const struct plot_axis *a, uint64_t before)
 
 /* --- Words -------------------------------------------------------------------------------------------------------------------- */
 
-/* One decimal below a hundred. */
+/* Rounded; one decimal below a hundred. */
 static const char *word(char *out, uint64_t value, uint64_t unit, const char *name)
 {
-    if (value < 100 * unit && value % unit != 0)
-        (void)snprintf(out, PLOT_WORD_CHARS, "%" PRIu64 ".%u %s", value / unit,
-                       (unsigned)(value % unit * 10 / unit), name);
+    const uint64_t tenths = (10 * value + unit / 2) / unit;
+    if (tenths < 1000 && tenths % 10 != 0)
+        (void)snprintf(out, PLOT_WORD_CHARS, "%" PRIu64 ".%u %s", tenths / 10, (unsigned)(tenths % 10), name);
     else
-        (void)snprintf(out, PLOT_WORD_CHARS, "%" PRIu64 " %s", value / unit, name);
+        (void)snprintf(out, PLOT_WORD_CHARS, "%" PRIu64 " %s", (tenths + 5) / 10, name);
     return out;
 }
 
 const char *plot_word_us(char *out, uint64_t us)
 {
+    if (us == 0) return "0";
     if (us < 1000) return word(out, us, 1, "\302\265s");
     if (us < 1000000) return word(out, us, 1000, "ms");
     return word(out, us, 1000000, "s");

@@ -43,10 +43,13 @@ void sheet_count(FILE *out, uint64_t value)
     }
 }
 
-/* "requested_ms" as people read it. */
+/* "requested_ms" as people read it; microseconds with their letter. */
 static void put_heading(FILE *out, struct span name)
 {
-    for (size_t i = 0; i < name.len; i++) (void)fputc(name.data[i] == '_' ? ' ' : name.data[i], out);
+    const bool micro = name.len > 3 && memcmp(name.data + name.len - 3, "_us", 3) == 0;
+    for (size_t i = 0; i < name.len - 2 * micro; i++)
+        (void)fputc(name.data[i] == '_' ? ' ' : name.data[i], out);
+    if (micro) (void)fputs("\302\265s", out);
 }
 
 /* --- CSV: RFC 4180 ---------------------------------------------------------------------------------------------------------- */

@@ -60,7 +60,7 @@ jq -e '[.traceEvents[] | select(.ph == "M" and .name == "thread_name") | .args.n
 jq -e 'all(.traceEvents[] | select(.ph == "X"); .dur >= 0 and .ts >= 0 and .pid == 1 and .tid > 0)' trace1.json >/dev/null || fail "slices"
 "$PERIGEE" sim small.yaml --seed 5 >text
 grep -q "^hash $(jq -r .hash report1.json)$" text || fail "who prints less has another run: $(cat text)"
-grep -q 'records that came' text || fail "no word of delivery: $(cat text)"
+grep -q 'records came, ' text || fail "no word of delivery: $(cat text)"
 
 # --- What cannot be written --------------------------------------------------------------------------------------------------------------
 for words in 'small.yaml' 'small.yaml --json' '--regions' '--regions --json'; do

@@ -70,9 +70,12 @@ static void words(void **state)
     char word[PLOT_WORD_CHARS];
     (void)state;
     assert_string_equal(plot_word_us(word, 999), "999 \302\265s");
+    assert_string_equal(plot_word_us(word, 0), "0");
     assert_string_equal(plot_word_us(word, 1000), "1 ms");
+    assert_string_equal(plot_word_us(word, 84650000), "84.7 s");
+    assert_string_equal(plot_word_us(word, 99950), "100 ms");
     assert_string_equal(plot_word_us(word, 88540), "88.5 ms");
-    assert_string_equal(plot_word_us(word, 123456), "123 ms");
+    assert_string_equal(plot_word_us(word, 123500), "124 ms");
     assert_string_equal(plot_word_us(word, 84700000), "84.7 s");
     assert_string_equal(plot_word_bytes(word, 1023), "1023 B");
     assert_string_equal(plot_word_bytes(word, 1536), "1.5 KiB");
