@@ -11,8 +11,8 @@ _Static_assert((int)SIM_DETAIL == (int)SIMULATOR_DETAIL && (int)SIM_CSV == (int)
 static bool go_on(void *context, const struct sim_progress *p)
 {
     const struct simulator_wish *wish = context;
-    const struct simulator_progress progress = {p->virtual_ms, p->virtual_ms_max, p->events, p->runs_ended,
-                                                p->runs};
+    const struct simulator_progress progress = {p->virtual_ms, p->virtual_ms_planned, p->events,
+                                                p->runs_ended, p->runs};
     return wish->go_on(wish->context, &progress);
 }
 

@@ -45,8 +45,8 @@ void progress_words(char *out, size_t cap, const struct progress_at *at, uint64_
     const uint64_t rate = took_ms > 0 ? at->events * 1000 / took_ms : 0;
     memset(drawn, '.', BAR_CHARS);
     memset(drawn, '#', full < BAR_CHARS ? full : BAR_CHARS);
-    if (done >= SURE_PPM) /* before that nobody knows; "at most", as it may end before its last moment */
-        (void)snprintf(left, sizeof left, ", at most %" PRIu64 " s left",
+    if (done >= SURE_PPM) /* before that nobody knows */
+        (void)snprintf(left, sizeof left, ", about %" PRIu64 " s left",
                        (took_ms * (1000000 - done) / done + 999) / 1000);
     (void)snprintf(out, cap, "%s%s%s%3u %%: %" PRIu64 ".%u s of virtual time, %" PRIu64 " events a second%s",
                    bar ? "[" : "", bar ? drawn : "", bar ? "] " : "", done / 10000, at->virtual_ms / 1000,

@@ -14,7 +14,7 @@ enum simulator_output {
     SIMULATOR_DOT = 16
 };
 struct simulator_progress {
-    uint64_t virtual_ms, virtual_ms_max, events;
+    uint64_t virtual_ms, virtual_ms_planned, events;
     uint32_t runs_ended, runs;
 };
 struct simulator_wish {

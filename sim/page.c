@@ -230,7 +230,7 @@ static void put_latency(FILE *out, const struct results *r)
 /* --- Bars ---------------------------------------------------------------------------------------------------------------------------- */
 
 struct bar {
-    struct span name;
+    struct span name; /* as much of it as fits stands before the bar */
     uint64_t part[2]; /* one behind the other */
     const char *value;
 };
@@ -240,24 +240,24 @@ static uint32_t bars_height(uint32_t rows)
     return ROW * rows + 60;
 }
 
+/* Names longer than their place lose their end, on no half of a character. */
+static struct span fitting(struct span name)
+{
+    size_t len = name.len < 21 ? name.len : 21;
+    while (len < name.len && len > 0 && (name.data[len] & 0xc0) == 0x80) len--;
+    return span_make(name.data, len);
+}
+
 static void put_bar(FILE *out, uint32_t row, const struct bar *b, uint64_t most)
 {
     static const char *const styles[2] = {"a", "b"};
     const struct plot_axis x = plot_axis_linear(most, LABEL, PLOT_WIDTH - VALUE);
     const uint32_t y = 40 + ROW * row, middle = plot_at(&x, b->part[0]),
                    end = plot_at(&x, b->part[0] + b->part[1]);
-    plot_text(out, "", LABEL - 50, y + 90, PLOT_END, b->name);
+    plot_text(out, "", LABEL - 50, y + 90, PLOT_END, fitting(b->name));
     plot_rect(out, styles[0], (struct plot_box){LABEL, y, middle - LABEL, BAR}, b->name);
     if (b->part[1] > 0) plot_rect(out, styles[1], (struct plot_box){middle, y, end - middle, BAR}, b->name);
     plot_text(out, "soft", end + 40, y + 90, PLOT_START, span_text(b->value));
-}
-
-/* Names longer than their place lose their end, on no half of a character. */
-static struct span fitting(struct span name)
-{
-    size_t len = name.len < 22 ? name.len : 22;
-    while (len < name.len && len > 0 && (name.data[len] & 0xc0) == 0x80) len--;
-    return span_make(name.data, len);
 }
 
 static void put_duplicates(FILE *out, const struct results *r)
@@ -279,9 +279,8 @@ static void put_duplicates(FILE *out, const struct results *r)
         bars_height(rows));
     for (uint32_t i = 0; i < rows; i++) {
         const struct census_node *n = census_node(r->census, i);
-        const struct bar b = {fitting(results_party(r, i)),
-                              {n->received - n->again, n->again},
-                              plot_word_count(word, n->again)};
+        const struct bar b = {
+            results_party(r, i), {n->received - n->again, n->again}, plot_word_count(word, n->again)};
         put_bar(out, i, &b, most);
     }
     plot_end(out);
@@ -306,9 +305,8 @@ static void put_kinds(FILE *out, const struct results *r)
         "the numbers.",
         bars_height(count));
     for (uint32_t i = 0; i < count; i++) {
-        const struct bar b = {fitting(span_text(kind[i].name)),
-                              {kind[i].sent.bytes, 0},
-                              plot_word_bytes(word, kind[i].sent.bytes)};
+        const struct bar b = {
+            span_text(kind[i].name), {kind[i].sent.bytes, 0}, plot_word_bytes(word, kind[i].sent.bytes)};
         put_bar(out, i, &b, kind[0].sent.bytes);
     }
     plot_end(out);
@@ -525,7 +523,7 @@ static void heat_cell(FILE *out, const struct heat *h, struct plot_box box, uint
 
 static void plot_heat(FILE *out, const struct results *r, const struct heat *h)
 {
-    const uint32_t left = 1000, top = 200, cell = (PLOT_WIDTH - left - 50) / h->count,
+    const uint32_t left = 1000, top = 300, cell = (PLOT_WIDTH - left - 50) / h->count,
                    side = cell < 420 ? cell : 420;
     char word[64], pair[64];
     plot_begin(
@@ -537,7 +535,9 @@ static void plot_heat(FILE *out, const struct results *r, const struct heat *h)
         (void)snprintf(word, sizeof word, "%s %u", regions_at(h->region[a])->name, a + 1);
         plot_text(out, "", left - 50, top + side * a + side / 2 + 40, PLOT_END, span_text(word));
         (void)snprintf(word, sizeof word, "%u", a + 1);
-        plot_text(out, "soft", left + side * a + side / 2, top - 50, PLOT_MIDDLE, span_text(word));
+        const uint32_t lift =
+            h->count > 8 ? a % 2 * 110 : 0; /* narrow columns: every other number stands higher */
+        plot_text(out, "soft", left + side * a + side / 2, top - 50 - lift, PLOT_MIDDLE, span_text(word));
         for (uint32_t b = 0; b < h->count; b++) {
             (void)snprintf(pair, sizeof pair, "%s to %s", regions_at(h->region[a])->name,
                            regions_at(h->region[b])->name);

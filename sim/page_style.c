@@ -36,4 +36,5 @@ const char page_style[] =
     "caption{text-align:left;font-weight:600;padding-bottom:.25rem;white-space:nowrap}"
     "th,td{padding:.2rem .6rem;border-bottom:1px solid var(--line);white-space:nowrap}"
     "th{text-align:left}td,thead th:not(:first-child){text-align:right}thead th{color:var(--soft)}"
+    "tbody th:not(.n){white-space:normal;overflow-wrap:anywhere;min-width:9rem;max-width:14rem}"
     "th:first-child,td:first-child{padding-left:0}";

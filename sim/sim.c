@@ -96,7 +96,7 @@ static bool play(struct simulation *s, const struct sim_wish *wish)
     }
     while (simulation_run(s, 1)) {
         const struct simulation_progress p = simulation_progress(s);
-        const struct sim_progress now = {p.virtual_ms, p.virtual_ms_max, p.events, p.runs_ended, p.runs};
+        const struct sim_progress now = {p.virtual_ms, p.virtual_ms_planned, p.events, p.runs_ended, p.runs};
         if (!wish->go_on(wish->context, &now)) return false;
     }
     return true;

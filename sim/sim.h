@@ -12,8 +12,8 @@
 /* What can be had beside the report. SIM_DETAIL is more in the report, and comes with each of the others. */
 enum sim_output { SIM_DETAIL = 1, SIM_CSV = 2, SIM_HTML = 4, SIM_TRACE = 8, SIM_DOT = 16 };
 
-struct sim_progress {
-    uint64_t virtual_ms, virtual_ms_max, events;
+struct sim_progress { /* planned: when it is over if each run is when the next is asked for */
+    uint64_t virtual_ms, virtual_ms_planned, events;
     uint32_t runs_ended, runs;
 };
 struct sim_wish {

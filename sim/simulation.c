@@ -379,8 +379,10 @@ struct simulation_run_view simulation_run_at(const struct simulation *s, uint32_
 struct simulation_progress simulation_progress(const struct simulation *s)
 {
     const uint32_t ended = s->counts.runs_settled + s->counts.runs_ended;
-    return (struct simulation_progress){s->now_ns / 1000000, s->scenario->for_ms, s->counts.events, ended,
-                                        s->scenario->runs};
+    const uint64_t planned_ms = (uint64_t)s->scenario->runs * s->scenario->every_ms;
+    return (struct simulation_progress){s->now_ns / 1000000,
+                                        planned_ms < s->scenario->for_ms ? planned_ms : s->scenario->for_ms,
+                                        s->counts.events, ended, s->scenario->runs};
 }
 
 static int by_value(const void *a, const void *b)

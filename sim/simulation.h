@@ -29,7 +29,8 @@ struct simulation_run_view {
     bool ended;
 };
 struct simulation_progress {
-    uint64_t virtual_ms, virtual_ms_max, events;
+    uint64_t virtual_ms, virtual_ms_planned,
+        events;                /* planned: if each run is over when the next is asked for */
     uint32_t runs_ended, runs; /* settled or ended otherwise, of those that the scenario wants */
 };
 

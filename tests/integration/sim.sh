@@ -96,3 +96,21 @@ interrupt() {
 interrupt
 grep -q 'INTERRUPTED: this is what was done so far' out || fail "the text does not say that it was interrupted: $(cat out)"
 grep -q '^hash ' out || fail "no hash of what was done: $(cat out)"
+
+# --- On a terminal: a bar, and its own Ctrl-C ------------------------------------------------------------------------------------------------
+mkfifo keys && : >typed
+script -qefc "$PERIGEE sim long.yaml" typed <keys >/dev/null 2>&1 &
+terminal=$!
+exec 3>keys
+for _ in $(seq 600); do
+    grep -qa '\[[#.]*\] .* events a second' typed && break
+    kill -0 "$terminal" 2>/dev/null || fail "it ended: $(cat typed)"
+    sleep 0.05
+done
+grep -qa '\[[#.]*\] .* events a second' typed || fail "no bar on a terminal: $(cat typed)"
+printf '\003' >&3
+code=0
+wait "$terminal" || code=$?
+exec 3>&-
+[[ $code -eq 130 ]] || fail "interrupted on a terminal: exit $code: $(cat typed)"
+grep -qa 'INTERRUPTED' typed || fail "the terminal does not say that it was interrupted: $(cat typed)"

@@ -18,11 +18,11 @@ static void words(void **state)
 {
     (void)state;
     says("  0 %: 0.0 s of virtual time, 0 events a second", (struct progress_at){0, 0, 0}, 0, false);
-    says(" 50 %: 42.3 s of virtual time, 2000 events a second, at most 10 s left",
+    says(" 50 %: 42.3 s of virtual time, 2000 events a second, about 10 s left",
          (struct progress_at){500000, 42345, 20000}, 10000, false);
-    says("[############............]  50 %: 42.3 s of virtual time, 2000 events a second, at most 10 s left",
+    says("[############............]  50 %: 42.3 s of virtual time, 2000 events a second, about 10 s left",
          (struct progress_at){500000, 42345, 20000}, 10000, true);
-    says("[########################] 100 %: 600.0 s of virtual time, 1 events a second, at most 0 s left",
+    says("[########################] 100 %: 600.0 s of virtual time, 1 events a second, about 0 s left",
          (struct progress_at){2000000, 600000, 10}, 10000, true);
 }
 
@@ -31,9 +31,9 @@ static void what_is_left(void **state)
 {
     (void)state;
     says("  0 %: 1.0 s of virtual time, 5 events a second", (struct progress_at){9999, 1000, 5}, 1000, false);
-    says(" 50 %: 1.0 s of virtual time, 4 events a second, at most 2 s left",
+    says(" 50 %: 1.0 s of virtual time, 4 events a second, about 2 s left",
          (struct progress_at){500000, 1000, 5}, 1001, false);
-    says("  1 %: 1.0 s of virtual time, 5 events a second, at most 99 s left",
+    says("  1 %: 1.0 s of virtual time, 5 events a second, about 99 s left",
          (struct progress_at){10000, 1000, 5}, 1000, false);
 }
 
