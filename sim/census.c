@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { WAITING_MAX = 64, BIRTHS_FIRST = 1 << 10, LIST_FIRST = 64 };
+enum { WAITING_MAX = 8, BIRTHS_FIRST = 1 << 10, LIST_FIRST = 64 };
 
 /* An own record on its way to the disk. */
 struct waiting {

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 
-enum { REPORT_BYTES_MAX = 1 << 24 };
+enum { REPORT_BYTES = 1 << 24, REPORT_PARTY_BYTES = 512 };
 static const size_t arena_bytes = (size_t)1 << 30; /* sparse */
 
 const char *sim_region(uint32_t index)
@@ -21,8 +21,9 @@ const char *sim_region(uint32_t index)
 
 static enum err report_of(const struct results *r, uint8_t **report, size_t *len)
 {
-    uint8_t *bytes = malloc(REPORT_BYTES_MAX);
-    struct buffer out = buffer_make(bytes, REPORT_BYTES_MAX);
+    const size_t most = REPORT_BYTES + (size_t)REPORT_PARTY_BYTES * r->scenario->party_count;
+    uint8_t *bytes = malloc(most); /* touched as far as it is used */
+    struct buffer out = buffer_make(bytes, most);
     if (bytes == NULL) return ERR_NO_MEMORY;
     report_write(&out, r);
     const enum err err = buffer_done(&out);
