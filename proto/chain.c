@@ -20,7 +20,7 @@ size_t chain_bytes(void)
 {
     return ARENA_BYTES(CAP_CHAIN_PARTS, PART_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
            ARENA_BYTES(CAP_RECORDS, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
-           index_bytes(CAP_RECORDS);
+           2 * index_bytes(CAP_RECORDS);
 }
 
 enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt)
@@ -33,7 +33,8 @@ enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, u
     c->own = arena_make(memory, PART_BYTES);
     c->others = arena_make(memory + PART_BYTES, (CAP_CHAIN_PARTS - 1) * PART_BYTES);
     TRY(index_init(&c->authors, arena, CAP_AUTHORS, salt));
-    return index_init(&c->entries, arena, CAP_RECORDS, salt);
+    TRY(index_init(&c->entries, arena, CAP_RECORDS, salt));
+    return index_init(&c->ids, arena, CAP_RECORDS, salt);
 }
 
 /* 24 bytes of the author and the seq: unique unless two authors share 192 bits. */
@@ -57,6 +58,11 @@ static struct author *find_author(const struct chain *c, struct node_id node)
     return row != INDEX_NONE ? &c->author[row] : NULL;
 }
 
+static void note_moved(struct chain *c, struct author *a)
+{
+    a->moved = c->moved = true;
+}
+
 /* One place is this node's own, before its first record too. */
 static bool author_room(const struct chain *c, struct node_id node)
 {
@@ -71,6 +77,7 @@ static struct author *need_author(struct chain *c, struct node_id node)
     if (!author_room(c, node)) return NULL;
     a = &c->author[c->author_count];
     a->node = node;
+    note_moved(c, a);
     enum err err = index_add(&c->authors, a->node.bytes, c->author_count++);
     ASSERT(err == OK); /* as many places as authors */
     return a;
@@ -177,10 +184,12 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     keep(own ? &c->own : &c->others, &e->record, r);
     c->places_left -= !own;
     a->held += memory_of_record(r);
-    enum err err = index_add(&c->entries, e->key, c->entry_count++);
+    enum err err = index_add(&c->entries, e->key, c->entry_count);
+    if (err == OK) err = index_add(&c->ids, e->record.id.bytes, c->entry_count++);
     ASSERT(err == OK); /* as many places as records */
     if (!is_negative(r->header.kind)) a->ahead += memory_of_record(r);
     if (r->header.seq > a->seen) a->seen = r->header.seq;
+    note_moved(c, a);
     return &e->record;
 }
 
@@ -265,6 +274,7 @@ const struct record *chain_next(struct chain *c, struct node_id author)
         if (e == NULL || !ID_EQUAL(e->record.header.prev, a->head)) return NULL;
         if (!fits(a, e->record.header.kind, memory_of_record(&e->record))) return NULL;
         take_turn(a, &e->record);
+        note_moved(c, a);
         if (e->applied) continue; /* acted on receipt */
         e->applied = true;
         return &e->record;
@@ -298,12 +308,20 @@ const struct record *chain_get(const struct chain *c, struct node_id author, uin
     return e != NULL ? &e->record : NULL;
 }
 
+uint32_t chain_row(const struct chain *c, struct record_id id)
+{
+    return index_find(&c->ids, id.bytes);
+}
+
+const struct record *chain_at(const struct chain *c, uint32_t row)
+{
+    ASSERT(row < c->entry_count);
+    return &c->entry[row].record;
+}
+
 const struct record *chain_find(const struct chain *c, struct node_id author, struct record_id id)
 {
-    const struct author *a = find_author(c, author);
-    for (uint64_t seq = a != NULL ? a->seen : 0; seq > 0; seq--) {
-        const struct chain_entry *e = find_entry(c, author, seq);
-        if (e != NULL && ID_EQUAL(e->record.id, id)) return &e->record;
-    }
-    return NULL;
+    const uint32_t row = chain_row(c, id);
+    const struct record *r = row != INDEX_NONE ? chain_at(c, row) : NULL;
+    return r != NULL && ID_EQUAL(r->header.author, author) ? r : NULL;
 }

@@ -26,6 +26,7 @@ struct author {
     struct record pair[2]; /* the two, without bodies */
     uint8_t pair_header[2][CAP_HEADER_BYTES];
     size_t held; /* memory of all that is held of it */
+    bool moved;  /* its last record before a hole is another one (heads.h) */
 };
 struct chain_entry {
     uint8_t key[32];
@@ -35,13 +36,14 @@ struct chain_entry {
 };
 struct chain {
     struct node_id self;
+    bool moved;     /* some author is new, or has */
     bool restoring; /* what comes was held before: its author's place in the reading order says nothing */
     struct arena own, others; /* headers and bodies */
     uint32_t places_left;     /* of others */
     struct author *author;
     struct chain_entry *entry;
     uint32_t author_count, entry_count;
-    struct index authors, entries;
+    struct index authors, entries, ids;
 };
 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
@@ -88,6 +90,9 @@ bool chain_act_early(struct chain *c, const struct record *kept);
 const struct author *chain_author(const struct chain *c,
                                   struct node_id author); /* NULL when nothing is held */
 const struct record *chain_get(const struct chain *c, struct node_id author, uint64_t seq);
+/* Its row, for chain_at; INDEX_NONE: it is not held. */
+uint32_t chain_row(const struct chain *c, struct record_id id);
+const struct record *chain_at(const struct chain *c, uint32_t row);
 const struct record *chain_find(const struct chain *c, struct node_id author, struct record_id id);
 
 #endif

@@ -13,7 +13,7 @@ const char *run_state_name(enum run_state s)
 /* Virtual, not resident: tables are touched only as far as they are used. */
 size_t core_arena_bytes(void)
 {
-    return core_registry_bytes() + chain_bytes();
+    return core_registry_bytes() + chain_bytes() + heads_bytes() + mesh_bytes();
 }
 
 size_t core_registry_bytes(void)
@@ -68,6 +68,8 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     chain_restore(&c->chain, true); /* until EVENT_READY */
     TRY(promises_init(&c->promises, arena, PROMISES_MAX, salt));
     TRY(take_memory(c, arena, salt));
+    TRY(heads_init(&c->heads, arena, &c->chain));
+    TRY(mesh_begin(c, arena, salt));
     ASSERT(arena_mark(arena) - before <= core_arena_bytes());
     *out = c;
     return OK;
@@ -343,9 +345,15 @@ static void on_message(struct core *c, const struct event *event)
     }
     switch (code) {
     case MESSAGE_HEADS_CODE: sync_heads(c, event->peer, &m->HEADS); break;
+    case MESSAGE_ROOT_CODE: sync_root(c, event->peer, &m->ROOT); break;
+    case MESSAGE_BRANCH_GET_CODE: sync_branch_get(c, event->peer, &m->BRANCH_GET); break;
+    case MESSAGE_BRANCH_CODE: sync_branch(c, event->peer, &m->BRANCH); break;
     case MESSAGE_GET_CODE: sync_get(c, event->peer, &m->GET); break;
     case MESSAGE_RECORD_CODE: ingest_record(c, event->peer, &m->RECORD); break;
     case MESSAGE_EQUIVOCATION_CODE: ingest_equivocation(c, event->peer, &m->EQUIVOCATION); break;
+    case MESSAGE_ANNOUNCE_CODE: mesh_announce(c, event->peer, &m->ANNOUNCE); break;
+    case MESSAGE_WANT_CODE: mesh_want(c, event->peer, &m->WANT); break;
+    case MESSAGE_ABSENT_CODE: mesh_absent(c, event->peer, &m->ABSENT); break;
     case MESSAGE_BLOB_GET_CODE: host_blob_get(c, event->peer, &m->BLOB_GET); break;
     case MESSAGE_BLOB_CODE: host_blob(c, event->peer, &m->BLOB); break;
     case MESSAGE_RELAY_CODE:
@@ -417,6 +425,7 @@ void core_step(struct core *c, const struct event *event)
 {
     c->effect_count = 0;
     arena_release(&c->scratch, 0);
+    c->said_row = 0;
     c->now = event->now;
     c->wall_ms = event->wall_ms;
     switch (event->type) {
@@ -449,12 +458,14 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_ENCLAVE: host_frame(c, event->run, event->bytes); break;
     case EVENT_BLOB_MISSING: host_blob_missing(c, event->run, event->bytes); break;
     }
+    mesh_tick(c);
     history_save(c);
 }
 
 struct instant core_deadline(const struct core *c)
 {
-    return (struct instant){c->now.ns + (int64_t)TICK_MS * 1000000};
+    const int64_t tick_ns = c->now.ns + (int64_t)TICK_MS * 1000000, spread_ns = gossip_due(c->gossip);
+    return (struct instant){spread_ns < tick_ns ? spread_ns : tick_ns};
 }
 
 void core_check(const struct core *c)

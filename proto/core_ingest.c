@@ -168,7 +168,7 @@ void ingest_ready(struct core *c)
     read_keys(c);
 }
 
-const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored)
+const struct record *ingest_accept(struct core *c, const struct record *r, bool stored)
 {
     const struct record *kept = chain_insert(&c->chain, r);
     if (kept == NULL) return NULL;
@@ -184,7 +184,7 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
     bool early = acts_on_receipt(kept->header.kind) && !registry_waits(c->registry, kept->header.author);
     if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
     (void)advance(c, kept->header.author);
-    if (c->ready) ingest_broadcast(c, kept, from);
+    if (c->ready) mesh_spread(c, kept);
     return kept;
 }
 
@@ -197,22 +197,6 @@ bool ingest_open(const struct record *r, struct node_id to)
     if (!acts_on_receipt(kind) || body_decode(&b, kind, r->body) != OK) return false;
     if (kind == KIND_REMOVAL) return ID_EQUAL(b.REMOVAL.node, to);
     return b.REVOCATION.target == REVOKE_DEVICE && ids_equal(b.REVOCATION.subject.bytes, to.bytes);
-}
-
-void ingest_broadcast(struct core *c, const struct record *r, struct node_id except)
-{
-    struct span message = SPAN_NONE;
-    for (uint32_t i = 0; i < c->peer_count; i++) {
-        const struct peer_view *p = &c->peer[i].view;
-        if (!p->up || ID_EQUAL(p->node, except)) continue;
-        if (!core_member(c, p->node, 0) && !ingest_open(r, p->node)) continue;
-        if (message.len == 0) {
-            struct buffer b = scratch_buffer(c, record_bytes_max(r));
-            record_encode(&b, r);
-            message = buffer_span(&b);
-        }
-        send_message(c, p->node, message);
-    }
 }
 
 /* --- Equivocation ------------------------------------------------------------------------------------------------------------ */
@@ -295,7 +279,7 @@ void ingest_restore(struct core *c, struct span packed)
     else
         restore_half(c, &r);
     if (offer != CHAIN_NEW || !r.body_known) return;
-    const struct record *kept = ingest_accept(c, &r, nobody, true);
+    const struct record *kept = ingest_accept(c, &r, true);
     ASSERT(kept != NULL);
 }
 
@@ -510,13 +494,14 @@ static void no_room(struct core *c, const struct record *r, enum chain_offer off
 static void on_verified(struct core *c, struct pending *p, const struct event *event)
 {
     struct record r;
+    struct record_id id;
+    memcpy(id.bytes, p->value, sizeof id.bytes);
     if (event->err != OK) { /* who passes a record on has checked it */
+        mesh_dropped(c, id, true);
         offence(c, p->peer, "bad signature from");
         pending_end(c, p);
         return;
     }
-    struct record_id id;
-    memcpy(id.bytes, p->value, sizeof id.bytes);
     enum err err = record_unpack_known(&r, span_make(p->block, p->len), id);
     ASSERT(err == OK);
     if (kind_class(r.header.kind) != CLASS_CHAINED) {
@@ -528,8 +513,9 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
         if (outside && ID_EQUAL(r.header.author, c->options.self)) silence_own_record(c, &r);
         if (offer == CHAIN_RIVAL)
             freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody, p->peer);
-        else if (offer != CHAIN_HELD && (offer != CHAIN_NEW || ingest_accept(c, &r, p->peer, false) == NULL))
+        else if (offer != CHAIN_HELD && (offer != CHAIN_NEW || ingest_accept(c, &r, false) == NULL))
             no_room(c, &r, offer);
+        mesh_dropped(c, id, false); /* if it was not kept */
     }
     pending_end(c, p);
 }
@@ -575,12 +561,19 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         offence(c, from, "malformed message from");
         return;
     }
-    if (!worth_checking(c, &r)) return;
-    struct pending *p = pending_for(c, from, on_verified);
-    if (p == NULL) return; /* full: the sender's heads will offer it again */
+    const bool chained = kind_class(r.header.kind) == CLASS_CHAINED;
+    if (chained && !mesh_arrived(c, from, r.id)) return;
+    struct pending *p = NULL;
+    const bool worth = worth_checking(c, &r);
+    if (worth) p = pending_for(c, from, on_verified);
+    if (p == NULL) { /* full: the sender's heads will offer it again */
+        if (chained) mesh_dropped(c, r.id, worth);
+        return;
+    }
     struct buffer packed = scratch_buffer(c, record_bytes_max(&r));
     record_pack(&packed, &r);
     if (!pending_keep(c, p, buffer_span(&packed))) {
+        if (chained) mesh_dropped(c, r.id, true);
         pending_end(c, p);
         return;
     }

@@ -8,6 +8,8 @@
 #include "proto/chain.h"
 #include "proto/core.h"
 #include "proto/enclave.h"
+#include "proto/gossip.h"
+#include "proto/heads.h"
 #include "proto/promise.h"
 
 enum {
@@ -57,18 +59,17 @@ struct pending {
     struct signature signature;
 };
 
-enum { HEADS_PARTS = (CAP_AUTHORS + CAP_HEADS - 1) / CAP_HEADS };
-
 struct peer {
     struct peer_view view;
     uint32_t serial;    /* of its stay in this row */
+    uint32_t link;      /* of the mesh, plus one; 0: it is told of nothing but heads */
     uint32_t in_flight; /* pending work that counts as its */
     uint32_t pair_next; /* which author's equivocation it is told of next */
-    struct hash32
-        heads_sent[HEADS_PARTS]; /* hashes of the heads last sent; unchanged ones are repeated in turn only */
-    uint32_t heads_turn;         /* the part whose turn is next */
-    int64_t heads_at_ns, heads_turn_ns; /* when heads were last sent; when some in their turn */
-    uint64_t told;      /* bit per part of its heads: it showed nothing that is not held here */
+    struct hash32 told; /* the root, or founders' heads, that it was told last */
+    int64_t told_ns;    /* when */
+    uint32_t open;      /* branches of its heads that it was asked for, to compare */
+    int64_t compare_ns; /* since when */
+    bool behind;        /* among them was what is not held here */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
     int64_t notice_ns; /* when the next notice that it can cause may be given */
@@ -187,6 +188,7 @@ struct core {
 
     struct registry *registry;
     struct chain chain;
+    struct heads heads;
     struct promises promises;
     bool promise_lost; /* one in the store does not read back */
     enum silence silence;
@@ -203,6 +205,10 @@ struct core {
 
     struct peer peer[CAP_PEERS];
     uint32_t peer_count, peer_serial;
+    struct gossip *gossip;
+    uint32_t link_row[GOSSIP_LINKS_MAX]; /* a row of `peer`, plus one */
+    uint32_t said_row;                   /* the record encoded last in this step, plus one */
+    struct span said;
 
     struct join_request join[JOINS_MAX]; /* oldest first */
     uint8_t *join_block[JOINS_MAX];      /* pool memory: what their spans point into */
@@ -297,9 +303,8 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
 void ingest_equivocation(struct core *c, struct node_id from, const struct message_EQUIVOCATION *m);
 void ingest_restore(struct core *c, struct span packed);
 /* Insert a record whose signature holds: keep, apply what has its turn, tell others. */
-const struct record *ingest_accept(struct core *c, const struct record *r, struct node_id from, bool stored);
+const struct record *ingest_accept(struct core *c, const struct record *r, bool stored);
 bool ingest_open(const struct record *r, struct node_id to); /* may this node read it that is no member? */
-void ingest_broadcast(struct core *c, const struct record *r, struct node_id except);
 void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a);
 /* Apply what was left for later, so that one step stays small. */
 void ingest_tick(struct core *c);
@@ -325,12 +330,30 @@ void sync_peer_up(struct core *c, struct node_id node);
 void sync_peer_down(struct core *c, struct node_id node);
 void sync_walk_down(struct core *c, struct node_id of, struct node_id author, uint64_t seq);
 void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m);
+void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m);
+void sync_branch_get(struct core *c, struct node_id from, const struct message_BRANCH_GET *m);
+void sync_branch(struct core *c, struct node_id from, const struct message_BRANCH *m);
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
 void sync_tick(struct core *c);
 /* Has it compared heads, with q custodians, itself counted if it is one? */
 bool sync_compared_with_quorum(const struct core *c);
 /* Is the own clock known to be further than skew_max from the custodians'? */
 bool sync_clock_off(const struct core *c);
+
+/* --- core_mesh.c: records over links, by gossip.h ---------------------------------------------------------------------- */
+MUST_USE enum err mesh_begin(struct core *c, struct arena *arena, uint64_t salt);
+size_t mesh_bytes(void);
+/* Members that are up have a link, as many as there is room for. */
+void mesh_peer(struct core *c, struct peer *p);
+void mesh_peers(struct core *c);
+void mesh_spread(struct core *c, const struct record *kept);
+/* A chained record came from a peer. False: it is held, or looked at already. */
+MUST_USE bool mesh_arrived(struct core *c, struct node_id from, struct record_id id);
+void mesh_dropped(struct core *c, struct record_id id, bool again);
+void mesh_announce(struct core *c, struct node_id from, const struct message_ANNOUNCE *m);
+void mesh_want(struct core *c, struct node_id from, const struct message_WANT *m);
+void mesh_absent(struct core *c, struct node_id from, const struct message_ABSENT *m);
+void mesh_tick(struct core *c);
 
 /* --- core_keygen.c ---------------------------------------------------------------------------------------------------- */
 void keygen_start(struct core *c, uint64_t token);

@@ -1,4 +1,4 @@
-/* Who holds what: heads are told, gaps are asked for (PROTOCOL.md "Catch-up"). For a fully connected consortium. */
+/* Who holds what: heads are compared, gaps are asked for (PROTOCOL.md "Catch-up"). */
 #include "proto/core_state.h"
 
 #include "proto/skew.h"
@@ -6,55 +6,14 @@
 #include <string.h>
 
 enum {
-    HEAD_ITEM_BYTES = 32 + 8 + 32,
     GET_MAX = 256,
     GET_BYTES_A_SECOND = 4 << 20,
     GET_FILLS_MS = 2000,
-    /* A part, or all founders. */
-    HEADS_BYTES = HEAD_ITEM_BYTES * ((int)CAP_HEADS > (int)CAP_STEWARDS ? (int)CAP_HEADS : (int)CAP_STEWARDS)
+    FOUNDERS_BYTES = HEADS_ITEM_BYTES * CAP_STEWARDS,
+    BRANCH_BYTES = HEADS_RADIX * 32,
 };
-_Static_assert((int)HEADS_BYTES <= 65520, "heads fit their message");
-_Static_assert((int)HEADS_PARTS <= 64, "a peer's parts are the bits of a word");
-
-/* Heads for members and for the others, each part made at most once per step however many peers are told. Authors in the
- * order of the chain table; who is not a member is told of the founders only. */
-struct heads {
-    struct span message[2][HEADS_PARTS]; /* by membership; empty until made */
-    struct hash32 hash[2][HEADS_PARTS];
-};
-
-/* The founders have one part. */
-static uint32_t parts_for(const struct core *c, bool member)
-{
-    uint32_t parts = (c->chain.author_count + CAP_HEADS - 1) / CAP_HEADS;
-    return member && parts > 0 ? parts : 1;
-}
-
-static void put_heads(struct buffer *b, const struct core *c, bool member, uint32_t part)
-{
-    const struct charter *charter = registry_charter_bytes(c->registry);
-    uint32_t first = member ? part * CAP_HEADS : 0, end = member ? first + CAP_HEADS : c->chain.author_count;
-    for (uint32_t i = first; i < end && i < c->chain.author_count; i++) {
-        const struct author *a = &c->chain.author[i];
-        struct record_id head;
-        if (!member && charter_steward(charter, a->node) < 0) continue;
-        buffer_put(b, ID_SPAN(a->node));
-        buffer_put_u64(b, chain_tip(&c->chain, a, &head));
-        buffer_put(b, ID_SPAN(head));
-    }
-}
-
-static void make_heads(struct core *c, struct heads *h, bool member, uint32_t part)
-{
-    if (h->message[member][part].len > 0) return;
-    struct buffer b = scratch_buffer(c, HEADS_BYTES);
-    put_heads(&b, c, member, part);
-    struct message_HEADS m = {c->wall_ms, part, parts_for(c, member), buffer_span(&b)};
-    struct buffer message = scratch_buffer(c, b.len + 32);
-    message_encode(&message, MESSAGE_HEADS_CODE, &m);
-    h->hash[member][part] = sha256(m.heads);
-    h->message[member][part] = buffer_span(&message);
-}
+_Static_assert((int)HEADS_ITEMS *HEADS_ITEM_BYTES <= 65520 && (int)FOUNDERS_BYTES <= 65520,
+               "they fit their message");
 
 /* --- In touch, and in time ---------------------------------------------------------------------------------------------- */
 
@@ -169,17 +128,54 @@ static void tell_next_pair(struct core *c, struct peer *p)
     }
 }
 
-static void tell_heads(struct core *c, struct heads *h, struct peer *p, uint32_t part)
+static struct span encode(struct core *c, enum message code, const void *message, size_t most)
 {
-    bool member = core_member(c, p->view.node, 0);
-    make_heads(c, h, member, part);
-    p->heads_sent[part] = h->hash[member][part];
-    p->heads_at_ns = c->now.ns;
-    if (part == p->heads_turn % parts_for(c, member)) {
-        p->heads_turn = part + 1;
-        p->heads_turn_ns = c->now.ns;
+    struct buffer b = scratch_buffer(c, most + 128);
+    message_encode(&b, code, message);
+    return buffer_span(&b);
+}
+
+static struct hash32 own_root(struct core *c)
+{
+    const struct heads_prefix all = {0, {{0}}};
+    heads_update(&c->heads);
+    return heads_hash(&c->heads, &all);
+}
+
+/* Who is no member is told of the founders only. */
+static struct span founders_heads(struct core *c)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    struct buffer b = scratch_buffer(c, FOUNDERS_BYTES);
+    for (uint32_t i = 0; i < c->chain.author_count; i++) {
+        const struct author *a = &c->chain.author[i];
+        struct record_id head;
+        if (charter_steward(charter, a->node) < 0) continue;
+        buffer_put(&b, ID_SPAN(a->node));
+        buffer_put_u64(&b, chain_tip(&c->chain, a, &head));
+        buffer_put(&b, ID_SPAN(head));
     }
-    send_message(c, p->view.node, h->message[member][part]);
+    return buffer_span(&b);
+}
+
+/* What a peer is told of, and its hash: told again only in its turn. */
+static struct span holdings(struct core *c, const struct peer *p, struct hash32 *hash)
+{
+    if (core_member(c, p->view.node, 0)) {
+        const struct message_ROOT root = {c->wall_ms, own_root(c)};
+        *hash = root.root;
+        return encode(c, MESSAGE_ROOT_CODE, &root, 0);
+    }
+    const struct message_HEADS heads = {c->wall_ms, 0, {{0}}, founders_heads(c)};
+    *hash = sha256(heads.heads);
+    return encode(c, MESSAGE_HEADS_CODE, &heads, heads.heads.len);
+}
+
+static void tell(struct core *c, struct peer *p)
+{
+    const struct span message = holdings(c, p, &p->told);
+    p->told_ns = c->now.ns;
+    send_message(c, p->view.node, message);
     tell_next_pair(c, p);
 }
 
@@ -202,6 +198,8 @@ static struct peer *take_place(struct core *c, struct node_id node)
                          : gone != NULL                 ? gone
                          : least[TIER_STRANGER] != NULL ? least[TIER_STRANGER]
                                                         : least[TIER_DEVICE];
+    if (place != NULL) place->view.up = false;
+    if (place != NULL && place->link != 0) mesh_peer(c, place);
     if (place != NULL)
         *place = (struct peer){.view = {.node = node},
                                .serial = ++c->peer_serial,
@@ -211,20 +209,20 @@ static struct peer *take_place(struct core *c, struct node_id node)
 
 void sync_peer_up(struct core *c, struct node_id node)
 {
-    struct heads heads = {.hash = {{{{0}}}}};
     struct peer *p = peer_find(c, node);
     if (p == NULL) p = take_place(c, node);
     if (p == NULL) return;
     p->view.up = true;
     p->view.there_ns = c->now.ns;
-    for (uint32_t i = 0; i < parts_for(c, core_member(c, node, 0)); i++) tell_heads(c, &heads, p, i);
+    mesh_peer(c, p);
+    tell(c, p);
 }
 
 /* What a peer had shown may be old by the time it comes back. */
 static void compare_anew(struct peer *p)
 {
     p->compared = false;
-    p->told = 0;
+    p->open = 0;
 }
 
 void sync_peer_down(struct core *c, struct node_id node)
@@ -232,6 +230,7 @@ void sync_peer_down(struct core *c, struct node_id node)
     struct peer *p = peer_find(c, node);
     if (p == NULL) return;
     p->view.up = false;
+    mesh_peer(c, p);
     compare_anew(p);
 }
 
@@ -285,7 +284,7 @@ static uint64_t held_up_to(const struct core *c, const struct author *a)
 }
 
 /* What it says of one author: asks for what is missing here. Is something that may matter? */
-static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEAD_ITEM_BYTES])
+static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEADS_ITEM_BYTES])
 {
     struct node_id author;
     memcpy(author.bytes, item, 32);
@@ -302,41 +301,109 @@ static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEA
     return may_matter(c, author, a);
 }
 
-/* A peer has compared once each part of its heads has shown nothing that is not held here. */
-static void note_told(struct peer *p, const struct message_HEADS *m, bool behind)
-{
-    uint64_t all = UINT64_MAX >> (64 - m->parts), bit = UINT64_C(1) << m->part;
-    p->told = behind ? p->told & ~bit : p->told | bit;
-    if ((p->told & all) == all) p->compared = true;
-}
-
 /* How much of this node's own chain does it hold? */
-static void note_own(struct core *c, struct peer *p, const uint8_t item[HEAD_ITEM_BYTES])
+static void note_own(struct core *c, struct peer *p, const uint8_t item[HEADS_ITEM_BYTES])
 {
     const struct record *held = chain_get(&c->chain, c->options.self, load_u64(item + 32));
     bool own = ids_equal(item, c->options.self.bytes);
     if (own && held != NULL && memcmp(held->id.bytes, item + 40, 32) == 0) p->view.own_seq = held->header.seq;
 }
 
-void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
+/* It is there, and this is its clock. */
+static void note_presence(struct core *c, struct peer *p, uint64_t time_ms)
 {
+    if (silent(c, registry_charter_bytes(c->registry), p)) compare_anew(p);
+    p->heard_ns = p->view.there_ns = c->now.ns;
+    p->clock_ms = skew_clock(time_ms, c->now);
+}
+
+/* --- Comparing: root, branches, heads ------------------------------------------------------------------------------------ */
+
+static void ask_branch(struct core *c, struct peer *p, const struct heads_prefix *prefix)
+{
+    const struct message_BRANCH_GET m = {prefix->depth, prefix->bits};
+    p->open++;
+    send_message(c, p->view.node, encode(c, MESSAGE_BRANCH_GET_CODE, &m, 0));
+}
+
+/* A peer has compared once all that it holds otherwise has shown nothing that is not held here. */
+static void branch_seen(struct core *c, struct peer *p, bool behind)
+{
+    p->behind |= behind;
+    if (--p->open == 0 && !p->behind) p->compared = true;
+    silence_shown(c);
+}
+
+static void same_root(struct core *c, struct peer *p)
+{
+    struct record_id head;
+    const struct author *own = chain_author(&c->chain, c->options.self);
+    p->open = 0;
+    p->compared = true;
+    if (own != NULL) p->view.own_seq = chain_tip(&c->chain, own, &head);
+    silence_shown(c);
+}
+
+/* An answer may be lost, or not come for want of room: then it is compared from the root again. */
+void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m)
+{
+    const struct heads_prefix all = {0, {{0}}};
+    const struct hash32 own = own_root(c);
     struct peer *p = peer_find(c, from);
-    bool behind = false;
-    if (m->heads.len % HEAD_ITEM_BYTES != 0 || m->part >= m->parts) {
+    if (p == NULL) return;
+    note_presence(c, p, m->time);
+    if (!core_member(c, from, 0)) return;
+    if (ID_EQUAL(m->root, own)) {
+        same_root(c, p);
+    } else if (p->open == 0 || c->now.ns - p->compare_ns >= (int64_t)HEADS_MS * 1000000) {
+        p->open = 0;
+        p->behind = false;
+        p->compare_ns = c->now.ns;
+        ask_branch(c, p, &all);
+    }
+}
+
+void sync_branch(struct core *c, struct node_id from, const struct message_BRANCH *m)
+{
+    const struct heads_prefix prefix = {(uint32_t)m->depth, m->prefix};
+    struct peer *p = peer_find(c, from);
+    if (!heads_prefix_valid(&prefix) || m->hashes.len != BRANCH_BYTES) {
         offence(c, from, "malformed message from");
         return;
     }
-    if (p != NULL) {
-        if (silent(c, registry_charter_bytes(c->registry), p)) compare_anew(p);
-        p->heard_ns = p->view.there_ns = c->now.ns;
-        p->clock_ms = skew_clock(m->time, c->now);
+    if (p == NULL || p->open == 0 || !core_member(c, from, 0)) return;
+    heads_update(&c->heads);
+    for (uint32_t i = 0; i < HEADS_RADIX && step_has_room(c); i++) {
+        const struct heads_prefix child = heads_child(&prefix, i);
+        const struct hash32 own = heads_hash(&c->heads, &child);
+        struct hash32 theirs;
+        memcpy(theirs.bytes, m->hashes.data + 32 * (size_t)i, 32);
+        if (!ID_IS_ZERO(theirs) && !ID_EQUAL(theirs, own)) ask_branch(c, p, &child);
     }
-    for (size_t at = 0; at < m->heads.len; at += HEAD_ITEM_BYTES) {
+    branch_seen(c, p, false);
+}
+
+/* Asked for, or of a member to who is none: all that it tells of. */
+void sync_heads(struct core *c, struct node_id from, const struct message_HEADS *m)
+{
+    const struct heads_prefix prefix = {(uint32_t)m->depth, m->prefix};
+    struct peer *p = peer_find(c, from);
+    bool behind = false;
+    if (m->heads.len % HEADS_ITEM_BYTES != 0 || !heads_prefix_valid(&prefix)) {
+        offence(c, from, "malformed message from");
+        return;
+    }
+    if (p != NULL) note_presence(c, p, m->time);
+    for (size_t at = 0; at < m->heads.len; at += HEADS_ITEM_BYTES) {
         if (p != NULL) note_own(c, p, m->heads.data + at);
         behind |= is_ahead(c, from, m->heads.data + at);
     }
-    if (p != NULL) note_told(p, m, behind);
-    silence_shown(c);
+    if (p == NULL) return;
+    if (p->open == 0 && m->depth == 0) {
+        p->open = 1;
+        p->behind = false;
+    }
+    if (p->open > 0) branch_seen(c, p, behind);
 }
 
 /* A question of sixty bytes has an answer of up to 256 records. What a peer may be sent so fills up again with time; what
@@ -369,25 +436,53 @@ void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
     }
 }
 
-/* What changed, and of the rest one part in its turn. */
-static void tell_peer(struct core *c, struct heads *h, struct peer *p, int64_t every_ms)
+/* Branches as long as there are many heads under them. Who is no member is told of the founders, and asks for nothing else. */
+void sync_branch_get(struct core *c, struct node_id from, const struct message_BRANCH_GET *m)
 {
-    bool member = core_member(c, p->view.node, 0);
-    uint32_t parts = parts_for(c, member), turn = p->heads_turn % parts;
-    bool due = (c->now.ns - p->heads_turn_ns) / 1000000 >= every_ms;
-    bool rested = (c->now.ns - p->heads_at_ns) / 1000000 >= TICK_MS;
-    for (uint32_t i = 0; i < parts; i++) {
-        make_heads(c, h, member, i);
-        bool changed = !ID_EQUAL(h->hash[member][i], p->heads_sent[i]);
-        if ((changed && rested) || (due && i == turn)) tell_heads(c, h, p, i);
+    const struct heads_prefix prefix = {(uint32_t)m->depth, m->prefix};
+    struct peer *p = peer_find(c, from);
+    if (!heads_prefix_valid(&prefix)) {
+        offence(c, from, "malformed message from");
+        return;
     }
+    if (p == NULL || !core_member(c, from, 0)) return;
+    refill(c, p, core_tier(c, from) == TIER_MEMBER);
+    heads_update(&c->heads);
+    const uint32_t count = heads_count(&c->heads, &prefix);
+    const size_t bytes = count <= HEADS_ITEMS ? (size_t)count * HEADS_ITEM_BYTES : BRANCH_BYTES;
+    if (bytes + CAP_HEADER_BYTES > p->get_bytes) return;
+    p->get_bytes -= bytes + CAP_HEADER_BYTES;
+    struct buffer b = scratch_buffer(c, bytes);
+    if (count <= HEADS_ITEMS) {
+        heads_put(&c->heads, &b, &prefix);
+        const struct message_HEADS heads = {c->wall_ms, prefix.depth, prefix.bits, buffer_span(&b)};
+        send_message(c, from, encode(c, MESSAGE_HEADS_CODE, &heads, bytes));
+        return;
+    }
+    for (uint32_t i = 0; i < HEADS_RADIX; i++) {
+        const struct heads_prefix child = heads_child(&prefix, i);
+        const struct hash32 hash = heads_hash(&c->heads, &child);
+        buffer_put(&b, ID_SPAN(hash));
+    }
+    const struct message_BRANCH branch = {prefix.depth, prefix.bits, buffer_span(&b)};
+    send_message(c, from, encode(c, MESSAGE_BRANCH_CODE, &branch, bytes));
+}
+
+/* When it changed, and now and then. */
+static void tell_peer(struct core *c, struct peer *p, int64_t every_ms)
+{
+    const int64_t ms = (c->now.ns - p->told_ns) / 1000000;
+    struct hash32 hash;
+    if (ms < TICK_MS && ms >= 0) return;
+    (void)holdings(c, p, &hash);
+    if (ms >= every_ms || !ID_EQUAL(hash, p->told)) tell(c, p);
 }
 
 void sync_tick(struct core *c)
 {
-    struct heads heads = {.hash = {{{{0}}}}};
     int64_t every_ms = heads_every_ms(registry_charter_bytes(c->registry));
     watch_clock(c);
+    mesh_peers(c);
     for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++)
-        if (c->peer[i].view.up) tell_peer(c, &heads, &c->peer[i], every_ms);
+        if (c->peer[i].view.up) tell_peer(c, &c->peer[i], every_ms);
 }

@@ -45,7 +45,6 @@ enum {
     CAP_AHEAD_BYTES = 96 << 10,
     CAP_SMALL_RECORDS = 1,
     CAP_SMALL_BYTES = 1 << 10,
-    CAP_HEADS = 6,
     CAP_ASSETS = 12,
     CAP_GRANTS = 12,
     CAP_JOBS = 4,
@@ -71,7 +70,6 @@ enum {
     CAP_AHEAD_BYTES = 4 << 20,    /* of those that came before their turn */
     CAP_SMALL_RECORDS = 256,      /* of a device */
     CAP_SMALL_BYTES = 512 << 10,
-    CAP_HEADS = 910, /* authors in one message of heads */
     CAP_ASSETS = 32768,
     CAP_GRANTS = 65536,
     CAP_JOBS = 4096,

@@ -155,6 +155,24 @@ static const struct field message_fields_BLOB[] = {MESSAGE_BLOB(ROW)};
 #define OWNER message_RELAY
 static const struct field message_fields_RELAY[] = {MESSAGE_RELAY(ROW)};
 #undef OWNER
+#define OWNER message_ANNOUNCE
+static const struct field message_fields_ANNOUNCE[] = {MESSAGE_ANNOUNCE(ROW)};
+#undef OWNER
+#define OWNER message_WANT
+static const struct field message_fields_WANT[] = {MESSAGE_WANT(ROW)};
+#undef OWNER
+#define OWNER message_ABSENT
+static const struct field message_fields_ABSENT[] = {MESSAGE_ABSENT(ROW)};
+#undef OWNER
+#define OWNER message_ROOT
+static const struct field message_fields_ROOT[] = {MESSAGE_ROOT(ROW)};
+#undef OWNER
+#define OWNER message_BRANCH_GET
+static const struct field message_fields_BRANCH_GET[] = {MESSAGE_BRANCH_GET(ROW)};
+#undef OWNER
+#define OWNER message_BRANCH
+static const struct field message_fields_BRANCH[] = {MESSAGE_BRANCH(ROW)};
+#undef OWNER
 
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
 #define KIND_LAYOUT(symbol, code, name, class, who, refers)                                                  \

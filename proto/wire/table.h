@@ -293,11 +293,12 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 #define BODY_JOIN BODY_MEMBER
 
 /* --- Link messages: inside a Noise session, authenticated by it ------------------------------------------------------- */
-/* time: the sender's wall clock. heads: author 32 | be64 seq | head 32, in any order; part of so many parts. */
+/* time: the sender's wall clock. depth, prefix: the first so many half bytes of authors' ids, the rest zero. heads: author 32 | be64
+ * seq | head 32, in any order. */
 #define MESSAGE_HEADS(F)                                                                                     \
     F(UINT, time, UINT_TIME)                                                                                 \
-    F(UINT, part, 63)                                                                                        \
-    F(UINT, parts, 64)                                                                                       \
+    F(UINT, depth, 64)                                                                                       \
+    F(ID, prefix, struct hash32)                                                                             \
     F(BYTES, heads, 65520)
 #define MESSAGE_GET(F)                                                                                       \
     F(ID, author, struct node_id)                                                                            \
@@ -328,6 +329,20 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     F(UINT, party, 255)                                                                                      \
     F(BYTES, box, 65536)
 
+#define MESSAGE_ANNOUNCE(F) F(BYTES, ids, 16384) /* record ids, 32 each, at least one */
+#define MESSAGE_WANT(F)     F(BYTES, ids, 2048)
+#define MESSAGE_ABSENT(F)   F(BYTES, ids, 2048)
+#define MESSAGE_ROOT(F)                                                                                      \
+    F(UINT, time, UINT_TIME)                                                                                 \
+    F(ID, root, struct hash32)
+#define MESSAGE_BRANCH_GET(F)                                                                                \
+    F(UINT, depth, 64)                                                                                       \
+    F(ID, prefix, struct hash32)
+#define MESSAGE_BRANCH(F)                                                                                    \
+    F(UINT, depth, 63)                                                                                       \
+    F(ID, prefix, struct hash32)                                                                             \
+    F(BYTES, hashes, 512) /* 16 of 32 */
+
 /* X(symbol, code, name, bulk, what for) */
 #define MESSAGE_TABLE(X)                                                                                     \
     X(HEADS, 1, "heads", 0, "what the sender holds, per author, and its clock")                              \
@@ -336,7 +351,13 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(EQUIVOCATION, 4, "equivocation", 0, "proof of two headers in one place")                               \
     X(BLOB_GET, 5, "blob-get", 0, "send me this blob; for an enclave, its certificate")                      \
     X(BLOB, 6, "blob", 1, "a blob, or why not")                                                              \
-    X(RELAY, 7, "relay", 0, "a sealed box between an enclave and a party to its keys")
+    X(RELAY, 7, "relay", 0, "a sealed box between an enclave and a party to its keys")                       \
+    X(ANNOUNCE, 8, "announce", 0, "records that the sender has")                                             \
+    X(WANT, 9, "want", 0, "send me these records that you announced")                                        \
+    X(ABSENT, 10, "absent", 0, "records that it wanted and the sender has not, or not any more")             \
+    X(ROOT, 11, "root", 0, "the hash over all that the sender holds, and its clock")                         \
+    X(BRANCH_GET, 12, "branch-get", 0, "send me the hashes or heads under this prefix")                      \
+    X(BRANCH, 13, "branch", 0, "the hashes of what the sender holds under a prefix")
 
 /* --- Structures and codes from the tables ---------------------------------------------------------------------------- */
 #define FIELD_DECLARE(kind, name, arg)  FIELD_DECLARE_##kind(name, arg)

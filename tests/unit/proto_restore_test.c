@@ -102,21 +102,26 @@ static void deliver(struct core *c, const struct record *r)
     step(c, (struct event){.type = EVENT_CRYPTO, .token = e->token});
 }
 
-/* A custodian shows a part of its heads. */
-static void show(struct core *c, struct node_id custodian, uint64_t part, uint64_t parts, struct span items)
+static void say(struct core *c, struct node_id custodian, enum message code, const void *message)
 {
-    uint8_t bytes[128];
+    uint8_t bytes[1024];
     struct buffer b = BUFFER_OF(bytes);
-    struct message_HEADS heads = {world->now_ms, part, parts, items};
-    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    message_encode(&b, code, message);
     step(c, (struct event){.type = EVENT_MESSAGE, .peer = custodian, .bytes = buffer_span(&b)});
+}
+
+/* A custodian shows its heads, of this depth. */
+static void show(struct core *c, struct node_id custodian, uint64_t depth, struct span items)
+{
+    const struct message_HEADS heads = {world->now_ms, depth, {{0}}, items};
+    say(c, custodian, MESSAGE_HEADS_CODE, &heads);
 }
 
 /* A custodian comes up and shows heads: none that are not held here. */
 static void greet(struct core *c, struct node_id custodian)
 {
     step(c, (struct event){.type = EVENT_PEER_UP, .peer = custodian});
-    show(c, custodian, 0, 1, SPAN_NONE);
+    show(c, custodian, 0, SPAN_NONE);
 }
 
 static void greet_all(struct core *c)
@@ -265,8 +270,37 @@ static void test_silence_lasts(void **state)
     }
 }
 
-/* Whoever has more heads than a message holds has compared when it has shown them all, and none that is not held here. */
-static void test_heads_in_parts(void **state)
+/* What the last step asks for of branches. */
+static uint32_t branches_asked(const struct core *c)
+{
+    uint32_t count, asked = 0;
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        union message_body body;
+        enum message code;
+        if (e[i].type != EFFECT_SEND || message_decode(&code, &body, e[i].bytes) != OK) continue;
+        asked += code == MESSAGE_BRANCH_GET_CODE;
+    }
+    return asked;
+}
+
+/* Another root: two of its branches differ, and are asked for. */
+static void show_branches(struct core *c, struct node_id custodian)
+{
+    uint8_t hashes[512] = {0};
+    const struct message_ROOT root = {world->now_ms, {{0x11}}};
+    const struct message_BRANCH branch = {0, {{0}}, SPAN_OF(hashes)};
+    hashes[3 * 32] = hashes[7 * 32] = 0x22;
+    say(c, custodian, MESSAGE_ROOT_CODE, &root);
+    assert_int_equal(branches_asked(c), 1);
+    say(c, custodian, MESSAGE_BRANCH_CODE, &branch);
+    assert_int_equal(branches_asked(c), 2);
+    say(c, custodian, MESSAGE_BRANCH_CODE, &branch); /* of the two that are open, one has branches itself */
+    assert_int_equal(branches_asked(c), 2);
+}
+
+/* Whoever holds otherwise has compared when all branches that differ were seen, and nothing among them that is not held here. */
+static void test_compared_by_branches(void **state)
 {
     (void)state;
     uint8_t item[72] = {0};
@@ -274,13 +308,44 @@ static void test_heads_in_parts(void **state)
     (void)restore(c, false);
     memcpy(item, world->node[0].id.bytes, 32);
     store_u64(item + 32, 4000);
-    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++)
-        step(c, (struct event){.type = EVENT_PEER_UP, .peer = world->node[i].id});
-    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 0, 3, SPAN_NONE);
-    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 1, 3, SPAN_OF(item));
-    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 2, 3, SPAN_NONE);
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) {
+        const struct node_id custodian = world->node[i].id;
+        step(c, (struct event){.type = EVENT_PEER_UP, .peer = custodian});
+        show_branches(c, custodian);
+        show(c, custodian, 1, SPAN_NONE);
+        show(c, custodian, 1, SPAN_OF(item));
+        show(c, custodian, 2, SPAN_NONE);
+    }
     assert_true(core_isolated(c));
-    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 1, 3, SPAN_NONE);
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) {
+        show_branches(c, world->node[i].id);
+        show(c, world->node[i].id, 1, SPAN_NONE);
+        show(c, world->node[i].id, 2, SPAN_NONE);
+    }
+    assert_true(core_isolated(c)); /* one is open yet */
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 2, SPAN_NONE);
+    assert_false(core_isolated(c));
+    world_arena_free(memory);
+}
+
+/* An equal root is all there is to say, and shows that this node's own chain is held. */
+static void test_compared_by_root(void **state)
+{
+    (void)state;
+    struct core *c = core_begin();
+    (void)restore(c, false);
+    const struct heads_prefix all = {0, {{0}}};
+    heads_update(&c->heads);
+    const struct message_ROOT root = {world->now_ms, heads_hash(&c->heads, &all)};
+    assert_false(ID_IS_ZERO(root.root));
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) {
+        step(c, (struct event){.type = EVENT_PEER_UP, .peer = world->node[i].id});
+        assert_true(core_isolated(c));
+        say(c, world->node[i].id, MESSAGE_ROOT_CODE, &root);
+        assert_int_equal(branches_asked(c), 0);
+        assert_int_equal(peer_find(c, world->node[i].id)->view.own_seq, world->node[SELF].seq);
+        if (!core_isolated(c)) break;
+    }
     assert_false(core_isolated(c));
     world_arena_free(memory);
 }
@@ -434,7 +499,8 @@ int main(void)
         cmocka_unit_test(test_whole_store),
         cmocka_unit_test(test_lost_own_record),
         cmocka_unit_test(test_lost_promise),
-        cmocka_unit_test(test_heads_in_parts),
+        cmocka_unit_test(test_compared_by_branches),
+        cmocka_unit_test(test_compared_by_root),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_own_request),
         cmocka_unit_test(test_a_peer_shows_an_own_record),

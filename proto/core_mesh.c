@@ -1,0 +1,184 @@
+/* Records to the mesh and from it: the core as holder of what spreads (gossip.h, PROTOCOL.md "Spreading"). */
+#include "proto/core_state.h"
+
+enum {
+    SPREADING_MAX =
+        GOSSIP_LINKS_MAX * GOSSIP_WANT_MAX * 2, /* what links may make it want, and as much of what is held */
+    FRESH_MS = 600000, /* older ones come by heads: whoever catches up does not tell others what they have */
+};
+
+static struct core *core_of(void *context)
+{
+    return context;
+}
+
+static struct node_id peer_of(const struct core *c, uint32_t link)
+{
+    ASSERT(c->link_row[link] != 0);
+    return c->peer[c->link_row[link] - 1].view.node;
+}
+
+static bool holds(void *context, struct record_id id)
+{
+    return chain_row(&core_of(context)->chain, id) != INDEX_NONE;
+}
+
+static struct span encoded(struct core *c, uint32_t row)
+{
+    if (c->said_row == row + 1) return c->said;
+    const struct record *r = chain_at(&c->chain, row);
+    struct buffer b = scratch_buffer(c, record_bytes_max(r));
+    record_encode(&b, r);
+    c->said_row = row + 1;
+    c->said = buffer_span(&b);
+    return c->said;
+}
+
+static void send_record(void *context, uint32_t link, uint64_t row)
+{
+    struct core *c = core_of(context);
+    send_message(c, peer_of(c, link), encoded(c, (uint32_t)row));
+}
+
+/* The three have one shape. */
+static void send_ids(struct core *c, uint32_t link, enum message code, struct span ids)
+{
+    const struct message_ANNOUNCE m = {ids};
+    struct buffer b = scratch_buffer(c, ids.len + 16);
+    message_encode(&b, code, &m);
+    send_message(c, peer_of(c, link), buffer_span(&b));
+}
+
+static void send_announce(void *context, uint32_t link, struct span ids)
+{
+    send_ids(core_of(context), link, MESSAGE_ANNOUNCE_CODE, ids);
+}
+
+static void send_want(void *context, uint32_t link, struct span ids)
+{
+    send_ids(core_of(context), link, MESSAGE_WANT_CODE, ids);
+}
+
+static void send_absent(void *context, uint32_t link, struct span ids)
+{
+    send_ids(core_of(context), link, MESSAGE_ABSENT_CODE, ids);
+}
+
+size_t mesh_bytes(void)
+{
+    return gossip_bytes(SPREADING_MAX);
+}
+
+enum err mesh_begin(struct core *c, struct arena *arena, uint64_t salt)
+{
+    const struct gossip_holder holder = {holds, send_record, send_announce, send_want, send_absent, c};
+    return gossip_new(&c->gossip, arena, SPREADING_MAX, salt, &holder);
+}
+
+static void link_up(struct core *c, struct peer *p)
+{
+    uint32_t link = 0;
+    while (link < GOSSIP_LINKS_MAX && c->link_row[link] != 0) link++;
+    if (link == GOSSIP_LINKS_MAX) return;
+    c->link_row[link] = (uint32_t)(p - c->peer) + 1;
+    p->link = link + 1;
+    gossip_link_up(c->gossip, link);
+}
+
+static void link_down(struct core *c, struct peer *p)
+{
+    gossip_link_down(c->gossip, p->link - 1);
+    c->link_row[p->link - 1] = 0;
+    p->link = 0;
+}
+
+void mesh_peer(struct core *c, struct peer *p)
+{
+    const bool belongs = p->view.up && core_member(c, p->view.node, 0);
+    if (belongs && p->link == 0) link_up(c, p);
+    if (!belongs && p->link != 0) link_down(c, p);
+}
+
+void mesh_peers(struct core *c)
+{
+    for (uint32_t i = 0; i < c->peer_count; i++) mesh_peer(c, &c->peer[i]);
+}
+
+static enum gossip_class class_of(const struct core *c, const struct record *r)
+{
+    if (ID_EQUAL(r->header.author, c->options.self)) return GOSSIP_OWN;
+    const enum kind kind = r->header.kind;
+    return kind == KIND_REVOCATION || kind == KIND_REMOVAL ? GOSSIP_URGENT : GOSSIP_NORMAL;
+}
+
+/* Who is no member hears of what is open to it, from each that it is linked with. */
+static void tell_strangers(struct core *c, const struct record *kept, uint32_t row)
+{
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer_view *p = &c->peer[i].view;
+        if (p->up && !core_member(c, p->node, 0) && ingest_open(kept, p->node))
+            send_message(c, p->node, encoded(c, row));
+    }
+}
+
+static bool moves_members(enum kind kind)
+{
+    return kind == KIND_CHARTER || kind == KIND_MEMBER || kind == KIND_REMOVAL || kind == KIND_REVOCATION;
+}
+
+void mesh_spread(struct core *c, const struct record *kept)
+{
+    if (moves_members(kept->header.kind)) mesh_peers(c);
+    const uint64_t time_ms = kept->header.time_ms;
+    const enum gossip_class class = class_of(c, kept);
+    const uint32_t row = chain_row(&c->chain, kept->id);
+    const bool fresh = time_ms + FRESH_MS > c->wall_ms && c->wall_ms + FRESH_MS > time_ms;
+    if (fresh || class != GOSSIP_NORMAL)
+        gossip_accepted(c->gossip, kept->id, row, kept->body.len, class, c->now.ns);
+    else
+        gossip_dropped(c->gossip, kept->id, false, c->now.ns);
+    tell_strangers(c, kept, row);
+}
+
+static uint32_t link_of(struct core *c, struct node_id peer)
+{
+    const struct peer *p = peer_find(c, peer);
+    return p != NULL && p->link != 0 ? p->link - 1 : GOSSIP_NOBODY;
+}
+
+bool mesh_arrived(struct core *c, struct node_id from, struct record_id id)
+{
+    const uint32_t link = link_of(c, from);
+    return link == GOSSIP_NOBODY || gossip_arrived(c->gossip, link, id, c->now.ns);
+}
+
+void mesh_dropped(struct core *c, struct record_id id, bool again)
+{
+    gossip_dropped(c->gossip, id, again, c->now.ns);
+}
+
+void mesh_announce(struct core *c, struct node_id from, const struct message_ANNOUNCE *m)
+{
+    const uint32_t link = link_of(c, from);
+    if (link != GOSSIP_NOBODY && !gossip_on_announce(c->gossip, link, m->ids, c->now.ns))
+        offence(c, from, "malformed message from");
+}
+
+void mesh_want(struct core *c, struct node_id from, const struct message_WANT *m)
+{
+    const uint32_t link = link_of(c, from);
+    if (link != GOSSIP_NOBODY && !gossip_on_want(c->gossip, link, m->ids))
+        offence(c, from, "malformed message from");
+}
+
+void mesh_absent(struct core *c, struct node_id from, const struct message_ABSENT *m)
+{
+    const uint32_t link = link_of(c, from);
+    if (link != GOSSIP_NOBODY && !gossip_on_absent(c->gossip, link, m->ids, c->now.ns))
+        offence(c, from, "malformed message from");
+}
+
+void mesh_tick(struct core *c)
+{
+    gossip_tick(c->gossip, c->now.ns);
+}
