@@ -104,11 +104,19 @@ void mesh_peers(struct core *c)
     for (uint32_t i = 0; i < c->peer_count; i++) mesh_peer(c, &c->peer[i]);
 }
 
-static enum gossip_class class_of(const struct core *c, const struct record *r)
+/* In a consortium of few, who is linked here is linked with the others too, as far as it can be. */
+static bool tells_all_itself(struct core *c, struct node_id author)
 {
-    if (ID_EQUAL(r->header.author, c->options.self)) return GOSSIP_OWN;
+    const struct peer *p = peer_find(c, author);
+    return c->chain.author_count <= GOSSIP_LINKS_MAX && p != NULL && p->link != 0;
+}
+
+static enum gossip_class class_of(struct core *c, const struct record *r)
+{
     const enum kind kind = r->header.kind;
-    return kind == KIND_REVOCATION || kind == KIND_REMOVAL ? GOSSIP_URGENT : GOSSIP_NORMAL;
+    if (ID_EQUAL(r->header.author, c->options.self)) return GOSSIP_OWN;
+    if (kind == KIND_REVOCATION || kind == KIND_REMOVAL) return GOSSIP_URGENT;
+    return tells_all_itself(c, r->header.author) ? GOSSIP_BY_AUTHOR : GOSSIP_NORMAL;
 }
 
 /* Who is no member hears of what is open to it, from each that it is linked with. */
@@ -130,11 +138,11 @@ void mesh_spread(struct core *c, const struct record *kept)
 {
     if (moves_members(kept->header.kind)) mesh_peers(c);
     const uint64_t time_ms = kept->header.time_ms;
-    const enum gossip_class class = class_of(c, kept);
+    const enum gossip_class how = class_of(c, kept);
     const uint32_t row = chain_row(&c->chain, kept->id);
     const bool fresh = time_ms + FRESH_MS > c->wall_ms && c->wall_ms + FRESH_MS > time_ms;
-    if (fresh || class != GOSSIP_NORMAL)
-        gossip_accepted(c->gossip, kept->id, row, kept->body.len, class, c->now.ns);
+    if (fresh || how == GOSSIP_OWN || how == GOSSIP_URGENT)
+        gossip_accepted(c->gossip, kept->id, row, kept->body.len, how, c->now.ns);
     else
         gossip_dropped(c->gossip, kept->id, false, c->now.ns);
     tell_strangers(c, kept, row);

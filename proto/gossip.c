@@ -436,9 +436,9 @@ void gossip_accepted(struct gossip *g, struct record_id id, uint64_t record, siz
     i->state = ITEM_HELD;
     i->record = record;
     const uint64_t lack = g->up & ~i->has;
-    const uint64_t whole = how != GOSSIP_NORMAL          ? lack
-                           : bytes <= GOSSIP_WHOLE_BYTES ? few_of(g, lack, eager(g, i))
-                                                         : 0;
+    const bool some = how == GOSSIP_NORMAL && bytes <= GOSSIP_WHOLE_BYTES;
+    const bool all = how == GOSSIP_URGENT || how == GOSSIP_OWN;
+    const uint64_t whole = all ? lack : some ? few_of(g, lack, eager(g, i)) : 0;
     send_to(g, i, whole);
     tell_later(g, i, lack & ~whole, now_ns);
 }

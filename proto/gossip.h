@@ -48,8 +48,9 @@ void gossip_link_down(struct gossip *g, uint32_t link);
 MUST_USE bool gossip_arrived(struct gossip *g, uint32_t link, struct record_id id, int64_t now_ns);
 /* It is not kept. May another bring it, or is it of no use here now, whoever has it? Then the heads bring it once it is. */
 void gossip_dropped(struct gossip *g, struct record_id id, bool again, int64_t now_ns);
-/* It is held from now on and to be spread: `record` is the holder's name for it. Urgent ones and one's own go whole to all. */
-enum gossip_class { GOSSIP_NORMAL, GOSSIP_URGENT, GOSSIP_OWN };
+/* It is held from now on and to be spread: `record` is the holder's name for it. Urgent ones and one's own go whole to all; one that its
+ * author sends to all itself goes whole to nobody. */
+enum gossip_class { GOSSIP_NORMAL, GOSSIP_URGENT, GOSSIP_OWN, GOSSIP_BY_AUTHOR };
 void gossip_accepted(struct gossip *g, struct record_id id, uint64_t record, size_t bytes,
                      enum gossip_class how, int64_t now_ns);
 

@@ -178,6 +178,13 @@ static void test_own_and_urgent_go_to_all(void **state)
     assert_int_equal(sum(sent), LINKS - 1);
     pass(1000);
     assert_int_equal(sum(announced), 0);
+    forget();
+    assert_true(gossip_arrived(gossip, 0, id_of(3), now));
+    gossip_accepted(gossip, id_of(3), 3, 300, GOSSIP_BY_AUTHOR,
+                    now); /* the others have it from there, or ask */
+    pass(1000);
+    assert_int_equal(sum(sent), 0);
+    assert_int_equal(sum(announced), LINKS - 1);
 }
 
 /* The first announcer is asked; when it says nothing another is, then two at once; what is told of by others meanwhile is no
