@@ -1136,7 +1136,7 @@ void cluster_publish(struct cluster *c)
     say_again(c, KIND_WORKERS);
     say_again(c, KIND_OP);
     say_again(c, KIND_ASSET);
-    bool known = cluster_until(c, workflow_known, 60000);
+    bool known = cluster_until(c, workflow_known, 60000) && cluster_until(c, cluster_converged, 60000);
     ASSERT(known);
     say_again(c, KIND_GRANT);
     say_again(c, KIND_JOB);
