@@ -16,6 +16,12 @@ struct group_key {
     struct point share[COMMITTEE_MAX]; /* Y_i = x_i B, i = index + 1 */
 };
 
+/* What a custodian holds of one of them. */
+struct key_share {
+    struct scalar_secret x;
+    struct point y; /* the whole key's */
+};
+
 struct envelope {
     uint8_t bytes[ENVELOPE_BYTES];
 };
@@ -37,8 +43,7 @@ struct hash32 group_key_id(const struct point *y);
 struct label label_make(struct hash32 root_key_id, struct dt app_id, struct compose_hash compose,
                         struct node_id owner, struct content_id content, struct hash32 policy);
 
-/* The same of what follows the root key id, as keyed work gives it: app | compose | owner | content | policy, 32 bytes each. */
-enum { LABEL_IDS_BYTES = 5 * 32 };
+/* The same of what follows the root key id, as keyed work gives it. */
 struct label label_of_ids(struct hash32 root_key_id, const uint8_t ids[LABEL_IDS_BYTES]);
 
 MUST_USE enum err envelope_seal(struct envelope *out, const struct point *y, const struct label *label,

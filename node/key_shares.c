@@ -12,49 +12,63 @@ enum { SHARE_FILE_NAME_MAX = 64 };
 
 bool key_shares_of(struct key_shares *out, const struct body_COMMITTEE *committee, uint32_t seat)
 {
-    const struct span shares[KEY_SHARES_COUNT] = {committee->shares_a, committee->shares_b};
+    const struct span shares[KEYGEN_PURPOSES] = {committee->shares_a, committee->shares_b};
     *out =
         (struct key_shares){.epoch = (uint32_t)committee->epoch, .key = {committee->key_a, committee->key_b}};
-    for (uint32_t i = 0; i < KEY_SHARES_COUNT; i++) {
+    for (uint32_t i = 0; i < KEYGEN_PURPOSES; i++) {
         if (shares[i].len / 32 <= seat) return false;
         memcpy(out->public_share[i].bytes, shares[i].data + (size_t)seat * 32, 32);
     }
     return true;
 }
 
-static void name_file(char out[SHARE_FILE_NAME_MAX], uint32_t epoch, uint32_t purpose, const char *what)
+static const struct {
+    const char *suffix, *kind;
+} file_of[] = {
+    [WORK_STATE] = {"state", "keygen-state"},
+    [WORK_SHARE] = {"share", "keygen-share"},
+};
+
+static void name_file(char out[SHARE_FILE_NAME_MAX], struct work_place place)
 {
-    (void)snprintf(out, SHARE_FILE_NAME_MAX, "keygen/%u-%u.%s", epoch, purpose, what);
+    (void)snprintf(out, SHARE_FILE_NAME_MAX, "keygen/%u-%u.%s", place.epoch, place.purpose,
+                   file_of[place.item].suffix);
 }
 
-void key_shares_path(char out[PATH_MAX], const struct home *h, uint32_t epoch, uint32_t purpose,
-                     const char *what)
+void key_shares_path(char out[PATH_MAX], const struct home *h, struct work_place place)
 {
     char name[SHARE_FILE_NAME_MAX];
-    name_file(name, epoch, purpose, what);
+    name_file(name, place);
     home_path(out, h, name);
 }
 
-/* The file: x 32 | Y 32. */
-enum err key_shares_read(struct key_share *out, const struct home *h, uint32_t epoch, uint32_t purpose)
+enum err key_shares_load(const struct home *h, struct work_place place, void *out, size_t len)
 {
     char path[PATH_MAX];
-    size_t len = 0;
+    size_t came = 0;
     uint8_t *bytes = secret_alloc(KEYFILE_SECRET_MAX);
     if (bytes == NULL) return ERR_NO_MEMORY;
-    key_shares_path(path, h, epoch, purpose, "share");
-    enum err err = keyfile_read(path, "keygen-share", bytes, &len, home_keygen_passphrase(h));
-    if (err == OK && len != sizeof *out) err = ERR_CORRUPT;
-    if (err == OK) memcpy(out, bytes, sizeof *out);
+    key_shares_path(path, h, place);
+    enum err err = keyfile_read(path, file_of[place.item].kind, bytes, &came, home_keygen_passphrase(h));
+    if (err == OK && came != len) err = ERR_CORRUPT;
+    if (err == OK) memcpy(out, bytes, len);
     secret_free(bytes);
     return err;
 }
 
-static enum err check_one(struct key_share *held, const struct home *h, const struct key_shares *expected,
-                          uint32_t i)
+enum err key_shares_save(const struct home *h, struct work_place place, struct span secret)
 {
+    char path[PATH_MAX];
+    key_shares_path(path, h, place);
+    return keyfile_write(path, file_of[place.item].kind, secret, home_keygen_passphrase(h));
+}
+
+static enum err check_one(struct key_share *held, const struct home *h, const struct key_shares *expected,
+                          struct work_place place)
+{
+    const uint32_t i = place.purpose - 1;
     struct point own;
-    TRY(key_shares_read(held, h, expected->epoch, i + 1));
+    TRY(key_shares_load(h, place, held, sizeof *held));
     TRY(cocktail_public_of(&own, &held->x));
     const bool same = memcmp(held->y.bytes, expected->key[i].bytes, 32) == 0 &&
                       memcmp(own.bytes, expected->public_share[i].bytes, 32) == 0;
@@ -76,10 +90,11 @@ enum err key_shares_check(const struct home *h, const struct key_shares *expecte
     struct key_share *held = secret_alloc(sizeof *held);
     if (held == NULL) return fault_set(fault, cap, ERR_NO_MEMORY, "out of memory");
     enum err err = OK;
-    for (uint32_t i = 0; i < KEY_SHARES_COUNT && err == OK; i++) {
+    for (uint32_t i = 0; i < KEYGEN_PURPOSES && err == OK; i++) {
         char name[SHARE_FILE_NAME_MAX];
-        name_file(name, expected->epoch, i + 1, "share");
-        err = check_one(held, h, expected, i);
+        const struct work_place place = {WORK_SHARE, expected->epoch, i + 1};
+        name_file(name, place);
+        err = check_one(held, h, expected, place);
         if (err != OK)
             err = fault_set(
                 fault, cap, err,

@@ -158,7 +158,7 @@ static void on_wake(uv_async_t *wake)
     while (t != NULL) {
         struct task *next = t->next;
         p->in_flight--;
-        t->done(t->context, t->token, t->keyed->err, span_make(t->keyed->output, t->keyed->output_len));
+        t->done(t->context, t->token, t->keyed->err, buffer_span(&t->keyed->output));
         keyed_free(t->keyed);
         free(t);
         t = next;

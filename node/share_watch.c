@@ -25,7 +25,7 @@ static struct share_stamp stamp_of(const struct share_watch *w, uint32_t epoch, 
 {
     char path[PATH_MAX];
     struct stat s;
-    key_shares_path(path, w->home, epoch, purpose, "share");
+    key_shares_path(path, w->home, (struct work_place){WORK_SHARE, epoch, purpose});
     if (stat(path, &s) != 0) return (struct share_stamp){0};
     return (struct share_stamp){s.st_dev, s.st_ino, (uint64_t)s.st_size, s.st_mode, s.st_mtim, s.st_ctim};
 }
@@ -51,7 +51,7 @@ static bool is_due(struct share_watch *w, const struct registry *r)
         return false;
     }
     bool due = !w->expecting || memcmp(&expected, &w->expected, sizeof expected) != 0;
-    for (uint32_t i = 0; i < KEY_SHARES_COUNT; i++) {
+    for (uint32_t i = 0; i < KEYGEN_PURPOSES; i++) {
         const struct share_stamp now = stamp_of(w, expected.epoch, i + 1);
         due |= !same_stamp(&now, &w->stamp[i]);
         w->stamp[i] = now;

@@ -22,10 +22,10 @@ struct share_watch {
     const struct home *home;
     bool expecting; /* a seat in a committee in force */
     struct key_shares expected;
-    struct share_stamp stamp[KEY_SHARES_COUNT]; /* of what was looked at last, or is now */
-    enum err err;                               /* of the last look; OK before */
-    char fault[SHARE_WATCH_FAULT_BYTES];        /* what is wrong, when err says so */
-    bool busy;                                  /* a look on another thread goes on */
+    struct share_stamp stamp[KEYGEN_PURPOSES]; /* of what was looked at last, or is now */
+    enum err err;                              /* of the last look; OK before */
+    char fault[SHARE_WATCH_FAULT_BYTES];       /* what is wrong, when err says so */
+    bool busy;                                 /* a look on another thread goes on */
     uv_work_t work;
     enum err work_err;
     char work_fault[SHARE_WATCH_FAULT_BYTES];

@@ -387,7 +387,7 @@ static void compute_shares(struct core *c, struct pending *p, const struct run_e
 /* The ask has a box for each input under a veto, in the run's order. */
 static void open_half(struct core *c, struct pending *p, const struct run_entry *run)
 {
-    struct buffer label = scratch_buffer(c, LABEL_PART_BYTES);
+    struct buffer label = scratch_buffer(c, LABEL_IDS_BYTES);
     uint32_t input = p->party - VETO_PARTY, place = 0;
     for (uint32_t i = 0; i < input; i++) place += registry_vetoed(c->registry, &run->body, i);
     put_label(c, &label, run, input);

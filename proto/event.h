@@ -18,55 +18,6 @@ struct keep {
 };
 enum { KEEP_MAX = 4 };
 
-/* --- Keyed work -------------------------------------------------------------------------------------------------------- */
-enum crypto_op {
-    CRYPTO_SIGN,     /* hash -> 64-byte BIP-340 signature by this node's identity */
-    CRYPTO_VERIFY,   /* parts of VERIFY_PART_BYTES -> ok, or ERR_SIGNATURE if any fails */
-    CRYPTO_OPEN,     /* box, context -> plaintext, with this node's X25519 key */
-    CRYPTO_SEAL,     /* kem, plaintext (box), context -> box */
-    CRYPTO_EVIDENCE, /* evidence (box), binding (hash), policy below -> evidence_out, or an error and detail */
-    CRYPTO_KEYGEN_BEGIN, /* session -> round-1 message: ephemeral 32 | t x 32 | pop 64 | n x 48; the secret state is durable before this completes */
-    CRYPTO_KEYGEN_FINISH, /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */
-    CRYPTO_KEYGEN_CHECK, /* session, box = n public round-1 messages, n signatures (parts), context = group key | n
-                          * verification shares -> ok; or an error, with the byte 1..n of whose signature does not hold */
-    CRYPTO_HALF, /* box, parts = one label, hash = id of key A -> the half sealed to this node under that label */
-    CRYPTO_SHARES, /* parts of SHARE_PART_BYTES, hash = PRF input, epoch -> SHARE_BYTES per part, then the
-                                    * PRF's; ERR_PROOF when an envelope is not under its label */
-};
-
-/* One signature to verify: author 32 | hash 32 | signature 64. */
-enum { VERIFY_PART_BYTES = 128 };
-/* One input for CRYPTO_SHARES: app 32 | compose 32 | owner 32 | content 32 | policy 32, then its envelope. */
-enum { LABEL_PART_BYTES = 5 * 32, SHARE_PART_BYTES = LABEL_PART_BYTES + ENVELOPE_BYTES };
-
-struct keygen_session {
-    uint32_t epoch, purpose; /* 1: key A (envelopes), 2: key B (PRF) */
-    uint32_t n, t, own;      /* own: 1..n */
-    struct point party[CAP_CUSTODIANS];
-    struct hash32 tag, extension[2]; /* tag; charter hash | H(purpose) */
-};
-
-struct crypto_job {
-    enum crypto_op op;
-    struct hash32 hash; /* signed message; evidence binding; PRF input */
-    struct kem_public kem;
-    struct span box, context;
-    struct span parts; /* concatenated fixed-size items, see the op */
-    uint32_t part_count;
-    uint32_t epoch, index; /* CRYPTO_SHARES: epoch of the share, its index 1..n */
-    const struct keygen_session *session;
-    bool accept_simulated, need_gpu;
-    struct span measurements;    /* CRYPTO_EVIDENCE: accepted, 32 bytes each */
-    uint64_t age_max_ms, now_ms; /* CRYPTO_EVIDENCE */
-};
-/* Output of CRYPTO_EVIDENCE. */
-struct evidence_out {
-    struct hash32 measurement, platform;
-    uint64_t time_ms;
-    bool simulated, gpu_confidential; /* a GPU is shown, in confidential mode */
-};
-/* Output of CRYPTO_KEYGEN_FINISH: cocktail_result_write (crypto/cocktail.h). */
-
 /* --- Commands (from the API) -------------------------------------------------------------------------------------------- */
 enum command_type {
     COMMAND_AUTHOR, /* sign and publish one record of `kind` with `body` */

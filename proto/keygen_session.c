@@ -1,5 +1,7 @@
 #include "proto/keygen_session.h"
 
+_Static_assert(COMMITTEE_MAX == (int)CAP_CUSTODIANS, "a session has room for every custodian of a charter");
+
 void keygen_session_make(struct keygen_session *out, struct consortium_id consortium,
                          const struct charter *charter, uint32_t epoch, uint32_t purpose, uint32_t own)
 {

@@ -9,8 +9,6 @@
 #include "proto/charter.h"
 #include "proto/event.h"
 
-enum { KEYGEN_PURPOSE_ENVELOPES = 1, KEYGEN_PURPOSE_PRF = 2 };
-
 /* own: 1..n, or 0 for a verifier. */
 void keygen_session_make(struct keygen_session *out, struct consortium_id consortium,
                          const struct charter *charter, uint32_t epoch, uint32_t purpose, uint32_t own);

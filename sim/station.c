@@ -255,21 +255,17 @@ static void x_store(void *context, uint64_t token, const struct keep *items, uin
 
 static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
 {
-    static uint8_t output[LABOUR_OUTPUT_MAX];
+    static uint8_t output[WORK_OUTPUT_MAX];
     struct station *n = context;
     struct buffer out = BUFFER_OF(output);
     const enum err err = labour_do(&n->labour, &out, job);
-    const bool says_why =
-        job->op == CRYPTO_EVIDENCE || job->op == CRYPTO_KEYGEN_FINISH || job->op == CRYPTO_KEYGEN_CHECK;
     const uint64_t now_ns = n->simulation->now_ns, from_ns = n->busy_ns > now_ns ? n->busy_ns : now_ns;
     n->busy_ns = from_ns + labour_cost_ns(job);
     census_worked(n->simulation->census,
                   &(struct census_work){now_ns, from_ns, n->busy_ns, n->number, job->op});
     post_here(n, n->busy_ns,
-              (struct parcel){.type = EVENT_CRYPTO,
-                              .token = token,
-                              .err = err,
-                              .slice = slice_of(err == OK || says_why ? buffer_span(&out) : SPAN_NONE)});
+              (struct parcel){
+                  .type = EVENT_CRYPTO, .token = token, .err = err, .slice = slice_of(buffer_span(&out))});
 }
 
 /* --- Replies -------------------------------------------------------------------------------------------------------------------- */

@@ -1,9 +1,7 @@
 #include "tests/cluster.h"
 
-#include "crypto/cocktail.h"
 #include "crypto/identity.h"
 #include "crypto/kem.h"
-#include "node/keyed.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
 #include "proto/promise.h"
@@ -21,7 +19,6 @@ enum {
     KEPT_MAX = 4096,
     BATCHES_MAX = 512,
     SENT_MAX = 4096,
-    OUTPUT_MAX = 65536 + 1024,
     COMMAND_WAIT_MS = 20000,
 };
 
@@ -64,8 +61,7 @@ struct cluster_node {
     struct batch batch[BATCHES_MAX]; /* not yet */
     uint32_t batch_count;
 
-    struct cocktail_secret keygen_state[2];
-    bool keygen_begun[2];
+    struct work_memory left; /* by key generation */
 
     struct sent_header sent[SENT_MAX];
     uint32_t sent_count;
@@ -190,152 +186,16 @@ static struct waiting pop(struct cluster *c)
     }
 }
 
-/* --- Keyed work, in memory -------------------------------------------------------------------------------------------------- */
-
-struct output {
-    uint8_t bytes[OUTPUT_MAX];
-    size_t len;
-};
-
-static void put(struct output *o, const void *bytes, size_t len)
-{
-    ASSERT(len <= sizeof o->bytes - o->len);
-    memcpy(o->bytes + o->len, bytes, len);
-    o->len += len;
-}
-
-static enum err do_verify(const struct crypto_job *job)
-{
-    struct cursor c = cursor_make(job->parts);
-    for (uint32_t i = 0; i < job->part_count; i++) {
-        struct node_id author;
-        struct hash32 message;
-        struct signature signature;
-        TRY(cursor_copy(&c, author.bytes, 32));
-        TRY(cursor_copy(&c, message.bytes, 32));
-        TRY(cursor_copy(&c, signature.bytes, 64));
-        TRY(identity_verify(author, message, &signature));
-    }
-    return cursor_end(&c);
-}
-
-static struct cocktail_session session_of(const struct keygen_session *s)
-{
-    return cocktail_session_make(s->n, s->t, s->own, s->party, s->tag, SPAN_OF(s->extension));
-}
-
-/* The state outlives a crash: the executor's contract is that it is durable before this completes. */
-static enum err do_keygen_begin(struct cluster_node *n, const struct crypto_job *job, struct output *o)
-{
-    struct cocktail_session session = session_of(job->session);
-    struct cocktail_round1 m;
-    uint32_t which = job->session->purpose - 1;
-    struct cocktail_secret *state = &n->keygen_state[which];
-    if (n->keygen_begun[which])
-        TRY(cocktail_resume(&m, state, &session));
-    else
-        TRY(cocktail_begin(state, &m, &session, &n->keys.dkg_secret));
-    n->keygen_begun[which] = true;
-    struct buffer out = BUFFER_OF(o->bytes);
-    cocktail_round1_write(&out, &m, &session, COCKTAIL_WHOLE);
-    o->len = out.len;
-    return buffer_done(&out);
-}
-
-static enum err name_culprit(struct output *o, enum err err, const uint32_t *culprit)
-{
-    const uint8_t byte = (uint8_t)*culprit;
-    if (err != OK && byte != 0) put(o, &byte, 1);
-    return err;
-}
-
-static enum err do_keygen_finish(struct cluster_node *n, const struct crypto_job *job, struct output *o)
-{
-    static struct cocktail_round1 round1[COMMITTEE_MAX];
-    struct cocktail_session session = session_of(job->session);
-    struct scalar_secret x;
-    struct group_key key;
-    uint8_t transcript[64], sig[COCKTAIL_SIGNATURE_BYTES];
-    uint32_t culprit = 0;
-    TRY(cocktail_round1_read(round1, job->parts, &session, COCKTAIL_WHOLE));
-    enum err err =
-        cocktail_finish(&x, &key, transcript, sig, &culprit, &n->keygen_state[job->session->purpose - 1],
-                        &session, &n->keys.dkg_secret, round1);
-    TRY(name_culprit(o, err, &culprit));
-    struct buffer out = BUFFER_OF(o->bytes);
-    cocktail_result_write(&out, &key, transcript, sig);
-    o->len = out.len;
-    return buffer_done(&out);
-}
-
-static enum err do_keygen_check(const struct crypto_job *job, struct output *o)
-{
-    static struct cocktail_round1 round1[COMMITTEE_MAX];
-    struct cocktail_session session = session_of(job->session);
-    uint32_t culprit;
-    return name_culprit(o, cocktail_certified(&culprit, round1, &session, job->box, job->parts, job->context),
-                        &culprit);
-}
-
-static enum err do_evidence(struct cluster_node *n, const struct crypto_job *job, struct output *o)
-{
-    struct identity_keys keys = {0};
-    const struct home home = {.node = n->keys.id, .identity = &n->keys.secret, .kem = &n->keys.kem_secret};
-    struct keyed *k = keyed_copy(job, &home);
-    ASSERT(k != NULL);
-    keyed_run(k, &keys);
-    enum err err = k->err;
-    put(o, k->output, k->output_len);
-    keyed_free(k);
-    return err;
-}
-
-static enum err do_shares(struct cluster_node *n, const struct crypto_job *job, struct output *o)
-{
-    struct buffer out = BUFFER_OF(o->bytes);
-    enum err err = world_shares(n->cluster->world, n->number, &out, job);
-    o->len = out.len;
-    return err;
-}
-
-static enum err do_keyed(struct cluster_node *n, const struct crypto_job *job, struct output *o)
-{
-    struct signature signature;
-    switch (job->op) {
-    case CRYPTO_SIGN:
-        TRY(identity_sign(&signature, &n->keys.secret, job->hash));
-        put(o, signature.bytes, sizeof signature.bytes);
-        return OK;
-    case CRYPTO_VERIFY: return do_verify(job);
-    case CRYPTO_OPEN:
-        if (job->box.len < KEM_OVERHEAD_BYTES || job->box.len > OUTPUT_MAX) return ERR_TRUNCATED;
-        TRY(kem_open(o->bytes, &n->keys.kem_secret, job->box, job->context));
-        o->len = job->box.len - KEM_OVERHEAD_BYTES;
-        return OK;
-    case CRYPTO_SEAL:
-        TRY(kem_seal(o->bytes, &job->kem, job->box, job->context));
-        o->len = job->box.len + KEM_OVERHEAD_BYTES;
-        return OK;
-    case CRYPTO_KEYGEN_BEGIN: return do_keygen_begin(n, job, o);
-    case CRYPTO_KEYGEN_FINISH: return do_keygen_finish(n, job, o);
-    case CRYPTO_KEYGEN_CHECK: return do_keygen_check(job, o);
-    case CRYPTO_EVIDENCE: return n->cluster->enclaves ? do_evidence(n, job, o) : ERR_UNAVAILABLE;
-    case CRYPTO_HALF: o->len = 32; return world_half(n->cluster->world, n->number, o->bytes, job);
-    case CRYPTO_SHARES: return n->cluster->enclaves ? do_shares(n, job, o) : ERR_UNAVAILABLE;
-    }
-    UNREACHABLE();
-}
+/* --- Keyed work ----------------------------------------------------------------------------------------------------------------- */
 
 static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
 {
-    static struct output o;
+    static uint8_t bytes[WORK_OUTPUT_MAX];
     struct cluster_node *n = context;
-    o.len = 0;
-    enum err err = do_keyed(n, job, &o);
-    struct event event = {.type = EVENT_CRYPTO, .token = token, .err = err};
-    bool diagnosis = job->op == CRYPTO_EVIDENCE || job->op == CRYPTO_KEYGEN_FINISH ||
-                     job->op == CRYPTO_KEYGEN_CHECK; /* as the daemon's: it says what failed */
-    event.bytes = copy(span_make(o.bytes, err == OK || diagnosis ? o.len : 0));
+    struct buffer out = BUFFER_OF(bytes);
+    const struct work_keys keys = world_node_keys(&n->keys, &n->left);
+    struct event event = {.type = EVENT_CRYPTO, .token = token, .err = work_do(&keys, &out, job)};
+    event.bytes = copy(buffer_span(&out));
     push(n->cluster, n->number, 50 + below(n->cluster, 2000), event);
 }
 
@@ -1284,6 +1144,7 @@ struct cluster *cluster_new(struct world *w, const struct cluster_options *optio
     for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
         struct cluster_node *n = &c->node[i];
         if (i < WORLD_NODES) n->keys = w->node[i];
+        if (i < WORLD_CUSTODIANS && options->enclaves) world_deal(w, i, &n->left);
         n->number = i;
         n->cluster = c;
         n->executors = (struct pump_executors){n,

@@ -1,7 +1,5 @@
 #include "tests/lone.h"
 
-#include "crypto/identity.h"
-#include "node/keyed.h"
 #include "proto/base/panic.h"
 #include "proto/pump.h"
 
@@ -17,7 +15,6 @@ struct lone_queue {
     struct event event[QUEUE_MAX]; /* bytes are owned */
     enum crypto_op op[QUEUE_MAX];
     uint32_t head, tail;
-    struct identity_keys keys;
 };
 
 static void must(enum err err)
@@ -42,30 +39,16 @@ static void push(struct lone *l, struct event event, enum crypto_op op)
 
 /* --- Executors -------------------------------------------------------------------------------------------------------- */
 
-/* The one thing that is not the daemon's own: its shares are files. */
-static enum err shares(struct lone *l, struct buffer *out, const struct crypto_job *job)
-{
-    return l->shares_err != OK ? l->shares_err : world_shares(l->world, l->self, out, job);
-}
-
 static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
 {
-    static uint8_t bytes[SHARE_BYTES * (CAP_INPUTS + 1)];
+    static uint8_t bytes[WORK_OUTPUT_MAX];
     struct lone *l = context;
     struct buffer out = BUFFER_OF(bytes);
     struct event event = {.type = EVENT_CRYPTO, .token = token};
+    const bool fails = job->op == CRYPTO_SHARES && l->shares_err != OK;
     if (job->op == CRYPTO_EVIDENCE) l->evidence_checked++;
-    if (job->op == CRYPTO_SHARES) {
-        event.err = shares(l, &out, job);
-        event.bytes = copy(l, event.err == OK ? buffer_span(&out) : SPAN_NONE);
-    } else {
-        struct keyed *k = keyed_copy(job, &l->home);
-        ASSERT(k != NULL);
-        keyed_run(k, &l->queue->keys);
-        event.err = k->err;
-        event.bytes = copy(l, span_make(k->output, k->output_len));
-        keyed_free(k);
-    }
+    event.err = fails ? l->shares_err : work_do(&l->keys, &out, job);
+    event.bytes = copy(l, buffer_span(&out));
     if (token != 0) push(l, event, job->op);
 }
 
@@ -224,7 +207,8 @@ struct lone *lone_new(struct world *w, uint32_t self)
     ASSERT(l != NULL);
     l->world = w;
     l->self = self;
-    l->home = (struct home){.node = n->id, .identity = &n->secret, .kem = &n->kem_secret, .lock_fd = -1};
+    l->keys = world_node_keys(n, &l->kept);
+    if (self < WORLD_CUSTODIANS) world_deal(w, self, &l->kept);
     l->queue = calloc(1, sizeof *l->queue);
     ASSERT(l->queue != NULL);
     struct core_options options = {.self = n->id, .consortium = w->consortium, .charter = w->charter};

@@ -4,7 +4,6 @@
 #ifndef PERIGEE_TESTS_LONE_H
 #define PERIGEE_TESTS_LONE_H
 
-#include "node/home.h"
 #include "proto/core.h"
 #include "tests/world.h"
 
@@ -24,7 +23,8 @@ struct lone {
 
     struct world *world;
     uint32_t self;
-    struct home home;
+    struct work_memory kept;
+    struct work_keys keys;
     struct arena *arena;
     struct core *core;
     struct instant now;

@@ -747,44 +747,20 @@ void world_free(struct world *w)
     (void)munmap(w, sizeof *w);
 }
 
-/* --- What custodians compute -------------------------------------------------------------------------------------------- */
+/* --- Keyed work ------------------------------------------------------------------------------------------------------- */
 
-static struct dec_share envelope_part(const struct world *w, const struct world_node *n, const uint8_t *part,
-                                      uint32_t index)
+struct work_keys world_node_keys(const struct world_node *n, struct work_memory *kept)
 {
-    struct envelope envelope;
-    struct dec_share share = {0};
-    struct label label = label_of_ids(group_key_id(&w->key[0].y), part);
-    memcpy(envelope.bytes, part + LABEL_PART_BYTES, ENVELOPE_BYTES);
-    must(envelope_share(&share, &envelope, &w->key[0].y, &label, index, &n->share[0]));
-    return share;
+    return (struct work_keys){
+        .identity = &n->secret, .kem = &n->kem_secret, .dkg = &n->dkg_secret, .keep = work_memory_keep(kept)};
 }
 
-enum err world_half(const struct world *w, uint32_t node, uint8_t half[32], const struct crypto_job *job)
+void world_deal(const struct world *w, uint32_t custodian, struct work_memory *kept)
 {
-    struct hash32 key_a = group_key_id(&w->key[0].y);
-    struct label label = label_of_ids(group_key_id(&w->key[0].y), job->parts.data);
-    ASSERT(ID_EQUAL(key_a, job->hash) && job->box.len == VETO_BOX_BYTES);
-    return kem_open(half, &w->node[node].kem_secret, job->box, SPAN_OF(label.bytes));
-}
-
-static void put_share(struct buffer *out, const struct dec_share *s)
-{
-    buffer_put(out, SPAN_OF(s->d.bytes));
-    buffer_put(out, SPAN_OF(s->e.bytes));
-    buffer_put(out, SPAN_OF(s->f.bytes));
-}
-
-enum err world_shares(const struct world *w, uint32_t custodian, struct buffer *out,
-                      const struct crypto_job *job)
-{
-    const struct world_node *n = &w->node[custodian];
-    struct dec_share share;
-    for (uint32_t i = 0; i < job->part_count; i++) {
-        share = envelope_part(w, n, job->parts.data + (size_t)i * SHARE_PART_BYTES, job->index);
-        put_share(out, &share);
+    const struct work_keep keep = work_memory_keep(kept);
+    for (uint32_t i = 0; i < KEYGEN_PURPOSES; i++) {
+        const struct key_share share = {w->node[custodian].share[i], w->key[i].y};
+        const struct work_place place = {WORK_SHARE, 1, i + 1};
+        must(keep.save(keep.context, place, span_make(&share, sizeof share)));
     }
-    must(prf_share(&share, &w->key[1].y, job->hash, job->index, &n->share[1]));
-    put_share(out, &share);
-    return buffer_done(out);
 }

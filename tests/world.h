@@ -7,6 +7,7 @@
 #define PERIGEE_TESTS_WORLD_H
 
 #include "crypto/tdh2.h"
+#include "crypto/work_memory.h"
 #include "proto/certificate.h"
 #include "proto/event.h"
 #include "proto/registry.h"
@@ -105,12 +106,10 @@ const struct record *world_first(const struct world *w, enum kind kind, uint32_t
 struct registry *world_registry(struct world *w, uint32_t count);
 const struct world_blob *world_blob(const struct world *w,
                                     const uint8_t cid[36]); /* NULL when there is none */
-/* The output of CRYPTO_SHARES: by the dealer's shares, not those of a key generation. */
-MUST_USE enum err world_shares(const struct world *w, uint32_t custodian, struct buffer *out,
-                               const struct crypto_job *job);
-/* The output of CRYPTO_HALF, by the key of this node. ERR_DECRYPT. */
-MUST_USE enum err world_half(const struct world *w, uint32_t node, uint8_t half[32],
-                             const struct crypto_job *job);
+/* For its keyed work. `kept` is the caller's, who keeps it as long. */
+struct work_keys world_node_keys(const struct world_node *n, struct work_memory *kept);
+/* Puts a custodian's shares there, as if a key generation had left them: they are the dealer's. */
+void world_deal(const struct world *w, uint32_t custodian, struct work_memory *kept);
 /* Zeroed sparse memory as large as a core's, until world_free. */
 struct arena *world_arena(struct world *w);
 void world_arena_free(struct arena *arena); /* earlier */

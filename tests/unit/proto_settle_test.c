@@ -1,6 +1,5 @@
 /* What settles a run: a receipt whose core the enclave signed and q custodians committed to; and what of its output counts. */
 #include "crypto/kem.h"
-#include "node/keyed.h"
 #include "node/opening.h"
 #include "proto/base/panic.h"
 #include "proto/wire/pack.h"
@@ -140,20 +139,18 @@ static void on_opened(void *context, enum err err, const struct reading *reading
 
 static void keyed_now(void *keys, const struct crypto_job *job, keyed_done done, void *context)
 {
-    static struct identity_keys known;
-    struct keyed *k = keyed_copy(job, keys);
-    assert_non_null(k);
-    keyed_run(k, &known);
-    done(context, 0, k->err, span_make(k->output, k->output_len));
-    keyed_free(k);
+    static uint8_t bytes[WORK_OUTPUT_MAX];
+    struct buffer out = BUFFER_OF(bytes);
+    enum err err = work_do(keys, &out, job);
+    done(context, 0, err, buffer_span(&out));
 }
 
 static struct opened open_as(uint32_t reader, const struct body_RECEIPT *body)
 {
     struct opened o = {0};
-    struct world_node *n = &world->node[reader];
-    struct home home = {.node = n->id, .identity = &n->secret, .kem = &n->kem_secret};
-    struct opening_options options = {n->id, keyed_now, &home, on_opened, &o};
+    struct work_memory kept = {0};
+    struct work_keys keys = world_node_keys(&world->node[reader], &kept);
+    struct opening_options options = {world->node[reader].id, keyed_now, &keys, on_opened, &o};
     opening_start(&options, body);
     assert_int_equal(o.calls, 1);
     return o;
