@@ -9,14 +9,7 @@
 #include "crypto/types.h"
 #include "proto/base/ids.h"
 
-/* One of the consortium's two keys, as the committee record states it. */
-struct group_key {
-    struct point y;                    /* public key */
-    uint32_t n, t;                     /* n <= COMMITTEE_MAX, 1 <= t <= n */
-    struct point share[COMMITTEE_MAX]; /* Y_i = x_i B, i = index + 1 */
-};
-
-/* What a custodian holds of one of them. */
+/* What a custodian holds of a group key. */
 struct key_share {
     struct scalar_secret x;
     struct point y; /* the whole key's */

@@ -4,6 +4,7 @@
 #ifndef PERIGEE_CRYPTO_TYPES_H
 #define PERIGEE_CRYPTO_TYPES_H
 
+#include "proto/base/caps.h"
 #include "proto/base/ids.h"
 
 struct signature {
@@ -42,6 +43,13 @@ enum {
     LABEL_IDS_BYTES = 5 * 32, /* app 32 | compose 32 | owner 32 | content 32 | policy 32 */
 };
 
+/* One of the consortium's two keys, as the committee record states it. */
+struct group_key {
+    struct point y;                    /* public key */
+    uint32_t n, t;                     /* n <= COMMITTEE_MAX, 1 <= t <= n */
+    struct point share[COMMITTEE_MAX]; /* Y_i = x_i B, i = index + 1 */
+};
+
 /* --- Keyed work -------------------------------------------------------------------------------------------------------- */
 enum crypto_op {
     CRYPTO_SIGN,     /* hash -> 64-byte BIP-340 signature by this node's identity */
@@ -60,8 +68,8 @@ enum crypto_op {
 
 /* One signature to verify: author 32 | hash 32 | signature 64. */
 enum { VERIFY_PART_BYTES = 128 };
-/* One input for CRYPTO_SHARES: what follows the root key id in its label, then its envelope. */
-enum { SHARE_PART_BYTES = LABEL_IDS_BYTES + ENVELOPE_BYTES };
+/* One input for CRYPTO_SHARES: what follows the root key id in its label, then its envelope. A share: d | e | f. */
+enum { SHARE_PART_BYTES = LABEL_IDS_BYTES + ENVELOPE_BYTES, SHARE_BYTES = 3 * 32 };
 
 /* Key A, and key B. */
 enum { KEYGEN_PURPOSE_ENVELOPES = 1, KEYGEN_PURPOSE_PRF = 2, KEYGEN_PURPOSES = 2 };
@@ -93,5 +101,19 @@ struct evidence_out {
     bool simulated, gpu_confidential; /* a GPU is shown, in confidential mode */
 };
 /* Output of CRYPTO_KEYGEN_FINISH: cocktail_result_write (crypto/cocktail.h). */
+
+/* --- What opens the data of a run (unlock.h) --------------------------------------------------------------------------- */
+/* A party to the keys: a custodian, by its index in the charter; or, from here on, the owner of the input of that number, who
+ * keeps a veto. */
+enum { VETO_PARTY = 128 };
+
+struct unlock_terms {
+    struct group_key key[KEYGEN_PURPOSES];
+    uint32_t input_count;
+    uint8_t part[CAP_INPUTS][SHARE_PART_BYTES]; /* as CRYPTO_SHARES has them */
+    bool veto[CAP_INPUTS];                      /* its envelope holds one half of the data key */
+    struct hash32 prf_input;
+    struct run_id run;
+};
 
 #endif

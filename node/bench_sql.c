@@ -256,8 +256,8 @@ static enum err time_worker(struct sql_times *times, int round, const struct sea
         spool < 0 ? t->plain_len + ((uint64_t)2 << 30) : (uint64_t)WORKER_MEMORY_MB_MIN << 20;
     const struct worker_options options = {.threads = bench_cores(), .memory_bytes = memory, .spool = spool};
     TRY(worker_new(&w, &options));
-    memcpy(w->secret->data_key[0], t->data_key, 32);
-    w->unlocked = true;
+    memcpy(w->secret->run.data_key[0], t->data_key, 32);
+    w->unlock.done = true;
     const double began = bench_now();
     enum err err = fill_worker(w, t);
     times->opening[round] = bench_now() - began;

@@ -32,9 +32,9 @@ enum err worker_new(struct worker **out, const struct worker_options *options)
 static void wipe(struct worker *w)
 {
     worker_input_wipe(w);
-    worker_shares_wipe(w);
+    unlock_wipe(&w->unlock);
     secret_wipe(w->secret, sizeof *w->secret);
-    w->has_keys = w->unlocked = false;
+    w->has_keys = w->unlock.done = false;
     w->wiped = true;
 }
 
@@ -139,6 +139,53 @@ static enum err seal(struct worker_reply *reply, const struct enclave_effect *ef
     return kem_seal(room, &effect->kem, effect->bytes, effect->context);
 }
 
+/* --- Shares -------------------------------------------------------------------------------------------------------------- */
+
+/* What the machine may see goes into the reply, shares and halves are taken. */
+static enum err open_into(struct worker *w, uint8_t *plain, struct worker_reply *reply,
+                          const struct enclave_effect *effect, uint32_t input_count)
+{
+    size_t len = effect->bytes.len - KEM_OVERHEAD_BYTES;
+    struct span shares = SPAN_NONE;
+    TRY(kem_open(plain, &w->secret->kem, effect->bytes, effect->context));
+    uint8_t *room =
+        worker_reply_room(reply, len + 32); /* a hash takes the place of shares: never more than this */
+    if (room == NULL) return ERR_NO_MEMORY;
+    struct buffer view = buffer_make(room, reply->len);
+    TRY(enclave_answer_view(&view, &shares, span_make(plain, len)));
+    reply->len = view.len;
+    return shares.len > 0 ? unlock_take(&w->unlock, effect->party, shares, input_count) : OK;
+}
+
+static enum err open_answer(struct worker *w, struct worker_reply *reply, const struct enclave_effect *effect,
+                            const struct enclave_keys *keys)
+{
+    if (!w->has_keys || keys == NULL) return ERR_NOT_READY;
+    if (!unlock_is_party(effect->party)) return ERR_RANGE;
+    if (effect->bytes.len <= KEM_OVERHEAD_BYTES) return ERR_TRUNCATED;
+    if (effect->bytes.len > KEM_OVERHEAD_BYTES + ANSWER_BYTES_MAX) return ERR_TOO_LARGE;
+    uint8_t *plain = secret_alloc(effect->bytes.len - KEM_OVERHEAD_BYTES);
+    if (plain == NULL) return ERR_NO_MEMORY;
+    enum err err = open_into(w, plain, reply, effect, keys->input_count);
+    secret_free(plain);
+    return err;
+}
+
+static enum err check_shares(struct worker *w, uint32_t party, const struct enclave_keys *keys)
+{
+    struct unlock_terms terms;
+    TRY(enclave_unlock_terms(&terms, keys));
+    return unlock_check(&w->unlock, party, &terms);
+}
+
+static enum err unlock(struct worker *w, struct worker_reply *reply, const struct enclave_keys *keys)
+{
+    struct unlock_terms terms;
+    TRY(enclave_unlock_terms(&terms, keys));
+    TRY(unlock_open(&w->unlock, &w->secret->run, &terms));
+    return reply_with(reply, ID_SPAN(w->secret->run.salt));
+}
+
 /* --- Facts of inputs and output --------------------------------------------------------------------------------------------- */
 
 struct body_summary worker_summary(const struct manifest *m)
@@ -154,16 +201,10 @@ static enum err content(struct worker_reply *reply, const struct manifest *m)
     return reply_with(reply, ID_SPAN(id));
 }
 
-static enum err unlock(struct worker *w, struct worker_reply *reply, const struct enclave_keys *keys)
-{
-    TRY(worker_shares_unlock(w, keys));
-    return reply_with(reply, SPAN_OF(w->secret->salt));
-}
-
 static enum err commit_to(const struct worker *w, struct worker_reply *reply, struct span output)
 {
-    if (!w->unlocked) return ERR_NOT_READY;
-    struct hash32 commitment = HASH_FRAMED("perigee/output/v1", SPAN_OF(w->secret->salt), output);
+    if (!w->unlock.done) return ERR_NOT_READY;
+    struct hash32 commitment = enclave_commitment(w->secret->run.salt, output);
     return reply_with(reply, ID_SPAN(commitment));
 }
 
@@ -178,9 +219,9 @@ static enum err execute(struct worker *w, struct worker_reply *reply, const stru
     case ENCLAVE_VERIFY: return verify(reply, effect->check, effect->check_count);
     case ENCLAVE_SIGN: return sign(w, reply, effect->hash);
     case ENCLAVE_SEAL: return seal(reply, effect);
-    case ENCLAVE_OPEN: return worker_shares_open(w, reply, effect, keys);
+    case ENCLAVE_OPEN: return open_answer(w, reply, effect, keys);
     case ENCLAVE_CONTENT_ID: return content(reply, effect->manifest);
-    case ENCLAVE_CHECK_SHARES: return worker_shares_check(w, effect, keys);
+    case ENCLAVE_CHECK_SHARES: return check_shares(w, effect->party, keys);
     case ENCLAVE_UNLOCK: return unlock(w, reply, keys);
     case ENCLAVE_INPUT_BEGIN: return worker_input_begin(w, effect, keys);
     case ENCLAVE_INPUT_CHUNK: return worker_input_chunk(w, effect);

@@ -31,7 +31,7 @@ static enum err read_meta(struct compute *c, const struct worker *w, uint32_t in
     if (sealed.len < BODY_META_OVERHEAD_BYTES) return ERR_TRUNCATED;
     size_t len = sealed.len - BODY_META_OVERHEAD_BYTES;
     if (len > sizeof c->meta_plain) return ERR_TOO_LARGE;
-    TRY(body_open_meta(c->meta_plain, w->secret->data_key[index], manifest->salt, sealed));
+    TRY(body_open_meta(c->meta_plain, w->secret->run.data_key[index], manifest->salt, sealed));
     memset(c->meta_memory, 0, sizeof c->meta_memory);
     struct arena arena = arena_make(c->meta_memory, sizeof c->meta_memory);
     return meta_parse(&c->meta[index], &arena, span_make(c->meta_plain, len), NULL);
@@ -70,7 +70,7 @@ static enum err read_choice(struct compute *c, const struct workflow *workflow,
 static enum err check_complete(const struct worker *w, const struct workflow *workflow,
                                const struct enclave_keys *keys)
 {
-    if (!w->unlocked || keys == NULL || workflow == NULL) return ERR_NOT_READY;
+    if (!w->unlock.done || keys == NULL || workflow == NULL) return ERR_NOT_READY;
     if (keys->input_count == 0 || keys->input_count > CAP_INPUTS) return ERR_CONFLICT;
     for (uint32_t i = 0; i < keys->input_count; i++)
         if (!w->input[i].open || w->input[i].chunks_left > 0 || keys->ddo[i] == NULL) return ERR_NOT_READY;
@@ -114,7 +114,7 @@ static enum err run_gate(struct compute *c, const struct worker *w, struct worke
                         .choice = &c->choice,
                         .tables = c->tables,
                         .engine = c->engine,
-                        .seed32 = w->secret->seed,
+                        .seed32 = w->secret->run.seed,
                         .unit_bytes_max = worker_memory_left(w, w->plain_bytes) / 4};
     size_t bytes;
     TRY(gate_output_bytes(&c->workflow, &bytes));

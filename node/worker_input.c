@@ -63,7 +63,7 @@ static enum err open_input(struct worker *w, struct worker_input *in, uint32_t i
     const bool fits = worker_memory_left(w, w->plain_bytes + in->summary.plain_len) > 0;
     if (!fits && w->options.spool < 0) return ERR_NO_MEMORY;
     TRY(keep_leaves(in, leaves));
-    TRY(body_key_derive(&in->key, w->secret->data_key[index], in->summary.suite, in->summary.salt));
+    TRY(body_key_derive(&in->key, w->secret->run.data_key[index], in->summary.suite, in->summary.salt));
     struct hash32 commitment = body_key_commitment(in->key);
     if (!ID_EQUAL(commitment, in->summary.commitment)) return ERR_KEY;
     if (!fits) return make_spool(w, in);
@@ -88,7 +88,7 @@ static void close_input(struct worker_input *in)
 enum err worker_input_begin(struct worker *w, const struct enclave_effect *effect,
                             const struct enclave_keys *keys)
 {
-    if (!w->unlocked || keys == NULL) return ERR_NOT_READY;
+    if (!w->unlock.done || keys == NULL) return ERR_NOT_READY;
     if (effect->input >= keys->input_count || keys->input_count > CAP_INPUTS) return ERR_RANGE;
     struct worker_input *in = &w->input[effect->input];
     if (in->open) return ERR_CONFLICT;

@@ -3,7 +3,7 @@
 #define PERIGEE_NODE_WORKER_STATE_H
 
 #include "crypto/body.h"
-#include "crypto/tdh2.h"
+#include "crypto/unlock.h"
 #include "node/spool.h"
 #include "node/worker.h"
 
@@ -11,8 +11,7 @@
 struct worker_secrets {
     struct identity_secret identity;
     struct kem_secret kem;
-    uint8_t data_key[CAP_INPUTS][32];
-    uint8_t seed[32], salt[32];
+    struct unlocked run;
 };
 
 struct worker_input {
@@ -30,12 +29,8 @@ struct worker_input {
 struct worker {
     struct worker_options options;
     struct worker_secrets *secret;
-    bool has_keys, unlocked, wiped;
-    /* Locked. As they came in the last answer, until they are checked; then one per input and the PRF's. NULL: none. */
-    uint8_t *opened[CAP_CUSTODIANS];
-    struct dec_share *share[CAP_CUSTODIANS];
-    /* Locked: of a data key whose owner keeps a veto, as it came last, and as its owner's signature covers it. */
-    uint8_t *opened_half[CAP_INPUTS], *half[CAP_INPUTS];
+    bool has_keys, wiped;
+    struct unlock unlock;
     struct worker_input input[CAP_INPUTS];
     uint64_t plain_bytes;   /* in memory, of all inputs */
     uint64_t spooled_bytes; /* of the spool's file that are given away */
@@ -48,14 +43,6 @@ uint8_t *worker_reply_room(struct worker_reply *reply, size_t len);
 /* Bytes left of the run's memory for the op runtime and the gate once `plain_bytes` of plaintext are held; 0: none. A worker
  * with a spool keeps room for its window. */
 uint64_t worker_memory_left(const struct worker *w, uint64_t plain_bytes);
-
-/* Opens an answer: what the machine may see goes into the reply, shares are kept. */
-MUST_USE enum err worker_shares_open(struct worker *w, struct worker_reply *reply,
-                                     const struct enclave_effect *effect, const struct enclave_keys *keys);
-MUST_USE enum err worker_shares_check(struct worker *w, const struct enclave_effect *effect,
-                                      const struct enclave_keys *keys);
-MUST_USE enum err worker_shares_unlock(struct worker *w, const struct enclave_keys *keys);
-void worker_shares_wipe(struct worker *w);
 
 MUST_USE enum err worker_input_begin(struct worker *w, const struct enclave_effect *effect,
                                      const struct enclave_keys *keys);

@@ -232,3 +232,48 @@ const struct enclave_keys *enclave_keys(const struct enclave *e)
 {
     return &e->keys;
 }
+
+/* A consortium key from the committee record. */
+static enum err key_from(struct group_key *out, const struct charter *charter, const struct point *y,
+                         struct span shares)
+{
+    out->y = *y;
+    out->n = charter->custodian_count;
+    out->t = charter->t;
+    if (out->n == 0 || out->n > COMMITTEE_MAX || shares.len != (size_t)out->n * 32) return ERR_RANGE;
+    for (uint32_t i = 0; i < out->n; i++) memcpy(out->share[i].bytes, shares.data + (size_t)i * 32, 32);
+    return OK;
+}
+
+/* Of this enclave's own view of the run: another recipe, owner or content makes another label. */
+static void put_part(uint8_t part[SHARE_PART_BYTES], const struct enclave_keys *keys,
+                     const struct manifest *m)
+{
+    struct buffer b = buffer_make(part, SHARE_PART_BYTES);
+    buffer_put(&b, ID_SPAN(keys->app));
+    buffer_put(&b, ID_SPAN(keys->compose));
+    buffer_put(&b, ID_SPAN(m->owner));
+    buffer_put(&b, ID_SPAN(m->content));
+    buffer_put(&b, ID_SPAN(m->policy));
+    buffer_put(&b, SPAN_OF(m->envelope));
+    ASSERT(!b.overflow && b.len == SHARE_PART_BYTES);
+}
+
+enum err enclave_unlock_terms(struct unlock_terms *out, const struct enclave_keys *keys)
+{
+    memset(out, 0, sizeof *out);
+    if (keys == NULL || keys->committee == NULL || keys->charter == NULL) return ERR_NOT_READY;
+    if (keys->input_count > CAP_INPUTS) return ERR_RANGE;
+    const struct body_COMMITTEE *body = &keys->committee->body;
+    TRY(key_from(&out->key[0], keys->charter, &body->key_a, body->shares_a));
+    TRY(key_from(&out->key[1], keys->charter, &body->key_b, body->shares_b));
+    for (uint32_t i = 0; i < keys->input_count; i++) {
+        if (keys->manifest[i] == NULL) return ERR_NOT_READY;
+        put_part(out->part[i], keys, keys->manifest[i]);
+        out->veto[i] = keys->manifest[i]->veto;
+    }
+    out->input_count = keys->input_count;
+    out->prf_input = keys->prf_input;
+    out->run = keys->run;
+    return OK;
+}

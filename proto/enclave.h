@@ -164,5 +164,8 @@ struct enclave_keys {
     struct run_id run;
 };
 const struct enclave_keys *enclave_keys(const struct enclave *e);
+/* What shares are held against. ERR_NOT_READY: not all of it is known yet (`keys` may be NULL). ERR_RANGE: a committee record of
+ * another size than the charter's, or too many inputs. */
+MUST_USE enum err enclave_unlock_terms(struct unlock_terms *out, const struct enclave_keys *keys);
 
 #endif

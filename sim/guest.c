@@ -4,10 +4,9 @@
 #include "crypto/evidence.h"
 #include "crypto/hash.h"
 #include "crypto/identity.h"
-#include "crypto/kdf.h"
 #include "crypto/kem.h"
 #include "crypto/secret.h"
-#include "crypto/tdh2.h"
+#include "crypto/unlock.h"
 #include "proto/base/panic.h"
 
 #include <stdlib.h>
@@ -47,12 +46,8 @@ struct guest {
     struct kem_secret kem_secret;
     struct kem_public kem;
     uint64_t entropy_used;
-    uint8_t opened[CAP_CUSTODIANS][SHARE_BYTES * (CAP_INPUTS + 1)];
-    size_t opened_len[CAP_CUSTODIANS];
-    struct dec_share share[CAP_CUSTODIANS][CAP_INPUTS + 1];
-    uint32_t kept[CAP_CUSTODIANS], kept_count;
-    uint8_t data_key[CAP_INPUTS][32], seed[32];
-    struct hash32 salt;
+    struct unlock unlock;
+    struct unlocked run;
     struct body_key *key[CAP_INPUTS];
     uint8_t *plain[CAP_INPUTS];
     size_t plain_len[CAP_INPUTS];
@@ -187,99 +182,23 @@ static void do_open(struct guest *g, const struct enclave_effect *f)
     enum err err = fits ? kem_open(plain, &g->kem_secret, f->bytes, f->context) : ERR_TRUNCATED;
     if (err == OK)
         err = enclave_answer_view(&b, &shares, span_make(plain, f->bytes.len - KEM_OVERHEAD_BYTES));
-    if (err == OK && shares.len > 0 && f->party < CAP_CUSTODIANS && shares.len <= sizeof g->opened[0]) {
-        memcpy(g->opened[f->party], shares.data, shares.len);
-        g->opened_len[f->party] = shares.len;
-    }
+    if (err == OK && shares.len > 0)
+        err = unlock_take(&g->unlock, f->party, shares, enclave_keys(g->enclave)->input_count);
     done(g, f, err, err == OK ? buffer_span(&b) : SPAN_NONE);
-}
-
-static struct group_key key_of(const struct enclave_keys *k, const struct point *y, struct span shares)
-{
-    struct group_key key = {.y = *y, .n = k->charter->custodian_count, .t = k->charter->t};
-    ASSERT(shares.len == (size_t)key.n * 32);
-    for (uint32_t i = 0; i < key.n; i++) memcpy(key.share[i].bytes, shares.data + (size_t)i * 32, 32);
-    return key;
-}
-
-static struct group_key key_a(const struct enclave_keys *k)
-{
-    return key_of(k, &k->committee->body.key_a, k->committee->body.shares_a);
-}
-
-static struct group_key key_b(const struct enclave_keys *k)
-{
-    return key_of(k, &k->committee->body.key_b, k->committee->body.shares_b);
-}
-
-static struct envelope envelope_at(const struct enclave_keys *k, uint32_t input, struct label *label)
-{
-    const struct manifest *m = k->manifest[input];
-    struct envelope e;
-    memcpy(e.bytes, m->envelope, ENVELOPE_BYTES);
-    *label = label_make(group_key_id(&k->committee->body.key_a), k->app, k->compose, m->owner, m->content,
-                        m->policy);
-    return e;
-}
-
-static struct dec_share share_at(const uint8_t *at, uint32_t index)
-{
-    struct dec_share s = {.index = index};
-    memcpy(s.d.bytes, at, 32);
-    memcpy(s.e.bytes, at + 32, 32);
-    memcpy(s.f.bytes, at + 64, 32);
-    return s;
 }
 
 static enum err check_shares(struct guest *g, uint32_t party)
 {
-    const struct enclave_keys *k = enclave_keys(g->enclave);
-    const struct group_key a = key_a(k), b = key_b(k);
-    if (party >= a.n || g->opened_len[party] != (size_t)SHARE_BYTES * (k->input_count + 1)) return ERR_RANGE;
-    for (uint32_t i = 0; i <= k->input_count; i++)
-        g->share[party][i] = share_at(g->opened[party] + (size_t)i * SHARE_BYTES, party + 1);
-    for (uint32_t i = 0; i < k->input_count; i++) {
-        struct label label;
-        const struct envelope e = envelope_at(k, i, &label);
-        TRY(envelope_share_check(&g->share[party][i], &e, &a, &label));
-    }
-    return prf_share_check(&g->share[party][k->input_count], &b, k->prf_input);
-}
-
-static void do_check_shares(struct guest *g, const struct enclave_effect *f)
-{
-    enum err err = f->party < CAP_CUSTODIANS ? check_shares(g, f->party) : ERR_UNAVAILABLE;
-    if (err == OK) g->kept[g->kept_count++] = f->party;
-    done(g, f, err, SPAN_NONE);
-}
-
-static void derive(uint8_t out[32], const uint8_t value[32], const char *info, struct span more)
-{
-    uint8_t bytes[96];
-    struct buffer b = BUFFER_OF(bytes);
-    buffer_put_text(&b, info);
-    buffer_put(&b, more);
-    hkdf_sha256(out, 32, SPAN_NONE, span_make(value, 32), buffer_span(&b));
+    struct unlock_terms terms;
+    TRY(enclave_unlock_terms(&terms, enclave_keys(g->enclave)));
+    return unlock_check(&g->unlock, party, &terms);
 }
 
 static enum err unlock(struct guest *g)
 {
-    const struct enclave_keys *k = enclave_keys(g->enclave);
-    const struct group_key a = key_a(k), b = key_b(k);
-    struct dec_share share[CAP_CUSTODIANS];
-    uint8_t value[32];
-    if (g->kept_count < a.t) return ERR_NOT_READY;
-    for (uint32_t i = 0; i <= k->input_count; i++) {
-        for (uint32_t j = 0; j < a.t; j++) share[j] = g->share[g->kept[j]][i];
-        if (i == k->input_count) break;
-        struct label label;
-        const struct envelope e = envelope_at(k, i, &label);
-        TRY(envelope_open(g->data_key[i], &e, &a, &label, share, a.t));
-    }
-    TRY(prf_combine(value, &b, k->prf_input, share, a.t));
-    derive(g->seed, value, "perigee/noise-seed/v1", SPAN_NONE);
-    derive(g->salt.bytes, value, "perigee/commit-salt/v1", ID_SPAN(k->run));
-    return OK;
+    struct unlock_terms terms;
+    TRY(enclave_unlock_terms(&terms, enclave_keys(g->enclave)));
+    return unlock_open(&g->unlock, &g->run, &terms);
 }
 
 /* --- Inputs, the computation --------------------------------------------------------------------------------------------------- */
@@ -290,7 +209,7 @@ static enum err begin_input(struct guest *g, const struct enclave_effect *f)
     struct hash32 leaf[CHUNKS_MAX];
     if (f->bytes.len > sizeof leaf || m->chunk_count > CHUNKS_MAX) return ERR_TOO_LARGE;
     memcpy(leaf, f->bytes.data, f->bytes.len);
-    TRY(body_key_derive(&g->key[f->input], g->data_key[f->input], m->suite, m->salt));
+    TRY(body_key_derive(&g->key[f->input], g->run.data_key[f->input], m->suite, m->salt));
     const struct hash32 commitment = body_key_commitment(g->key[f->input]),
                         root = body_root(leaf, m->chunk_count);
     if (!ID_EQUAL(commitment, m->commitment) || !ID_EQUAL(root, m->root)) return ERR_HASH;
@@ -318,7 +237,7 @@ static void do_compute(struct guest *g, const struct enclave_effect *f)
     struct sha256_stream digest;
     struct buffer b = BUFFER_OF(output);
     sha256_begin(&digest);
-    sha256_add(&digest, SPAN_OF(g->seed));
+    sha256_add(&digest, SPAN_OF(g->run.seed));
     for (uint32_t i = 0; i < k->input_count; i++)
         sha256_add(&digest, span_make(g->plain[i], g->plain_len[i]));
     const struct hash32 value = sha256_end(&digest);
@@ -347,8 +266,8 @@ static void wipe(struct guest *g)
         g->key[i] = NULL;
         g->plain[i] = NULL;
     }
-    secret_wipe(g->data_key, sizeof g->data_key);
-    secret_wipe(g->seed, sizeof g->seed);
+    unlock_wipe(&g->unlock);
+    secret_wipe(&g->run, sizeof g->run);
     secret_wipe(&g->signing, sizeof g->signing);
     secret_wipe(&g->kem_secret, sizeof g->kem_secret);
 }
@@ -366,17 +285,17 @@ static void execute(struct guest *g, const struct enclave_effect *f)
     case ENCLAVE_SEAL: do_seal(g, f); break;
     case ENCLAVE_OPEN: do_open(g, f); break;
     case ENCLAVE_CONTENT_ID: do_content_id(g, f); break;
-    case ENCLAVE_CHECK_SHARES: do_check_shares(g, f); break;
+    case ENCLAVE_CHECK_SHARES: done(g, f, check_shares(g, f->party), SPAN_NONE); break;
     case ENCLAVE_UNLOCK: {
         const enum err err = unlock(g);
-        done(g, f, err, err == OK ? ID_SPAN(g->salt) : SPAN_NONE);
+        done(g, f, err, err == OK ? ID_SPAN(g->run.salt) : SPAN_NONE);
         break;
     }
     case ENCLAVE_INPUT_BEGIN: done(g, f, begin_input(g, f), SPAN_NONE); break;
     case ENCLAVE_INPUT_CHUNK: done(g, f, open_chunk(g, f), SPAN_NONE); break;
     case ENCLAVE_COMPUTE: do_compute(g, f); break;
     case ENCLAVE_COMMITMENT: {
-        const struct hash32 commitment = enclave_commitment(g->salt, f->bytes);
+        const struct hash32 commitment = enclave_commitment(g->run.salt, f->bytes);
         done(g, f, OK, ID_SPAN(commitment));
         break;
     }

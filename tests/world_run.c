@@ -3,7 +3,6 @@
 #include "crypto/body.h"
 #include "crypto/evidence.h"
 #include "crypto/identity.h"
-#include "crypto/kdf.h"
 #include "crypto/kem.h"
 #include "proto/base/panic.h"
 #include "proto/bundle.h"
@@ -414,10 +413,9 @@ static void do_open(struct world_run *r, const struct enclave_effect *f)
     enum err err = kem_open(plain, &r->kem_secret, f->bytes, f->context);
     if (err == OK)
         err = enclave_answer_view(&b, &shares, span_make(plain, f->bytes.len - KEM_OVERHEAD_BYTES));
-    if (shares.len > 0) {
-        uint8_t *to = f->party < VETO_PARTY ? r->opened[f->party] : r->opened_half[f->party - VETO_PARTY];
-        ASSERT(shares.len == (f->party < VETO_PARTY ? sizeof r->opened[0] : sizeof r->opened_half[0]));
-        memcpy(to, shares.data, shares.len);
+    if (err == OK && shares.len > 0) {
+        if (f->party < VETO_PARTY) memcpy(r->opened[f->party], shares.data, sizeof r->opened[0]);
+        err = unlock_take(&r->unlock, f->party, shares, WORLD_DATASETS);
     }
     push(r, f->type, f->token, err, err == OK ? keep(r, buffer_span(&b)) : SPAN_NONE);
 }
@@ -432,68 +430,30 @@ static void do_content_id(struct world_run *r, const struct enclave_effect *f)
     push(r, f->type, f->token, err, keep(r, ID_SPAN(id)));
 }
 
-/* The label the enclave builds: from its own view of the run. */
-static struct label enclave_label(const struct enclave_keys *k, uint32_t i)
+static struct unlock_terms terms_of(struct world_run *r)
 {
-    const struct manifest *m = k->manifest[i];
-    return label_make(group_key_id(&k->committee->body.key_a), k->app, k->compose, m->owner, m->content,
-                      m->policy);
-}
-
-static enum err check_shares(struct world_run *r, const struct enclave_effect *f)
-{
-    const struct enclave_keys *k = enclave_keys(r->enclave);
-    for (uint32_t i = 0; i <= WORLD_DATASETS; i++) {
-        struct dec_share *s = &r->share[f->party][i];
-        const uint8_t *at = r->opened[f->party] + (size_t)i * SHARE_BYTES;
-        s->index = f->party + 1;
-        memcpy(s->d.bytes, at, 32);
-        memcpy(s->e.bytes, at + 32, 32);
-        memcpy(s->f.bytes, at + 64, 32);
-        if (i == WORLD_DATASETS) return prf_share_check(s, &r->world->key[1], k->prf_input);
-        struct envelope envelope;
-        memcpy(envelope.bytes, k->manifest[i]->envelope, ENVELOPE_BYTES);
-        struct label label = enclave_label(k, i);
-        TRY(envelope_share_check(s, &envelope, &r->world->key[0], &label));
-    }
-    UNREACHABLE();
+    struct unlock_terms terms;
+    must(enclave_unlock_terms(&terms, enclave_keys(r->enclave)));
+    return terms;
 }
 
 static void do_check_shares(struct world_run *r, const struct enclave_effect *f)
 {
-    if (f->party >= VETO_PARTY) {
-        memcpy(r->half[f->party - VETO_PARTY], r->opened_half[f->party - VETO_PARTY], 32);
-        push(r, f->type, f->token, OK, SPAN_NONE);
-        return;
-    }
-    enum err err = check_shares(r, f);
-    if (err == OK) r->kept[r->kept_count++] = f->party;
+    const struct unlock_terms terms = terms_of(r);
+    enum err err = unlock_check(&r->unlock, f->party, &terms);
+    if (err == OK && f->party < VETO_PARTY) r->kept[r->kept_count++] = f->party;
     push(r, f->type, f->token, err, SPAN_NONE);
 }
 
 static void do_unlock(struct world_run *r, const struct enclave_effect *f)
 {
-    const struct enclave_keys *k = enclave_keys(r->enclave);
-    struct dec_share share[WORLD_CUSTODIANS];
-    uint8_t value[32], info[64];
-    ASSERT(r->kept_count >= 3);
-    for (uint32_t i = 0; i <= WORLD_DATASETS; i++) {
-        for (uint32_t j = 0; j < 3; j++) share[j] = r->share[r->kept[j]][i];
-        if (i == WORLD_DATASETS) break;
-        struct envelope envelope;
-        memcpy(envelope.bytes, k->manifest[i]->envelope, ENVELOPE_BYTES);
-        struct label label = enclave_label(k, i);
-        must(envelope_open(r->data_key[i], &envelope, &r->world->key[0], &label, share, 3));
-        for (uint32_t j = 0; k->manifest[i]->veto && j < 32; j++) r->data_key[i][j] ^= r->half[i][j];
-        bool right = memcmp(r->data_key[i], r->world->dataset[i].data_key, 32) == 0;
+    const struct unlock_terms terms = terms_of(r);
+    must(unlock_open(&r->unlock, &r->unlocked, &terms));
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
+        bool right = memcmp(r->unlocked.data_key[i], r->world->dataset[i].data_key, 32) == 0;
         ASSERT(right != ((r->wrong_half >> i & 1) != 0));
     }
-    must(prf_combine(value, &r->world->key[1], k->prf_input, share, 3));
-    struct buffer b = BUFFER_OF(info);
-    buffer_put_text(&b, "perigee/commit-salt/v1");
-    buffer_put(&b, ID_SPAN(k->run));
-    hkdf_sha256(r->salt.bytes, 32, SPAN_NONE, SPAN_OF(value), buffer_span(&b));
-    push(r, f->type, f->token, OK, keep(r, ID_SPAN(r->salt)));
+    push(r, f->type, f->token, OK, keep(r, ID_SPAN(r->unlocked.salt)));
 }
 
 static void do_begin(struct world_run *r, const struct enclave_effect *f)
@@ -501,7 +461,7 @@ static void do_begin(struct world_run *r, const struct enclave_effect *f)
     const struct manifest *m = f->manifest;
     struct hash32 leaf[4], commitment, root;
     ASSERT(f->input < WORLD_DATASETS && r->body[f->input] == NULL && f->bytes.len <= sizeof leaf);
-    must(body_key_derive(&r->body[f->input], r->data_key[f->input], m->suite, m->salt));
+    must(body_key_derive(&r->body[f->input], r->unlocked.data_key[f->input], m->suite, m->salt));
     memcpy(leaf, f->bytes.data, f->bytes.len);
     commitment = body_key_commitment(r->body[f->input]);
     root = body_root(leaf, m->chunk_count);
@@ -537,7 +497,7 @@ static void do_sign(struct world_run *r, const struct enclave_effect *f)
 
 static void do_commitment(struct world_run *r, const struct enclave_effect *f)
 {
-    struct hash32 commitment = enclave_commitment(r->salt, f->bytes);
+    struct hash32 commitment = enclave_commitment(r->unlocked.salt, f->bytes);
     push(r, f->type, f->token, OK, keep(r, ID_SPAN(commitment)));
 }
 
@@ -686,6 +646,7 @@ void world_run_free(struct world_run *r)
         if (r->body[i] != NULL) body_key_free(r->body[i]);
         free(r->plain[i]);
     }
+    unlock_wipe(&r->unlock);
     world_arena_free(r->enclave_arena);
     world_arena_free(r->arena);
     free(r);

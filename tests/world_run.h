@@ -3,6 +3,7 @@
 #ifndef PERIGEE_TESTS_WORLD_RUN_H
 #define PERIGEE_TESTS_WORLD_RUN_H
 
+#include "crypto/unlock.h"
 #include "proto/enclave.h"
 #include "tests/world.h"
 
@@ -69,12 +70,10 @@ struct world_run {
     struct identity_secret signing;
     struct kem_secret kem_secret;
     struct kem_public kem;
-    uint8_t opened[WORLD_CUSTODIANS][SHARE_BYTES * (WORLD_DATASETS + 1)];
-    struct dec_share share[WORLD_CUSTODIANS][WORLD_DATASETS + 1];
-    uint32_t kept[WORLD_CUSTODIANS], kept_count;
-    uint8_t opened_half[WORLD_DATASETS][32], half[WORLD_DATASETS][32];
-    uint8_t data_key[WORLD_DATASETS][32];
-    struct hash32 salt;
+    struct unlock unlock;
+    struct unlocked unlocked;
+    uint32_t kept[WORLD_CUSTODIANS], kept_count;                          /* whose shares were found good */
+    uint8_t opened[WORLD_CUSTODIANS][SHARE_BYTES * (WORLD_DATASETS + 1)]; /* for tests that look for them */
     struct body_key *body[WORLD_DATASETS];
     uint8_t *plain[WORLD_DATASETS];
 

@@ -243,8 +243,6 @@ enum {
     ROUND1_BYTES_MAX = CAP_CUSTODIANS * (32 + 32 * 22 + 64),
     RUN_INPUT_BYTES = 4 * 32, /* dt | content id | manifest hash | id of the asset record that binds them */
     HEAD_BYTES = 8 + 32,      /* be64 seq | head: one per input of the run, of that input's owner */
-    SHARE_BYTES = 3 * 32,     /* d | e | f: one per input, then the threshold PRF's */
-    VETO_PARTY = 128,         /* and an input's number: the owner of that input, who keeps a veto */
 };
 
 /* Classes: how a kind is ordered, kept and signed. */

@@ -275,7 +275,7 @@ static void test_session(void **state)
 {
     (void)state;
     static uint8_t frames[SEED_MAX];
-    struct span given[4] = {SPAN_NONE, ID_SPAN(run->salt), SPAN_NONE, run->output};
+    struct span given[4] = {SPAN_NONE, ID_SPAN(run->unlocked.salt), SPAN_NONE, run->output};
     struct buffer f = BUFFER_OF(frames), b = BUFFER_OF(seed_bytes);
     uint32_t count = 0;
     for (uint32_t i = 0; i < run->tail && f.len < SESSION_MAX; i++) {

@@ -86,7 +86,7 @@ static void check_output(struct span packed, struct node_id signer)
     assert_int_equal(unpack_array_of(&c, 2 * 2), OK);
     for (uint32_t i = 0; i < 2; i++) {
         reading = world_run_reading(run, readers[i]);
-        assert_memory_equal(reading.salt.bytes, run->salt.bytes, 32);
+        assert_memory_equal(reading.salt.bytes, run->unlocked.salt.bytes, 32);
         assert_true(span_equal(reading.output, run->output));
         assert_int_equal(identity_verify(signer, hash, &reading.signature), OK);
     }
@@ -123,7 +123,7 @@ static void test_whole_run(void **state)
     assert_memory_equal(core.run.bytes, world->run.bytes, 32);
     struct hash32 bundle = HASH_FRAMED("perigee/bundle/v1", r.records), hash = core_receipt_hash(r.core);
     assert_memory_equal(core.bundle.bytes, bundle.bytes, 32);
-    struct hash32 commitment = enclave_commitment(run->salt, run->output);
+    struct hash32 commitment = enclave_commitment(run->unlocked.salt, run->output);
     assert_memory_equal(core.commitment.bytes, commitment.bytes, 32);
     assert_int_equal(identity_verify(core.enclave, hash, &r.core_signature), OK);
     assert_int_equal(statements(r.releases, release), 3);
