@@ -231,10 +231,25 @@ static struct lease_ask holder_of(const struct core *c, const struct pending *p)
                               .standing = core_standing(c)};
 }
 
+/* Has the store not acknowledged the release that a lease or a commit depends on? A full disk may never. */
+static bool unkept(struct core *c, const struct pending *p)
+{
+    const struct run_track *t = track_find(c, p->run);
+    return t != NULL && t->unkept_term != 0 && t->unkept_term == p->term;
+}
+
+static struct verdict decide_lease_now(struct core *c, const struct pending *p)
+{
+    struct lease_ask facts = holder_of(c, p);
+    if (unkept(c, p)) return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
+    return lease_decide(c->registry, &c->promises, c->options.self, &facts);
+}
+
 static struct verdict decide_commit_now(struct core *c, const struct pending *p)
 {
     const struct ask *a = (const struct ask *)(const void *)p->side;
     struct commit_ask facts = {holder_of(c, p), a->commit.index, a->commit.commitment};
+    if (unkept(c, p)) return verdict_refuse(REFUSAL_NOT_RELEASED, NULL);
     return commit_decide(c->registry, &c->promises, c->options.self, &facts);
 }
 
@@ -248,6 +263,8 @@ static void on_release_stored(struct core *c, struct pending *p, const struct ev
         ask_end(c, p);
         return;
     }
+    struct run_track *t = track_find(c, p->run);
+    if (t != NULL && t->unkept_term == p->term) t->unkept_term = 0;
     struct verdict v = decide_release_now(c, p);
     if (v.refusal != REFUSAL_NONE) {
         refuse(c, p, STAGE_SHARES, v);
@@ -422,9 +439,12 @@ static enum err promise_release(struct core *c, struct pending *p)
 static void decide_release(struct core *c, struct pending *p)
 {
     struct verdict v = decide_release_now(c, p);
+    bool known = promise_get(&c->promises, PROMISE_RELEASE, p->run.bytes, p->term) != NULL;
     if (v.refusal == REFUSAL_NONE) v = promised(c, p, promise_release(c, p), REFUSAL_OTHER_KEY);
     if (v.refusal == REFUSAL_NONE && !for_owner(p) && !elect_hold(c, p->run, p->term, 0))
         v = trouble(c, p->peer, p->run, err_text(ERR_FULL));
+    struct run_track *t = track_find(c, p->run);
+    if (!known && v.refusal == REFUSAL_NONE && !for_owner(p) && t != NULL) t->unkept_term = (uint32_t)p->term;
     const struct run_entry *run = registry_run(c->registry, p->run);
     if (v.refusal != REFUSAL_NONE)
         refuse(c, p, STAGE_SHARES, v);
@@ -473,8 +493,7 @@ static void on_lease_signed(struct core *c, struct pending *p, const struct even
 {
     if (!take_signature(c, p, event)) return;
     struct ask *a = ask_of(p);
-    struct lease_ask facts = holder_of(c, p);
-    struct verdict v = lease_decide(c->registry, &c->promises, c->options.self, &facts);
+    struct verdict v = decide_lease_now(c, p);
     if (v.refusal != REFUSAL_NONE)
         refuse(c, p, STAGE_LEASE, v);
     else
@@ -486,8 +505,7 @@ static void decide_lease(struct core *c, struct pending *p)
 {
     struct ask *a = ask_of(p);
     const struct charter *charter = registry_charter(c->registry);
-    struct lease_ask facts = holder_of(c, p);
-    struct verdict v = lease_decide(c->registry, &c->promises, c->options.self, &facts);
+    struct verdict v = decide_lease_now(c, p);
     if (v.refusal == REFUSAL_NONE && !elect_hold(c, p->run, p->term, a->lease.round))
         v = trouble(c, p->peer, p->run, err_text(ERR_FULL));
     if (v.refusal != REFUSAL_NONE) {

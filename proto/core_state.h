@@ -127,6 +127,8 @@ struct run_track {
     uint32_t hold_term;
     uint64_t hold_rounds; /* leases given in it: the release, then each round asked for */
     int64_t hold_until_ns;
+    uint32_t
+        unkept_term; /* in which it has promised a release that its store has not acknowledged; 0: none */
     struct certificate certificate;
     struct span certificate_bytes;
     /* The worker's receipt, in one of the places for results until an own record carries it: the worker is gone and cannot
