@@ -4,7 +4,7 @@
  * Memory: one arena, reserved once (zeroed, sparse). Single-threaded.
  *
  * What goes where: core_ingest.c (records and statements in), core_author.c (own records and statements out),
- * core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_silence.c, core_join.c, core_keygen.c, core_vote.c (custodian: votes,
+ * core_mesh.c (records over links, by gossip.h), core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_silence.c, core_join.c, core_keygen.c, core_vote.c (custodian: votes,
  * and the leases that hold them), core_elect.c (candidates, later terms), core_release.c (custodian: shares, leases, commits),
  * core_host.c (elected node: enclave, chunks, receipt). Decisions themselves are pure functions in registry_run.c, election.c
  * and release.c. */
