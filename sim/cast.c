@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHARTER_BYTES_MAX = 128 * 1024, EVIDENCE_AGE_MAX_MS = 600000, DRIFT_PPM = 200 };
+enum { CHARTER_BYTES_MAX = 128 * 1024, EVIDENCE_AGE_MAX_MS = 600000 };
 
 struct hash32 cast_derive(uint64_t seed, const char *what, uint64_t a, uint64_t b)
 {
@@ -91,7 +91,7 @@ static struct charter constitution(const struct scenario *s)
                             .lease_ms = s->lease_ms,
                             .rank_delay_ms = s->rank_delay_ms,
                             .skew_max_ms = s->skew_max_ms,
-                            .drift_ppm = DRIFT_PPM};
+                            .drift_ppm = SCENARIO_DRIFT_PPM};
 }
 
 static enum err charter_make(struct cast *c, struct arena *arena, struct json_fault *fault)
@@ -109,6 +109,7 @@ static enum err charter_make(struct cast *c, struct arena *arena, struct json_fa
     TRY(charter_write(&b, &charter));
     c->charter = buffer_span(&b);
     TRY(charter_parse(&checked, arena, c->charter, fault));
+    c->founding = checked;
     memcpy(c->consortium.bytes, checked->hash.bytes, 32);
     return OK;
 }

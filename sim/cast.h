@@ -27,6 +27,7 @@ struct cast {
     uint32_t count;
     struct player *player;
     struct span charter;
+    const struct charter *founding; /* the same, read */
     struct consortium_id consortium;
     struct hash32 measurement; /* of the simulated worker */
 };

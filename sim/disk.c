@@ -21,6 +21,7 @@ struct disk {
     void *context;
     struct batch *first, **last; /* not on the disk yet, in order */
     uint32_t waiting;
+    bool full;
 };
 struct row {
     uint8_t key[ROW_KEY_MAX];
@@ -61,11 +62,16 @@ static struct span row_key(struct row *row, enum row_kind kind, struct span a, s
 }
 
 /* In the order of author and seq. */
+static struct span place_key(struct row *row, struct node_id author, uint64_t seq, struct record_id id)
+{
+    uint8_t number[8];
+    store_u64(number, seq);
+    return row_key(row, ROW_RECORD, ID_SPAN(author), SPAN_OF(number), ID_SPAN(id));
+}
+
 static struct span record_key(struct row *row, const struct record *r)
 {
-    uint8_t seq[8];
-    store_u64(seq, r->header.seq);
-    return row_key(row, ROW_RECORD, ID_SPAN(r->header.author), SPAN_OF(seq), ID_SPAN(r->id));
+    return place_key(row, r->header.author, r->header.seq, r->id);
 }
 
 /* A promise is never written over by another one. */
@@ -114,7 +120,7 @@ bool disk_keep(struct disk *d, uint64_t token, const struct keep *items, uint32_
     struct store_write write[KEEP_MAX];
     struct row row[KEEP_MAX];
     struct batch *b = malloc(sizeof *b);
-    enum err err = b == NULL ? ERR_NO_MEMORY : OK;
+    enum err err = b == NULL ? ERR_NO_MEMORY : d->full ? ERR_FULL : OK;
     ASSERT(count <= KEEP_MAX);
     if (err == OK) {
         *b = (struct batch){NULL, d, token};
@@ -130,6 +136,11 @@ bool disk_keep(struct disk *d, uint64_t token, const struct keep *items, uint32_
     free(b);
     if (token != 0) d->told(d->context, token, err);
     return false;
+}
+
+void disk_fill(struct disk *d, bool full)
+{
+    d->full = full;
 }
 
 void disk_put_blob(struct disk *d, const uint8_t cid[36], struct span bytes)
@@ -193,8 +204,13 @@ bool disk_promised(struct disk *d, struct span key, struct span value)
     return store_read(d->store, STORE_LOCAL, name, &out) == OK && span_equal(buffer_span(&out), value);
 }
 
-bool disk_has_record(struct disk *d, const struct record *r)
+bool disk_has_place(struct disk *d, struct node_id author, uint64_t seq, struct record_id id)
 {
     struct row row;
-    return store_has(d->store, STORE_LOCAL, record_key(&row, r)) == OK;
+    return store_has(d->store, STORE_LOCAL, place_key(&row, author, seq, id)) == OK;
+}
+
+bool disk_has_record(struct disk *d, const struct record *r)
+{
+    return disk_has_place(d, r->header.author, r->header.seq, r->id);
 }

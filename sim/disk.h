@@ -15,6 +15,8 @@ void disk_free(struct disk *d);
 
 /* Copies what it needs. False: refused at once, the token was told why. */
 bool disk_keep(struct disk *d, uint64_t token, const struct keep *items, uint32_t count);
+/* Full: nothing more is taken, what waits is still written. */
+void disk_fill(struct disk *d, bool full);
 void disk_put_blob(struct disk *d, const uint8_t cid[36], struct span bytes); /* at once, and durable */
 void disk_sync(struct disk *d);
 /* The power goes: the first `landed` batches of those that wait had reached it, nobody was told. */
@@ -29,5 +31,6 @@ MUST_USE enum err disk_blob(struct disk *d, struct span cid, struct buffer *out)
 /* Is this promise durable with this value? */
 bool disk_promised(struct disk *d, struct span key, struct span value);
 bool disk_has_record(struct disk *d, const struct record *r);
+bool disk_has_place(struct disk *d, struct node_id author, uint64_t seq, struct record_id id); /* the same */
 
 #endif

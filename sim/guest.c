@@ -43,6 +43,7 @@ struct guest {
     uint32_t duty_count;
 
     struct identity_secret signing;
+    struct node_id id;
     struct kem_secret kem_secret;
     struct kem_public kem;
     uint64_t entropy_used;
@@ -124,6 +125,7 @@ static void do_keys(struct guest *g, const struct enclave_effect *f)
     const enum err err = identity_public(&id, &g->signing);
     ASSERT(err == OK);
     kem_public_of(&g->kem, &g->kem_secret);
+    g->id = id;
     memcpy(out, id.bytes, 32);
     memcpy(out + 32, g->kem.bytes, 32);
     memcpy(out + 64, challenge.bytes, 32);
@@ -358,6 +360,11 @@ uint64_t guest_due(const struct guest *g)
     for (uint32_t i = 0; i < g->duty_count; i++)
         if (g->duty[i].ready_ns < due_ns) due_ns = g->duty[i].ready_ns;
     return due_ns;
+}
+
+struct node_id guest_id(const struct guest *g)
+{
+    return g->id;
 }
 
 bool guest_gone(const struct guest *g)

@@ -30,7 +30,8 @@ void guest_free(struct guest *g);
 
 void guest_frame(struct guest *g, struct span frame, uint64_t now_ns); /* from its host */
 void guest_turn(struct guest *g, uint64_t now_ns, uint64_t wall_ms);   /* all that is due */
-uint64_t guest_due(const struct guest *g); /* UINT64_MAX: only when a frame comes */
+uint64_t guest_due(const struct guest *g);      /* UINT64_MAX: only when a frame comes */
+struct node_id guest_id(const struct guest *g); /* its signing key; zero: it has none yet */
 bool guest_gone(const struct guest *g);
 bool guest_leased(const struct guest *g, uint64_t now_ns);
 

@@ -10,8 +10,8 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { ROW_BYTES = 11, DOCUMENT_BYTES_MAX = 16384, OUTPUT_BYTES = 1024 };
-static const char header_line[] = "id,age\n";
+enum { ROW_BYTES = 11, DOCUMENT_BYTES_MAX = 16384 };
+static const char header_line[] = PAPERS_HEADER;
 static const char meta[] =
     "{\"delimiter\":\",\",\"format\":\"csv\",\"header\":true,\"missing\":\"\",\"perigee\":\"meta/1\"}";
 _Static_assert(SCENARIO_ROWS_MAX *ROW_BYTES / BODY_CHUNK_BYTES < PAPERS_CHUNKS_MAX,
@@ -59,7 +59,6 @@ static enum err make_ddo(struct papers *p, struct dataset *d)
 {
     uint8_t bytes[4096];
     struct buffer b = BUFFER_OF(bytes);
-    const struct scenario *s = p->cast->scenario;
     struct service service = {
         .type = SPAN_LITERAL("aggregate"), .endpoint = SPAN_LITERAL(""), .op_count = 1, .op = {p->op}};
     struct ddo ddo = {.dt = d->dt,
@@ -71,7 +70,7 @@ static enum err make_ddo(struct papers *p, struct dataset *d)
                       .service = &service,
                       .unit_column = SPAN_LITERAL("id"),
                       .currency = CURRENCY_EPSILON,
-                      .budget = s->epsilon_nano * s->runs,
+                      .budget = d->budget,
                       .row_count = d->owner->party->rows,
                       .row_count_exact = true};
     ddo.schema.column_count = 2;
@@ -115,7 +114,9 @@ static enum err make_policy(struct papers *p, struct dataset *d)
 static enum err make_dataset(struct papers *p, const struct player *owner)
 {
     struct dataset *d = &p->dataset[p->dataset_count];
-    *d = (struct dataset){.owner = owner, .number = p->dataset_count++};
+    *d = (struct dataset){.owner = owner,
+                          .number = p->dataset_count++,
+                          .budget = p->cast->scenario->epsilon_nano * p->cast->scenario->runs};
     d->salt = cast_derive(p->cast->seed, "salt", owner->number, 0);
     d->dt = token(owner, d->salt);
     const struct hash32 key = cast_derive(p->cast->seed, "data-key", owner->number, 0);
@@ -189,7 +190,7 @@ static enum err make_workflow(struct papers *p)
                            .step = &step,
                            .parameters = {1, &min_age},
                            .output = OUTPUT_AGGREGATE,
-                           .output_bytes_max = OUTPUT_BYTES,
+                           .output_bytes_max = PAPERS_OUTPUT_BYTES,
                            .unit_column = SPAN_LITERAL("id"),
                            .epsilon_nano = s->epsilon_nano,
                            .owners_min = s->k,

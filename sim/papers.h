@@ -9,7 +9,8 @@
 #include "proto/wire/body.h"
 #include "sim/cast.h"
 
-enum { PAPERS_CHUNKS_MAX = 4 };
+enum { PAPERS_CHUNKS_MAX = 4, PAPERS_OUTPUT_BYTES = 1024 /* of an output, at most */ };
+#define PAPERS_HEADER "id,age\n" /* begins every dataset */
 
 struct paper_blob {
     uint8_t cid[36];
@@ -23,6 +24,7 @@ struct dataset {
     struct hash32 salt, schema, policy_hash;
     struct span ddo, policy, plain, manifest;
     struct content_id content;
+    uint64_t budget;
     uint8_t data_key[32];
     uint32_t blob_count;
     struct paper_blob blob[PAPERS_CHUNKS_MAX + 2]; /* chunks, their list, the manifest */

@@ -1,24 +1,64 @@
 #include "sim/scenario.h"
 
 #include "proto/charter.h"
+#include "proto/core.h"
 #include "proto/field.h"
 #include "proto/wire/table.h"
 #include "sim/regions.h"
 
-enum { FOR_MS_MAX = 24 * 3600 * 1000, FOR_MS = 600000 };
+enum {
+    FOR_MS_MAX = 24 * 3600 * 1000,
+    FOR_MS = 600000,
+    BY_MS_MAX = 3600 * 1000,
+    DRIFT_PPM_MAX = 10000,
+};
 #define EPSILON_NANO INT64_C(1000000000)
 
 static const char *const fault_names[FAULT_KIND_COUNT] = {
-#define FAULT_NAME(symbol, name) [symbol] = name,
+#define FAULT_NAME(symbol, name, whom, lasts) [symbol] = name,
     SCENARIO_FAULT_TABLE(FAULT_NAME)
 #undef FAULT_NAME
 };
+
+static const char *const target_names[TARGET_COUNT] = {"approval", "recipe", "dataset", "all"};
+
+/* What an enclave says of its run while it works, as its host and so its owners hear it. */
+static const char *const phase_names[] = {"attested", "keyed", "computing", "committed"};
+static const enum run_state phases[] = {RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING, RUN_COMMITTED};
+enum { PHASE_COUNT = sizeof phases / sizeof phases[0] };
+
+enum scenario_fault_whom scenario_fault_whom(enum scenario_fault_kind kind)
+{
+    static const enum scenario_fault_whom whom_of[FAULT_KIND_COUNT] = {
+#define FAULT_WHOM(symbol, name, whom, lasts) [symbol] = whom,
+        SCENARIO_FAULT_TABLE(FAULT_WHOM)
+#undef FAULT_WHOM
+    };
+    return whom_of[kind];
+}
+
+bool scenario_fault_lasts(enum scenario_fault_kind kind)
+{
+    static const bool lasts_of[FAULT_KIND_COUNT] = {
+#define FAULT_LASTS(symbol, name, whom, lasts) [symbol] = lasts,
+        SCENARIO_FAULT_TABLE(FAULT_LASTS)
+#undef FAULT_LASTS
+    };
+    return lasts_of[kind];
+}
 
 /* --- Parties ---------------------------------------------------------------------------------------------------------- */
 
 static void read_optional(struct json_reader *r, const char *key, uint32_t min, uint32_t max, uint32_t *out)
 {
     if (json_has(r, key)) field_u32(r, key, min, max, out);
+}
+
+static void read_signed(struct json_reader *r, const char *key, int32_t most, int32_t *out)
+{
+    int64_t value = *out;
+    json_read_int(r, key, -(int64_t)most, most, &value);
+    *out = (int32_t)value;
 }
 
 static void read_region(struct json_reader *r, struct scenario_party *p)
@@ -36,6 +76,7 @@ static enum err party_read(struct scenario_party *p, struct json_reader *r)
     field_jurisdiction(r, "jurisdiction", &p->jurisdiction);
     charter_read_role_set(r, "roles", &p->roles);
     read_optional(r, "rows", 1, SCENARIO_ROWS_MAX, &p->rows);
+    if (json_has(r, "drift_ppm")) read_signed(r, "drift_ppm", DRIFT_PPM_MAX, &p->drift_ppm);
     if (p->rows > 0 && (p->roles & ROLE_OWNER) == 0)
         json_refuse(r, "rows", ERR_CONFLICT, "rows of an owner only");
     if ((p->roles & (ROLE_DEVICE | ROLE_MAKER)) != 0)
@@ -200,6 +241,8 @@ static void study_read(struct scenario *s, struct json_reader *parent)
     read_optional(&r, "runs", 1, SCENARIO_RUNS_MAX, &s->runs);
     read_optional(&r, "every_ms", 1, 3600000, &s->every_ms);
     read_optional(&r, "compute_ms", 1, 3600000, &s->compute_ms);
+    read_optional(&r, "expires_ms", 1000, FOR_MS_MAX, &s->expires_ms);
+    if (json_has(&r, "race")) json_read_bool(&r, "race", &s->race);
     parent->err = json_reader_done(&r);
 }
 
@@ -214,19 +257,50 @@ static void network_read(struct scenario *s, struct json_reader *parent)
 
 /* --- Faults ------------------------------------------------------------------------------------------------------------------ */
 
+static void read_party(struct json_reader *r, const struct scenario *s, const char *key, uint32_t *out)
+{
+    struct span party;
+    field_name(r, key, &party);
+    if (r->err == OK && (*out = party_find(s, party)) == s->party_count)
+        json_refuse(r, key, ERR_NOT_FOUND, "the name of a party");
+}
+
+static void read_whom(struct scenario_fault *f, const struct scenario *s, struct json_reader *r)
+{
+    const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
+    if (whom == FAULT_OF_NONE) return;
+    read_party(r, s, "party", &f->party);
+    if (whom == FAULT_OF_PAIR) read_party(r, s, "other", &f->other);
+    if (r->err != OK) return;
+    if (whom == FAULT_OF_PAIR && f->party == f->other)
+        json_refuse(r, "other", ERR_DUPLICATE, "another party than the first");
+    if (whom == FAULT_OF_OWNER && s->party[f->party].rows == 0)
+        json_refuse(r, "party", ERR_CONFLICT, "an owner with rows");
+    if (whom == FAULT_OF_COMPUTE && (s->party[f->party].roles & ROLE_COMPUTE) == 0)
+        json_refuse(r, "party", ERR_CONFLICT, "a party with the role compute");
+}
+
+static void read_revocation(struct scenario_fault *f, struct json_reader *r)
+{
+    uint32_t target = TARGET_ALL, phase = 0;
+    if (json_has(r, "target")) json_read_enum(r, "target", target_names, TARGET_COUNT, &target);
+    f->target = (enum scenario_target)target;
+    f->phase = RUN_STATE_COUNT;
+    if (!json_has(r, "phase")) return;
+    json_read_enum(r, "phase", phase_names, PHASE_COUNT, &phase);
+    f->phase = phases[phase];
+}
+
 static enum err fault_read(struct scenario_fault *f, const struct scenario *s, struct json_reader *r)
 {
     uint32_t kind = 0;
-    struct span party;
     json_read_enum(r, "kind", fault_names, FAULT_KIND_COUNT, &kind);
     f->kind = (enum scenario_fault_kind)kind;
     field_u32(r, "at_ms", 0, FOR_MS_MAX, &f->at_ms);
-    field_u32(r, "for_ms", 1, FOR_MS_MAX, &f->for_ms);
-    if (f->kind != FAULT_ELECTED) {
-        field_name(r, "party", &party);
-        if (r->err == OK && (f->party = party_find(s, party)) == s->party_count)
-            json_refuse(r, "party", ERR_NOT_FOUND, "the name of a party");
-    }
+    if (scenario_fault_lasts(f->kind)) field_u32(r, "for_ms", 1, FOR_MS_MAX, &f->for_ms);
+    read_whom(f, s, r);
+    if (f->kind == FAULT_CLOCK) read_signed(r, "by_ms", BY_MS_MAX, &f->by_ms);
+    if (f->kind == FAULT_REVOKE) read_revocation(f, r);
     return json_reader_done(r);
 }
 
@@ -286,4 +360,102 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
     TRY(json_reader_done(&r));
     *out = s;
     return OK;
+}
+
+/* --- Writing ----------------------------------------------------------------------------------------------------------------- */
+
+static void put_party(struct json_writer *w, const struct scenario_party *p)
+{
+    json_begin_object(w);
+    if (p->drift_ppm != 0) field_put_int(w, "drift_ppm", p->drift_ppm);
+    field_put_text(w, "jurisdiction", p->jurisdiction);
+    field_put_text(w, "name", p->name);
+    field_put_word(w, "region", regions_at(p->region)->name);
+    charter_put_roles(w, "roles", p->roles);
+    if (p->rows > 0) field_put_int(w, "rows", p->rows);
+    json_end_object(w);
+}
+
+static void put_charter(struct json_writer *w, const struct scenario *s)
+{
+    json_key(w, "charter");
+    json_begin_object(w);
+    field_put_int(w, "f", s->f);
+    field_put_int(w, "k", s->k);
+    field_put_int(w, "lease_ms", s->lease_ms);
+    field_put_int(w, "q", s->q);
+    field_put_int(w, "rank_delay_ms", s->rank_delay_ms);
+    field_put_int(w, "s", s->s);
+    field_put_int(w, "skew_max_ms", s->skew_max_ms);
+    field_put_int(w, "t", s->t);
+    json_end_object(w);
+}
+
+static void put_study(struct json_writer *w, const struct scenario *s)
+{
+    json_key(w, "study");
+    json_begin_object(w);
+    field_put_int(w, "compute_ms", s->compute_ms);
+    field_put_decimal(w, "epsilon", (int64_t)s->epsilon_nano, 9);
+    field_put_int(w, "every_ms", s->every_ms);
+    if (s->expires_ms > 0) field_put_int(w, "expires_ms", s->expires_ms);
+    if (s->race) field_put_bool(w, "race", true);
+    field_put_int(w, "runs", s->runs);
+    json_end_object(w);
+}
+
+static const char *phase_name(uint32_t phase)
+{
+    uint32_t i = 0;
+    while (i < PHASE_COUNT && (uint32_t)phases[i] != phase) i++;
+    return i < PHASE_COUNT ? phase_names[i] : NULL;
+}
+
+static void put_fault(struct json_writer *w, const struct scenario *s, const struct scenario_fault *f)
+{
+    const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
+    json_begin_object(w);
+    field_put_int(w, "at_ms", f->at_ms);
+    if (f->kind == FAULT_CLOCK) field_put_int(w, "by_ms", f->by_ms);
+    if (scenario_fault_lasts(f->kind)) field_put_int(w, "for_ms", f->for_ms);
+    field_put_word(w, "kind", fault_names[f->kind]);
+    if (whom == FAULT_OF_PAIR) field_put_text(w, "other", s->party[f->other].name);
+    if (whom != FAULT_OF_NONE) field_put_text(w, "party", s->party[f->party].name);
+    if (f->kind == FAULT_REVOKE && phase_name(f->phase) != NULL)
+        field_put_word(w, "phase", phase_name(f->phase));
+    if (f->kind == FAULT_REVOKE) field_put_word(w, "target", target_names[f->target]);
+    json_end_object(w);
+}
+
+static void put_faults(struct json_writer *w, const struct scenario *s)
+{
+    if (s->fault_count == 0) return;
+    json_key(w, "faults");
+    json_begin_array(w);
+    for (uint32_t i = 0; i < s->fault_count; i++) put_fault(w, s, &s->fault[i]);
+    json_end_array(w);
+}
+
+enum err scenario_write(struct buffer *out, const struct scenario *s)
+{
+    struct json_writer w;
+    json_writer_init(&w, out);
+    json_begin_object(&w);
+    put_charter(&w, s);
+    if (s->description.len > 0) field_put_text(&w, "description", s->description);
+    put_faults(&w, s);
+    field_put_int(&w, "for_ms", s->for_ms);
+    field_put_text(&w, "name", s->name);
+    json_key(&w, "network");
+    json_begin_object(&w);
+    field_put_int(&w, "loss_ppm", s->loss_ppm);
+    json_end_object(&w);
+    json_key(&w, "parties");
+    json_begin_array(&w);
+    for (uint32_t i = 0; i < s->party_count; i++) put_party(&w, &s->party[i]);
+    json_end_array(&w);
+    field_put_word(&w, "perigee", "scenario/1");
+    put_study(&w, s);
+    json_end_object(&w);
+    return buffer_done(out);
 }

@@ -10,6 +10,9 @@
 #include "proto/base/arena.h"
 #include "proto/base/json.h"
 
+/* How far the clocks of a consortium may drift from true time: each node's leases count on it. */
+enum { SCENARIO_DRIFT_PPM = 200 };
+
 enum {
     SCENARIO_BYTES_MAX = 256 * 1024, /* of canonical JSON; a YAML file has the same limit */
     SCENARIO_PARTIES_MAX = 64,
@@ -20,23 +23,48 @@ enum {
 
 struct scenario_party {
     struct span name, jurisdiction;
-    uint32_t region; /* of sim/regions.h */
-    uint32_t roles;  /* proto/charter.h enum role bits */
-    uint32_t rows;   /* owners: of its dataset; 0: it brings none */
+    uint32_t region;   /* of sim/regions.h */
+    uint32_t roles;    /* proto/charter.h enum role bits */
+    uint32_t rows;     /* owners: of its dataset; 0: it brings none */
+    int32_t drift_ppm; /* of its clocks against true time */
 };
 
+/* X(symbol, name, whom it names, does it last for for_ms) */
 #define SCENARIO_FAULT_TABLE(X)                                                                              \
-    X(FAULT_CRASH, "crash")     /* the process is killed and started again after for_ms */                   \
-    X(FAULT_PART, "part")       /* its links are cut for for_ms */                                           \
-    X(FAULT_ELECTED, "elected") /* a crash of whichever node is elected then */
-#define SCENARIO_FAULT_ENUM(symbol, name) symbol,
+    X(FAULT_CRASH, "crash", FAULT_OF_PARTY, true)    /* the process is killed and started again then */      \
+    X(FAULT_PART, "part", FAULT_OF_PARTY, true)      /* all its links are cut */                             \
+    X(FAULT_SPLIT, "split", FAULT_OF_PAIR, true)     /* the links between two are cut, all others stand */   \
+    X(FAULT_ELECTED, "elected", FAULT_OF_NONE, true) /* a crash of whichever node is elected then */         \
+    X(FAULT_FULL, "full", FAULT_OF_PARTY, true)      /* its disk takes nothing more */                       \
+    X(FAULT_CLOCK, "clock", FAULT_OF_PARTY, true)    /* its wall clock is wrong by `by_ms` */                \
+    X(FAULT_REVOKE, "revoke", FAULT_OF_OWNER, false) /* it takes back `target`, at a time or in a phase */   \
+    X(FAULT_ROGUE, "rogue", FAULT_OF_COMPUTE, true)  /* asks for votes in terms old, current and to come */  \
+    X(FAULT_TWIN, "twin", FAULT_OF_COMPUTE, true)    /* starts two enclaves under one certificate */         \
+    X(FAULT_FORGE, "forge", FAULT_OF_COMPUTE, true)  /* gives its enclaves a certificate short of a vote */
+#define SCENARIO_FAULT_ENUM(symbol, name, whom, lasts) symbol,
 enum scenario_fault_kind { SCENARIO_FAULT_TABLE(SCENARIO_FAULT_ENUM) FAULT_KIND_COUNT };
 #undef SCENARIO_FAULT_ENUM
+enum scenario_fault_whom {
+    FAULT_OF_NONE,
+    FAULT_OF_PARTY,
+    FAULT_OF_PAIR,
+    FAULT_OF_OWNER, /* one that brings rows */
+    FAULT_OF_COMPUTE
+};
+enum scenario_fault_whom scenario_fault_whom(enum scenario_fault_kind kind);
+bool scenario_fault_lasts(enum scenario_fault_kind kind);
+
+/* What an owner takes back. */
+enum scenario_target { TARGET_APPROVAL, TARGET_RECIPE, TARGET_DATASET, TARGET_ALL, TARGET_COUNT };
 
 struct scenario_fault {
     enum scenario_fault_kind kind;
-    uint32_t party; /* its index; of FAULT_ELECTED unused */
+    uint32_t party, other; /* indices; as the kind says */
     uint32_t at_ms, for_ms;
+    int32_t by_ms;               /* FAULT_CLOCK */
+    enum scenario_target target; /* FAULT_REVOKE */
+    uint32_t
+        phase; /* FAULT_REVOKE: not before an enclave says so (enum run_state); RUN_STATE_COUNT: at at_ms */
 };
 
 struct scenario {
@@ -48,6 +76,8 @@ struct scenario {
     uint64_t epsilon_nano; /* of one run */
     uint32_t runs, every_ms;
     uint32_t compute_ms; /* what one computation takes */
+    uint32_t expires_ms; /* a run is over so long after it was asked for; 0: a day */
+    bool race;           /* every requester asks for runs, and they meet in slots */
     uint32_t loss_ppm;
     uint32_t fault_count;
     struct scenario_fault *fault;
@@ -56,6 +86,8 @@ struct scenario {
 
 MUST_USE enum err scenario_parse(struct scenario **out, struct arena *arena, struct span bytes,
                                  struct json_fault *fault);
+/* The canonical text of it, which scenario_parse takes. ERR_TOO_LARGE. */
+MUST_USE enum err scenario_write(struct buffer *out, const struct scenario *s);
 /* How many parties have one of these roles. */
 uint32_t scenario_count(const struct scenario *s, uint32_t roles);
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AGAIN_NS = 500000000, GRANT_SLOTS = 1 << 20 };
+enum { AGAIN_NS = 500000000, GRANT_SLOTS = 1 << 20, EXCUSED_WAIT_MS = 60000 };
 #define KEYGEN_AGAIN_NS UINT64_C(10000000000)
 #define EXPIRES_MS      (SIMULATION_START_MS + UINT64_C(30) * 86400 * 1000)
 
@@ -52,24 +52,26 @@ static void author(const struct script *s, enum deed deed, enum kind kind, const
                 .type = COMMAND_AUTHOR, .kind = kind, .body = buffer_span(&b), .expires_ms = expires_ms});
 }
 
+/* What shows in the registry, or is refused for good, is not done by being said once. */
+static bool lasts(int deed, bool done)
+{
+    if (deed == DEED_OVERSPEND) return true;
+    return done && deed != DEED_ADMIT && deed != DEED_KEYGEN && deed != DEED_COUNT;
+}
+
 void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id)
 {
     struct simulation *s = n->simulation;
+    (void)id;
     if (token != n->waiting) return;
     n->waiting = 0;
     const bool done = verdict.refusal == REFUSAL_NONE || verdict.refusal == REFUSAL_EXISTS;
     if (!done) n->pause_ns = s->now_ns + AGAIN_NS;
     if (done && n->doing == DEED_ADMIT) n->admitted[n->admitting] = true;
     if (done && n->doing == DEED_KEYGEN) n->keygen_ns = s->now_ns + KEYGEN_AGAIN_NS;
-    const bool lasts = n->doing != DEED_ADMIT && n->doing != DEED_KEYGEN; /* those show in the registry */
-    if (done && n->doing < DEED_COUNT && lasts) n->deed_done[n->doing] = true;
-    if (n->doing == DEED_COUNT && verdict.refusal == REFUSAL_NONE) {
-        struct run_watch *run = &s->run[s->run_count++];
-        memcpy(run->run.bytes, id.bytes, 32);
-        run->asked_ms = s->now_ns / 1000000;
-        if (s->counts.runs_requested++ == 0) s->counts.formed_ms = run->asked_ms;
-        n->pause_ns = s->now_ns + (uint64_t)s->scenario->every_ms * 1000000;
-    }
+    if (done && n->doing == DEED_REVOKE) s->revoked = true;
+    if (lasts(n->doing, done)) n->deed_done[n->doing] = true;
+    if (done && n->doing == DEED_COUNT) n->pause_ns = s->now_ns + (uint64_t)s->scenario->every_ms * 1000000;
 }
 
 /* --- Founding ------------------------------------------------------------------------------------------------------------- */
@@ -251,11 +253,55 @@ static bool approve(const struct script *s)
     struct body_APPROVAL body;
     const struct dataset *d = papers_of(s->p, s->who);
     const struct job *posted = registry_job(s->r, s->p->compose);
-    if (d == NULL || !s->n->deed_done[DEED_BIND] || !s->n->deed_done[DEED_GRANT] || posted == NULL)
+    if (d == NULL || !s->n->deed_done[DEED_BIND] || !s->n->deed_done[DEED_GRANT] || posted == NULL ||
+        (s->n->revoke_due && s->n->revoke_target != TARGET_APPROVAL))
         return false;
     const enum err err = papers_approval(s->p, &body, d, 1, s->p->cast->scenario->runs, EXPIRES_MS);
     ASSERT(err == OK);
     author(s, DEED_APPROVE, KIND_APPROVAL, &body, EXPIRES_MS);
+    return true;
+}
+
+/* A person who forgot what the budget is: the node must not sign that. */
+static bool overspend(const struct script *s)
+{
+    struct body_APPROVAL body;
+    const struct dataset *d = papers_of(s->p, s->who);
+    const uint32_t runs = s->p->cast->scenario->runs;
+    if (d == NULL || !s->n->deed_done[DEED_APPROVE]) return false;
+    const enum err err = papers_approval(s->p, &body, d, runs + 1, runs + 1, EXPIRES_MS);
+    ASSERT(err == OK);
+    author(s, DEED_OVERSPEND, KIND_APPROVAL, &body, EXPIRES_MS);
+    return true;
+}
+
+/* --- Taking back --------------------------------------------------------------------------------------------------------------- */
+
+static const struct ledger_approval *own_approval(const struct script *s)
+{
+    const struct ledger *l = &s->n->simulation->ledger;
+    for (uint32_t i = 0; i < l->approvals; i++)
+        if (ID_EQUAL(l->approval[i].at.author, s->who->id)) return &l->approval[i];
+    return NULL;
+}
+
+/* Whatever was approved; and nothing is approved anew. */
+static bool revoke(const struct script *s)
+{
+    static const enum revocation_target targets[TARGET_COUNT] = {[TARGET_APPROVAL] = REVOKE_APPROVAL,
+                                                                 [TARGET_RECIPE] = REVOKE_COMPOSE,
+                                                                 [TARGET_DATASET] = REVOKE_DATASET,
+                                                                 [TARGET_ALL] = REVOKE_ALL};
+    struct body_REVOCATION body = {.target = targets[s->n->revoke_target],
+                                   .approval_signature = SPAN_LITERAL("")};
+    const struct dataset *d = papers_of(s->p, s->who);
+    const struct ledger_approval *approval = own_approval(s);
+    if (!s->n->revoke_due || d == NULL || !is_member(s)) return false;
+    if (s->n->revoke_target == TARGET_APPROVAL && approval == NULL) return false;
+    if (s->n->revoke_target == TARGET_APPROVAL) memcpy(body.subject.bytes, approval->at.id.bytes, 32);
+    if (s->n->revoke_target == TARGET_RECIPE) memcpy(body.subject.bytes, s->p->compose.bytes, 32);
+    if (s->n->revoke_target == TARGET_DATASET) memcpy(body.subject.bytes, d->dt.bytes, 32);
+    author(s, DEED_REVOKE, KIND_REVOCATION, &body, 0);
     return true;
 }
 
@@ -282,39 +328,51 @@ static bool first_requester(const struct script *s)
     return s->who == &c->player[i];
 }
 
+/* Runs that were asked for, and what is on its way. */
+static uint32_t asked(const struct simulation *s)
+{
+    uint32_t count = s->run_count;
+    for (uint32_t i = 0; i < s->count; i++)
+        count += s->station[i].waiting != 0 && s->station[i].doing == DEED_COUNT;
+    return count;
+}
+
 static void ask_for_run(const struct script *s)
 {
     const struct simulation *sim = s->n->simulation;
-    if (!first_requester(s) || sim->run_count == sim->scenario->runs || !is_member(s) || !is_ready(s)) return;
+    const bool asks = sim->scenario->race ? player_is(s->who, ROLE_REQUESTER) : first_requester(s);
+    if (!asks || sim->revoked || asked(sim) >= sim->scenario->runs || !is_member(s) || !is_ready(s)) return;
+    const uint32_t life_ms = sim->scenario->expires_ms;
     command(s->n, DEED_COUNT,
-            &(struct command){.type = COMMAND_RUN, .compose = s->p->compose, .parameters = s->p->parameters});
+            &(struct command){.type = COMMAND_RUN,
+                              .expires_ms = life_ms > 0 ? simulation_wall_ms(sim) + life_ms : 0,
+                              .compose = s->p->compose,
+                              .parameters = s->p->parameters});
 }
 
-bool script_over(const struct simulation *s)
+/* What need not settle is waited for a while. */
+bool script_over(struct simulation *s)
 {
-    if (s->run_count < s->scenario->runs) return false;
-    for (uint32_t i = 0; i < s->run_count; i++)
-        if (!s->run[i].ended) return false;
+    if (s->run_count < s->scenario->runs && !s->revoked) return false;
+    for (uint32_t i = 0; i < s->run_count; i++) {
+        const struct run_watch *w = &s->run[i];
+        const bool waited = s->now_ns / 1000000 >= w->asked_ms + EXCUSED_WAIT_MS;
+        if (!w->ended && (!waited || !watch_excused(s, w))) return false;
+    }
     return true;
 }
 
 /* --- A turn -------------------------------------------------------------------------------------------------------------------- */
 
 static bool (*const deeds[DEED_COUNT])(const struct script *) = {
-    [DEED_CHARTER] = sign_charter,
-    [DEED_JOIN] = join,
-    [DEED_ADMIT] = admit,
-    [DEED_KEYGEN] = keygen,
-    [DEED_WORKERS] = workers,
-    [DEED_OP] = op,
-    [DEED_DATASET] = dataset,
-    [DEED_APP] = app,
-    [DEED_WORKFLOW] = workflow,
-    [DEED_GRANT] = grant,
-    [DEED_JOB] = job,
-    [DEED_ENDORSE] = endorse,
-    [DEED_BIND] = bind,
-    [DEED_APPROVE] = approve,
+    [DEED_REVOKE] = revoke,   [DEED_CHARTER] = sign_charter,
+    [DEED_JOIN] = join,       [DEED_ADMIT] = admit,
+    [DEED_KEYGEN] = keygen,   [DEED_WORKERS] = workers,
+    [DEED_OP] = op,           [DEED_DATASET] = dataset,
+    [DEED_APP] = app,         [DEED_WORKFLOW] = workflow,
+    [DEED_GRANT] = grant,     [DEED_JOB] = job,
+    [DEED_ENDORSE] = endorse, [DEED_BIND] = bind,
+    [DEED_APPROVE] = approve, [DEED_OVERSPEND] = overspend,
 };
 
 void script_turn(struct station *n)

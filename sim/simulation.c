@@ -87,15 +87,20 @@ static void trace(struct simulation *s, struct agenda_entry entry)
 
 /* --- Links ------------------------------------------------------------------------------------------------------------------------ */
 
+static size_t pair(const struct simulation *s, uint32_t a, uint32_t b)
+{
+    return a < b ? (size_t)a * s->count + b : (size_t)b * s->count + a;
+}
+
 bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b)
 {
     return s->station[a].core != NULL && s->station[b].core != NULL && s->station[a].cut == 0 &&
-           s->station[b].cut == 0;
+           s->station[b].cut == 0 && s->apart[pair(s, a, b)] == 0;
 }
 
 uint64_t simulation_link(const struct simulation *s, uint32_t a, uint32_t b)
 {
-    return s->station[a].links + s->station[b].links; /* neither ever falls */
+    return s->station[a].links + s->station[b].links + s->breaks[pair(s, a, b)]; /* none ever falls */
 }
 
 static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
@@ -107,17 +112,33 @@ static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
     simulation_post(s, s->now_ns + 1, to, &p);
 }
 
+static void tell_both(struct simulation *s, uint32_t a, uint32_t b, bool up)
+{
+    if (up) net_reconnect(s->net, a, b);
+    tell(s, a, b, up);
+    tell(s, b, a, up);
+}
+
 /* All links of this node; it is up or down already. */
 void simulation_tell_links(struct simulation *s, uint32_t number, bool up)
 {
     if (!up) s->station[number].links++;
     for (uint32_t i = 0; i < s->count; i++) {
         if (i == number || s->station[i].core == NULL || s->station[i].cut != 0) continue;
-        if (up && s->station[number].cut != 0) continue;
-        if (up) net_reconnect(s->net, number, i);
-        tell(s, number, i, up);
-        tell(s, i, number, up);
+        if ((up && s->station[number].cut != 0) || s->apart[pair(s, number, i)] != 0) continue;
+        tell_both(s, number, i, up);
     }
+}
+
+/* The link between these two alone begins to be cut, or ends to be; faults may overlap. */
+void simulation_tell_pair(struct simulation *s, uint32_t a, uint32_t b, bool up)
+{
+    uint8_t *apart = &s->apart[pair(s, a, b)];
+    const bool was_linked = simulation_linked(s, a, b);
+    *apart = (uint8_t)(up ? *apart - 1 : *apart + 1);
+    if (simulation_linked(s, a, b) == was_linked) return;
+    if (!up) s->breaks[pair(s, a, b)]++;
+    tell_both(s, a, b, up);
 }
 
 /* --- Guests ------------------------------------------------------------------------------------------------------------------------ */
@@ -125,7 +146,7 @@ void simulation_tell_links(struct simulation *s, uint32_t number, bool up)
 void guest_schedule(struct simulation *s, uint32_t index)
 {
     struct guest_place *p = &s->guest[index];
-    uint64_t due_ns = guest_due(p->guest);
+    uint64_t due_ns = station_true_ns(&s->station[p->station], guest_due(p->guest));
     if (due_ns == UINT64_MAX) return;
     if (due_ns <= s->now_ns) due_ns = s->now_ns + 1;
     if (p->due_ns <= due_ns) return;
@@ -157,66 +178,13 @@ static void guest_at(struct simulation *s, uint32_t index)
     struct guest_place *p = &s->guest[index];
     if (p->due_ns == s->now_ns) p->due_ns = UINT64_MAX;
     if (p->guest == NULL) return;
-    guest_turn(p->guest, s->now_ns, simulation_wall_ms(s));
-    watch_leases(s, p->run);
+    const struct station *host = &s->station[p->station];
+    guest_turn(p->guest, station_clock_ns(host), station_wall_ms(host));
+    watch_guest(p);
     if (guest_gone(p->guest))
         guest_end(s, index);
     else
         guest_schedule(s, index);
-}
-
-/* --- Faults -------------------------------------------------------------------------------------------------------------------------- */
-
-static void cut_off(struct simulation *s, uint32_t number, uint32_t for_ms)
-{
-    struct station *n = &s->station[number];
-    const struct net_side side = {&number, NULL, 1, 0};
-    uint32_t cut;
-    if (n->cut != 0) return;
-    simulation_tell_links(s, number, false);
-    const enum err err = net_cut(s->net, &cut, &side, NULL, true);
-    ASSERT(err == OK);
-    n->cut = cut + 1;
-    s->counts.parts++;
-    census_happened(s->census, number, MOMENT_CUT, s->now_ns);
-    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_REJOIN);
-}
-
-static void rejoin(struct simulation *s, uint32_t number)
-{
-    struct station *n = &s->station[number];
-    if (n->cut == 0) return;
-    net_heal(s->net, n->cut - 1);
-    n->cut = 0;
-    census_happened(s->census, number, MOMENT_LINKED, s->now_ns);
-    if (n->core != NULL) simulation_tell_links(s, number, true);
-}
-
-static void crash(struct simulation *s, uint32_t number, uint32_t for_ms)
-{
-    if (s->station[number].core == NULL) return;
-    station_crash(&s->station[number]);
-    s->counts.crashes++;
-    census_happened(s->census, number, MOMENT_CRASHED, s->now_ns);
-    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_RESTART);
-}
-
-static void fault_at(struct simulation *s, uint32_t index)
-{
-    const struct scenario_fault *f = &s->scenario->fault[index];
-    switch (f->kind) {
-    case FAULT_CRASH: crash(s, f->party, f->for_ms); break;
-    case FAULT_PART: cut_off(s, f->party, f->for_ms); break;
-    case FAULT_ELECTED:
-        for (uint32_t i = 0; i < s->guest_count; i++)
-            if (s->guest[i].guest != NULL) {
-                crash(s, s->guest[i].station, f->for_ms);
-                return;
-            }
-        simulation_later(s, s->now_ns + SCRIPT_NS, index, WHAT_FAULT); /* as soon as there is one */
-        break;
-    case FAULT_KIND_COUNT: UNREACHABLE();
-    }
 }
 
 /* --- Running --------------------------------------------------------------------------------------------------------------------------- */
@@ -272,6 +240,7 @@ static void sync_at(struct station *n)
     if (n->core == NULL || !n->sync_due) return;
     n->sync_due = false;
     disk_sync(n->disk);
+    watch_kept(n);
 }
 
 static void handle(struct simulation *s, struct agenda_entry entry)
@@ -284,8 +253,10 @@ static void handle(struct simulation *s, struct agenda_entry entry)
         census_happened(s->census, entry.who, MOMENT_STARTED, s->now_ns);
         station_start(&s->station[entry.who]);
         break;
-    case WHAT_REJOIN: rejoin(s, entry.who); break;
-    case WHAT_FAULT: fault_at(s, entry.who); break;
+    case WHAT_REJOIN: fault_rejoin(s, entry.who); break;
+    case WHAT_FAULT: fault_begin(s, entry.who); break;
+    case WHAT_MEND: fault_mend(s, entry.who); break;
+    case WHAT_ROGUE: fault_rogue(&s->station[entry.who]); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
     default: deliver(s, entry.who, entry.what);
     }
@@ -293,6 +264,7 @@ static void handle(struct simulation *s, struct agenda_entry entry)
 
 static bool all_are_back(const struct simulation *s)
 {
+    if (s->faults_on > 0) return false;
     for (uint32_t i = 0; i < s->count; i++)
         if (s->station[i].core == NULL || s->station[i].cut != 0) return false;
     return true;
@@ -309,8 +281,10 @@ static void look_for_the_end(struct simulation *s)
                         "nodes hold different chains %d s after the last run ended and all were back",
                         (int)(CONVERGE_NS / 1000000000));
     } else if (s->now_ns >= (uint64_t)s->scenario->for_ms * 1000000) {
-        watch_violation(s, "live", "time is up: of %u runs %u were asked for and %u have settled",
-                        s->scenario->runs, s->run_count, s->counts.runs_settled);
+        char open[96];
+        watch_violation(s, "live", "time is up: of %u runs %u were asked for and %u have settled%s",
+                        s->scenario->runs, s->run_count, s->counts.runs_settled,
+                        watch_open_run(s, open, sizeof open));
     }
 }
 
@@ -397,7 +371,7 @@ void simulation_counts(struct simulation *s, struct simulation_counts *out)
     uint32_t count = 0;
     *out = s->counts;
     out->now_ns = s->now_ns;
-    for (uint32_t i = 0; i < s->run_count; i++)
+    for (uint32_t i = 0; i < s->run_count && count < SCENARIO_RUNS_MAX; i++)
         if (s->run[i].settled_ms != 0) took[count++] = s->run[i].settled_ms - s->run[i].asked_ms;
     if (count == 0) return;
     qsort(took, count, sizeof took[0], by_value);
@@ -454,8 +428,12 @@ static enum err take_memory(struct simulation *s)
     s->count = s->scenario->party_count;
     s->station = calloc(s->count, sizeof *s->station);
     s->parcel = calloc(PARCELS_MAX, sizeof *s->parcel);
-    s->run = calloc(s->scenario->runs, sizeof *s->run);
-    if (s->station == NULL || s->parcel == NULL || s->run == NULL) return ERR_NO_MEMORY;
+    s->apart = calloc((size_t)s->count * s->count, sizeof *s->apart);
+    s->breaks = calloc((size_t)s->count * s->count, sizeof *s->breaks);
+    s->fault_begun = calloc(s->scenario->fault_count + 1, sizeof *s->fault_begun);
+    if (s->station == NULL || s->parcel == NULL || s->apart == NULL || s->breaks == NULL ||
+        s->fault_begun == NULL)
+        return ERR_NO_MEMORY;
     return agenda_new(&s->agenda, PARCELS_MAX + (uint64_t)1024 * s->count + GUESTS_MAX + SCENARIO_FAULTS_MAX);
 }
 
@@ -470,10 +448,15 @@ static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fa
 {
     TRY(cast_make(&s->cast, s->arena, s->scenario, seed, fault));
     TRY(papers_make(&s->papers, s->arena, s->cast));
+    s->ledger.charter = s->cast->founding;
     s->net_chance = chance_stream(seed, "net", 0);
     TRY(take_memory(s));
     TRY(make_net(s));
-    for (uint32_t i = 0; i < s->count; i++) TRY(station_begin(&s->station[i], s, i));
+    for (uint32_t i = 0; i < s->count; i++) {
+        const int32_t ppm = s->scenario->party[i].drift_ppm;
+        s->clocks_apart |= ppm > SCENARIO_DRIFT_PPM || ppm < -SCENARIO_DRIFT_PPM;
+        TRY(station_begin(&s->station[i], s, i));
+    }
     for (uint32_t i = 0; i < s->count; i++) station_start(&s->station[i]);
     for (uint32_t i = 0; i < s->count; i++)
         simulation_later(s, script_begin(seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
@@ -512,5 +495,9 @@ void simulation_free(struct simulation *s)
     free(s->station);
     free(s->parcel);
     free(s->run);
+    free(s->apart);
+    free(s->breaks);
+    free(s->fault_begun);
+    ledger_free(&s->ledger);
     free(s);
 }

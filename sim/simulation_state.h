@@ -2,7 +2,8 @@
  *  simulation.c  time, parcels, links, faults, the trace
  *  station.c     one node: its core and the executors of the production pump
  *  script.c      what people do at it
- *  watch.c       what must hold (DESIGN §13) */
+ *  fault.c       what goes wrong, and hosts that cheat
+ *  watch*.c      what must hold (DESIGN §13); ledger.c is what they go by */
 #ifndef PERIGEE_SIM_SIMULATION_STATE_H
 #define PERIGEE_SIM_SIMULATION_STATE_H
 
@@ -13,6 +14,7 @@
 #include "sim/disk.h"
 #include "sim/guest.h"
 #include "sim/labour.h"
+#include "sim/ledger.h"
 #include "sim/net.h"
 #include "sim/simulation.h"
 
@@ -51,11 +53,14 @@ enum {
     WHAT_RESTART,
     WHAT_REJOIN,
     WHAT_FAULT, /* which one */
+    WHAT_MEND,  /* which fault is over */
+    WHAT_ROGUE,
     WHAT_GUEST, /* which one */
 };
 
 /* Deeds of a script, in the order in which they come up. */
 #define DEED_TABLE(X)                                                                                        \
+    X(DEED_REVOKE)                                                                                           \
     X(DEED_CHARTER)                                                                                          \
     X(DEED_JOIN)                                                                                             \
     X(DEED_ADMIT)                                                                                            \
@@ -69,7 +74,8 @@ enum {
     X(DEED_JOB)                                                                                              \
     X(DEED_ENDORSE)                                                                                          \
     X(DEED_BIND)                                                                                             \
-    X(DEED_APPROVE)
+    X(DEED_APPROVE)                                                                                          \
+    X(DEED_OVERSPEND)
 #define DEED_ENUM(symbol) symbol,
 enum deed { DEED_TABLE(DEED_ENUM) DEED_COUNT };
 #undef DEED_ENUM
@@ -87,8 +93,11 @@ struct station {
     uint64_t busy_ns; /* its keyed work, until then */
     uint64_t tick_ns; /* the next in the agenda; UINT64_MAX: none */
     bool sync_due;
-    uint64_t links;     /* rises whenever its links break: what was on them is gone */
-    uint32_t cut;       /* of the network, plus one; 0: it is not cut off */
+    uint64_t links;          /* rises whenever its links break: what was on them is gone */
+    uint32_t cut;            /* of the network, plus one; 0: it is not cut off */
+    int64_t ahead_ms;        /* of its wall clock, while a fault makes it wrong */
+    bool rogue, twin, forge; /* how it cheats as a host */
+    struct chance rogue_chance;
     struct slice *said; /* last sent: one message to many is one slice */
     const uint8_t *said_at;
     /* Its script. */
@@ -99,6 +108,8 @@ struct station {
     uint64_t waiting;   /* token of the command under way; 0: none */
     int doing;          /* enum deed, DEED_COUNT: a run */
     uint64_t pause_ns;
+    bool revoke_due; /* its owner wants to take back */
+    enum scenario_target revoke_target;
     struct record_id *own; /* what it ever showed, by seq, for the watch */
     uint64_t own_count;
 };
@@ -109,10 +120,13 @@ struct guest_place {
     uint32_t station;
     struct run_id run;
     uint64_t term, due_ns;
+    bool twin;             /* the second under one certificate */
+    bool keyed, committed; /* as it said */
 };
 
 struct run_watch {
     struct run_id run;
+    uint32_t asker; /* whose view of it counts */
     uint64_t asked_ms, settled_ms;
     bool committed, ended;
     struct hash32 commitment;
@@ -135,7 +149,14 @@ struct simulation {
     uint32_t guest_count;
     uint64_t guests_started;
     struct run_watch *run;
-    uint32_t run_count;
+    uint32_t run_count, run_cap;
+    uint8_t *apart;   /* count * count: so many faults keep these two from each other */
+    uint64_t *breaks; /* count * count: how often the link between these two broke alone */
+    uint32_t faults_on;
+    bool *fault_begun; /* of each fault of the scenario */
+    bool revoked;      /* an owner has taken back: no more runs are asked for */
+    bool clocks_apart; /* some drift beyond the bound: leases may overlap */
+    struct ledger ledger;
     uint64_t opened[CAP_INPUTS]; /* how often an enclave had this dataset's rows in plaintext */
     struct simulation_counts counts;
     struct census *census; /* NULL: nobody asked for results */
@@ -152,6 +173,7 @@ void simulation_later(struct simulation *s, uint64_t at_ns, uint32_t who, uint32
 /* The slice is the parcel's from now on. */
 void simulation_post(struct simulation *s, uint64_t at_ns, uint32_t to, const struct parcel *parcel);
 void simulation_tell_links(struct simulation *s, uint32_t number, bool up);
+void simulation_tell_pair(struct simulation *s, uint32_t a, uint32_t b, bool up);
 bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b);
 uint64_t simulation_link(const struct simulation *s, uint32_t a,
                          uint32_t b);                  /* another one after each break */
@@ -166,19 +188,52 @@ void station_crash(struct station *n);
 void station_free(struct station *n);
 void station_event(struct station *n, struct event event);
 void station_tick(struct station *n);
+void station_send(struct station *n, struct node_id peer, struct span message);
+/* Its own clocks, which drift and step. */
+uint64_t station_clock_ns(const struct station *n);
+uint64_t station_true_ns(const struct station *n, uint64_t clock_ns); /* when that clock shows this */
+uint64_t station_wall_ms(const struct station *n);
+
+/* fault.c */
+void fault_begin(struct simulation *s, uint32_t index);
+void fault_mend(struct simulation *s, uint32_t index);
+void fault_rejoin(struct simulation *s, uint32_t number);
+void fault_rogue(struct station *n); /* its turn to cheat */
+void fault_phase(struct simulation *s,
+                 uint64_t state); /* an enclave says how far it is: who waited for that acts */
+/* What a host that forges gives its enclave in place of `frame`, written to `out`. */
+struct span fault_forge(struct buffer *out, struct span frame);
 
 /* script.c */
 void script_turn(struct station *n);
 void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id);
-bool script_over(const struct simulation *s); /* all runs were asked for and have ended */
+bool script_over(struct simulation *s); /* all runs were asked for and have ended */
 
 /* watch.c */
 __attribute__((format(printf, 3, 4))) void watch_violation(struct simulation *s, const char *property,
                                                            const char *format, ...);
 void watch_message(struct station *n, uint32_t to, struct span message);
-void watch_result(struct station *n, struct run_id run, struct span receipt);
-void watch_leases(struct simulation *s, struct run_id run);
-void watch_runs(struct station *n); /* the requester's view */
+void watch_record(struct station *n, const struct record *r); /* its own: it took effect here, or leaves */
+void watch_kept(struct station *n);                           /* some more is on its disk */
+void watch_runs(struct station *n);                           /* a requester's view of its own */
+bool watch_excused(struct simulation *s, const struct run_watch *w);      /* need it not settle? */
+const char *watch_open_run(struct simulation *s, char *text, size_t cap); /* one that has not ended */
 bool watch_converged(struct simulation *s);
+
+/* watch_custodian.c */
+void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *vote);
+void watch_certificate(struct station *n,
+                       struct span bytes); /* it leaves this node, or goes to its enclave */
+void watch_blob(struct station *n, uint32_t to, const struct message_BLOB *m);
+/* Keyed work that is done: what is sealed to an enclave is seen here before it is. */
+void watch_keyed(struct station *n, const struct crypto_job *job, enum err err);
+
+/* watch_enclave.c */
+void watch_frame(struct guest_place *p, struct span frame); /* from an enclave to its host */
+void watch_opened(struct guest_place *p, uint32_t dataset);
+void watch_guest(struct guest_place *p); /* after its turn */
+void watch_leases(struct simulation *s, struct run_id run);
+void watch_plaintext(struct simulation *s, struct span bytes, const char *where, uint32_t number);
+void watch_receipt(struct station *n, struct run_id run); /* it settled there */
 
 #endif

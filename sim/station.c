@@ -14,6 +14,7 @@ enum {
     SYNC_NS = 300000, /* a group commit on an SSD, and up to as much more */
     BLOB_BYTES_MAX_HERE = (1 << 20) + 256,
     FRAME_OVERHEAD = 40, /* of a link: length, type, tag */
+    START_BYTES_MAX = BUNDLE_BYTES_MAX + 16384,
 };
 
 static void *sparse(size_t len)
@@ -57,9 +58,8 @@ static void forget_said(struct station *n)
     n->said = NULL;
 }
 
-static void x_send(void *context, struct node_id peer, struct span message)
+void station_send(struct station *n, struct node_id peer, struct span message)
 {
-    struct station *n = context;
     struct simulation *s = n->simulation;
     const uint32_t to = number_of(s, peer);
     uint64_t arrivals_ns[NET_COPIES_MAX];
@@ -82,6 +82,11 @@ static void x_send(void *context, struct node_id peer, struct span message)
         p.slice = said(n, message);
         simulation_post(s, arrivals_ns[i], to, &p);
     }
+}
+
+static void x_send(void *context, struct node_id peer, struct span message)
+{
+    station_send(context, peer, message);
 }
 
 static void x_offence(void *context, struct node_id peer)
@@ -109,22 +114,21 @@ static void x_send_blob(void *context, struct node_id peer, struct span cid, str
     forget_said(n);
 }
 
-static struct guest_place *guest_of(struct station *n, struct run_id run)
+/* A host that cheats has two of one run. */
+static bool is_guest_of(const struct guest_place *p, const struct station *n, struct run_id run)
 {
-    struct simulation *s = n->simulation;
-    for (uint32_t i = s->guest_count; i-- > 0;)
-        if (s->guest[i].station == n->number && s->guest[i].guest != NULL && ID_EQUAL(s->guest[i].run, run))
-            return &s->guest[i];
-    return NULL;
+    return p->station == n->number && p->guest != NULL && ID_EQUAL(p->run, run);
 }
 
 static void x_enclave_send(void *context, struct run_id run, struct span frame)
 {
     struct station *n = context;
-    struct guest_place *p = guest_of(n, run);
-    if (p == NULL) return;
-    guest_frame(p->guest, frame, n->simulation->now_ns + LOCAL_NS);
-    guest_schedule(n->simulation, (uint32_t)(p - n->simulation->guest));
+    struct simulation *s = n->simulation;
+    for (uint32_t i = 0; i < s->guest_count; i++)
+        if (is_guest_of(&s->guest[i], n, run)) {
+            guest_frame(s->guest[i].guest, frame, station_clock_ns(n) + LOCAL_NS);
+            guest_schedule(s, i);
+        }
 }
 
 static void x_enclave_blob(void *context, struct run_id run, struct span cid)
@@ -147,11 +151,11 @@ static void x_enclave_blob(void *context, struct run_id run, struct span cid)
 
 static void on_frame(void *context, struct span frame)
 {
-    const struct guest_place *p = context;
+    struct guest_place *p = context;
     struct simulation *s = p->simulation;
     struct station *n = &s->station[p->station];
     enum census_phase phase;
-    if (frame.data[0] == FRAME_RESULT) watch_result(n, p->run, span_make(frame.data + 1, frame.len - 1));
+    watch_frame(p, frame);
     if (census_phase_of(&phase, frame))
         census_reached(s->census, n->number, p->run, p->term, phase, s->now_ns);
     post_here(n, s->now_ns + LOCAL_NS,
@@ -160,21 +164,25 @@ static void on_frame(void *context, struct span frame)
 
 static void on_opened(void *context, struct dt dataset)
 {
-    const struct guest_place *p = context;
+    struct guest_place *p = context;
     const struct papers *papers = p->simulation->papers;
-    for (uint32_t i = 0; i < papers->dataset_count; i++)
-        if (ID_EQUAL(papers->dataset[i].dt, dataset)) p->simulation->opened[i]++;
+    for (uint32_t i = 0; i < papers->dataset_count; i++) {
+        if (!ID_EQUAL(papers->dataset[i].dt, dataset)) continue;
+        p->simulation->opened[i]++;
+        watch_opened(p, i);
+    }
 }
 
 /* FRAME_START: type, then an array of consortium, run, term, certificate, bundle. */
-static uint64_t term_of(struct span frame)
+static uint64_t term_of(struct span frame, struct span *certificate)
 {
     struct cursor at = cursor_make(frame);
     uint8_t type, id[32];
     uint64_t term = 0;
     const bool read = cursor_u8(&at, &type) == OK && unpack_array_of(&at, 5) == OK &&
                       unpack_fixed(&at, id, 32) == OK && unpack_fixed(&at, id, 32) == OK &&
-                      unpack_uint(&at, UINT32_MAX, &term) == OK;
+                      unpack_uint(&at, UINT32_MAX, &term) == OK &&
+                      unpack_bin(&at, CERTIFICATE_BYTES_MAX, certificate) == OK;
     ASSERT(read); /* it is the core's own */
     return term;
 }
@@ -187,9 +195,8 @@ static struct guest_place *free_place(struct simulation *s)
     return s->guest_count < GUESTS_MAX ? &s->guest[s->guest_count++] : NULL;
 }
 
-static void x_enclave_start(void *context, struct run_id run, struct span frame)
+static void start_guest(struct station *n, struct run_id run, uint64_t term, struct span frame, bool twin)
 {
-    struct station *n = context;
     struct simulation *s = n->simulation;
     struct guest_place *p = free_place(s);
     if (p == NULL) {
@@ -197,7 +204,7 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
         return;
     }
     *p = (struct guest_place){
-        .simulation = s, .station = n->number, .run = run, .term = term_of(frame), .due_ns = UINT64_MAX};
+        .simulation = s, .station = n->number, .run = run, .term = term, .due_ns = UINT64_MAX, .twin = twin};
     const struct guest_options options = {.cast = s->cast,
                                           .host = n->player,
                                           .run = run,
@@ -209,15 +216,34 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
     const enum err err = guest_new(&p->guest, &options);
     ASSERT(err == OK);
     census_elected(s->census, n->number, run, p->term, s->now_ns);
-    guest_frame(p->guest, frame, s->now_ns + LOCAL_NS);
+    guest_frame(p->guest, frame, station_clock_ns(n) + LOCAL_NS);
     guest_schedule(s, (uint32_t)(p - s->guest));
+}
+
+static void x_enclave_start(void *context, struct run_id run, struct span frame)
+{
+    static uint8_t forged[START_BYTES_MAX];
+    struct station *n = context;
+    struct buffer out = BUFFER_OF(forged);
+    struct span certificate;
+    const uint64_t term = term_of(frame, &certificate);
+    watch_certificate(n, certificate);
+    if (n->forge) frame = fault_forge(&out, frame);
+    start_guest(n, run, term, frame, false);
+    if (n->twin) start_guest(n, run, term, frame, true);
 }
 
 static void x_enclave_stop(void *context, struct run_id run)
 {
     struct station *n = context;
-    struct guest_place *p = guest_of(n, run);
-    if (p != NULL) guest_end(n->simulation, (uint32_t)(p - n->simulation->guest));
+    struct simulation *s = n->simulation;
+    for (uint32_t i = 0; i < s->guest_count; i++) {
+        if (!is_guest_of(&s->guest[i], n, run)) continue;
+        if (s->guest[i].twin)
+            guest_drop(s, i);
+        else
+            guest_end(s, i);
+    }
 }
 
 /* --- Disk and keyed work ------------------------------------------------------------------------------------------------------- */
@@ -248,6 +274,7 @@ static void x_store(void *context, uint64_t token, const struct keep *items, uin
     struct station *n = context;
     struct simulation *s = n->simulation;
     note_own(n, token, items, count);
+    for (uint32_t i = 0; i < count; i++) watch_plaintext(s, items[i].value, "what is kept", n->number);
     if (!disk_keep(n->disk, token, items, count) || n->sync_due) return;
     n->sync_due = true;
     simulation_later(s, s->now_ns + SYNC_NS + chance_below(&n->disk_chance, SYNC_NS), n->number, WHAT_SYNC);
@@ -259,6 +286,7 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
     struct station *n = context;
     struct buffer out = BUFFER_OF(output);
     const enum err err = labour_do(&n->labour, &out, job);
+    watch_keyed(n, job, err);
     const uint64_t now_ns = n->simulation->now_ns, from_ns = n->busy_ns > now_ns ? n->busy_ns : now_ns;
     n->busy_ns = from_ns + labour_cost_ns(job);
     census_worked(n->simulation->census,
@@ -280,23 +308,60 @@ static void x_notice(void *context, struct span line)
     (void)context, (void)line; /* for people beside a daemon */
 }
 
+static void on_record(struct station *n, const struct happened *what)
+{
+    struct record_id id;
+    n->simulation->counts.records++;
+    census_applied(n->simulation->census, n->number, what->id, n->simulation->now_ns);
+    memcpy(id.bytes, what->id.bytes, sizeof id.bytes);
+    const struct record *own = chain_find(core_chain(n->core), n->player->id, id);
+    if (own != NULL) watch_record(n, own);
+}
+
 static void x_happened(void *context, const struct happened *what)
 {
     struct station *n = context;
-    if (what->type == HAPPENED_RECORD) {
-        n->simulation->counts.records++;
-        census_applied(n->simulation->census, n->number, what->id, n->simulation->now_ns);
-    }
+    if (what->type == HAPPENED_RECORD) on_record(n, what);
     if (what->type == HAPPENED_RUN) watch_leases(n->simulation, what->run);
+}
+
+/* --- Clocks ---------------------------------------------------------------------------------------------------------------------- */
+
+enum { MILLION = 1000000 };
+
+/* They drift at one rate from the beginning, so that time never runs back. */
+static uint64_t drifted(uint64_t ns, int32_t ppm)
+{
+    return (uint64_t)((int64_t)ns + (int64_t)ns * ppm / MILLION); /* of a day at most: it fits */
+}
+
+uint64_t station_clock_ns(const struct station *n)
+{
+    return drifted(n->simulation->now_ns, n->player->party->drift_ppm);
+}
+
+/* The first moment at which it shows that. */
+uint64_t station_true_ns(const struct station *n, uint64_t clock_ns)
+{
+    const int32_t ppm = n->player->party->drift_ppm;
+    if (clock_ns == UINT64_MAX || ppm == 0) return clock_ns;
+    uint64_t ns = clock_ns / (uint64_t)(MILLION + ppm) * MILLION;
+    while (drifted(ns, ppm) < clock_ns) ns += clock_ns - drifted(ns, ppm);
+    return ns;
+}
+
+uint64_t station_wall_ms(const struct station *n)
+{
+    const uint64_t ms = SIMULATION_START_MS + station_clock_ns(n) / MILLION;
+    return (uint64_t)((int64_t)ms + n->ahead_ms);
 }
 
 /* --- Stepping -------------------------------------------------------------------------------------------------------------------- */
 
 void station_event(struct station *n, struct event event)
 {
-    struct simulation *s = n->simulation;
-    event.now.ns = (int64_t)s->now_ns;
-    event.wall_ms = simulation_wall_ms(s);
+    event.now.ns = (int64_t)station_clock_ns(n);
+    event.wall_ms = station_wall_ms(n);
     pump_event(n->core, &n->executors, &event);
     forget_said(n);
     core_check(n->core);
@@ -308,7 +373,8 @@ void station_tick(struct station *n)
     const struct simulation *s = n->simulation;
     const int64_t due = core_deadline(n->core).ns;
     if (due == INT64_MAX) return;
-    const uint64_t at_ns = (uint64_t)due > s->now_ns ? (uint64_t)due : s->now_ns + 1;
+    const uint64_t due_ns = station_true_ns(n, (uint64_t)due);
+    const uint64_t at_ns = due_ns > s->now_ns ? due_ns : s->now_ns + 1;
     if (n->tick_ns <= at_ns) return;
     n->tick_ns = at_ns;
     simulation_later(n->simulation, at_ns, n->number, WHAT_TICK);
@@ -367,6 +433,7 @@ enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
                           .number = number,
                           .tick_ns = UINT64_MAX,
                           .disk_chance = chance_stream(s->cast->seed, "disk", number),
+                          .rogue_chance = chance_stream(s->cast->seed, "rogue", number),
                           .executors = {n, x_send, x_offence, x_send_blob, x_store, x_crypto, x_enclave_start,
                                         x_enclave_send, x_enclave_blob, x_enclave_stop, x_reply, x_notice,
                                         x_happened}};

@@ -3,7 +3,6 @@
 
 #include "proto/base/panic.h"
 #include "proto/chain.h"
-#include "proto/promise.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -50,104 +49,166 @@ static void watch_own_record(struct station *n, const struct record *r)
     *shown = r->id;
 }
 
-static void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *vote)
+/* An owner's node signs only what stays within the dataset's budget. */
+static void watch_allotment(struct station *n, const struct record *r)
+{
+    const struct papers *p = n->simulation->papers;
+    for (uint32_t i = 0; i < p->dataset_count; i++) {
+        const struct dataset *d = &p->dataset[i];
+        if (d->owner == n->player && ledger_allotted(&n->simulation->ledger, d->dt) > d->budget)
+            watch_violation(n->simulation, "budget", "%.*s allots more than its dataset has, by record %llu",
+                            NAMED(n), (unsigned long long)r->header.seq);
+    }
+}
+
+static void note_run(struct station *n, const struct record *r)
 {
     struct simulation *s = n->simulation;
-    const struct run_entry *run = registry_run(core_registry(n->core), vote->run);
-    uint8_t key[PROMISE_KEY_BYTES];
-    if (vote->refusal != REFUSAL_NONE || run == NULL) return;
-    promise_key(key, PROMISE_VOTE, vote->run.bytes, vote->term);
-    if (!disk_promised(n->disk, SPAN_OF(key), ID_SPAN(s->station[to].player->id)))
-        watch_violation(s, "one-certificate", "%.*s votes in term %llu before that is on its disk", NAMED(n),
-                        (unsigned long long)vote->term);
-    promise_key(key, PROMISE_SLOT, run->body.compose.bytes, run->body.slot);
-    if (!disk_promised(n->disk, SPAN_OF(key), ID_SPAN(vote->run)))
-        watch_violation(s, "budget", "%.*s votes for slot %llu before that is on its disk", NAMED(n),
-                        (unsigned long long)run->body.slot);
+    if (s->run_count == s->run_cap) {
+        s->run_cap = s->run_cap == 0 ? 16 : 2 * s->run_cap;
+        s->run = realloc(s->run, s->run_cap * sizeof *s->run);
+        ASSERT(s->run != NULL);
+    }
+    struct run_watch *w = &s->run[s->run_count++];
+    *w = (struct run_watch){.asker = n->number, .asked_ms = s->now_ns / 1000000};
+    memcpy(w->run.bytes, r->id.bytes, sizeof w->run.bytes);
+    if (s->counts.runs_requested++ == 0) s->counts.formed_ms = w->asked_ms;
+    ledger_bar(&s->ledger, s->now_ns);
+}
+
+void watch_record(struct station *n, const struct record *r)
+{
+    if (!ledger_take(&n->simulation->ledger, r)) return;
+    if (r->header.kind == KIND_APPROVAL) watch_allotment(n, r);
+    if (r->header.kind == KIND_RUN) note_run(n, r);
+}
+
+/* A custodian knows for good what is on its disk. */
+void watch_kept(struct station *n)
+{
+    struct ledger *l = &n->simulation->ledger;
+    const int custodian = charter_custodian(l->charter, n->player->id);
+    bool learnt = false;
+    for (uint32_t i = 0; custodian >= 0 && i < l->revocations; i++) {
+        struct ledger_revocation *v = &l->revocation[i];
+        if ((v->known >> custodian & 1) != 0) continue;
+        if (!disk_has_place(n->disk, v->at.author, v->at.seq, v->at.id)) continue;
+        v->known |= UINT32_C(1) << custodian;
+        learnt = true;
+    }
+    if (learnt) ledger_bar(l, n->simulation->now_ns);
+}
+
+/* --- Messages ------------------------------------------------------------------------------------------------------------------ */
+
+static void watch_statement(struct station *n, uint32_t to, const struct record *r)
+{
+    static union body body;
+    const enum kind kind = r->header.kind;
+    if ((kind != KIND_VOTE && kind != KIND_PROGRESS) || body_decode(&body, kind, r->body) != OK) return;
+    if (kind == KIND_VOTE) watch_vote(n, to, &body.VOTE);
+    if (kind == KIND_PROGRESS && body.PROGRESS.certificate.len > 0)
+        watch_certificate(n, body.PROGRESS.certificate);
+}
+
+static void watch_shown(struct station *n, uint32_t to, const struct message_RECORD *m)
+{
+    struct record r;
+    if (record_open(&r, m->header, &m->signature, m->body) != OK) return;
+    if (!ID_EQUAL(r.header.author, n->player->id)) return;
+    if (r.header.seq == 0) {
+        watch_statement(n, to, &r);
+        return;
+    }
+    watch_own_record(n, &r);
+    watch_record(n, &r);
 }
 
 void watch_message(struct station *n, uint32_t to, struct span message)
 {
     static union message_body m;
-    static union body body;
     enum message code;
-    struct record r;
+    watch_plaintext(n->simulation, message, "a message", n->number);
     if (message_decode(&code, &m, message) != OK) {
         watch_violation(n->simulation, "live", "%.*s sends what does not decode", NAMED(n));
         return;
     }
     if (code == MESSAGE_EQUIVOCATION_CODE) /* nobody here signs two records in one place */
         watch_violation(n->simulation, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
-    if (code != MESSAGE_RECORD_CODE) return;
-    if (record_open(&r, m.RECORD.header, &m.RECORD.signature, m.RECORD.body) != OK) return;
-    if (!ID_EQUAL(r.header.author, n->player->id)) return;
-    if (r.header.seq > 0) watch_own_record(n, &r);
-    if (r.header.kind == KIND_VOTE && body_decode(&body, KIND_VOTE, r.body) == OK)
-        watch_vote(n, to, &body.VOTE);
-}
-
-/* --- one-output, one-certificate ---------------------------------------------------------------------------------------------- */
-
-static struct run_watch *find_run(struct simulation *s, struct run_id run)
-{
-    for (uint32_t i = 0; i < s->run_count; i++)
-        if (ID_EQUAL(s->run[i].run, run)) return &s->run[i];
-    return NULL;
-}
-
-/* Whatever left enclaves of one run has one commitment. */
-void watch_result(struct station *n, struct run_id run, struct span receipt)
-{
-    static union body b;
-    struct core_receipt core;
-    struct simulation *s = n->simulation;
-    struct run_watch *w = find_run(s, run);
-    if (w == NULL || body_decode(&b, KIND_RECEIPT, receipt) != OK ||
-        core_receipt_decode(&core, b.RECEIPT.core) != OK)
-        return;
-    if (w->committed && !ID_EQUAL(w->commitment, core.commitment))
-        watch_violation(s, "one-output", "a second output of one run leaves an enclave of %.*s", NAMED(n));
-    w->committed = true;
-    w->commitment = core.commitment;
-}
-
-void watch_leases(struct simulation *s, struct run_id run)
-{
-    uint32_t held = 0;
-    for (uint32_t i = 0; i < s->guest_count; i++)
-        if (s->guest[i].guest != NULL && ID_EQUAL(s->guest[i].run, run))
-            held += guest_leased(s->guest[i].guest, s->now_ns);
-    if (held > 1) watch_violation(s, "one-certificate", "%u enclaves of one run hold leases at once", held);
+    if (code == MESSAGE_RECORD_CODE) watch_shown(n, to, &m.RECORD);
+    if (code == MESSAGE_BLOB_GET_CODE) watch_certificate(n, m.BLOB_GET.certificate);
+    if (code == MESSAGE_BLOB_CODE && m.BLOB.bytes.len > 0) watch_blob(n, to, &m.BLOB);
 }
 
 /* --- Runs, at who asked for them ------------------------------------------------------------------------------------------------ */
 
-/* A view that says failed after silence is none that lasts: a receipt may still come. */
-static bool is_final(const struct run_view *v)
+static bool contested(const struct ledger *l, const struct ledger_run *run)
 {
-    const bool computed = v->state == RUN_FAILED && v->verdict.refusal == REFUSAL_COMPUTATION;
-    return v->state == RUN_SETTLED || v->state == RUN_REFUSED || v->state == RUN_REVOKED ||
-           v->state == RUN_EXPIRED || computed;
+    for (uint32_t i = 0; i < l->runs; i++) {
+        const struct ledger_run *other = &l->run[i];
+        if (other != run && ID_EQUAL(other->compose, run->compose) && other->slot == run->slot) return true;
+    }
+    return false;
 }
 
-/* Nobody here revokes, contests a slot or lets a run expire: every run settles. */
+/* Whoever meets another in its slot may find it spent, or shared by half of the votes each; what was taken back may settle or
+ * not; and a run may come to its end before anybody can compute it. */
+bool watch_excused(struct simulation *s, const struct run_watch *w)
+{
+    const struct ledger_run *run = ledger_run_find(&s->ledger, w->run);
+    const uint64_t true_ms = simulation_wall_ms(s), its_ms = station_wall_ms(&s->station[w->asker]);
+    const uint64_t latest_ms = (true_ms > its_ms ? true_ms : its_ms) + s->scenario->skew_max_ms;
+    const bool over = run != NULL && run->ends_ms <= latest_ms;
+    return run != NULL && (over || contested(&s->ledger, run) || ledger_taken_back(&s->ledger, run));
+}
+
+static void note_end(struct station *n, struct run_watch *w, const struct run_view *view)
+{
+    struct simulation *s = n->simulation;
+    w->ended = true;
+    s->counts.runs_ended += view->state != RUN_SETTLED;
+    s->counts.runs_settled += view->state == RUN_SETTLED;
+    if (view->state != RUN_SETTLED) return;
+    w->settled_ms = s->now_ns / 1000000;
+    watch_receipt(n, w->run);
+}
+
+/* A view that says refused or failed says what a host said, or that nothing was heard: a receipt may still come. That a run was
+ * revoked, when nobody took it back, or is over, when its time is not, is never so. */
+static void watch_view(struct station *n, struct run_watch *w, const struct run_view *view)
+{
+    const bool excused = watch_excused(n->simulation, w);
+    const bool over = view->state == RUN_REVOKED || view->state == RUN_EXPIRED;
+    const bool given_up = view->state == RUN_REFUSED || view->state == RUN_FAILED;
+    if (view->state == RUN_SETTLED || (excused && (over || given_up)))
+        note_end(n, w, view);
+    else if (over)
+        watch_violation(n->simulation, "live", "a run ended as %s, for %s", run_state_name(view->state),
+                        refusal_name(view->verdict.refusal));
+}
+
 void watch_runs(struct station *n)
 {
     struct simulation *s = n->simulation;
     struct run_view view;
     for (uint32_t i = 0; i < s->run_count; i++) {
         struct run_watch *w = &s->run[i];
-        if (w->ended || !core_run(n->core, w->run, &view)) continue;
-        w->ended = is_final(&view);
-        if (!w->ended) continue;
-        s->counts.runs_ended += view.state != RUN_SETTLED;
-        s->counts.runs_settled += view.state == RUN_SETTLED;
-        if (view.state == RUN_SETTLED)
-            w->settled_ms = s->now_ns / 1000000;
-        else
-            watch_violation(s, "live", "run %u ended as %s, for %s", i + 1, run_state_name(view.state),
-                            refusal_name(view.verdict.refusal));
+        if (!w->ended && w->asker == n->number && core_run(n->core, w->run, &view)) watch_view(n, w, &view);
     }
+}
+
+const char *watch_open_run(struct simulation *s, char *text, size_t cap)
+{
+    struct run_view view;
+    for (uint32_t i = 0; i < s->run_count; i++) {
+        const struct run_watch *w = &s->run[i];
+        const struct station *n = &s->station[w->asker];
+        if (w->ended || watch_excused(s, w) || n->core == NULL || !core_run(n->core, w->run, &view)) continue;
+        (void)snprintf(text, cap, "; run %u is %s in term %llu, for %s", i + 1, run_state_name(view.state),
+                       (unsigned long long)view.term, refusal_name(view.verdict.refusal));
+        return text;
+    }
+    return "";
 }
 
 /* --- converge ---------------------------------------------------------------------------------------------------------------------- */

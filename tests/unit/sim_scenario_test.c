@@ -1,5 +1,6 @@
 /* A scenario is taken as a whole or refused in one line: with the path, and what was expected there. */
 #include "proto/charter.h"
+#include "proto/core.h"
 #include "sim/regions.h"
 #include "sim/scenario.h"
 
@@ -16,7 +17,11 @@ static uint8_t memory[8 << 20];
 static const char whole[] =
     "{\"charter\":{\"k\":1,\"lease_ms\":5000},"
     "\"faults\":[{\"at_ms\":10,\"for_ms\":20,\"kind\":\"crash\",\"party\":\"north\"},"
-    "{\"at_ms\":10,\"for_ms\":20,\"kind\":\"elected\"}],"
+    "{\"at_ms\":10,\"for_ms\":20,\"kind\":\"elected\"},"
+    "{\"at_ms\":11,\"by_ms\":-500,\"for_ms\":20,\"kind\":\"clock\",\"party\":\"hall\"},"
+    "{\"at_ms\":12,\"for_ms\":20,\"kind\":\"split\",\"other\":\"north\",\"party\":\"hall\"},"
+    "{\"at_ms\":13,\"kind\":\"revoke\",\"party\":\"north\",\"phase\":\"keyed\",\"target\":\"recipe\"},"
+    "{\"at_ms\":14,\"for_ms\":9,\"kind\":\"twin\",\"party\":\"hall\"}],"
     "\"for_ms\":60000,\"name\":\"small\",\"network\":{\"loss_ppm\":100},"
     "\"parties\":["
     "{\"jurisdiction\":\"EU\",\"name\":\"north\",\"region\":\"sweden\","
@@ -61,10 +66,31 @@ static void a_whole_one(void **state)
     assert_int_equal(s->s, 1);
     assert_int_equal(s->lease_ms, 5000);
     assert_int_equal(s->epsilon_nano, 500000000);
-    assert_int_equal(s->fault_count, 2);
+    assert_int_equal(s->fault_count, 6);
+    assert_int_equal(s->fault[2].by_ms, -500);
+    assert_int_equal(s->fault[3].party, 1);
+    assert_int_equal(s->fault[3].other, 0);
+    assert_int_equal(s->fault[4].target, TARGET_RECIPE);
+    assert_int_equal(s->fault[4].phase, RUN_KEYED);
     assert_int_equal(s->fault[0].kind, FAULT_CRASH);
     assert_int_equal(s->fault[1].kind, FAULT_ELECTED);
     assert_int_equal(scenario_count(s, ROLE_COMPUTE | ROLE_OWNER), 2);
+}
+
+static void written_it_reads_the_same(void **state)
+{
+    static uint8_t written[SCENARIO_BYTES_MAX], again[SCENARIO_BYTES_MAX];
+    struct buffer a = BUFFER_OF(written), b = BUFFER_OF(again);
+    struct scenario *s;
+    struct json_fault fault;
+    (void)state;
+    assert_int_equal(parse(&s, whole, &fault), OK);
+    assert_int_equal(scenario_write(&a, s), OK);
+    buffer_put_zero(&a);
+    assert_int_equal(parse(&s, (const char *)written, &fault), OK);
+    assert_int_equal(s->fault[4].phase, RUN_KEYED);
+    assert_int_equal(scenario_write(&b, s), OK);
+    assert_true(span_equal(buffer_span(&a), buffer_span(&b)));
 }
 
 static void what_is_refused(void **state)
@@ -84,6 +110,12 @@ static void what_is_refused(void **state)
         {"\"roles\":[\"algorithm\",\"compute\",\"requester\"]", "\"roles\":[\"device\"]", "parties[1].roles"},
         {"\"party\":\"north\"", "\"party\":\"south\"", "faults[0].party"},
         {"\"kind\":\"elected\"", "\"kind\":\"eleted\"", "faults[1].kind"},
+        {"\"by_ms\":-500", "\"by_ms\":-5000000000", "faults[2].by_ms"},
+        {"\"other\":\"north\"", "\"other\":\"hall\"", "faults[3].other"},
+        {"\"phase\":\"keyed\"", "\"phase\":\"settled\"", "faults[4].phase"},
+        {"\"kind\":\"revoke\",\"party\":\"north\"", "\"kind\":\"revoke\",\"party\":\"hall\"",
+         "faults[4].party"},
+        {"\"kind\":\"twin\",\"party\":\"hall\"", "\"kind\":\"twin\",\"party\":\"north\"", "faults[5].party"},
         {"\"epsilon\":\"0.5\"", "\"epsilon\":\"-0.5\"", "study.epsilon"},
         {"\"runs\":2", "\"runs\":100000", "study.runs"},
         {"scenario/1", "scenario/2", "perigee"},
@@ -163,8 +195,9 @@ static void a_large_one(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_whole_one), cmocka_unit_test(what_is_refused),
-                                       cmocka_unit_test(thresholds_in_the_scenarios_words),
-                                       cmocka_unit_test(roles_in_any_order), cmocka_unit_test(a_large_one)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_whole_one),        cmocka_unit_test(written_it_reads_the_same),
+        cmocka_unit_test(what_is_refused),    cmocka_unit_test(thresholds_in_the_scenarios_words),
+        cmocka_unit_test(roles_in_any_order), cmocka_unit_test(a_large_one)};
     return cmocka_run_group_tests_name("sim_scenario", tests, NULL, NULL);
 }

@@ -1,0 +1,215 @@
+/* What goes wrong: processes, links, disks and clocks; owners who take back; and hosts that cheat, which is all that a node
+ * elected to compute is trusted for. What lasts is mended after its time; faults on one thing may overlap. */
+#include "sim/simulation_state.h"
+
+#include "crypto/identity.h"
+#include "proto/base/panic.h"
+#include "proto/wire/pack.h"
+
+enum {
+    LOOK_AGAIN_NS = 50000000, /* for somebody who is elected */
+    ROGUE_NS = 700000000,     /* from one dishonest ask to the next */
+    MESSAGE_BYTES_MAX = 2048,
+};
+
+/* --- Processes and links ------------------------------------------------------------------------------------------------ */
+
+static void crash(struct simulation *s, uint32_t number, uint32_t for_ms)
+{
+    if (s->station[number].core == NULL) return;
+    station_crash(&s->station[number]);
+    s->counts.crashes++;
+    census_happened(s->census, number, MOMENT_CRASHED, s->now_ns);
+    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_RESTART);
+}
+
+static void crash_elected(struct simulation *s, uint32_t index)
+{
+    for (uint32_t i = 0; i < s->guest_count; i++)
+        if (s->guest[i].guest != NULL) {
+            crash(s, s->guest[i].station, s->scenario->fault[index].for_ms);
+            return;
+        }
+    simulation_later(s, s->now_ns + LOOK_AGAIN_NS, index, WHAT_FAULT); /* as soon as there is one */
+}
+
+static void cut_off(struct simulation *s, uint32_t number, uint32_t for_ms)
+{
+    struct station *n = &s->station[number];
+    const struct net_side side = {&number, NULL, 1, 0};
+    uint32_t cut;
+    if (n->cut != 0) return;
+    simulation_tell_links(s, number, false);
+    const enum err err = net_cut(s->net, &cut, &side, NULL, true);
+    ASSERT(err == OK);
+    n->cut = cut + 1;
+    s->counts.parts++;
+    census_happened(s->census, number, MOMENT_CUT, s->now_ns);
+    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_REJOIN);
+}
+
+void fault_rejoin(struct simulation *s, uint32_t number)
+{
+    struct station *n = &s->station[number];
+    if (n->cut == 0) return;
+    net_heal(s->net, n->cut - 1);
+    n->cut = 0;
+    census_happened(s->census, number, MOMENT_LINKED, s->now_ns);
+    if (n->core != NULL) simulation_tell_links(s, number, true);
+}
+
+/* --- Owners ----------------------------------------------------------------------------------------------------------------- */
+
+static void take_back(struct simulation *s, const struct scenario_fault *f)
+{
+    struct station *n = &s->station[f->party];
+    n->revoke_due = true;
+    n->revoke_target = f->target;
+    if (n->core != NULL) script_turn(n);
+}
+
+void fault_phase(struct simulation *s, uint64_t state)
+{
+    for (uint32_t i = 0; i < s->scenario->fault_count; i++) {
+        const struct scenario_fault *f = &s->scenario->fault[i];
+        if (f->kind == FAULT_REVOKE && s->fault_begun[i] && f->phase == state) take_back(s, f);
+    }
+}
+
+/* --- Hosts that cheat -------------------------------------------------------------------------------------------------------- */
+
+static uint64_t last_term(const struct ledger_run *run)
+{
+    uint64_t last = 0;
+    for (uint32_t i = 0; i < run->term_count; i++)
+        if (run->term[i].term > last) last = run->term[i].term;
+    return last;
+}
+
+/* For a term that is past, goes on or comes next. */
+static void ask_for_votes(struct station *n, const struct ledger_run *run)
+{
+    static uint8_t built[MESSAGE_BYTES_MAX], message[MESSAGE_BYTES_MAX];
+    const struct charter *charter = n->simulation->cast->founding;
+    const struct body_VOTE_ASK body = {run->run, chance_within(&n->rogue_chance, 1, last_term(run) + 1)};
+    struct header h = {.kind = KIND_VOTE_ASK,
+                       .consortium = n->simulation->cast->consortium,
+                       .author = n->player->id,
+                       .time_ms = station_wall_ms(n),
+                       .residency = SPAN_LITERAL("")};
+    struct buffer b = BUFFER_OF(built), out = BUFFER_OF(message);
+    struct signature signature;
+    struct record r;
+    size_t header_len;
+    enum err err = record_build(&b, &header_len, &h, &body);
+    if (err == OK)
+        err = identity_sign(&signature, &n->player->secret,
+                            record_sign_hash(h.kind, span_make(built, header_len)));
+    if (err == OK)
+        err = record_open(&r, span_make(built, header_len), &signature,
+                          span_make(built + header_len, b.len - header_len));
+    ASSERT(err == OK);
+    record_encode(&out, &r);
+    for (uint32_t i = 0; i < charter->custodian_count; i++)
+        station_send(n, charter->member[charter->custodian[i]].node, buffer_span(&out));
+}
+
+void fault_rogue(struct station *n)
+{
+    struct simulation *s = n->simulation;
+    if (!n->rogue) return;
+    simulation_later(s, s->now_ns + ROGUE_NS, n->number, WHAT_ROGUE);
+    if (n->core == NULL || s->ledger.runs == 0) return;
+    ask_for_votes(n, &s->ledger.run[chance_below(&n->rogue_chance, s->ledger.runs)]);
+}
+
+struct span fault_forge(struct buffer *out, struct span frame)
+{
+    struct cursor at = cursor_make(frame);
+    struct consortium_id consortium;
+    struct run_id run;
+    struct span bytes, bundle;
+    struct certificate certificate;
+    uint8_t type, shorter[CERTIFICATE_BYTES_MAX];
+    uint64_t term;
+    const bool read =
+        cursor_u8(&at, &type) == OK && unpack_array_of(&at, 5) == OK &&
+        unpack_fixed(&at, consortium.bytes, 32) == OK && unpack_fixed(&at, run.bytes, 32) == OK &&
+        unpack_uint(&at, UINT32_MAX, &term) == OK && unpack_bin(&at, CERTIFICATE_BYTES_MAX, &bytes) == OK &&
+        unpack_bin(&at, SIZE_MAX, &bundle) == OK && certificate_decode(&certificate, bytes) == OK;
+    ASSERT(read); /* it is the core's own */
+    struct buffer b = BUFFER_OF(shorter);
+    certificate.vote_count--;
+    certificate_encode(&b, &certificate);
+    enclave_start_frame(out, consortium, run, term, buffer_span(&b), bundle);
+    return buffer_span(out);
+}
+
+static void twins_end(struct simulation *s, uint32_t number)
+{
+    for (uint32_t i = 0; i < s->guest_count; i++)
+        if (s->guest[i].guest != NULL && s->guest[i].station == number && s->guest[i].twin) guest_drop(s, i);
+}
+
+/* --- In their time -------------------------------------------------------------------------------------------------------------- */
+
+static void set(struct simulation *s, const struct scenario_fault *f, bool on)
+{
+    struct station *n = &s->station[f->party];
+    switch (f->kind) {
+    case FAULT_SPLIT: simulation_tell_pair(s, f->party, f->other, !on); break;
+    case FAULT_FULL: disk_fill(n->disk, on); break;
+    case FAULT_CLOCK: n->ahead_ms = on ? f->by_ms : 0; break;
+    case FAULT_ROGUE:
+        n->rogue = on;
+        if (on) simulation_later(s, s->now_ns, n->number, WHAT_ROGUE);
+        break;
+    case FAULT_TWIN:
+        n->twin = on;
+        if (!on) twins_end(s, n->number);
+        break;
+    case FAULT_FORGE: n->forge = on; break;
+    case FAULT_CRASH:
+    case FAULT_PART:
+    case FAULT_ELECTED:
+    case FAULT_REVOKE:
+    case FAULT_KIND_COUNT: UNREACHABLE();
+    }
+}
+
+static void last(struct simulation *s, uint32_t index)
+{
+    const struct scenario_fault *f = &s->scenario->fault[index];
+    set(s, f, true);
+    s->faults_on++;
+    simulation_later(s, s->now_ns + (uint64_t)f->for_ms * 1000000, index, WHAT_MEND);
+}
+
+void fault_mend(struct simulation *s, uint32_t index)
+{
+    ASSERT(s->faults_on > 0);
+    s->faults_on--;
+    set(s, &s->scenario->fault[index], false);
+}
+
+void fault_begin(struct simulation *s, uint32_t index)
+{
+    const struct scenario_fault *f = &s->scenario->fault[index];
+    if (s->end_ns != UINT64_MAX) return; /* what comes after the last run is not played */
+    s->fault_begun[index] = true;
+    switch (f->kind) {
+    case FAULT_CRASH: crash(s, f->party, f->for_ms); break;
+    case FAULT_PART: cut_off(s, f->party, f->for_ms); break;
+    case FAULT_ELECTED: crash_elected(s, index); break;
+    case FAULT_REVOKE:
+        if (f->phase == RUN_STATE_COUNT) take_back(s, f);
+        break;
+    case FAULT_SPLIT:
+    case FAULT_FULL:
+    case FAULT_CLOCK:
+    case FAULT_ROGUE:
+    case FAULT_TWIN:
+    case FAULT_FORGE: last(s, index); break;
+    case FAULT_KIND_COUNT: UNREACHABLE();
+    }
+}

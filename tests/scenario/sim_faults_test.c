@@ -1,0 +1,82 @@
+/* Small scenarios, each for one thing that a swarm found or that a fault must not break: every property holds, and the run settles or
+ * ends as it must. */
+#include "sim/sim.h"
+
+#include <jansson.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define PARTIES                                                                                              \
+    "\"parties\":["                                                                                          \
+    "{\"jurisdiction\":\"EU\",\"name\":\"north\",\"region\":\"sweden\","                                     \
+    "\"roles\":[\"custodian\",\"owner\",\"steward\"],\"rows\":3},"                                           \
+    "{\"jurisdiction\":\"EU\",\"name\":\"east\",\"region\":\"germany\",\"roles\":[\"custodian\","            \
+    "\"steward\"]},"                                                                                         \
+    "{\"jurisdiction\":\"EU\",\"name\":\"south\",\"region\":\"italy\",\"roles\":[\"custodian\",\"steward\"]" \
+    "},"                                                                                                     \
+    "{\"jurisdiction\":\"EU\",\"name\":\"west\",\"region\":\"france\",\"roles\":[\"custodian\",\"steward\"]" \
+    "},"                                                                                                     \
+    "{\"jurisdiction\":\"EU\",\"name\":\"hall\",\"region\":\"ireland\",\"roles\":[\"compute\"]},"            \
+    "{\"jurisdiction\":\"EU\",\"name\":\"office\",\"region\":\"germany\","                                   \
+    "\"roles\":[\"algorithm\",\"requester\"]}],\"perigee\":\"scenario/1\","
+
+/* Of the one run: has it settled, or ended otherwise? */
+static void play(const char *faults, const char *study, int settled, int ended)
+{
+    char text[4096], fault[512] = "";
+    uint8_t *report;
+    size_t len;
+    (void)snprintf(
+        text, sizeof text,
+        "{\"charter\":{\"lease_ms\":2000},\"faults\":[%s],\"for_ms\":200000,\"name\":\"small\"," PARTIES
+        "\"study\":{%s}}",
+        faults, study);
+    const struct sim_wish wish = {.scenario = span_text(text), .seed = 1};
+    if (sim_run(&report, &len, &wish, fault, sizeof fault) != OK) fail_msg("%s", fault);
+    json_t *object = json_loadb((const char *)report, len, 0, NULL);
+    const char *violation = json_string_value(json_object_get(object, "violation"));
+    const json_t *runs = json_object_get(object, "runs");
+    if (violation != NULL) fail_msg("%s", violation);
+    assert_int_equal(json_integer_value(json_object_get(runs, "settled")), settled);
+    assert_int_equal(json_integer_value(json_object_get(runs, "ended")), ended);
+    json_decref(object);
+    free(report);
+}
+
+/* Its release is never on its disk, so it gives no lease and no commit. */
+static void a_custodian_with_a_full_disk_gives_nothing(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":850,\"for_ms\":20000,\"kind\":\"full\",\"party\":\"west\"}", "\"compute_ms\":6000", 1,
+         0);
+    play("{\"at_ms\":900,\"for_ms\":20000,\"kind\":\"full\",\"party\":\"west\"}", "\"compute_ms\":6000", 1,
+         0);
+}
+
+static void an_owner_takes_back(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":0,\"kind\":\"revoke\",\"party\":\"north\",\"phase\":\"keyed\",\"target\":\"approval\"}",
+         "\"compute_ms\":6000", 0, 1);
+    play("{\"at_ms\":0,\"kind\":\"revoke\",\"party\":\"north\",\"phase\":\"committed\",\"target\":\"all\"}",
+         "\"compute_ms\":20", 1, 0);
+}
+
+static void hosts_cheat(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"twin\",\"party\":\"hall\"}", "\"compute_ms\":300", 1, 0);
+    play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"rogue\",\"party\":\"hall\"}", "\"compute_ms\":300", 1, 0);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_custodian_with_a_full_disk_gives_nothing),
+                                       cmocka_unit_test(an_owner_takes_back), cmocka_unit_test(hosts_cheat)};
+    return cmocka_run_group_tests_name("sim_faults", tests, NULL, NULL);
+}
