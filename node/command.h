@@ -123,9 +123,11 @@ enum exit_code {
     X("demo", "", command_demo, "[--study FILE --data DIR] [--rows N] [--keep DIR] [--stay]",                \
       "a joint study with seven processes on this machine")                                                  \
     X("sim", "", command_sim,                                                                                \
-      "SCENARIO [--seed N] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot FILE] | --regions",            \
+      "SCENARIO [--seed N] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot FILE] | --swarm N [--seed "    \
+      "FIRST] [--jobs N] | --regions",                                                                       \
       "the production protocol over a simulated world, as tables, a page with plots, a trace for Perfetto, " \
-      "a topology for Graphviz; the same scenario and seed give the same run")                               \
+      "a topology for Graphviz; the same scenario and seed give the same run; --swarm draws N scenarios "    \
+      "and looks for one that breaks a property")                                                            \
     X("bench", "", command_bench, "[NAME] [--rows N]", "figures as ratios of bare primitives")               \
     X("enclave-worker", "", command_enclave_worker, "", "internal: the process behind one run")
 

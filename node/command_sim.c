@@ -1,5 +1,6 @@
 /* perigee sim SCENARIO: one run of the simulated world, its report on stdout, the rest of what came of it in files. */
 #include "node/client.h"
+#include "node/command_swarm.h"
 #include "node/file.h"
 #include "node/problem.h"
 #include "node/progress.h"
@@ -291,27 +292,41 @@ static int simulate(struct job *j, const struct simulator *s, const char *path, 
     return code == EXIT_OK || code == EXIT_INTERRUPTED ? (j->code != EXIT_OK ? j->code : code) : code;
 }
 
+/* The numbers of a swarm, from its options' texts. */
+static int swarm(const struct client *c, const struct simulator *s, struct swarm_wish *w, const char *count,
+                 const char *jobs)
+{
+    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    w->jobs = cores > 0 && cores < SWARM_JOBS_MAX ? (uint64_t)cores : 1;
+    if (arguments_number(&w->count, "--swarm", count, 1, SWARM_SEEDS_MAX) != OK) return EXIT_USAGE;
+    if (jobs != NULL && arguments_number(&w->jobs, "--jobs", jobs, 1, SWARM_JOBS_MAX) != OK)
+        return EXIT_USAGE;
+    return command_swarm(c, s, w);
+}
+
 int command_sim(int argc, char **argv)
 {
     struct client c = {.command = "sim"}; /* it needs no node */
     struct job j = {.client = &c};
-    const char *seed_text = NULL, *path = NULL;
+    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL;
     bool regions = false;
-    uint64_t seed = 1;
+    struct swarm_wish wish = {.first = 1};
     const struct simulator *s = simulator_in_use();
-    const struct argument options[] = {{"--seed", &seed_text, NULL}, {"--csv", &j.path[0], NULL},
-                                       {"--html", &j.path[1], NULL}, {"--trace", &j.path[2], NULL},
-                                       {"--dot", &j.path[3], NULL},  {"--regions", NULL, &regions},
-                                       {"--json", NULL, &c.json}};
+    const struct argument options[] = {
+        {"--seed", &seed_text, NULL},    {"--csv", &j.path[0], NULL},   {"--html", &j.path[1], NULL},
+        {"--trace", &j.path[2], NULL},   {"--dot", &j.path[3], NULL},   {"--regions", NULL, &regions},
+        {"--json", NULL, &c.json},       {"--swarm", &count, NULL},     {"--jobs", &jobs, NULL},
+        {"--failing", &wish.file, NULL}, {"--whole", NULL, &wish.whole}};
     struct arguments a = {options, sizeof options / sizeof options[0], 0, 1, 0, &path};
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
     if (s == NULL) return client_fail(&c, EXIT_REFUSED, "this program was built without the simulator");
     if (regions && argc > 2 + c.json)
         return client_fail(&c, EXIT_USAGE, "--regions lists the table and takes nothing beside it");
     if (regions) return list_regions(&c, s);
-    if (path == NULL)
-        return client_fail(&c, EXIT_USAGE, "expected a scenario: perigee sim SCENARIO [--seed N]");
-    if (seed_text != NULL && arguments_number(&seed, "--seed", seed_text, 0, SEED_MAX) != OK)
+    if (seed_text != NULL && arguments_number(&wish.first, "--seed", seed_text, 0, SEED_MAX) != OK)
         return EXIT_USAGE;
-    return simulate(&j, s, path, seed);
+    if ((path == NULL) == (count == NULL))
+        return client_fail(&c, EXIT_USAGE,
+                           "expected a scenario, or a swarm: perigee sim SCENARIO [--seed N] | --swarm N");
+    return count != NULL ? swarm(&c, s, &wish, count, jobs) : simulate(&j, s, path, wish.first);
 }

@@ -30,9 +30,17 @@ static enum err simulate(uint8_t **report, size_t *len, const struct simulator_w
     return sim_run(report, len, &w, fault, cap);
 }
 
+static enum err shrink(uint8_t **scenario, size_t *len, const struct simulator_wish *wish,
+                       const char *violation, uint32_t tries)
+{
+    struct simulator_wish theirs = *wish;
+    const struct sim_wish w = {wish->scenario, wish->seed, go_on, 0, take, &theirs};
+    return sim_shrink(scenario, len, &w, violation, tries);
+}
+
 int main(int argc, char **argv)
 {
-    static const struct simulator ours = {simulate, sim_region};
+    static const struct simulator ours = {simulate, sim_region, sim_draw, shrink};
     simulator_use(&ours);
     return command_main(argc, argv);
 }

@@ -29,6 +29,9 @@ struct simulator {
     enum err (*run)(uint8_t **report, size_t *len, const struct simulator_wish *wish, char *fault,
                     size_t cap);
     const char *(*region)(uint32_t index); /* NULL at the end of the table */
+    enum err (*draw)(uint8_t **scenario, size_t *len, uint64_t seed);
+    enum err (*shrink)(uint8_t **scenario, size_t *len, const struct simulator_wish *wish,
+                       const char *violation, uint32_t tries);
 };
 
 void simulator_use(const struct simulator *s);

@@ -4,11 +4,13 @@
 #include "sim/page.h"
 #include "sim/regions.h"
 #include "sim/report.h"
+#include "sim/swarm.h"
 #include "sim/topology.h"
 #include "sim/trace.h"
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 
 enum { REPORT_BYTES = 1 << 24, REPORT_PARTY_BYTES = 512 };
@@ -128,20 +130,120 @@ static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const
     return err;
 }
 
+static void say(char *fault, size_t cap, enum err err, const struct json_fault *why)
+{
+    if (cap == 0) return;
+    if (why->expected[0] != 0)
+        (void)snprintf(fault, cap, "%s: expected %s (%s)", why->path, why->expected, err_name(why->err));
+    else
+        (void)snprintf(fault, cap, "%s", err_text(err));
+}
+
+static struct arena sparse_arena(void)
+{
+    void *memory =
+        mmap(NULL, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return arena_make(memory == MAP_FAILED ? NULL : memory, memory == MAP_FAILED ? 0 : arena_bytes);
+}
+
+static void give_back(struct arena *arena)
+{
+    if (arena->data != NULL) (void)munmap(arena->data, arena_bytes);
+}
+
 enum err sim_run(uint8_t **report, size_t *len, const struct sim_wish *wish, char *fault, size_t cap)
 {
     struct json_fault why = {{0}, {0}, OK};
-    void *memory =
-        mmap(NULL, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (memory == MAP_FAILED) return ERR_NO_MEMORY;
-    struct arena arena = arena_make(memory, arena_bytes);
+    struct arena arena = sparse_arena();
+    if (arena.data == NULL) return ERR_NO_MEMORY;
     const enum err err = run_in(&arena, report, len, wish, &why);
-    (void)munmap(memory, arena_bytes);
-    if (err != OK && cap > 0) {
-        if (why.expected[0] != 0)
-            (void)snprintf(fault, cap, "%s: expected %s (%s)", why.path, why.expected, err_name(why.err));
-        else
-            (void)snprintf(fault, cap, "%s", err_text(err));
+    give_back(&arena);
+    if (err != OK) say(fault, cap, err, &why);
+    return err;
+}
+
+/* --- Swarms -------------------------------------------------------------------------------------------------------------- */
+
+static enum err text_of(uint8_t **text, size_t *len, const struct scenario *s)
+{
+    uint8_t *bytes = malloc(SCENARIO_BYTES_MAX);
+    struct buffer out = buffer_make(bytes, SCENARIO_BYTES_MAX);
+    if (bytes == NULL) return ERR_NO_MEMORY;
+    const enum err err = scenario_write(&out, s);
+    if (err == OK) {
+        *text = bytes;
+        *len = out.len;
+    } else {
+        free(bytes);
     }
+    return err;
+}
+
+enum err sim_draw(uint8_t **scenario, size_t *len, uint64_t seed)
+{
+    struct scenario s;
+    struct swarm_room *room = malloc(sizeof *room);
+    if (room == NULL) return ERR_NO_MEMORY;
+    swarm_draw(&s, room, seed);
+    const enum err err = text_of(scenario, len, &s);
+    free(room);
+    return err;
+}
+
+struct hunt {
+    struct sim_wish wish;
+    const char *violation;
+};
+
+static bool breaks_so(struct simulation *s, const struct hunt *h)
+{
+    const bool whole = play(s, &h->wish);
+    const char *found = simulation_violation(s), *end = strchr(h->violation, ':');
+    const size_t property = end != NULL ? (size_t)(end - h->violation) : strlen(h->violation);
+    return whole && found != NULL && strncmp(found, h->violation, property) == 0 && found[property] == ':';
+}
+
+static bool breaks_again(void *context, const struct scenario *s)
+{
+    const struct hunt *h = context;
+    struct json_fault why = {{0}, {0}, OK};
+    struct arena arena = sparse_arena();
+    struct simulation *simulation;
+    bool broken = false;
+    if (arena.data == NULL) return false;
+    if (simulation_new(&simulation, &arena, s, h->wish.seed, &why) == OK) {
+        broken = breaks_so(simulation, h);
+        simulation_free(simulation);
+    }
+    give_back(&arena);
+    return broken;
+}
+
+static enum err shrink_in(struct arena *arena, uint8_t **scenario, size_t *len, struct hunt *hunt,
+                          uint32_t tries)
+{
+    struct json_fault why = {{0}, {0}, OK};
+    struct scenario *read, s;
+    struct swarm_room *room = ARENA_NEW(arena, struct swarm_room);
+    TRY(crypto_init());
+    TRY(scenario_parse(&read, arena, hunt->wish.scenario, &why));
+    if (room == NULL) return ERR_NO_MEMORY;
+    s = *read;
+    memcpy(room->party, s.party, s.party_count * sizeof *s.party);
+    if (s.fault_count > 0) memcpy(room->fault, s.fault, s.fault_count * sizeof *s.fault);
+    s.party = room->party;
+    s.fault = room->fault;
+    swarm_shrink(&s, room, breaks_again, hunt, tries);
+    return text_of(scenario, len, &s);
+}
+
+enum err sim_shrink(uint8_t **scenario, size_t *len, const struct sim_wish *wish, const char *violation,
+                    uint32_t tries)
+{
+    struct hunt hunt = {*wish, violation};
+    struct arena arena = sparse_arena();
+    if (arena.data == NULL) return ERR_NO_MEMORY;
+    const enum err err = shrink_in(&arena, scenario, len, &hunt, tries);
+    give_back(&arena);
     return err;
 }

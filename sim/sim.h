@@ -31,6 +31,12 @@ struct sim_wish {
  * is no error of this call: the report says so. */
 MUST_USE enum err sim_run(uint8_t **report, size_t *len, const struct sim_wish *wish, char *fault,
                           size_t cap);
+/* A swarm (sim/swarm.h): the scenario that this seed draws, canonical text from malloc. ERR_NO_MEMORY. */
+MUST_USE enum err sim_draw(uint8_t **scenario, size_t *len, uint64_t seed);
+/* A smaller scenario in which the same property (the violation's first word) does not hold under the same seed; at worst the
+ * same one. It is run as often as `tries` says at most; `go_on` is asked as in a run. From malloc. Errors as of sim_run. */
+MUST_USE enum err sim_shrink(uint8_t **scenario, size_t *len, const struct sim_wish *wish,
+                             const char *violation, uint32_t tries);
 /* Of the table of regions, or NULL at its end. */
 const char *sim_region(uint32_t index);
 

@@ -1,0 +1,241 @@
+#include "node/command_swarm.h"
+
+#include "node/file.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { EVENTS_MAX = 20000000, SHRINK_TRIES = 100, PATH_CHARS = 256 };
+
+/* What a process says of its seed; one write of a pipe. */
+struct outcome {
+    char violation[512]; /* empty: none */
+    uint64_t virtual_ms, events, asked, settled;
+};
+struct worker {
+    pid_t pid; /* 0: none */
+    int pipe;
+    uint64_t seed;
+};
+struct swarm {
+    const struct client *client;
+    const struct simulator *simulator;
+    const struct swarm_wish *wish;
+    struct worker worker[SWARM_JOBS_MAX];
+    uint64_t next, clean; /* the next seed; how many ran clean */
+    uint64_t bad;         /* the lowest that broke something; UINT64_MAX: none */
+    struct outcome worst, sum;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+    (void)number;
+    interrupted = 1;
+}
+
+/* --- In a process of its own ---------------------------------------------------------------------------------------------- */
+
+static bool go_on(void *context, const struct simulator_progress *progress)
+{
+    (void)context;
+    return progress->events < EVENTS_MAX;
+}
+
+static void read_report(struct outcome *out, const uint8_t *report, size_t len)
+{
+    json_t *object = json_loadb((const char *)report, len, 0, NULL);
+    const json_t *runs = json_object_get(object, "runs");
+    const char *violation = client_text(object, "violation");
+    if (json_is_true(json_object_get(object, "interrupted"))) violation = "live: its events never end";
+    (void)snprintf(out->violation, sizeof out->violation, "%s", object != NULL ? violation : "no report");
+    out->virtual_ms = (uint64_t)client_number(object, "virtual_ms");
+    out->events = (uint64_t)client_number(object, "events");
+    out->asked = (uint64_t)client_number(runs, "requested");
+    out->settled = (uint64_t)client_number(runs, "settled");
+    json_decref(object);
+}
+
+static struct outcome outcome_of(const struct simulator *s, uint64_t seed)
+{
+    struct outcome out = {.violation = ""};
+    uint8_t *scenario = NULL, *report = NULL;
+    size_t scenario_len = 0, report_len = 0;
+    char fault[256] = "";
+    enum err err = s->draw(&scenario, &scenario_len, seed);
+    const struct simulator_wish wish = {
+        .scenario = span_make(scenario, scenario_len), .seed = seed, .go_on = go_on};
+    if (err == OK) err = s->run(&report, &report_len, &wish, fault, sizeof fault);
+    if (err == OK)
+        read_report(&out, report, report_len);
+    else
+        (void)snprintf(out.violation, sizeof out.violation, "the scenario is refused: %s",
+                       fault[0] != 0 ? fault : err_text(err));
+    free(scenario);
+    free(report);
+    return out;
+}
+
+/* --- Processes ------------------------------------------------------------------------------------------------------------- */
+
+static bool start(struct swarm *w, struct worker *worker)
+{
+    int ends[2];
+    if (pipe(ends) != 0) return false;
+    *worker = (struct worker){.pipe = ends[0], .seed = w->next};
+    (void)fflush(NULL);
+    worker->pid = fork();
+    if (worker->pid == 0) {
+        (void)signal(SIGINT, SIG_DFL);
+        const struct outcome out = outcome_of(w->simulator, worker->seed);
+        const bool told = write(ends[1], &out, sizeof out) == (ssize_t)sizeof out;
+        _exit(told ? 0 : 1);
+    }
+    (void)close(ends[1]);
+    if (worker->pid > 0) {
+        w->next++;
+        return true;
+    }
+    (void)close(ends[0]);
+    worker->pid = 0;
+    return false;
+}
+
+static void take(struct swarm *w, struct worker *worker, int status)
+{
+    struct outcome out;
+    const bool told = read(worker->pipe, &out, sizeof out) == (ssize_t)sizeof out;
+    (void)close(worker->pipe);
+    if (!told) {
+        out = (struct outcome){.violation = ""};
+        (void)snprintf(out.violation, sizeof out.violation, "panic: its process stopped, with %s %d",
+                       WIFSIGNALED(status) ? "signal" : "exit code",
+                       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    }
+    if (out.violation[0] == 0) {
+        w->clean++;
+        w->sum.virtual_ms += out.virtual_ms;
+        w->sum.events += out.events;
+        w->sum.asked += out.asked;
+        w->sum.settled += out.settled;
+    } else if (worker->seed < w->bad) {
+        w->bad = worker->seed;
+        w->worst = out;
+    }
+    worker->pid = 0;
+}
+
+static bool wait_for_one(struct swarm *w)
+{
+    int status;
+    const pid_t pid = waitpid(-1, &status, 0);
+    for (uint32_t i = 0; pid > 0 && i < SWARM_JOBS_MAX; i++)
+        if (w->worker[i].pid == pid) take(w, &w->worker[i], status);
+    return pid > 0 || errno == EINTR;
+}
+
+static uint32_t running(const struct swarm *w)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < SWARM_JOBS_MAX; i++) count += w->worker[i].pid != 0;
+    return count;
+}
+
+/* Nothing begins behind a seed that broke something; what runs before it may be lower. */
+static void fill(struct swarm *w)
+{
+    for (uint32_t i = 0; i < w->wish->jobs; i++) {
+        const bool more = w->next < w->wish->first + w->wish->count && w->bad == UINT64_MAX && !interrupted;
+        if (w->worker[i].pid == 0 && more && !start(w, &w->worker[i])) return;
+    }
+}
+
+static void show_progress(const struct swarm *w)
+{
+    if (!isatty(STDERR_FILENO)) return;
+    (void)fprintf(stderr, "\r\033[K%" PRIu64 " of %" PRIu64 " seeds ran clean ", w->clean, w->wish->count);
+    (void)fflush(stderr);
+}
+
+/* --- The one that broke something --------------------------------------------------------------------------------------------- */
+
+static void shrink(const struct swarm *w, const char *path)
+{
+    uint8_t *drawn = NULL, *smaller = NULL;
+    size_t drawn_len = 0, len = 0;
+    if (w->simulator->draw(&drawn, &drawn_len, w->bad) != OK) _exit(1);
+    const struct simulator_wish wish = {
+        .scenario = span_make(drawn, drawn_len), .seed = w->bad, .go_on = go_on};
+    const enum err err = w->simulator->shrink(&smaller, &len, &wish, w->worst.violation, SHRINK_TRIES);
+    _exit(err == OK && file_write(path, span_make(smaller, len), 0644, true) == OK ? 0 : 1);
+}
+
+/* As it was drawn first: that stays if nothing smaller comes. */
+static bool leave_scenario(const struct swarm *w, const char *path)
+{
+    uint8_t *drawn = NULL;
+    size_t len = 0;
+    int status;
+    if (w->simulator->draw(&drawn, &len, w->bad) != OK) return false;
+    const bool left = file_write(path, span_make(drawn, len), 0644, true) == OK;
+    free(drawn);
+    if (!left || w->wish->whole) return left;
+    (void)fflush(NULL);
+    const pid_t pid = fork();
+    if (pid == 0) shrink(w, path);
+    if (pid > 0) (void)waitpid(pid, &status, 0);
+    return true;
+}
+
+static int tell_bad(const struct swarm *w)
+{
+    char path[PATH_CHARS];
+    (void)snprintf(path, sizeof path, "swarm-%" PRIu64 ".yaml", w->bad);
+    const char *file = w->wish->file != NULL ? w->wish->file : path;
+    if (!leave_scenario(w, file)) return client_fail(w->client, EXIT_REFUSED, "%s cannot be written", file);
+    return client_fail(w->client, EXIT_REFUSED,
+                       "seed %" PRIu64 ": after %" PRIu64 " ms: %s; %" PRIu64
+                       " other seeds ran clean; again: perigee sim %s --seed %" PRIu64,
+                       w->bad, w->worst.virtual_ms, w->worst.violation, w->clean, file, w->bad);
+}
+
+static int tell_clean(const struct swarm *w)
+{
+    if (w->client->json) {
+        json_t *o = json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "clean", (json_int_t)w->clean, "first",
+                              (json_int_t)w->wish->first, "virtual_ms", (json_int_t)w->sum.virtual_ms,
+                              "events", (json_int_t)w->sum.events, "runs", (json_int_t)w->sum.asked,
+                              "settled", (json_int_t)w->sum.settled);
+        client_print(o);
+        json_decref(o);
+    } else {
+        (void)printf("%" PRIu64 " seeds from %" PRIu64 " ran clean: %" PRIu64 " runs asked for, %" PRIu64
+                     " settled, in %.0f s of virtual time and %" PRIu64 " events\n",
+                     w->clean, w->wish->first, w->sum.asked, w->sum.settled, (double)w->sum.virtual_ms / 1e3,
+                     w->sum.events);
+    }
+    return EXIT_OK;
+}
+
+int command_swarm(const struct client *c, const struct simulator *s, const struct swarm_wish *wish)
+{
+    struct swarm w = {.client = c, .simulator = s, .wish = wish, .next = wish->first, .bad = UINT64_MAX};
+    (void)signal(SIGINT, on_interrupt);
+    fill(&w);
+    while (running(&w) > 0 && wait_for_one(&w)) {
+        show_progress(&w);
+        fill(&w);
+    }
+    if (isatty(STDERR_FILENO)) (void)fputs("\r\033[K", stderr);
+    if (w.bad != UINT64_MAX && !interrupted) return tell_bad(&w);
+    if (w.clean < wish->count && !interrupted)
+        return client_fail(c, EXIT_REFUSED, "no process could be started: too many run on this machine");
+    return tell_clean(&w);
+}
