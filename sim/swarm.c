@@ -81,7 +81,7 @@ static void draw_study(struct scenario *s, struct chance *c)
     s->runs = (uint32_t)chance_within(c, 1, 4);
     s->every_ms = (uint32_t)chance_within(c, 100, 8000);
     s->compute_ms = (uint32_t)chance_within(c, 20, 6000);
-    if (chance_ppm(c, PPM(20))) s->expires_ms = (uint32_t)chance_within(c, 2000, 40000);
+    if (chance_ppm(c, PPM(25))) s->expires_ms = (uint32_t)chance_within(c, 1000, 12000);
     s->loss_ppm = chance_ppm(c, PPM(50)) ? 0 : (uint32_t)chance_below(c, PPM(2));
 }
 
@@ -122,14 +122,15 @@ static void draw_fault(struct scenario *s, struct chance *c)
 
 static void draw_revocation(struct scenario *s, struct chance *c)
 {
-    static const enum run_state phases[] = {RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING, RUN_COMMITTED};
+    static const enum run_state phases[] = {RUN_ATTESTED,  RUN_KEYED,     RUN_KEYED,
+                                            RUN_COMPUTING, RUN_COMPUTING, RUN_COMMITTED};
     struct scenario_fault *f = add_fault(s, c, FAULT_REVOKE);
     uint64_t left = chance_below(c, inputs_of(s));
     f->party = 0;
     while (s->party[f->party].rows == 0 || left-- > 0) f->party++;
     f->target = (enum scenario_target)chance_below(c, TARGET_COUNT);
     f->for_ms = 0;
-    if (!chance_ppm(c, PPM(60))) return;
+    if (!chance_ppm(c, PPM(75))) return;
     f->phase = phases[chance_below(c, sizeof phases / sizeof phases[0])];
     f->at_ms = (uint32_t)chance_below(c, SWARM_FAULTS_MS / 4); /* of the first runs that come so far */
 }
@@ -159,8 +160,8 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     draw_study(out, &c);
     const uint64_t faults = chance_below(&c, 11);
     for (uint64_t i = 0; i < faults; i++) draw_fault(out, &c);
-    if (chance_ppm(&c, PPM(35))) draw_revocation(out, &c);
-    if (chance_ppm(&c, PPM(40))) draw_cheat(out, &c);
+    if (chance_ppm(&c, PPM(50))) draw_revocation(out, &c);
+    if (chance_ppm(&c, PPM(50))) draw_cheat(out, &c);
 }
 
 /* --- Smaller ----------------------------------------------------------------------------------------------------------------------- */

@@ -7,7 +7,7 @@
 
 #include "sim/scenario.h"
 
-enum { SWARM_FAULTS_MS = 45000, SWARM_HEALED_MS = 400000 };
+enum { SWARM_FAULTS_MS = 45000, SWARM_HEALED_MS = 255000 };
 
 /* Into the caller's memory: names point into static text. */
 struct swarm_room {

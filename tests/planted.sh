@@ -47,7 +47,7 @@ plant() {
     said=$(cd "$tmp/$name" && ./perigee sim --swarm "$seeds" --jobs 1 --whole 2>&1) &&
         { echo "FAILED $name: within $seeds seeds nobody saw that $what"; return 1; }
     if grep -qE "seed [0-9]+: after [0-9]+ ms: ($wanted): " <<<"$said"; then
-        echo "seen $name: $(grep -oE 'seed [0-9]+: after.*' <<<"$said" | sed 's/;.*//')"
+        echo "seen $name: $(grep -oE 'seed [0-9]+: after.*' <<<"$said" | sed -E 's/; [0-9]+ other seeds.*//')"
     else
         echo "FAILED $name: expected $wanted, the swarm said: $(tail -1 <<<"$said")"
         return 1

@@ -4,7 +4,7 @@ set -euo pipefail
 : "${PERIGEE:?the program}"
 tmp=$(mktemp -d /tmp/perigee-swarm.XXXXXX)
 trap 'rm -rf "$tmp"' EXIT
-"$PERIGEE" sim --swarm "${PERIGEE_SWARM:-100}" --seed "${PERIGEE_SEED:-1}" --failing "$tmp/failing.yaml" || {
+"$PERIGEE" sim --swarm "${PERIGEE_SWARM:-150}" --seed "${PERIGEE_SEED:-1}" --failing "$tmp/failing.yaml" || {
     echo "the scenario that breaks it:"
     cat "$tmp/failing.yaml"
     exit 1
