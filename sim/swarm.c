@@ -9,6 +9,8 @@
 
 #define PPM(percent) ((percent)*10000u)
 
+enum { BEGINNING_MS = 2000 }; /* when nodes join, make keys and publish */
+
 /* --- Who takes part -------------------------------------------------------------------------------------------------------- */
 
 static const char *const names[] = {"alder", "birch",   "cedar",  "elm",    "fir",
@@ -100,7 +102,7 @@ static struct scenario_fault *add_fault(struct scenario *s, struct chance *c, en
 {
     struct scenario_fault *f = &s->fault[s->fault_count++];
     *f = (struct scenario_fault){.kind = kind, .phase = RUN_STATE_COUNT};
-    f->at_ms = (uint32_t)chance_below(c, SWARM_FAULTS_MS);
+    f->at_ms = (uint32_t)chance_below(c, chance_ppm(c, PPM(15)) ? BEGINNING_MS : SWARM_FAULTS_MS);
     const uint64_t left_ms = SWARM_FAULTS_MS - f->at_ms;
     const uint64_t most_ms = chance_ppm(c, PPM(50)) ? 2000 : 20000;
     f->for_ms = (uint32_t)chance_within(c, 1, left_ms < most_ms ? left_ms : most_ms);
@@ -117,7 +119,20 @@ static void draw_fault(struct scenario *s, struct chance *c)
     const uint64_t others = s->party_count - 1, most_ms = 2 * (uint64_t)s->skew_max_ms;
     if (f->kind == FAULT_SPLIT)
         f->other = (f->party + 1 + (uint32_t)chance_below(c, others)) % s->party_count;
+    if (f->kind == FAULT_FULL && chance_ppm(c, PPM(50))) f->party = one_of(s, c, ROLE_COMPUTE);
     if (f->kind == FAULT_CLOCK) f->by_ms = (int32_t)chance_within(c, 0, 2 * most_ms) - (int32_t)most_ms;
+}
+
+/* Custodians that restart at once, one after the other, while the first runs are computed: what they gave, they have forgotten. */
+static void draw_restarts(struct scenario *s, struct chance *c)
+{
+    const uint64_t count = chance_within(c, 2, 6);
+    for (uint64_t i = 0; i < count; i++) {
+        struct scenario_fault *f = add_fault(s, c, FAULT_CRASH);
+        f->party = one_of(s, c, ROLE_CUSTODIAN);
+        f->at_ms = BEGINNING_MS + f->at_ms / 4;
+        f->for_ms = (uint32_t)chance_within(c, 1, 300);
+    }
 }
 
 static void draw_revocation(struct scenario *s, struct chance *c)
@@ -160,6 +175,7 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     draw_study(out, &c);
     const uint64_t faults = chance_below(&c, 11);
     for (uint64_t i = 0; i < faults; i++) draw_fault(out, &c);
+    if (chance_ppm(&c, PPM(30))) draw_restarts(out, &c);
     if (chance_ppm(&c, PPM(50))) draw_revocation(out, &c);
     if (chance_ppm(&c, PPM(50))) draw_cheat(out, &c);
 }
