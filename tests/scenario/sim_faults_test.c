@@ -52,9 +52,8 @@ static void play(const char *faults, const char *study, int settled, int ended)
 static void a_custodian_with_a_full_disk_gives_nothing(void **state)
 {
     (void)state;
-    play("{\"at_ms\":850,\"for_ms\":20000,\"kind\":\"full\",\"party\":\"west\"}", "\"compute_ms\":6000", 1,
-         0);
-    play("{\"at_ms\":900,\"for_ms\":20000,\"kind\":\"full\",\"party\":\"west\"}", "\"compute_ms\":6000", 1,
+    play("{\"at_ms\":0,\"for_ms\":20000,\"kind\":\"full\",\"party\":\"west\"}", "\"compute_ms\":6000", 1, 0);
+    play("{\"at_ms\":400,\"for_ms\":20000,\"kind\":\"full\",\"party\":\"west\"}", "\"compute_ms\":6000", 1,
          0);
 }
 
