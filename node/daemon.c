@@ -85,9 +85,21 @@ uint64_t daemon_wall_ms(void)
     return core_loop_wall_ms();
 }
 
+static void on_tick(uv_timer_t *timer);
+
+static uint64_t tick_wait_ms(struct daemon *d)
+{
+    const int64_t wait_ms = (core_deadline(daemon_core(d)).ns - core_loop_now().ns) / 1000000;
+    return wait_ms > 1 ? (uint64_t)wait_ms : 1;
+}
+
+/* What an event makes due sooner than the next tick is not left to that. */
 static void feed(struct daemon *d, const struct event *event)
 {
     core_loop_feed(d->core, event);
+    const bool ticks = !d->stopping && uv_is_active((const uv_handle_t *)&d->tick) != 0;
+    if (ticks && tick_wait_ms(d) < uv_timer_get_due_in(&d->tick))
+        (void)uv_timer_start(&d->tick, on_tick, tick_wait_ms(d), 0);
 }
 
 /* --- Executors: links --------------------------------------------------------------------------------------------------- */
@@ -397,8 +409,7 @@ static void on_tick(uv_timer_t *timer)
 {
     struct daemon *d = timer->data;
     feed(d, &(struct event){.type = EVENT_TICK});
-    int64_t wait_ms = (core_deadline(daemon_core(d)).ns - core_loop_now().ns) / 1000000;
-    if (!d->stopping) uv_timer_start(timer, on_tick, wait_ms > 1 ? (uint64_t)wait_ms : 1, 0);
+    if (!d->stopping) (void)uv_timer_start(timer, on_tick, tick_wait_ms(d), 0);
 }
 
 enum { PING_BEATS = 15, SETTLING_BEATS = 5 };

@@ -372,9 +372,11 @@ static void on_done(struct core *c, const struct event *event)
     p->then(c, p, event);
 }
 
+/* Ticks that come only for what spreads leave the rest to its own time. */
 static void on_tick(struct core *c)
 {
-    if (!c->ready) return;
+    if (!c->ready || (c->now.ns < c->tick_ns && gossip_due(c->gossip) <= c->now.ns)) return;
+    c->tick_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
     ingest_tick(c);
     join_tick(c);
     sync_tick(c);
@@ -464,7 +466,8 @@ void core_step(struct core *c, const struct event *event)
 
 struct instant core_deadline(const struct core *c)
 {
-    const int64_t tick_ns = c->now.ns + (int64_t)TICK_MS * 1000000, spread_ns = gossip_due(c->gossip);
+    const int64_t full_ns = c->now.ns + (int64_t)TICK_MS * 1000000, spread_ns = gossip_due(c->gossip);
+    const int64_t tick_ns = c->tick_ns > c->now.ns && c->tick_ns < full_ns ? c->tick_ns : full_ns;
     return (struct instant){spread_ns < tick_ns ? spread_ns : tick_ns};
 }
 

@@ -562,12 +562,14 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         return;
     }
     const bool chained = kind_class(r.header.kind) == CLASS_CHAINED;
+    if (!worth_checking(c, &r)) {
+        if (chained && r.body_known) mesh_seen(c, from, r.id);
+        return;
+    }
     if (chained && !mesh_arrived(c, from, r.id)) return;
-    struct pending *p = NULL;
-    const bool worth = worth_checking(c, &r);
-    if (worth) p = pending_for(c, from, on_verified);
+    struct pending *p = pending_for(c, from, on_verified);
     if (p == NULL) { /* full: the sender's heads will offer it again */
-        if (chained) mesh_dropped(c, r.id, worth);
+        if (chained) mesh_dropped(c, r.id, true);
         return;
     }
     struct buffer packed = scratch_buffer(c, record_bytes_max(&r));

@@ -34,10 +34,15 @@ static struct span encoded(struct core *c, uint32_t row)
     return c->said;
 }
 
-static void send_record(void *context, uint32_t link, uint64_t row)
+/* Answers have a budget; what is not sent may be asked for again, or comes by heads. */
+static bool send_record(void *context, uint32_t link, uint64_t row)
 {
     struct core *c = core_of(context);
-    send_message(c, peer_of(c, link), encoded(c, (uint32_t)row));
+    const struct record *r = chain_at(&c->chain, (uint32_t)row);
+    struct peer *p = &c->peer[c->link_row[link] - 1];
+    if (c->answering && !sync_afford(c, p, r->body.len + CAP_HEADER_BYTES)) return false;
+    send_message(c, p->view.node, encoded(c, (uint32_t)row));
+    return true;
 }
 
 /* The three have one shape. */
@@ -75,21 +80,34 @@ enum err mesh_begin(struct core *c, struct arena *arena, uint64_t salt)
     return gossip_new(&c->gossip, arena, SPREADING_MAX, salt, &holder);
 }
 
-static void link_up(struct core *c, struct peer *p)
-{
-    uint32_t link = 0;
-    while (link < GOSSIP_LINKS_MAX && c->link_row[link] != 0) link++;
-    if (link == GOSSIP_LINKS_MAX) return;
-    c->link_row[link] = (uint32_t)(p - c->peer) + 1;
-    p->link = link + 1;
-    gossip_link_up(c->gossip, link);
-}
-
 static void link_down(struct core *c, struct peer *p)
 {
     gossip_link_down(c->gossip, p->link - 1);
     c->link_row[p->link - 1] = 0;
     p->link = 0;
+}
+
+/* A free link, or, for who is no device, that of one. */
+static uint32_t take_link(struct core *c, const struct peer *p)
+{
+    for (uint32_t link = 0; link < GOSSIP_LINKS_MAX; link++)
+        if (c->link_row[link] == 0) return link;
+    for (uint32_t link = 0; link < GOSSIP_LINKS_MAX && core_tier(c, p->view.node) == TIER_MEMBER; link++) {
+        struct peer *other = &c->peer[c->link_row[link] - 1];
+        if (core_tier(c, other->view.node) == TIER_MEMBER) continue;
+        link_down(c, other);
+        return link;
+    }
+    return GOSSIP_NOBODY;
+}
+
+static void link_up(struct core *c, struct peer *p)
+{
+    const uint32_t link = take_link(c, p);
+    if (link == GOSSIP_NOBODY) return;
+    c->link_row[link] = (uint32_t)(p - c->peer) + 1;
+    p->link = link + 1;
+    gossip_link_up(c->gossip, link);
 }
 
 void mesh_peer(struct core *c, struct peer *p)
@@ -138,13 +156,14 @@ void mesh_spread(struct core *c, const struct record *kept)
 {
     if (moves_members(kept->header.kind)) mesh_peers(c);
     const uint64_t time_ms = kept->header.time_ms;
-    const enum gossip_class how = class_of(c, kept);
+    enum gossip_class how = class_of(c, kept);
     const uint32_t row = chain_row(&c->chain, kept->id);
     const bool fresh = time_ms + FRESH_MS > c->wall_ms && c->wall_ms + FRESH_MS > time_ms;
-    if (fresh || how == GOSSIP_OWN || how == GOSSIP_URGENT)
+    if (!fresh && how == GOSSIP_URGENT) how = GOSSIP_BY_AUTHOR; /* who catches up has many of them */
+    if (fresh || how == GOSSIP_OWN || how == GOSSIP_BY_AUTHOR)
         gossip_accepted(c->gossip, kept->id, row, kept->body.len, how, c->now.ns);
     else
-        gossip_dropped(c->gossip, kept->id, false, c->now.ns);
+        gossip_forget(c->gossip, kept->id);
     tell_strangers(c, kept, row);
 }
 
@@ -158,6 +177,12 @@ bool mesh_arrived(struct core *c, struct node_id from, struct record_id id)
 {
     const uint32_t link = link_of(c, from);
     return link == GOSSIP_NOBODY || gossip_arrived(c->gossip, link, id, c->now.ns);
+}
+
+void mesh_seen(struct core *c, struct node_id from, struct record_id id)
+{
+    const uint32_t link = link_of(c, from);
+    if (link != GOSSIP_NOBODY) gossip_seen(c->gossip, link, id, c->now.ns);
 }
 
 void mesh_dropped(struct core *c, struct record_id id, bool again)
@@ -175,8 +200,10 @@ void mesh_announce(struct core *c, struct node_id from, const struct message_ANN
 void mesh_want(struct core *c, struct node_id from, const struct message_WANT *m)
 {
     const uint32_t link = link_of(c, from);
-    if (link != GOSSIP_NOBODY && !gossip_on_want(c->gossip, link, m->ids))
-        offence(c, from, "malformed message from");
+    c->answering = true;
+    const bool ok = link == GOSSIP_NOBODY || gossip_on_want(c->gossip, link, m->ids);
+    c->answering = false;
+    if (!ok) offence(c, from, "malformed message from");
 }
 
 void mesh_absent(struct core *c, struct node_id from, const struct message_ABSENT *m)

@@ -70,6 +70,8 @@ struct peer {
     uint32_t open;      /* branches of its heads that it was asked for, to compare */
     int64_t compare_ns; /* since when */
     bool behind;        /* among them was what is not held here */
+    uint32_t turn;      /* which comparison that is: answers to an earlier one say nothing of it */
+    bool a_stranger_to; /* it takes this node for one that is no member: it told founders' heads unasked */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
     int64_t notice_ns; /* when the next notice that it can cause may be given */
@@ -211,6 +213,8 @@ struct core {
     uint32_t link_row[GOSSIP_LINKS_MAX]; /* a row of `peer`, plus one */
     uint32_t said_row;                   /* the record encoded last in this step, plus one */
     struct span said;
+    bool answering;  /* what is sent answers a `want` */
+    int64_t tick_ns; /* when all that is done now and then is due */
 
     struct join_request join[JOINS_MAX]; /* oldest first */
     uint8_t *join_block[JOINS_MAX];      /* pool memory: what their spans point into */
@@ -336,6 +340,8 @@ void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m
 void sync_branch_get(struct core *c, struct node_id from, const struct message_BRANCH_GET *m);
 void sync_branch(struct core *c, struct node_id from, const struct message_BRANCH *m);
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
+/* May it be sent so many bytes more, in answers? Then they are counted. */
+MUST_USE bool sync_afford(struct core *c, struct peer *p, size_t bytes);
 void sync_tick(struct core *c);
 /* Has it compared heads, with q custodians, itself counted if it is one? */
 bool sync_compared_with_quorum(const struct core *c);
@@ -351,6 +357,8 @@ void mesh_peers(struct core *c);
 void mesh_spread(struct core *c, const struct record *kept);
 /* A chained record came from a peer. False: it is held, or looked at already. */
 MUST_USE bool mesh_arrived(struct core *c, struct node_id from, struct record_id id);
+/* One came that is not worth a check: held, or of no use now. */
+void mesh_seen(struct core *c, struct node_id from, struct record_id id);
 void mesh_dropped(struct core *c, struct record_id id, bool again);
 void mesh_announce(struct core *c, struct node_id from, const struct message_ANNOUNCE *m);
 void mesh_want(struct core *c, struct node_id from, const struct message_WANT *m);

@@ -147,10 +147,10 @@ static struct span founders_heads(struct core *c)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
     struct buffer b = scratch_buffer(c, FOUNDERS_BYTES);
-    for (uint32_t i = 0; i < c->chain.author_count; i++) {
-        const struct author *a = &c->chain.author[i];
+    for (uint32_t i = 0; i < charter->steward_count; i++) {
         struct record_id head;
-        if (charter_steward(charter, a->node) < 0) continue;
+        const struct author *a = chain_author(&c->chain, charter->member[charter->steward[i]].node);
+        if (a == NULL) continue;
         buffer_put(&b, ID_SPAN(a->node));
         buffer_put_u64(&b, chain_tip(&c->chain, a, &head));
         buffer_put(&b, ID_SPAN(head));
@@ -159,23 +159,27 @@ static struct span founders_heads(struct core *c)
 }
 
 /* What a peer is told of, and its hash: told again only in its turn. */
-static struct span holdings(struct core *c, const struct peer *p, struct hash32 *hash)
+static struct span holdings(struct core *c, bool member, struct hash32 *hash)
 {
-    if (core_member(c, p->view.node, 0)) {
+    if (member) {
         const struct message_ROOT root = {c->wall_ms, own_root(c)};
         *hash = root.root;
         return encode(c, MESSAGE_ROOT_CODE, &root, 0);
     }
-    const struct message_HEADS heads = {c->wall_ms, 0, {{0}}, founders_heads(c)};
+    const struct message_HEADS heads = {c->wall_ms, 0, 0, {{0}}, founders_heads(c)};
     *hash = sha256(heads.heads);
     return encode(c, MESSAGE_HEADS_CODE, &heads, heads.heads.len);
 }
 
+/* A member for which this node is none learns from the founders that it is one: their chains bring the rest. Before the root, which
+ * says that this node takes it for a member. */
 static void tell(struct core *c, struct peer *p)
 {
-    const struct span message = holdings(c, p, &p->told);
+    struct hash32 unused;
+    const bool member = core_member(c, p->view.node, 0);
+    if (member && p->a_stranger_to) send_message(c, p->view.node, holdings(c, false, &unused));
+    send_message(c, p->view.node, holdings(c, member, &p->told));
     p->told_ns = c->now.ns;
-    send_message(c, p->view.node, message);
     tell_next_pair(c, p);
 }
 
@@ -321,7 +325,7 @@ static void note_presence(struct core *c, struct peer *p, uint64_t time_ms)
 
 static void ask_branch(struct core *c, struct peer *p, const struct heads_prefix *prefix)
 {
-    const struct message_BRANCH_GET m = {prefix->depth, prefix->bits};
+    const struct message_BRANCH_GET m = {p->turn, prefix->depth, prefix->bits};
     p->open++;
     send_message(c, p->view.node, encode(c, MESSAGE_BRANCH_GET_CODE, &m, 0));
 }
@@ -334,13 +338,19 @@ static void branch_seen(struct core *c, struct peer *p, bool behind)
     silence_shown(c);
 }
 
-static void same_root(struct core *c, struct peer *p)
+/* All of this node's own chain. */
+static void holds_own(struct core *c, struct peer *p)
 {
     struct record_id head;
     const struct author *own = chain_author(&c->chain, c->options.self);
+    if (own != NULL) p->view.own_seq = chain_tip(&c->chain, own, &head);
+}
+
+static void same_root(struct core *c, struct peer *p)
+{
     p->open = 0;
     p->compared = true;
-    if (own != NULL) p->view.own_seq = chain_tip(&c->chain, own, &head);
+    holds_own(c, p);
     silence_shown(c);
 }
 
@@ -352,12 +362,14 @@ void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m
     struct peer *p = peer_find(c, from);
     if (p == NULL) return;
     note_presence(c, p, m->time);
+    p->a_stranger_to = false;
     if (!core_member(c, from, 0)) return;
     if (ID_EQUAL(m->root, own)) {
         same_root(c, p);
     } else if (p->open == 0 || c->now.ns - p->compare_ns >= (int64_t)HEADS_MS * 1000000) {
         p->open = 0;
         p->behind = false;
+        p->turn = p->turn == UINT32_MAX ? 1 : p->turn + 1;
         p->compare_ns = c->now.ns;
         ask_branch(c, p, &all);
     }
@@ -371,14 +383,16 @@ void sync_branch(struct core *c, struct node_id from, const struct message_BRANC
         offence(c, from, "malformed message from");
         return;
     }
-    if (p == NULL || p->open == 0 || !core_member(c, from, 0)) return;
+    if (p == NULL || p->open == 0 || m->turn != p->turn || !core_member(c, from, 0)) return;
     heads_update(&c->heads);
+    p->behind |= !step_has_room(c); /* what is not asked for now was not seen */
     for (uint32_t i = 0; i < HEADS_RADIX && step_has_room(c); i++) {
         const struct heads_prefix child = heads_child(&prefix, i);
         const struct hash32 own = heads_hash(&c->heads, &child);
         struct hash32 theirs;
         memcpy(theirs.bytes, m->hashes.data + 32 * (size_t)i, 32);
         if (!ID_IS_ZERO(theirs) && !ID_EQUAL(theirs, own)) ask_branch(c, p, &child);
+        if (ID_EQUAL(theirs, own) && heads_under(&child, c->options.self)) holds_own(c, p);
     }
     branch_seen(c, p, false);
 }
@@ -399,11 +413,15 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
         behind |= is_ahead(c, from, m->heads.data + at);
     }
     if (p == NULL) return;
-    if (p->open == 0 && m->depth == 0) {
+    const bool unasked = m->turn == 0 && m->depth == 0;
+    if (unasked) p->a_stranger_to = true;
+    if (unasked && p->open == 0) {
         p->open = 1;
         p->behind = false;
+        branch_seen(c, p, behind);
+    } else if (p->open > 0 && m->turn == p->turn) {
+        branch_seen(c, p, behind);
     }
-    if (p->open > 0) branch_seen(c, p, behind);
 }
 
 /* A question of sixty bytes has an answer of up to 256 records. What a peer may be sent so fills up again with time; what
@@ -416,6 +434,14 @@ static void refill(const struct core *c, struct peer *p, bool member)
     p->get_bytes = past_ms >= GET_FILLS_MS ? most : p->get_bytes + past_ms * a_second / 1000;
     if (p->get_bytes > most) p->get_bytes = most;
     p->get_at_ns = c->now.ns;
+}
+
+bool sync_afford(struct core *c, struct peer *p, size_t bytes)
+{
+    refill(c, p, core_tier(c, p->view.node) == TIER_MEMBER);
+    if (bytes > p->get_bytes) return false;
+    p->get_bytes -= bytes;
+    return true;
 }
 
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
@@ -446,16 +472,14 @@ void sync_branch_get(struct core *c, struct node_id from, const struct message_B
         return;
     }
     if (p == NULL || !core_member(c, from, 0)) return;
-    refill(c, p, core_tier(c, from) == TIER_MEMBER);
     heads_update(&c->heads);
     const uint32_t count = heads_count(&c->heads, &prefix);
     const size_t bytes = count <= HEADS_ITEMS ? (size_t)count * HEADS_ITEM_BYTES : BRANCH_BYTES;
-    if (bytes + CAP_HEADER_BYTES > p->get_bytes) return;
-    p->get_bytes -= bytes + CAP_HEADER_BYTES;
+    if (!sync_afford(c, p, bytes + CAP_HEADER_BYTES)) return;
     struct buffer b = scratch_buffer(c, bytes);
     if (count <= HEADS_ITEMS) {
         heads_put(&c->heads, &b, &prefix);
-        const struct message_HEADS heads = {c->wall_ms, prefix.depth, prefix.bits, buffer_span(&b)};
+        const struct message_HEADS heads = {c->wall_ms, m->turn, prefix.depth, prefix.bits, buffer_span(&b)};
         send_message(c, from, encode(c, MESSAGE_HEADS_CODE, &heads, bytes));
         return;
     }
@@ -464,7 +488,7 @@ void sync_branch_get(struct core *c, struct node_id from, const struct message_B
         const struct hash32 hash = heads_hash(&c->heads, &child);
         buffer_put(&b, ID_SPAN(hash));
     }
-    const struct message_BRANCH branch = {prefix.depth, prefix.bits, buffer_span(&b)};
+    const struct message_BRANCH branch = {m->turn, prefix.depth, prefix.bits, buffer_span(&b)};
     send_message(c, from, encode(c, MESSAGE_BRANCH_CODE, &branch, bytes));
 }
 
@@ -474,7 +498,7 @@ static void tell_peer(struct core *c, struct peer *p, int64_t every_ms)
     const int64_t ms = (c->now.ns - p->told_ns) / 1000000;
     struct hash32 hash;
     if (ms < TICK_MS && ms >= 0) return;
-    (void)holdings(c, p, &hash);
+    (void)holdings(c, core_member(c, p->view.node, 0), &hash);
     if (ms >= every_ms || !ID_EQUAL(hash, p->told)) tell(c, p);
 }
 

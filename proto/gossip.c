@@ -230,12 +230,13 @@ static void await(struct gossip *g, struct item *i, int64_t due_ns)
 /* Notes that this link is asked; the message is the caller's to send. */
 static void ask(struct gossip *g, struct item *i, uint32_t link, int64_t now_ns)
 {
-    const int64_t least = (int64_t)GOSSIP_ASK_MS * NS_A_MS, three = 3 * g->link[link].srtt_ns;
+    const int64_t least = (int64_t)GOSSIP_ASK_MS * NS_A_MS, most = (int64_t)GOSSIP_ASK_MOST_MS * NS_A_MS;
+    const int64_t three = 3 * g->link[link].srtt_ns;
     i->asked |= bit(link);
     i->open |= bit(link);
     i->asked_ns = now_ns;
     g->link[link].open++;
-    await(g, i, now_ns + (three > least ? three : least));
+    await(g, i, now_ns + (three < least ? least : three > most ? most : three));
 }
 
 static uint32_t best_of(const struct gossip *g, uint64_t links)
@@ -280,6 +281,7 @@ static void ask_others(struct gossip *g, struct item *i, int64_t now_ns)
 
 static void ask_what_is_due(struct gossip *g, int64_t now_ns)
 {
+    const int64_t soon_ns = now_ns + (int64_t)GOSSIP_BATCH_MS * NS_A_MS; /* many at once, not one at a time */
     uint32_t asked = 0;
     g->ask_ns = INT64_MAX;
     for (uint32_t at = 0; at < g->items && g->wanted > 0; at++) {
@@ -290,6 +292,7 @@ static void ask_what_is_due(struct gossip *g, int64_t now_ns)
         else if (i->due_ns < g->ask_ns)
             g->ask_ns = i->due_ns;
     }
+    if (g->ask_ns < soon_ns) g->ask_ns = soon_ns;
 }
 
 static struct item *want(struct gossip *g, struct record_id id, uint32_t first, int64_t now_ns)
@@ -380,6 +383,23 @@ bool gossip_arrived(struct gossip *g, uint32_t link, struct record_id id, int64_
     return true;
 }
 
+void gossip_seen(struct gossip *g, uint32_t link, struct record_id id, int64_t now_ns)
+{
+    struct item *i = find(g, id);
+    if (i == NULL || (g->up & bit(link)) == 0) return;
+    i->has |= bit(link);
+    note_answer(g, i, link, now_ns);
+    if (i->state != ITEM_WANTED) return;
+    settle(g, i);
+    i->state = ITEM_USELESS;
+}
+
+void gossip_forget(struct gossip *g, struct record_id id)
+{
+    struct item *i = find(g, id);
+    if (i != NULL && !in_batch(i)) forget(g, i);
+}
+
 void gossip_dropped(struct gossip *g, struct record_id id, bool again, int64_t now_ns)
 {
     struct item *i = find(g, id);
@@ -396,10 +416,13 @@ void gossip_dropped(struct gossip *g, struct record_id id, bool again, int64_t n
     await(g, i, now_ns + (int64_t)GOSSIP_ASK_MS * NS_A_MS);
 }
 
-static void send_to(struct gossip *g, struct item *i, uint64_t links)
+/* To whom it was sent. */
+static uint64_t send_all(const struct gossip *g, uint64_t record, uint64_t links)
 {
-    i->has |= links;
-    for (; links != 0; links &= links - 1) g->holder.send(g->holder.context, lowest(links), i->record);
+    uint64_t sent = 0;
+    for (; links != 0; links &= links - 1)
+        if (g->holder.send(g->holder.context, lowest(links), record)) sent |= bit(lowest(links));
+    return sent;
 }
 
 static void tell_later(struct gossip *g, struct item *i, uint64_t links, int64_t now_ns)
@@ -430,6 +453,8 @@ void gossip_accepted(struct gossip *g, struct record_id id, uint64_t record, siz
 {
     struct item *i = find(g, id);
     if (i == NULL) i = add(g, id);
+    const bool all = how == GOSSIP_URGENT || how == GOSSIP_OWN;
+    if (i == NULL && all) (void)send_all(g, record, g->up);
     if (i == NULL || i->state == ITEM_HELD) return; /* no place: the heads bring it */
     if (i->state == ITEM_LOOKED_AT && i->from != GOSSIP_NOBODY) praise(g, i->from);
     settle(g, i);
@@ -437,10 +462,10 @@ void gossip_accepted(struct gossip *g, struct record_id id, uint64_t record, siz
     i->record = record;
     const uint64_t lack = g->up & ~i->has;
     const bool some = how == GOSSIP_NORMAL && bytes <= GOSSIP_WHOLE_BYTES;
-    const bool all = how == GOSSIP_URGENT || how == GOSSIP_OWN;
     const uint64_t whole = all ? lack : some ? few_of(g, lack, eager(g, i)) : 0;
-    send_to(g, i, whole);
-    tell_later(g, i, lack & ~whole, now_ns);
+    const uint64_t sent = send_all(g, record, whole);
+    i->has |= sent;
+    tell_later(g, i, lack & ~sent, now_ns);
 }
 
 bool gossip_on_want(struct gossip *g, uint32_t link, struct span ids)
@@ -454,8 +479,9 @@ bool gossip_on_want(struct gossip *g, uint32_t link, struct span ids)
         memcpy(id.bytes, ids.data + at, 32);
         struct item *i = find(g, id);
         if (i != NULL && i->state == ITEM_HELD) {
-            if ((i->served & bit(link)) == 0) send_to(g, i, bit(link));
-            i->served |= bit(link);
+            const uint64_t sent = send_all(g, i->record, bit(link) & ~i->served);
+            i->has |= sent;
+            i->served |= sent;
             continue;
         }
         memcpy(absent + len, id.bytes, 32);

@@ -18,6 +18,7 @@ enum {
     GOSSIP_WHOLE_BYTES = 2048, /* longer ones are announced only */
     GOSSIP_BATCH_MS = 20,      /* announcements wait for others */
     GOSSIP_ASK_MS = 250,       /* or three round trips, before another is asked; then two at once */
+    GOSSIP_ASK_MOST_MS = 1000,
     GOSSIP_ASK_TURNS = 8,      /* then it is left to the heads */
     GOSSIP_ANNOUNCE_MAX = 512, /* ids in a message */
     GOSSIP_WANT_MAX = 64,      /* ids in a message, and questions open at a link */
@@ -28,8 +29,9 @@ struct gossip;
 
 /* A link is a number below GOSSIP_LINKS_MAX, the holder's choice. Ids are spans of whole 32 bytes. Called within the functions below. */
 struct gossip_holder {
-    bool (*holds)(void *context, struct record_id id);           /* or has it in the making */
-    void (*send)(void *context, uint32_t link, uint64_t record); /* as gossip_accepted named it */
+    bool (*holds)(void *context, struct record_id id); /* or has it in the making */
+    /* As gossip_accepted named it; false: it was not sent. */
+    bool (*send)(void *context, uint32_t link, uint64_t record);
     void (*announce)(void *context, uint32_t link, struct span ids);
     void (*want)(void *context, uint32_t link, struct span ids);
     void (*absent)(void *context, uint32_t link, struct span ids);
@@ -46,6 +48,10 @@ void gossip_link_down(struct gossip *g, uint32_t link);
 
 /* A record came over this link. True: look at it, and say then what became of it; false: it is held, or looked at already. */
 MUST_USE bool gossip_arrived(struct gossip *g, uint32_t link, struct record_id id, int64_t now_ns);
+/* One came over this link that is held, or is of no use here whoever has it: nothing is looked at. */
+void gossip_seen(struct gossip *g, uint32_t link, struct record_id id, int64_t now_ns);
+/* Nothing is to be known of it any more. */
+void gossip_forget(struct gossip *g, struct record_id id);
 /* It is not kept. May another bring it, or is it of no use here now, whoever has it? Then the heads bring it once it is. */
 void gossip_dropped(struct gossip *g, struct record_id id, bool again, int64_t now_ns);
 /* It is held from now on and to be spread: `record` is the holder's name for it. Urgent ones and one's own go whole to all; one that its

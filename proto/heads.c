@@ -32,6 +32,13 @@ bool heads_prefix_valid(const struct heads_prefix *p)
     return true;
 }
 
+bool heads_under(const struct heads_prefix *p, struct node_id id)
+{
+    uint32_t at = 0;
+    while (at < p->depth && nibble(id.bytes, at) == nibble(p->bits.bytes, at)) at++;
+    return at == p->depth;
+}
+
 struct heads_prefix heads_child(const struct heads_prefix *p, uint32_t branch)
 {
     struct heads_prefix child = *p;

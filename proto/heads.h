@@ -38,6 +38,7 @@ MUST_USE enum err heads_init(struct heads *h, struct arena *arena, struct chain 
 void heads_update(struct heads *h);
 
 bool heads_prefix_valid(const struct heads_prefix *p);
+bool heads_under(const struct heads_prefix *p, struct node_id id);
 struct heads_prefix heads_child(const struct heads_prefix *p, uint32_t branch); /* depth < HEADS_DEPTH_MAX */
 /* Zero: nothing is held under this prefix. */
 struct hash32 heads_hash(struct heads *h, const struct heads_prefix *p);

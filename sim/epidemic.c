@@ -114,9 +114,10 @@ static bool holds(void *context, struct record_id id)
     return (n->has >> load_u32(id.bytes) & 1) != 0;
 }
 
-static void send_record(void *context, uint32_t link, uint64_t record)
+static bool send_record(void *context, uint32_t link, uint64_t record)
 {
     post(context, link, PARCEL_RECORD, UINT64_C(1) << record);
+    return true;
 }
 
 static void send_announce(void *context, uint32_t link, struct span ids)

@@ -247,7 +247,7 @@ void puppet_greet(struct puppet *p)
 {
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
         struct node_id from = p->world->node[i].id;
-        struct message_HEADS heads = {puppet_wall_ms(p), 0, {{0}}, SPAN_NONE};
+        struct message_HEADS heads = {puppet_wall_ms(p), 0, 0, {{0}}, SPAN_NONE};
         if (ID_EQUAL(from, p->options.self)) continue;
         puppet_event(p, (struct event){.type = EVENT_PEER_UP, .peer = from});
         puppet_message(p, from, MESSAGE_HEADS_CODE, &heads);

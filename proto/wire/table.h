@@ -291,10 +291,11 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
 #define BODY_JOIN BODY_MEMBER
 
 /* --- Link messages: inside a Noise session, authenticated by it ------------------------------------------------------- */
-/* time: the sender's wall clock. depth, prefix: the first so many half bytes of authors' ids, the rest zero. heads: author 32 | be64
+/* time: the sender's wall clock. turn: of the question; 0: nobody asked. depth, prefix: the first so many half bytes of authors' ids, the rest zero. heads: author 32 | be64
  * seq | head 32, in any order. */
 #define MESSAGE_HEADS(F)                                                                                     \
     F(UINT, time, UINT_TIME)                                                                                 \
+    F(UINT, turn, UINT32_MAX)                                                                                \
     F(UINT, depth, 64)                                                                                       \
     F(ID, prefix, struct hash32)                                                                             \
     F(BYTES, heads, 65520)
@@ -334,9 +335,11 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     F(UINT, time, UINT_TIME)                                                                                 \
     F(ID, root, struct hash32)
 #define MESSAGE_BRANCH_GET(F)                                                                                \
+    F(UINT, turn, UINT32_MAX)                                                                                \
     F(UINT, depth, 64)                                                                                       \
     F(ID, prefix, struct hash32)
 #define MESSAGE_BRANCH(F)                                                                                    \
+    F(UINT, turn, UINT32_MAX)                                                                                \
     F(UINT, depth, 63)                                                                                       \
     F(ID, prefix, struct hash32)                                                                             \
     F(BYTES, hashes, 512) /* 16 of 32 */

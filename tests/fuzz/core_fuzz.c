@@ -176,7 +176,7 @@ static void start(struct host *h)
     drive(h, (struct event){.type = EVENT_READY});
     for (uint32_t i = 1; i < WORLD_NODES; i++) {
         struct buffer b = BUFFER_OF(packed);
-        struct message_HEADS heads = {h->wall_ms, 0, {{0}}, SPAN_NONE};
+        struct message_HEADS heads = {h->wall_ms, 0, 0, {{0}}, SPAN_NONE};
         message_encode(&b, MESSAGE_HEADS_CODE, &heads);
         drive(h, (struct event){.type = EVENT_PEER_UP, .peer = w->node[i].id});
         drive(h, (struct event){.type = EVENT_MESSAGE, .peer = w->node[i].id, .bytes = buffer_span(&b)});

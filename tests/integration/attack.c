@@ -466,7 +466,7 @@ static bool next_heads(struct attack *a, struct wire *w, bool deaf)
         memcpy(heads + at, a->victim.bytes, 32);
         store_u64(heads + at + 32, 1000 + at);
     }
-    struct message_HEADS m = {wall_ms(), 0, {{0}}, SPAN_OF(heads)};
+    struct message_HEADS m = {wall_ms(), 0, 0, {{0}}, SPAN_OF(heads)};
     message_encode(&b, MESSAGE_HEADS_CODE, &m);
     return wire_send(w, buffer_span(&b), deaf);
 }

@@ -925,7 +925,7 @@ static void test_heads_of_many(void **state)
     struct core *c = core_begin(2);
     uint8_t bytes[64];
     uint32_t count;
-    const struct message_BRANCH_GET get = {0, {{0}}};
+    const struct message_BRANCH_GET get = {1, 0, {{0}}};
     for (uint32_t i = 0; i < CAP_AUTHORS - 1; i++) /* one place is this node's own */
         assert_int_equal(grow(&c->chain, author_number(i), KIND_JOB), CHAIN_NEW);
     for (uint32_t member = 0; member < 2; member++) {

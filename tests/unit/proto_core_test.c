@@ -762,7 +762,7 @@ static void inject_heads(struct cluster *c, uint32_t from, uint32_t to, uint32_t
     buffer_put(&item, ID_SPAN(author));
     buffer_put_u64(&item, CAP_AUTHOR_RECORDS);
     buffer_put(&item, ID_SPAN(head));
-    struct message_HEADS m = {cluster_wall_ms(c), 0, {{0}}, unknown ? buffer_span(&item) : SPAN_NONE};
+    struct message_HEADS m = {cluster_wall_ms(c), 0, 0, {{0}}, unknown ? buffer_span(&item) : SPAN_NONE};
     message_encode(&b, MESSAGE_HEADS_CODE, &m);
     cluster_inject(c, from, to, buffer_span(&b));
     cluster_run(c, 30);

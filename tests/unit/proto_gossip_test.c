@@ -26,10 +26,13 @@ static bool holds(void *context, struct record_id id)
     return held_before;
 }
 
-static void on_send(void *context, uint32_t link, uint64_t record)
+static bool full; /* what is sent finds no room */
+
+static bool on_send(void *context, uint32_t link, uint64_t record)
 {
     (void)context, (void)record;
-    sent[link]++;
+    sent[link] += !full;
+    return !full;
 }
 
 static void on_announce(void *context, uint32_t link, struct span ids)
@@ -77,7 +80,7 @@ static int begin(void **state)
     assert_int_equal(gossip_new(&gossip, &arena, ITEMS, 7, &holder), OK);
     for (uint32_t link = 0; link < LINKS; link++) gossip_link_up(gossip, link);
     now = MS;
-    held_before = false;
+    held_before = full = false;
     forget();
     return 0;
 }
@@ -274,8 +277,10 @@ static void test_promises_without_end(void **state)
     forget();
     for (uint32_t link = 0; link < LINKS; link++)
         assert_true(gossip_on_announce(gossip, link, SPAN_OF(ids), now));
-    arrives(2, 2, 1000); /* the table is full of promises: it is taken, and given to some all the same */
-    assert_true(gossip_arrived(gossip, 3, id_of(3), now));
+    assert_true(gossip_arrived(gossip, 3, id_of(3),
+                               now)); /* the table is full of promises: it is taken all the same */
+    gossip_accepted(gossip, id_of(4), 4, 1000, GOSSIP_OWN, now);
+    assert_int_equal(sum(sent), LINKS); /* and one's own goes out */
 }
 
 /* One that is looked at is not looked at twice; when it does not hold, another may bring it; when it is of no use, nobody is asked. */
@@ -293,6 +298,46 @@ static void test_looked_at_once(void **state)
     pass(10000);
     assert_int_equal(wanted[2], 0);
     assert_true(gossip_arrived(gossip, 2, id_of(1), now)); /* the heads brought it: it may be of use now */
+}
+
+/* What is of no use to this node takes no place, and ends a question. */
+static void test_seen(void **state)
+{
+    (void)state;
+    gossip_seen(gossip, 0, id_of(1), now);
+    announce_from(1, 1);
+    assert_int_equal(wanted[1], 1); /* nothing was noted */
+    announce_from(2, 1);
+    gossip_seen(gossip, 1, id_of(1), now);
+    pass(10000);
+    assert_int_equal(sum(wanted), 1);
+}
+
+/* What could not be sent may be asked for again. */
+static void test_no_room_to_answer(void **state)
+{
+    (void)state;
+    const struct record_id id = id_of(1);
+    arrives(3, 1, GOSSIP_WHOLE_BYTES + 1);
+    full = true;
+    assert_true(gossip_on_want(gossip, 7, ID_SPAN(id)));
+    full = false;
+    assert_true(gossip_on_want(gossip, 7, ID_SPAN(id)));
+    assert_int_equal(sent[7], 1);
+}
+
+/* Answers that come later and later make nobody wait for long. */
+static void test_slow_answers(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 60; i++) {
+        announce_from(0, 100 + i);
+        const int64_t due = gossip_due(gossip);
+        assert_true(due <= now + GOSSIP_ASK_MOST_MS * MS);
+        now = due - 1;
+        arrives(0, 100 + i, GOSSIP_WHOLE_BYTES + 1);
+        pass(GOSSIP_BATCH_MS);
+    }
 }
 
 static void test_held_before_is_not_asked_for(void **state)
@@ -341,6 +386,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_link_that_goes_is_not_waited_for, begin, end),
         cmocka_unit_test_setup_teardown(test_promises_without_end, begin, end),
         cmocka_unit_test_setup_teardown(test_looked_at_once, begin, end),
+        cmocka_unit_test_setup_teardown(test_seen, begin, end),
+        cmocka_unit_test_setup_teardown(test_no_room_to_answer, begin, end),
+        cmocka_unit_test_setup_teardown(test_slow_answers, begin, end),
         cmocka_unit_test_setup_teardown(test_held_before_is_not_asked_for, begin, end),
         cmocka_unit_test_setup_teardown(test_more_than_places, begin, end),
         cmocka_unit_test_setup_teardown(test_malformed, begin, end),

@@ -138,7 +138,7 @@ static bool in_touch(struct core *core, uint32_t author, uint64_t seq)
     buffer_put(&item, ID_SPAN(world->node[author].id));
     buffer_put_u64(&item, seq);
     buffer_put(&item, ID_SPAN(world->node[author].head));
-    struct message_HEADS m = {WORLD_START_MS + WALL_MS_LATER, 0, {{0}}, SPAN_OF(items)};
+    struct message_HEADS m = {WORLD_START_MS + WALL_MS_LATER, 0, 0, {{0}}, SPAN_OF(items)};
     message_encode(&b, MESSAGE_HEADS_CODE, &m);
     for (uint32_t i = 0; i < 2; i++) {
         struct event event = {.type = EVENT_PEER_DOWN, .wall_ms = m.time, .peer = world->node[i].id};
@@ -314,7 +314,7 @@ static void test_malformed_messages_are_offences(void **state)
     struct core *core = core_begin();
     struct node_id stranger = {{0xc0}};
     struct buffer b = BUFFER_OF(bytes);
-    struct message_HEADS heads = {WORLD_START_MS, 0, {{0}}, SPAN_LITERAL("not a head")};
+    struct message_HEADS heads = {WORLD_START_MS, 0, 0, {{0}}, SPAN_LITERAL("not a head")};
     struct record join = join_of(1);
     uint32_t notices = 0;
     message_encode(&b, MESSAGE_HEADS_CODE, &heads);

@@ -113,7 +113,8 @@ static void say(struct core *c, struct node_id custodian, enum message code, con
 /* A custodian shows its heads, of this depth. */
 static void show(struct core *c, struct node_id custodian, uint64_t depth, struct span items)
 {
-    const struct message_HEADS heads = {world->now_ms, depth, {{0}}, items};
+    const struct peer *p = peer_find(c, custodian);
+    const struct message_HEADS heads = {world->now_ms, depth > 0 ? p->turn : 0, depth, {{0}}, items};
     say(c, custodian, MESSAGE_HEADS_CODE, &heads);
 }
 
@@ -289,10 +290,10 @@ static void show_branches(struct core *c, struct node_id custodian)
 {
     uint8_t hashes[512] = {0};
     const struct message_ROOT root = {world->now_ms, {{0x11}}};
-    const struct message_BRANCH branch = {0, {{0}}, SPAN_OF(hashes)};
     hashes[3 * 32] = hashes[7 * 32] = 0x22;
     say(c, custodian, MESSAGE_ROOT_CODE, &root);
     assert_int_equal(branches_asked(c), 1);
+    const struct message_BRANCH branch = {peer_find(c, custodian)->turn, 0, {{0}}, SPAN_OF(hashes)};
     say(c, custodian, MESSAGE_BRANCH_CODE, &branch);
     assert_int_equal(branches_asked(c), 2);
     say(c, custodian, MESSAGE_BRANCH_CODE, &branch); /* of the two that are open, one has branches itself */
@@ -325,6 +326,64 @@ static void test_compared_by_branches(void **state)
     assert_true(core_isolated(c)); /* one is open yet */
     for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) show(c, world->node[i].id, 2, SPAN_NONE);
     assert_false(core_isolated(c));
+    world_arena_free(memory);
+}
+
+/* An answer that comes when it is compared anew says nothing of that: the other answers to the first may name what is missing here. */
+static void test_late_answers(void **state)
+{
+    (void)state;
+    uint8_t bytes[128], item[72] = {0};
+    struct core *c = core_begin();
+    (void)restore(c, false);
+    memcpy(item, world->node[0].id.bytes, 32);
+    store_u64(item + 32, 4000);
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) {
+        const struct node_id custodian = world->node[i].id;
+        struct buffer b = BUFFER_OF(bytes);
+        step(c, (struct event){.type = EVENT_PEER_UP, .peer = custodian});
+        show_branches(c, custodian);
+        const uint32_t before = peer_find(c, custodian)->turn;
+        const struct message_ROOT root = {world->now_ms, {{0x12}}};
+        const struct message_HEADS none = {world->now_ms, before, 1, {{0}}, SPAN_NONE},
+                                   more = {world->now_ms, before, 2, {{0}}, SPAN_OF(item)};
+        message_encode(&b, MESSAGE_ROOT_CODE, &root);
+        step(c, (struct event){.type = EVENT_MESSAGE,
+                               .peer = custodian,
+                               .now = {INT64_C(1100000000)},
+                               .bytes = buffer_span(&b)});
+        assert_int_equal(branches_asked(c), 1);
+        say(c, custodian, MESSAGE_HEADS_CODE, &none);
+        say(c, custodian, MESSAGE_HEADS_CODE, &more);
+        assert_false(peer_find(c, custodian)->compared);
+    }
+    assert_true(core_isolated(c));
+    world_arena_free(memory);
+}
+
+/* A custodian that takes this node for a stranger is told the founders' heads, too, until it says its root. */
+static void test_taken_for_a_stranger(void **state)
+{
+    (void)state;
+    struct core *c = core_begin();
+    (void)restore(c, false);
+    const struct node_id custodian = world->node[1].id;
+    const struct message_ROOT root = {world->now_ms, {{0x13}}};
+    for (uint32_t round = 0; round < 2; round++) {
+        uint32_t count, heads = 0, roots = 0;
+        step(c, (struct event){.type = EVENT_PEER_UP, .peer = custodian});
+        if (round == 0) show(c, custodian, 0, SPAN_NONE);
+        if (round == 1) say(c, custodian, MESSAGE_ROOT_CODE, &root);
+        step(c, (struct event){.type = EVENT_TICK, .now = {(round + 1) * INT64_C(3000000000)}});
+        const struct effect *e = core_effects(c, &count);
+        for (uint32_t i = 0; i < count; i++) {
+            if (e[i].type != EFFECT_SEND || !ID_EQUAL(e[i].peer, custodian)) continue;
+            heads += e[i].bytes.data[0] == MESSAGE_HEADS_CODE;
+            roots += e[i].bytes.data[0] == MESSAGE_ROOT_CODE;
+        }
+        assert_int_equal(heads, round == 0);
+        assert_int_equal(roots, 1);
+    }
     world_arena_free(memory);
 }
 
@@ -501,6 +560,8 @@ int main(void)
         cmocka_unit_test(test_lost_promise),
         cmocka_unit_test(test_compared_by_branches),
         cmocka_unit_test(test_compared_by_root),
+        cmocka_unit_test(test_late_answers),
+        cmocka_unit_test(test_taken_for_a_stranger),
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_own_request),
         cmocka_unit_test(test_a_peer_shows_an_own_record),
