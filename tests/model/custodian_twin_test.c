@@ -172,13 +172,23 @@ static void against_vote(struct reasons *r, const struct ask *a)
     against(r, free_ns(a->run, a->term, a->node) > core->now.ns, REFUSAL_LEASE_HELD);
 }
 
+/* Is the release that it depends on, in its term, on the disk? */
+static bool kept(const struct ask *a)
+{
+    for (uint32_t i = 0; i < grants; i++) {
+        const struct given *g = &given[i];
+        if (g->kept && g->ask.what == SHARES && g->ask.run == a->run && g->ask.term == a->term) return true;
+    }
+    return false;
+}
+
 static void against_enclave(struct reasons *r, const struct ask *a)
 {
     const struct given *shares = granted(SHARES, a->run, a->term), *commit = granted(COMMIT, a->run, 0);
     const bool other = shares != NULL && shares->ask.enclave != a->enclave;
     against(r, a->bringer != a->node, REFUSAL_CERTIFICATE);
     against(r, other && a->what == SHARES, REFUSAL_OTHER_KEY);
-    against(r, (other || shares == NULL) && a->what != SHARES, REFUSAL_NOT_RELEASED);
+    against(r, (other || shares == NULL || !kept(a)) && a->what != SHARES, REFUSAL_NOT_RELEASED);
     against(r, a->what == COMMIT && commit != NULL && commit->ask.output != a->output,
             REFUSAL_COMMIT_CONFLICT);
 }
