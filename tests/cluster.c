@@ -471,6 +471,7 @@ static void enclave_turn(struct cluster *c, struct waiting *w)
     struct enclave_place *p = &c->place[w->node - CLUSTER_NODES];
     if (p->run == NULL) return;
     if (p->paused) { /* later; in the order they came */
+        if (w->event.type == EVENT_TICK && p->tick_at_us == w->at_us) p->tick_at_us = c->now_us + 20000;
         push(c, w->node, 20000, w->event);
         w->event = (struct event){.type = EVENT_TICK};
         return;
