@@ -2,14 +2,12 @@
  *   attack KIND HOME PORT FROM [ARGUMENT...]
  * With the keys of the data directory HOME, from the address 127.0.0.FROM, it does what KIND says to the node on
  * 127.0.0.PORT, until SIGTERM; then it says in one line of JSON how often. `ask`, which is honest, ends by itself. */
+#include "tests/integration/attack.h"
 #include "crypto/hash.h"
 #include "crypto/identity.h"
-#include "crypto/kem.h"
-#include "crypto/noise.h"
 #include "crypto/secret.h"
 #include "node/file.h"
 #include "node/home.h"
-#include "node/link_frame.h"
 #include "proto/base/caps.h"
 #include "proto/record.h"
 
@@ -24,49 +22,12 @@
 #include <time.h>
 #include <unistd.h>
 
-enum {
-    SOCKETS = 192,
-    CROWD = 24,
-    PATIENCE_MS = 20000,
-    ASKS_MAX = 10000,
-    MESSAGE_BYTES = CAP_MESSAGE_BYTES,
-    REPLAY_BYTES = 4096
-};
-
-struct attack {
-    struct home home;
-    uint16_t port;
-    uint8_t from;
-    const char *argument;
-    char **more;
-    struct node_id victim; /* who answered the handshake */
-    uint64_t sent, links, dropped, refused;
-    uint64_t seq; /* of the last record of its own chain */
-    struct record_id head;
-};
-
-struct wire {
-    int fd;
-    struct noise *noise;
-    uint8_t in[2 * (LINK_LENGTH_BYTES + LINK_FRAME_MAX)], plain[LINK_FRAME_MAX];
-    size_t in_len, used; /* `used`: of the frame the last message was in */
-    struct link_pieces pieces;
-    uint8_t *record; /* a copy of what is sent goes here, if anywhere */
-    size_t record_len;
-};
-
-static volatile sig_atomic_t stopped;
+enum { SOCKETS = 192, CROWD = 24, ASKS_MAX = 10000 };
 
 static void on_term(int number)
 {
     (void)number;
     stopped = 1;
-}
-
-static void pause_ms(long ms)
-{
-    const struct timespec t = {ms / 1000, ms % 1000 * 1000000};
-    (void)nanosleep(&t, NULL);
 }
 
 static uint64_t now_us(void)
@@ -81,158 +42,6 @@ static uint64_t wall_ms(void)
     struct timespec t;
     (void)clock_gettime(CLOCK_REALTIME, &t);
     return (uint64_t)t.tv_sec * 1000 + (uint64_t)t.tv_nsec / 1000000;
-}
-
-static int die(const char *what)
-{
-    (void)fprintf(stderr, "attack: %s\n", what);
-    exit(1);
-}
-
-/* --- Sockets -------------------------------------------------------------------------------------------------------------- */
-
-static int dial(const struct attack *a)
-{
-    struct sockaddr_in own = {.sin_family = AF_INET},
-                       to = {.sin_family = AF_INET, .sin_port = htons(a->port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    own.sin_addr.s_addr = htonl(0x7f000000U | a->from);
-    to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (fd >= 0 && bind(fd, (struct sockaddr *)&own, sizeof own) == 0 &&
-        connect(fd, (struct sockaddr *)&to, sizeof to) == 0)
-        return fd;
-    if (fd >= 0) (void)close(fd);
-    return -1;
-}
-
-/* False when the other side has ended it. What it says meanwhile is thrown away, unless `deaf`. */
-static bool put(struct wire *w, const void *bytes, size_t len, bool deaf)
-{
-    static uint8_t away[1 << 16];
-    for (size_t done = 0; done < len && !stopped;) {
-        struct pollfd p = {w->fd, (short)(POLLOUT | (deaf ? 0 : POLLIN)), 0};
-        if (poll(&p, 1, 100) <= 0) continue;
-        if ((p.revents & (POLLERR | POLLHUP)) != 0) return false;
-        if ((p.revents & POLLIN) != 0 && recv(w->fd, away, sizeof away, MSG_DONTWAIT) == 0) return false;
-        if ((p.revents & POLLOUT) == 0) continue;
-        ssize_t step = send(w->fd, (const uint8_t *)bytes + done, len - done, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (step < 0 && errno != EAGAIN) return false;
-        if (step > 0) done += (size_t)step;
-    }
-    return !stopped;
-}
-
-static bool get(int fd, void *bytes, size_t len)
-{
-    for (size_t done = 0; done < len;) {
-        struct pollfd p = {fd, POLLIN, 0};
-        if (poll(&p, 1, PATIENCE_MS) <= 0) return false;
-        ssize_t step = recv(fd, (uint8_t *)bytes + done, len - done, 0);
-        if (step <= 0) return false;
-        done += (size_t)step;
-    }
-    return true;
-}
-
-/* --- A link ---------------------------------------------------------------------------------------------------------------- */
-
-static void wire_close(struct wire *w)
-{
-    if (w->fd >= 0) (void)close(w->fd);
-    noise_free(w->noise);
-    link_pieces_free(&w->pieces);
-    *w = (struct wire){.fd = -1};
-}
-
-static bool wire_put(struct wire *w, struct span content, bool deaf)
-{
-    static uint8_t frame[LINK_LENGTH_BYTES + LINK_FRAME_MAX];
-    store_u32(frame, (uint32_t)content.len);
-    memcpy(frame + LINK_LENGTH_BYTES, content.data, content.len);
-    size_t len = LINK_LENGTH_BYTES + content.len;
-    if (w->record != NULL && w->record_len + len <= REPLAY_BYTES) {
-        memcpy(w->record + w->record_len, frame, len);
-        w->record_len += len;
-    }
-    return put(w, frame, len, deaf);
-}
-
-/* Hello, answer, finish. `replay` receives what was sent. */
-static bool wire_open(struct wire *w, struct attack *a, struct consortium_id consortium, uint8_t *replay)
-{
-    uint8_t prologue[LINK_PROLOGUE_MAX], proof[LINK_PROOF_BYTES], room[512],
-        answer[LINK_LENGTH_BYTES + LINK_ANSWER_BYTES];
-    struct buffer out = BUFFER_OF(room);
-    struct kem_public key;
-    struct link_public own;
-    *w = (struct wire){.fd = dial(a), .record = replay};
-    if (w->fd < 0) return false;
-    kem_public_of(&key, a->home.link);
-    memcpy(own.bytes, key.bytes, sizeof own.bytes);
-    if (link_proof_make(proof, a->home.identity, a->home.node, consortium, own) != OK ||
-        noise_new(&w->noise, true, a->home.link, link_prologue(prologue, consortium)) != OK ||
-        noise_write(w->noise, &out, SPAN_NONE) != OK)
-        die("no handshake could be made");
-    bool good = wire_put(w, buffer_span(&out), true) && get(w->fd, answer, sizeof answer);
-    out.len = 0;
-    good = good &&
-           noise_read(w->noise, &out, span_make(answer + LINK_LENGTH_BYTES, LINK_ANSWER_BYTES)) == OK &&
-           link_proof_check(&a->victim, buffer_span(&out), consortium, noise_remote(w->noise)) == OK;
-    out.len = 0;
-    good = good && noise_write(w->noise, &out, SPAN_OF(proof)) == OK && wire_put(w, buffer_span(&out), true);
-    if (!good) wire_close(w);
-    return good;
-}
-
-static bool wire_piece(struct wire *w, uint8_t flags, struct span bytes, bool deaf)
-{
-    static uint8_t plain[LINK_FRAME_MAX], sealed[LINK_FRAME_MAX];
-    plain[0] = flags;
-    memcpy(plain + 1, bytes.data, bytes.len);
-    if (noise_encrypt(w->noise, sealed, span_make(plain, 1 + bytes.len)) != OK) die("a frame does not close");
-    return wire_put(w, span_make(sealed, 1 + bytes.len + NOISE_TAG_BYTES), deaf);
-}
-
-static bool wire_send(struct wire *w, struct span message, bool deaf)
-{
-    const uint8_t lane = message_bulk((enum message)message.data[0]) ? LINK_BULK : 0;
-    for (size_t at = 0; at < message.len;) {
-        size_t len = message.len - at < LINK_PIECE_MAX ? message.len - at : LINK_PIECE_MAX;
-        uint8_t last = at + len == message.len ? LINK_LAST : 0;
-        if (!wire_piece(w, lane | last, span_make(message.data + at, len), deaf)) return false;
-        at += len;
-    }
-    return true;
-}
-
-/* The next message; it lives until the next call. Empty: the link has ended, or nothing came in time. */
-static struct span wire_receive(struct wire *w)
-{
-    struct span message = SPAN_NONE, frame;
-    memmove(w->in, w->in + w->used, w->in_len - w->used);
-    w->in_len -= w->used;
-    w->used = 0;
-    while (message.data == NULL && !stopped) {
-        struct cursor c = cursor_make(span_make(w->in + w->used, w->in_len - w->used));
-        enum err err = link_frame_next(&c, &frame, LINK_FRAME_MIN, LINK_FRAME_MAX);
-        if (err == ERR_NOT_READY) {
-            memmove(w->in, w->in + w->used, w->in_len - w->used);
-            w->in_len -= w->used;
-            w->used = 0;
-            struct pollfd p = {w->fd, POLLIN, 0};
-            ssize_t step = poll(&p, 1, PATIENCE_MS) == 1
-                               ? recv(w->fd, w->in + w->in_len, sizeof w->in - w->in_len, 0)
-                               : 0;
-            if (step <= 0) return SPAN_NONE;
-            w->in_len += (size_t)step;
-            continue;
-        }
-        if (err != OK || noise_decrypt(w->noise, w->plain, frame) != OK ||
-            link_pieces_add(&w->pieces, &message, span_make(w->plain, frame.len - NOISE_TAG_BYTES)) != OK)
-            return SPAN_NONE;
-        w->used += LINK_LENGTH_BYTES + frame.len;
-    }
-    return message;
 }
 
 /* --- Honest ---------------------------------------------------------------------------------------------------------------- */
@@ -250,7 +59,8 @@ static void attack_ask(struct attack *a)
     static struct wire w;
     uint8_t room[128];
     const uint32_t count = (uint32_t)strtoul(a->argument, NULL, 10);
-    if (count == 0 || count > ASKS_MAX || !wire_open(&w, a, a->home.consortium, NULL)) die("no link");
+    if (count == 0 || count > ASKS_MAX) die("expected how many times");
+    wire_open_patiently(&w, a, NULL);
     for (uint32_t i = 0; i < count; i++) {
         struct buffer b = BUFFER_OF(room);
         struct message_GET get = {a->victim, 1, 1};
@@ -353,7 +163,7 @@ static void attack_replay(struct attack *a)
     static uint8_t bytes[REPLAY_BYTES];
     uint8_t room[128];
     struct buffer b = BUFFER_OF(room);
-    if (!wire_open(&w, a, a->home.consortium, bytes)) die("no link");
+    wire_open_patiently(&w, a, bytes);
     struct message_GET get = {a->victim, 1, 1};
     message_encode(&b, MESSAGE_GET_CODE, &get);
     if (!wire_send(&w, buffer_span(&b), false) || wire_receive(&w).data == NULL) die("no session");
@@ -364,8 +174,7 @@ static void attack_replay(struct attack *a)
 
 /* --- Who is who it says, and breaks the rules ---------------------------------------------------------------------------------- */
 
-/* Says what `next` makes until the link ends, and comes again. */
-static void flood(struct attack *a, bool deaf, bool (*next)(struct attack *a, struct wire *w, bool deaf))
+void flood(struct attack *a, bool deaf, bool (*next)(struct attack *a, struct wire *w, bool deaf))
 {
     static struct wire w;
     while (!stopped) {
@@ -394,7 +203,7 @@ static bool next_malformed(struct attack *a, struct wire *w, bool deaf)
     uint8_t bytes[200];
     (void)a;
     random_fill(bytes, sizeof bytes);
-    bytes[0] = bytes[0] % 7 + 1;
+    bytes[0] = bytes[0] % MESSAGE_BRANCH_CODE + 1;
     return wire_send(w, SPAN_OF(bytes), deaf);
 }
 
@@ -418,8 +227,7 @@ static bool send_record(struct wire *w, struct header *h, const void *body,
     return wire_send(w, buffer_span(&m), deaf);
 }
 
-/* Requests to join, each of a fresh key; forged ones are not signed. */
-static bool send_join(struct attack *a, struct wire *w, bool forged, bool deaf)
+bool send_join(struct attack *a, struct wire *w, bool forged, bool deaf)
 {
     struct identity_secret secret;
     struct node_id author;
@@ -588,7 +396,7 @@ static void attack_stale(struct attack *a)
         hex_decode(cid, sizeof cid, span_text(a->more[1])) != OK)
         die("expected RUN CERTIFICATE CID");
     m.certificate = span_make(certificate, len);
-    if (!wire_open(&w, a, a->home.consortium, NULL)) die("no link");
+    wire_open_patiently(&w, a, NULL);
     message_encode(&b, MESSAGE_BLOB_GET_CODE, &m);
     if (!wire_send(&w, buffer_span(&b), true)) die("no link");
     for (struct span got; (got = wire_receive(&w)).data != NULL;) {
@@ -659,6 +467,11 @@ static const struct attack_kind {
              {"records", attack_records},
              {"deaf", attack_deaf},
              {"crowd", attack_crowd},
+             {"promises", attack_promises},
+             {"wants", attack_wants},
+             {"roots", attack_roots},
+             {"branches", attack_branches},
+             {"unasked", attack_unasked},
              {"stale", attack_stale},
              {"lie", attack_lie}};
 

@@ -11,7 +11,7 @@ attack=$PERIGEE_BUILD_DIR/tests/attack
 for name in a c gpu honest mallory; do port[$name]=$(free_port); done
 
 # --- a consortium of one custodian, an owner, a provider; two members whose keys are used by hand -----------------------------
-for who in "a owner,custodian,steward,algorithm,requester" "c owner" "gpu compute" "honest requester" "mallory requester"; do
+for who in "a owner,custodian,steward,algorithm,requester" "c owner,algorithm" "gpu compute" "honest requester" "mallory requester"; do
     read -r name roles <<<"$who"
     init "$name" "$name-org" "$roles" CH a c gpu
 done
@@ -100,6 +100,7 @@ log_since() { tail -c "+$((logged + 1))" a.log; }
 await_log() {
     for _ in $(seq 1500); do
         log_since | grep -qF -- "$1" && return
+        kill -0 "${node[attacker]}" 2>/dev/null || fail "$kind ended by itself: $(cat attack.err)"
         sleep 0.02
     done
     fail "$kind: the log never says '$1': $(log_since | tail -n 5)"
@@ -110,8 +111,15 @@ quiet=$(jq .median_us ask.out) quiet99=$(jq .p99_us ask.out)
 kib=$(private_kib)
 open=$(sockets)
 echo "quiet: median $quiet us, p99 $quiet99 us, private memory $kib KiB, $open sockets"
-# attacked KIND WHO FROM ROOM_KIB LINE [ARGUMENT]: under this attack, honest requests are answered, memory grows by less than this,
-# and the log says this line of the offender ("": it is none).
+# What another member says reaches the node.
+spreads() {
+    local dt
+    printf 'type: algorithm\nname: %s\njurisdiction: CH\n' "$1" >said.yaml
+    dt=$(as c dt asset register said.yaml)
+    await "any(.[]; .dt == \"$dt\")" a asset list
+}
+# attacked KIND WHO FROM ROOM_KIB LINE [ARGUMENT]: under this attack, honest requests are answered, records of others come, memory grows
+# by less than this, and the log says this line of the offender ("": it is none).
 attacked() {
     local who=$2 from=$3 room=$4 line=$5 most=0 now peak=0
     if [[ $who == stranger ]]; then
@@ -126,6 +134,7 @@ attacked() {
     node[attacker]=$!
     [[ -z $line ]] || await_log "$line"
     ask "$kind"
+    spreads "$kind"
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         now=$(private_kib)
         peak=$((now > peak ? now : peak))
@@ -137,6 +146,7 @@ attacked() {
     kill ${node[attacker]}
     wait ${node[attacker]} || fail "$kind: $(cat attack.err)"
     unset "node[attacker]"
+    [[ $who == stranger* || $(jq .sent attack.out) -gt 0 ]] || fail "$kind: nothing was said"
     [[ $((peak - before)) -le $room ]] || fail "$kind: private memory went from $before to $peak KiB, more than $room"
     # As many as are accepted at once, some of which are being closed, and not all that the attacker holds.
     [[ $((most - open)) -le 144 ]] || fail "$kind: from $open to $most sockets"
@@ -159,6 +169,11 @@ attacked boxes stranger 13 16384 ""
 attacked blobs stranger 14 16384 ""
 attacked deaf stranger 15 16384 ""
 attacked crowd stranger 17 32768 ""
+attacked promises mallory 18 16384 ""
+attacked wants mallory 19 16384 ""
+attacked roots mallory 20 16384 ""
+attacked branches mallory 21 16384 ""
+attacked unasked mallory 22 16384 ""
 attacked records mallory 16 131072 "" 1000
 "$PERIGEE" status --data a --json | jq -e '.links | .refused > 100 and .up <= 4' >/dev/null ||
     fail "the status does not show who was turned away: $("$PERIGEE" status --data a --json | jq -c .links)"
@@ -168,7 +183,7 @@ slot=0
 for lie in withhold wrong; do
     slot=$((slot + 1))
     stop c
-    "$attack" lie c "${port[gpu]}" $((20 + slot)) $lie >attack.out 2>attack.err &
+    "$attack" lie c "${port[gpu]}" $((40 + slot)) $lie >attack.out 2>attack.err &
     node[attacker]=$!
     await '.[0].peers | map(select(.up)) | length == 2' gpu status
     run=$(as a run run request --workflow "$workflow" --slot $slot)
@@ -189,7 +204,7 @@ grep -qF "it sent what no honest node sends" gpu.log || fail "who lies keeps its
 
 # --- another node's certificate opens nothing -------------------------------------------------------------------------------------
 "$PERIGEE" run receipt --data a "$run" --out receipt.json >/dev/null
-"$attack" stale mallory "${port[a]}" 30 "$run" "$(jq -r .certificate receipt.json)" "01551220$workflow" >stale.out || fail "no answer"
+"$attack" stale mallory "${port[a]}" 50 "$run" "$(jq -r .certificate receipt.json)" "01551220$workflow" >stale.out || fail "no answer"
 jq -e '.refusal == 35 and .bytes == 0' stale.out >/dev/null || fail "another node's certificate: $(cat stale.out)"
 for name in "${!node[@]}"; do stop "$name"; done
 echo passed
