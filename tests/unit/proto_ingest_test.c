@@ -3,6 +3,7 @@
 #include "crypto/hash.h"
 #include "proto/chain.h"
 #include "proto/core.h"
+#include "proto/gossip.h"
 #include "tests/world.h"
 
 #include <setjmp.h>
@@ -67,7 +68,7 @@ static uint32_t deliver(struct core *core, struct node_id from, const struct rec
 
 static struct record make_of(struct header *h, const void *body)
 {
-    static uint8_t memory[512][4096]; /* records live until the end */
+    static uint8_t memory[1024][4096]; /* records live until the end */
     static uint32_t made;
     assert_true(made < sizeof memory / sizeof memory[0]);
     struct buffer b = BUFFER_OF(memory[made]);
@@ -402,6 +403,60 @@ static void test_answers_are_bounded(void **state)
     assert_true(effects_of(core, EFFECT_SEND) > 1); /* and goes on with time */
 }
 
+/* A record of this node of the world, made now: such are spread. */
+static struct record fresh_of(const struct world_node *author, enum kind kind, const void *body)
+{
+    struct header h = {.kind = kind,
+                       .consortium = world->consortium,
+                       .author = author->id,
+                       .seq = author->seq + 1,
+                       .prev = author->head,
+                       .time_ms = WORLD_START_MS + WALL_MS_LATER,
+                       .residency = SPAN_LITERAL("")};
+    return make_of(&h, body);
+}
+
+static uint32_t records_sent(struct core *core, struct node_id peer)
+{
+    uint32_t count, records = 0;
+    const struct effect *e = core_effects(core, &count);
+    for (uint32_t i = 0; i < count; i++)
+        records += e[i].type == EFFECT_SEND && ID_EQUAL(e[i].peer, peer) &&
+                   e[i].bytes.data[0] == MESSAGE_RECORD_CODE;
+    return records;
+}
+
+/* What is wanted is an answer as well, and has its part of the same. */
+static void test_wanted_records_are_bounded(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    const struct node_id asker = world->node[1].id;
+    static uint8_t long_ddo[3500]; /* longer than what another answer leaves */
+    struct body_ASSET body = {
+        .version = 1, .ddo = SPAN_OF(long_ddo), .workflow = SPAN_NONE, .policy = SPAN_NONE};
+    struct record fresh = fresh_of(&world->node[0], KIND_ASSET, &body);
+    const struct message_GET get = {world->node[0].id, 1, 256};
+    const struct message_WANT want = {ID_SPAN(fresh.id)};
+    uint8_t bytes[128], wanted[128];
+    struct buffer b = BUFFER_OF(bytes), w = BUFFER_OF(wanted);
+    message_encode(&b, MESSAGE_GET_CODE, &get);
+    message_encode(&w, MESSAGE_WANT_CODE, &want);
+    deliver_world(core);
+    core_step(core, &(struct event){
+                        .type = EVENT_PEER_UP, .wall_ms = WORLD_START_MS + WALL_MS_LATER, .peer = asker});
+    deliver(core, nobody, &fresh);
+    for (uint32_t i = 0; i < 5000; i++) hear(core, asker, buffer_span(&b));
+    hear(core, asker, buffer_span(&w));
+    assert_int_equal(records_sent(core, asker), 0);
+    core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                    .now = {INT64_C(3000000000)},
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .peer = asker,
+                                    .bytes = buffer_span(&w)});
+    assert_int_equal(records_sent(core, asker), 1);
+}
+
 /* --- Strangers -------------------------------------------------------------------------------------------------------------- */
 
 static void test_stranger_has_few_checks(void **state)
@@ -665,6 +720,30 @@ static void test_devices_have_some_links(void **state)
     }
 }
 
+/* Devices that hold all links over which records spread give one up for a member. */
+static void test_a_member_takes_a_devices_link(void **state)
+{
+    (void)state;
+    struct core *core = with_device(0xa6);
+    const struct node_id member = world->node[1].id;
+    struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    struct record urgent = fresh_of(&world->node[0], KIND_REVOCATION, &none);
+    uint64_t token[8];
+    for (uint32_t i = 0; i < GOSSIP_LINKS_MAX; i++) {
+        struct node_id named = {{0xd3, (uint8_t)i, 1}};
+        struct body_MEMBER b = member_of(named, ROLE_DEVICE);
+        struct record word = next_of(&maker, KIND_MEMBER, &b);
+        deliver(core, nobody, &word);
+        link_up(core, named, true);
+    }
+    assert_int_equal(up_of(core, 0xd3), GOSSIP_LINKS_MAX);
+    link_up(core, member, true);
+    assert_int_equal(offer(core, nobody, &urgent, token), 1);
+    answer(core, token[0]);
+    assert_int_equal(records_sent(core, member), 1); /* whole to all of those links */
+    assert_int_equal(effects_of(core, EFFECT_SEND), GOSSIP_LINKS_MAX);
+}
+
 /* The store is read in the order of authors: of who comes before the stewards that admitted it nothing waits once that is done. */
 static void test_restored_before_its_stewards(void **state)
 {
@@ -723,6 +802,7 @@ int main(void)
         cmocka_unit_test(test_a_gap_isolates_its_author_only),
         cmocka_unit_test(test_a_record_waits_for_its_time),
         cmocka_unit_test(test_answers_are_bounded),
+        cmocka_unit_test(test_wanted_records_are_bounded),
         cmocka_unit_test(test_one_peer_has_few_joins),
         cmocka_unit_test(test_joins_of_the_gone_give_way),
         cmocka_unit_test(test_device_waits_for_its_turn),
@@ -730,6 +810,7 @@ int main(void)
         cmocka_unit_test(test_revoked_device_is_told),
         cmocka_unit_test(test_device_has_few_checks),
         cmocka_unit_test(test_devices_have_some_links),
+        cmocka_unit_test(test_a_member_takes_a_devices_link),
         cmocka_unit_test(test_restored_before_its_stewards),
     };
     return cmocka_run_group_tests_name("ingest", tests, set_up, tear_down);
