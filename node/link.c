@@ -23,6 +23,7 @@ const struct links_pace links_pace_usual = {.tick_ms = 100,
                                             .retry_min_ms = 100,
                                             .retry_max_ms = 5000,
                                             .penalty_ms = 30000,
+                                            .places = CAP_PEERS,
                                             .half_open_max = 32,
                                             .half_open_ms = 1000,
                                             .accept = {.a_second = 32, .most = 128},
@@ -237,9 +238,14 @@ void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms)
     *delay_ms = 2 * *delay_ms < l->pace.retry_max_ms ? 2 * *delay_ms : l->pace.retry_max_ms;
 }
 
+struct node_id links_dial_peer(const struct link_dial *d)
+{
+    return ID_IS_ZERO(d->expected) ? d->found : d->expected;
+}
+
 static bool dial_is_satisfied(struct links *l, const struct link_dial *d)
 {
-    struct node_id peer = ID_IS_ZERO(d->expected) ? d->found : d->expected;
+    const struct node_id peer = links_dial_peer(d);
     const struct link_wire *w = ID_IS_ZERO(peer) ? NULL : links_find(l, peer);
     return w != NULL && !w->relayed;
 }

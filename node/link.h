@@ -20,6 +20,9 @@
 
 struct links;
 
+/* In this order where places are scarce (link_place.h). */
+enum link_standing { LINK_STRANGER, LINK_DEVICE, LINK_MEMBER, LINK_CUSTODIAN };
+
 struct links_options {
     uv_loop_t *loop;
     struct node_id self;
@@ -30,8 +33,9 @@ struct links_options {
     /* Of tunnels that this node carries for others: 0 is none, and it offers none. */
     uint32_t relay_tunnels, relay_bytes_a_second;
     void *context;
-    /* Who is a member, and those that this node should have a link with, at most `cap`. Asked on the loop at any time. NULL: nobody. */
-    bool (*is_member)(void *context, struct node_id node);
+    /* What a node is, and the members that this node should have a link with, at most `cap`. Asked on the loop at any time. NULL:
+     * all are strangers, nobody. */
+    enum link_standing (*standing)(void *context, struct node_id node);
     uint32_t (*members)(void *context, struct node_id *out, uint32_t cap);
     void (*up)(void *context, struct node_id peer);
     void (*down)(void *context, struct node_id peer, const char *reason);

@@ -1,5 +1,6 @@
 #include "node/link_relay.h"
 
+#include "node/link_place.h"
 #include "node/link_wire.h"
 #include "proto/base/caps.h"
 #include "proto/base/panic.h"
@@ -96,8 +97,7 @@ static void take_back(struct link_wire *w, struct node_id node)
 
 static bool is_member(const struct link_wire *w)
 {
-    const struct links_options *o = &w->links->options;
-    return o->is_member != NULL && o->is_member(o->context, w->peer);
+    return link_place_member(w->links, w->peer);
 }
 
 /* Whether it opened. What is missing now may be there later: the ask stands, and its turn comes again. */

@@ -1,5 +1,6 @@
 #include "node/link_tunnel.h"
 
+#include "node/link_place.h"
 #include "node/link_wire.h"
 #include "proto/base/caps.h"
 #include "proto/base/panic.h"
@@ -211,8 +212,7 @@ void link_tunnels_free(struct link_wire *relay)
 /* Who asks tells the relay whom it wants to talk with: only one that its own configuration or the stewards vouch for. */
 static bool may_relay(const struct link_wire *w)
 {
-    const struct links_options *o = &w->links->options;
-    return w->stage == LINK_UP && w->offers && (w->dialled || o->is_member(o->context, w->peer));
+    return w->stage == LINK_UP && w->offers && (w->dialled || link_place_member(w->links, w->peer));
 }
 
 static bool any_relay(const struct links *l)
@@ -263,10 +263,9 @@ static void ask(struct link_wire *relay, struct node_id peer)
 /* Who is no member any more is not asked for: no more stand than there are members to ask for. */
 static void forget_others(struct link_wire *relay)
 {
-    const struct links_options *o = &relay->links->options;
     for (struct link_tunnel **at = &relay->tunnels; *at != NULL;) {
         struct link_tunnel *t = *at;
-        if (t->wire != NULL || o->is_member(o->context, t->peer)) {
+        if (t->wire != NULL || link_place_member(relay->links, t->peer)) {
             at = &t->next;
             continue;
         }
@@ -282,7 +281,7 @@ void link_tunnels_tick(struct links *l)
     struct node_id member[CAP_PEERS];
     if (o->members == NULL || links_now(l) < l->tunnels_ms) return;
     l->tunnels_ms = links_now(l) + TUNNELS_LOOK_TICKS * (uint64_t)l->pace.tick_ms;
-    if (!any_relay(l) || !o->is_member(o->context, o->self)) return;
+    if (!any_relay(l) || !link_place_member(l, o->self)) return;
     const uint32_t count = o->members(o->context, member, CAP_PEERS);
     for (struct link_wire *w = l->wires; w != NULL; w = w->next) forget_others(w);
     for (uint32_t i = 0; i < count; i++) {

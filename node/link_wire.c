@@ -1,9 +1,9 @@
 #include "node/link_wire.h"
 
 #include "crypto/noise.h"
+#include "node/link_place.h"
 #include "node/link_relay.h"
 #include "node/link_tunnel.h"
-#include "proto/base/caps.h"
 #include "proto/base/panic.h"
 
 #include <stdio.h>
@@ -362,8 +362,30 @@ static const char *wire_refusal(struct link_wire *w)
         return "another node answered than the one that the tunnel should lead to";
     if (link_penalty_holds(&l->penalty, link_penalty_node(w->peer), links_now(l)))
         return "the node broke the rules a moment ago";
-    if (l->status.up >= CAP_PEERS) return "as many links are up as there may be";
     return NULL;
+}
+
+static void wire_unwanted(struct link_wire *w, const char *refusal)
+{
+    struct links *l = w->links;
+    if ((w->dial == NULL || !w->dial->said_unreachable) && links_may_log(l, false))
+        links_log(l, "link with %s not wanted: %s", w->address, refusal);
+    if (w->dial != NULL) w->dial->said_unreachable = true;
+    l->status.refused++;
+}
+
+static void wire_give_way(struct link_wire *w, const struct link_wire *to)
+{
+    static const char reason[] = "its place goes to a node that comes before it";
+    char name[17];
+    if (ID_EQUAL(w->peer, to->peer)) {
+        link_wire_drop(w, false, "another link with this node takes its place");
+        return;
+    }
+    hex_encode(name, w->peer.bytes, 8);
+    if (links_may_log(w->links, false))
+        links_log(w->links, "link with %s at %s ended: %s", name, w->address, reason);
+    link_wire_drop(w, false, reason);
 }
 
 static void wire_up(struct link_wire *w)
@@ -371,12 +393,10 @@ static void wire_up(struct link_wire *w)
     struct links *l = w->links;
     const char *refusal = wire_refusal(w);
     if (w->dial != NULL) w->dial->found = w->peer;
-    struct link_wire *other = links_find(l, w->peer);
+    struct link_wire *other = links_find(l, w->peer), *gives_way = other;
+    if (refusal == NULL && other == NULL) refusal = link_place_find(w, &gives_way);
     if (refusal != NULL) {
-        if ((w->dial == NULL || !w->dial->said_unreachable) && links_may_log(l, false))
-            links_log(l, "link with %s not wanted: %s", w->address, refusal);
-        if (w->dial != NULL) w->dial->said_unreachable = true;
-        l->status.refused++;
+        wire_unwanted(w, refusal);
     } else if (other != NULL && !wire_is_preferred(w, other)) {
         refusal = "another link with this node stays";
     }
@@ -384,7 +404,7 @@ static void wire_up(struct link_wire *w)
         link_wire_drop(w, false, refusal == NULL ? "out of memory" : refusal);
         return;
     }
-    if (other != NULL) link_wire_drop(other, false, "another link with this node takes its place");
+    if (gives_way != NULL) wire_give_way(gives_way, w);
     if (l->closing || w->stage != LINK_HANDSHAKE) return;
     w->stage = LINK_UP;
     w->up_ms = links_now(l);

@@ -91,9 +91,10 @@ struct link_dial {
     bool said_unreachable;
 };
 
-/* How fast things happen; tests go faster. */
+/* How fast things happen, and how many may be; tests go faster, with fewer. */
 struct links_pace {
     uint32_t tick_ms, handshake_ms, ping_ms, dead_ms, retry_min_ms, retry_max_ms, penalty_ms;
+    uint32_t places;         /* for links that are up (link_place.h) */
     uint32_t half_open_max;  /* inbound connections that have not proven who they are */
     uint32_t half_open_ms;   /* one that is older gives way to another */
     struct link_rate accept; /* of connections; of one address half of it */
@@ -141,6 +142,7 @@ bool links_may_log(struct links *l, bool grave);
 void links_wait(struct links *l,
                 struct link_wire *w); /* its frames get a turn of their own, behind all others */
 struct link_wire *links_find(struct links *l, struct node_id peer);
+struct node_id links_dial_peer(const struct link_dial *d); /* whom it leads to; zero: not known yet */
 /* The next attempt, later than the last one. */
 void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms);
 

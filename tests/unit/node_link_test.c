@@ -21,7 +21,15 @@
 #include <cmocka.h>
 
 enum { FINISH = LINK_LENGTH_BYTES + LINK_FINISH_BYTES }; /* message 3 in its frame */
-enum { NODES = 4, ALL = 3, PATIENCE_MS = 20000, LOG_MAX = 8192, BIG_BYTES = 1 << 20, BIG_COUNT = 12 };
+enum {
+    NODES = 12,
+    MEMBERS = 4,
+    ALL = 3,
+    PATIENCE_MS = 20000,
+    LOG_MAX = 8192,
+    BIG_BYTES = 1 << 20,
+    BIG_COUNT = 12
+};
 
 struct node {
     struct identity_secret identity;
@@ -38,7 +46,7 @@ struct node {
     bool wrong, marker;
     struct links *close_on_message;
     uint32_t relay_tunnels, relay_rate;
-    bool stranger; /* no member, in everybody's eyes */
+    enum link_standing standing; /* in everybody's eyes */
 };
 
 static uv_loop_t loop;
@@ -54,6 +62,7 @@ static const struct links_pace fast = {.tick_ms = 10,
                                        .retry_min_ms = 10,
                                        .retry_max_ms = 50,
                                        .penalty_ms = 60000,
+                                       .places = CAP_PEERS,
                                        .half_open_max = 4,
                                        .half_open_ms = 1000,
                                        .accept = {.a_second = 0, .most = 100},
@@ -128,20 +137,20 @@ static void on_log(void *context, const char *line)
     (void)snprintf(n->log + len, sizeof n->log - len, "%s\n", line);
 }
 
-static bool is_member(void *context, struct node_id id)
+static enum link_standing standing(void *context, struct node_id id)
 {
     (void)context;
     for (int i = 0; i < NODES; i++) {
-        if (ID_EQUAL(node[i].id, id)) return !node[i].stranger;
+        if (ID_EQUAL(node[i].id, id)) return node[i].standing;
     }
-    return false;
+    return LINK_STRANGER;
 }
 
 static uint32_t members(void *context, struct node_id *out, uint32_t cap)
 {
     uint32_t count = 0;
     for (int i = 0; i < NODES && count < cap; i++) {
-        if (is_member(context, node[i].id)) out[count++] = node[i].id;
+        if (standing(context, node[i].id) >= LINK_MEMBER) out[count++] = node[i].id;
     }
     return count;
 }
@@ -157,7 +166,7 @@ static enum err node_try(struct node *n, const char *listen)
                                           .relay_tunnels = n->relay_tunnels,
                                           .relay_bytes_a_second = n->relay_rate,
                                           .context = n,
-                                          .is_member = is_member,
+                                          .standing = standing,
                                           .members = members,
                                           .up = on_up,
                                           .down = on_down,
@@ -222,6 +231,7 @@ static int setup(void **state)
         identity_generate(&node[i].identity, &node[i].id);
         kem_generate(&node[i].key, &unused);
         memset(node[i].consortium.bytes, 0xc0, sizeof node[i].consortium.bytes);
+        node[i].standing = i < MEMBERS ? LINK_MEMBER : LINK_STRANGER;
     }
     return 0;
 }
@@ -1236,6 +1246,195 @@ static void direct_takes_over(void **state)
     assert_int_equal(node[2].links->status.tunnels_total, 2);
 }
 
+/* --- Places --------------------------------------------------------------------------------------------- */
+
+/* Of node 0: two for strangers, two for devices, one kept for custodians. Its guests are by hand, and say nothing. */
+enum { PLACES = 8 };
+static struct raw guest[NODES];
+
+static void places_open(void)
+{
+    struct links_pace pace = links_pace_usual;
+    pace.places = PLACES;
+    pace.dead_ms = 100 * PATIENCE_MS;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    links_set_pace(node[0].links, &pace);
+}
+
+static bool is_up(int i)
+{
+    return links_find(node[0].links, node[i].id) != NULL;
+}
+
+static void guest_comes(int i, enum link_standing as)
+{
+    node[i].standing = as;
+    guest[i].self = &node[i];
+    raw_handshake(&guest[i], &node[0], &node[i], FINISH);
+}
+
+static void guests_stay(int first, int last, enum link_standing as)
+{
+    for (int i = first; i <= last; i++) {
+        guest_comes(i, as);
+        RUN_UNTIL(is_up(i));
+    }
+}
+
+static void guest_is_refused(int i, enum link_standing as, const char *why)
+{
+    const uint32_t before = refused(&node[0]);
+    node[0].log[0] = '\0';
+    guest_comes(i, as);
+    RAW_UNTIL(&guest[i], guest[i].eof);
+    raw_close(&guest[i]);
+    guest[i].fd = 0;
+    assert_non_null(strstr(node[0].log, why));
+    assert_int_equal(refused(&node[0]), before + 1);
+    assert_false(is_up(i));
+}
+
+/* Without blame: nobody was refused, and the log says why. */
+static void guest_gave_way(int i)
+{
+    RAW_UNTIL(&guest[i], guest[i].eof);
+    assert_false(is_up(i));
+    assert_string_equal(node[0].reason, "its place goes to a node that comes before it");
+    assert_non_null(strstr(node[0].log, node[0].reason));
+}
+
+static void guests_close(void)
+{
+    for (int i = 0; i < NODES; i++) {
+        if (guest[i].fd != 0) raw_close(&guest[i]);
+        guest[i].fd = 0;
+    }
+}
+
+static const char no_place[] = "as many links are up as there may be";
+static const char no_strangers_place[] = "as many links with strangers are up as there may be";
+static const char no_devices_place[] = "as many links with devices are up as there may be";
+
+static void strangers_have_a_quarter(void **state)
+{
+    (void)state;
+    places_open();
+    guests_stay(4, 5, LINK_STRANGER);
+    guest_is_refused(6, LINK_STRANGER, no_strangers_place);
+    guests_stay(1, 1, LINK_MEMBER);
+    raw.self = &node[4]; /* one that comes again has a place */
+    raw_handshake(&raw, &node[0], &node[4], FINISH);
+    RAW_UNTIL(&guest[4], guest[4].eof);
+    RUN_UNTIL(is_up(4));
+    assert_true(is_up(5) && node[0].up == 3);
+    node[5].standing = LINK_MEMBER; /* admitted since */
+    guests_stay(6, 6, LINK_STRANGER);
+    assert_int_equal(node[0].downs, 1);
+    raw_close(&raw);
+    raw.self = NULL;
+    guests_close();
+}
+
+static void devices_have_a_quarter(void **state)
+{
+    (void)state;
+    places_open();
+    guests_stay(4, 5, LINK_STRANGER);
+    guests_stay(6, 7, LINK_DEVICE);
+    guest_is_refused(8, LINK_DEVICE, no_devices_place);
+    guest_is_refused(9, LINK_STRANGER, no_strangers_place);
+    guests_stay(8, 8, LINK_MEMBER);
+    assert_int_equal(node[0].downs, 0);
+    guests_close();
+}
+
+/* Members that were removed since are strangers, more than could come as such: all but the place that is kept. */
+static void strangers_give_way(void **state)
+{
+    (void)state;
+    places_open();
+    guests_stay(4, 10, LINK_MEMBER);
+    for (int i = 4; i <= 10; i++) node[i].standing = LINK_STRANGER;
+    guests_stay(1, 1, LINK_MEMBER);
+    guest_gave_way(10);
+    node_open(&node[2], "tcp://127.0.0.1:0");
+    assert_int_equal(links_dial(node[0].links, node_address(&node[2]), node[2].id), OK);
+    RUN_UNTIL(is_up(2));
+    guest_gave_way(9);
+    guests_stay(3, 3, LINK_DEVICE);
+    guest_gave_way(8);
+    for (int i = 4; i <= 7; i++) node[i].standing = LINK_MEMBER;
+    guests_stay(11, 11, LINK_MEMBER); /* and devices, where there is no stranger */
+    guest_gave_way(3);
+    assert_int_equal(refused(&node[0]), 0);
+    assert_int_equal(node[0].up, PLACES - 1);
+    guests_close();
+}
+
+static void members_leave_custodians_their_places(void **state)
+{
+    (void)state;
+    places_open();
+    guests_stay(4, 10, LINK_MEMBER);
+    guest_is_refused(11, LINK_MEMBER, no_place);
+    guest_is_refused(11, LINK_DEVICE, no_place);
+    guest_is_refused(11, LINK_STRANGER, no_place);
+    guests_stay(1, 1, LINK_CUSTODIAN);
+    guest_is_refused(11, LINK_MEMBER, no_place);
+    guest_is_refused(11, LINK_CUSTODIAN, no_place); /* more than a charter names: members stay */
+    assert_int_equal(node[0].downs, 0);
+    raw_close(&guest[10]);
+    guest[10].fd = 0;
+    RUN_UNTIL(!is_up(10));
+    guests_stay(11, 11, LINK_MEMBER); /* the place that was kept is taken: no other is */
+    guests_close();
+}
+
+/* Who was told whom to dial finds it, though it knows no member yet. */
+static void strangers_give_way_to_who_is_named(void **state)
+{
+    (void)state;
+    places_open();
+    guests_stay(4, 5, LINK_STRANGER);
+    node_open(&node[2], "tcp://127.0.0.1:0");
+    node[2].standing = LINK_STRANGER;
+    assert_int_equal(links_dial(node[0].links, node_address(&node[2]), anybody), OK);
+    RUN_UNTIL(is_up(2));
+    guest_gave_way(5);
+    guest_is_refused(5, LINK_STRANGER, no_strangers_place);
+    for (int i = 6; i <= 7; i++)
+        assert_int_equal(links_dial(node[0].links, "tcp://127.0.0.1:1", node[i].id), OK);
+    guests_stay(6, 6, LINK_STRANGER); /* it was quicker to dial */
+    guest_gave_way(4);
+    guest_is_refused(7, LINK_STRANGER, no_strangers_place);
+    assert_int_equal(node[0].up, 2);
+    guests_close();
+}
+
+/* The relay is the only one that a member could take the place of, and what that member comes through. */
+static void a_relay_gives_way_to_nobody_behind_it(void **state)
+{
+    (void)state;
+    places_open();
+    guests_stay(4, 9, LINK_MEMBER);
+    node[2].standing = LINK_STRANGER;
+    node[2].relay_tunnels = 4;
+    node[2].relay_rate = 64 << 20;
+    node_open(&node[2], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    for (int i = 0; i < 2; i++)
+        assert_int_equal(links_dial(node[i].links, node_address(&node[2]), node[2].id), OK);
+    RUN_UNTIL(strstr(node[0].log, no_place) != NULL);
+    assert_true(is_up(2));
+    assert_int_equal(node[0].downs, 0);
+    node[9].standing = LINK_STRANGER;
+    node[2].standing = LINK_MEMBER;
+    RUN_UNTIL(relayed(&node[0], &node[1], &node[2]));
+    guest_gave_way(9);
+    assert_int_equal(node[0].downs, 1);
+    guests_close();
+}
+
 /* --- A relay, or an end, by hand -------------------------------------------------------------------------- */
 
 enum { TAP_COUNT = 3, TAP_PING_MS = 50 };
@@ -1358,7 +1557,7 @@ static void tunnel_between(int one, int other)
 static void no_tunnel_for_a_stranger(void **state)
 {
     (void)state;
-    node[1].stranger = true;
+    node[1].standing = LINK_STRANGER;
     relay_by_itself(4, 1 << 20);
     tap_ask(&tap[0], node[2].id);
     tap_ask(&tap[1], node[1].id);
@@ -1369,9 +1568,9 @@ static void no_tunnel_for_a_stranger(void **state)
     TAPS_UNTIL(node[0].links->asks_turn >= turns);
     assert_int_equal(tap[0].opens, 0);
     assert_int_equal(tap[1].opens, 1);
-    node[1].stranger = false;
+    node[1].standing = LINK_MEMBER;
     TAPS_UNTIL(tap[0].opens == 1 && tap[1].opens == 2);
-    node[1].stranger = true; /* and as long as it is one */
+    node[1].standing = LINK_STRANGER; /* and as long as it is one */
     TAPS_UNTIL(tap[0].closes == 1 && tap[1].closes == 1);
     assert_int_equal(node[0].links->status.tunnels, 1);
     taps_close();
@@ -1549,7 +1748,7 @@ static void evil_relay(enum malice *malice)
 static void evil_begin(void)
 {
     enum malice malice = HONEST;
-    node[3].stranger = true; /* they want each other only */
+    node[3].standing = LINK_STRANGER; /* they want each other only */
     for (int i = 0; i < 2; i++) {
         node_open(&node[i], "tcp://127.0.0.1:0");
         be_patient(&node[i]);
@@ -1652,7 +1851,7 @@ static void a_stranger_that_offers(void **state)
     (void)state;
     node_open(&node[0], "tcp://127.0.0.1:0");
     be_patient(&node[0]);
-    node[2].stranger = true;
+    node[2].standing = LINK_STRANGER;
     tap_up(&tap[0], &node[0], &node[2]);
     tap_up(&tap[1], &node[0], &node[3]);
     for (int i = 0; i < 2; i++)
@@ -1726,6 +1925,12 @@ int main(void)
         WITH_LOOP(through_a_relay),
         WITH_LOOP(the_relay_comes_back),
         WITH_LOOP(direct_takes_over),
+        WITH_LOOP(strangers_have_a_quarter),
+        WITH_LOOP(devices_have_a_quarter),
+        WITH_LOOP(strangers_give_way),
+        WITH_LOOP(members_leave_custodians_their_places),
+        WITH_LOOP(strangers_give_way_to_who_is_named),
+        WITH_LOOP(a_relay_gives_way_to_nobody_behind_it),
         WITH_LOOP(no_tunnel_for_a_stranger),
         WITH_LOOP(tunnels_have_their_part),
         WITH_LOOP(a_flooded_tunnel),
