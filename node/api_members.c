@@ -55,6 +55,40 @@ void api_members(const struct http_request *q, struct http_reply *reply)
     api_page_answer(&page, reply, json_pack("{s:o, s:o}", "members", members, "requests", requests));
 }
 
+/* True: answered. */
+static bool gone_for_good(struct daemon *d, struct http_reply *reply, struct node_id node)
+{
+    if (!registry_removed(core_registry(daemon_core(d)), node)) return false;
+    http_problem(
+        reply, 409, "removed",
+        "expected a key that is no member yet; came one that was removed or replaced, which is for good: "
+        "join with another key, in another data directory (`perigee init`)");
+    return true;
+}
+
+/* Stewards decide together; one that says the same again adds nothing. True: answered. */
+static bool said_already(struct daemon *d, struct http_reply *reply, enum kind kind, const void *body)
+{
+    static uint8_t bytes[CAP_BODY_BYTES];
+    struct buffer said = BUFFER_OF(bytes);
+    struct core *core = daemon_core(d);
+    const struct tally *t;
+    body_encode(&said, kind, body);
+    for (uint32_t i = 0; (t = registry_tally_at(core_registry(core), i)) != NULL; i++) {
+        if (t->kind != kind || !span_equal(t->vote[0]->body, buffer_span(&said))) continue;
+        for (uint32_t v = 0; v < t->author_count; v++) {
+            if (!ID_EQUAL(t->vote[v]->header.author, core_self(core))) continue;
+            http_problem(
+                reply, 409, "signed-already",
+                "expected something that this steward has not signed; it has signed this, with %u of %u "
+                "that it takes: the others have to",
+                t->author_count, (unsigned)registry_charter_bytes(core_registry(core))->s);
+            return true;
+        }
+    }
+    return false;
+}
+
 static void join_with(struct daemon *d, struct http_reply *reply, const struct charter_member *card)
 {
     struct body_JOIN body = {.node = card->node,
@@ -90,6 +124,7 @@ void api_member_request(const struct http_request *q, struct http_reply *reply)
     enum { MEMORY = 65536 };
     const struct home *home = daemon_home(q->context);
     struct charter_member card;
+    if (gone_for_good(q->context, reply, home->node)) return;
     void *memory = calloc(1, MEMORY);
     struct arena arena = arena_make(memory, memory != NULL ? MEMORY : 0);
     if (memory == NULL || card_parse(&card, &arena, span_make(home->card, home->card_len), NULL) != OK)
@@ -169,7 +204,7 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
     struct daemon *d = q->context;
     struct node_id node;
     const struct join_request *j;
-    if (!api_hash(q, reply, "node", node.bytes)) return;
+    if (!api_hash(q, reply, "node", node.bytes) || gone_for_good(d, reply, node)) return;
     for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
         if (!ID_EQUAL(j->author, node)) continue;
         struct body_MEMBER body = j->body;
@@ -177,6 +212,7 @@ void api_member_admit(const struct http_request *q, struct http_reply *reply)
         if (registry_is_device(&body) && device_refused(d, reply, &body)) return;
         if (replaces && heir_refused(d, reply, &body)) return;
         if (replaces) body.last_seq = last_seq_of(daemon_core(d), &body);
+        if (said_already(d, reply, KIND_MEMBER, &body)) return;
         api_author(d, reply, KIND_MEMBER, &body, 0, "replaces",
                    replaces ? api_hex32(body.replaces.bytes) : json_null());
         return;
@@ -249,5 +285,6 @@ void api_member_remove(const struct http_request *q, struct http_reply *reply)
     }
     if (removal_refused(d, reply, body.node)) return;
     if (!given) body.last_seq = removal_seq_of(core, body.node);
+    if (said_already(d, reply, KIND_REMOVAL, &body)) return;
     api_author(d, reply, KIND_REMOVAL, &body, 0, "last_seq", json_integer((json_int_t)body.last_seq));
 }

@@ -56,7 +56,8 @@ void api_assets(const struct http_request *q, struct http_reply *reply)
     if (!api_page_begin(&page, q, reply)) return;
     json_t *list = json_array();
     for (uint32_t i = 0; !page.full && (a = registry_asset_at(r, i)) != NULL; i++)
-        if (api_page_takes(&page, a->dt.bytes)) json_array_append_new(list, asset_json(q->context, a));
+        if (registry_asset(r, a->dt) != NULL && api_page_takes(&page, a->dt.bytes))
+            json_array_append_new(list, asset_json(q->context, a));
     api_page_answer(&page, reply, json_pack("{s:o}", "assets", list));
 }
 

@@ -72,13 +72,16 @@ static void show(const json_t *state)
         printf("  %-32s %s\n", client_text(custodian, "organisation"),
                json_is_true(json_object_get(custodian, "heard"))    ? "has it"
                : json_is_true(json_object_get(custodian, "linked")) ? "not yet"
-                                                                    : "not yet: it is not linked");
-    (void)printf("%s\n",
-                 is_final(state)
-                     ? "Final, unless more than f custodians lie: no run over this that was not keyed yet "
-                       "can be, and no output\n"
-                       "that is not committed yet can leave. `perigee run list` shows those that are further."
-                     : "Not final yet: the others hear of it when they are linked again.");
+                                                                    : "not known: it is not linked");
+    (void)printf(
+        "%s\n",
+        is_final(state)
+            ? "Final, unless more than f custodians lie: no run over this that was not keyed yet "
+              "can be, and no output\n"
+              "that is not committed yet can leave. `perigee run list` shows those that are further."
+            : "Not known to be final: it may have come to the others through other members, which is seen "
+              "here once they are\n"
+              "linked with this node. It is in force wherever it is held.");
 }
 
 int command_revoke(int argc, char **argv)
@@ -97,6 +100,7 @@ int command_revoke(int argc, char **argv)
     if (code != EXIT_OK) return code;
     const char *record = client_text(answer, "record");
     if (!c.json) (void)printf("revoked, record %s; held by\n", record);
+    (void)fflush(stdout); /* whoever waits for it may give up */
     code = wait_until_heard(&c, record, &state);
     json_decref(answer);
     if (code != EXIT_OK) return code;

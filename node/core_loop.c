@@ -33,6 +33,8 @@ struct core_loop {
     struct backlog backlog; /* stored quietly, later */
     struct queued *queue_head, **queue_tail;
     uv_async_t wake;
+    uv_timer_t tick;
+    bool ticking;
     pthread_mutex_t lock; /* guards `stored` */
     struct queued *stored, **stored_tail;
 };
@@ -77,6 +79,34 @@ static void feed_one(struct core_loop *l, const struct event *event)
     backlog_give(&l->backlog, l->store, on_stored_quietly, l);
 }
 
+static void on_tick(uv_timer_t *timer)
+{
+    core_loop_feed(timer->data, &(struct event){.type = EVENT_TICK});
+}
+
+/* Not earlier than the core asks: it would find nothing to do. */
+static void arm(struct core_loop *l)
+{
+    const int64_t wait_ns = core_deadline(l->core).ns - core_loop_now().ns;
+    const uint64_t wait_ms = wait_ns > 0 ? ((uint64_t)wait_ns + 999999) / 1000000 : 1;
+    if (!l->ticking) return;
+    uv_update_time(l->tick.loop); /* a timer counts from there */
+    if (!uv_is_active((const uv_handle_t *)&l->tick) || wait_ms < uv_timer_get_due_in(&l->tick))
+        (void)uv_timer_start(&l->tick, on_tick, wait_ms, 0);
+}
+
+void core_loop_begin_ticks(struct core_loop *l)
+{
+    l->ticking = true;
+    (void)uv_timer_start(&l->tick, on_tick, 1, 0);
+}
+
+void core_loop_end_ticks(struct core_loop *l)
+{
+    l->ticking = false;
+    (void)uv_timer_stop(&l->tick);
+}
+
 void core_loop_feed(struct core_loop *l, const struct event *event)
 {
     if (l->stepping) {
@@ -92,6 +122,7 @@ void core_loop_feed(struct core_loop *l, const struct event *event)
         feed_one(l, &q->event);
         free(q);
     }
+    arm(l);
 }
 
 /* --- Store ---------------------------------------------------------------------------------------------------------- */
@@ -231,7 +262,8 @@ enum err core_loop_open(struct core_loop **out, const struct core_loop_options *
     (void)pthread_mutex_init(&l->lock, NULL);
     err = keyed_pool_open(&l->pool, options->loop, options->home, keyed_pool_threads());
     if (err == OK && uv_async_init(options->loop, &l->wake, on_wake) == 0) {
-        l->wake.data = l;
+        (void)uv_timer_init(options->loop, &l->tick); /* cannot fail */
+        l->wake.data = l->tick.data = l;
         *out = l;
         return OK;
     }
@@ -262,12 +294,17 @@ uint32_t core_loop_keyed_in_flight(const struct core_loop *l)
     return keyed_pool_in_flight(l->pool);
 }
 
-static void on_closed(uv_handle_t *wake)
+static void on_closed(uv_handle_t *tick)
 {
-    struct core_loop *l = wake->data;
+    struct core_loop *l = tick->data;
     (void)munmap(l->arena_memory, core_arena_bytes());
     (void)pthread_mutex_destroy(&l->lock);
     free(l);
+}
+
+static void on_wake_closed(uv_handle_t *wake)
+{
+    uv_close((uv_handle_t *)&((struct core_loop *)wake->data)->tick, on_closed);
 }
 
 void core_loop_flush(struct core_loop *l)
@@ -280,5 +317,5 @@ void core_loop_close(struct core_loop *l)
     backlog_free(&l->backlog);
     ASSERT(core_loop_in_flight(l) == 0);
     keyed_pool_close(l->pool);
-    uv_close((uv_handle_t *)&l->wake, on_closed);
+    uv_close((uv_handle_t *)&l->wake, on_wake_closed);
 }

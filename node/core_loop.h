@@ -2,6 +2,7 @@
  * this one path; what they add is the rest of the pump's table (links, enclaves, answers, log).
  * The table's `store` and `crypto` call core_loop_store and core_loop_crypto; completions come back to the core as events,
  * in the order the store and the pool finish them. What is asked for without a token is done quietly.
+ * Ticks come when the core asks for one, and as soon as any event makes it ask sooner.
  * Events that come while the core steps wait their turn. Loop thread only. Out of memory is the end of the program. */
 #ifndef PERIGEE_NODE_CORE_LOOP_H
 #define PERIGEE_NODE_CORE_LOOP_H
@@ -23,6 +24,9 @@ struct core_loop_options {
 };
 
 MUST_USE enum err core_loop_open(struct core_loop **out, const struct core_loop_options *options);
+/* Ticks from now on, until they end: before the loop is closed. */
+void core_loop_begin_ticks(struct core_loop *l);
+void core_loop_end_ticks(struct core_loop *l);
 /* Step the core with this event, now or after the step that is going on; `now` and `wall_ms` are filled in. */
 void core_loop_feed(struct core_loop *l, const struct event *event);
 void core_loop_store(struct core_loop *l, uint64_t token, const struct keep *items, uint32_t count);

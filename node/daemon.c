@@ -16,29 +16,6 @@ uint64_t daemon_wall_ms(void)
     return core_loop_wall_ms();
 }
 
-static void on_tick(uv_timer_t *timer);
-
-static uint64_t tick_wait_ms(struct daemon *d)
-{
-    const int64_t wait_ms = (core_deadline(daemon_core(d)).ns - core_loop_now().ns) / 1000000;
-    return wait_ms > 1 ? (uint64_t)wait_ms : 1;
-}
-
-void daemon_feed(struct daemon *d, const struct event *event)
-{
-    core_loop_feed(d->core, event);
-    const bool ticks = !d->stopping && uv_is_active((const uv_handle_t *)&d->tick) != 0;
-    if (ticks && tick_wait_ms(d) < uv_timer_get_due_in(&d->tick))
-        (void)uv_timer_start(&d->tick, on_tick, tick_wait_ms(d), 0);
-}
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct daemon *d = timer->data;
-    daemon_feed(d, &(struct event){.type = EVENT_TICK});
-    if (!d->stopping) (void)uv_timer_start(timer, on_tick, tick_wait_ms(d), 0);
-}
-
 /* --- Beats ---------------------------------------------------------------------------------------------------- */
 
 enum { PING_BEATS = 15, SETTLING_BEATS = 5 };
@@ -101,7 +78,7 @@ static void stop(struct daemon *d)
     if (d->stopping) return;
     d->stopping = true;
     supervisor_tell(&d->supervisor, "STOPPING=1");
-    uv_timer_stop(&d->tick);
+    if (d->core != NULL) core_loop_end_ticks(d->core);
     if (d->http != NULL) {
         d->open_parts++;
         http_close(d->http, part_closed, d);
@@ -118,7 +95,6 @@ static void stop(struct daemon *d)
         d->open_parts++;
         enclave_host_close(enclaves, part_closed, d);
     }
-    uv_close((uv_handle_t *)&d->tick, NULL);
     pulse_end(&d->pulse);
     for (int i = 0; i < 2; i++) uv_close((uv_handle_t *)&d->signals[i], NULL);
 }
@@ -134,8 +110,6 @@ static void on_signal(uv_signal_t *signal, int number)
 static void begin_loop(struct daemon *d)
 {
     (void)uv_loop_init(&d->loop);
-    uv_timer_init(&d->loop, &d->tick);
-    d->tick.data = d;
     static const int numbers[2] = {SIGTERM, SIGINT};
     for (int i = 0; i < 2; i++) {
         uv_signal_init(&d->loop, &d->signals[i]);
@@ -172,7 +146,8 @@ static enum err start(struct daemon *d, const char *home, struct passphrase *pas
     share_watch_begin(&d->shares, &d->loop, &d->home);
     share_watch_settle(&d->shares, core_registry(daemon_core(d)));
     pulse_begin(&d->pulse, &d->loop, on_beat, d);
-    return uv_timer_start(&d->tick, on_tick, 1, 0) == 0 ? OK : ERR_IO;
+    core_loop_begin_ticks(d->core);
+    return OK;
 }
 
 static int run(struct daemon *d, const char *home, struct passphrase *passphrase)

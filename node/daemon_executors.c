@@ -24,7 +24,7 @@ static void x_send(void *context, struct node_id peer, struct span message)
 {
     struct daemon *d = context;
     if (ID_EQUAL(peer, d->home.node)) {
-        daemon_feed(d, &(struct event){.type = EVENT_MESSAGE, .peer = peer, .bytes = message});
+        core_loop_feed(d->core, &(struct event){.type = EVENT_MESSAGE, .peer = peer, .bytes = message});
         return;
     }
     if (d->links == NULL || message.len == 0) return;
@@ -72,7 +72,7 @@ static void blob_to_peer(struct daemon *d, struct node_id peer, struct span cid,
 
 static void blob_missing(struct daemon *d, struct run_id run, struct span cid)
 {
-    daemon_feed(d, &(struct event){.type = EVENT_BLOB_MISSING, .run = run, .bytes = cid});
+    core_loop_feed(d->core, &(struct event){.type = EVENT_BLOB_MISSING, .run = run, .bytes = cid});
 }
 
 static void on_blob_for_peer(struct daemon *d, const struct blob_read *read)
@@ -137,7 +137,7 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
     if (err == OK) return;
     log_say(LOG_ENCLAVE_NOT_STARTED,
             "an enclave could not be started (%s); `perigee status` shows how many run", err_text(err));
-    daemon_feed(d, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = SPAN_NONE});
+    core_loop_feed(d->core, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = SPAN_NONE});
 }
 
 static void x_enclave_send(void *context, struct run_id run, struct span frame)
@@ -214,7 +214,7 @@ void daemon_command(struct daemon *d, const struct command *command, daemon_done
         struct waiting *w = &d->waiting[token % REPLIES_MAX];
         if (w->done != NULL) continue;
         *w = (struct waiting){token, done, context};
-        daemon_feed(d, &(struct event){.type = EVENT_COMMAND, .token = token, .command = command});
+        core_loop_feed(d->core, &(struct event){.type = EVENT_COMMAND, .token = token, .command = command});
         return;
     }
     done(context, verdict_refuse(REFUSAL_FULL, NULL), (struct hash32){{0}});

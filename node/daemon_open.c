@@ -1,3 +1,4 @@
+#include "crypto/secret.h"
 #include "crypto/tls.h"
 #include "node/daemon_state.h"
 #include "node/fault.h"
@@ -12,14 +13,16 @@
 
 /* --- What links and enclaves say -------------------------------------------------------------------------------- */
 
-/* Devices have nobody but their maker to talk with, so no link is theirs to have. */
-static bool is_member(void *context, struct node_id node)
+static enum link_standing standing(void *context, struct node_id node)
 {
-    const struct member *m =
-        registry_member(core_registry(core_loop_core(((struct daemon *)context)->core)), node);
-    return m != NULL && m->admission == NULL;
+    const struct registry *r = core_registry(core_loop_core(((struct daemon *)context)->core));
+    const struct member *m = registry_member(r, node);
+    if (m == NULL) return LINK_STRANGER;
+    if (m->admission != NULL) return LINK_DEVICE;
+    return charter_custodian(registry_charter_bytes(r), node) >= 0 ? LINK_CUSTODIAN : LINK_MEMBER;
 }
 
+/* Devices have nobody but their maker to talk with, so no link is theirs to have. */
 static uint32_t members(void *context, struct node_id *out, uint32_t cap)
 {
     const struct registry *r = core_registry(core_loop_core(((struct daemon *)context)->core));
@@ -30,20 +33,25 @@ static uint32_t members(void *context, struct node_id *out, uint32_t cap)
     return count;
 }
 
+static void feed(struct daemon *d, const struct event *event)
+{
+    core_loop_feed(d->core, event);
+}
+
 static void on_link_up(void *context, struct node_id peer)
 {
-    daemon_feed(context, &(struct event){.type = EVENT_PEER_UP, .peer = peer});
+    feed(context, &(struct event){.type = EVENT_PEER_UP, .peer = peer});
 }
 
 static void on_link_down(void *context, struct node_id peer, const char *reason)
 {
     (void)reason;
-    daemon_feed(context, &(struct event){.type = EVENT_PEER_DOWN, .peer = peer});
+    feed(context, &(struct event){.type = EVENT_PEER_DOWN, .peer = peer});
 }
 
 static void on_link_message(void *context, struct node_id peer, struct span message)
 {
-    daemon_feed(context, &(struct event){.type = EVENT_MESSAGE, .peer = peer, .bytes = message});
+    feed(context, &(struct event){.type = EVENT_MESSAGE, .peer = peer, .bytes = message});
 }
 
 static void on_log(void *context, const char *line)
@@ -54,7 +62,7 @@ static void on_log(void *context, const char *line)
 
 static void on_enclave_frame(void *context, struct run_id run, struct span frame)
 {
-    daemon_feed(context, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = frame});
+    feed(context, &(struct event){.type = EVENT_ENCLAVE, .run = run, .bytes = frame});
 }
 
 /* --- Restore ---------------------------------------------------------------------------------------------------------------------- */
@@ -66,8 +74,8 @@ static enum err restore_record(void *context, struct span key, struct span value
     struct buffer packed = BUFFER_OF(bytes);
     (void)value;
     const bool whole = kept_record(d->store, &packed, key) == OK;
-    daemon_feed(d, whole ? &(struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&packed)}
-                         : &(struct event){.type = EVENT_RESTORE_LOST, .key = key});
+    feed(d, whole ? &(struct event){.type = EVENT_RESTORE_RECORD, .bytes = buffer_span(&packed)}
+                  : &(struct event){.type = EVENT_RESTORE_LOST, .key = key});
     return OK;
 }
 
@@ -75,8 +83,8 @@ static enum err restore_promise(void *context, struct span key, struct span valu
 {
     struct span sound;
     const bool whole = kept_promise(&sound, key, value) == OK;
-    daemon_feed(context, &(struct event){
-                             .type = EVENT_RESTORE_PROMISE, .key = key, .bytes = whole ? sound : SPAN_NONE});
+    feed(context,
+         &(struct event){.type = EVENT_RESTORE_PROMISE, .key = key, .bytes = whole ? sound : SPAN_NONE});
     return OK;
 }
 
@@ -84,7 +92,7 @@ static enum err restore_local(void *context, struct span key, struct span value)
 {
     struct daemon *d = context;
     tokens_restore(d->tokens, key, value);
-    daemon_feed(context, &(struct event){.type = EVENT_RESTORE_LOCAL, .key = key, .bytes = value});
+    feed(context, &(struct event){.type = EVENT_RESTORE_LOCAL, .key = key, .bytes = value});
     return OK;
 }
 
@@ -96,7 +104,7 @@ static enum err restore(struct daemon *d)
     TRY(store_scan(d->store, STORE_LOCAL, SPAN_NONE, restore_local, d));
     TRY(store_scan(d->store, STORE_PROMISE, SPAN_NONE, restore_promise, d));
     TRY(store_scan(d->store, STORE_CHAIN, SPAN_NONE, restore_record, d));
-    daemon_feed(d, &(struct event){.type = EVENT_READY});
+    feed(d, &(struct event){.type = EVENT_READY});
     return OK;
 }
 
@@ -108,6 +116,7 @@ static enum err open_core(struct daemon *d)
                                    .consortium = d->home.consortium,
                                    .charter = span_make(d->home.charter, d->home.charter_len),
                                    .silence = d->silence};
+    random_fill(&options.salt, sizeof options.salt);
     if (d->enclaves != NULL) {
         options.compute = true;
         options.enclaves_max = d->config->compute->enclaves;
@@ -171,7 +180,7 @@ static enum err open_links(struct daemon *d, char *fault, size_t cap)
                                     .consortium = d->home.consortium,
                                     .listen = d->config->listen,
                                     .context = d,
-                                    .is_member = is_member,
+                                    .standing = standing,
                                     .members = members,
                                     .up = on_link_up,
                                     .down = on_link_down,

@@ -27,7 +27,6 @@ struct waiting {
 
 struct daemon {
     uv_loop_t loop;
-    uv_timer_t tick;
     uv_signal_t signals[2];
     struct home home;
     struct config *config;
@@ -63,9 +62,6 @@ struct daemon {
     unsigned unsent; /* messages for which a peer's queue had no room, since the log said so */
     uint64_t unsent_said_ms;
 };
-
-/* What an event makes due sooner than the next tick is not left to that. */
-void daemon_feed(struct daemon *d, const struct event *event);
 
 /* daemon_executors.c */
 void daemon_executors_begin(struct daemon *d);

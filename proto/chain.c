@@ -251,8 +251,38 @@ bool chain_reached(const struct chain *c, struct node_id author, uint64_t seq)
 uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_id *head)
 {
     const struct chain_entry *next = find_entry(c, a->node, a->applied + 1);
-    *head = next != NULL ? next->record.id : a->head;
-    return a->applied + (next != NULL);
+    const bool follows = next != NULL && ID_EQUAL(next->record.header.prev, a->head);
+    *head = follows ? next->record.id : a->head;
+    return a->applied + follows;
+}
+
+void chain_disk(struct chain *c, uint32_t row, enum chain_disk disk)
+{
+    ASSERT(row < c->entry_count);
+    c->entry[row].disk = disk;
+    if (disk == DISK_HAS) note_moved(c, find_author(c, c->entry[row].record.header.author));
+}
+
+uint32_t chain_unkept(const struct chain *c, uint32_t *at)
+{
+    for (uint32_t n = 0; n < c->entry_count; n++) {
+        const uint32_t row = (*at)++ % c->entry_count;
+        if (c->entry[row].disk == DISK_LACKS) return row;
+    }
+    return INDEX_NONE;
+}
+
+uint64_t chain_shown(struct chain *c, struct author *a, struct record_id *head)
+{
+    const uint64_t tip = chain_tip(c, a, head);
+    while (a->shown < tip) {
+        const struct chain_entry *next = find_entry(c, a->node, a->shown + 1);
+        if (next == NULL || next->disk != DISK_HAS) break;
+        a->shown++;
+        a->shown_head = next->record.id;
+    }
+    *head = a->shown_head;
+    return a->shown;
 }
 
 /* Its turn has come. */
@@ -295,6 +325,17 @@ bool chain_act_early(struct chain *c, const struct record *kept)
     bool fresh = !e->applied;
     e->applied = true;
     return fresh;
+}
+
+const struct record *chain_early(const struct chain *c, const struct author *a, uint64_t from)
+{
+    struct record_id head;
+    const uint64_t tip = chain_tip(c, a, &head), places = a->seen > tip ? a->seen - tip : 0;
+    for (uint64_t n = 0; n < places && n < CHAIN_LOOKED_AT; n++) {
+        const struct chain_entry *e = find_entry(c, a->node, tip + 1 + (from + n) % places);
+        if (e != NULL && e->applied) return &e->record;
+    }
+    return NULL;
 }
 
 const struct author *chain_author(const struct chain *c, struct node_id author)

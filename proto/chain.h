@@ -20,6 +20,9 @@ struct author {
     uint64_t applied;      /* all records up to here have had their turn */
     struct record_id head; /* of that record; zero when applied is 0 */
     uint64_t seen;         /* the highest seq held */
+    uint64_t
+        shown; /* all up to here follow each other and are on the disk: others may rely on it (heads.h) */
+    struct record_id shown_head;
     size_t bytes, ahead;   /* of records that are not negative: whose turn has come; and of the others */
     uint64_t missing;      /* the highest seq of a record that was held once and is lost; 0: none */
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
@@ -28,11 +31,13 @@ struct author {
     size_t held; /* memory of all that is held of it */
     bool moved;  /* its last record before a hole is another one (heads.h) */
 };
+enum chain_disk { DISK_LACKS, DISK_ASKED, DISK_HAS };
 struct chain_entry {
     uint8_t key[32];
     struct record record;
     bool applied;
     bool examined; /* a receipt: its commits are being or have been checked, or can settle nothing */
+    enum chain_disk disk;
 };
 struct chain {
     struct node_id self;
@@ -45,6 +50,18 @@ struct chain {
     uint32_t author_count, entry_count;
     struct index authors, entries, ids;
 };
+
+/* Where the disk is with a record: asked, or it has said that it has it, or that it has not. */
+void chain_disk(struct chain *c, uint32_t row, enum chain_disk disk);
+/* The next record from row *at on, round about, that the disk lacks and was not asked for; INDEX_NONE: there is none. */
+uint32_t chain_unkept(const struct chain *c, uint32_t *at);
+/* The last record that others may be told is held. */
+uint64_t chain_shown(struct chain *c, struct author *a, struct record_id *head);
+
+/* A record that has acted on receipt and stands behind a hole, where no head shows it: the first at or after this place, round about,
+ * if it is among the next CHAIN_LOOKED_AT; NULL: none was. */
+enum { CHAIN_LOOKED_AT = 256 };
+const struct record *chain_early(const struct chain *c, const struct author *a, uint64_t from);
 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
 enum { CHAIN_RECORD_BYTES = CAP_HEADER_BYTES + CAP_BODY_BYTES }; /* the most that one takes */

@@ -47,7 +47,7 @@ static enum err take_memory(struct core *c, struct arena *arena, uint64_t salt)
 
 enum err core_new(struct core **out, struct arena *arena, const struct core_options *options)
 {
-    uint64_t salt = load_u64(options->self.bytes);
+    uint64_t salt = load_u64(options->self.bytes) ^ options->salt;
     size_t before = arena_mark(arena);
     if (options->charter.len == 0) return ERR_NOT_READY;
     if (options->charter.len > CAP_DOCUMENT_BYTES || options->engine.len > CAP_TEXT ||
@@ -143,21 +143,27 @@ static bool is_custodian(const struct core *c, struct node_id node)
     return charter_custodian(registry_charter_bytes(c->registry), node) >= 0;
 }
 
-void pending_charge(struct core *c, struct pending *p, struct node_id peer)
+static void charge(struct core *c, struct pending *p, struct node_id peer)
 {
     struct peer *row = peer_find(c, peer);
     ASSERT(!p->foreign);
-    if (ID_IS_ZERO(peer) || ID_EQUAL(peer, c->options.self)) return;
     p->foreign = true;
-    p->of_member = !is_custodian(c, peer);
+    p->of_member = !p->urgent && !is_custodian(c, peer);
     p->row = row != NULL ? (uint32_t)(row - c->peer) : (uint32_t)NO_ROW;
     p->serial = row != NULL ? row->serial : 0;
     c->foreign_in_flight++;
     if (p->of_member) c->members_in_flight++;
-    if (row != NULL)
-        row->in_flight++;
-    else
+    if (row == NULL)
         c->rowless_in_flight++;
+    else if (p->urgent)
+        row->urgent++;
+    else
+        row->in_flight++;
+}
+
+void pending_charge(struct core *c, struct pending *p, struct node_id peer)
+{
+    if (!ID_IS_ZERO(peer) && !ID_EQUAL(peer, c->options.self)) charge(c, p, peer);
 }
 
 static void discharge(struct core *c, const struct pending *p)
@@ -168,6 +174,8 @@ static void discharge(struct core *c, const struct pending *p)
     if (p->of_member) c->members_in_flight--;
     if (p->row == NO_ROW)
         c->rowless_in_flight--;
+    else if (c->peer[p->row].serial == p->serial && p->urgent)
+        c->peer[p->row].urgent--;
     else if (c->peer[p->row].serial == p->serial)
         c->peer[p->row].in_flight--;
 }
@@ -189,6 +197,20 @@ struct pending *pending_for(struct core *c, struct node_id peer, pending_step th
     if (p == NULL) return NULL;
     p->peer = peer;
     pending_charge(c, p, peer);
+    return p;
+}
+
+struct pending *pending_urgent(struct core *c, struct node_id peer, pending_step then)
+{
+    struct pending *p = pending_for(c, peer, then);
+    const struct peer *row = peer_find(c, peer);
+    if (p != NULL || row == NULL || core_tier(c, peer) != TIER_MEMBER) return p;
+    if (row->urgent >= URGENT_PENDING_MAX || c->foreign_in_flight >= FOREIGN_PENDING_MAX) return NULL;
+    p = pending_new(c, then);
+    if (p == NULL) return NULL;
+    p->peer = peer;
+    p->urgent = true;
+    charge(c, p, peer);
     return p;
 }
 
@@ -277,6 +299,14 @@ static void notice_in_turn(struct core *c, int64_t *next_ns, const char *text, s
 void stranger_notice(struct core *c, const char *text, struct node_id subject)
 {
     notice_in_turn(c, &c->stranger_notice_ns, text, ID_SPAN(subject), NULL);
+}
+
+void unkept_notice(struct core *c, const char *why)
+{
+    notice_in_turn(
+        c, &c->unkept_notice_ns,
+        "a peer's record could not be stored; it is told of as held once it is, and tried each second",
+        SPAN_NONE, why);
 }
 
 void peer_notice(struct core *c, struct node_id peer, const char *text, struct span subject, const char *more)
@@ -372,10 +402,10 @@ static void on_done(struct core *c, const struct event *event)
     p->then(c, p, event);
 }
 
-/* Ticks that come only for what spreads leave the rest to its own time. */
+/* One that comes for what spreads, or early, leaves the rest to its own time. */
 static void on_tick(struct core *c)
 {
-    if (!c->ready || (c->now.ns < c->tick_ns && gossip_due(c->gossip) <= c->now.ns)) return;
+    if (!c->ready || c->now.ns < c->tick_ns) return;
     c->tick_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
     ingest_tick(c);
     join_tick(c);
@@ -449,8 +479,8 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_PEER_UP:
         sync_peer_up(c, event->peer);
         host_peer_up(c);
-        c->advert_next_ns =
-            0; /* adverts are kept by nobody: who was away has none, and could not release to us */
+        /* Adverts are kept by nobody: who was away has none, and could not release to us. */
+        if (core_member(c, event->peer, 0)) c->advert_next_ns = 0;
         break;
     case EVENT_PEER_DOWN: sync_peer_down(c, event->peer); break;
     case EVENT_MESSAGE: on_message(c, event); break;

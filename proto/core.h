@@ -25,7 +25,8 @@ struct core_options {
     struct hash32 platform;  /* compute: platform id of the advert */
     struct span engine, gpu; /* compute: engine id, GPU description for the advert */
     uint32_t enclaves_max;   /* compute: runs at once */
-    enum silence silence;    /* what the store's mark says: this key signs nothing any more */
+    uint64_t salt;        /* secret: with it nobody outside can choose ids that fall together in its tables */
+    enum silence silence; /* what the store's mark says: this key signs nothing any more */
 };
 
 /* The arena must be at least core_arena_bytes() of zeroed (sparse) memory and belongs to the core from now on. */
@@ -42,6 +43,8 @@ void core_check(const struct core *c);              /* every invariant */
 /* --- Reading: for the API, on the same thread, between steps ------------------------------------------------------------- */
 struct registry *core_registry(struct core *c);
 const struct chain *core_chain(const struct core *c);
+/* Over all that is held (PROTOCOL.md "Heads"): nodes with one root hold the same. */
+struct hash32 core_root(struct core *c);
 struct node_id core_self(const struct core *c);
 /* A custodian that has not compared heads with q-1 others since it started or was cut off from them for a lease. */
 bool core_isolated(const struct core *c);

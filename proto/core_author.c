@@ -70,7 +70,7 @@ static void own_stored(struct core *c, struct pending *p, const struct event *ev
         return;
     }
     struct record r = record_of(p, &p->signature);
-    const struct record *kept = ingest_accept(c, &r, true);
+    const struct record *kept = ingest_accept(c, &r, NULL);
     if (kept == NULL) {
         /* Its place was taken meanwhile, by a record of this node's key that came back from a peer. */
         c->own_stuck = true;

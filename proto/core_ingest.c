@@ -64,6 +64,47 @@ static void look_for_keys(struct core *c)
     c->keys_left = registry_approval_count(c->registry);
 }
 
+/* --- On the disk ----------------------------------------------------------------------------------------------------------- */
+
+static void on_kept(struct core *c, struct pending *p, const struct event *event);
+
+/* Until the disk has it no head shows it: others rely on what a node says that it holds. */
+static void ask_disk(struct core *c, struct pending *p, const struct record *kept)
+{
+    struct buffer packed = scratch_buffer(c, record_bytes_max(kept));
+    record_pack(&packed, kept);
+    const struct keep item = {KEEP_RECORD, ID_SPAN(kept->id), buffer_span(&packed)};
+    p->number = chain_row(&c->chain, kept->id);
+    chain_disk(&c->chain, (uint32_t)p->number, DISK_ASKED);
+    ask_store(c, p, on_kept, &item, 1);
+}
+
+static void ask_again(struct core *c, uint32_t most)
+{
+    for (uint32_t n = 0; n < most && c->unkept > 0 && step_has_room(c); n++) {
+        struct pending *p = pending_new(c, on_kept);
+        if (p == NULL) return;
+        const uint32_t row = chain_unkept(&c->chain, &c->unkept_next);
+        ASSERT(row != INDEX_NONE); /* they are counted */
+        c->unkept--;
+        ask_disk(c, p, chain_at(&c->chain, row));
+    }
+}
+
+static void on_kept(struct core *c, struct pending *p, const struct event *event)
+{
+    const uint32_t row = (uint32_t)p->number;
+    pending_end(c, p);
+    if (event->err == OK) {
+        chain_disk(&c->chain, row, DISK_HAS);
+        ask_again(c, 2); /* it goes again, for one and for another */
+        return;
+    }
+    chain_disk(&c->chain, row, DISK_LACKS);
+    c->unkept++;
+    unkept_notice(c, err_text(event->err));
+}
+
 /* --- Effects of an applied record ----------------------------------------------------------------------------------------- */
 
 static bool decides_members(enum kind kind)
@@ -154,6 +195,9 @@ void ingest_tick(struct core *c)
 {
     (void)advance_all(c);
     read_keys(c);
+    if (c->now.ns < c->unkept_ns) return;
+    c->unkept_ns = c->now.ns + (int64_t)UNKEPT_MS * 1000000;
+    ask_again(c, 1);
 }
 
 /* Who was read before those who admitted it has its turn before anything is done: a run whose receipt had not had its turn would
@@ -168,19 +212,16 @@ void ingest_ready(struct core *c)
     read_keys(c);
 }
 
-const struct record *ingest_accept(struct core *c, const struct record *r, bool stored)
+const struct record *ingest_accept(struct core *c, const struct record *r, struct pending *p)
 {
     const struct record *kept = chain_insert(&c->chain, r);
     if (kept == NULL) return NULL;
     bool own = ID_EQUAL(kept->header.author, c->options.self);
     if (own && kept->header.time_ms > c->own_latest_ms) c->own_latest_ms = kept->header.time_ms;
-    if (!stored) {
-        struct buffer packed = scratch_buffer(c, record_bytes_max(kept));
-        record_pack(&packed, kept);
-        struct effect *e = emit(c, EFFECT_STORE);
-        e->keep[0] = (struct keep){KEEP_RECORD, ID_SPAN(kept->id), buffer_span(&packed)};
-        e->keep_count = 1;
-    }
+    if (p != NULL)
+        ask_disk(c, p, kept);
+    else
+        chain_disk(&c->chain, chain_row(&c->chain, kept->id), DISK_HAS);
     bool early = acts_on_receipt(kept->header.kind) && !registry_waits(c->registry, kept->header.author);
     if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
     (void)advance(c, kept->header.author);
@@ -230,11 +271,13 @@ static void freeze(struct core *c, const struct record *one, const struct record
                    struct node_id except, struct node_id from)
 {
     struct node_id author = one->header.author;
+    const struct author *before = chain_author(&c->chain, author);
+    const bool known = before != NULL && before->frozen != 0;
     if (!chain_freeze(&c->chain, one, other)) return;
     registry_freeze(c->registry, author, one->header.seq);
     look_for_keys(c);
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
-    peer_notice(c, author, "equivocation: two records in one place by", ID_SPAN(author), NULL);
+    if (!known) notice(c, "equivocation: two records in one place by", ID_SPAN(author), NULL);
     if (!c->ready) return; /* it comes from the store */
     const struct author *a = chain_author(&c->chain, author);
     keep_pair(c, a);
@@ -279,7 +322,7 @@ void ingest_restore(struct core *c, struct span packed)
     else
         restore_half(c, &r);
     if (offer != CHAIN_NEW || !r.body_known) return;
-    const struct record *kept = ingest_accept(c, &r, true);
+    const struct record *kept = ingest_accept(c, &r, NULL);
     ASSERT(kept != NULL);
 }
 
@@ -379,6 +422,7 @@ static bool wrong_replacement(const struct body_JOIN *b)
 static void on_join(struct core *c, const struct record *r, const struct body_JOIN *b, struct node_id from)
 {
     if (!ID_EQUAL(b->node, r->header.author) || core_member(c, b->node, 0) || wrong_replacement(b)) return;
+    if (registry_removed(c->registry, b->node)) return; /* nothing would come of it */
     if ((b->roles & (ROLE_CUSTODIAN | ROLE_STEWARD)) != 0) return;
     if ((b->roles & ROLE_DEVICE) != 0 && b->roles != ROLE_DEVICE) return; /* nobody could admit it */
     for (uint32_t i = 0; i < c->join_count; i++)
@@ -513,9 +557,11 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
         if (outside && ID_EQUAL(r.header.author, c->options.self)) silence_own_record(c, &r);
         if (offer == CHAIN_RIVAL)
             freeze(c, chain_get(&c->chain, r.header.author, r.header.seq), &r, nobody, p->peer);
-        else if (offer != CHAIN_HELD && (offer != CHAIN_NEW || ingest_accept(c, &r, false) == NULL))
+        else if (offer == CHAIN_NEW && ingest_accept(c, &r, p) != NULL)
+            return; /* its work goes on */
+        else if (offer != CHAIN_HELD)
             no_room(c, &r, offer);
-        mesh_dropped(c, id, false); /* if it was not kept */
+        mesh_dropped(c, id, false);
     }
     pending_end(c, p);
 }
@@ -567,7 +613,7 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         return;
     }
     if (chained && !mesh_arrived(c, from, r.id)) return;
-    struct pending *p = pending_for(c, from, on_verified);
+    struct pending *p = (acts_on_receipt(r.header.kind) ? pending_urgent : pending_for)(c, from, on_verified);
     if (p == NULL) { /* full: the sender's heads will offer it again */
         if (chained) mesh_dropped(c, r.id, true);
         return;

@@ -4,6 +4,7 @@
 enum {
     SPREADING_MAX =
         GOSSIP_LINKS_MAX * GOSSIP_WANT_MAX * 2, /* what links may make it want, and as much of what is held */
+    URGENT_MOST = 16,  /* of an author at once, and then one a second: beyond that they spread like others */
     FRESH_MS = 600000, /* older ones come by heads: whoever catches up does not tell others what they have */
 };
 
@@ -32,6 +33,11 @@ static struct span encoded(struct core *c, uint32_t row)
     c->said_row = row + 1;
     c->said = buffer_span(&b);
     return c->said;
+}
+
+void mesh_send(struct core *c, struct node_id to, const struct record *held)
+{
+    send_message(c, to, encoded(c, chain_row(&c->chain, held->id)));
 }
 
 /* Answers have a budget; what is not sent may be asked for again, or comes by heads. */
@@ -71,12 +77,14 @@ static void send_absent(void *context, uint32_t link, struct span ids)
 
 size_t mesh_bytes(void)
 {
-    return gossip_bytes(SPREADING_MAX);
+    return gossip_bytes(SPREADING_MAX) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct urgency));
 }
 
 enum err mesh_begin(struct core *c, struct arena *arena, uint64_t salt)
 {
     const struct gossip_holder holder = {holds, send_record, send_announce, send_want, send_absent, c};
+    c->urgency = ARENA_ARRAY(arena, struct urgency, CAP_AUTHORS);
+    if (c->urgency == NULL) return ERR_NO_MEMORY;
     return gossip_new(&c->gossip, arena, SPREADING_MAX, salt, &holder);
 }
 
@@ -87,24 +95,32 @@ static void link_down(struct core *c, struct peer *p)
     p->link = 0;
 }
 
-/* A free link, or, for who is no device, that of one. */
-static uint32_t take_link(struct core *c, const struct peer *p)
+/* Devices give way to other members, and all to custodians. */
+static uint8_t weight_of(struct core *c, const struct peer *p)
 {
-    for (uint32_t link = 0; link < GOSSIP_LINKS_MAX; link++)
+    const int custodian = charter_custodian(registry_charter_bytes(c->registry), p->view.node);
+    return custodian >= 0 ? 2 : core_tier(c, p->view.node) == TIER_MEMBER;
+}
+
+/* A free link, or the first of those that weigh least, if they weigh less. */
+static uint32_t take_link(struct core *c, uint8_t weight)
+{
+    uint32_t least = 0;
+    for (uint32_t link = 0; link < GOSSIP_LINKS_MAX; link++) {
         if (c->link_row[link] == 0) return link;
-    for (uint32_t link = 0; link < GOSSIP_LINKS_MAX && core_tier(c, p->view.node) == TIER_MEMBER; link++) {
-        struct peer *other = &c->peer[c->link_row[link] - 1];
-        if (core_tier(c, other->view.node) == TIER_MEMBER) continue;
-        link_down(c, other);
-        return link;
+        if (c->link_weight[link] < c->link_weight[least]) least = link;
     }
-    return GOSSIP_NOBODY;
+    if (c->link_weight[least] >= weight) return GOSSIP_NOBODY;
+    link_down(c, &c->peer[c->link_row[least] - 1]);
+    return least;
 }
 
 static void link_up(struct core *c, struct peer *p)
 {
-    const uint32_t link = take_link(c, p);
+    const uint8_t weight = weight_of(c, p);
+    const uint32_t link = take_link(c, weight);
     if (link == GOSSIP_NOBODY) return;
+    c->link_weight[link] = weight;
     c->link_row[link] = (uint32_t)(p - c->peer) + 1;
     p->link = link + 1;
     gossip_link_up(c->gossip, link);
@@ -129,11 +145,24 @@ static bool tells_all_itself(struct core *c, struct node_id author)
     return c->chain.author_count <= GOSSIP_LINKS_MAX && p != NULL && p->link != 0;
 }
 
+/* Whoever signs them without end would otherwise have all of its own sent whole over every link of every node. */
+static bool may_hurry(struct core *c, struct node_id author)
+{
+    struct urgency *u = &c->urgency[chain_author(&c->chain, author) - c->chain.author];
+    const int64_t past_s = (c->now.ns - u->since_ns) / 1000000000;
+    u->spent = past_s < u->spent ? u->spent - (uint32_t)past_s : 0;
+    u->since_ns = u->spent == 0 ? c->now.ns : u->since_ns + past_s * 1000000000;
+    if (u->spent >= URGENT_MOST) return false;
+    u->spent++;
+    return true;
+}
+
 static enum gossip_class class_of(struct core *c, const struct record *r)
 {
     const enum kind kind = r->header.kind;
     if (ID_EQUAL(r->header.author, c->options.self)) return GOSSIP_OWN;
-    if (kind == KIND_REVOCATION || kind == KIND_REMOVAL) return GOSSIP_URGENT;
+    const bool takes_back = kind == KIND_REVOCATION || kind == KIND_REMOVAL;
+    if (takes_back && may_hurry(c, r->header.author)) return GOSSIP_URGENT;
     return tells_all_itself(c, r->header.author) ? GOSSIP_BY_AUTHOR : GOSSIP_NORMAL;
 }
 
@@ -159,8 +188,9 @@ void mesh_spread(struct core *c, const struct record *kept)
     enum gossip_class how = class_of(c, kept);
     const uint32_t row = chain_row(&c->chain, kept->id);
     const bool fresh = time_ms + FRESH_MS > c->wall_ms && c->wall_ms + FRESH_MS > time_ms;
-    if (!fresh && how == GOSSIP_URGENT) how = GOSSIP_BY_AUTHOR; /* who catches up has many of them */
-    if (fresh || how == GOSSIP_OWN || how == GOSSIP_BY_AUTHOR)
+    const bool urgent = how == GOSSIP_URGENT;
+    if (!fresh && urgent) how = GOSSIP_BY_AUTHOR; /* by its id alone: who catches up has many of them */
+    if (fresh || urgent)
         gossip_accepted(c->gossip, kept->id, row, kept->body.len, how, c->now.ns);
     else
         gossip_forget(c->gossip, kept->id);

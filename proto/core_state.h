@@ -22,10 +22,12 @@ enum {
     STRANGER_PENDING_MAX = 4,
     MEMBER_PENDING_MAX = CAP_PENDING * 3 / 16,
     MEMBERS_PENDING_MAX = CAP_PENDING / 2,
+    URGENT_PENDING_MAX = 4, /* revocations and removals that a member brings, beside all that */
     FOREIGN_PENDING_MAX = CAP_PENDING * 3 / 4,
     PROMISES_MAX = CAP_RUNS * 6,
     KEYS_ASKED_MAX = CAP_PENDING / 16,
     KEYS_A_STEP = 1024,
+    UNKEPT_MS = 1000, /* after it has refused something the disk is asked again */
     STRANGER_NOTICE_MS = 1000,
     TICK_MS = 250,
     HEADS_MS = 1000, /* oftener with a short lease */
@@ -46,6 +48,7 @@ struct pending {
     /* Whose work it is, if not this node's own: a row of `peer` and its serial then, or NO_ROW. */
     uint32_t row, serial;
     bool foreign, of_member; /* a peer's; one's that is no custodian */
+    bool urgent;             /* a peer's, beside its share */
     struct run_id run;
     uint64_t term, reply, number;
     uint32_t party; /* of an ask: whom it is for */
@@ -61,16 +64,18 @@ struct pending {
 
 struct peer {
     struct peer_view view;
-    uint32_t serial;    /* of its stay in this row */
-    uint32_t link;      /* of the mesh, plus one; 0: it is told of nothing but heads */
-    uint32_t in_flight; /* pending work that counts as its */
-    uint32_t pair_next; /* which author's equivocation it is told of next */
-    struct hash32 told; /* the root, or founders' heads, that it was told last */
-    int64_t told_ns;    /* when */
-    uint32_t open;      /* branches of its heads that it was asked for, to compare */
-    int64_t compare_ns; /* since when */
-    bool behind;        /* among them was what is not held here */
-    uint32_t turn;      /* which comparison that is: answers to an earlier one say nothing of it */
+    uint32_t serial;            /* of its stay in this row */
+    uint32_t link;              /* of the mesh, plus one; 0: it is told of nothing but heads */
+    uint32_t in_flight, urgent; /* pending work that counts as its; that is beside its share */
+    uint32_t pair_next;         /* which author's equivocation it is told of next */
+    uint64_t early_next;        /* which author's revocation behind a hole */
+    struct hash32 told;         /* the root, or founders' heads, that it was told last */
+    int64_t told_ns;            /* when */
+    uint32_t open;              /* branches of its heads that it was asked for, to compare */
+    int64_t answer_ns;          /* when the last answer to that came, or it began */
+    uint32_t patience_ms;       /* so long after it another comparison begins */
+    bool behind;                /* among them was what is not held here */
+    uint32_t turn;              /* which comparison that is: answers to an earlier one say nothing of it */
     bool a_stranger_to; /* it takes this node for one that is no member: it told founders' heads unasked */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
@@ -79,6 +84,12 @@ struct peer {
     int64_t clock_ms;  /* what they said of its clock (skew.h) */
     bool
         compared; /* since it came up, or was last silent for long, it has shown nothing that is not held here */
+};
+
+/* Records of one author that hurried lately. */
+struct urgency {
+    uint32_t spent;
+    int64_t since_ns;
 };
 
 /* A custodian's cached answer: asks are idempotent. */
@@ -210,9 +221,13 @@ struct core {
     struct peer peer[CAP_PEERS];
     uint32_t peer_count, peer_serial;
     struct gossip *gossip;
-    uint32_t link_row[GOSSIP_LINKS_MAX]; /* a row of `peer`, plus one */
-    uint32_t said_row;                   /* the record encoded last in this step, plus one */
+    uint32_t link_row[GOSSIP_LINKS_MAX];   /* a row of `peer`, plus one */
+    uint8_t link_weight[GOSSIP_LINKS_MAX]; /* who gives way to whom */
+    struct urgency *urgency;               /* by row of the chain's authors */
+    uint32_t said_row;                     /* the record encoded last in this step, plus one */
     struct span said;
+    uint32_t unkept, unkept_next; /* records that the disk has refused; where to look for the next */
+    int64_t unkept_ns, unkept_notice_ns;
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */
 
@@ -273,6 +288,8 @@ struct span scratch_copy(struct core *c, struct span bytes);
 struct pending *pending_new(struct core *c, pending_step then); /* NULL when the table is full */
 /* Work that this peer causes: NULL, too, when it has its share in flight. What is dropped it offers again. */
 struct pending *pending_for(struct core *c, struct node_id peer, pending_step then);
+/* The same, and some more for what may not wait behind the work of others. */
+struct pending *pending_urgent(struct core *c, struct node_id peer, pending_step then);
 /* Count it as this peer's from now on, whatever it has in flight: an answer to it. */
 void pending_charge(struct core *c, struct pending *p, struct node_id peer);
 bool pending_keep(struct core *c, struct pending *p, struct span bytes); /* copy into p->block */
@@ -289,6 +306,7 @@ void happened(struct core *c, struct happened what);
 void answered(struct core *c, enum custodian_ask ask, struct run_id run, struct verdict v);
 /* For what anybody who connects can cause: at most one line a second. */
 void stranger_notice(struct core *c, const char *text, struct node_id subject);
+void unkept_notice(struct core *c, const char *why); /* the disk has refused a peer's record */
 /* For what this peer alone can cause: at most one line a second, of all that have no place together. */
 void peer_notice(struct core *c, struct node_id peer, const char *text, struct span subject,
                  const char *more);
@@ -308,8 +326,8 @@ enum tier core_tier(struct core *c, struct node_id node);
 void ingest_record(struct core *c, struct node_id from, const struct message_RECORD *m);
 void ingest_equivocation(struct core *c, struct node_id from, const struct message_EQUIVOCATION *m);
 void ingest_restore(struct core *c, struct span packed);
-/* Insert a record whose signature holds: keep, apply what has its turn, tell others. */
-const struct record *ingest_accept(struct core *c, const struct record *r, bool stored);
+/* Insert a record whose signature holds: keep, apply what has its turn, tell others. Then `p` is the disk's; NULL: it is there. */
+const struct record *ingest_accept(struct core *c, const struct record *r, struct pending *p);
 bool ingest_open(const struct record *r, struct node_id to); /* may this node read it that is no member? */
 void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a);
 /* Apply what was left for later, so that one step stays small. */
@@ -355,6 +373,7 @@ size_t mesh_bytes(void);
 void mesh_peer(struct core *c, struct peer *p);
 void mesh_peers(struct core *c);
 void mesh_spread(struct core *c, const struct record *kept);
+void mesh_send(struct core *c, struct node_id to, const struct record *held); /* whole, to one */
 /* A chained record came from a peer. False: it is held, or looked at already. */
 MUST_USE bool mesh_arrived(struct core *c, struct node_id from, struct record_id id);
 /* One came that is not worth a check: held, or of no use now. */

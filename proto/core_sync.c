@@ -11,6 +11,8 @@ enum {
     GET_FILLS_MS = 2000,
     FOUNDERS_BYTES = HEADS_ITEM_BYTES * CAP_STEWARDS,
     BRANCH_BYTES = HEADS_RADIX * 32,
+    EARLY_STEP = 97,                  /* places of a chain; each in turn, whatever their number */
+    PATIENCE_MOST_MS = 16 * HEADS_MS, /* with the answers to a comparison */
 };
 _Static_assert((int)HEADS_ITEMS *HEADS_ITEM_BYTES <= 65520 && (int)FOUNDERS_BYTES <= 65520,
                "they fit their message");
@@ -128,6 +130,24 @@ static void tell_next_pair(struct core *c, struct peer *p)
     }
 }
 
+/* And one revocation or removal that stands behind a hole: heads do not show it, and it must reach all. Each time another author's,
+ * and of one author another one, from a place that moves on. */
+static void tell_next_early(struct core *c, struct peer *p)
+{
+    const uint32_t count = c->chain.author_count;
+    if (!core_member(c, p->view.node, 0)) return;
+    for (uint32_t i = 0; i < count; i++, p->early_next++) {
+        const struct author *a = &c->chain.author[p->early_next % count];
+        const uint64_t round = p->early_next / count;
+        const struct record *early =
+            a->seen > a->applied + 1 ? chain_early(&c->chain, a, round * EARLY_STEP) : NULL;
+        if (early == NULL) continue;
+        p->early_next++;
+        mesh_send(c, p->view.node, early);
+        return;
+    }
+}
+
 static struct span encode(struct core *c, enum message code, const void *message, size_t most)
 {
     struct buffer b = scratch_buffer(c, most + 128);
@@ -135,7 +155,7 @@ static struct span encode(struct core *c, enum message code, const void *message
     return buffer_span(&b);
 }
 
-static struct hash32 own_root(struct core *c)
+struct hash32 core_root(struct core *c)
 {
     const struct heads_prefix all = {0, {{0}}};
     heads_update(&c->heads);
@@ -152,7 +172,7 @@ static struct span founders_heads(struct core *c)
         const struct author *a = chain_author(&c->chain, charter->member[charter->steward[i]].node);
         if (a == NULL) continue;
         buffer_put(&b, ID_SPAN(a->node));
-        buffer_put_u64(&b, chain_tip(&c->chain, a, &head));
+        buffer_put_u64(&b, chain_shown(&c->chain, &c->chain.author[a - c->chain.author], &head));
         buffer_put(&b, ID_SPAN(head));
     }
     return buffer_span(&b);
@@ -162,7 +182,7 @@ static struct span founders_heads(struct core *c)
 static struct span holdings(struct core *c, bool member, struct hash32 *hash)
 {
     if (member) {
-        const struct message_ROOT root = {c->wall_ms, own_root(c)};
+        const struct message_ROOT root = {c->wall_ms, core_root(c)};
         *hash = root.root;
         return encode(c, MESSAGE_ROOT_CODE, &root, 0);
     }
@@ -181,6 +201,7 @@ static void tell(struct core *c, struct peer *p)
     send_message(c, p->view.node, holdings(c, member, &p->told));
     p->told_ns = c->now.ns;
     tell_next_pair(c, p);
+    tell_next_early(c, p);
 }
 
 /* A place for a peer: strangers share a quarter of the table, devices another, and whoever is gone gives its place up; then
@@ -207,6 +228,7 @@ static struct peer *take_place(struct core *c, struct node_id node)
     if (place != NULL)
         *place = (struct peer){.view = {.node = node},
                                .serial = ++c->peer_serial,
+                               .patience_ms = HEADS_MS,
                                .get_at_ns = c->now.ns - (int64_t)GET_FILLS_MS * 1000000};
     return place;
 }
@@ -227,6 +249,7 @@ static void compare_anew(struct peer *p)
 {
     p->compared = false;
     p->open = 0;
+    p->patience_ms = HEADS_MS;
 }
 
 void sync_peer_down(struct core *c, struct node_id node)
@@ -334,7 +357,9 @@ static void ask_branch(struct core *c, struct peer *p, const struct heads_prefix
 static void branch_seen(struct core *c, struct peer *p, bool behind)
 {
     p->behind |= behind;
+    p->answer_ns = c->now.ns;
     if (--p->open == 0 && !p->behind) p->compared = true;
+    if (p->open == 0) p->patience_ms = HEADS_MS;
     silence_shown(c);
 }
 
@@ -354,25 +379,31 @@ static void same_root(struct core *c, struct peer *p)
     silence_shown(c);
 }
 
-/* An answer may be lost, or not come for want of room: then it is compared from the root again. */
-void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m)
+/* An answer may be lost, or not come for want of room: then it is compared from the root again, and waited for longer, since what is
+ * far away may only be slow. */
+static void compare_from_root(struct core *c, struct peer *p)
 {
     const struct heads_prefix all = {0, {{0}}};
-    const struct hash32 own = own_root(c);
+    if (p->open > 0 && p->patience_ms < PATIENCE_MOST_MS) p->patience_ms *= 2;
+    p->open = 0;
+    p->behind = false;
+    p->turn = p->turn == UINT32_MAX ? 1 : p->turn + 1;
+    p->answer_ns = c->now.ns;
+    ask_branch(c, p, &all);
+}
+
+void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m)
+{
+    const struct hash32 own = core_root(c);
     struct peer *p = peer_find(c, from);
     if (p == NULL) return;
     note_presence(c, p, m->time);
     p->a_stranger_to = false;
     if (!core_member(c, from, 0)) return;
-    if (ID_EQUAL(m->root, own)) {
+    if (ID_EQUAL(m->root, own))
         same_root(c, p);
-    } else if (p->open == 0 || c->now.ns - p->compare_ns >= (int64_t)HEADS_MS * 1000000) {
-        p->open = 0;
-        p->behind = false;
-        p->turn = p->turn == UINT32_MAX ? 1 : p->turn + 1;
-        p->compare_ns = c->now.ns;
-        ask_branch(c, p, &all);
-    }
+    else if (p->open == 0 || c->now.ns - p->answer_ns >= (int64_t)p->patience_ms * 1000000)
+        compare_from_root(c, p);
 }
 
 void sync_branch(struct core *c, struct node_id from, const struct message_BRANCH *m)
@@ -415,7 +446,7 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
     if (p == NULL) return;
     const bool unasked = m->turn == 0 && m->depth == 0;
     if (unasked) p->a_stranger_to = true;
-    if (unasked && p->open == 0) {
+    if (unasked && p->open == 0 && !core_member(c, c->options.self, 0)) { /* it is told of no more */
         p->open = 1;
         p->behind = false;
         branch_seen(c, p, behind);
@@ -433,7 +464,7 @@ static void refill(const struct core *c, struct peer *p, bool member)
     uint64_t past_ms = (uint64_t)(c->now.ns - p->get_at_ns) / 1000000;
     p->get_bytes = past_ms >= GET_FILLS_MS ? most : p->get_bytes + past_ms * a_second / 1000;
     if (p->get_bytes > most) p->get_bytes = most;
-    p->get_at_ns = c->now.ns;
+    p->get_at_ns += (int64_t)past_ms * 1000000; /* what is left of a millisecond counts the next time */
 }
 
 bool sync_afford(struct core *c, struct peer *p, size_t bytes)
@@ -450,7 +481,7 @@ void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
     bool member = core_member(c, from, 0);
     if (p == NULL) return;
     refill(c, p, core_tier(c, from) == TIER_MEMBER);
-    uint64_t last = m->to < m->from + GET_MAX ? m->to : m->from + GET_MAX;
+    uint64_t last = m->to < m->from + GET_MAX ? m->to : m->from + GET_MAX - 1;
     for (uint64_t seq = m->from; seq <= last && step_has_room(c); seq++) {
         const struct record *r = chain_get(&c->chain, m->author, seq);
         if (r == NULL || r->body.len + CAP_HEADER_BYTES > p->get_bytes) break;

@@ -1,5 +1,6 @@
 #include "proto/gossip.h"
 
+#include "proto/base/index.h"
 #include "proto/base/panic.h"
 
 #include <string.h>
@@ -20,11 +21,11 @@ enum item_state { ITEM_FREE, ITEM_WANTED, ITEM_LOOKED_AT, ITEM_HELD, ITEM_USELES
 struct item {
     struct record_id id;
     uint64_t record;
-    uint64_t has;    /* it has it, or has been sent it, or has said so */
-    uint64_t tell;   /* it is told with the next batch */
-    uint64_t asked;  /* it was asked in vain so far */
-    uint64_t open;   /* of these: whose answer is awaited */
-    uint64_t served; /* it asked and was sent it */
+    uint64_t has;   /* it has it, or has been sent it, or has said so */
+    uint64_t said;  /* it has said so: a promise */
+    uint64_t tell;  /* it is told with the next batch */
+    uint64_t asked; /* it was asked in vain so far */
+    uint64_t open;  /* of these: whose answer is awaited */
     int64_t asked_ns, due_ns;
     uint32_t next_plus_one; /* in its bucket */
     uint32_t tell_plus_one; /* in the batch */
@@ -48,7 +49,7 @@ struct gossip {
     uint32_t items, mask, next, wanted;
     uint32_t telling_plus_one; /* the batch, newest first */
     int64_t batch_ns, ask_ns;  /* INT64_MAX: nothing waits */
-    uint64_t up, random;
+    uint64_t up, salt, random;
     struct link link[GOSSIP_LINKS_MAX];
 };
 
@@ -114,15 +115,16 @@ enum err gossip_new(struct gossip **out, struct arena *arena, uint32_t items, ui
     g->items = items;
     g->mask = buckets_for(items) - 1;
     g->batch_ns = g->ask_ns = INT64_MAX;
+    g->salt = salt;
     g->random = salt != 0 ? salt : 1;
     *out = g;
     return OK;
 }
 
-/* Ids are hashes: their own bytes are as good as any. */
+/* Ids are chosen by whoever announces them. */
 static uint32_t *bucket_of(const struct gossip *g, struct record_id id)
 {
-    return &g->bucket[load_u32(id.bytes) & g->mask];
+    return &g->bucket[(uint32_t)index_hash(g->salt, id.bytes) & g->mask];
 }
 
 static struct item *find(const struct gossip *g, struct record_id id)
@@ -188,6 +190,18 @@ void gossip_link_up(struct gossip *g, uint32_t link)
     g->link[link] = (struct link){.up = true, .srtt_ns = (int64_t)SRTT_FIRST_MS * NS_A_MS};
 }
 
+/* On the word of another that has it: links that come and go do not make more wanted than those that stay. */
+static bool count_on_another(struct gossip *g, struct item *i)
+{
+    for (uint64_t others = i->has & g->up; others != 0; others &= others - 1) {
+        if (g->link[lowest(others)].wanted >= GOSSIP_WANT_MAX) continue;
+        i->first = lowest(others);
+        g->link[i->first].wanted++;
+        return true;
+    }
+    return false;
+}
+
 void gossip_link_down(struct gossip *g, uint32_t link)
 {
     const uint64_t gone = bit(link);
@@ -198,10 +212,13 @@ void gossip_link_down(struct gossip *g, uint32_t link)
         if (i->state == ITEM_FREE) continue;
         const bool awaited = (i->open & gone) != 0;
         i->has &= ~gone;
+        i->said &= ~gone;
         i->asked &= ~gone;
         i->open &= ~gone;
-        i->served &= ~gone;
-        if (i->first == link) i->first = GOSSIP_NOBODY;
+        if (i->first == link && !count_on_another(g, i)) {
+            forget(g, i);
+            continue;
+        }
         if (i->from == link) i->from = GOSSIP_NOBODY;
         if (awaited && i->open == 0) i->due_ns = g->ask_ns = 0; /* others at once */
     }
@@ -213,9 +230,10 @@ static void praise(struct gossip *g, uint32_t link)
     if (g->link[link].score < SCORE_MAX) g->link[link].score++;
 }
 
-static void blame(struct gossip *g, uint32_t link)
+static void blame(struct gossip *g, const struct item *i, uint32_t link)
 {
     int32_t *score = &g->link[link].score;
+    if ((i->said & bit(link)) == 0) return; /* it has promised nothing */
     *score = *score - SCORE_BROKEN < SCORE_MIN ? SCORE_MIN : *score - SCORE_BROKEN;
 }
 
@@ -259,7 +277,7 @@ static uint64_t may_be_asked(const struct gossip *g, const struct item *i)
 static void ask_others(struct gossip *g, struct item *i, int64_t now_ns)
 {
     for (uint64_t open = i->open; open != 0; open &= open - 1) {
-        blame(g, lowest(open));
+        blame(g, i, lowest(open));
         g->link[lowest(open)].open--;
     }
     i->open = 0;
@@ -316,6 +334,7 @@ static bool heard_of(struct gossip *g, uint32_t link, struct record_id id, int64
     if (i == NULL) i = want(g, id, link, now_ns);
     if (i == NULL) return false;
     i->has |= bit(link);
+    i->said |= bit(link);
     const bool free = i->state == ITEM_WANTED && i->open == 0 && (i->asked & bit(link)) == 0;
     if (!free || g->link[link].score < 0 || g->link[link].open >= GOSSIP_WANT_MAX) return false;
     ask(g, i, link, now_ns);
@@ -348,7 +367,7 @@ bool gossip_on_absent(struct gossip *g, uint32_t link, struct span ids, int64_t 
         memcpy(id.bytes, ids.data + at, 32);
         struct item *i = find(g, id);
         if (i == NULL || (i->open & bit(link)) == 0) continue;
-        blame(g, link);
+        blame(g, i, link);
         g->link[link].open--;
         i->open &= ~bit(link);
         i->has &= ~bit(link);
@@ -464,8 +483,8 @@ void gossip_accepted(struct gossip *g, struct record_id id, uint64_t record, siz
     const bool some = how == GOSSIP_NORMAL && bytes <= GOSSIP_WHOLE_BYTES;
     const uint64_t whole = all ? lack : some ? few_of(g, lack, eager(g, i)) : 0;
     const uint64_t sent = send_all(g, record, whole);
-    i->has |= sent;
-    tell_later(g, i, lack & ~sent, now_ns);
+    if (how != GOSSIP_URGENT) i->has |= sent; /* on a full link it may be lost: its id comes after it */
+    tell_later(g, i, lack & ~i->has, now_ns);
 }
 
 bool gossip_on_want(struct gossip *g, uint32_t link, struct span ids)
@@ -479,9 +498,7 @@ bool gossip_on_want(struct gossip *g, uint32_t link, struct span ids)
         memcpy(id.bytes, ids.data + at, 32);
         struct item *i = find(g, id);
         if (i != NULL && i->state == ITEM_HELD) {
-            const uint64_t sent = send_all(g, i->record, bit(link) & ~i->served);
-            i->has |= sent;
-            i->served |= sent;
+            i->has |= send_all(g, i->record, bit(link));
             continue;
         }
         memcpy(absent + len, id.bytes, 32);

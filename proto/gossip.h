@@ -1,7 +1,7 @@
 /* gossip: to whom a new record goes, and when (PROTOCOL.md "Spreading"): whole to a few links, its id to the others, fetched by who
  * lacks it from who has said to have it. What is not spread so, or is lost on its way, the comparison of heads brings.
  * Knows of a record its id, its length and its class; the records themselves are its holder's (the core's are its chain).
- * Rules: everything a peer can cause is bounded: items, questions open at a link, ids in a message. Nothing is sent twice to a link
+ * Rules: everything a peer can cause is bounded: items, questions open at a link, ids in a message. Nothing is sent unasked to a link
  * that is known to have it. A peer that promised and did not deliver is asked after others.
  * Memory: gossip_bytes, taken at the start; nothing grows. Pure: time is what it was last told, choices follow from the salt.
  * Sources: gossipsub v1.1 and v2.0 (lazy mesh, broken promises count), docs/SIMULATION.md "Spreading" for the constants. */
@@ -54,7 +54,7 @@ void gossip_seen(struct gossip *g, uint32_t link, struct record_id id, int64_t n
 void gossip_forget(struct gossip *g, struct record_id id);
 /* It is not kept. May another bring it, or is it of no use here now, whoever has it? Then the heads bring it once it is. */
 void gossip_dropped(struct gossip *g, struct record_id id, bool again, int64_t now_ns);
-/* It is held from now on and to be spread: `record` is the holder's name for it. Urgent ones and one's own go whole to all; one that its
+/* It is held from now on and to be spread: `record` is the holder's name for it. Urgent ones go whole to all, and their ids after them, one's own go whole to all; one that its
  * author sends to all itself goes whole to nobody. */
 enum gossip_class { GOSSIP_NORMAL, GOSSIP_URGENT, GOSSIP_OWN, GOSSIP_BY_AUTHOR };
 void gossip_accepted(struct gossip *g, struct record_id id, uint64_t record, size_t bytes,

@@ -116,10 +116,10 @@ void heads_update(struct heads *h)
 
 static void put_item(const struct heads *h, struct buffer *out, uint32_t place)
 {
-    const struct author *a = &h->chain->author[h->row[place]];
+    struct author *a = &h->chain->author[h->row[place]];
     struct record_id head;
     buffer_put(out, ID_SPAN(a->node));
-    buffer_put_u64(out, chain_tip(h->chain, a, &head));
+    buffer_put_u64(out, chain_shown(h->chain, a, &head));
     buffer_put(out, ID_SPAN(head));
 }
 

@@ -227,6 +227,8 @@ const struct committee *registry_committee(const struct registry *r);   /* decid
 const struct member *registry_member(const struct registry *r, struct node_id node);
 /* The same of who was one until it was removed or replaced. */
 const struct member *registry_member_ever(const struct registry *r, struct node_id node);
+/* Was it a member and is none, removed or replaced? That is for good: its holder joins with another key. */
+bool registry_removed(const struct registry *r, struct node_id node);
 /* Does this body make a device: a member by its maker's word alone? */
 bool registry_is_device(const struct body_MEMBER *b);
 /* How many devices of this maker take one of the places that the charter gives it, whether they count just now or not. */

@@ -115,10 +115,14 @@ uint64_t standing_last_seq(const struct registry *r, struct node_id node)
     return last;
 }
 
+bool registry_removed(const struct registry *r, struct node_id node)
+{
+    return standing_last_seq(r, node) != UINT64_MAX || succession_last_seq(r, node) != UINT64_MAX;
+}
+
 const struct member *registry_member(const struct registry *r, struct node_id node)
 {
-    bool stands = standing_last_seq(r, node) == UINT64_MAX && succession_last_seq(r, node) == UINT64_MAX;
-    return stands ? find_member(r, node) : NULL;
+    return registry_removed(r, node) ? NULL : find_member(r, node);
 }
 
 const struct member *registry_member_ever(const struct registry *r, struct node_id node)

@@ -841,6 +841,12 @@ struct verdict cluster_request(struct cluster *c, uint64_t slot, struct run_id *
 struct span cluster_forge(struct cluster *c, uint32_t node, uint64_t seq, struct record_id prev,
                           enum kind kind, const void *body)
 {
+    return cluster_forge_of(c, node, seq, prev, kind, body, cluster_wall_ms(c));
+}
+
+struct span cluster_forge_of(struct cluster *c, uint32_t node, uint64_t seq, struct record_id prev,
+                             enum kind kind, const void *body, uint64_t time_ms)
+{
     static uint8_t built[CAP_HEADER_BYTES + CAP_BODY_BYTES], message[CAP_HEADER_BYTES + CAP_BODY_BYTES + 128];
     struct buffer b = BUFFER_OF(built), out = BUFFER_OF(message);
     struct header h = {.kind = kind,
@@ -848,7 +854,7 @@ struct span cluster_forge(struct cluster *c, uint32_t node, uint64_t seq, struct
                        .author = c->node[node].keys.id,
                        .seq = seq,
                        .prev = prev,
-                       .time_ms = cluster_wall_ms(c),
+                       .time_ms = time_ms,
                        .residency = SPAN_LITERAL("")};
     struct record r;
     struct signature signature;

@@ -80,6 +80,8 @@ void cluster_pause(struct cluster *c, uint32_t node, bool pause);
 /* A record by this node's key at any place, encoded as a message. */
 struct span cluster_forge(struct cluster *c, uint32_t node, uint64_t seq, struct record_id prev,
                           enum kind kind, const void *body);
+struct span cluster_forge_of(struct cluster *c, uint32_t node, uint64_t seq, struct record_id prev,
+                             enum kind kind, const void *body, uint64_t time_ms); /* of that date */
 
 /* Stages of a consortium, each from the one before. */
 void cluster_sign_charter(struct cluster *c);

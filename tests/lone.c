@@ -184,8 +184,8 @@ void lone_greet(struct lone *l, struct node_id from)
 {
     uint8_t bytes[64];
     struct buffer b = BUFFER_OF(bytes);
-    struct message_HEADS heads = {l->world->now_ms, 0, 0, {{0}}, SPAN_NONE};
-    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    const struct message_ROOT root = {l->world->now_ms, core_root(l->core)};
+    message_encode(&b, MESSAGE_ROOT_CODE, &root);
     lone_event(l, (struct event){.type = EVENT_PEER_UP, .peer = from});
     lone_message(l, from, buffer_span(&b));
 }

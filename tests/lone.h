@@ -43,7 +43,7 @@ void lone_free(struct lone *l);
 /* A message from this peer, and all that follows from it. */
 void lone_message(struct lone *l, struct node_id from, struct span message);
 void lone_record(struct lone *l, struct node_id from, const struct record *r);
-/* A custodian comes up and shows heads: none that are not held here. */
+/* A custodian comes up and holds what is held here. */
 void lone_greet(struct lone *l, struct node_id from);
 /* The compute member's advert comes. */
 void lone_advertise(struct lone *l);

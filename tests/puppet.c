@@ -247,10 +247,10 @@ void puppet_greet(struct puppet *p)
 {
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
         struct node_id from = p->world->node[i].id;
-        struct message_HEADS heads = {puppet_wall_ms(p), 0, 0, {{0}}, SPAN_NONE};
+        const struct message_ROOT root = {puppet_wall_ms(p), core_root(p->core)};
         if (ID_EQUAL(from, p->options.self)) continue;
         puppet_event(p, (struct event){.type = EVENT_PEER_UP, .peer = from});
-        puppet_message(p, from, MESSAGE_HEADS_CODE, &heads);
+        puppet_message(p, from, MESSAGE_ROOT_CODE, &root);
     }
 }
 

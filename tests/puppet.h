@@ -70,7 +70,7 @@ void puppet_message(struct puppet *p, struct node_id from, enum message code, co
 void puppet_said(struct puppet *p, struct node_id from, enum kind kind, const void *body);
 /* The packed form of one, as it is in a box. */
 struct span puppet_pack(struct puppet *p, struct node_id from, enum kind kind, const void *body);
-/* Every other custodian comes up, if it is not, and tells heads that hold nothing new. */
+/* Every other custodian comes up, if it is not, and holds what is held here. */
 void puppet_greet(struct puppet *p);
 
 #endif

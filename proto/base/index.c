@@ -27,14 +27,19 @@ enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uin
     return x->slot != NULL ? OK : ERR_NO_MEMORY;
 }
 
-static uint32_t start(const struct index *x, const uint8_t key[32])
+uint64_t index_hash(uint64_t salt, const uint8_t key[32])
 {
-    uint64_t mixed = x->salt;
+    uint64_t mixed = salt;
     for (uint32_t i = 0; i < 32; i += 8) { /* all of it: keys of one author differ in the last bytes only */
         mixed = (mixed ^ load_u64(key + i)) * UINT64_C(0x9e3779b97f4a7c15);
         mixed ^= mixed >> 32;
     }
-    return (uint32_t)mixed & x->mask;
+    return mixed;
+}
+
+static uint32_t start(const struct index *x, const uint8_t key[32])
+{
+    return (uint32_t)index_hash(x->salt, key) & x->mask;
 }
 
 uint32_t index_find(const struct index *x, const uint8_t key[32])

@@ -25,6 +25,8 @@ struct index {
 
 size_t index_bytes(uint32_t rows_max); /* that it takes */
 MUST_USE enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt);
+/* Of all of the key. Secret salt, and nobody can choose keys that fall together. */
+uint64_t index_hash(uint64_t salt, const uint8_t key[32]);
 /* The row of the key, or INDEX_NONE. */
 uint32_t index_find(const struct index *x, const uint8_t key[32]);
 /* The key must not be present; ERR_FULL at capacity. */

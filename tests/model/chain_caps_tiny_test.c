@@ -829,6 +829,19 @@ static uint32_t deliver(struct core *c, const struct record *r, uint64_t *token)
     return deliver_from(c, world->node[1].id, r, token);
 }
 
+/* Its signature holds, and the disk takes what it is asked for. */
+static void finish(struct core *c, uint64_t token)
+{
+    uint64_t asked[CAP_PENDING];
+    uint32_t count, n = 0;
+    core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token});
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == EFFECT_STORE && e[i].token != 0) asked[n++] = e[i].token;
+    for (uint32_t i = 0; i < n; i++)
+        core_step(c, &(struct event){.type = EVENT_STORED, .wall_ms = world->now_ms, .token = asked[i]});
+}
+
 /* As many checks as are begun for this peer, of the world's records one after the other, from this one. */
 static uint32_t begin_for(struct core *c, struct node_id peer, uint32_t first, uint64_t token[CAP_PENDING])
 {
@@ -866,12 +879,11 @@ static void test_pending(void **state)
     uint32_t more = begin_for(c, world->node[0].id, begun, others);
     assert_int_equal(more, FOREIGN_PENDING_MAX - begun - of_strangers);
     assert_int_equal(begin_for(c, nobody, 0, others), CAP_PENDING - FOREIGN_PENDING_MAX);
-    for (uint32_t i = 0; i < begun; i++)
-        core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token[i]});
+    for (uint32_t i = 0; i < begun; i++) finish(c, token[i]);
     assert_int_equal(deliver(c, world->record[begun + more], &token[0]), 1);
     core_step(c,
               &(struct event){.type = EVENT_PEER_DOWN, .wall_ms = world->now_ms, .peer = world->node[1].id});
-    core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token[0]});
+    finish(c, token[0]);
     assert_int_equal(c->foreign_in_flight, FOREIGN_PENDING_MAX - MEMBER_PENDING_MAX);
 }
 
@@ -883,8 +895,7 @@ static void test_peers(void **state)
     uint64_t token;
     uint32_t up = 0, count;
     for (uint32_t i = 0; i < 12; i++)
-        if (deliver(c, world->record[i], &token) == 1)
-            core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token});
+        if (deliver(c, world->record[i], &token) == 1) finish(c, token);
     for (uint32_t i = 0; i < 3 * CAP_PEERS; i++)
         core_step(c,
                   &(struct event){.type = EVENT_PEER_UP, .wall_ms = world->now_ms, .peer = author_number(i)});
@@ -958,7 +969,7 @@ static void test_backlog(void **state)
     }
     for (uint32_t i = COUNT; i > 0; i--) {
         assert_int_equal(deliver(c, chain[i - 1], &token), 1);
-        core_step(c, &(struct event){.type = EVENT_CRYPTO, .wall_ms = world->now_ms, .token = token});
+        finish(c, token);
     }
     for (uint32_t i = 0; i < 10; i++)
         core_step(c, &(struct event){
@@ -980,7 +991,7 @@ static void test_revocation_without_a_place(void **state)
                                                  : record_at(owner, seq, prev, KIND_REVOCATION, &revocation);
         prev = r->id;
         assert_int_equal(deliver(c, r, &done.token), 1);
-        core_step(c, &done);
+        finish(c, done.token);
     }
     const struct record *last = record_at(owner, COUNT + 1, prev, KIND_REVOCATION, &revocation);
     assert_int_equal(chain_offer(core_chain(c), last), CHAIN_FULL);
@@ -1022,9 +1033,9 @@ static void test_too_much_isolates_nobody(void **state)
     for (uint32_t round = 0; round < 2; round++)
         for (uint32_t i = 0; i < too_much_count; i++) {
             uint32_t back = too_much_count - 1 - i;
-            struct event done = {.type = EVENT_CRYPTO, .wall_ms = world->now_ms};
-            if (deliver(one, too_much[i], &done.token) == 1) core_step(one, &done);
-            if (deliver(two, too_much[back], &done.token) == 1) core_step(two, &done);
+            uint64_t token;
+            if (deliver(one, too_much[i], &token) == 1) finish(one, token);
+            if (deliver(two, too_much[back], &token) == 1) finish(two, token);
         }
     assert_true(chain_author(core_chain(one), author)->applied < too_much_count);
     assert_int_equal(chain_author(core_chain(one), author)->applied,

@@ -80,6 +80,7 @@ static void grow(struct holder *n, uint32_t number)
                                  span_make(bytes + header_len, b.len - header_len)),
                      OK);
     assert_non_null(chain_insert(&n->chain, &r));
+    chain_disk(&n->chain, chain_row(&n->chain, r.id), DISK_HAS);
     (void)chain_next(&n->chain, node);
 }
 

@@ -4,6 +4,7 @@
 #include "crypto/identity.h"
 #include "tests/cluster.h"
 
+#include "proto/core_state.h"
 #include "proto/enclave.h"
 #include "proto/promise.h"
 #include "proto/wire/pack.h"
@@ -750,22 +751,34 @@ static void test_an_isolated_custodian_does_not_vote(void **state)
     cluster_free(c);
 }
 
-/* Heads from `from`, which show nothing, or a record of `author` that nobody holds. */
 enum { NOBODY = CLUSTER_NODES };
+
+static void inject(struct cluster *c, uint32_t from, uint32_t to, enum message code, const void *message)
+{
+    static uint8_t bytes[160];
+    struct buffer b = BUFFER_OF(bytes);
+    message_encode(&b, code, message);
+    cluster_inject(c, from, to, buffer_span(&b));
+    cluster_run(c, 30);
+}
+
+/* It holds what is held here, or, compared, more of this author. */
 static void inject_heads(struct cluster *c, uint32_t from, uint32_t to, uint32_t author_number)
 {
-    static uint8_t items[72], bytes[128];
-    struct buffer b = BUFFER_OF(bytes), item = BUFFER_OF(items);
-    bool unknown = author_number != NOBODY;
-    struct node_id author = cluster_id(c, unknown ? author_number : 0);
-    struct hash32 head = {{0x77}};
+    uint8_t items[72];
+    struct buffer item = BUFFER_OF(items);
+    const bool ahead = author_number != NOBODY;
+    const struct node_id author = cluster_id(c, ahead ? author_number : 0);
+    const struct hash32 head = {{0x77}};
+    const struct message_ROOT root = {cluster_wall_ms(c), ahead ? head : core_root(cluster_core(c, to))};
     buffer_put(&item, ID_SPAN(author));
     buffer_put_u64(&item, CAP_AUTHOR_RECORDS);
     buffer_put(&item, ID_SPAN(head));
-    struct message_HEADS m = {cluster_wall_ms(c), 0, 0, {{0}}, unknown ? buffer_span(&item) : SPAN_NONE};
-    message_encode(&b, MESSAGE_HEADS_CODE, &m);
-    cluster_inject(c, from, to, buffer_span(&b));
-    cluster_run(c, 30);
+    inject(c, from, to, MESSAGE_ROOT_CODE, &root);
+    if (!ahead) return;
+    const uint32_t turn = peer_find(cluster_core(c, to), cluster_id(c, from))->turn;
+    const struct message_HEADS heads = {cluster_wall_ms(c), turn, 0, {{0}}, buffer_span(&item)};
+    inject(c, from, to, MESSAGE_HEADS_CODE, &heads);
 }
 
 /* Links that say nothing for a lease, though nobody ended them: every custodian is isolated, and has to compare anew. */
@@ -821,6 +834,91 @@ static void test_a_fork_isolates_nobody(void **state)
     inject_heads(c, 0, 1, LIAR);
     inject_heads(c, 2, 1, LIAR);
     assert_false(core_isolated(cluster_core(c, 1)));
+    cluster_free(c);
+}
+
+/* The next of this author's chain: two that differ in one place, of which some get the first; and one that follows the second. */
+static void fork_of(struct cluster *c, uint32_t author, uint32_t some, uint64_t time_ms)
+{
+    enum { BY = WORLD_COMPUTE };
+    static uint8_t kept[3][2048];
+    struct record_id first[2];
+    const struct author *a = chain_author(core_chain(cluster_core(c, author)), cluster_id(c, author));
+    const struct place next = {a != NULL ? a->applied + 1 : 1, a != NULL ? a->head : (struct record_id){{0}}};
+    const struct body_JOB body[2] = {{.task = SPAN_LITERAL("a")}, {.task = SPAN_LITERAL("b")}};
+    struct span message[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        const struct record_id prev = i < 2 ? next.head : first[1];
+        struct span m =
+            cluster_forge_of(c, author, next.seq + (i == 2), prev, KIND_JOB, &body[i % 2], time_ms);
+        union message_body b;
+        enum message code;
+        memcpy(kept[i], m.data, m.len);
+        message[i] = span_make(kept[i], m.len);
+        assert_int_equal(message_decode(&code, &b, message[i]), OK);
+        if (i < 2) first[i] = record_id_of(b.RECORD.header);
+    }
+    cluster_crash(c, author);
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        const uint32_t which = (some >> i & 1) != 0 ? 0 : 1;
+        if (i == author) continue;
+        cluster_inject(c, i == BY ? BY + 1 : BY, i, message[which]);
+        cluster_inject(c, i == BY ? BY + 1 : BY, i, message[2]);
+    }
+}
+
+static bool all_froze(struct cluster *c)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        if (i == WORLD_REQUESTER) continue;
+        const struct author *a = chain_author(core_chain(cluster_core(c, i)), cluster_id(c, WORLD_REQUESTER));
+        all &= a != NULL && a->frozen > 0;
+    }
+    return all;
+}
+
+/* What follows the one is held behind the other too: no head may hide that they differ, though they are too old to be told of. */
+static void test_a_fork_behind_one_head(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    fork_of(c, WORLD_REQUESTER, 3, cluster_wall_ms(c) - 660000);
+    assert_true(cluster_until(c, all_froze, 30000));
+    cluster_free(c);
+}
+
+/* A revocation behind a hole is in no head; it came while others were cut off, and its author is gone. */
+static bool all_hold(struct cluster *c)
+{
+    bool all = true;
+    for (uint32_t i = 0; i < CLUSTER_NODES; i++) {
+        if (i == 1) continue;
+        const struct author *a = chain_author(core_chain(cluster_core(c, i)), cluster_id(c, 1));
+        all &= a->seen == a->applied + 2 && chain_early(core_chain(cluster_core(c, i)), a, 7) != NULL;
+    }
+    return all;
+}
+
+static void test_a_revocation_behind_a_hole(void **state)
+{
+    (void)state;
+    static uint8_t kept[2048];
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    const struct author *a = chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 1));
+    const struct body_REVOCATION all = {.target = REVOKE_ALL, .approval_signature = SPAN_NONE};
+    struct span m = cluster_forge(c, 1, a->applied + 2, a->head, KIND_REVOCATION, &all);
+    memcpy(kept, m.data, m.len);
+    cluster_part(c, 1U << 2, true);
+    cluster_crash(c, 1);
+    cluster_run(c, 2000);
+    cluster_inject(c, 1, 2, span_make(kept, m.len));
+    cluster_run(c, 2000);
+    assert_false(all_hold(c));
+    cluster_part(c, 1U << 2, false);
+    assert_true(cluster_until(c, all_hold, 30000));
     cluster_free(c);
 }
 
@@ -1501,6 +1599,8 @@ int main(void)
         cmocka_unit_test(test_an_isolated_custodian_does_not_vote),
         cmocka_unit_test(test_silence_isolates),
         cmocka_unit_test(test_a_fork_isolates_nobody),
+        cmocka_unit_test(test_a_fork_behind_one_head),
+        cmocka_unit_test(test_a_revocation_behind_a_hole),
         WITH_LONG_LEASES(test_a_liar_moves_no_view),
         WITH_LONG_LEASES(test_progress_shows_its_certificate),
         WITH_LONG_LEASES(test_a_run_that_never_ends),

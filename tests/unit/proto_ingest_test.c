@@ -2,7 +2,7 @@
  * from peers nobody knows. Every signature check is answered with yes. */
 #include "crypto/hash.h"
 #include "proto/chain.h"
-#include "proto/core.h"
+#include "proto/core_state.h"
 #include "proto/gossip.h"
 #include "tests/world.h"
 
@@ -18,6 +18,29 @@ enum { WALL_MS_LATER = 3600000 };
 static struct world *world;
 static uint8_t engine[] = "none";
 
+/* What the store was asked for, and answers before the next message. */
+static uint64_t asked[512];
+static uint32_t asked_count;
+
+static void note_asked(struct core *core)
+{
+    uint32_t count;
+    const struct effect *e = core_effects(core, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == EFFECT_STORE && e[i].token != 0) asked[asked_count++] = e[i].token;
+}
+
+static void store_answers(struct core *core, enum err err)
+{
+    const uint32_t count = asked_count;
+    asked_count = 0;
+    for (uint32_t i = 0; i < count; i++)
+        core_step(core, &(struct event){.type = EVENT_STORED,
+                                        .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                        .token = asked[i],
+                                        .err = err});
+}
+
 static struct core *core_begin(void)
 {
     struct core *core;
@@ -25,6 +48,7 @@ static struct core *core_begin(void)
                                    .consortium = world->consortium,
                                    .charter = world->charter,
                                    .engine = SPAN_OF(engine)};
+    asked_count = 0;
     assert_int_equal(core_new(&core, world_arena(world), &options), OK);
     core_step(core, &(struct event){.type = EVENT_READY, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
     return core;
@@ -36,6 +60,7 @@ static uint32_t offer(struct core *core, struct node_id from, const struct recor
     static uint8_t bytes[CAP_BODY_BYTES + 1024];
     struct buffer b = BUFFER_OF(bytes);
     uint32_t count, tokens = 0;
+    store_answers(core, OK);
     record_encode(&b, record);
     core_step(core, &(struct event){.type = EVENT_MESSAGE,
                                     .wall_ms = WORLD_START_MS + WALL_MS_LATER,
@@ -54,6 +79,7 @@ static uint32_t answer(struct core *core, uint64_t token)
                         .type = EVENT_CRYPTO, .wall_ms = WORLD_START_MS + WALL_MS_LATER, .token = token});
     const struct effect *e = core_effects(core, &count);
     for (uint32_t i = 0; i < count; i++) notices += e[i].type == EFFECT_NOTICE;
+    note_asked(core);
     core_check(core);
     return notices;
 }
@@ -68,7 +94,7 @@ static uint32_t deliver(struct core *core, struct node_id from, const struct rec
 
 static struct record make_of(struct header *h, const void *body)
 {
-    static uint8_t memory[1024][4096]; /* records live until the end */
+    static uint8_t memory[4096][4096]; /* records live until the end */
     static uint32_t made;
     assert_true(made < sizeof memory / sizeof memory[0]);
     struct buffer b = BUFFER_OF(memory[made]);
@@ -178,7 +204,9 @@ static void test_a_gap_isolates_its_author_only(void **state)
 
 static void at_time(struct core *core, uint64_t wall_ms)
 {
-    core_step(core, &(struct event){.type = EVENT_TICK, .wall_ms = wall_ms});
+    static int64_t due_ns;
+    due_ns += INT64_C(1000000000);
+    core_step(core, &(struct event){.type = EVENT_TICK, .now = {due_ns}, .wall_ms = wall_ms});
     core_check(core);
 }
 
@@ -416,14 +444,13 @@ static struct record fresh_of(const struct world_node *author, enum kind kind, c
     return make_of(&h, body);
 }
 
-static uint32_t records_sent(struct core *core, struct node_id peer)
+static uint32_t sent_to(struct core *core, struct node_id peer, enum message code)
 {
-    uint32_t count, records = 0;
+    uint32_t count, sent = 0;
     const struct effect *e = core_effects(core, &count);
     for (uint32_t i = 0; i < count; i++)
-        records += e[i].type == EFFECT_SEND && ID_EQUAL(e[i].peer, peer) &&
-                   e[i].bytes.data[0] == MESSAGE_RECORD_CODE;
-    return records;
+        sent += e[i].type == EFFECT_SEND && ID_EQUAL(e[i].peer, peer) && e[i].bytes.data[0] == code;
+    return sent;
 }
 
 /* What is wanted is an answer as well, and has its part of the same. */
@@ -448,13 +475,40 @@ static void test_wanted_records_are_bounded(void **state)
     deliver(core, nobody, &fresh);
     for (uint32_t i = 0; i < 5000; i++) hear(core, asker, buffer_span(&b));
     hear(core, asker, buffer_span(&w));
-    assert_int_equal(records_sent(core, asker), 0);
+    assert_int_equal(sent_to(core, asker, MESSAGE_RECORD_CODE), 0);
     core_step(core, &(struct event){.type = EVENT_MESSAGE,
                                     .now = {INT64_C(3000000000)},
                                     .wall_ms = WORLD_START_MS + WALL_MS_LATER,
                                     .peer = asker,
                                     .bytes = buffer_span(&w)});
-    assert_int_equal(records_sent(core, asker), 1);
+    assert_int_equal(sent_to(core, asker, MESSAGE_RECORD_CODE), 1);
+}
+
+/* Who asks each 0.9 ms has as much again as who asks each millisecond. */
+static void test_answers_go_on(void **state)
+{
+    (void)state;
+    const int64_t step_ns = 900000;
+    struct core *core = core_begin();
+    struct node_id asker = world->node[1].id;
+    uint8_t bytes[128];
+    struct buffer b = BUFFER_OF(bytes);
+    const struct message_GET get = {world->node[0].id, 1, 256};
+    uint32_t late = 0;
+    message_encode(&b, MESSAGE_GET_CODE, &get);
+    deliver_world(core);
+    core_step(core, &(struct event){
+                        .type = EVENT_PEER_UP, .wall_ms = WORLD_START_MS + WALL_MS_LATER, .peer = asker});
+    for (uint32_t i = 0; i < 5000; i++) hear(core, asker, buffer_span(&b));
+    for (int64_t i = 1; i <= 5000; i++) {
+        core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                        .now = {i * step_ns},
+                                        .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                        .peer = asker,
+                                        .bytes = buffer_span(&b)});
+        late += sent_to(core, asker, MESSAGE_RECORD_CODE);
+    }
+    assert_true(late > 1000);
 }
 
 /* --- Strangers -------------------------------------------------------------------------------------------------------------- */
@@ -594,7 +648,7 @@ static struct core *with_device(uint8_t number)
 
 static void tick(struct core *core)
 {
-    core_step(core, &(struct event){.type = EVENT_TICK, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
+    at_time(core, WORLD_START_MS + WALL_MS_LATER);
 }
 
 static uint32_t jobs(struct core *core)
@@ -720,6 +774,155 @@ static void test_devices_have_some_links(void **state)
     }
 }
 
+/* Sixty that take nothing back: the first of them go whole to all, then they spread as others do. */
+static void test_hurry_is_bounded(void **state)
+{
+    (void)state;
+    enum { MANY = 60, HURRY = 16, LINKS = WORLD_NODES - 1, FROM = 1 };
+    struct core *core = core_begin();
+    struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    struct world_node author = world->node[0];
+    uint32_t whole = 0;
+    deliver_world(core);
+    for (uint32_t i = 1; i <= LINKS; i++) link_up(core, world->node[i].id, true);
+    for (uint32_t n = 0; n < MANY; n++) {
+        uint64_t token[8];
+        store_u32(none.subject.bytes, n);
+        struct record r = fresh_of(&author, KIND_REVOCATION, &none);
+        author.seq++, author.head = r.id;
+        assert_int_equal(offer(core, world->node[FROM].id, &r, token), 1);
+        answer(core, token[0]);
+        for (uint32_t i = 1; i <= LINKS; i++) whole += sent_to(core, world->node[i].id, MESSAGE_RECORD_CODE);
+    }
+    assert_int_equal(whole, HURRY * (LINKS - 1) + (MANY - HURRY) * GOSSIP_EAGER);
+}
+
+/* Whoever catches up tells nobody what it has: heads show it. */
+static void test_what_is_old_is_not_spread(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    const struct world_node *author = &world->node[0];
+    const struct node_id other = world->node[2].id;
+    struct body_JOB job = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("old")};
+    struct record old = make_after(author->id, KIND_JOB, author->seq + 1, author->head, &job);
+    deliver_world(core);
+    link_up(core, author->id, true);
+    link_up(core, other, true);
+    deliver(core, author->id, &old);
+    assert_int_equal(chain_author(core_chain(core), author->id)->applied, author->seq + 1);
+    tick(core);
+    assert_int_equal(sent_to(core, other, MESSAGE_ANNOUNCE_CODE), 0);
+}
+
+static uint64_t shown(struct core *core, struct node_id author)
+{
+    struct heads_prefix all = {HEADS_DEPTH_MAX, {{0}}};
+    uint8_t items[HEADS_ITEM_BYTES];
+    struct buffer b = BUFFER_OF(items);
+    memcpy(all.bits.bytes, author.bytes, sizeof author.bytes);
+    (void)core_root(core);
+    heads_put(&core->heads, &b, &all);
+    return load_u64(items + 32);
+}
+
+/* Others rely on what a node says that it holds: what the disk has refused has its effect, and is in no head until it is there. */
+static void test_held_is_on_the_disk(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct world_node author = world->node[0];
+    struct body_JOB job = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("kept")};
+    deliver_world(core);
+    store_answers(core, OK);
+    const uint64_t before = shown(core, author.id);
+    assert_int_equal(before, author.seq);
+    struct record first = fresh_of(&author, KIND_JOB, &job);
+    author.seq++, author.head = first.id;
+    struct record second = fresh_of(&author, KIND_JOB, &job);
+    deliver(core, nobody, &first);
+    assert_int_equal(shown(core, author.id), before); /* not yet */
+    store_answers(core, ERR_FULL);
+    deliver(core, nobody, &second);
+    store_answers(core, OK);
+    assert_int_equal(chain_author(core_chain(core), author.id)->applied, before + 2);
+    note_asked(core);                                 /* the disk takes something: it is asked again */
+    assert_int_equal(shown(core, author.id), before); /* the first is missing */
+    assert_int_equal(asked_count, 1);
+    store_answers(core, ERR_IO);
+    tick(core);
+    note_asked(core);
+    assert_int_equal(asked_count, 1);
+    store_answers(core, OK);
+    assert_int_equal(shown(core, author.id), before + 2);
+    tick(core);
+    note_asked(core);
+    assert_int_equal(asked_count, 0);
+}
+
+/* Members that have all the work done that theirs may be, and one among them brings a revocation. */
+static void test_what_is_taken_back_is_looked_at(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    const struct node_id by = world->node[WORLD_REQUESTER].id;
+    struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    struct body_JOB job = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("busy")};
+    struct world_node author = world->node[0];
+    uint64_t token[8];
+    uint32_t busy = 0, looked_at = 0;
+    deliver_world(core);
+    for (uint32_t n = WORLD_CUSTODIANS; n < WORLD_NODES; n++) {
+        link_up(core, world->node[n].id, true);
+        for (uint32_t i = 0; i <= MEMBER_PENDING_MAX; i++) {
+            struct record r = make(world->node[n].id, KIND_JOB, 1000 + i, &job);
+            busy += offer(core, world->node[n].id, &r, token);
+        }
+    }
+    assert_int_equal(busy, MEMBERS_PENDING_MAX);
+    for (uint32_t n = 0; n < URGENT_PENDING_MAX + 2; n++) {
+        store_u32(none.subject.bytes, n);
+        struct record r = fresh_of(&author, KIND_REVOCATION, &none);
+        author.seq++, author.head = r.id;
+        looked_at += offer(core, by, &r, token);
+    }
+    assert_int_equal(looked_at, URGENT_PENDING_MAX);
+}
+
+/* Its root never is the one held here, and each of its answers takes longer than two roots of its come apart; it holds nothing new. */
+static void test_who_is_slow_compares(void **state)
+{
+    (void)state;
+    enum { STEP_MS = 100, ROOT_MS = 500, ANSWER_MS = 2600, LASTS_MS = 60000 };
+    struct core *core = core_begin();
+    const struct node_id peer = world->node[0].id;
+    uint32_t asked_turn[LASTS_MS / STEP_MS] = {0}, last = 0;
+    const struct peer *p;
+    deliver_world(core);
+    link_up(core, peer, true);
+    p = peer_find(core, peer);
+    for (uint32_t t = 0; t < LASTS_MS / STEP_MS && !p->compared; t++) {
+        uint8_t bytes[128];
+        struct buffer b = BUFFER_OF(bytes);
+        struct event event = {.type = EVENT_MESSAGE,
+                              .now = {(int64_t)t * STEP_MS * 1000000},
+                              .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                              .peer = peer};
+        uint32_t none = 0, *turn = t < ANSWER_MS / STEP_MS ? &none : &asked_turn[t - ANSWER_MS / STEP_MS];
+        const struct message_ROOT root = {event.wall_ms, {{0x11}}};
+        const struct message_HEADS heads = {event.wall_ms, *turn, 0, {{0}}, SPAN_NONE};
+        if (*turn != 0)
+            message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+        else if (t % (ROOT_MS / STEP_MS) == 0)
+            message_encode(&b, MESSAGE_ROOT_CODE, &root);
+        event.bytes = buffer_span(&b);
+        *turn = 0;
+        if (b.len > 0) core_step(core, &event);
+        if (p->turn != last) asked_turn[t] = last = p->turn;
+    }
+    assert_true(p->compared);
+}
+
 /* Devices that hold all links over which records spread give one up for a member. */
 static void test_a_member_takes_a_devices_link(void **state)
 {
@@ -740,7 +943,7 @@ static void test_a_member_takes_a_devices_link(void **state)
     link_up(core, member, true);
     assert_int_equal(offer(core, nobody, &urgent, token), 1);
     answer(core, token[0]);
-    assert_int_equal(records_sent(core, member), 1); /* whole to all of those links */
+    assert_int_equal(sent_to(core, member, MESSAGE_RECORD_CODE), 1); /* whole to all of those links */
     assert_int_equal(effects_of(core, EFFECT_SEND), GOSSIP_LINKS_MAX);
 }
 
@@ -803,6 +1006,7 @@ int main(void)
         cmocka_unit_test(test_a_record_waits_for_its_time),
         cmocka_unit_test(test_answers_are_bounded),
         cmocka_unit_test(test_wanted_records_are_bounded),
+        cmocka_unit_test(test_answers_go_on),
         cmocka_unit_test(test_one_peer_has_few_joins),
         cmocka_unit_test(test_joins_of_the_gone_give_way),
         cmocka_unit_test(test_device_waits_for_its_turn),
@@ -810,6 +1014,11 @@ int main(void)
         cmocka_unit_test(test_revoked_device_is_told),
         cmocka_unit_test(test_device_has_few_checks),
         cmocka_unit_test(test_devices_have_some_links),
+        cmocka_unit_test(test_hurry_is_bounded),
+        cmocka_unit_test(test_what_is_old_is_not_spread),
+        cmocka_unit_test(test_held_is_on_the_disk),
+        cmocka_unit_test(test_what_is_taken_back_is_looked_at),
+        cmocka_unit_test(test_who_is_slow_compares),
         cmocka_unit_test(test_a_member_takes_a_devices_link),
         cmocka_unit_test(test_restored_before_its_stewards),
     };

@@ -118,11 +118,12 @@ static void show(struct core *c, struct node_id custodian, uint64_t depth, struc
     say(c, custodian, MESSAGE_HEADS_CODE, &heads);
 }
 
-/* A custodian comes up and shows heads: none that are not held here. */
+/* A custodian comes up and holds what is held here. */
 static void greet(struct core *c, struct node_id custodian)
 {
+    const struct message_ROOT root = {world->now_ms, core_root(c)};
     step(c, (struct event){.type = EVENT_PEER_UP, .peer = custodian});
-    show(c, custodian, 0, SPAN_NONE);
+    say(c, custodian, MESSAGE_ROOT_CODE, &root);
 }
 
 static void greet_all(struct core *c)

@@ -135,7 +135,9 @@ static void test_while_its_node_is_stopped(void **state)
     cluster_pause(cluster, start()->node, true);
     revoke(0, REVOKE_APPROVAL);
     cluster_run(cluster, world_lease_ms / 2);
-    expect_state("computing", "none");
+    struct run_view view; /* why it waits is said already if a custodian was asked meanwhile */
+    assert_true(core_run(cluster_core(cluster, WORLD_REQUESTER), run, &view));
+    assert_int_equal(view.state, RUN_COMPUTING);
     assert_true(cluster_until(cluster, all_others_show_it_revoked, world_lease_ms / 2 + 1000));
     assert_true(start()->gone || start()->state < RUN_RELEASED);
     a_late_word(RUN_COMPUTING);
