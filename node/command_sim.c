@@ -296,10 +296,9 @@ static int simulate(struct job *j, const struct simulator *s, const char *path, 
 static int swarm(const struct client *c, const struct simulator *s, struct swarm_wish *w, const char *count,
                  const char *jobs)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    w->jobs = cores > 0 && cores < SWARM_JOBS_MAX ? (uint64_t)cores : 1;
+    w->jobs = cells_jobs_here();
     if (arguments_number(&w->count, "--swarm", count, 1, SWARM_SEEDS_MAX) != OK) return EXIT_USAGE;
-    if (jobs != NULL && arguments_number(&w->jobs, "--jobs", jobs, 1, SWARM_JOBS_MAX) != OK)
+    if (jobs != NULL && arguments_number(&w->jobs, "--jobs", jobs, 1, CELLS_JOBS_MAX) != OK)
         return EXIT_USAGE;
     return command_swarm(c, s, w);
 }

@@ -2,7 +2,6 @@
 
 #include "node/file.h"
 
-#include <errno.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdio.h>
@@ -18,16 +17,12 @@ struct outcome {
     char violation[512]; /* empty: none */
     uint64_t virtual_ms, events, asked, settled;
 };
-struct worker {
-    pid_t pid; /* 0: none */
-    int pipe;
-    uint64_t seed;
-};
+_Static_assert(sizeof(struct outcome) <= CELLS_ANSWER_MAX, "an outcome is an answer");
 struct swarm {
     const struct client *client;
     const struct simulator *simulator;
     const struct swarm_wish *wish;
-    struct worker worker[SWARM_JOBS_MAX];
+    struct cells cells;
     uint64_t next, clean; /* the next seed; how many ran clean */
     uint64_t bad;         /* the lowest that broke something; UINT64_MAX: none */
     struct outcome worst, sum;
@@ -85,39 +80,22 @@ static struct outcome outcome_of(const struct simulator *s, uint64_t seed)
 
 /* --- Processes ------------------------------------------------------------------------------------------------------------- */
 
-static bool start(struct swarm *w, struct worker *worker)
+static size_t run_seed(const void *context, uint64_t seed, uint8_t answer[CELLS_ANSWER_MAX])
 {
-    int ends[2];
-    if (pipe(ends) != 0) return false;
-    *worker = (struct worker){.pipe = ends[0], .seed = w->next};
-    (void)fflush(NULL);
-    worker->pid = fork();
-    if (worker->pid == 0) {
-        (void)signal(SIGINT, SIG_DFL);
-        const struct outcome out = outcome_of(w->simulator, worker->seed);
-        const bool told = write(ends[1], &out, sizeof out) == (ssize_t)sizeof out;
-        _exit(told ? 0 : 1);
-    }
-    (void)close(ends[1]);
-    if (worker->pid > 0) {
-        w->next++;
-        return true;
-    }
-    (void)close(ends[0]);
-    worker->pid = 0;
-    return false;
+    const struct outcome out = outcome_of(context, seed);
+    memcpy(answer, &out, sizeof out);
+    return sizeof out;
 }
 
-static void take(struct swarm *w, struct worker *worker, int status)
+static void take(struct swarm *w, const struct cells_end *end)
 {
-    struct outcome out;
-    const bool told = read(worker->pipe, &out, sizeof out) == (ssize_t)sizeof out;
-    (void)close(worker->pipe);
-    if (!told) {
-        out = (struct outcome){.violation = ""};
-        (void)snprintf(out.violation, sizeof out.violation, "panic: its process stopped, with %s %d",
-                       WIFSIGNALED(status) ? "signal" : "exit code",
-                       WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status));
+    struct outcome out = {.violation = ""};
+    if (end->len == sizeof out) {
+        memcpy(&out, end->answer, sizeof out);
+    } else {
+        char why[64];
+        cells_say_stopped(why, sizeof why, end);
+        (void)snprintf(out.violation, sizeof out.violation, "panic: %s", why);
     }
     if (out.violation[0] == 0) {
         w->clean++;
@@ -125,35 +103,20 @@ static void take(struct swarm *w, struct worker *worker, int status)
         w->sum.events += out.events;
         w->sum.asked += out.asked;
         w->sum.settled += out.settled;
-    } else if (worker->seed < w->bad) {
-        w->bad = worker->seed;
+    } else if (end->cell < w->bad) {
+        w->bad = end->cell;
         w->worst = out;
     }
-    worker->pid = 0;
-}
-
-static bool wait_for_one(struct swarm *w)
-{
-    int status;
-    const pid_t pid = waitpid(-1, &status, 0);
-    for (uint32_t i = 0; pid > 0 && i < SWARM_JOBS_MAX; i++)
-        if (w->worker[i].pid == pid) take(w, &w->worker[i], status);
-    return pid > 0 || errno == EINTR;
-}
-
-static uint32_t running(const struct swarm *w)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < SWARM_JOBS_MAX; i++) count += w->worker[i].pid != 0;
-    return count;
 }
 
 /* Nothing begins behind a seed that broke something; what runs before it may be lower. */
 static void fill(struct swarm *w)
 {
-    for (uint32_t i = 0; i < w->wish->jobs; i++) {
-        const bool more = w->next < w->wish->first + w->wish->count && w->bad == UINT64_MAX && !interrupted;
-        if (w->worker[i].pid == 0 && more && !start(w, &w->worker[i])) return;
+    const struct cells_work work = {run_seed, w->simulator};
+    while (cells_running(&w->cells) < w->cells.jobs && w->next < w->wish->first + w->wish->count &&
+           w->bad == UINT64_MAX && !interrupted) {
+        if (!cells_start(&w->cells, &work, w->next)) return;
+        w->next++;
     }
 }
 
@@ -226,10 +189,18 @@ static int tell_clean(const struct swarm *w)
 
 int command_swarm(const struct client *c, const struct simulator *s, const struct swarm_wish *wish)
 {
-    struct swarm w = {.client = c, .simulator = s, .wish = wish, .next = wish->first, .bad = UINT64_MAX};
+    struct swarm w = {.client = c,
+                      .simulator = s,
+                      .wish = wish,
+                      .cells = {.jobs = (uint32_t)wish->jobs},
+                      .next = wish->first,
+                      .bad = UINT64_MAX};
+    struct cells_end end;
     (void)signal(SIGINT, on_interrupt);
     fill(&w);
-    while (running(&w) > 0 && wait_for_one(&w)) {
+    while (cells_running(&w.cells) > 0) {
+        if (!cells_wait(&w.cells, &end, -1)) continue;
+        take(&w, &end);
         show_progress(&w);
         fill(&w);
     }
