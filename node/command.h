@@ -124,10 +124,12 @@ enum exit_code {
       "a joint study with seven processes on this machine")                                                  \
     X("sim", "", command_sim,                                                                                \
       "SCENARIO [--seed N] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot FILE] | --swarm N [--seed "    \
-      "FIRST] [--jobs N] | --regions",                                                                       \
+      "FIRST] [--jobs N] | --sweep FILE [--out NAME] [--jobs N] [--cell N] | --regions",                     \
       "the production protocol over a simulated world, as tables, a page with plots, a trace for Perfetto, " \
       "a topology for Graphviz; the same scenario and seed give the same run; --swarm draws N scenarios "    \
-      "and looks for one that breaks a property")                                                            \
+      "and looks for one that breaks a property; --sweep runs one with a grid of values and seeds, as "      \
+      "tables; "                                                                                             \
+      "--cell N is one of its cells, as a run")                                                              \
     X("bench", "", command_bench, "[NAME] [--rows N]", "figures as ratios of bare primitives")               \
     X("enclave-worker", "", command_enclave_worker, "", "internal: the process behind one run")
 

@@ -1,6 +1,7 @@
 /* perigee sim SCENARIO: one run of the simulated world, its report on stdout, the rest of what came of it in files. */
 #include "node/client.h"
 #include "node/command_swarm.h"
+#include "node/command_sweep.h"
 #include "node/file.h"
 #include "node/problem.h"
 #include "node/progress.h"
@@ -13,7 +14,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #define SEED_MAX ((UINT64_C(1) << 53) - 1)
@@ -52,35 +52,13 @@ struct job {
     int code; /* of writing */
 };
 
-static enum err check_folder(const char *path)
-{
-    struct stat status;
-    if (stat(path, &status) != 0) return file_error();
-    if (!S_ISDIR(status.st_mode)) return ERR_NOT_FOUND;
-    return access(path, W_OK | X_OK) == 0 ? OK : file_error();
-}
-
-/* A name that may be given to a new file: what stands there is none, or a regular one. */
-static enum err check_file(const char *path)
-{
-    char folder[PATH_MAX] = ".";
-    struct stat status;
-    const char *slash = strrchr(path, '/');
-    const size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-    if (len >= sizeof folder) return ERR_RANGE;
-    if (len > 0) (void)snprintf(folder, sizeof folder, "%.*s", (int)len, path);
-    TRY(check_folder(folder));
-    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) return ERR_TYPE;
-    return path[len] != 0 ? OK : ERR_TYPE;
-}
-
 /* Before anything is simulated: who waited for minutes wants the files. */
 static int check_files(const struct job *j)
 {
     for (uint32_t i = 0; i < SIM_FILES; i++) {
         if (j->path[i] == NULL) continue;
         const bool folder = files[i].output == SIMULATOR_CSV;
-        const enum err err = folder ? check_folder(j->path[i]) : check_file(j->path[i]);
+        const enum err err = folder ? file_check_folder(j->path[i]) : file_check_place(j->path[i]);
         if (err == ERR_NOT_FOUND && folder)
             return client_fail(j->client, EXIT_REFUSED, "%s %s: expected a folder that is there",
                                files[i].option, j->path[i]);
@@ -249,7 +227,7 @@ static int read_scenario(const struct client *c, char **text, const char *path)
 }
 
 /* Exit code 1 when a property did not hold: the run found what it was looking for. */
-static int show(const struct client *c, const uint8_t *report, size_t len, const char *path, uint64_t seed)
+static int show(const struct client *c, const uint8_t *report, size_t len, const char *again)
 {
     json_t *object = json_loadb((const char *)report, len, 0, NULL);
     if (object == NULL) return client_fail(c, EXIT_REFUSED, "out of memory");
@@ -261,22 +239,20 @@ static int show(const struct client *c, const uint8_t *report, size_t len, const
         print_report(object);
     int code = flushed(c, stopped ? EXIT_INTERRUPTED : EXIT_OK);
     if (violation != NULL)
-        code = client_fail(c, EXIT_REFUSED,
-                           "after %" JSON_INTEGER_FORMAT " ms: %s; again: perigee sim %s --seed %" PRIu64,
-                           number(object, "virtual_ms"), violation, path, seed);
+        code = client_fail(c, EXIT_REFUSED, "after %" JSON_INTEGER_FORMAT " ms: %s; again: perigee sim %s",
+                           number(object, "virtual_ms"), violation, again);
     json_decref(object);
     return code;
 }
 
-static int simulate(struct job *j, const struct simulator *s, const char *path, uint64_t seed)
+/* Takes the text. `again`: the words that ask for the same run. */
+static int simulate(struct job *j, const struct simulator *s, char *text, uint64_t seed, const char *path,
+                    const char *again)
 {
-    char *text, fault[512] = "";
+    char fault[512] = "";
     uint8_t *report = NULL;
     size_t len = 0;
     uint32_t outputs = SIMULATOR_DETAIL;
-    int code = check_files(j);
-    if (code == EXIT_OK) code = read_scenario(j->client, &text, path);
-    if (code != EXIT_OK) return code;
     for (uint32_t i = 0; i < SIM_FILES; i++)
         if (j->path[i] != NULL) outputs |= files[i].output;
     j->progress = progress_begin(j->client->json);
@@ -287,9 +263,29 @@ static int simulate(struct job *j, const struct simulator *s, const char *path, 
     free(text);
     if (err != OK)
         return client_fail(j->client, EXIT_REFUSED, "%s: %s", path, fault[0] != 0 ? fault : err_text(err));
-    code = show(j->client, report, len, path, seed);
+    const int code = show(j->client, report, len, again);
     free(report);
     return code == EXIT_OK || code == EXIT_INTERRUPTED ? (j->code != EXIT_OK ? j->code : code) : code;
+}
+
+static int simulate_file(struct job *j, const struct simulator *s, const char *path, uint64_t seed)
+{
+    char *text, again[PATH_MAX + 32];
+    int code = check_files(j);
+    if (code == EXIT_OK) code = read_scenario(j->client, &text, path);
+    (void)snprintf(again, sizeof again, "%s --seed %" PRIu64, path, seed);
+    return code == EXIT_OK ? simulate(j, s, text, seed, path, again) : code;
+}
+
+static int simulate_cell(struct job *j, const struct simulator *s, const char *sweep, const char *cell_text)
+{
+    char *text = NULL, again[PATH_MAX + 32];
+    uint64_t cell, seed;
+    if (arguments_number(&cell, "--cell", cell_text, 1, UINT32_MAX) != OK) return EXIT_USAGE;
+    int code = check_files(j);
+    if (code == EXIT_OK) code = command_sweep_cell(j->client, s, &text, &seed, sweep, cell);
+    (void)snprintf(again, sizeof again, "--sweep %s --cell %" PRIu64, sweep, cell);
+    return code == EXIT_OK ? simulate(j, s, text, seed, sweep, again) : code;
 }
 
 /* The numbers of a swarm, from its options' texts. */
@@ -303,19 +299,37 @@ static int swarm(const struct client *c, const struct simulator *s, struct swarm
     return command_swarm(c, s, w);
 }
 
+/* What goes with a sweep, and what with one of its cells. */
+static int sweep(struct job *j, const struct simulator *s, struct sweep_wish *w, const char *jobs,
+                 const char *cell)
+{
+    bool wished = false;
+    for (uint32_t i = 0; i < SIM_FILES; i++) wished |= j->path[i] != NULL;
+    if (cell != NULL) return simulate_cell(j, s, w->file, cell);
+    if (wished)
+        return client_fail(j->client, EXIT_USAGE,
+                           "a sweep writes NAME.csv and NAME.jsonl: --out NAME; files of one "
+                           "of its cells: --cell N");
+    if (jobs != NULL && arguments_number(&w->jobs, "--jobs", jobs, 1, CELLS_JOBS_MAX) != OK)
+        return EXIT_USAGE;
+    return command_sweep(j->client, s, w);
+}
+
 int command_sim(int argc, char **argv)
 {
     struct client c = {.command = "sim"}; /* it needs no node */
     struct job j = {.client = &c};
-    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL;
+    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL, *cell = NULL;
     bool regions = false;
     struct swarm_wish wish = {.first = 1};
+    struct sweep_wish grid = {.file = NULL};
     const struct simulator *s = simulator_in_use();
     const struct argument options[] = {
-        {"--seed", &seed_text, NULL},    {"--csv", &j.path[0], NULL},   {"--html", &j.path[1], NULL},
-        {"--trace", &j.path[2], NULL},   {"--dot", &j.path[3], NULL},   {"--regions", NULL, &regions},
-        {"--json", NULL, &c.json},       {"--swarm", &count, NULL},     {"--jobs", &jobs, NULL},
-        {"--failing", &wish.file, NULL}, {"--whole", NULL, &wish.whole}};
+        {"--seed", &seed_text, NULL},    {"--csv", &j.path[0], NULL},    {"--html", &j.path[1], NULL},
+        {"--trace", &j.path[2], NULL},   {"--dot", &j.path[3], NULL},    {"--regions", NULL, &regions},
+        {"--json", NULL, &c.json},       {"--swarm", &count, NULL},      {"--jobs", &jobs, NULL},
+        {"--failing", &wish.file, NULL}, {"--whole", NULL, &wish.whole}, {"--sweep", &grid.file, NULL},
+        {"--out", &grid.out, NULL},      {"--cell", &cell, NULL}};
     struct arguments a = {options, sizeof options / sizeof options[0], 0, 1, 0, &path};
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
     if (s == NULL) return client_fail(&c, EXIT_REFUSED, "this program was built without the simulator");
@@ -324,8 +338,15 @@ int command_sim(int argc, char **argv)
     if (regions) return list_regions(&c, s);
     if (seed_text != NULL && arguments_number(&wish.first, "--seed", seed_text, 0, SEED_MAX) != OK)
         return EXIT_USAGE;
-    if ((path == NULL) == (count == NULL))
-        return client_fail(&c, EXIT_USAGE,
-                           "expected a scenario, or a swarm: perigee sim SCENARIO [--seed N] | --swarm N");
-    return count != NULL ? swarm(&c, s, &wish, count, jobs) : simulate(&j, s, path, wish.first);
+    if ((path != NULL) + (count != NULL) + (grid.file != NULL) != 1)
+        return client_fail(
+            &c, EXIT_USAGE,
+            "expected a scenario, a swarm or a sweep: perigee sim SCENARIO [--seed N] | --swarm N | "
+            "--sweep FILE");
+    if (grid.file != NULL && seed_text != NULL)
+        return client_fail(&c, EXIT_USAGE, "--seed: the seeds of a sweep are in its file");
+    if (grid.file == NULL && (cell != NULL || grid.out != NULL))
+        return client_fail(&c, EXIT_USAGE, "--cell and --out go with --sweep");
+    if (grid.file != NULL) return sweep(&j, s, &grid, jobs, cell);
+    return count != NULL ? swarm(&c, s, &wish, count, jobs) : simulate_file(&j, s, path, wish.first);
 }

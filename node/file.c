@@ -110,6 +110,27 @@ enum err file_sync_folder(const char *path)
     return err;
 }
 
+enum err file_check_folder(const char *path)
+{
+    struct stat status;
+    if (stat(path, &status) != 0) return file_error();
+    if (!S_ISDIR(status.st_mode)) return ERR_NOT_FOUND;
+    return access(path, W_OK | X_OK) == 0 ? OK : file_error();
+}
+
+enum err file_check_place(const char *path)
+{
+    char folder[PATH_MAX] = ".";
+    struct stat status;
+    const char *slash = strrchr(path, '/');
+    const size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
+    if (len >= sizeof folder) return ERR_RANGE;
+    if (len > 0) (void)snprintf(folder, sizeof folder, "%.*s", (int)len, path);
+    TRY(file_check_folder(folder));
+    if (lstat(path, &status) == 0 && !S_ISREG(status.st_mode)) return ERR_TYPE;
+    return path[len] != 0 ? OK : ERR_TYPE;
+}
+
 /* link() refuses a taken name, rename() replaces it. */
 static enum err give_name(const char *draft, const char *path, bool replace)
 {

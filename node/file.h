@@ -18,6 +18,10 @@ MUST_USE enum err file_open_regular(int *fd, const char *path);
 MUST_USE enum err file_write(const char *path, struct span bytes, unsigned mode, bool replace);
 /* Sync the folder that holds `path`, so that names made or removed in it last. */
 MUST_USE enum err file_sync_folder(const char *path);
+/* A folder that files can be put into. ERR_NOT_FOUND: there is none. */
+MUST_USE enum err file_check_folder(const char *path);
+/* May file_write replace or make it? What stands there is none, or a regular file: ERR_TYPE. */
+MUST_USE enum err file_check_place(const char *path);
 /* The error that errno stands for. */
 enum err file_error(void);
 /* What such an error means of a file, and what to do; err_text(err) for any other error. */

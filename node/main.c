@@ -40,7 +40,16 @@ static enum err shrink(uint8_t **scenario, size_t *len, const struct simulator_w
 
 int main(int argc, char **argv)
 {
-    static const struct simulator ours = {simulate, sim_region, sim_draw, shrink};
+    static const struct simulator ours = {.run = simulate,
+                                          .region = sim_region,
+                                          .draw = sim_draw,
+                                          .shrink = shrink,
+                                          .sweep_open = sim_sweep_open,
+                                          .sweep_close = sim_sweep_close,
+                                          .sweep_cells = sim_sweep_cells,
+                                          .sweep_cell = sim_sweep_cell,
+                                          .sweep_scenario = sim_sweep_scenario,
+                                          .sweep_values = sim_sweep_values};
     simulator_use(&ours);
     return command_main(argc, argv);
 }

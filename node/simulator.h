@@ -25,6 +25,7 @@ struct simulator_wish {
     void (*take)(void *context, enum simulator_output output, const char *name, struct span bytes);
     void *context;
 };
+struct sim_sweep; /* sim/sim.h */
 struct simulator {
     enum err (*run)(uint8_t **report, size_t *len, const struct simulator_wish *wish, char *fault,
                     size_t cap);
@@ -32,6 +33,14 @@ struct simulator {
     enum err (*draw)(uint8_t **scenario, size_t *len, uint64_t seed);
     enum err (*shrink)(uint8_t **scenario, size_t *len, const struct simulator_wish *wish,
                        const char *violation, uint32_t tries);
+    /* A grid of scenarios; cells are counted from 0. */
+    enum err (*sweep_open)(struct sim_sweep **out, struct span sweep, struct span scenario, char *fault,
+                           size_t cap);
+    void (*sweep_close)(struct sim_sweep *s);
+    uint64_t (*sweep_cells)(const struct sim_sweep *s);
+    void (*sweep_cell)(const struct sim_sweep *s, uint32_t *point, uint64_t *seed, uint64_t cell);
+    enum err (*sweep_scenario)(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
+    enum err (*sweep_values)(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
 };
 
 void simulator_use(const struct simulator *s);

@@ -5,6 +5,7 @@
 #include "sim/regions.h"
 #include "sim/report.h"
 #include "sim/swarm.h"
+#include "sim/sweep.h"
 #include "sim/topology.h"
 #include "sim/trace.h"
 
@@ -245,5 +246,100 @@ enum err sim_shrink(uint8_t **scenario, size_t *len, const struct sim_wish *wish
     if (arena.data == NULL) return ERR_NO_MEMORY;
     const enum err err = shrink_in(&arena, scenario, len, &hunt, tries);
     give_back(&arena);
+    return err;
+}
+
+/* --- Sweeps --------------------------------------------------------------------------------------------------------------- */
+
+struct sim_sweep {
+    struct arena arena; /* sparse */
+    struct sweep *sweep;
+};
+
+/* With the values of the point in front, where there are any. */
+static void say_point(char *fault, size_t cap, const struct sweep *s, uint32_t point)
+{
+    char values[512], rest[512];
+    struct buffer text = buffer_make(values, sizeof values - 1);
+    if (s->axis_count == 0 || cap == 0 || sweep_values(s, &text, point) != OK) return;
+    buffer_put_zero(&text);
+    (void)snprintf(rest, sizeof rest, "%s", fault);
+    (void)snprintf(fault, cap, "with %s: %s", values, rest);
+}
+
+static enum err sweep_read(struct sim_sweep *s, struct span sweep, struct span scenario, char *fault,
+                           size_t cap)
+{
+    struct json_fault why = {{0}, {0}, OK};
+    uint32_t point;
+    enum err err = sweep_parse(&s->sweep, &s->arena, sweep, scenario, &why);
+    if (err != OK) {
+        say(fault, cap, err, &why);
+        return err;
+    }
+    err = sweep_check(s->sweep, &point, &s->arena, &why);
+    if (err == OK) return OK;
+    say(fault, cap, err, &why);
+    say_point(fault, cap, s->sweep, point);
+    return err;
+}
+
+enum err sim_sweep_open(struct sim_sweep **out, struct span sweep, struct span scenario, char *fault,
+                        size_t cap)
+{
+    struct sim_sweep *s = malloc(sizeof *s);
+    if (s == NULL) return ERR_NO_MEMORY;
+    *s = (struct sim_sweep){.arena = sparse_arena()};
+    const enum err err = s->arena.data != NULL ? sweep_read(s, sweep, scenario, fault, cap) : ERR_NO_MEMORY;
+    if (err == OK)
+        *out = s;
+    else
+        sim_sweep_close(s);
+    return err;
+}
+
+void sim_sweep_close(struct sim_sweep *s)
+{
+    if (s != NULL) give_back(&s->arena);
+    free(s);
+}
+
+uint64_t sim_sweep_cells(const struct sim_sweep *s)
+{
+    return sweep_cells(s->sweep);
+}
+
+void sim_sweep_cell(const struct sim_sweep *s, uint32_t *point, uint64_t *seed, uint64_t cell)
+{
+    const struct sweep_cell at = sweep_cell_at(s->sweep, cell);
+    *point = at.point;
+    *seed = at.seed;
+}
+
+/* Its points have been checked: nothing but memory can be missing. */
+enum err sim_sweep_scenario(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point)
+{
+    struct json_fault why = {{0}, {0}, OK};
+    struct arena scratch = s->arena; /* what is behind its end */
+    uint8_t *bytes = malloc(SCENARIO_BYTES_MAX);
+    struct buffer out = buffer_make(bytes, SCENARIO_BYTES_MAX);
+    if (bytes == NULL) return ERR_NO_MEMORY;
+    const enum err err = sweep_scenario(s->sweep, &out, &scratch, point, &why);
+    if (err != OK) free(bytes);
+    *text = bytes;
+    *len = out.len;
+    return err;
+}
+
+enum err sim_sweep_values(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point)
+{
+    enum { VALUES_BYTES = SWEEP_KEYS_MAX * (SWEEP_KEY_CHARS + 2 * SWEEP_VALUE_CHARS + 8) + 2 };
+    uint8_t *bytes = malloc(VALUES_BYTES);
+    struct buffer out = buffer_make(bytes, VALUES_BYTES);
+    if (bytes == NULL) return ERR_NO_MEMORY;
+    const enum err err = sweep_values(s->sweep, &out, point);
+    if (err != OK) free(bytes);
+    *text = bytes;
+    *len = out.len;
     return err;
 }

@@ -37,6 +37,17 @@ MUST_USE enum err sim_draw(uint8_t **scenario, size_t *len, uint64_t seed);
  * same one. It is run as often as `tries` says at most; `go_on` is asked as in a run. From malloc. Errors as of sim_run. */
 MUST_USE enum err sim_shrink(uint8_t **scenario, size_t *len, const struct sim_wish *wish,
                              const char *violation, uint32_t tries);
+/* A grid of scenarios (sim/sweep.h). `sweep` and `scenario` are canonical JSON; the latter is what the file that the sweep names holds,
+ * or nothing. The scenario of every point has been read when this is OK. Errors as of sim_run. */
+struct sim_sweep;
+MUST_USE enum err sim_sweep_open(struct sim_sweep **out, struct span sweep, struct span scenario, char *fault,
+                                 size_t cap);
+void sim_sweep_close(struct sim_sweep *s); /* or NULL */
+uint64_t sim_sweep_cells(const struct sim_sweep *s);
+void sim_sweep_cell(const struct sim_sweep *s, uint32_t *point, uint64_t *seed, uint64_t cell);
+/* Canonical text from malloc: the scenario of a point, and the values that make it. ERR_NO_MEMORY. */
+MUST_USE enum err sim_sweep_scenario(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
+MUST_USE enum err sim_sweep_values(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
 /* Of the table of regions, or NULL at its end. */
 const char *sim_region(uint32_t index);
 
