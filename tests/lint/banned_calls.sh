@@ -59,7 +59,7 @@ is_allowed() { # is_allowed PATH NAME
 check() {
     local names path line name
     names=$(banned | awk '{ print $1 }' | paste -sd'|')
-    files '\.(c|h|cu|cuh)$' | while read -r path; do
+    files '\.(c|h|cc|cu|cuh)$' | while read -r path; do
         strip "$path" | grep -noE "(^|[^A-Za-z0-9_.>])($names)[[:space:]]*\(" |
             sed -E "s/^([0-9]+):.*[^A-Za-z0-9_]?($names)[[:space:]]*\($/\1 \2/" |
             while read -r line name; do

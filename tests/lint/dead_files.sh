@@ -9,12 +9,13 @@ check() {
     local commands=$lint_build/compile_commands.json path pattern='\.c$'
     [[ -d tests/lint ]] || commands=compile_commands.json
     grep -q '\.cu"' "$commands" && pattern='\.(c|cu)$' # without nvcc the CUDA files are rightly left out
+    grep -q '\.cc"' "$commands" && pattern="(${pattern}|\.cc\$)" # and without ns-3 what speaks to it
     files "$pattern" | while read -r path; do
         [[ $path == tests/lint/* ]] && grep -qF "$path" tests/lint/*.sh && continue # a script compiles it
         [[ $path == node/ranks_mpi.c ]] && ! pkg-config --exists ompi-c && continue # without Open MPI it is rightly left out
         grep -qF "/$path\"" "$commands" || echo "$path: nothing builds it"
     done
-    files '\.(c|h|cu|cuh)$' | xargs -r grep -hoE '^[[:space:]]*#[[:space:]]*include "[^"]+"' |
+    files '\.(c|h|cc|cu|cuh)$' | xargs -r grep -hoE '^[[:space:]]*#[[:space:]]*include "[^"]+"' |
         sed -E 's/.*"([^"]+)"/\1/' | sort -u >"$lint_tmp/included"
     files '\.(h|cuh)$' | while read -r path; do
         grep -qxF "$path" "$lint_tmp/included" || echo "$path: nothing includes it"

@@ -6,7 +6,7 @@ source "$(dirname "$0")/common.sh"
 advice() { echo "Run ./dev fmt."; }
 
 check() {
-    files '\.(c|h|cu|cuh)$' | xargs -r clang-format --style=file:"$lint_root/.clang-format" --dry-run 2>&1 |
+    files '\.(c|h|cc|cu|cuh)$' | xargs -r clang-format --style=file:"$lint_root/.clang-format" --dry-run 2>&1 |
         sed -nE 's/^([^ :]+):[0-9]+:[0-9]+: (warning|error).*/\1/p' | sort | uniq -c | awk '{ print $2 ": " $1 " places" }'
 }
 

@@ -7,7 +7,7 @@ advice() { echo "Split it by what it says, not by where it is long."; }
 
 # lengths: "PATH:LINE: NAME LINES" of every function over $1 lines.
 lengths() {
-    files '\.(c|h|cu|cuh)$' | xargs -r awk -v limit="$1" '
+    files '\.(c|h|cc|cu|cuh)$' | xargs -r awk -v limit="$1" '
         FNR == 1 { head = "" }
         /^[A-Za-z_].*\(/ { head = $0 }
         /^{/ { start = FNR }
