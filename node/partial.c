@@ -111,9 +111,10 @@ static enum err write_at(const struct partial *p, struct span bytes)
 static enum err add_line(struct partial *p, const char *line, size_t len)
 {
     const enum err err = write_at(p, span_make(line, len));
-    if (err == OK) p->len += len;
-    if (err != OK && (ftruncate(p->fd, (off_t)p->len) != 0 || lseek(p->fd, (off_t)p->len, SEEK_SET) < 0))
-        return err; /* the next line has a torn one before it, and both are done again */
+    if (err == OK)
+        p->len += len;
+    else if (ftruncate(p->fd, (off_t)p->len) != 0 || lseek(p->fd, (off_t)p->len, SEEK_SET) < 0)
+        return ERR_IO;
     return err;
 }
 

@@ -192,6 +192,7 @@ static void a_point_that_is_no_scenario(void **state)
         {"[0,500]", "[0,-1]", "network.loss_ppm", 1},
         {"network.loss_ppm", "network.loss", "network", 0},
         {"faults[0]", "faults[1]", "grid.faults[1].at_ms", 0},
+        {"faults[0].at_ms", "faults[1]", "grid.faults[1]", 0},
         {"faults[0].at_ms", "faults.at_ms", "grid.faults.at_ms", 0},
         {"network.loss_ppm", "name[0]", "grid.name[0]", 0},
         {"network.loss_ppm", "network[0]", "grid.network[0]", 0},
