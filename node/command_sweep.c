@@ -40,8 +40,9 @@ struct sweep {
     struct sweep_results results;
     struct partial partial;
     struct progress progress;
-    uint64_t next, before; /* the next to be given out; how many were there when it began */
-    uint64_t waiting;      /* jobs of other ranks that have not been told that there are no more */
+    uint64_t next;               /* to be given out */
+    struct sweep_results before; /* what was there when it began: only its sums are looked at */
+    uint64_t waiting;            /* jobs of other ranks that have not been told that there are no more */
     uint64_t told;
     uint64_t failed, failed_first; /* cells without a result */
     char failure[256];             /* of that first one */
@@ -218,10 +219,11 @@ static void serve(struct sweep *w)
 
 static void show_progress(struct sweep *w)
 {
-    const uint64_t all = w->results.count - w->before;
+    const struct sweep_results *now = &w->results, *before = &w->before;
+    const uint64_t all = now->count - before->done;
     if (all == 0 || !progress_due(&w->progress)) return;
-    const struct progress_at at = {(uint32_t)((w->results.done - w->before) * 1000000 / all),
-                                   w->results.virtual_ms, w->results.events};
+    const struct progress_at at = {(uint32_t)((now->done - before->done) * 1000000 / all),
+                                   now->virtual_ms - before->virtual_ms, now->events - before->events};
     progress_show(&w->progress, &at);
 }
 
@@ -280,7 +282,7 @@ static int open_partial(struct sweep *w, const struct sweep_file *file)
     (void)snprintf(work, sizeof work, "perigee " PERIGEE_VERSION " sweep-partial/1 sweep %s scenario %s",
                    sweep, scenario);
     const enum err err = partial_open(&w->partial, w->partial_path, work, take_kept, w, fault, sizeof fault);
-    w->before = w->results.done;
+    w->before = w->results;
     if (err == OK) return EXIT_OK;
     const bool elsewhere = err == ERR_BUSY || err == ERR_CONFLICT;
     return client_fail(w->client, EXIT_REFUSED, "%s%s", fault,

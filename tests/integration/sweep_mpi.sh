@@ -4,6 +4,7 @@
 set -euo pipefail
 source "$(dirname "${BASH_SOURCE[0]}")/../nodes.sh"
 unset "${!OMPI_@}" "${!PMIX_@}" # of whoever runs this test
+export TMPDIR=$tmp              # for what mpirun keeps
 how="-rn"
 [[ $(id -u) -ne 0 ]] || how="-n"
 if ! command -v mpirun >/dev/null || [[ ! -e $(dirname "$PERIGEE")/perigee-mpi.so ]]; then
