@@ -156,6 +156,27 @@ for cell in 2 3 4; do line "${first/\"cell\":1,/\"cell\":$cell,}"; done >>long.p
 timeout 40 "$PERIGEE" sim --sweep long.yaml >out || fail "cells that are done were run again"
 grep -q '^4 cells, ' out || fail "what is said: $(cat out)"
 
+# --- Cells whose processes stop: ended by somebody they have no result, at an assertion they have -----------------------------------------------
+stop_cells() { # stop_cells SIGNAL: every cell of the sweep that runs
+    local cell code=0
+    while kill -0 "$pid" 2>/dev/null; do
+        for cell in $(pgrep -P "$pid"); do kill "-$1" "$cell" 2>/dev/null || true; done
+        sleep 0.05
+    done
+    wait "$pid" || code=$?
+    [[ $code -eq 1 ]] || fail "its cells were stopped: exit $code: $(cat out err)"
+}
+begun ended
+stop_cells KILL
+grep -qE '3 of 4 cells have no result, cell [234]: its process stopped, with signal 9; the others stay in ended.partial, and the same command goes on$' err ||
+    fail "what is said: $(cat err)"
+[[ $(wc -l <ended.partial) -eq 2 && ! -e ended.csv ]] || fail "$(ls) $(cat ended.partial)"
+begun ended
+stop_cells ABRT
+grep -q 'cell 4: after 0 ms: panic: its process stopped, with signal 6; again: perigee sim --sweep long.yaml --cell 4$' err || fail "what is said: $(cat err)"
+[[ $(jq -s -c 'map(.violation)' ended.jsonl) == '[null,"panic: its process stopped, with signal 6","panic: its process stopped, with signal 6","panic: its process stopped, with signal 6"]' ]] ||
+    fail "$(cat ended.jsonl)"
+
 # --- A cell that breaks a property: said, with what shows it again; the others go on ------------------------------------------------------------
 cat >broken.yaml <<'YAML'
 perigee: sweep/1
