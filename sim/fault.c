@@ -11,6 +11,7 @@ enum {
     ROGUE_NS = 700000000,     /* from one dishonest ask to the next */
     MESSAGE_BYTES_MAX = 2048,
 };
+#define SILENT_NS UINT64_C(30000000000) /* PROTOCOL.md: a link is dead after that */
 
 /* --- Processes and links ------------------------------------------------------------------------------------------------ */
 
@@ -58,14 +59,78 @@ void fault_rejoin(struct simulation *s, uint32_t number)
     if (n->core != NULL) simulation_tell_links(s, number, true);
 }
 
+/* --- Sides ------------------------------------------------------------------------------------------------------------------ */
+
+static bool is_opposite(const struct simulation *s, const struct scenario_fault *f, uint32_t party)
+{
+    return f->kind == FAULT_SPLIT ? scenario_has(s->scenario, &f->other, party)
+                                  : !scenario_has(s->scenario, &f->of, party);
+}
+
+static void tell_sides(struct simulation *s, const struct scenario_fault *f, bool up)
+{
+    for (uint32_t a = 0; a < s->count; a++)
+        for (uint32_t b = 0; b < s->count; b++)
+            if (scenario_has(s->scenario, &f->of, a) && is_opposite(s, f, b))
+                simulation_tell_pair(s, a, b, up);
+}
+
+/* A byte stream whose one way is dead keeps what is sent into it, until it is given up: links of the product are (net.h). */
+static void hold_sides(struct simulation *s, const struct scenario_fault *f)
+{
+    const uint64_t until_ns = s->now_ns + (uint64_t)f->for_ms * 1000000;
+    for (uint32_t a = 0; a < s->count; a++)
+        for (uint32_t b = 0; b < s->count; b++)
+            if (scenario_has(s->scenario, &f->of, a) && is_opposite(s, f, b))
+                net_clog_link(s->net, a, b, until_ns);
+}
+
+/* Whoever is cut off from all others shows it, once, however many faults do so. */
+static void note_parted(struct simulation *s, const struct scenario_fault *f, bool on)
+{
+    if (f->kind != FAULT_PART) return;
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (!scenario_has(s->scenario, &f->of, i)) continue;
+        uint32_t *parted = &s->station[i].parted;
+        if (on && ++*parted == 1) census_happened(s->census, i, MOMENT_CUT, s->now_ns);
+        if (!on && --*parted == 0) census_happened(s->census, i, MOMENT_LINKED, s->now_ns);
+    }
+    s->counts.parts += on;
+}
+
+static void cut_sides(struct simulation *s, uint32_t index, bool on)
+{
+    const struct scenario_fault *f = &s->scenario->fault[index];
+    note_parted(s, f, on);
+    if (!f->oneway) {
+        tell_sides(s, f, !on);
+    } else if (on) {
+        hold_sides(s, f);
+        if ((uint64_t)f->for_ms * 1000000 > SILENT_NS)
+            simulation_later(s, s->now_ns + SILENT_NS, index, WHAT_SILENT);
+    } else if (s->fault_silent[index]) {
+        s->fault_silent[index] = false;
+        tell_sides(s, f, true);
+    }
+}
+
+void fault_silent(struct simulation *s, uint32_t index)
+{
+    s->fault_silent[index] = true;
+    tell_sides(s, &s->scenario->fault[index], false);
+}
+
 /* --- Owners ----------------------------------------------------------------------------------------------------------------- */
 
 static void take_back(struct simulation *s, const struct scenario_fault *f)
 {
-    struct station *n = &s->station[f->party];
-    n->revoke_due = true;
-    n->revoke_target = f->target;
-    if (n->core != NULL) script_turn(n);
+    for (uint32_t i = 0; i < s->count; i++) {
+        struct station *n = &s->station[i];
+        if (!scenario_befalls(s->scenario, f, i)) continue;
+        n->revoke_due = true;
+        n->revoke_target = f->target;
+        if (n->core != NULL) script_turn(n);
+    }
 }
 
 void fault_phase(struct simulation *s, uint64_t state)
@@ -153,11 +218,10 @@ static void twins_end(struct simulation *s, uint32_t number)
 
 /* --- In their time -------------------------------------------------------------------------------------------------------------- */
 
-static void set(struct simulation *s, const struct scenario_fault *f, bool on)
+static void set_one(struct station *n, const struct scenario_fault *f, bool on)
 {
-    struct station *n = &s->station[f->party];
+    struct simulation *s = n->simulation;
     switch (f->kind) {
-    case FAULT_SPLIT: simulation_tell_pair(s, f->party, f->other, !on); break;
     case FAULT_FULL: disk_fill(n->disk, on); break;
     case FAULT_CLOCK: n->ahead_ms = on ? f->by_ms : 0; break;
     case FAULT_ROGUE:
@@ -170,26 +234,39 @@ static void set(struct simulation *s, const struct scenario_fault *f, bool on)
         break;
     case FAULT_FORGE: n->forge = on; break;
     case FAULT_CRASH:
+        if (on) crash(s, n->number, f->for_ms);
+        break;
     case FAULT_PART:
+    case FAULT_SPLIT:
     case FAULT_ELECTED:
     case FAULT_REVOKE:
     case FAULT_KIND_COUNT: UNREACHABLE();
     }
 }
 
-static void last(struct simulation *s, uint32_t index)
+static void set(struct simulation *s, uint32_t index, bool on)
 {
     const struct scenario_fault *f = &s->scenario->fault[index];
-    set(s, f, true);
+    if (f->kind == FAULT_PART || f->kind == FAULT_SPLIT) {
+        cut_sides(s, index, on);
+        return;
+    }
+    for (uint32_t i = 0; i < s->count; i++)
+        if (scenario_befalls(s->scenario, f, i)) set_one(&s->station[i], f, on);
+}
+
+static void last(struct simulation *s, uint32_t index)
+{
+    set(s, index, true);
     s->faults_on++;
-    simulation_later(s, s->now_ns + (uint64_t)f->for_ms * 1000000, index, WHAT_MEND);
+    simulation_later(s, s->now_ns + (uint64_t)s->scenario->fault[index].for_ms * 1000000, index, WHAT_MEND);
 }
 
 void fault_mend(struct simulation *s, uint32_t index)
 {
     ASSERT(s->faults_on > 0);
     s->faults_on--;
-    set(s, &s->scenario->fault[index], false);
+    set(s, index, false);
 }
 
 void fault_begin(struct simulation *s, uint32_t index)
@@ -198,8 +275,13 @@ void fault_begin(struct simulation *s, uint32_t index)
     if (s->end_ns != UINT64_MAX) return; /* what comes after the last run is not played */
     s->fault_begun[index] = true;
     switch (f->kind) {
-    case FAULT_CRASH: crash(s, f->party, f->for_ms); break;
-    case FAULT_PART: cut_off(s, f->party, f->for_ms); break;
+    case FAULT_CRASH: set(s, index, true); break; /* each ends by its own start */
+    case FAULT_PART:
+        if (f->of.by == BY_PARTY && !f->oneway)
+            cut_off(s, f->of.party, f->for_ms);
+        else
+            last(s, index);
+        break;
     case FAULT_ELECTED: crash_elected(s, index); break;
     case FAULT_REVOKE:
         if (f->phase == RUN_STATE_COUNT) take_back(s, f);

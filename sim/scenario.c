@@ -1,5 +1,6 @@
 #include "sim/scenario.h"
 
+#include "proto/base/panic.h"
 #include "proto/charter.h"
 #include "proto/core.h"
 #include "proto/field.h"
@@ -11,6 +12,10 @@ enum {
     FOR_MS = 600000,
     BY_MS_MAX = 3600 * 1000,
     DRIFT_PPM_MAX = 10000,
+    LATENCY_MS_MAX = 10000,
+    LOSS_PPM_MAX = 500000,
+    KBPS_MAX = 100000000,
+    SPEED_PERCENT_MAX = 10000,
 };
 #define EPSILON_NANO INT64_C(1000000000)
 
@@ -61,12 +66,14 @@ static void read_signed(struct json_reader *r, const char *key, int32_t most, in
     *out = (int32_t)value;
 }
 
+static const char region_expected[] = "a region of the table: `perigee sim --regions` lists them";
+
 static void read_region(struct json_reader *r, struct scenario_party *p)
 {
     struct span name;
     field_name(r, "region", &name);
     if (r->err == OK && regions_find(&p->region, name) != OK)
-        json_refuse(r, "region", ERR_RANGE, "a region of the table: `perigee sim --regions` lists them");
+        json_refuse(r, "region", ERR_RANGE, region_expected);
 }
 
 static enum err party_read(struct scenario_party *p, struct json_reader *r)
@@ -77,10 +84,20 @@ static enum err party_read(struct scenario_party *p, struct json_reader *r)
     charter_read_role_set(r, "roles", &p->roles);
     read_optional(r, "rows", 1, SCENARIO_ROWS_MAX, &p->rows);
     if (json_has(r, "drift_ppm")) read_signed(r, "drift_ppm", DRIFT_PPM_MAX, &p->drift_ppm);
+    read_optional(r, "latency_ms", 1, LATENCY_MS_MAX, &p->latency_ms);
+    read_optional(r, "loss_ppm", 0, LOSS_PPM_MAX, &p->loss_ppm);
+    read_optional(r, "bandwidth_kbps", 8, KBPS_MAX, &p->bandwidth_kbps);
+    read_optional(r, "enclaves", 1, CAP_ENCLAVES, &p->enclaves);
+    read_optional(r, "speed_percent", 1, SPEED_PERCENT_MAX, &p->speed_percent);
+    if (json_has(r, "refuses")) json_read_bool(r, "refuses", &p->refuses);
     if (p->rows > 0 && (p->roles & ROLE_OWNER) == 0)
         json_refuse(r, "rows", ERR_CONFLICT, "rows of an owner only");
+    if (p->refuses && p->rows == 0) json_refuse(r, "refuses", ERR_CONFLICT, "an owner with rows");
     if ((p->roles & (ROLE_DEVICE | ROLE_MAKER)) != 0)
         json_refuse(r, "roles", ERR_RANGE, "no makers and devices yet");
+    if ((p->enclaves | p->speed_percent) != 0 && (p->roles & ROLE_COMPUTE) == 0)
+        json_refuse(r, p->enclaves != 0 ? "enclaves" : "speed_percent", ERR_CONFLICT,
+                    "a party with the role compute");
     return json_reader_done(r);
 }
 
@@ -123,6 +140,14 @@ static uint32_t inputs_of(const struct scenario *s)
     return count;
 }
 
+/* Owners that approve. */
+static uint32_t willing_of(const struct scenario *s)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->party_count; i++) count += s->party[i].rows > 0 && !s->party[i].refuses;
+    return count;
+}
+
 _Static_assert(CAP_CUSTODIANS == 32 && CAP_STEWARDS == 32, "a text below names the caps");
 
 static void check_parties(const struct scenario *s, struct json_reader *r)
@@ -139,6 +164,8 @@ static void check_parties(const struct scenario *s, struct json_reader *r)
         json_refuse(r, "parties", ERR_RANGE, "one with the role compute");
     if (inputs_of(s) == 0 || inputs_of(s) > CAP_INPUTS)
         json_refuse(r, "parties", ERR_RANGE, "1 to 16 owners with rows");
+    else if (willing_of(s) == 0)
+        json_refuse(r, "parties", ERR_RANGE, "an owner with rows that approves");
 }
 
 /* --- Charter, study, network ---------------------------------------------------------------------------------------------- */
@@ -160,11 +187,11 @@ static void follow_f(struct scenario *s)
 
 static void charter_defaults(struct scenario *s)
 {
-    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), inputs = inputs_of(s);
+    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), willing = willing_of(s);
     s->f = n > 0 ? (n - 1) / 3 : 0;
     follow_f(s);
     s->s = scenario_count(s, ROLE_STEWARD) / 2 + 1;
-    s->k = inputs < 2 ? inputs : 2;
+    s->k = willing < 2 ? willing : 2;
     s->lease_ms = 10000;
     s->rank_delay_ms = 800;
     s->skew_max_ms = 60000;
@@ -219,7 +246,7 @@ static void charter_read(struct scenario *s, struct json_reader *parent)
     read_optional(&r, "t", 1, CAP_CUSTODIANS, &s->t);
     read_optional(&r, "s", 1, CAP_STEWARDS, &s->s);
     read_optional(&r, "k", 1, CAP_INPUTS, &s->k);
-    if (s->k > inputs_of(s)) json_refuse(&r, "k", ERR_RANGE, "at most as many as owners bring rows");
+    if (s->k > willing_of(s)) json_refuse(&r, "k", ERR_RANGE, "at most as many as owners approve");
     read_optional(&r, "lease_ms", 1000, 600000, &s->lease_ms);
     read_optional(&r, "rank_delay_ms", 10, 60000, &s->rank_delay_ms);
     read_optional(&r, "skew_max_ms", 1000, 3600000, &s->skew_max_ms);
@@ -242,6 +269,7 @@ static void study_read(struct scenario *s, struct json_reader *parent)
     read_optional(&r, "every_ms", 1, 3600000, &s->every_ms);
     read_optional(&r, "compute_ms", 1, 3600000, &s->compute_ms);
     read_optional(&r, "expires_ms", 1000, FOR_MS_MAX, &s->expires_ms);
+    if (json_has(&r, "go_on")) json_read_bool(&r, "go_on", &s->go_on);
     if (json_has(&r, "race")) json_read_bool(&r, "race", &s->race);
     parent->err = json_reader_done(&r);
 }
@@ -251,7 +279,7 @@ static void network_read(struct scenario *s, struct json_reader *parent)
     struct json_reader r;
     if (!json_has(parent, "network")) return;
     field_object(&r, parent, "network");
-    read_optional(&r, "loss_ppm", 0, 500000, &s->loss_ppm);
+    read_optional(&r, "loss_ppm", 0, LOSS_PPM_MAX, &s->loss_ppm);
     parent->err = json_reader_done(&r);
 }
 
@@ -265,19 +293,123 @@ static void read_party(struct json_reader *r, const struct scenario *s, const ch
         json_refuse(r, key, ERR_NOT_FOUND, "the name of a party");
 }
 
+/* The key by which a side is named; BY_COUNT: by none of them, or by more than one. */
+static enum scenario_by named_by(struct json_reader *r, const char *const keys[BY_COUNT])
+{
+    enum scenario_by by = BY_COUNT;
+    uint32_t named = 0;
+    for (uint32_t i = 0; i < BY_COUNT; i++) {
+        if (!json_has(r, keys[i])) continue;
+        by = (enum scenario_by)i;
+        named++;
+    }
+    return named == 1 ? by : BY_COUNT;
+}
+
+static void read_side(struct scenario_side *out, const struct scenario *s, struct json_reader *r,
+                      const char *const keys[BY_COUNT], const char *expected)
+{
+    struct span region;
+    out->by = named_by(r, keys);
+    switch (out->by) {
+    case BY_PARTY: read_party(r, s, keys[BY_PARTY], &out->party); break;
+    case BY_JURISDICTION: field_jurisdiction(r, keys[BY_JURISDICTION], &out->jurisdiction); break;
+    case BY_REGION:
+        field_name(r, keys[BY_REGION], &region);
+        if (r->err == OK && regions_find(&out->region, region) != OK)
+            json_refuse(r, keys[BY_REGION], ERR_RANGE, region_expected);
+        break;
+    case BY_COUNT: json_refuse(r, keys[BY_PARTY], ERR_NOT_FOUND, expected); break;
+    }
+}
+
+bool scenario_has(const struct scenario *s, const struct scenario_side *side, uint32_t party)
+{
+    const struct scenario_party *p = &s->party[party];
+    switch (side->by) {
+    case BY_PARTY: return side->party == party;
+    case BY_JURISDICTION: return span_equal(side->jurisdiction, p->jurisdiction);
+    case BY_REGION: return side->region == p->region;
+    case BY_COUNT: break;
+    }
+    UNREACHABLE();
+}
+
+bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, uint32_t party)
+{
+    const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
+    if (whom == FAULT_OF_NONE || !scenario_has(s, &f->of, party)) return false;
+    if (whom == FAULT_OF_OWNER) return s->party[party].rows > 0;
+    return whom != FAULT_OF_COMPUTE || (s->party[party].roles & ROLE_COMPUTE) != 0;
+}
+
+/* How many parties it befalls; of two sides, how many are on both. */
+static uint32_t count_befallen(const struct scenario *s, const struct scenario_fault *f)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->party_count; i++) count += scenario_befalls(s, f, i);
+    return count;
+}
+
+static uint32_t count_on_both(const struct scenario *s, const struct scenario_fault *f)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->party_count; i++)
+        count += scenario_has(s, &f->of, i) && scenario_has(s, &f->other, i);
+    return count;
+}
+
+static bool is_nobody(const struct scenario *s, const struct scenario_side *side)
+{
+    uint32_t i = 0;
+    while (i < s->party_count && !scenario_has(s, side, i)) i++;
+    return i == s->party_count;
+}
+
+static const char *const of_keys[BY_COUNT] = {"party", "jurisdiction", "region"};
+static const char *const other_keys[BY_COUNT] = {"other", "other_jurisdiction", "other_region"};
+
+/* Whom it befalls must be there, or the fault would be none. */
+static void check_whom(const struct scenario_fault *f, const struct scenario *s, struct json_reader *r)
+{
+    static const char *const expected[] = {[FAULT_OF_PARTY] = "somebody there",
+                                           [FAULT_OF_SIDE] = "somebody there",
+                                           [FAULT_OF_PAIR] = "somebody there",
+                                           [FAULT_OF_OWNER] = "an owner with rows",
+                                           [FAULT_OF_COMPUTE] = "a party with the role compute"};
+    const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
+    const uint32_t befallen = count_befallen(s, f);
+    if (befallen == 0) json_refuse(r, of_keys[f->of.by], ERR_CONFLICT, expected[whom]);
+    if (whom == FAULT_OF_SIDE && befallen == s->party_count)
+        json_refuse(r, of_keys[f->of.by], ERR_CONFLICT, "somebody left on the other side");
+    if (whom != FAULT_OF_PAIR) return;
+    if (is_nobody(s, &f->other)) json_refuse(r, other_keys[f->other.by], ERR_CONFLICT, "somebody there");
+    if (count_on_both(s, f) > 0)
+        json_refuse(r, other_keys[f->other.by], ERR_DUPLICATE, "nobody who is on the first side");
+}
+
 static void read_whom(struct scenario_fault *f, const struct scenario *s, struct json_reader *r)
 {
     const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
     if (whom == FAULT_OF_NONE) return;
-    read_party(r, s, "party", &f->party);
-    if (whom == FAULT_OF_PAIR) read_party(r, s, "other", &f->other);
-    if (r->err != OK) return;
-    if (whom == FAULT_OF_PAIR && f->party == f->other)
-        json_refuse(r, "other", ERR_DUPLICATE, "another party than the first");
-    if (whom == FAULT_OF_OWNER && s->party[f->party].rows == 0)
-        json_refuse(r, "party", ERR_CONFLICT, "an owner with rows");
-    if (whom == FAULT_OF_COMPUTE && (s->party[f->party].roles & ROLE_COMPUTE) == 0)
-        json_refuse(r, "party", ERR_CONFLICT, "a party with the role compute");
+    read_side(&f->of, s, r, of_keys, "one of party, jurisdiction, region");
+    if (whom == FAULT_OF_PAIR)
+        read_side(&f->other, s, r, other_keys, "one of other, other_jurisdiction, other_region");
+    if (r->err == OK) check_whom(f, s, r);
+    if ((whom == FAULT_OF_SIDE || whom == FAULT_OF_PAIR) && json_has(r, "oneway"))
+        json_read_bool(r, "oneway", &f->oneway);
+}
+
+/* One time is over before the next begins. */
+static void read_times(struct scenario_fault *f, struct json_reader *r)
+{
+    uint32_t times = 1;
+    if (!json_has(r, "times")) return;
+    field_u32(r, "times", 1, SCENARIO_TIMES_MAX, &times);
+    field_u32(r, "every_ms", 1, FOR_MS_MAX, &f->every_ms);
+    f->again = times - 1;
+    if (r->err == OK && f->every_ms < f->for_ms)
+        json_refuse(r, "every_ms", ERR_RANGE, "at least for_ms: one time is over before the next begins");
 }
 
 static void read_revocation(struct scenario_fault *f, struct json_reader *r)
@@ -297,7 +429,10 @@ static enum err fault_read(struct scenario_fault *f, const struct scenario *s, s
     json_read_enum(r, "kind", fault_names, FAULT_KIND_COUNT, &kind);
     f->kind = (enum scenario_fault_kind)kind;
     field_u32(r, "at_ms", 0, FOR_MS_MAX, &f->at_ms);
-    if (scenario_fault_lasts(f->kind)) field_u32(r, "for_ms", 1, FOR_MS_MAX, &f->for_ms);
+    if (scenario_fault_lasts(f->kind)) {
+        field_u32(r, "for_ms", 1, FOR_MS_MAX, &f->for_ms);
+        read_times(f, r);
+    }
     read_whom(f, s, r);
     if (f->kind == FAULT_CLOCK) read_signed(r, "by_ms", BY_MS_MAX, &f->by_ms);
     if (f->kind == FAULT_REVOKE) read_revocation(f, r);
@@ -364,15 +499,26 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
 
 /* --- Writing ----------------------------------------------------------------------------------------------------------------- */
 
+static void put_if(struct json_writer *w, const char *key, uint32_t value)
+{
+    if (value > 0) field_put_int(w, key, value);
+}
+
 static void put_party(struct json_writer *w, const struct scenario_party *p)
 {
     json_begin_object(w);
+    put_if(w, "bandwidth_kbps", p->bandwidth_kbps);
     if (p->drift_ppm != 0) field_put_int(w, "drift_ppm", p->drift_ppm);
+    put_if(w, "enclaves", p->enclaves);
     field_put_text(w, "jurisdiction", p->jurisdiction);
+    put_if(w, "latency_ms", p->latency_ms);
+    put_if(w, "loss_ppm", p->loss_ppm);
     field_put_text(w, "name", p->name);
+    if (p->refuses) field_put_bool(w, "refuses", true);
     field_put_word(w, "region", regions_at(p->region)->name);
     charter_put_roles(w, "roles", p->roles);
-    if (p->rows > 0) field_put_int(w, "rows", p->rows);
+    put_if(w, "rows", p->rows);
+    put_if(w, "speed_percent", p->speed_percent);
     json_end_object(w);
 }
 
@@ -398,7 +544,8 @@ static void put_study(struct json_writer *w, const struct scenario *s)
     field_put_int(w, "compute_ms", s->compute_ms);
     field_put_decimal(w, "epsilon", (int64_t)s->epsilon_nano, 9);
     field_put_int(w, "every_ms", s->every_ms);
-    if (s->expires_ms > 0) field_put_int(w, "expires_ms", s->expires_ms);
+    put_if(w, "expires_ms", s->expires_ms);
+    if (s->go_on) field_put_bool(w, "go_on", true);
     if (s->race) field_put_bool(w, "race", true);
     field_put_int(w, "runs", s->runs);
     json_end_object(w);
@@ -411,19 +558,38 @@ static const char *phase_name(uint32_t phase)
     return i < PHASE_COUNT ? phase_names[i] : NULL;
 }
 
+/* A side under its key, where that is this one: keys stand in the order of their names. */
+static void put_side(struct json_writer *w, const struct scenario *s, const struct scenario_side *side,
+                     const char *const keys[BY_COUNT], enum scenario_by by)
+{
+    if (side->by != by) return;
+    switch (by) {
+    case BY_PARTY: field_put_text(w, keys[by], s->party[side->party].name); break;
+    case BY_JURISDICTION: field_put_text(w, keys[by], side->jurisdiction); break;
+    case BY_REGION: field_put_word(w, keys[by], regions_at(side->region)->name); break;
+    case BY_COUNT: UNREACHABLE();
+    }
+}
+
 static void put_fault(struct json_writer *w, const struct scenario *s, const struct scenario_fault *f)
 {
     const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
     json_begin_object(w);
     field_put_int(w, "at_ms", f->at_ms);
     if (f->kind == FAULT_CLOCK) field_put_int(w, "by_ms", f->by_ms);
+    if (f->again > 0) field_put_int(w, "every_ms", f->every_ms);
     if (scenario_fault_lasts(f->kind)) field_put_int(w, "for_ms", f->for_ms);
+    if (whom != FAULT_OF_NONE) put_side(w, s, &f->of, of_keys, BY_JURISDICTION);
     field_put_word(w, "kind", fault_names[f->kind]);
-    if (whom == FAULT_OF_PAIR) field_put_text(w, "other", s->party[f->other].name);
-    if (whom != FAULT_OF_NONE) field_put_text(w, "party", s->party[f->party].name);
+    if (f->oneway) field_put_bool(w, "oneway", true);
+    for (uint32_t by = 0; whom == FAULT_OF_PAIR && by < BY_COUNT; by++)
+        put_side(w, s, &f->other, other_keys, (enum scenario_by)by);
+    if (whom != FAULT_OF_NONE) put_side(w, s, &f->of, of_keys, BY_PARTY);
     if (f->kind == FAULT_REVOKE && phase_name(f->phase) != NULL)
         field_put_word(w, "phase", phase_name(f->phase));
+    if (whom != FAULT_OF_NONE) put_side(w, s, &f->of, of_keys, BY_REGION);
     if (f->kind == FAULT_REVOKE) field_put_word(w, "target", target_names[f->target]);
+    if (f->again > 0) field_put_int(w, "times", f->again + 1);
     json_end_object(w);
 }
 

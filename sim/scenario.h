@@ -19,6 +19,10 @@ enum {
     SCENARIO_RUNS_MAX = 1000,
     SCENARIO_ROWS_MAX = 100000,
     SCENARIO_FAULTS_MAX = 256,
+    SCENARIO_TIMES_MAX = 1000, /* of one fault */
+    SCENARIO_LATENCY_MS = 2,
+    SCENARIO_KBPS = 1000000,
+    SCENARIO_ENCLAVES = 2,
 };
 
 struct scenario_party {
@@ -27,13 +31,18 @@ struct scenario_party {
     uint32_t roles;    /* proto/charter.h enum role bits */
     uint32_t rows;     /* owners: of its dataset; 0: it brings none */
     int32_t drift_ppm; /* of its clocks against true time */
+    /* Of its access link, one way, both ways alike. 0: SCENARIO_LATENCY_MS, SCENARIO_KBPS, and no loss. */
+    uint32_t latency_ms, bandwidth_kbps, loss_ppm;
+    uint32_t enclaves;      /* compute: runs at once; 0: SCENARIO_ENCLAVES */
+    uint32_t speed_percent; /* compute: of study.compute_ms; 0: 100 */
+    bool refuses;           /* an owner with rows: it never approves the recipe */
 };
 
 /* X(symbol, name, whom it names, does it last for for_ms) */
 #define SCENARIO_FAULT_TABLE(X)                                                                              \
     X(FAULT_CRASH, "crash", FAULT_OF_PARTY, true)    /* the process is killed and started again then */      \
-    X(FAULT_PART, "part", FAULT_OF_PARTY, true)      /* all its links are cut */                             \
-    X(FAULT_SPLIT, "split", FAULT_OF_PAIR, true)     /* the links between two are cut, all others stand */   \
+    X(FAULT_PART, "part", FAULT_OF_SIDE, true)       /* all links to everybody else are cut */               \
+    X(FAULT_SPLIT, "split", FAULT_OF_PAIR, true)     /* the links between two sides are cut */               \
     X(FAULT_ELECTED, "elected", FAULT_OF_NONE, true) /* a crash of whichever node is elected then */         \
     X(FAULT_FULL, "full", FAULT_OF_PARTY, true)      /* its disk takes nothing more */                       \
     X(FAULT_CLOCK, "clock", FAULT_OF_PARTY, true)    /* its wall clock is wrong by `by_ms` */                \
@@ -47,9 +56,17 @@ enum scenario_fault_kind { SCENARIO_FAULT_TABLE(SCENARIO_FAULT_ENUM) FAULT_KIND_
 enum scenario_fault_whom {
     FAULT_OF_NONE,
     FAULT_OF_PARTY,
-    FAULT_OF_PAIR,
+    FAULT_OF_SIDE,  /* as one: links between its parties stand */
+    FAULT_OF_PAIR,  /* of sides */
     FAULT_OF_OWNER, /* one that brings rows */
     FAULT_OF_COMPUTE
+};
+/* Whom a fault names: a party, or all parties of a jurisdiction or of a region; of these it befalls each that it can befall. */
+enum scenario_by { BY_PARTY, BY_JURISDICTION, BY_REGION, BY_COUNT };
+struct scenario_side {
+    enum scenario_by by;
+    uint32_t party, region; /* as `by` says */
+    struct span jurisdiction;
 };
 enum scenario_fault_whom scenario_fault_whom(enum scenario_fault_kind kind);
 bool scenario_fault_lasts(enum scenario_fault_kind kind);
@@ -59,8 +76,10 @@ enum scenario_target { TARGET_APPROVAL, TARGET_RECIPE, TARGET_DATASET, TARGET_AL
 
 struct scenario_fault {
     enum scenario_fault_kind kind;
-    uint32_t party, other; /* indices; as the kind says */
+    struct scenario_side of, other; /* as the kind says */
     uint32_t at_ms, for_ms;
+    uint32_t again, every_ms;    /* so often after the first time, so far apart */
+    bool oneway;                 /* FAULT_PART, FAULT_SPLIT: nothing comes from `of`, all comes to it */
     int32_t by_ms;               /* FAULT_CLOCK */
     enum scenario_target target; /* FAULT_REVOKE */
     uint32_t
@@ -78,6 +97,7 @@ struct scenario {
     uint32_t compute_ms; /* what one computation takes */
     uint32_t expires_ms; /* a run is over so long after it was asked for; 0: a day */
     bool race;           /* every requester asks for runs, and they meet in slots */
+    bool go_on; /* runs are asked for after an owner took back, of the others' data, while k are left */
     uint32_t loss_ppm;
     uint32_t fault_count;
     struct scenario_fault *fault;
@@ -88,6 +108,9 @@ MUST_USE enum err scenario_parse(struct scenario **out, struct arena *arena, str
                                  struct json_fault *fault);
 /* The canonical text of it, which scenario_parse takes. ERR_TOO_LARGE. */
 MUST_USE enum err scenario_write(struct buffer *out, const struct scenario *s);
+/* Does this fault befall this party? For links: is it on this side? */
+bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, uint32_t party);
+bool scenario_has(const struct scenario *s, const struct scenario_side *side, uint32_t party);
 /* How many parties have one of these roles. */
 uint32_t scenario_count(const struct scenario *s, uint32_t roles);
 

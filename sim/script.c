@@ -24,7 +24,7 @@ struct script {
 static void command(struct station *n, int doing, const struct command *wish)
 {
     struct simulation *s = n->simulation;
-    struct command *kept = malloc(sizeof *kept + wish->body.len + wish->parameters.len);
+    struct command *kept = malloc(sizeof *kept + wish->body.len + wish->parameters.len + wish->datasets.len);
     ASSERT(kept != NULL);
     uint8_t *bytes = (uint8_t *)(kept + 1);
     *kept = *wish;
@@ -33,6 +33,9 @@ static void command(struct station *n, int doing, const struct command *wish)
     bytes += wish->body.len;
     if (wish->parameters.len > 0) memcpy(bytes, wish->parameters.data, wish->parameters.len);
     kept->parameters = span_make(bytes, wish->parameters.len);
+    bytes += wish->parameters.len;
+    if (wish->datasets.len > 0) memcpy(bytes, wish->datasets.data, wish->datasets.len);
+    kept->datasets = span_make(bytes, wish->datasets.len);
     n->waiting = ++s->token;
     n->doing = doing;
     const struct parcel parcel = {
@@ -253,8 +256,8 @@ static bool approve(const struct script *s)
     struct body_APPROVAL body;
     const struct dataset *d = papers_of(s->p, s->who);
     const struct job *posted = registry_job(s->r, s->p->compose);
-    if (d == NULL || !s->n->deed_done[DEED_BIND] || !s->n->deed_done[DEED_GRANT] || posted == NULL ||
-        (s->n->revoke_due && s->n->revoke_target != TARGET_APPROVAL))
+    if (d == NULL || s->who->party->refuses || !s->n->deed_done[DEED_BIND] || !s->n->deed_done[DEED_GRANT] ||
+        posted == NULL || (s->n->revoke_due && s->n->revoke_target != TARGET_APPROVAL))
         return false;
     const enum err err = papers_approval(s->p, &body, d, 1, s->p->cast->scenario->runs, EXPIRES_MS);
     ASSERT(err == OK);
@@ -307,17 +310,47 @@ static bool revoke(const struct script *s)
 
 /* --- Runs --------------------------------------------------------------------------------------------------------------------- */
 
+/* Will this owner never approve, or not any more? Runs are asked for without it. */
+static bool is_out(const struct simulation *s, const struct dataset *d)
+{
+    const bool took_back = s->station[d->owner->number].revoke_due;
+    return d->owner->party->refuses || (s->scenario->go_on && took_back);
+}
+
+/* The datasets that a run may use, by what this node holds. */
+static void usable(const struct script *s, struct buffer *out)
+{
+    const uint64_t now_ms = simulation_wall_ms(s->n->simulation);
+    for (uint32_t i = 0; i < s->p->dataset_count; i++) {
+        const struct asset *a = registry_asset(s->r, s->p->dataset[i].dt);
+        if (a == NULL) continue;
+        const struct approval_view view = registry_approval(s->r, a, s->p->compose, 0, now_ms);
+        if (view.approval != NULL && !view.revoked && !view.expired) buffer_put(out, ID_SPAN(a->dt));
+    }
+}
+
+/* The job is endorsed, and who is to approve has. */
 static bool is_ready(const struct script *s)
 {
     const struct job *posted = registry_job(s->r, s->p->compose);
     const struct charter *c = registry_charter(s->r);
     if (posted == NULL || c == NULL || registry_endorsements(s->r, posted) < c->s) return false;
     for (uint32_t i = 0; i < s->p->dataset_count; i++) {
-        const struct asset *a = registry_asset(s->r, s->p->dataset[i].dt);
+        const struct dataset *d = &s->p->dataset[i];
+        const struct asset *a = registry_asset(s->r, d->dt);
         const uint64_t now_ms = simulation_wall_ms(s->n->simulation);
+        if (is_out(s->n->simulation, d)) continue;
         if (a == NULL || registry_approval(s->r, a, s->p->compose, 0, now_ms).approval == NULL) return false;
     }
     return true;
+}
+
+/* Is nobody asked any more? An owner has taken back, and without it no run is wished for, or fewer than k are left. */
+static bool is_over(const struct simulation *s)
+{
+    uint32_t left = 0;
+    for (uint32_t i = 0; i < s->papers->dataset_count; i++) left += !is_out(s, &s->papers->dataset[i]);
+    return s->revoked && (!s->scenario->go_on || left < s->scenario->k);
 }
 
 static bool first_requester(const struct script *s)
@@ -341,19 +374,24 @@ static void ask_for_run(const struct script *s)
 {
     const struct simulation *sim = s->n->simulation;
     const bool asks = sim->scenario->race ? player_is(s->who, ROLE_REQUESTER) : first_requester(s);
-    if (!asks || sim->revoked || asked(sim) >= sim->scenario->runs || !is_member(s) || !is_ready(s)) return;
+    uint8_t datasets[32 * CAP_INPUTS];
+    struct buffer inputs = BUFFER_OF(datasets);
+    if (!asks || is_over(sim) || asked(sim) >= sim->scenario->runs || !is_member(s) || !is_ready(s)) return;
     const uint32_t life_ms = sim->scenario->expires_ms;
+    usable(s, &inputs);
+    if (inputs.len == (size_t)32 * s->p->dataset_count) inputs.len = 0; /* all: it need not name them */
     command(s->n, DEED_COUNT,
             &(struct command){.type = COMMAND_RUN,
                               .expires_ms = life_ms > 0 ? simulation_wall_ms(sim) + life_ms : 0,
                               .compose = s->p->compose,
+                              .datasets = buffer_span(&inputs),
                               .parameters = s->p->parameters});
 }
 
 /* What need not settle is waited for a while. */
 bool script_over(struct simulation *s)
 {
-    if (s->run_count < s->scenario->runs && !s->revoked) return false;
+    if (s->run_count < s->scenario->runs && !is_over(s)) return false;
     for (uint32_t i = 0; i < s->run_count; i++) {
         const struct run_watch *w = &s->run[i];
         const bool waited = s->now_ns / 1000000 >= w->asked_ms + EXCUSED_WAIT_MS;

@@ -9,8 +9,6 @@
 
 enum {
     SCRIPT_NS = 50000000, /* people look again */
-    ACCESS_US = 2000,     /* from a party to its region's backbone, one way */
-    ACCESS_MBPS = 1000,
 };
 
 #define CONVERGE_NS UINT64_C(60000000000) /* a link may stand for long after losses in a row */
@@ -256,6 +254,7 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     case WHAT_REJOIN: fault_rejoin(s, entry.who); break;
     case WHAT_FAULT: fault_begin(s, entry.who); break;
     case WHAT_MEND: fault_mend(s, entry.who); break;
+    case WHAT_SILENT: fault_silent(s, entry.who); break;
     case WHAT_ROGUE: fault_rogue(&s->station[entry.who]); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
     default: deliver(s, entry.who, entry.what);
@@ -409,18 +408,35 @@ static enum err make_paths(struct simulation *s)
     return OK;
 }
 
+/* From a party to its region's backbone. */
+static struct net_access access_of(const struct scenario_party *p)
+{
+    const uint64_t kbps = p->bandwidth_kbps > 0 ? p->bandwidth_kbps : SCENARIO_KBPS,
+                   ms = p->latency_ms > 0 ? p->latency_ms : SCENARIO_LATENCY_MS;
+    return (struct net_access){
+        .up_bps = kbps * 1000, .down_bps = kbps * 1000, .latency_ns = ms * 1000000, .loss_ppm = p->loss_ppm};
+}
+
 static enum err make_net(struct simulation *s)
 {
-    const struct net_access access = {.up_bps = ACCESS_MBPS * UINT64_C(1000000),
-                                      .down_bps = ACCESS_MBPS * UINT64_C(1000000),
-                                      .latency_ns = ACCESS_US * UINT64_C(1000)};
     const struct net_options options = {
         .node_count = s->count, .region_count = REGIONS_COUNT, .chance = &s->net_chance};
     s->net = net_new(&options);
     if (s->net == NULL) return ERR_NO_MEMORY;
     TRY(make_paths(s));
-    for (uint32_t i = 0; i < s->count; i++) TRY(net_place(s->net, i, s->scenario->party[i].region, &access));
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct scenario_party *p = &s->scenario->party[i];
+        const struct net_access access = access_of(p);
+        TRY(net_place(s->net, i, p->region, &access));
+    }
     return OK;
+}
+
+static uint64_t times_of_faults(const struct scenario *s)
+{
+    uint64_t times = 0;
+    for (uint32_t i = 0; i < s->fault_count; i++) times += 1 + (uint64_t)s->fault[i].again;
+    return times;
 }
 
 static enum err take_memory(struct simulation *s)
@@ -431,10 +447,12 @@ static enum err take_memory(struct simulation *s)
     s->apart = calloc((size_t)s->count * s->count, sizeof *s->apart);
     s->breaks = calloc((size_t)s->count * s->count, sizeof *s->breaks);
     s->fault_begun = calloc(s->scenario->fault_count + 1, sizeof *s->fault_begun);
+    s->fault_silent = calloc(s->scenario->fault_count + 1, sizeof *s->fault_silent);
     if (s->station == NULL || s->parcel == NULL || s->apart == NULL || s->breaks == NULL ||
-        s->fault_begun == NULL)
+        s->fault_begun == NULL || s->fault_silent == NULL)
         return ERR_NO_MEMORY;
-    return agenda_new(&s->agenda, PARCELS_MAX + (uint64_t)1024 * s->count + GUESTS_MAX + SCENARIO_FAULTS_MAX);
+    return agenda_new(&s->agenda, PARCELS_MAX + (uint64_t)1024 * s->count + GUESTS_MAX +
+                                      2 * SCENARIO_FAULTS_MAX + times_of_faults(s->scenario));
 }
 
 /* People do not look all at once. */
@@ -460,8 +478,11 @@ static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fa
     for (uint32_t i = 0; i < s->count; i++) station_start(&s->station[i]);
     for (uint32_t i = 0; i < s->count; i++)
         simulation_later(s, script_begin(seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
-    for (uint32_t i = 0; i < s->scenario->fault_count; i++)
-        simulation_later(s, (uint64_t)s->scenario->fault[i].at_ms * 1000000, i, WHAT_FAULT);
+    for (uint32_t i = 0; i < s->scenario->fault_count; i++) {
+        const struct scenario_fault *f = &s->scenario->fault[i];
+        for (uint64_t time = 0; time <= f->again; time++)
+            simulation_later(s, (f->at_ms + time * f->every_ms) * 1000000, i, WHAT_FAULT);
+    }
     return OK;
 }
 
@@ -498,6 +519,7 @@ void simulation_free(struct simulation *s)
     free(s->apart);
     free(s->breaks);
     free(s->fault_begun);
+    free(s->fault_silent);
     ledger_free(&s->ledger);
     free(s);
 }

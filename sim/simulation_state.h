@@ -55,7 +55,8 @@ enum {
     WHAT_FAULT, /* which one */
     WHAT_MEND,  /* which fault is over */
     WHAT_ROGUE,
-    WHAT_GUEST, /* which one */
+    WHAT_GUEST,  /* which one */
+    WHAT_SILENT, /* which fault: nothing was heard for so long that links are given up */
 };
 
 /* Deeds of a script, in the order in which they come up. */
@@ -95,6 +96,7 @@ struct station {
     bool sync_due;
     uint64_t links;          /* rises whenever its links break: what was on them is gone */
     uint32_t cut;            /* of the network, plus one; 0: it is not cut off */
+    uint32_t parted;         /* so many faults cut off a group that it is of */
     int64_t ahead_ms;        /* of its wall clock, while a fault makes it wrong */
     bool rogue, twin, forge; /* how it cheats as a host */
     struct chance rogue_chance;
@@ -153,9 +155,10 @@ struct simulation {
     uint8_t *apart;   /* count * count: so many faults keep these two from each other */
     uint64_t *breaks; /* count * count: how often the link between these two broke alone */
     uint32_t faults_on;
-    bool *fault_begun; /* of each fault of the scenario */
-    bool revoked;      /* an owner has taken back: no more runs are asked for */
-    bool clocks_apart; /* some drift beyond the bound: leases may overlap */
+    bool *fault_begun;  /* of each fault of the scenario */
+    bool *fault_silent; /* of one-way cuts: links were given up */
+    bool revoked;       /* an owner has taken back: no more runs are asked for */
+    bool clocks_apart;  /* some drift beyond the bound: leases may overlap */
     struct ledger ledger;
     uint64_t opened[CAP_INPUTS]; /* how often an enclave had this dataset's rows in plaintext */
     struct simulation_counts counts;
@@ -197,6 +200,7 @@ uint64_t station_wall_ms(const struct station *n);
 /* fault.c */
 void fault_begin(struct simulation *s, uint32_t index);
 void fault_mend(struct simulation *s, uint32_t index);
+void fault_silent(struct simulation *s, uint32_t index);
 void fault_rejoin(struct simulation *s, uint32_t number);
 void fault_rogue(struct station *n); /* its turn to cheat */
 void fault_phase(struct simulation *s,

@@ -58,7 +58,7 @@ static void draw_parties(struct scenario *s, struct chance *c)
 static uint32_t inputs_of(const struct scenario *s)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < s->party_count; i++) count += s->party[i].rows > 0;
+    for (uint32_t i = 0; i < s->party_count; i++) count += s->party[i].rows > 0 && !s->party[i].refuses;
     return count;
 }
 
@@ -106,7 +106,7 @@ static struct scenario_fault *add_fault(struct scenario *s, struct chance *c, en
     const uint64_t left_ms = SWARM_FAULTS_MS - f->at_ms;
     const uint64_t most_ms = chance_ppm(c, PPM(50)) ? 2000 : 20000;
     f->for_ms = (uint32_t)chance_within(c, 1, left_ms < most_ms ? left_ms : most_ms);
-    f->party = (uint32_t)chance_below(c, s->party_count);
+    f->of.party = (uint32_t)chance_below(c, s->party_count);
     return f;
 }
 
@@ -118,8 +118,8 @@ static void draw_fault(struct scenario *s, struct chance *c)
     struct scenario_fault *f = add_fault(s, c, kinds[chance_below(c, sizeof kinds / sizeof kinds[0])]);
     const uint64_t others = s->party_count - 1, most_ms = 2 * (uint64_t)s->skew_max_ms;
     if (f->kind == FAULT_SPLIT)
-        f->other = (f->party + 1 + (uint32_t)chance_below(c, others)) % s->party_count;
-    if (f->kind == FAULT_FULL && chance_ppm(c, PPM(50))) f->party = one_of(s, c, ROLE_COMPUTE);
+        f->other.party = (f->of.party + 1 + (uint32_t)chance_below(c, others)) % s->party_count;
+    if (f->kind == FAULT_FULL && chance_ppm(c, PPM(50))) f->of.party = one_of(s, c, ROLE_COMPUTE);
     if (f->kind == FAULT_CLOCK) f->by_ms = (int32_t)chance_within(c, 0, 2 * most_ms) - (int32_t)most_ms;
 }
 
@@ -129,7 +129,7 @@ static void draw_restarts(struct scenario *s, struct chance *c)
     const uint64_t count = chance_within(c, 2, 6);
     for (uint64_t i = 0; i < count; i++) {
         struct scenario_fault *f = add_fault(s, c, FAULT_CRASH);
-        f->party = one_of(s, c, ROLE_CUSTODIAN);
+        f->of.party = one_of(s, c, ROLE_CUSTODIAN);
         f->at_ms = BEGINNING_MS + f->at_ms / 4;
         f->for_ms = (uint32_t)chance_within(c, 1, 300);
     }
@@ -141,8 +141,8 @@ static void draw_revocation(struct scenario *s, struct chance *c)
                                             RUN_COMPUTING, RUN_COMPUTING, RUN_COMMITTED};
     struct scenario_fault *f = add_fault(s, c, FAULT_REVOKE);
     uint64_t left = chance_below(c, inputs_of(s));
-    f->party = 0;
-    while (s->party[f->party].rows == 0 || left-- > 0) f->party++;
+    f->of.party = 0;
+    while (s->party[f->of.party].rows == 0 || left-- > 0) f->of.party++;
     f->target = (enum scenario_target)chance_below(c, TARGET_COUNT);
     f->for_ms = 0;
     if (!chance_ppm(c, PPM(75))) return;
@@ -156,7 +156,7 @@ static void draw_cheat(struct scenario *s, struct chance *c)
     static const enum scenario_fault_kind kinds[] = {FAULT_ROGUE, FAULT_TWIN, FAULT_FORGE};
     const bool others = scenario_count(s, ROLE_COMPUTE) > 1;
     struct scenario_fault *f = add_fault(s, c, kinds[chance_below(c, others ? 3 : 2)]);
-    f->party = one_of(s, c, ROLE_COMPUTE);
+    f->of.party = one_of(s, c, ROLE_COMPUTE);
     f->at_ms /= 4;
     f->for_ms = SWARM_FAULTS_MS - f->at_ms;
 }
@@ -240,8 +240,8 @@ static bool needs(const struct scenario *s, uint32_t party)
     for (uint32_t i = 0; i < s->fault_count; i++) {
         const struct scenario_fault *f = &s->fault[i];
         const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
-        if (whom != FAULT_OF_NONE && f->party == party) return true;
-        if (whom == FAULT_OF_PAIR && f->other == party) return true;
+        if (whom != FAULT_OF_NONE && scenario_has(s, &f->of, party)) return true;
+        if (whom == FAULT_OF_PAIR && scenario_has(s, &f->other, party)) return true;
     }
     for (uint32_t role = 1; role < ROLE_ALL; role <<= 1)
         if ((s->party[party].roles & role) != 0 && scenario_count(s, role) == 1) return true;
@@ -257,8 +257,8 @@ static void shrink_parties(struct shrinking *g)
         memmove(s->party + at, s->party + at + 1, (s->party_count - at - 1) * sizeof *s->party);
         s->party_count--;
         for (uint32_t i = 0; i < s->fault_count; i++) {
-            s->fault[i].party -= s->fault[i].party > at;
-            s->fault[i].other -= s->fault[i].other > at;
+            s->fault[i].of.party -= s->fault[i].of.party > at;
+            s->fault[i].other.party -= s->fault[i].other.party > at;
         }
         settle_thresholds(s);
         (void)stays(g);

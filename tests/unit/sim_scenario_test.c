@@ -21,14 +21,24 @@ static const char whole[] =
     "{\"at_ms\":11,\"by_ms\":-500,\"for_ms\":20,\"kind\":\"clock\",\"party\":\"hall\"},"
     "{\"at_ms\":12,\"for_ms\":20,\"kind\":\"split\",\"other\":\"north\",\"party\":\"hall\"},"
     "{\"at_ms\":13,\"kind\":\"revoke\",\"party\":\"north\",\"phase\":\"keyed\",\"target\":\"recipe\"},"
-    "{\"at_ms\":14,\"for_ms\":9,\"kind\":\"twin\",\"party\":\"hall\"}],"
+    "{\"at_ms\":14,\"for_ms\":9,\"kind\":\"twin\",\"party\":\"hall\"},"
+    "{\"at_ms\":15,\"every_ms\":40,\"for_ms\":30,\"jurisdiction\":\"EU\",\"kind\":\"part\",\"oneway\":true,"
+    "\"times\":3},"
+    "{\"at_ms\":16,\"for_ms\":7,\"kind\":\"split\",\"other_region\":\"us-east\",\"region\":\"sweden\"},"
+    "{\"at_ms\":17,\"jurisdiction\":\"EU\",\"kind\":\"revoke\",\"target\":\"dataset\"}],"
     "\"for_ms\":60000,\"name\":\"small\",\"network\":{\"loss_ppm\":100},"
     "\"parties\":["
     "{\"jurisdiction\":\"EU\",\"name\":\"north\",\"region\":\"sweden\","
     "\"roles\":[\"custodian\",\"owner\",\"steward\"],\"rows\":10},"
-    "{\"jurisdiction\":\"US\",\"name\":\"hall\",\"region\":\"us-east\","
-    "\"roles\":[\"algorithm\",\"compute\",\"requester\"]}],"
-    "\"perigee\":\"scenario/1\",\"study\":{\"compute_ms\":5,\"epsilon\":\"0.5\",\"every_ms\":7,\"runs\":2}}";
+    "{\"bandwidth_kbps\":2000,\"enclaves\":1,\"jurisdiction\":\"US\",\"latency_ms\":270,\"loss_ppm\":9,"
+    "\"name\":\"hall\",\"region\":\"us-east\",\"roles\":[\"algorithm\",\"compute\",\"requester\"],"
+    "\"speed_percent\":50},"
+    "{\"jurisdiction\":\"US\",\"name\":\"mute\",\"refuses\":true,\"region\":\"us-west\",\"roles\":[\"owner\"]"
+    ","
+    "\"rows\":5}],"
+    "\"perigee\":\"scenario/"
+    "1\",\"study\":{\"compute_ms\":5,\"epsilon\":\"0.5\",\"every_ms\":7,\"go_on\":true,"
+    "\"runs\":2}}";
 
 static enum err parse(struct scenario **out, const char *text, struct json_fault *fault)
 {
@@ -56,7 +66,7 @@ static void a_whole_one(void **state)
     struct json_fault fault;
     assert_int_equal(parse(&s, whole, &fault), OK);
     assert_true(span_equal_text(s->name, "small"));
-    assert_int_equal(s->party_count, 2);
+    assert_int_equal(s->party_count, 3);
     assert_string_equal(regions_at(s->party[1].region)->name, "us-east");
     assert_int_equal(s->party[0].rows, 10);
     assert_int_equal(s->k, 1);
@@ -66,15 +76,45 @@ static void a_whole_one(void **state)
     assert_int_equal(s->s, 1);
     assert_int_equal(s->lease_ms, 5000);
     assert_int_equal(s->epsilon_nano, 500000000);
-    assert_int_equal(s->fault_count, 6);
+    assert_int_equal(s->fault_count, 9);
+    assert_int_equal(s->party[1].latency_ms, 270);
+    assert_int_equal(s->party[1].loss_ppm, 9);
+    assert_int_equal(s->party[1].bandwidth_kbps, 2000);
+    assert_int_equal(s->party[1].enclaves, 1);
+    assert_int_equal(s->party[1].speed_percent, 50);
+    assert_true(s->party[2].refuses && !s->party[0].refuses && s->go_on && !s->race);
+    assert_true(s->fault[6].oneway && !s->fault[7].oneway);
+    assert_int_equal(s->fault[6].again, 2);
+    assert_int_equal(s->fault[6].every_ms, 40);
+    assert_int_equal(s->fault[0].again, 0);
     assert_int_equal(s->fault[2].by_ms, -500);
-    assert_int_equal(s->fault[3].party, 1);
-    assert_int_equal(s->fault[3].other, 0);
+    assert_int_equal(s->fault[3].of.party, 1);
+    assert_int_equal(s->fault[3].other.party, 0);
     assert_int_equal(s->fault[4].target, TARGET_RECIPE);
     assert_int_equal(s->fault[4].phase, RUN_KEYED);
     assert_int_equal(s->fault[0].kind, FAULT_CRASH);
     assert_int_equal(s->fault[1].kind, FAULT_ELECTED);
-    assert_int_equal(scenario_count(s, ROLE_COMPUTE | ROLE_OWNER), 2);
+    assert_int_equal(scenario_count(s, ROLE_COMPUTE | ROLE_OWNER), 3);
+}
+
+/* A fault of a jurisdiction or of a region befalls those of its parties that it can befall. */
+static void whom_a_fault_befalls(void **state)
+{
+    (void)state;
+    struct scenario *s;
+    struct json_fault fault;
+    assert_int_equal(parse(&s, whole, &fault), OK);
+    const struct scenario_fault *part = &s->fault[6], *split = &s->fault[7], *revoke = &s->fault[8];
+    assert_true(scenario_befalls(s, part, 0) && !scenario_befalls(s, part, 1));
+    assert_true(scenario_has(s, &split->of, 0) && !scenario_has(s, &split->of, 1));
+    assert_true(scenario_has(s, &split->other, 1) && !scenario_has(s, &split->other, 2));
+    assert_true(scenario_befalls(s, revoke, 0) && !scenario_befalls(s, revoke, 2));
+    const char *in_the_us =
+        with("\"jurisdiction\":\"EU\",\"kind\":\"revoke\"", "\"jurisdiction\":\"US\",\"kind\":\"revoke\"");
+    assert_int_equal(parse(&s, in_the_us, &fault), OK);
+    assert_true(!scenario_befalls(s, &s->fault[8], 1) &&
+                scenario_befalls(s, &s->fault[8], 2));  /* hall has no rows */
+    assert_false(scenario_befalls(s, &s->fault[1], 0)); /* elected: of nobody */
 }
 
 static void written_it_reads_the_same(void **state)
@@ -118,6 +158,34 @@ static void what_is_refused(void **state)
         {"\"kind\":\"twin\",\"party\":\"hall\"", "\"kind\":\"twin\",\"party\":\"north\"", "faults[5].party"},
         {"\"epsilon\":\"0.5\"", "\"epsilon\":\"-0.5\"", "study.epsilon"},
         {"\"runs\":2", "\"runs\":100000", "study.runs"},
+        {"\"latency_ms\":270", "\"latency_ms\":-270", "parties[1].latency_ms"},
+        {"\"latency_ms\":270", "\"latency_ms\":0", "parties[1].latency_ms"},
+        {"\"loss_ppm\":9", "\"loss_ppm\":1000000", "parties[1].loss_ppm"},
+        {"\"bandwidth_kbps\":2000", "\"bandwidth_kbps\":0", "parties[1].bandwidth_kbps"},
+        {"\"enclaves\":1", "\"enclaves\":100", "parties[1].enclaves"},
+        {"\"speed_percent\":50", "\"speed_percent\":0", "parties[1].speed_percent"},
+        {"\"rows\":10", "\"rows\":10,\"speed_percent\":50", "parties[0].speed_percent"},
+        {"\"jurisdiction\":\"EU\",\"name\"", "\"enclaves\":1,\"jurisdiction\":\"EU\",\"name\"",
+         "parties[0].enclaves"},
+        {"\"name\":\"hall\",", "\"name\":\"hall\",\"refuses\":true,", "parties[1].refuses"},
+        {"\"name\":\"north\",\"region\"", "\"name\":\"north\",\"refuses\":true,\"region\"", "parties"},
+        {"\"charter\":{\"k\":1", "\"charter\":{\"k\":2", "charter.k"}, /* two bring rows, one approves */
+        {"\"jurisdiction\":\"EU\",\"kind\":\"part\"", "\"jurisdiction\":\"JP\",\"kind\":\"part\"",
+         "faults[6].jurisdiction"},
+        {"\"kind\":\"part\",\"oneway\":true", "\"kind\":\"part\",\"oneway\":1", "faults[6].oneway"},
+        {"\"jurisdiction\":\"EU\",\"kind\":\"part\"", "\"kind\":\"part\"", "faults[6].party"},
+        {"\"kind\":\"part\",\"oneway\":true,", "\"kind\":\"part\",\"oneway\":true,\"party\":\"hall\",",
+         "faults[6].party"},
+        {"\"every_ms\":40", "\"every_ms\":29", "faults[6].every_ms"},
+        {"\"every_ms\":40,", "", "faults[6]"},
+        {"\"times\":3", "\"times\":0", "faults[6].times"},
+        {"\"other_region\":\"us-east\"", "\"other_region\":\"atlantis\"", "faults[7].other_region"},
+        {"\"other_region\":\"us-east\"", "\"other_region\":\"japan\"", "faults[7].other_region"},
+        {"\"other_region\":\"us-east\"", "\"other\":\"north\"", "faults[7].other"},
+        {"\"other_region\":\"us-east\",", "", "faults[7].other"},
+        {"\"kind\":\"revoke\",\"target\":\"dataset\"", "\"kind\":\"revoke\",\"oneway\":true", "faults[8]"},
+        {"\"kind\":\"revoke\",\"target\":\"dataset\"", "\"kind\":\"revoke\",\"times\":2", "faults[8]"},
+        {"\"go_on\":true", "\"go_on\":\"yes\"", "study.go_on"},
         {"scenario/1", "scenario/2", "perigee"},
     };
     (void)state;
@@ -195,9 +263,12 @@ static void a_large_one(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_whole_one),        cmocka_unit_test(written_it_reads_the_same),
-        cmocka_unit_test(what_is_refused),    cmocka_unit_test(thresholds_in_the_scenarios_words),
-        cmocka_unit_test(roles_in_any_order), cmocka_unit_test(a_large_one)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_whole_one),
+                                       cmocka_unit_test(whom_a_fault_befalls),
+                                       cmocka_unit_test(written_it_reads_the_same),
+                                       cmocka_unit_test(what_is_refused),
+                                       cmocka_unit_test(thresholds_in_the_scenarios_words),
+                                       cmocka_unit_test(roles_in_any_order),
+                                       cmocka_unit_test(a_large_one)};
     return cmocka_run_group_tests_name("sim_scenario", tests, NULL, NULL);
 }

@@ -78,7 +78,7 @@ static bool is_hunted(void *context, const struct scenario *s)
     h->asked++;
     for (uint32_t i = 0; i < s->fault_count; i++)
         crashes |=
-            s->fault[i].kind == FAULT_CRASH && span_equal_text(s->party[s->fault[i].party].name, h->name);
+            s->fault[i].kind == FAULT_CRASH && span_equal_text(s->party[s->fault[i].of.party].name, h->name);
     return crashes && s->runs >= 2 && scenario_count(s, ROLE_COMPUTE) >= 2;
 }
 
