@@ -1,0 +1,216 @@
+/* The scenarios that are shipped beside cardio-renal: each shows what its description says, with every property watched. */
+#include "node/yaml_json.h"
+#include "sim/sim.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+enum { SEEDS = 1, OWNERS_MAX = 16 };
+
+static json_t *played(const char *name, uint64_t seed)
+{
+    json_t *value;
+    char path[512], fault[512] = "";
+    uint8_t *report;
+    size_t len;
+    (void)snprintf(path, sizeof path, PERIGEE_SOURCE_DIR "/configs/scenarios/%s.yaml", name);
+    if (yaml_json_load(&value, path, fault, sizeof fault) != OK) fail_msg("%s", fault);
+    assert_true(json_string_length(json_object_get(value, "description")) > 0);
+    assert_string_equal(json_string_value(json_object_get(value, "name")), name);
+    char *text = yaml_json_canonical(value);
+    json_decref(value);
+    const struct sim_wish wish = {.scenario = span_text(text), .seed = seed, .outputs = SIM_DETAIL};
+    if (sim_run(&report, &len, &wish, fault, sizeof fault) != OK) fail_msg("%s: %s", name, fault);
+    json_t *object = json_loadb((const char *)report, len, 0, NULL);
+    free(report);
+    free(text);
+    assert_non_null(object);
+    const char *violation = json_string_value(json_object_get(object, "violation"));
+    if (violation != NULL) fail_msg("%s, seed %u: %s", name, (unsigned)seed, violation);
+    return object;
+}
+
+static json_int_t number(const json_t *object, const char *key)
+{
+    return json_integer_value(json_object_get(object, key));
+}
+
+static const char *word(const json_t *object, const char *key)
+{
+    const char *text = json_string_value(json_object_get(object, key));
+    return text != NULL ? text : "";
+}
+
+static void runs(const json_t *report, json_int_t settled, json_int_t ended)
+{
+    const json_t *all = json_object_get(report, "runs");
+    assert_int_equal(number(all, "requested"), settled + ended);
+    assert_int_equal(number(all, "settled"), settled);
+    assert_int_equal(number(all, "ended"), ended);
+}
+
+/* Enclaves that had each owner's rows, in the order of the scenario. */
+static void exposure(const json_t *report, const int enclaves[OWNERS_MAX], size_t owners)
+{
+    const json_t *rows = json_object_get(report, "exposure");
+    assert_int_equal(json_array_size(rows), owners);
+    for (size_t i = 0; i < owners; i++)
+        assert_int_equal(number(json_array_get(rows, i), "enclaves"), enclaves[i]);
+}
+
+/* How many runs of the timeline were decided there. */
+static uint32_t decided_at(const json_t *report, const char *node)
+{
+    size_t i;
+    const json_t *run;
+    uint32_t count = 0;
+    json_array_foreach(json_object_get(report, "timeline"), i, run) count +=
+        strcmp(word(run, "node"), node) == 0 && strcmp(word(run, "state"), "settled") == 0;
+    return count;
+}
+
+static const json_t *row_of(const json_t *report, const char *table, const char *column, const char *name)
+{
+    size_t i;
+    const json_t *row;
+    json_array_foreach(json_object_get(report, table), i,
+                       row) if (strcmp(word(row, column), name) == 0) return row;
+    fail_msg("%s has no %s", table, name);
+    return NULL;
+}
+
+/* One bank refuses, one takes back between the second run and the third; four are left, and enough. */
+static void cross_bank_fraud(const json_t *report)
+{
+    static const int enclaves[OWNERS_MAX] = {4, 2, 4, 0, 4, 4};
+    runs(report, 4, 0);
+    exposure(report, enclaves, 6);
+    assert_int_equal(decided_at(report, "gpu-london") + decided_at(report, "gpu-virginia"), 4);
+}
+
+/* No keys for the host that starts two enclaves: all is computed by the other. */
+static void supply_chain(const json_t *report)
+{
+    runs(report, 3, 0);
+    assert_int_equal(decided_at(report, "gpu-osaka"), 3);
+    assert_true(json_array_size(json_object_get(report, "elections")) > 3 + 1); /* it did try */
+}
+
+static void rare_disease(const json_t *report)
+{
+    static const int enclaves[OWNERS_MAX] = {2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 2, 0, 2, 2, 0, 2};
+    runs(report, 2, 0);
+    exposure(report, enclaves, 16);
+}
+
+static bool is_within(json_int_t ms, json_int_t from_ms, json_int_t to_ms)
+{
+    return ms >= from_ms && ms < to_ms;
+}
+
+/* Nobody comes to keys and nothing settles while the union is cut off: three of seven are no quorum, nor are four. What was on its
+ * way when it began has half a second. */
+static void partition_of_a_jurisdiction(const json_t *report)
+{
+    size_t i;
+    const json_t *run;
+    runs(report, 4, 0);
+    assert_int_equal(number(report, "partitions"), 2);
+    json_array_foreach(json_object_get(report, "timeline"), i, run)
+    {
+        static const char *const steps[] = {"keyed_ms", "settled_ms"};
+        for (size_t j = 0; j < 2; j++) {
+            const json_int_t ms = number(run, steps[j]);
+            assert_true(ms > 0 && !is_within(ms, 33500, 58000) && !is_within(ms, 92500, 132000));
+        }
+    }
+    assert_true(number(json_array_get(json_object_get(report, "timeline"), 1), "term") > 1);
+}
+
+/* Five take back while the second run is keyed, before their rows are opened; another one when the third is committed. */
+static void revocation_storm(const json_t *report)
+{
+    static const char *const states[] = {"settled", "ended", "settled"};
+    const json_t *timeline = json_object_get(report, "timeline");
+    runs(report, 2, 1);
+    for (size_t i = 0; i < 3; i++) assert_string_equal(word(json_array_get(timeline, i), "state"), states[i]);
+    assert_null(json_object_get(json_array_get(timeline, 1), "committed_ms"));
+    for (size_t i = 0; i < 8; i++) {
+        const json_int_t enclaves =
+            number(json_array_get(json_object_get(report, "exposure"), i), "enclaves");
+        assert_true(i < 5 ? enclaves == 1 || enclaves == 2 : enclaves == 2 || enclaves == 3);
+    }
+}
+
+static void lossy_satellite_silo(const json_t *report)
+{
+    json_int_t again = 0, others = 0;
+    size_t i;
+    const json_t *path;
+    runs(report, 3, 0);
+    assert_true(number(row_of(report, "nodes", "node", "ice-station"), "cuts") >= 2);
+    json_array_foreach(json_object_get(report, "paths"), i, path)
+    {
+        const bool its =
+            strcmp(word(path, "from"), "australia") == 0 || strcmp(word(path, "to"), "australia") == 0;
+        *(its ? &again : &others) += number(path, "retransmitted");
+    }
+    assert_true(again > 20 && others == 0);
+}
+
+/* Of one node: is this enclave gone before the next begins? */
+static void one_at_a_time(const json_t *report, const char *node)
+{
+    size_t i;
+    const json_t *e;
+    json_int_t gone_ms = 0;
+    json_array_foreach(json_object_get(report, "elections"), i, e)
+    {
+        if (strcmp(word(e, "node"), node) != 0) continue;
+        assert_true(number(e, "elected_ms") >= gone_ms);
+        assert_true(number(e, "gone_ms") > 0);
+        gone_ms = number(e, "gone_ms");
+    }
+    assert_true(gone_ms > 0);
+}
+
+static void gpu_scarcity(const json_t *report)
+{
+    runs(report, 8, 0);
+    one_at_a_time(report, "gpu-fast");
+    one_at_a_time(report, "gpu-slow");
+    assert_true(decided_at(report, "gpu-fast") >= 2 && decided_at(report, "gpu-slow") >= 2);
+    assert_true(number(json_object_get(report, "runs"), "settle_most_ms") > 8 * 5000); /* it waited */
+    assert_true(json_array_size(json_object_get(report, "elections")) > 8);            /* and one was lost */
+}
+
+static const struct {
+    const char *name;
+    void (*shows)(const json_t *report);
+} shipped[] = {
+    {"cross-bank-fraud", cross_bank_fraud}, {"supply-chain", supply_chain},
+    {"rare-disease", rare_disease},         {"partition-of-a-jurisdiction", partition_of_a_jurisdiction},
+    {"revocation-storm", revocation_storm}, {"lossy-satellite-silo", lossy_satellite_silo},
+    {"gpu-scarcity", gpu_scarcity}};
+
+static void each_shows_what_it_says(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof shipped / sizeof shipped[0]; i++)
+        for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+            print_message("%s, seed %u\n", shipped[i].name, (unsigned)seed);
+            json_t *report = played(shipped[i].name, seed);
+            shipped[i].shows(report);
+            json_decref(report);
+        }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_shows_what_it_says)};
+    return cmocka_run_group_tests_name("sim_shipped", tests, NULL, NULL);
+}
