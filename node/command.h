@@ -123,10 +123,12 @@ enum exit_code {
     X("demo", "", command_demo, "[--study FILE --data DIR] [--rows N] [--keep DIR] [--stay]",                \
       "a joint study with seven processes on this machine")                                                  \
     X("sim", "", command_sim,                                                                                \
-      "SCENARIO [--seed N] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot FILE] | --swarm N [--seed "    \
+      "SCENARIO [--seed N] [--trust central|federated] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot "  \
+      "FILE] | --swarm N [--seed "                                                                           \
       "FIRST] [--jobs N] | --sweep FILE [--out NAME] [--jobs N] [--cell N] | --regions",                     \
       "the production protocol over a simulated world, as tables, a page with plots, a trace for Perfetto, " \
-      "a topology for Graphviz; the same scenario and seed give the same run; --swarm draws N scenarios "    \
+      "a topology for Graphviz; the same scenario and seed give the same run; --trust central plays it "     \
+      "beside at one machine that all rows go to; --swarm draws N scenarios "                                \
       "and looks for one that breaks a property; --sweep runs one with a grid of values and seeds, as "      \
       "tables; "                                                                                             \
       "--cell N is one of its cells, as a run")                                                              \

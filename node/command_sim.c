@@ -47,6 +47,7 @@ static const struct {
 
 struct job {
     const struct client *client;
+    enum simulator_trust trust;
     const char *path[SIM_FILES]; /* as files; NULL: not wished for */
     struct progress progress;
     int code; /* of writing */
@@ -125,6 +126,91 @@ static void print_exposure(const json_t *report)
                json_string_value(json_object_get(e, "owner")), number(e, "rows"), number(e, "enclaves"));
 }
 
+static const json_t *mode_of(const json_t *report, const char *trust)
+{
+    size_t i;
+    const json_t *m;
+    json_array_foreach(json_object_get(report, "modes"), i,
+                       m) if (strcmp(json_string_value(json_object_get(m, "trust")), trust) == 0) return m;
+    return NULL;
+}
+
+static void print_mode_row(const char *name, const json_t *a, const json_t *b, const char *key, double unit,
+                           const char *format)
+{
+    (void)printf("  %-36s", name);
+    (void)printf(format, (double)number(a, key) / unit);
+    (void)printf(format, (double)number(b, key) / unit);
+    (void)putchar('\n');
+}
+
+/* Rows of others that a party could read in one mode, and how often it held some in which way. */
+static void print_reader(const json_t *report, const char *trust, const char *party)
+{
+    size_t i;
+    const json_t *r;
+    json_int_t rows = 0, enclaves = 0, sealed = 0, results = 0;
+    json_array_foreach(json_object_get(report, "readers"), i, r)
+    {
+        const char *how = json_string_value(json_object_get(r, "how"));
+        if (strcmp(json_string_value(json_object_get(r, "trust")), trust) != 0 ||
+            strcmp(json_string_value(json_object_get(r, "party")), party) != 0)
+            continue;
+        rows += number(r, "readable_rows");
+        enclaves += strcmp(how, "in an enclave") == 0;
+        sealed += strcmp(how, "sealed") == 0;
+        results += strcmp(how, "result only") == 0;
+    }
+    char text[64];
+    if (rows > 0)
+        (void)snprintf(text, sizeof text, "%" JSON_INTEGER_FORMAT " rows", rows);
+    else
+        (void)snprintf(text, sizeof text, "%s",
+                       enclaves > 0  ? "none: in enclaves"
+                       : sealed > 0  ? "none: sealed"
+                       : results > 0 ? "none: the result"
+                                     : "none");
+    (void)printf("%20s", text);
+}
+
+static void print_readers(const json_t *report)
+{
+    size_t i;
+    const json_t *r;
+    const char *seen[64];
+    size_t count = 0;
+    (void)puts("\nrows of others that a party could read");
+    json_array_foreach(json_object_get(report, "readers"), i, r)
+    {
+        const char *party = json_string_value(json_object_get(r, "party"));
+        size_t at = 0;
+        while (at < count && strcmp(seen[at], party) != 0) at++;
+        if (at < count || count == sizeof seen / sizeof seen[0]) continue;
+        seen[count++] = party;
+        (void)printf("  %-36s", party);
+        print_reader(report, "federated", party);
+        print_reader(report, "central", party);
+        (void)putchar('\n');
+    }
+}
+
+/* Where both were run. */
+static void print_modes(const json_t *report)
+{
+    const json_t *a = mode_of(report, "federated"), *b = mode_of(report, "central");
+    if (a == NULL || b == NULL) return;
+    (void)printf("\n%-38s%20s%20s\n", "the same study", "federated", "central");
+    print_mode_row("runs settled", a, b, "settled", 1, "%20.0f");
+    print_mode_row("first run asked for after", a, b, "formed_ms", 1e3, "%18.1f s");
+    print_mode_row("from request to result, median", a, b, "settle_median_ms", 1e3, "%18.1f s");
+    print_mode_row("sent", a, b, "bytes", 1024, "%16.1f KiB");
+    print_mode_row("between jurisdictions", a, b, "bytes_abroad", 1024, "%16.1f KiB");
+    print_mode_row("of that rows, sealed", a, b, "sealed_abroad", 1024, "%16.1f KiB");
+    print_mode_row("of that rows, in plaintext", a, b, "plaintext_abroad", 1024, "%16.1f KiB");
+    print_mode_row("parties that could read others' rows", a, b, "readers", 1, "%20.0f");
+    print_readers(report);
+}
+
 static void print_paths(const json_t *report)
 {
     size_t i;
@@ -143,7 +229,9 @@ static void print_runs(const json_t *report)
         (void)puts("  no run was asked for: what a run needs was not there yet");
         return;
     }
-    (void)printf("  founded, keys made, data sealed and approved after %.1f s\n",
+    (void)printf("  %s after %.1f s\n",
+                 mode_of(report, "central") != NULL ? "all rows were there"
+                                                    : "founded, keys made, data sealed and approved",
                  thousandth(report, "formed_ms"));
     (void)printf("  %" JSON_INTEGER_FORMAT " runs asked for, %" JSON_INTEGER_FORMAT
                  " settled, %" JSON_INTEGER_FORMAT " ended otherwise",
@@ -174,15 +262,20 @@ static void print_records(const json_t *report)
 
 static void print_report(const json_t *report)
 {
+    const bool central = mode_of(report, "central") != NULL;
     (void)printf("%s, seed %" JSON_INTEGER_FORMAT ": %.1f s of virtual time, %" JSON_INTEGER_FORMAT
-                 " events; every signature and share was computed\n",
+                 " events; %s\n",
                  json_string_value(json_object_get(report, "name")), number(report, "seed"),
-                 thousandth(report, "virtual_ms"), number(report, "events"));
+                 thousandth(report, "virtual_ms"), number(report, "events"),
+                 central ? "at one machine, without the protocol" : "every signature and share was computed");
     if (json_is_true(json_object_get(report, "interrupted")))
         (void)puts("  INTERRUPTED: this is what was done so far");
     print_runs(report);
     print_records(report);
-    print_exposure(report);
+    if (central)
+        print_modes(report);
+    else
+        print_exposure(report);
     print_paths(report);
     (void)printf("\nhash %s\n", json_string_value(json_object_get(report, "hash")));
 }
@@ -257,7 +350,7 @@ static int simulate(struct job *j, const struct simulator *s, char *text, uint64
         if (j->path[i] != NULL) outputs |= files[i].output;
     j->progress = progress_begin(j->client->json);
     listen_for_interrupt();
-    const struct simulator_wish wish = {span_text(text), seed, go_on, outputs, take, j};
+    const struct simulator_wish wish = {span_text(text), seed, go_on, outputs, take, j, j->trust};
     const enum err err = s->run(&report, &len, &wish, fault, sizeof fault);
     progress_end(&j->progress);
     free(text);
@@ -315,11 +408,18 @@ static int sweep(struct job *j, const struct simulator *s, struct sweep_wish *w,
     return command_sweep(j->client, s, w);
 }
 
+static bool read_trust(enum simulator_trust *out, const char *text)
+{
+    if (text == NULL) return true;
+    *out = strcmp(text, "central") == 0 ? SIMULATOR_CENTRAL : SIMULATOR_FEDERATED;
+    return *out == SIMULATOR_CENTRAL || strcmp(text, "federated") == 0;
+}
+
 int command_sim(int argc, char **argv)
 {
     struct client c = {.command = "sim"}; /* it needs no node */
     struct job j = {.client = &c};
-    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL, *cell = NULL;
+    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL, *cell = NULL, *trust = NULL;
     bool regions = false;
     struct swarm_wish wish = {.first = 1};
     struct sweep_wish grid = {.file = NULL};
@@ -329,7 +429,7 @@ int command_sim(int argc, char **argv)
         {"--trace", &j.path[2], NULL},   {"--dot", &j.path[3], NULL},    {"--regions", NULL, &regions},
         {"--json", NULL, &c.json},       {"--swarm", &count, NULL},      {"--jobs", &jobs, NULL},
         {"--failing", &wish.file, NULL}, {"--whole", NULL, &wish.whole}, {"--sweep", &grid.file, NULL},
-        {"--out", &grid.out, NULL},      {"--cell", &cell, NULL}};
+        {"--out", &grid.out, NULL},      {"--cell", &cell, NULL},        {"--trust", &trust, NULL}};
     struct arguments a = {options, sizeof options / sizeof options[0], 0, 1, 0, &path};
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
     if (s == NULL) return client_fail(&c, EXIT_REFUSED, "this program was built without the simulator");
@@ -338,6 +438,8 @@ int command_sim(int argc, char **argv)
     if (regions) return list_regions(&c, s);
     if (seed_text != NULL && arguments_number(&wish.first, "--seed", seed_text, 0, SEED_MAX) != OK)
         return EXIT_USAGE;
+    if (!read_trust(&j.trust, trust) || (trust != NULL && path == NULL))
+        return client_fail(&c, EXIT_USAGE, "--trust: expected federated or central, and a scenario");
     if ((path != NULL) + (count != NULL) + (grid.file != NULL) != 1)
         return client_fail(
             &c, EXIT_USAGE,

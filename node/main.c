@@ -7,6 +7,10 @@ _Static_assert((int)SIM_DETAIL == (int)SIMULATOR_DETAIL && (int)SIM_CSV == (int)
                    (int)SIM_HTML == (int)SIMULATOR_HTML && (int)SIM_TRACE == (int)SIMULATOR_TRACE &&
                    (int)SIM_DOT == (int)SIMULATOR_DOT,
                "outputs are bits on both sides");
+_Static_assert((int)SIM_TRUST_AS_WRITTEN == (int)SIMULATOR_AS_WRITTEN &&
+                   (int)SIM_TRUST_FEDERATED == (int)SIMULATOR_FEDERATED &&
+                   (int)SIM_TRUST_CENTRAL == (int)SIMULATOR_CENTRAL,
+               "trust is one number on both sides");
 
 static bool go_on(void *context, const struct sim_progress *p)
 {
@@ -26,7 +30,8 @@ static enum err simulate(uint8_t **report, size_t *len, const struct simulator_w
                          size_t cap)
 {
     struct simulator_wish theirs = *wish;
-    const struct sim_wish w = {wish->scenario, wish->seed, go_on, wish->outputs, take, &theirs};
+    const struct sim_wish w = {
+        wish->scenario, wish->seed, go_on, wish->outputs, take, &theirs, (enum sim_trust)wish->trust};
     return sim_run(report, len, &w, fault, cap);
 }
 
@@ -34,7 +39,7 @@ static enum err shrink(uint8_t **scenario, size_t *len, const struct simulator_w
                        const char *violation, uint32_t tries)
 {
     struct simulator_wish theirs = *wish;
-    const struct sim_wish w = {wish->scenario, wish->seed, go_on, 0, take, &theirs};
+    const struct sim_wish w = {wish->scenario, wish->seed, go_on, 0, take, &theirs, SIM_TRUST_AS_WRITTEN};
     return sim_shrink(scenario, len, &w, violation, tries);
 }
 

@@ -13,6 +13,7 @@ enum simulator_output {
     SIMULATOR_TRACE = 8,
     SIMULATOR_DOT = 16
 };
+enum simulator_trust { SIMULATOR_AS_WRITTEN, SIMULATOR_FEDERATED, SIMULATOR_CENTRAL };
 struct simulator_progress {
     uint64_t virtual_ms, virtual_ms_planned, events;
     uint32_t runs_ended, runs;
@@ -24,6 +25,7 @@ struct simulator_wish {
     uint32_t outputs;
     void (*take)(void *context, enum simulator_output output, const char *name, struct span bytes);
     void *context;
+    enum simulator_trust trust;
 };
 struct sim_sweep; /* sim/sim.h */
 struct simulator {

@@ -17,7 +17,7 @@ enum {
 
 static void crash(struct simulation *s, uint32_t number, uint32_t for_ms)
 {
-    if (s->station[number].core == NULL) return;
+    if (!s->station[number].up) return;
     station_crash(&s->station[number]);
     s->counts.crashes++;
     census_happened(s->census, number, MOMENT_CRASHED, s->now_ns);
@@ -26,6 +26,11 @@ static void crash(struct simulation *s, uint32_t number, uint32_t for_ms)
 
 static void crash_elected(struct simulation *s, uint32_t index)
 {
+    uint32_t number;
+    if (s->central != NULL && central_busy(s, &number)) {
+        crash(s, number, s->scenario->fault[index].for_ms);
+        return;
+    }
     for (uint32_t i = 0; i < s->guest_count; i++)
         if (s->guest[i].guest != NULL) {
             crash(s, s->guest[i].station, s->scenario->fault[index].for_ms);
@@ -56,7 +61,7 @@ void fault_rejoin(struct simulation *s, uint32_t number)
     net_heal(s->net, n->cut - 1);
     n->cut = 0;
     census_happened(s->census, number, MOMENT_LINKED, s->now_ns);
-    if (n->core != NULL) simulation_tell_links(s, number, true);
+    if (n->up) simulation_tell_links(s, number, true);
 }
 
 /* --- Sides ------------------------------------------------------------------------------------------------------------------ */

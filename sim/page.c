@@ -79,6 +79,11 @@ static void tile_ms(FILE *out, const char *name, uint64_t ms)
     tile(out, name, plot_word_us(word, ms * 1000));
 }
 
+static bool is_central(const struct results *r)
+{
+    return r->scenario->trust == TRUST_CENTRAL;
+}
+
 /* --- The head ------------------------------------------------------------------------------------------------------------------ */
 
 static void put_head(FILE *out, const struct results *r)
@@ -104,7 +109,9 @@ static void put_verdict(FILE *out, const struct results *r)
         sheet_escape(out, span_text(r->violation));
         (void)fputs("</p>\n", out);
     } else {
-        (void)fprintf(out, "<p class=\"verdict good\">Every property that is watched held%s.</p>\n",
+        (void)fprintf(out, "<p class=\"verdict good\">%s held%s.</p>\n",
+                      is_central(r) ? "With the protocol, every property that is watched"
+                                    : "Every property that is watched",
                       r->interrupted ? ", as far as it went" : "");
     }
     if (r->interrupted)
@@ -121,10 +128,12 @@ static void put_summary(FILE *out, const struct results *r)
     sheet_escape(out, r->scenario->description);
     (void)fputs("</p>\n", out);
     put_verdict(out, r);
-    (void)fputs(
-        "<p class=\"note\">The production protocol in virtual time. Every signature and share was computed; "
-        "evidence is SIMULATED; the computation is a digest of the rows.</p>\n<dl>\n",
-        out);
+    (void)fprintf(out, "<p class=\"note\">%s The computation is a digest of the rows.</p>\n<dl>\n",
+                  is_central(r)
+                      ? "The study at one machine that all rows are sent to, without the protocol, in "
+                        "virtual time."
+                      : "The production protocol in virtual time. Every signature and share was "
+                        "computed; evidence is SIMULATED.");
     tile_ms(out, "virtual time", c->now_ns / 1000000);
     tile_count(out, "parties", r->scenario->party_count);
     tile_count(out, "runs asked for", c->runs_requested);
@@ -564,11 +573,20 @@ static void put_regions(FILE *out, const struct results *r)
 
 static void put_exposure(FILE *out, const struct results *r)
 {
-    (void)fputs("<section><h2>Exposure</h2><p>Where rows were in plaintext beside at their owner: in so many "
-                "enclaves, whose "
-                "evidence is SIMULATED here. Nothing else in this world opens rows.</p>\n",
-                out);
-    table(out, r, RESULTS_EXPOSURE);
+    const struct results *federated = is_central(r) ? r->beside : r;
+    (void)fputs(
+        "<section><h2>Exposure</h2><p>Who came to hold what of whose rows, by the bytes that arrived and "
+        "were opened.</p>\n",
+        out);
+    table(out, r, RESULTS_MODES);
+    if (federated != NULL) {
+        (void)fputs(
+            "<p>With the protocol, rows were in plaintext beside at their owner in so many enclaves, whose "
+            "evidence is SIMULATED here; and so many custodians together could open their key.</p>\n",
+            out);
+        table(out, federated, RESULTS_EXPOSURE);
+    }
+    table(out, r, RESULTS_READERS);
     (void)fputs("</section>\n", out);
 }
 

@@ -3,7 +3,6 @@
 #include "crypto/body.h"
 #include "crypto/hash.h"
 #include "crypto/identity.h"
-#include "crypto/tdh2.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
 
@@ -289,16 +288,14 @@ static enum err seal_body(struct papers *p, struct dataset *d, struct manifest *
 
 static enum err wrap_key(struct papers *p, struct dataset *d, struct manifest *m, const struct point *key_a)
 {
-    const struct label label =
-        label_make(m->root_key_id, p->app, p->compose, m->owner, m->content, d->policy_hash);
-    struct envelope envelope;
+    d->label = label_make(m->root_key_id, p->app, p->compose, m->owner, m->content, d->policy_hash);
     uint8_t entropy[64];
     for (uint32_t i = 0; i < 2; i++) {
         const struct hash32 h = cast_derive(p->cast->seed, "envelope", d->number, i);
         memcpy(entropy + (size_t)32 * i, h.bytes, 32);
     }
-    TRY(envelope_seal_from(&envelope, key_a, &label, d->data_key, entropy));
-    memcpy(m->envelope, envelope.bytes, ENVELOPE_BYTES);
+    TRY(envelope_seal_from(&d->envelope, key_a, &d->label, d->data_key, entropy));
+    memcpy(m->envelope, d->envelope.bytes, ENVELOPE_BYTES);
     return OK;
 }
 

@@ -5,6 +5,7 @@
 #ifndef PERIGEE_SIM_PAPERS_H
 #define PERIGEE_SIM_PAPERS_H
 
+#include "crypto/tdh2.h"
 #include "proto/document.h"
 #include "proto/wire/body.h"
 #include "sim/cast.h"
@@ -26,6 +27,8 @@ struct dataset {
     struct content_id content;
     uint64_t budget;
     uint8_t data_key[32];
+    struct envelope envelope; /* of that, under this label; once it is sealed */
+    struct label label;
     uint32_t blob_count;
     struct paper_blob blob[PAPERS_CHUNKS_MAX + 2]; /* chunks, their list, the manifest */
 };

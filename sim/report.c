@@ -66,17 +66,19 @@ static void put_runs(struct json_writer *w, const struct simulation_counts *c)
 void report_write(struct buffer *out, const struct results *r)
 {
     const struct simulation_counts *c = &r->counts;
+    const bool federated = r->scenario->trust == TRUST_FEDERATED;
     struct json_writer w;
     json_writer_init(&w, out);
     json_begin_object(&w);
     field_put_int(&w, "bytes", (int64_t)c->bytes);
+    field_put_int(&w, "bytes_abroad", (int64_t)c->bytes_abroad);
     field_put_word(&w, "computation", "digest"); /* of the rows and the seed, in place of the gate's output */
     field_put_int(&w, "crashes", c->crashes);
-    field_put_word(&w, "crypto", "real");
+    if (federated) field_put_word(&w, "crypto", "real");
     put_delivery(&w, r);
     put_table(&w, r, RESULTS_ELECTIONS);
     field_put_int(&w, "events", (int64_t)c->events);
-    field_put_word(&w, "evidence", "simulated");
+    if (federated) field_put_word(&w, "evidence", "simulated");
     put_table(&w, r, RESULTS_EXPOSURE);
     put_table(&w, r, RESULTS_FAULTS);
     field_put_int(&w, "formed_ms", (int64_t)c->formed_ms);
@@ -86,16 +88,19 @@ void report_write(struct buffer *out, const struct results *r)
     put_table(&w, r, RESULTS_LATENCY);
     field_put_int(&w, "messages", (int64_t)c->messages);
     put_missed(&w, r);
+    put_table(&w, r, RESULTS_MODES);
     field_put_text(&w, "name", r->scenario->name);
     put_table(&w, r, RESULTS_NODES);
     field_put_int(&w, "partitions", c->parts);
     put_table(&w, r, RESULTS_PATHS);
     field_put_word(&w, "perigee", "simulation/1");
+    put_table(&w, r, RESULTS_READERS);
     field_put_int(&w, "records_applied", (int64_t)c->records);
     put_records(&w, r);
     put_runs(&w, c);
     field_put_int(&w, "seed", (int64_t)r->seed);
     put_table(&w, r, RESULTS_TIMELINE);
+    field_put_word(&w, "trust", scenario_trust_names[r->scenario->trust]);
     if (r->violation != NULL) field_put_word(&w, "violation", r->violation);
     field_put_int(&w, "virtual_ms", (int64_t)(c->now_ns / 1000000));
     json_end_object(&w);

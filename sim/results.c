@@ -130,6 +130,9 @@ uint32_t results_kinds(const struct results *r, struct results_kind out[RESULTS_
         if (kind_known(code))
             take_kind(out, &count, "record: ", kind_name((enum kind)code),
                       census_kind(r->census, (uint8_t)code));
+        const char *central = simulation_plain_name((uint8_t)code);
+        if (central != NULL)
+            take_kind(out, &count, "plain: ", central, census_message(r->census, (uint8_t)code));
     }
     qsort(out, count, sizeof out[0], most_bytes_first);
     return count;
@@ -211,9 +214,58 @@ static void put_exposure(const struct results *r, struct sheet *sheet)
         const struct scenario_party *owner = p->dataset[i].owner->party;
         sheet_word(sheet, owner->name);
         sheet_number(sheet, owner->rows);
-        sheet_number(sheet, simulation_opened(r->simulation, i));
+        sheet_number(sheet, flow_opened_times(simulation_flow(r->simulation), i));
+        const uint32_t together =
+            r->census != NULL ? simulation_together(r->simulation, i) : 0; /* it costs */
+        sheet_number_if(sheet, together > 0, together);
         sheet_row(sheet);
     }
+}
+
+/* What one party holds of one owner's rows: the most that it is, and what else. */
+static void put_held(const struct results *r, struct sheet *sheet, uint32_t party, uint32_t dataset)
+{
+    const struct flow *f = simulation_flow(r->simulation);
+    const struct player *owner = f->papers->dataset[dataset].owner;
+    for (uint32_t held = 0; held < FLOW_COUNT && owner->number != party; held++) {
+        const uint32_t times = f->times[party][dataset][held];
+        if (times == 0) continue;
+        sheet_word(sheet, span_text(scenario_trust_names[r->scenario->trust]));
+        sheet_word(sheet, results_party(r, party));
+        sheet_word(sheet, owner->party->name);
+        sheet_number(sheet, held == FLOW_PLAINTEXT ? flow_readable(f, party, dataset) : 0);
+        sheet_word(sheet, span_text(flow_name((enum flow_held)held)));
+        sheet_number(sheet, times);
+        sheet_row(sheet);
+    }
+}
+
+static void put_readers(const struct results *r, struct sheet *sheet)
+{
+    const uint32_t datasets = simulation_papers(r->simulation)->dataset_count;
+    for (uint32_t party = 0; party < r->scenario->party_count; party++)
+        for (uint32_t i = 0; i < datasets; i++) put_held(r, sheet, party, i);
+    if (r->beside != NULL) put_readers(r->beside, sheet);
+}
+
+static void put_modes(const struct results *r, struct sheet *sheet)
+{
+    const struct simulation_counts *c = &r->counts;
+    const struct flow *f = simulation_flow(r->simulation);
+    const bool settled = c->runs_settled > 0;
+    sheet_word(sheet, span_text(scenario_trust_names[r->scenario->trust]));
+    sheet_number(sheet, c->formed_ms);
+    sheet_number(sheet, c->runs_settled);
+    sheet_number_if(sheet, settled, c->settle_ms_median);
+    sheet_number_if(sheet, settled, c->settle_ms_most);
+    sheet_number(sheet, c->messages);
+    sheet_number(sheet, c->bytes);
+    sheet_number(sheet, c->bytes_abroad);
+    sheet_number(sheet, f->plaintext_abroad);
+    sheet_number(sheet, f->sealed_abroad);
+    sheet_number(sheet, flow_readers(f));
+    sheet_row(sheet);
+    if (r->beside != NULL) put_modes(r->beside, sheet);
 }
 
 /* --- All of them ------------------------------------------------------------------------------------------------------------------ */
@@ -250,8 +302,10 @@ void results_write(const struct results *r, enum results_table t, struct sheet *
     case RESULTS_FAULTS: put_faults(r, sheet); break;
     case RESULTS_KINDS: put_kinds(r, sheet); break;
     case RESULTS_LATENCY: put_latency(r, sheet); break;
+    case RESULTS_MODES: put_modes(r, sheet); break;
     case RESULTS_NODES: put_nodes(r, sheet); break;
     case RESULTS_PATHS: put_paths(r, sheet); break;
+    case RESULTS_READERS: put_readers(r, sheet); break;
     case RESULTS_TIMELINE: put_timeline(r, sheet); break;
     case RESULTS_TABLE_COUNT: UNREACHABLE();
     }

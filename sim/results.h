@@ -12,7 +12,8 @@
 struct results {
     struct simulation *simulation;
     const struct scenario *scenario;
-    const struct census *census; /* NULL: nothing was counted */
+    const struct census *census;  /* NULL: nothing was counted */
+    const struct results *beside; /* the same study under the other trust; NULL: it was not run */
     uint64_t seed;
     bool interrupted;
     struct simulation_counts counts;
@@ -25,14 +26,19 @@ struct results {
     X(RESULTS_ELECTIONS, "elections", true, "Elections: each certificate and how far its enclave came",      \
       "run,term,node,elected_ms,attested_ms,keyed_ms,computing_ms,committed_ms,gone_ms")                     \
     X(RESULTS_EXPOSURE, "exposure", false, "Who had rows in plaintext beside their owner",                   \
-      "owner,rows,enclaves")                                                                                 \
+      "owner,rows,enclaves,together")                                                                        \
     X(RESULTS_FAULTS, "faults", true, "Crashes and partitions", "at_ms,node,what")                           \
     X(RESULTS_KINDS, "kinds", true, "What was sent, by kind", "kind,messages,bytes")                         \
     X(RESULTS_LATENCY, "latency", true, "Delivery latency of records", "least_us,most_us,deliveries")        \
+    X(RESULTS_MODES, "modes", false, "With the protocol, and beside it at one machine that is trusted",      \
+      "trust,formed_ms,settled,settle_median_ms,settle_most_ms,messages,bytes,bytes_abroad,"                 \
+      "plaintext_abroad,sealed_abroad,readers")                                                              \
     X(RESULTS_NODES, "nodes", true, "Nodes",                                                                 \
       "node,region,messages,bytes,received,held_already,took_effect,keyed_work_us,crashes,cuts")             \
     X(RESULTS_PATHS, "paths", false, "Between regions",                                                      \
       "from,to,round_trip_us,messages,bytes,lost,retransmitted,deliveries,p50_us,p99_us")                    \
+    X(RESULTS_READERS, "readers", false, "Who came to hold what of whose rows",                              \
+      "trust,party,owner,readable_rows,how,times")                                                           \
     X(RESULTS_TIMELINE, "timeline", false, "Runs",                                                           \
       "run,state,requested_ms,elected_ms,keyed_ms,committed_ms,settled_ms,term,certificates,node")
 #define RESULTS_ENUM(symbol, name, counted, caption, columns) symbol,

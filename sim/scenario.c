@@ -25,6 +25,8 @@ static const char *const fault_names[FAULT_KIND_COUNT] = {
 #undef FAULT_NAME
 };
 
+const char *const scenario_trust_names[TRUST_COUNT] = {"federated", "central"};
+
 static const char *const target_names[TARGET_COUNT] = {"approval", "recipe", "dataset", "all"};
 
 /* What an enclave says of its run while it works, as its host and so its owners hear it. */
@@ -478,11 +480,14 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
                         struct json_fault *fault)
 {
     struct json_reader r;
+    uint32_t trust = TRUST_FEDERATED;
     struct scenario *s = ARENA_NEW(arena, struct scenario);
     if (s == NULL) return ERR_NO_MEMORY;
     TRY(document(&r, arena, bytes, fault));
     field_name(&r, "name", &s->name);
     if (json_has(&r, "description")) field_text(&r, "description", 0, CAP_TEXT, &s->description);
+    if (json_has(&r, "trust")) json_read_enum(&r, "trust", scenario_trust_names, TRUST_COUNT, &trust);
+    s->trust = (enum scenario_trust)trust;
     s->for_ms = FOR_MS;
     read_optional(&r, "for_ms", 1, FOR_MS_MAX, &s->for_ms);
     TRY(parties_read(s, arena, &r));
@@ -622,6 +627,7 @@ enum err scenario_write(struct buffer *out, const struct scenario *s)
     json_end_array(&w);
     field_put_word(&w, "perigee", "scenario/1");
     put_study(&w, s);
+    if (s->trust != TRUST_FEDERATED) field_put_word(&w, "trust", scenario_trust_names[s->trust]);
     json_end_object(&w);
     return buffer_done(out);
 }

@@ -86,8 +86,13 @@ struct scenario_fault {
         phase; /* FAULT_REVOKE: not before an enclave says so (enum run_state); RUN_STATE_COUNT: at at_ms */
 };
 
+/* How the study is run: by the protocol, or by sending all rows to one machine, in plaintext (sim/central.c). */
+enum scenario_trust { TRUST_FEDERATED, TRUST_CENTRAL, TRUST_COUNT };
+extern const char *const scenario_trust_names[TRUST_COUNT];
+
 struct scenario {
     struct span name, description;
+    enum scenario_trust trust;
     uint32_t party_count;
     struct scenario_party *party;
     uint32_t f, k, q, s, t; /* of the charter */

@@ -106,15 +106,45 @@ static bool play(struct simulation *s, const struct sim_wish *wish)
     return true;
 }
 
-static enum err run(struct simulation *s, const struct scenario *scenario, uint8_t **report, size_t *len,
-                    const struct sim_wish *wish)
+static enum err begin(struct simulation **s, struct arena *arena, const struct scenario *scenario,
+                      const struct sim_wish *wish, struct json_fault *fault)
 {
-    if (wish->outputs != 0) TRY(simulation_count(s, (wish->outputs & SIM_TRACE) != 0));
+    TRY(simulation_new(s, arena, scenario, wish->seed, fault));
+    const enum err err = wish->outputs != 0 ? simulation_count(*s, (wish->outputs & SIM_TRACE) != 0) : OK;
+    if (err != OK) simulation_free(*s);
+    return err;
+}
+
+static enum err run(struct simulation *s, const struct scenario *scenario, const struct results *beside,
+                    uint8_t **report, size_t *len, const struct sim_wish *wish)
+{
     const bool whole = play(s, wish);
-    const struct results r = results_of(s, scenario, wish->seed, !whole);
+    struct results r = results_of(s, scenario, wish->seed, !whole);
+    r.beside = beside;
+    if (beside != NULL && r.violation == NULL) r.violation = beside->violation;
     TRY(report_of(&r, report, len));
     const enum err err = outputs(wish, &r);
     if (err != OK) free(*report);
+    return err;
+}
+
+/* The protocol first, then the same study without it. */
+static enum err run_beside(struct arena *arena, uint8_t **report, size_t *len,
+                           const struct scenario *scenario, const struct sim_wish *wish,
+                           struct json_fault *fault)
+{
+    struct scenario federated = *scenario;
+    struct simulation *first, *s;
+    federated.trust = TRUST_FEDERATED;
+    TRY(begin(&first, arena, &federated, wish, fault));
+    const bool whole = play(first, wish);
+    const struct results beside = results_of(first, &federated, wish->seed, !whole);
+    enum err err = begin(&s, arena, scenario, wish, fault);
+    if (err == OK) {
+        err = run(s, scenario, &beside, report, len, wish);
+        simulation_free(s);
+    }
+    simulation_free(first);
     return err;
 }
 
@@ -125,8 +155,11 @@ static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const
     struct simulation *s;
     TRY(crypto_init());
     TRY(scenario_parse(&scenario, arena, wish->scenario, fault));
-    TRY(simulation_new(&s, arena, scenario, wish->seed, fault));
-    const enum err err = run(s, scenario, report, len, wish);
+    if (wish->trust != SIM_TRUST_AS_WRITTEN)
+        scenario->trust = wish->trust == SIM_TRUST_CENTRAL ? TRUST_CENTRAL : TRUST_FEDERATED;
+    if (scenario->trust == TRUST_CENTRAL) return run_beside(arena, report, len, scenario, wish, fault);
+    TRY(begin(&s, arena, scenario, wish, fault));
+    const enum err err = run(s, scenario, NULL, report, len, wish);
     simulation_free(s);
     return err;
 }

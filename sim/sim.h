@@ -12,6 +12,9 @@
 /* What can be had beside the report. SIM_DETAIL is more in the report, and comes with each of the others. */
 enum sim_output { SIM_DETAIL = 1, SIM_CSV = 2, SIM_HTML = 4, SIM_TRACE = 8, SIM_DOT = 16 };
 
+/* How the study is run; SIM_TRUST_CENTRAL: both ways, side by side. */
+enum sim_trust { SIM_TRUST_AS_WRITTEN, SIM_TRUST_FEDERATED, SIM_TRUST_CENTRAL };
+
 struct sim_progress { /* planned: when it is over if each run is when the next is asked for */
     uint64_t virtual_ms, virtual_ms_planned, events;
     uint32_t runs_ended, runs;
@@ -25,6 +28,7 @@ struct sim_wish {
     /* Each of them but SIM_DETAIL, at the end; `name` tells the files of SIM_CSV apart. The bytes are valid during the call. */
     void (*take)(void *context, enum sim_output output, const char *name, struct span bytes);
     void *context; /* of both */
+    enum sim_trust trust;
 };
 
 /* The report, from malloc. ERR_NO_MEMORY; or the scenario's errors, with one line for people in `fault`. A property that does not hold

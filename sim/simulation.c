@@ -1,5 +1,6 @@
 #include "sim/simulation_state.h"
 
+#include "crypto/secret.h"
 #include "proto/base/panic.h"
 #include "proto/chain.h"
 #include "sim/regions.h"
@@ -9,6 +10,7 @@
 
 enum {
     SCRIPT_NS = 50000000, /* people look again */
+    EPOCH = 1,            /* of the one committee that there is */
 };
 
 #define CONVERGE_NS UINT64_C(60000000000) /* a link may stand for long after losses in a row */
@@ -92,8 +94,8 @@ static size_t pair(const struct simulation *s, uint32_t a, uint32_t b)
 
 bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b)
 {
-    return s->station[a].core != NULL && s->station[b].core != NULL && s->station[a].cut == 0 &&
-           s->station[b].cut == 0 && s->apart[pair(s, a, b)] == 0;
+    return s->station[a].up && s->station[b].up && s->station[a].cut == 0 && s->station[b].cut == 0 &&
+           s->apart[pair(s, a, b)] == 0;
 }
 
 uint64_t simulation_link(const struct simulation *s, uint32_t a, uint32_t b)
@@ -103,7 +105,7 @@ uint64_t simulation_link(const struct simulation *s, uint32_t a, uint32_t b)
 
 static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
 {
-    if (s->station[to].core == NULL) return;
+    if (!s->station[to].up) return;
     const struct parcel p = {.type = up ? EVENT_PEER_UP : EVENT_PEER_DOWN,
                              .from = peer,
                              .incarnation = s->station[to].incarnation};
@@ -122,7 +124,7 @@ void simulation_tell_links(struct simulation *s, uint32_t number, bool up)
 {
     if (!up) s->station[number].links++;
     for (uint32_t i = 0; i < s->count; i++) {
-        if (i == number || s->station[i].core == NULL || s->station[i].cut != 0) continue;
+        if (i == number || !s->station[i].up || s->station[i].cut != 0) continue;
         if ((up && s->station[number].cut != 0) || s->apart[pair(s, number, i)] != 0) continue;
         tell_both(s, number, i, up);
     }
@@ -191,28 +193,41 @@ static void guest_at(struct simulation *s, uint32_t index)
 static void count_record(const struct simulation *s, uint32_t to, const struct parcel *p)
 {
     struct header h;
-    if (s->census == NULL || p->type != EVENT_MESSAGE || p->from == to) return;
+    if (s->census == NULL || s->central != NULL || p->type != EVENT_MESSAGE || p->from == to) return;
     if (!census_chained(&h, span_make(p->slice->bytes, p->slice->len))) return;
     census_received(s->census, to, chain_get(core_chain(s->station[to].core), h.author, h.seq) != NULL);
+}
+
+static struct span bytes_of(const struct parcel *p)
+{
+    return p->slice != NULL ? span_make(p->slice->bytes, p->slice->len) : SPAN_NONE;
+}
+
+static void give_to_core(struct station *n, const struct parcel *p)
+{
+    station_event(n, (struct event){.type = p->type,
+                                    .token = p->token,
+                                    .err = p->err,
+                                    .peer = n->simulation->station[p->from].player->id,
+                                    .run = p->run,
+                                    .command = p->command,
+                                    .bytes = bytes_of(p)});
+    station_tick(n);
 }
 
 static void deliver(struct simulation *s, uint32_t to, uint32_t at)
 {
     const struct parcel *p = &s->parcel[at];
     struct station *n = &s->station[to];
-    const bool alive = n->core != NULL && n->incarnation == p->incarnation;
-    const bool cut = p->type == EVENT_MESSAGE && p->from != to && p->link != simulation_link(s, p->from, to);
-    if (alive && !cut) {
+    const bool message = p->type == EVENT_MESSAGE, sent = message && p->from != to;
+    const bool alive = n->up && n->incarnation == p->incarnation;
+    if (alive && !(sent && p->link != simulation_link(s, p->from, to))) {
         count_record(s, to, p);
-        station_event(n, (struct event){.type = p->type,
-                                        .token = p->token,
-                                        .err = p->err,
-                                        .peer = s->station[p->from].player->id,
-                                        .run = p->run,
-                                        .command = p->command,
-                                        .bytes = p->slice != NULL ? span_make(p->slice->bytes, p->slice->len)
-                                                                  : SPAN_NONE});
-        station_tick(n);
+        if (sent) flow_arrived(&s->flow, p->from, to, bytes_of(p), p->slice->len + FRAME_OVERHEAD);
+        if (s->central == NULL)
+            give_to_core(n, p);
+        else if (message)
+            central_take(n, p->from, bytes_of(p));
     }
     parcel_drop(s, at);
 }
@@ -228,7 +243,11 @@ static void tick_at(struct simulation *s, struct station *n)
 static void script_at(struct simulation *s, struct station *n)
 {
     simulation_later(s, s->now_ns + SCRIPT_NS, n->number, WHAT_SCRIPT);
-    if (n->core == NULL) return;
+    if (!n->up) return;
+    if (s->central != NULL) {
+        central_turn(n);
+        return;
+    }
     script_turn(n);
     if (player_is(n->player, ROLE_REQUESTER)) watch_runs(n);
 }
@@ -257,6 +276,7 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     case WHAT_SILENT: fault_silent(s, entry.who); break;
     case WHAT_ROGUE: fault_rogue(&s->station[entry.who]); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
+    case WHAT_COMPUTED: central_computed(s, entry.who); break;
     default: deliver(s, entry.who, entry.what);
     }
 }
@@ -265,25 +285,31 @@ static bool all_are_back(const struct simulation *s)
 {
     if (s->faults_on > 0) return false;
     for (uint32_t i = 0; i < s->count; i++)
-        if (s->station[i].core == NULL || s->station[i].cut != 0) return false;
+        if (!s->station[i].up || s->station[i].cut != 0) return false;
     return true;
+}
+
+static void time_is_up(struct simulation *s)
+{
+    char open[96];
+    watch_violation(s, "live", "time is up: of %u runs %u were asked for and %u have settled%s",
+                    s->scenario->runs, s->run_count, s->counts.runs_settled,
+                    s->central == NULL ? watch_open_run(s, open, sizeof open) : "");
 }
 
 /* All runs have ended and everybody is back: in time, all hold the same. Faults that would come later are not played. */
 static void look_for_the_end(struct simulation *s)
 {
-    if (s->end_ns == UINT64_MAX && script_over(s) && all_are_back(s)) s->end_ns = s->now_ns;
-    if (s->end_ns != UINT64_MAX && watch_converged(s)) {
+    const bool over = s->central != NULL ? central_over(s) : script_over(s);
+    if (s->end_ns == UINT64_MAX && over && all_are_back(s)) s->end_ns = s->now_ns;
+    if (s->end_ns != UINT64_MAX && (s->central != NULL || watch_converged(s))) {
         s->ended = true;
     } else if (s->end_ns != UINT64_MAX && s->now_ns - s->end_ns > CONVERGE_NS) {
         watch_violation(s, "converge",
                         "nodes hold different chains %d s after the last run ended and all were back",
                         (int)(CONVERGE_NS / 1000000000));
     } else if (s->now_ns >= (uint64_t)s->scenario->for_ms * 1000000) {
-        char open[96];
-        watch_violation(s, "live", "time is up: of %u runs %u were asked for and %u have settled%s",
-                        s->scenario->runs, s->run_count, s->counts.runs_settled,
-                        watch_open_run(s, open, sizeof open));
+        time_is_up(s);
     }
 }
 
@@ -379,9 +405,41 @@ void simulation_counts(struct simulation *s, struct simulation_counts *out)
     out->settle_ms_most = took[count - 1];
 }
 
-uint64_t simulation_opened(const struct simulation *s, uint32_t dataset)
+const struct flow *simulation_flow(const struct simulation *s)
 {
-    return s->opened[dataset];
+    return &s->flow;
+}
+
+const char *simulation_plain_name(uint8_t code)
+{
+    return central_message_name(code);
+}
+
+/* The shares that custodians keep, but for this owner's: it needs nobody. */
+static uint32_t shares_beside(struct simulation *s, const struct player *owner,
+                              struct flow_share out[CAP_CUSTODIANS])
+{
+    const struct charter *c = s->cast->founding;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < c->custodian_count; i++) {
+        const struct player *p = cast_find(s->cast, c->member[c->custodian[i]].node);
+        const struct work_keep keep = work_memory_keep(&s->station[p->number].labour.kept);
+        const struct work_place place = {WORK_SHARE, EPOCH, KEYGEN_PURPOSE_ENVELOPES};
+        if (p == owner) continue;
+        out[count].index = i + 1;
+        if (keep.load(keep.context, place, &out[count].key, sizeof out[count].key) == OK) count++;
+    }
+    return count;
+}
+
+uint32_t simulation_together(struct simulation *s, uint32_t dataset)
+{
+    struct flow_share share[CAP_CUSTODIANS];
+    const struct dataset *d = &s->papers->dataset[dataset];
+    const uint32_t count = shares_beside(s, d->owner, share);
+    const uint32_t together = flow_together(d, share, count);
+    secret_wipe(share, sizeof share);
+    return together;
 }
 
 const struct papers *simulation_papers(const struct simulation *s)
@@ -467,6 +525,8 @@ static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fa
     TRY(cast_make(&s->cast, s->arena, s->scenario, seed, fault));
     TRY(papers_make(&s->papers, s->arena, s->cast));
     s->ledger.charter = s->cast->founding;
+    s->flow.papers = s->papers;
+    if (s->scenario->trust == TRUST_CENTRAL) TRY(central_begin(s));
     s->net_chance = chance_stream(seed, "net", 0);
     TRY(take_memory(s));
     TRY(make_net(s));
@@ -510,6 +570,7 @@ void simulation_free(struct simulation *s)
         slice_drop(s->parcel[i].slice);
         free(s->parcel[i].command);
     }
+    central_free(s->central);
     agenda_free(s->agenda);
     net_free(s->net);
     census_free(s->census);

@@ -8,6 +8,7 @@
 #define PERIGEE_SIM_SIMULATION_H
 
 #include "sim/census.h"
+#include "sim/flow.h"
 #include "sim/net.h"
 #include "sim/papers.h"
 #include "sim/scenario.h"
@@ -16,6 +17,7 @@ struct simulation;
 
 struct simulation_counts {
     uint64_t now_ns, events, messages, bytes, records;
+    uint64_t bytes_abroad; /* from one jurisdiction to another */
     uint32_t crashes, parts;
     uint32_t runs_requested, runs_settled, runs_ended; /* ended: refused, failed, revoked, expired */
     uint64_t settle_ms_least, settle_ms_median,
@@ -52,8 +54,12 @@ struct simulation_run_view simulation_run_at(const struct simulation *s, uint32_
 void simulation_counts(struct simulation *s, struct simulation_counts *out);
 /* Over every event in its order, and what every node holds at the end. */
 struct hash32 simulation_hash(struct simulation *s);
-/* How often an enclave had the rows of this dataset in plaintext; nobody else ever has but their owner. */
-uint64_t simulation_opened(const struct simulation *s, uint32_t dataset);
+/* Who came to hold what of whose rows. */
+const struct flow *simulation_flow(const struct simulation *s);
+/* Of a message that is sent where there is no protocol; NULL: none of these. */
+const char *simulation_plain_name(uint8_t code);
+/* The least number of custodians beside its owner whose shares together open this dataset's key, tried; 0: all do not. */
+uint32_t simulation_together(struct simulation *s, uint32_t dataset);
 const struct papers *simulation_papers(const struct simulation *s);
 struct net_traffic simulation_traffic(const struct simulation *s, uint32_t from_region, uint32_t to_region);
 

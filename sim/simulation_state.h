@@ -3,6 +3,7 @@
  *  station.c     one node: its core and the executors of the production pump
  *  script.c      what people do at it
  *  fault.c       what goes wrong, and hosts that cheat
+ *  central.c     the same study without the protocol, at one machine that is trusted
  *  watch*.c      what must hold (DESIGN §13); ledger.c is what they go by */
 #ifndef PERIGEE_SIM_SIMULATION_STATE_H
 #define PERIGEE_SIM_SIMULATION_STATE_H
@@ -12,6 +13,7 @@
 #include "sim/census.h"
 #include "sim/chance.h"
 #include "sim/disk.h"
+#include "sim/flow.h"
 #include "sim/guest.h"
 #include "sim/labour.h"
 #include "sim/ledger.h"
@@ -24,7 +26,8 @@ enum {
     PARCELS_MAX = 1 << 20,
     GUESTS_MAX = 512, /* at once */
     VIOLATION_MAX = 256,
-    LOCAL_NS = 50000, /* from one part of a node to another */
+    LOCAL_NS = 50000,    /* from one part of a node to another */
+    FRAME_OVERHEAD = 40, /* of a link: length, type, tag */
 };
 
 /* Bytes that several parcels share. */
@@ -55,8 +58,9 @@ enum {
     WHAT_FAULT, /* which one */
     WHAT_MEND,  /* which fault is over */
     WHAT_ROGUE,
-    WHAT_GUEST,  /* which one */
-    WHAT_SILENT, /* which fault: nothing was heard for so long that links are given up */
+    WHAT_GUEST,    /* which one */
+    WHAT_COMPUTED, /* which computation at the central machine */
+    WHAT_SILENT,   /* which fault: nothing was heard for so long that links are given up */
 };
 
 /* Deeds of a script, in the order in which they come up. */
@@ -85,7 +89,8 @@ struct station {
     struct simulation *simulation;
     const struct player *player;
     uint32_t number, incarnation;
-    struct core *core; /* NULL: it is down */
+    bool up;
+    struct core *core; /* NULL: it is down, or there is no protocol */
     struct arena arena;
     struct pump_executors executors;
     struct disk *disk;
@@ -160,7 +165,8 @@ struct simulation {
     bool revoked;       /* an owner has taken back: no more runs are asked for */
     bool clocks_apart;  /* some drift beyond the bound: leases may overlap */
     struct ledger ledger;
-    uint64_t opened[CAP_INPUTS]; /* how often an enclave had this dataset's rows in plaintext */
+    struct flow flow;
+    struct central *central; /* NULL: federated */
     struct simulation_counts counts;
     struct census *census; /* NULL: nobody asked for results */
     struct sha256_stream trace;
@@ -192,6 +198,8 @@ void station_free(struct station *n);
 void station_event(struct station *n, struct event event);
 void station_tick(struct station *n);
 void station_send(struct station *n, struct node_id peer, struct span message);
+/* To another one that is linked: how many copies arrive. */
+uint32_t station_carry(struct station *n, uint32_t to, struct span message);
 /* Its own clocks, which drift and step. */
 uint64_t station_clock_ns(const struct station *n);
 uint64_t station_true_ns(const struct station *n, uint64_t clock_ns); /* when that clock shows this */
@@ -208,6 +216,18 @@ void fault_phase(struct simulation *s,
 /* What a host that forges gives its enclave in place of `frame`, written to `out`. */
 struct span fault_forge(struct buffer *out, struct span frame);
 
+/* central.c */
+MUST_USE enum err central_begin(struct simulation *s);
+void central_free(struct central *c);
+void central_turn(struct station *n); /* people and programs there look */
+void central_take(struct station *n, uint32_t from, struct span message);
+void central_computed(struct simulation *s, uint32_t computation);
+void central_crashed(struct station *n);
+/* The machine that has all rows, if it computes now: whoever is elected, in this world. */
+bool central_busy(const struct simulation *s, uint32_t *number);
+bool central_over(const struct simulation *s);  /* all runs were asked for and have ended */
+const char *central_message_name(uint8_t code); /* NULL: none of its messages */
+
 /* script.c */
 void script_turn(struct station *n);
 void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id);
@@ -218,6 +238,7 @@ __attribute__((format(printf, 3, 4))) void watch_violation(struct simulation *s,
                                                            const char *format, ...);
 void watch_message(struct station *n, uint32_t to, struct span message);
 void watch_record(struct station *n, const struct record *r); /* its own: it took effect here, or leaves */
+void watch_asked(struct station *n, struct run_id run);       /* it asks for a run */
 void watch_kept(struct station *n);                           /* some more is on its disk */
 void watch_runs(struct station *n);                           /* a requester's view of its own */
 bool watch_excused(struct simulation *s, const struct run_watch *w);      /* need it not settle? */

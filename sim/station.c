@@ -13,7 +13,6 @@ enum {
     DISK_BYTES_MAX = 1 << 30,
     SYNC_NS = 300000, /* a group commit on an SSD, and up to as much more */
     BLOB_BYTES_MAX_HERE = (1 << 20) + 256,
-    FRAME_OVERHEAD = 40, /* of a link: length, type, tag */
     START_BYTES_MAX = BUNDLE_BYTES_MAX + 16384,
 };
 
@@ -58,30 +57,48 @@ static void forget_said(struct station *n)
     n->said = NULL;
 }
 
-void station_send(struct station *n, struct node_id peer, struct span message)
+uint32_t station_carry(struct station *n, uint32_t to, struct span message)
 {
     struct simulation *s = n->simulation;
-    const uint32_t to = number_of(s, peer);
     uint64_t arrivals_ns[NET_COPIES_MAX];
-    if (to == s->count) return;
-    watch_message(n, to, message);
-    if (to != n->number && !simulation_linked(s, n->number, to)) return;
-    struct parcel p = {.type = EVENT_MESSAGE, .from = n->number, .incarnation = s->station[to].incarnation};
-    if (to == n->number) {
-        p.slice = said(n, message);
-        simulation_post(s, s->now_ns + LOCAL_NS, to, &p);
-        return;
-    }
-    p.link = simulation_link(s, n->number, to);
+    const struct station *other = &s->station[to];
+    const uint32_t len = (uint32_t)message.len + FRAME_OVERHEAD;
+    struct parcel p = {.type = EVENT_MESSAGE,
+                       .from = n->number,
+                       .incarnation = other->incarnation,
+                       .link = simulation_link(s, n->number, to)};
     s->counts.messages++;
-    s->counts.bytes += message.len + FRAME_OVERHEAD;
-    census_sent(s->census, n->number, message, message.len + FRAME_OVERHEAD);
-    const uint32_t copies =
-        net_send(s->net, n->number, to, (uint32_t)message.len + FRAME_OVERHEAD, s->now_ns, arrivals_ns);
+    s->counts.bytes += len;
+    if (!span_equal(n->player->party->jurisdiction, other->player->party->jurisdiction))
+        s->counts.bytes_abroad += len;
+    census_sent(s->census, n->number, message, len);
+    const uint32_t copies = net_send(s->net, n->number, to, len, s->now_ns, arrivals_ns);
     for (uint32_t i = 0; i < copies; i++) {
         p.slice = said(n, message);
         simulation_post(s, arrivals_ns[i], to, &p);
     }
+    if (n->core == NULL) forget_said(n); /* no step of a core ends this: other bytes come to lie there */
+    return copies;
+}
+
+static void send_to_itself(struct station *n, struct span message)
+{
+    struct simulation *s = n->simulation;
+    const struct parcel p = {
+        .type = EVENT_MESSAGE, .from = n->number, .incarnation = n->incarnation, .slice = said(n, message)};
+    simulation_post(s, s->now_ns + LOCAL_NS, n->number, &p);
+}
+
+void station_send(struct station *n, struct node_id peer, struct span message)
+{
+    struct simulation *s = n->simulation;
+    const uint32_t to = number_of(s, peer);
+    if (to == s->count) return;
+    watch_message(n, to, message);
+    if (to == n->number)
+        send_to_itself(n, message);
+    else if (simulation_linked(s, n->number, to))
+        (void)station_carry(n, to, message);
 }
 
 static void x_send(void *context, struct node_id peer, struct span message)
@@ -168,7 +185,7 @@ static void on_opened(void *context, struct dt dataset)
     const struct papers *papers = p->simulation->papers;
     for (uint32_t i = 0; i < papers->dataset_count; i++) {
         if (!ID_EQUAL(papers->dataset[i].dt, dataset)) continue;
-        p->simulation->opened[i]++;
+        flow_opened(&p->simulation->flow, p->station, i);
         watch_opened(p, i);
     }
 }
@@ -390,7 +407,7 @@ static void restore_event(void *context, const struct event *event)
     station_event(context, *event);
 }
 
-void station_start(struct station *n)
+static void start_core(struct station *n)
 {
     const struct simulation *s = n->simulation;
     const struct core_options options = {.self = n->player->id,
@@ -411,24 +428,43 @@ void station_start(struct station *n)
     ASSERT(err == OK);
     station_event(n, (struct event){.type = EVENT_READY});
     station_tick(n);
+}
+
+void station_start(struct station *n)
+{
+    ASSERT(!n->up);
+    n->up = true;
+    if (n->simulation->central == NULL)
+        start_core(n);
+    else
+        n->incarnation++;
     simulation_tell_links(n->simulation, n->number, true);
 }
 
 /* Of what waits for the disk a random part had reached it. */
-void station_crash(struct station *n)
+static void stop_core(struct station *n)
 {
     struct simulation *s = n->simulation;
-    if (n->core == NULL) return;
     disk_crash(n->disk, (uint32_t)chance_below(&n->disk_chance, disk_waiting(n->disk) + 1));
     for (uint32_t i = 0; i < s->guest_count; i++)
         if (s->guest[i].station == n->number && s->guest[i].guest != NULL) guest_drop(s, i);
     (void)munmap(n->arena.data, n->arena.cap);
     n->core = NULL;
+}
+
+void station_crash(struct station *n)
+{
+    if (!n->up) return;
+    n->up = false;
+    if (n->core != NULL)
+        stop_core(n);
+    else
+        central_crashed(n);
     n->incarnation++;
     n->sync_due = false;
     n->waiting = 0; /* whoever waits for an answer asks again */
     n->busy_ns = 0;
-    simulation_tell_links(s, n->number, false);
+    simulation_tell_links(n->simulation, n->number, false);
 }
 
 enum err station_begin(struct station *n, struct simulation *s, uint32_t number)

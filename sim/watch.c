@@ -61,7 +61,7 @@ static void watch_allotment(struct station *n, const struct record *r)
     }
 }
 
-static void note_run(struct station *n, const struct record *r)
+void watch_asked(struct station *n, struct run_id run)
 {
     struct simulation *s = n->simulation;
     if (s->run_count == s->run_cap) {
@@ -70,17 +70,19 @@ static void note_run(struct station *n, const struct record *r)
         ASSERT(s->run != NULL);
     }
     struct run_watch *w = &s->run[s->run_count++];
-    *w = (struct run_watch){.asker = n->number, .asked_ms = s->now_ns / 1000000};
-    memcpy(w->run.bytes, r->id.bytes, sizeof w->run.bytes);
+    *w = (struct run_watch){.run = run, .asker = n->number, .asked_ms = s->now_ns / 1000000};
     if (s->counts.runs_requested++ == 0) s->counts.formed_ms = w->asked_ms;
     ledger_bar(&s->ledger, s->now_ns);
 }
 
 void watch_record(struct station *n, const struct record *r)
 {
+    struct run_id run;
     if (!ledger_take(&n->simulation->ledger, r)) return;
     if (r->header.kind == KIND_APPROVAL) watch_allotment(n, r);
-    if (r->header.kind == KIND_RUN) note_run(n, r);
+    if (r->header.kind != KIND_RUN) return;
+    memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
+    watch_asked(n, run);
 }
 
 /* A custodian knows for good what is on its disk. */

@@ -276,9 +276,11 @@ void watch_receipt(struct station *n, struct run_id id)
         watch_violation(s, "traceable", "%.*s holds a run as settled without a receipt", NAMED(n));
         return;
     }
-    for (uint32_t i = 0; i < run->input_count; i++)
+    for (uint32_t i = 0; i < run->input_count; i++) {
+        flow_result(&s->flow, n->number, run->input[i]);
         if (!traces(&s->ledger, run, run->input[i], b.RECEIPT.records))
             watch_violation(s, "traceable", "a receipt names no grant and approval of input %u", i);
+    }
     if (releases_given(&s->ledger, ledger_term_of(run, core.term), b.RECEIPT.releases, core.enclave) <
         s->cast->founding->t)
         watch_violation(s, "traceable", "a receipt shows fewer than t releases that were given");

@@ -24,6 +24,8 @@ one_line() { # one_line CODE TEXT WORD...
 refused 3 'takes nothing beside it' sim --regions small.yaml
 refused 3 'takes nothing beside it' sim small.yaml --regions --json
 refused 3 'expected a scenario' sim
+refused 3 'expected federated or central' sim small.yaml --trust me
+refused 3 'expected federated or central' sim --swarm 1 --trust central
 one_line 1 'missing.yaml: no such file' sim missing.yaml
 mkdir folder
 one_line 1 '--csv nowhere: expected a folder that is there' sim small.yaml --csv nowhere
@@ -36,7 +38,8 @@ one_line 1 '--html /dev/null: expected a regular file' sim small.yaml --html /de
 refused 3 '--html and --dot name one file: x' sim small.yaml --html x --dot x
 for wrong in 's/name: north/nme: north/;parties[0]' 's/runs: 2/runs: -2/;study.runs' 's/region: sweden, //;parties[0].region' \
     's/rows: 10/rows: 10000000/;parties[0].rows' 's/k: 1 }/f: 1 }/;charter.f: expected 0 to 0, there being 1 custodians' \
-    's/custodian\]/custodian, custodian]/;parties[0].roles'; do
+    's/custodian\]/custodian, custodian]/;parties[0].roles' 's/rows: 10/rows: 10, latency_ms: -4/;parties[0].latency_ms' \
+    's/k: 1 }/k: 1 }\ntrust: me/;trust'; do
     sed "${wrong%;*}" small.yaml >wrong.yaml
     one_line 1 "${wrong##*;}" sim wrong.yaml
 done
@@ -50,7 +53,7 @@ for i in 1 2; do
 done
 cmp report1.json report2.json && cmp page1.html page2.html && cmp trace1.json trace2.json && cmp places1.dot places2.dot
 diff -r csv1 csv2
-[[ $(find csv1 -name '*.csv' | wc -l) -eq 8 ]] || fail "expected eight tables: $(ls csv1)"
+[[ $(find csv1 -name '*.csv' | wc -l) -eq 10 ]] || fail "expected ten tables: $(ls csv1)"
 [[ -z $(find . -name '*.html.*' -o -name '*.json.*' -o -name '*.dot.*' -o -name '*.csv.*') ]] ||
     fail "a temporary file was left: $(ls -R)"
 jq -e '.runs.settled == 2 and (.kinds | map(.bytes) | add) == .bytes and (.nodes | map(.messages) | add) == .messages' report1.json >/dev/null ||
@@ -61,6 +64,16 @@ jq -e 'all(.traceEvents[] | select(.ph == "X"); .dur >= 0 and .ts >= 0 and .pid 
 "$PERIGEE" sim small.yaml --seed 5 >text
 grep -q "^hash $(jq -r .hash report1.json)$" text || fail "who prints less has another run: $(cat text)"
 grep -q 'records came, ' text || fail "no word of delivery: $(cat text)"
+
+# --- Beside a central pipeline ------------------------------------------------------------------------------------------------------------
+"$PERIGEE" sim small.yaml --seed 5 --trust central >beside
+grep -q '^the same study  *federated  *central$' beside || fail "not side by side: $(cat beside)"
+grep -q "^  parties that could read others' rows  *0  *1$" beside || fail "readers: $(cat beside)"
+grep -q '^  hall  *none: in enclaves  *10 rows$' beside || fail "hall: $(cat beside)"
+"$PERIGEE" sim small.yaml --seed 5 --trust central --html beside.html --json >beside.json
+jq -e '[.modes[].trust] == ["central", "federated"] and .modes[1].bytes == $r[0].bytes' --slurpfile r report1.json beside.json >/dev/null ||
+    fail "another federated run: $(cat beside.json)"
+grep -q 'Who came to hold what of whose rows' beside.html || fail "the page says nothing of readers"
 
 # --- What cannot be written --------------------------------------------------------------------------------------------------------------
 for words in 'small.yaml' 'small.yaml --json' '--regions' '--regions --json'; do

@@ -114,7 +114,7 @@ static void the_same_bytes_twice(void **state)
 {
     (void)state;
     assert_true(json_equal(reports[0], reports[1]));
-    assert_int_equal(file_count[0], 8 + 3);
+    assert_int_equal(file_count[0], 10 + 3);
     assert_int_equal(file_count[1], file_count[0]);
     for (uint32_t i = 0; i < file_count[0]; i++) {
         assert_int_equal(files[0][i].len, files[1][i].len);
@@ -197,14 +197,17 @@ static void csv_has_its_columns(void **state)
         const char *name, *head;
     } tables[] = {
         {"elections", "run,term,node,elected_ms,attested_ms,keyed_ms,computing_ms,committed_ms,gone_ms\r\n"},
-        {"exposure", "owner,rows,enclaves\r\ncharite,400,"},
+        {"exposure", "owner,rows,enclaves,together\r\ncharite,400,"},
         {"faults", "at_ms,node,what\r\n"},
         {"kinds", "kind,messages,bytes\r\n"},
         {"latency", "least_us,most_us,deliveries\r\n"},
+        {"modes", "trust,formed_ms,settled,settle_median_ms,settle_most_ms,messages,bytes,bytes_abroad,"
+                  "plaintext_abroad,sealed_abroad,readers\r\nfederated,"},
         {"nodes",
          "node,region,messages,bytes,received,held_already,took_effect,keyed_work_us,crashes,cuts\r\n"
          "charite,germany,"},
         {"paths", "from,to,round_trip_us,messages,bytes,lost,retransmitted,deliveries,p50_us,p99_us\r\n"},
+        {"readers", "trust,party,owner,readable_rows,how,times\r\nfederated,"},
         {"timeline",
          "run,state,requested_ms,elected_ms,keyed_ms,committed_ms,settled_ms,term,certificates,node\r\n"
          "1,settled,"},

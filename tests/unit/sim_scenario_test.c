@@ -38,7 +38,7 @@ static const char whole[] =
     "\"rows\":5}],"
     "\"perigee\":\"scenario/"
     "1\",\"study\":{\"compute_ms\":5,\"epsilon\":\"0.5\",\"every_ms\":7,\"go_on\":true,"
-    "\"runs\":2}}";
+    "\"runs\":2},\"trust\":\"central\"}";
 
 static enum err parse(struct scenario **out, const char *text, struct json_fault *fault)
 {
@@ -77,6 +77,7 @@ static void a_whole_one(void **state)
     assert_int_equal(s->lease_ms, 5000);
     assert_int_equal(s->epsilon_nano, 500000000);
     assert_int_equal(s->fault_count, 9);
+    assert_int_equal(s->trust, TRUST_CENTRAL);
     assert_int_equal(s->party[1].latency_ms, 270);
     assert_int_equal(s->party[1].loss_ppm, 9);
     assert_int_equal(s->party[1].bandwidth_kbps, 2000);
@@ -129,6 +130,7 @@ static void written_it_reads_the_same(void **state)
     buffer_put_zero(&a);
     assert_int_equal(parse(&s, (const char *)written, &fault), OK);
     assert_int_equal(s->fault[4].phase, RUN_KEYED);
+    assert_int_equal(s->trust, TRUST_CENTRAL);
     assert_int_equal(scenario_write(&b, s), OK);
     assert_true(span_equal(buffer_span(&a), buffer_span(&b)));
 }
@@ -186,6 +188,7 @@ static void what_is_refused(void **state)
         {"\"kind\":\"revoke\",\"target\":\"dataset\"", "\"kind\":\"revoke\",\"oneway\":true", "faults[8]"},
         {"\"kind\":\"revoke\",\"target\":\"dataset\"", "\"kind\":\"revoke\",\"times\":2", "faults[8]"},
         {"\"go_on\":true", "\"go_on\":\"yes\"", "study.go_on"},
+        {"\"trust\":\"central\"", "\"trust\":\"me\"", "trust"},
         {"scenario/1", "scenario/2", "perigee"},
     };
     (void)state;
