@@ -560,6 +560,12 @@ static void plot_heat(FILE *out, const struct results *r, const struct heat *h)
 static void put_regions(FILE *out, const struct results *r)
 {
     const struct heat h = heat_of(r);
+    if (is_central(r)) {
+        (void)fputs("<section><h2>Between regions</h2>\n", out);
+        table(out, r, RESULTS_PATHS);
+        (void)fputs("</section>\n", out);
+        return;
+    }
     section(out, "Between regions",
             "The median time, in milliseconds, from an author's disk in one region to where the record takes "
             "effect in another.");
@@ -597,8 +603,9 @@ static void put_foot(FILE *out, const struct results *r)
     (void)fprintf(
         out,
         "<section><h2>The same again</h2><p>The scenario and the seed give this run again, on every machine: "
-        "<code>perigee sim SCENARIO --seed %" PRIu64 "</code>, hash <code>%s</code></p></section>\n",
-        r->seed, hex);
+        "<code>perigee sim SCENARIO --seed %" PRIu64
+        " --trust %s</code>, hash <code>%s</code></p></section>\n",
+        r->seed, scenario_trust_names[r->scenario->trust], hex);
 }
 
 void page_write(FILE *out, const struct results *r)
@@ -606,12 +613,12 @@ void page_write(FILE *out, const struct results *r)
     ASSERT(r->census != NULL);
     put_head(out, r);
     put_summary(out, r);
-    put_latency(out, r);
-    put_runs(out, r);
-    put_elections(out, r);
-    put_duplicates(out, r);
-    put_kinds(out, r);
     put_exposure(out, r);
+    if (!is_central(r)) put_latency(out, r); /* records and elections are the protocol's */
+    put_runs(out, r);
+    if (!is_central(r)) put_elections(out, r);
+    if (!is_central(r)) put_duplicates(out, r);
+    put_kinds(out, r);
     put_regions(out, r);
     put_foot(out, r);
     (void)fputs("</main></body></html>\n", out);
