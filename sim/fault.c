@@ -245,6 +245,7 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
     case FAULT_SPLIT:
     case FAULT_ELECTED:
     case FAULT_REVOKE:
+    case FAULT_RETYPE:
     case FAULT_KIND_COUNT: UNREACHABLE();
     }
 }
@@ -291,6 +292,7 @@ void fault_begin(struct simulation *s, uint32_t index)
     case FAULT_REVOKE:
         if (f->phase == RUN_STATE_COUNT) take_back(s, f);
         break;
+    case FAULT_RETYPE: s->retype = true; break;
     case FAULT_SPLIT:
     case FAULT_FULL:
     case FAULT_CLOCK:

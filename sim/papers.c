@@ -163,12 +163,8 @@ static void add_inputs(struct workflow *f, const struct papers *p)
     }
 }
 
-static enum err make_workflow(struct papers *p)
+static struct step step_of(const struct papers *p)
 {
-    uint8_t bytes[DOCUMENT_BYTES_MAX];
-    const struct scenario *s = p->cast->scenario;
-    struct buffer b = BUFFER_OF(bytes);
-    struct parameter min_age = {.name = SPAN_LITERAL("min_age"), .lower = 18, .upper = 99};
     struct step step = {.op = p->op,
                         .runtime = RUNTIME_SELECT,
                         .select = SPAN_LITERAL("SELECT id, age FROM input WHERE age >= $min_age"),
@@ -177,7 +173,27 @@ static enum err make_workflow(struct papers *p)
     step.statistic[0] = (struct statistic){.name = SPAN_LITERAL("n"),
                                            .kind = STATISTIC_COUNT,
                                            .column = SPAN_LITERAL(""),
-                                           .epsilon_nano = s->epsilon_nano};
+                                           .epsilon_nano = p->cast->scenario->epsilon_nano};
+    return step;
+}
+
+static enum err write_workflow(struct papers *p, const struct workflow *f, struct span *out,
+                               struct compose_hash *compose)
+{
+    uint8_t bytes[DOCUMENT_BYTES_MAX];
+    struct buffer b = BUFFER_OF(bytes);
+    TRY(workflow_write(&b, f));
+    *out = keep(p, &b);
+    const struct hash32 hash = sha256(*out);
+    memcpy(compose->bytes, hash.bytes, 32);
+    return OK;
+}
+
+static enum err make_workflow(struct papers *p)
+{
+    const struct scenario *s = p->cast->scenario;
+    struct parameter min_age = {.name = SPAN_LITERAL("min_age"), .lower = 18, .upper = 99};
+    struct step step = step_of(p);
     struct workflow *f = ARENA_NEW(p->arena, struct workflow);
     if (f == NULL) return ERR_NO_MEMORY;
     *f = (struct workflow){.name = s->name,
@@ -196,12 +212,11 @@ static enum err make_workflow(struct papers *p)
                            .accept_simulated = true};
     add_inputs(f, p);
     add_people(f, p->cast);
-    TRY(workflow_write(&b, f));
-    p->workflow = keep(p, &b);
-    const struct hash32 hash = sha256(p->workflow);
-    memcpy(p->compose.bytes, hash.bytes, 32);
     p->parameters = SPAN_LITERAL("{\"min_age\":20}");
-    return OK;
+    TRY(write_workflow(p, f, &p->workflow, &p->compose));
+    f->output = OUTPUT_ROWS;
+    f->privacy_none = true;
+    return write_workflow(p, f, &p->retyped, &p->retyped_compose);
 }
 
 static enum err make_app(struct papers *p)

@@ -44,6 +44,9 @@ struct papers {
     struct hash32 app_salt;
     struct span app_ddo, workflow;
     struct compose_hash compose;
+    struct span
+        retyped; /* the same recipe, but that rows come out of it: nobody sealed or approved anything for that */
+    struct compose_hash retyped_compose;
     struct span parameters; /* of every run */
 };
 

@@ -54,6 +54,10 @@ static void put_runs(struct json_writer *w, const struct simulation_counts *c)
 {
     json_key(w, "runs");
     json_begin_object(w);
+    if (c->runs_barred > 0) {
+        field_put_int(w, "barred", c->runs_barred);
+        field_put_word(w, "barred_for", c->barred_for);
+    }
     field_put_int(w, "ended", c->runs_ended);
     field_put_int(w, "requested", c->runs_requested);
     field_put_int(w, "settle_least_ms", (int64_t)c->settle_ms_least);

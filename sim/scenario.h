@@ -49,7 +49,9 @@ struct scenario_party {
     X(FAULT_REVOKE, "revoke", FAULT_OF_OWNER, false) /* it takes back `target`, at a time or in a phase */   \
     X(FAULT_ROGUE, "rogue", FAULT_OF_COMPUTE, true)  /* asks for votes in terms old, current and to come */  \
     X(FAULT_TWIN, "twin", FAULT_OF_COMPUTE, true)    /* starts two enclaves under one certificate */         \
-    X(FAULT_FORGE, "forge", FAULT_OF_COMPUTE, true)  /* gives its enclaves a certificate short of a vote */
+    X(FAULT_FORGE, "forge", FAULT_OF_COMPUTE, true)  /* gives its enclaves a certificate short of a vote */  \
+    X(FAULT_RETYPE, "retype", FAULT_OF_NONE,                                                                 \
+      false) /* a recipe that lets rows out is published and asked for */
 #define SCENARIO_FAULT_ENUM(symbol, name, whom, lasts) symbol,
 enum scenario_fault_kind { SCENARIO_FAULT_TABLE(SCENARIO_FAULT_ENUM) FAULT_KIND_COUNT };
 #undef SCENARIO_FAULT_ENUM

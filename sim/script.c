@@ -58,8 +58,17 @@ static void author(const struct script *s, enum deed deed, enum kind kind, const
 /* What shows in the registry, or is refused for good, is not done by being said once. */
 static bool lasts(int deed, bool done)
 {
-    if (deed == DEED_OVERSPEND) return true;
+    if (deed == DEED_OVERSPEND || deed == DEED_RETYPE_ASK) return true;
     return done && deed != DEED_ADMIT && deed != DEED_KEYGEN && deed != DEED_COUNT;
+}
+
+/* No run of another output type than was approved comes to be. */
+static void note_barred(struct simulation *s, enum refusal refusal)
+{
+    if (refusal == REFUSAL_NONE)
+        watch_violation(s, "output-type", "a run of a recipe that lets rows out is taken");
+    s->counts.runs_barred += refusal != REFUSAL_NONE;
+    s->counts.barred_for = refusal_name(refusal);
 }
 
 void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id)
@@ -73,6 +82,7 @@ void script_reply(struct station *n, uint64_t token, struct verdict verdict, str
     if (done && n->doing == DEED_ADMIT) n->admitted[n->admitting] = true;
     if (done && n->doing == DEED_KEYGEN) n->keygen_ns = s->now_ns + KEYGEN_AGAIN_NS;
     if (done && n->doing == DEED_REVOKE) s->revoked = true;
+    if (n->doing == DEED_RETYPE_ASK) note_barred(s, verdict.refusal);
     if (lasts(n->doing, done)) n->deed_done[n->doing] = true;
     if (done && n->doing == DEED_COUNT) n->pause_ns = s->now_ns + (uint64_t)s->scenario->every_ms * 1000000;
 }
@@ -278,6 +288,49 @@ static bool overspend(const struct script *s)
     return true;
 }
 
+/* --- Another output type ---------------------------------------------------------------------------------------------------------- */
+
+/* The provider's own doing, in all forms: a new version of the app, and a job. */
+static bool retype(const struct script *s)
+{
+    if (!s->n->simulation->retype || s->who != s->p->provider || !s->n->deed_done[DEED_WORKFLOW])
+        return false;
+    struct body_ASSET body = asset_body(s->p->app, 3, s->p->app_ddo);
+    body.workflow = s->p->retyped;
+    author(s, DEED_RETYPE, KIND_ASSET, &body, 0);
+    return true;
+}
+
+static bool retype_job(const struct script *s)
+{
+    const struct body_JOB body = {s->p->app, s->p->retyped_compose, SPAN_LITERAL("rows")};
+    if (s->who != s->p->provider || registry_workflow(s->r, s->p->retyped_compose) == NULL) return false;
+    author(s, DEED_RETYPE_JOB, KIND_JOB, &body, 0);
+    return true;
+}
+
+/* Stewards who look at no more than that it is a job. */
+static bool retype_endorse(const struct script *s)
+{
+    const struct job *posted = registry_job(s->r, s->p->retyped_compose);
+    if (!player_is(s->who, ROLE_STEWARD) || posted == NULL) return false;
+    const struct body_ENDORSEMENT body = {posted->record->id};
+    author(s, DEED_RETYPE_ENDORSE, KIND_ENDORSEMENT, &body, 0);
+    return true;
+}
+
+static bool retype_ask(const struct script *s)
+{
+    const struct job *posted = registry_job(s->r, s->p->retyped_compose);
+    if (!player_is(s->who, ROLE_REQUESTER) || posted == NULL ||
+        registry_endorsements(s->r, posted) < registry_charter(s->r)->s)
+        return false;
+    command(s->n, DEED_RETYPE_ASK,
+            &(struct command){
+                .type = COMMAND_RUN, .compose = s->p->retyped_compose, .parameters = s->p->parameters});
+    return true;
+}
+
 /* --- Taking back --------------------------------------------------------------------------------------------------------------- */
 
 static const struct ledger_approval *own_approval(const struct script *s)
@@ -403,14 +456,26 @@ bool script_over(struct simulation *s)
 /* --- A turn -------------------------------------------------------------------------------------------------------------------- */
 
 static bool (*const deeds[DEED_COUNT])(const struct script *) = {
-    [DEED_REVOKE] = revoke,   [DEED_CHARTER] = sign_charter,
-    [DEED_JOIN] = join,       [DEED_ADMIT] = admit,
-    [DEED_KEYGEN] = keygen,   [DEED_WORKERS] = workers,
-    [DEED_OP] = op,           [DEED_DATASET] = dataset,
-    [DEED_APP] = app,         [DEED_WORKFLOW] = workflow,
-    [DEED_GRANT] = grant,     [DEED_JOB] = job,
-    [DEED_ENDORSE] = endorse, [DEED_BIND] = bind,
-    [DEED_APPROVE] = approve, [DEED_OVERSPEND] = overspend,
+    [DEED_REVOKE] = revoke,
+    [DEED_CHARTER] = sign_charter,
+    [DEED_JOIN] = join,
+    [DEED_ADMIT] = admit,
+    [DEED_KEYGEN] = keygen,
+    [DEED_WORKERS] = workers,
+    [DEED_OP] = op,
+    [DEED_DATASET] = dataset,
+    [DEED_APP] = app,
+    [DEED_WORKFLOW] = workflow,
+    [DEED_GRANT] = grant,
+    [DEED_JOB] = job,
+    [DEED_ENDORSE] = endorse,
+    [DEED_BIND] = bind,
+    [DEED_APPROVE] = approve,
+    [DEED_OVERSPEND] = overspend,
+    [DEED_RETYPE] = retype,
+    [DEED_RETYPE_JOB] = retype_job,
+    [DEED_RETYPE_ENDORSE] = retype_endorse,
+    [DEED_RETYPE_ASK] = retype_ask,
 };
 
 void script_turn(struct station *n)

@@ -20,6 +20,8 @@ struct simulation_counts {
     uint64_t bytes_abroad; /* from one jurisdiction to another */
     uint32_t crashes, parts;
     uint32_t runs_requested, runs_settled, runs_ended; /* ended: refused, failed, revoked, expired */
+    uint32_t runs_barred;   /* of a recipe of another output type: refused before they came to be */
+    const char *barred_for; /* why; NULL: none was asked for */
     uint64_t settle_ms_least, settle_ms_median,
         settle_ms_most; /* from the request to the receipt, at the requester */
     uint64_t formed_ms; /* when the first run was asked for */

@@ -80,7 +80,11 @@ enum {
     X(DEED_ENDORSE)                                                                                          \
     X(DEED_BIND)                                                                                             \
     X(DEED_APPROVE)                                                                                          \
-    X(DEED_OVERSPEND)
+    X(DEED_OVERSPEND)                                                                                        \
+    X(DEED_RETYPE)                                                                                           \
+    X(DEED_RETYPE_JOB)                                                                                       \
+    X(DEED_RETYPE_ENDORSE)                                                                                   \
+    X(DEED_RETYPE_ASK)
 #define DEED_ENUM(symbol) symbol,
 enum deed { DEED_TABLE(DEED_ENUM) DEED_COUNT };
 #undef DEED_ENUM
@@ -162,6 +166,7 @@ struct simulation {
     uint32_t faults_on;
     bool *fault_begun;  /* of each fault of the scenario */
     bool *fault_silent; /* of one-way cuts: links were given up */
+    bool retype;        /* a recipe that lets rows out is to be published and asked for */
     bool revoked;       /* an owner has taken back: no more runs are asked for */
     bool clocks_apart;  /* some drift beyond the bound: leases may overlap */
     struct ledger ledger;

@@ -189,6 +189,7 @@ static void what_is_refused(void **state)
         {"\"kind\":\"revoke\",\"target\":\"dataset\"", "\"kind\":\"revoke\",\"times\":2", "faults[8]"},
         {"\"go_on\":true", "\"go_on\":\"yes\"", "study.go_on"},
         {"\"trust\":\"central\"", "\"trust\":\"me\"", "trust"},
+        {"\"for_ms\":20,\"kind\":\"elected\"", "\"kind\":\"retype\",\"party\":\"hall\"", "faults[1]"},
         {"scenario/1", "scenario/2", "perigee"},
     };
     (void)state;

@@ -572,6 +572,25 @@ static void revocations(void **state)
     assert_false(ledger_covers(&s->ledger, v, run));
 }
 
+/* A requester is answered: its run of the recipe that lets rows out is refused, as it must be, or taken. */
+static void runs_of_another_type(void **state)
+{
+    (void)state;
+    struct station *n = &s->station[OFFICE];
+    const struct simulation_counts before = s->counts;
+    n->doing = DEED_RETYPE_ASK;
+    n->waiting = 7;
+    script_reply(n, 7, verdict_refuse(REFUSAL_CONTENT, NULL), (struct hash32){{0}});
+    quiet();
+    assert_true(n->deed_done[DEED_RETYPE_ASK]); /* asked once */
+    assert_string_equal(s->counts.barred_for, refusal_name(REFUSAL_CONTENT));
+    n->waiting = 8;
+    script_reply(n, 8, VERDICT_OK, (struct hash32){{0}});
+    fired("output-type", "lets rows out is taken");
+    assert_int_equal(s->counts.runs_barred, 1);
+    s->counts = before;
+}
+
 /* --- live, converge -------------------------------------------------------------------------------------------------------------------- */
 
 static void honest_nodes_are_no_offenders(void **state)
@@ -612,6 +631,7 @@ int main(void)
         cmocka_unit_test(allotments),
         cmocka_unit_test(costs),
         cmocka_unit_test(revocations),
+        cmocka_unit_test(runs_of_another_type),
         cmocka_unit_test(honest_nodes_are_no_offenders),
         cmocka_unit_test(who_holds_another_chain),
     };
