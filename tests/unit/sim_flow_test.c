@@ -151,10 +151,38 @@ static void fewer_than_t_open_nothing(void **state)
     assert_int_equal(flow_together(&never, NULL, 0), 0);
 }
 
+/* The one machine falls while it computes and is away until time is up: nothing settles, no property is broken, and it has read all. */
+static void a_central_machine_that_stays_away(void **state)
+{
+    (void)state;
+    struct scenario *scenario;
+    struct simulation *central;
+    struct json_fault fault = {{0}, {0}, OK};
+    struct scenario_fault falls = {.kind = FAULT_ELECTED, .for_ms = 600000};
+    assert_int_equal(scenario_parse(&scenario, &arena, span_text(text), &fault), OK);
+    scenario->trust = TRUST_CENTRAL;
+    scenario->for_ms = 5000;
+    scenario->fault = &falls;
+    scenario->fault_count = 1;
+    assert_int_equal(simulation_new(&central, &arena, scenario, 1, &fault), OK);
+    while (simulation_run(central, UINT64_MAX)) {
+    }
+    assert_null(simulation_violation(central));
+    assert_in_range(central->now_ns, UINT64_C(5000000000), UINT64_C(5100000000));
+    assert_int_equal(central->counts.crashes, 1);
+    assert_int_equal(central->counts.runs_requested, 1);
+    assert_int_equal(central->counts.runs_settled, 0);
+    assert_int_equal(flow_readers(simulation_flow(central)), 1);
+    assert_int_equal(flow_readable(simulation_flow(central), HALL, 0), 3);
+    assert_int_equal(simulation_together(central, 0), 0); /* nothing was sealed */
+    simulation_free(central);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_a_run_leaves), cmocka_unit_test_setup(plaintext_is_seen, anew),
-        cmocka_unit_test_setup(sealed_chunks_are_seen, anew), cmocka_unit_test(fewer_than_t_open_nothing)};
+        cmocka_unit_test_setup(sealed_chunks_are_seen, anew), cmocka_unit_test(fewer_than_t_open_nothing),
+        cmocka_unit_test(a_central_machine_that_stays_away)};
     return cmocka_run_group_tests_name("sim_flow", tests, setup, teardown);
 }
