@@ -208,6 +208,8 @@ static void print_modes(const json_t *report)
     print_mode_row("of that rows, sealed", a, b, "sealed_abroad", 1024, "%16.1f KiB");
     print_mode_row("of that rows, in plaintext", a, b, "plaintext_abroad", 1024, "%16.1f KiB");
     print_mode_row("parties that could read others' rows", a, b, "readers", 1, "%20.0f");
+    (void)printf("  %-36s%20" JSON_INTEGER_FORMAT "\n", "custodians that could together",
+                 number(a, "together"));
     print_readers(report);
 }
 

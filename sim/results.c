@@ -207,6 +207,23 @@ static void put_paths(const struct results *r, struct sheet *sheet)
 
 /* --- Exposure -------------------------------------------------------------------------------------------------------------------- */
 
+/* It costs, so that it is tried only for who wants details. */
+static uint32_t together_of(const struct results *r, uint32_t dataset)
+{
+    return r->census != NULL ? simulation_together(r->simulation, dataset) : 0;
+}
+
+/* Of the dataset for which it takes the fewest; 0: of none. */
+static uint32_t least_together(const struct results *r)
+{
+    uint32_t least = 0;
+    for (uint32_t i = 0; i < simulation_papers(r->simulation)->dataset_count; i++) {
+        const uint32_t together = together_of(r, i);
+        if (together > 0 && (least == 0 || together < least)) least = together;
+    }
+    return least;
+}
+
 static void put_exposure(const struct results *r, struct sheet *sheet)
 {
     const struct papers *p = simulation_papers(r->simulation);
@@ -215,8 +232,7 @@ static void put_exposure(const struct results *r, struct sheet *sheet)
         sheet_word(sheet, owner->name);
         sheet_number(sheet, owner->rows);
         sheet_number(sheet, flow_opened_times(simulation_flow(r->simulation), i));
-        const uint32_t together =
-            r->census != NULL ? simulation_together(r->simulation, i) : 0; /* it costs */
+        const uint32_t together = together_of(r, i);
         sheet_number_if(sheet, together > 0, together);
         sheet_row(sheet);
     }
@@ -264,6 +280,8 @@ static void put_modes(const struct results *r, struct sheet *sheet)
     sheet_number(sheet, f->plaintext_abroad);
     sheet_number(sheet, f->sealed_abroad);
     sheet_number(sheet, flow_readers(f));
+    const uint32_t together = least_together(r);
+    sheet_number_if(sheet, together > 0, together);
     sheet_row(sheet);
     if (r->beside != NULL) put_modes(r->beside, sheet);
 }

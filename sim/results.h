@@ -32,7 +32,7 @@ struct results {
     X(RESULTS_LATENCY, "latency", true, "Delivery latency of records", "least_us,most_us,deliveries")        \
     X(RESULTS_MODES, "modes", false, "With the protocol, and beside it at one machine that is trusted",      \
       "trust,formed_ms,settled,settle_median_ms,settle_most_ms,messages,bytes,bytes_abroad,"                 \
-      "plaintext_abroad,sealed_abroad,readers")                                                              \
+      "plaintext_abroad,sealed_abroad,readers,together")                                                     \
     X(RESULTS_NODES, "nodes", true, "Nodes",                                                                 \
       "node,region,messages,bytes,received,held_already,took_effect,keyed_work_us,crashes,cuts")             \
     X(RESULTS_PATHS, "paths", false, "Between regions",                                                      \

@@ -88,6 +88,8 @@ static void side_by_side(void **state)
     assert_int_equal(readable(report, "federated", NULL, NULL), 0);
     assert_int_equal(number(central, "readers"), 1);
     assert_int_equal(number(federated, "readers"), 0);
+    assert_int_equal(number(federated, "together"), 3);
+    assert_null(json_object_get(central, "together")); /* nothing is sealed */
     /* Zurich, cleveland and the machine are in three jurisdictions, two hospitals and the machine in one. */
     assert_in_range(number(central, "plaintext_abroad"), 700 * 11, 2 * 700 * 11);
     assert_int_equal(number(central, "sealed_abroad"), 0);
@@ -108,6 +110,7 @@ static void who_could_read_together(void **state)
     const json_t *e;
     json_array_foreach(json_object_get(report, "exposure"), i, e) assert_int_equal(number(e, "together"), 3);
     assert_int_equal(i, 4);
+    assert_int_equal(number(mode(report, "federated"), "together"), 3);
     json_decref(report);
 }
 

@@ -202,7 +202,7 @@ static void csv_has_its_columns(void **state)
         {"kinds", "kind,messages,bytes\r\n"},
         {"latency", "least_us,most_us,deliveries\r\n"},
         {"modes", "trust,formed_ms,settled,settle_median_ms,settle_most_ms,messages,bytes,bytes_abroad,"
-                  "plaintext_abroad,sealed_abroad,readers\r\nfederated,"},
+                  "plaintext_abroad,sealed_abroad,readers,together\r\nfederated,"},
         {"nodes",
          "node,region,messages,bytes,received,held_already,took_effect,keyed_work_us,crashes,cuts\r\n"
          "charite,germany,"},
