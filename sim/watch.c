@@ -2,7 +2,7 @@
 #include "sim/simulation_state.h"
 
 #include "proto/base/panic.h"
-#include "proto/chain.h"
+#include "proto/heads.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -126,6 +126,22 @@ static void watch_shown(struct station *n, uint32_t to, const struct message_REC
     watch_record(n, &r);
 }
 
+/* What it says that it holds others rely on: that a revocation has come to enough custodians, above all. */
+static void watch_heads(struct station *n, struct span heads)
+{
+    for (size_t at = 0; at + HEADS_ITEM_BYTES <= heads.len; at += HEADS_ITEM_BYTES) {
+        struct node_id author;
+        struct record_id id;
+        const uint64_t seq = load_u64(heads.data + at + 32);
+        memcpy(author.bytes, heads.data + at, sizeof author.bytes);
+        memcpy(id.bytes, heads.data + at + 40, sizeof id.bytes);
+        if (seq > 0 && !disk_has_place(n->disk, author, seq, id))
+            watch_violation(n->simulation, "revoke-final",
+                            "%.*s says that it holds record %llu of another, which is not on its disk",
+                            NAMED(n), (unsigned long long)seq);
+    }
+}
+
 void watch_message(struct station *n, uint32_t to, struct span message)
 {
     static union message_body m;
@@ -138,6 +154,7 @@ void watch_message(struct station *n, uint32_t to, struct span message)
     if (code == MESSAGE_EQUIVOCATION_CODE) /* nobody here signs two records in one place */
         watch_violation(n->simulation, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
     if (code == MESSAGE_RECORD_CODE) watch_shown(n, to, &m.RECORD);
+    if (code == MESSAGE_HEADS_CODE) watch_heads(n, m.HEADS.heads);
     if (code == MESSAGE_BLOB_GET_CODE) watch_certificate(n, m.BLOB_GET.certificate);
     if (code == MESSAGE_BLOB_CODE && m.BLOB.bytes.len > 0) watch_blob(n, to, &m.BLOB);
 }

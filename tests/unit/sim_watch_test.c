@@ -3,6 +3,7 @@
 #include "crypto/identity.h"
 #include "crypto/secret.h"
 #include "proto/base/panic.h"
+#include "proto/heads.h"
 #include "proto/promise.h"
 #include "proto/wire/pack.h"
 #include "sim/simulation_state.h"
@@ -184,6 +185,30 @@ static void own_records(void **state)
     fired("no-fork", "two records with seq 900");
     shows(EAST, NORTH, &r); /* what others pass on */
     quiet();
+}
+
+static void heads_of(uint32_t number, uint64_t seq, struct record_id id)
+{
+    uint8_t item[HEADS_ITEM_BYTES], bytes[256];
+    struct buffer i = BUFFER_OF(item), b = BUFFER_OF(bytes);
+    buffer_put(&i, ID_SPAN(s->station[EAST].player->id));
+    buffer_put_u64(&i, seq);
+    buffer_put(&i, ID_SPAN(id));
+    const struct message_HEADS heads = {1, 1, 0, {{0}}, SPAN_OF(item)};
+    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    watch_message(&s->station[number], WEST, buffer_span(&b));
+}
+
+static void what_is_said_to_be_held(void **state)
+{
+    (void)state;
+    const struct node_id east = s->station[EAST].player->id;
+    const struct record *first = chain_get(core_chain(s->station[NORTH].core), east, 1);
+    heads_of(NORTH, 1, first->id);
+    heads_of(NORTH, 0, (struct record_id){{0}}); /* nothing */
+    quiet();
+    heads_of(NORTH, 900, first->id);
+    fired("revoke-final", "not on its disk");
 }
 
 /* --- one-certificate ---------------------------------------------------------------------------------------------------------- */
@@ -618,6 +643,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_records),
+        cmocka_unit_test(what_is_said_to_be_held),
         cmocka_unit_test(votes_of_custodians),
         cmocka_unit_test(certificates),
         cmocka_unit_test(leases),
