@@ -156,13 +156,11 @@ static uint64_t last_term(const struct ledger_run *run)
     return last;
 }
 
-/* For a term that is past, goes on or comes next. */
-static void ask_for_votes(struct station *n, const struct ledger_run *run)
+/* By its key, as a message; it lives until the next. */
+static struct span statement_of(const struct station *n, enum kind kind, const void *body)
 {
     static uint8_t built[MESSAGE_BYTES_MAX], message[MESSAGE_BYTES_MAX];
-    const struct charter *charter = n->simulation->cast->founding;
-    const struct body_VOTE_ASK body = {run->run, chance_within(&n->rogue_chance, 1, last_term(run) + 1)};
-    struct header h = {.kind = KIND_VOTE_ASK,
+    struct header h = {.kind = kind,
                        .consortium = n->simulation->cast->consortium,
                        .author = n->player->id,
                        .time_ms = station_wall_ms(n),
@@ -171,7 +169,7 @@ static void ask_for_votes(struct station *n, const struct ledger_run *run)
     struct signature signature;
     struct record r;
     size_t header_len;
-    enum err err = record_build(&b, &header_len, &h, &body);
+    enum err err = record_build(&b, &header_len, &h, body);
     if (err == OK)
         err = identity_sign(&signature, &n->player->secret,
                             record_sign_hash(h.kind, span_make(built, header_len)));
@@ -180,8 +178,17 @@ static void ask_for_votes(struct station *n, const struct ledger_run *run)
                           span_make(built + header_len, b.len - header_len));
     ASSERT(err == OK);
     record_encode(&out, &r);
+    return buffer_span(&out);
+}
+
+/* For a term that is past, goes on or comes next. */
+static void ask_for_votes(struct station *n, const struct ledger_run *run)
+{
+    const struct charter *charter = n->simulation->cast->founding;
+    const struct body_VOTE_ASK body = {run->run, chance_within(&n->rogue_chance, 1, last_term(run) + 1)};
+    const struct span ask = statement_of(n, KIND_VOTE_ASK, &body);
     for (uint32_t i = 0; i < charter->custodian_count; i++)
-        station_send(n, charter->member[charter->custodian[i]].node, buffer_span(&out));
+        station_send(n, charter->member[charter->custodian[i]].node, ask);
 }
 
 void fault_rogue(struct station *n)
@@ -192,6 +199,49 @@ void fault_rogue(struct station *n)
     if (n->core == NULL || s->ledger.runs == 0) return;
     ask_for_votes(n, &s->ledger.run[chance_below(&n->rogue_chance, s->ledger.runs)]);
 }
+
+/* --- Custodians that lie ------------------------------------------------------------------------------------------------------ */
+
+static void vote_for(struct station *n, const struct run_entry *run, struct run_id id, uint64_t term,
+                     struct node_id node)
+{
+    const struct certificate c = {.consortium = n->simulation->cast->consortium,
+                                  .epoch = run->body.epoch,
+                                  .run = id,
+                                  .compose = run->body.compose,
+                                  .slot = run->body.slot,
+                                  .term = term,
+                                  .node = node};
+    struct body_VOTE vote = {.run = id, .term = term, .node = node, .known = term};
+    const enum err err = identity_sign(&vote.vote, &n->player->secret, certificate_vote_hash(&c));
+    ASSERT(err == OK);
+    station_send(n, node, statement_of(n, KIND_VOTE, &vote));
+}
+
+bool fault_double(struct station *n, struct span message)
+{
+    static union message_body m;
+    static union body body;
+    enum message code;
+    struct record r;
+    const bool read = message_decode(&code, &m, message) == OK && code == MESSAGE_RECORD_CODE &&
+                      record_open(&r, m.RECORD.header, &m.RECORD.signature, m.RECORD.body) == OK &&
+                      (r.header.kind == KIND_VOTE_ASK || r.header.kind == KIND_PREVOTE_ASK) &&
+                      body_decode(&body, r.header.kind, r.body) == OK;
+    const struct run_entry *run =
+        read && n->core != NULL ? registry_run(core_registry(n->core), body.VOTE_ASK.run) : NULL;
+    if (run == NULL) return false;
+    if (r.header.kind == KIND_VOTE_ASK) {
+        vote_for(n, run, body.VOTE_ASK.run, body.VOTE_ASK.term, r.header.author);
+        return true;
+    }
+    const struct body_PREVOTE yes = {
+        .run = body.PREVOTE_ASK.run, .term = body.PREVOTE_ASK.term, .node = r.header.author};
+    station_send(n, r.header.author, statement_of(n, KIND_PREVOTE, &yes));
+    return true;
+}
+
+/* --- Hosts again ------------------------------------------------------------------------------------------------------------------ */
 
 struct span fault_forge(struct buffer *out, struct span frame)
 {
@@ -238,6 +288,10 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
         if (!on) twins_end(s, n->number);
         break;
     case FAULT_FORGE: n->forge = on; break;
+    case FAULT_DOUBLE:
+        n->doubles = on;
+        n->byzantine |= on;
+        break;
     case FAULT_CRASH:
         if (on) crash(s, n->number, f->for_ms);
         break;
@@ -298,7 +352,8 @@ void fault_begin(struct simulation *s, uint32_t index)
     case FAULT_CLOCK:
     case FAULT_ROGUE:
     case FAULT_TWIN:
-    case FAULT_FORGE: last(s, index); break;
+    case FAULT_FORGE:
+    case FAULT_DOUBLE: last(s, index); break;
     case FAULT_KIND_COUNT: UNREACHABLE();
     }
 }

@@ -342,6 +342,7 @@ bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, 
     const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
     if (whom == FAULT_OF_NONE || !scenario_has(s, &f->of, party)) return false;
     if (whom == FAULT_OF_OWNER) return s->party[party].rows > 0;
+    if (whom == FAULT_OF_CUSTODIAN) return (s->party[party].roles & ROLE_CUSTODIAN) != 0;
     return whom != FAULT_OF_COMPUTE || (s->party[party].roles & ROLE_COMPUTE) != 0;
 }
 
@@ -378,7 +379,8 @@ static void check_whom(const struct scenario_fault *f, const struct scenario *s,
                                            [FAULT_OF_SIDE] = "somebody there",
                                            [FAULT_OF_PAIR] = "somebody there",
                                            [FAULT_OF_OWNER] = "an owner with rows",
-                                           [FAULT_OF_COMPUTE] = "a party with the role compute"};
+                                           [FAULT_OF_COMPUTE] = "a party with the role compute",
+                                           [FAULT_OF_CUSTODIAN] = "a custodian"};
     const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
     const uint32_t befallen = count_befallen(s, f);
     if (befallen == 0) json_refuse(r, of_keys[f->of.by], ERR_CONFLICT, expected[whom]);

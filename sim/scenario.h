@@ -50,6 +50,8 @@ struct scenario_party {
     X(FAULT_ROGUE, "rogue", FAULT_OF_COMPUTE, true)  /* asks for votes in terms old, current and to come */  \
     X(FAULT_TWIN, "twin", FAULT_OF_COMPUTE, true)    /* starts two enclaves under one certificate */         \
     X(FAULT_FORGE, "forge", FAULT_OF_COMPUTE, true)  /* gives its enclaves a certificate short of a vote */  \
+    X(FAULT_DOUBLE, "double", FAULT_OF_CUSTODIAN,                                                            \
+      true) /* votes for whoever asks, whatever it has promised */                                           \
     X(FAULT_RETYPE, "retype", FAULT_OF_NONE,                                                                 \
       false) /* a recipe that lets rows out is published and asked for */
 #define SCENARIO_FAULT_ENUM(symbol, name, whom, lasts) symbol,
@@ -61,7 +63,8 @@ enum scenario_fault_whom {
     FAULT_OF_SIDE,  /* as one: links between its parties stand */
     FAULT_OF_PAIR,  /* of sides */
     FAULT_OF_OWNER, /* one that brings rows */
-    FAULT_OF_COMPUTE
+    FAULT_OF_COMPUTE,
+    FAULT_OF_CUSTODIAN
 };
 /* Whom a fault names: a party, or all parties of a jurisdiction or of a region; of these it befalls each that it can befall. */
 enum scenario_by { BY_PARTY, BY_JURISDICTION, BY_REGION, BY_COUNT };

@@ -224,7 +224,9 @@ static void deliver(struct simulation *s, uint32_t to, uint32_t at)
     if (alive && !(sent && p->link != simulation_link(s, p->from, to))) {
         count_record(s, to, p);
         if (sent) flow_arrived(&s->flow, p->from, to, bytes_of(p), p->slice->len + FRAME_OVERHEAD);
-        if (s->central == NULL)
+        if (s->central == NULL && sent && n->doubles && fault_double(n, bytes_of(p)))
+            station_tick(n);
+        else if (s->central == NULL)
             give_to_core(n, p);
         else if (message)
             central_take(n, p->from, bytes_of(p));

@@ -108,6 +108,8 @@ struct station {
     uint32_t parted;         /* so many faults cut off a group that it is of */
     int64_t ahead_ms;        /* of its wall clock, while a fault makes it wrong */
     bool rogue, twin, forge; /* how it cheats as a host */
+    bool doubles;            /* as a custodian it votes for whoever asks */
+    bool byzantine;          /* it has, once: of its votes nothing is to be expected */
     struct chance rogue_chance;
     struct slice *said; /* last sent: one message to many is one slice */
     const uint8_t *said_at;
@@ -218,6 +220,8 @@ void fault_rejoin(struct simulation *s, uint32_t number);
 void fault_rogue(struct station *n); /* its turn to cheat */
 void fault_phase(struct simulation *s,
                  uint64_t state); /* an enclave says how far it is: who waited for that acts */
+/* Is this an ask for a vote, which a custodian that votes for whoever asks has answered? Its core is not told then. */
+bool fault_double(struct station *n, struct span message);
 /* What a host that forges gives its enclave in place of `frame`, written to `out`. */
 struct span fault_forge(struct buffer *out, struct span frame);
 

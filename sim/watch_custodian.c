@@ -55,7 +55,7 @@ void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *vote)
     struct ledger_run *run = ledger_run_find(&s->ledger, vote->run);
     const struct node_id node = s->station[to].player->id;
     const int custodian = custodian_of(n);
-    if (vote->refusal != REFUSAL_NONE) return;
+    if (vote->refusal != REFUSAL_NONE || n->byzantine) return;
     if (custodian < 0 || run == NULL) {
         watch_violation(s, "one-certificate",
                         "%.*s votes for a run that nobody asked for, or is no custodian", NAMED(n));
@@ -90,7 +90,7 @@ static const char *objection_to(struct simulation *s, const struct certificate *
         const struct node_id author = charter->member[charter->custodian[c->custodian[i]]].node;
         if (identity_verify(author, message, &c->vote[i]) != OK) return "a vote's signature does not hold";
         const struct station *voter = &s->station[cast_find(s->cast, author)->number];
-        if (!promised(voter, PROMISE_VOTE, c->run.bytes, c->term, ID_SPAN(c->node)))
+        if (!voter->byzantine && !promised(voter, PROMISE_VOTE, c->run.bytes, c->term, ID_SPAN(c->node)))
             return "a vote is not on its custodian's disk";
     }
     return NULL;

@@ -23,7 +23,7 @@
     "},"                                                                                                     \
     "{\"jurisdiction\":\"EU\",\"name\":\"hall\",\"region\":\"ireland\",\"roles\":[\"compute\"]},"            \
     "{\"jurisdiction\":\"EU\",\"name\":\"office\",\"region\":\"germany\","                                   \
-    "\"roles\":[\"algorithm\",\"requester\"]}],\"perigee\":\"scenario/1\","
+    "\"roles\":[\"algorithm\",\"requester\"]}"
 
 /* Of the one run: has it settled, or ended otherwise? */
 static void play(const char *faults, const char *study, int settled, int ended)
@@ -34,6 +34,7 @@ static void play(const char *faults, const char *study, int settled, int ended)
     (void)snprintf(
         text, sizeof text,
         "{\"charter\":{\"lease_ms\":2000},\"faults\":[%s],\"for_ms\":200000,\"name\":\"small\"," PARTIES
+        "],\"perigee\":\"scenario/1\","
         "\"study\":{%s}}",
         faults, study);
     const struct sim_wish wish = {.scenario = span_text(text), .seed = 1};
@@ -73,9 +74,37 @@ static void hosts_cheat(void **state)
     play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"rogue\",\"party\":\"hall\"}", "\"compute_ms\":300", 1, 0);
 }
 
+/* As many liars among custodians as quorums do not bear: each hall has an honest one of its own, and is certified in the same term. That
+ * this is seen says that the checkers look. */
+static void more_liars_are_seen(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"charter\":{\"lease_ms\":3000},\"faults\":["
+        "{\"at_ms\":0,\"for_ms\":50000,\"kind\":\"double\",\"party\":\"south\"},"
+        "{\"at_ms\":0,\"for_ms\":50000,\"kind\":\"double\",\"party\":\"west\"},"
+        "{\"at_ms\":700,\"for_ms\":30000,\"kind\":\"split\",\"other\":\"east\",\"party\":\"hall\"},"
+        "{\"at_ms\":700,\"for_ms\":30000,\"kind\":\"split\",\"other\":\"north\",\"party\":\"cellar\"}],"
+        "\"for_ms\":60000,\"name\":\"liars\"," PARTIES
+        ",{\"jurisdiction\":\"UK\",\"name\":\"cellar\",\"region\":\"uk\",\"roles\":[\"compute\"]}],"
+        "\"perigee\":\"scenario/1\",\"study\":{\"compute_ms\":6000,\"every_ms\":15000,\"runs\":2}}";
+    char fault[512] = "";
+    uint8_t *report;
+    size_t len;
+    const struct sim_wish wish = {.scenario = SPAN_LITERAL(text), .seed = 1};
+    if (sim_run(&report, &len, &wish, fault, sizeof fault) != OK) fail_msg("%s", fault);
+    json_t *object = json_loadb((const char *)report, len, 0, NULL);
+    const char *violation = json_string_value(json_object_get(object, "violation"));
+    assert_non_null(violation);
+    assert_string_equal(violation, "one-certificate: two nodes are certified in term 1");
+    json_decref(object);
+    free(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_custodian_with_a_full_disk_gives_nothing),
-                                       cmocka_unit_test(an_owner_takes_back), cmocka_unit_test(hosts_cheat)};
+                                       cmocka_unit_test(an_owner_takes_back), cmocka_unit_test(hosts_cheat),
+                                       cmocka_unit_test(more_liars_are_seen)};
     return cmocka_run_group_tests_name("sim_faults", tests, NULL, NULL);
 }
