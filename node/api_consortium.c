@@ -157,6 +157,8 @@ void api_status(const struct http_request *q, struct http_reply *reply)
                         json_boolean(custodian && core_standing(core) == REFUSAL_PROMISE_LOST));
     json_object_set_new(body, "silent", silent_state(core));
     json_object_set_new(body, "replaced", replaced_state(d));
+    json_object_set_new(body, "removed",
+                        json_boolean(registry_removed(core_registry(daemon_core(d)), daemon_home(d)->node)));
     json_object_set_new(body, "clock", clock_state(core));
     json_object_set_new(body, "charter", charter_state(r));
     json_object_set_new(body, "keygen", keygen_state(core));

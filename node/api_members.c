@@ -49,7 +49,7 @@ void api_members(const struct http_request *q, struct http_reply *reply)
     for (uint32_t at = 0; !page.full && (m = registry_member_next(r, &at)) != NULL;)
         if (api_page_takes(&page, m->node.bytes)) json_array_append_new(members, member_json(r, m));
     for (uint32_t i = 0; !page.full && (j = core_join_at(core, i)) != NULL; i++) {
-        if (registry_member(r, j->author) != NULL) continue;
+        if (registry_member(r, j->author) != NULL || registry_removed(r, j->author)) continue;
         if (api_page_takes(&page, j->author.bytes)) json_array_append_new(requests, request_json(j));
     }
     api_page_answer(&page, reply, json_pack("{s:o, s:o}", "members", members, "requests", requests));

@@ -73,15 +73,19 @@ static void show(const json_t *state)
                json_is_true(json_object_get(custodian, "heard"))    ? "has it"
                : json_is_true(json_object_get(custodian, "linked")) ? "not yet"
                                                                     : "not known: it is not linked");
-    (void)printf(
-        "%s\n",
-        is_final(state)
-            ? "Final, unless more than f custodians lie: no run over this that was not keyed yet "
-              "can be, and no output\n"
-              "that is not committed yet can leave. `perigee run list` shows those that are further."
-            : "Not known to be final: it may have come to the others through other members, which is seen "
-              "here once they are\n"
-              "linked with this node. It is in force wherever it is held.");
+    if (is_final(state)) {
+        (void)puts("Final, unless more than f custodians lie: no run over this that was not keyed yet can "
+                   "be, and no "
+                   "output\n"
+                   "that is not committed yet can leave. `perigee run list` shows those that are further.");
+        return;
+    }
+    (void)puts(
+        "Not known to be final. It is in force wherever it is held. A custodian that is not linked may have "
+        "it "
+        "through\n"
+        "others, which is seen here once it is linked; one that is, and has it not yet, has not stored it: "
+        "`perigee doctor` there.");
 }
 
 int command_revoke(int argc, char **argv)

@@ -120,6 +120,11 @@ static void print_waiting(const json_t *s)
     size_t i;
     json_t *name;
     if (json_is_object(json_object_get(s, "replaced"))) return; /* for nothing */
+    if (json_is_true(json_object_get(s, "removed"))) {
+        (void)puts("removed       this key is no member any more, which is for good: join with another one "
+                   "(`perigee init`)");
+        return;
+    }
     if (!json_is_true(json_object_get(s, "member")))
         (void)puts(
             json_is_true(json_object_get(s, "asked"))

@@ -28,8 +28,9 @@ struct author {
     uint64_t frozen;       /* 0, or the lowest seq with two headers */
     struct record pair[2]; /* the two, without bodies */
     uint8_t pair_header[2][CAP_HEADER_BYTES];
-    size_t held; /* memory of all that is held of it */
-    bool moved;  /* its last record before a hole is another one (heads.h) */
+    size_t held;      /* memory of all that is held of it */
+    bool moved;       /* its last record before a hole is another one (heads.h) */
+    bool pair_unkept; /* the disk has refused its pair */
 };
 enum chain_disk { DISK_LACKS, DISK_ASKED, DISK_HAS };
 struct chain_entry {

@@ -9,6 +9,7 @@
 enum { FUTURE_HOLD_MS = 15 * 60 * 1000 };
 
 static void read_keys(struct core *c);
+static void keep_pairs_again(struct core *c);
 
 /* --- The second signature of approvals -------------------------------------------------------------------------------------- */
 
@@ -81,9 +82,11 @@ static void ask_disk(struct core *c, struct pending *p, const struct record *kep
 
 static void ask_again(struct core *c, uint32_t most)
 {
-    for (uint32_t n = 0; n < most && c->unkept > 0 && step_has_room(c); n++) {
+    for (uint32_t n = 0; n < most && c->unkept > 0 && c->again < AGAIN_MAX && step_has_room(c); n++) {
         struct pending *p = pending_new(c, on_kept);
         if (p == NULL) return;
+        p->again = true;
+        c->again++;
         const uint32_t row = chain_unkept(&c->chain, &c->unkept_next);
         ASSERT(row != INDEX_NONE); /* they are counted */
         c->unkept--;
@@ -94,6 +97,7 @@ static void ask_again(struct core *c, uint32_t most)
 static void on_kept(struct core *c, struct pending *p, const struct event *event)
 {
     const uint32_t row = (uint32_t)p->number;
+    c->again -= p->again;
     pending_end(c, p);
     if (event->err == OK) {
         chain_disk(&c->chain, row, DISK_HAS);
@@ -198,6 +202,7 @@ void ingest_tick(struct core *c)
     if (c->now.ns < c->unkept_ns) return;
     c->unkept_ns = c->now.ns + (int64_t)UNKEPT_MS * 1000000;
     ask_again(c, 1);
+    keep_pairs_again(c);
 }
 
 /* Who was read before those who admitted it has its turn before anything is done: a run whose receipt had not had its turn would
@@ -252,17 +257,41 @@ void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a)
     send_message(c, to, buffer_span(&b));
 }
 
-/* Both halves are kept: a record held is in the store with its body, the other goes there without. */
-static void keep_pair(struct core *c, const struct author *a)
+static void on_pair_kept(struct core *c, struct pending *p, const struct event *event)
 {
-    struct effect *e = emit(c, EFFECT_STORE);
+    struct author *a = &c->chain.author[p->number];
+    pending_end(c, p);
+    if (event->err == OK) return;
+    c->unkept_pairs += !a->pair_unkept;
+    a->pair_unkept = true;
+    unkept_notice(c, err_text(event->err));
+}
+
+/* Both halves are kept: a record held goes to the store with its body, by itself, the other without. */
+static void keep_pair(struct core *c, struct author *a)
+{
+    struct keep keep[2];
+    uint32_t count = 0;
     for (uint32_t i = 0; i < 2; i++) {
         const struct record *held = chain_get(&c->chain, a->node, a->pair[i].header.seq);
         struct buffer packed = scratch_buffer(c, CAP_HEADER_BYTES + 128);
         if (held != NULL && ID_EQUAL(held->id, a->pair[i].id)) continue;
         record_pack(&packed, &a->pair[i]);
-        e->keep[e->keep_count++] = (struct keep){KEEP_RECORD, ID_SPAN(a->pair[i].id), buffer_span(&packed)};
+        keep[count++] = (struct keep){KEEP_RECORD, ID_SPAN(a->pair[i].id), buffer_span(&packed)};
     }
+    struct pending *p = count > 0 ? pending_new(c, on_pair_kept) : NULL;
+    c->unkept_pairs -= a->pair_unkept;
+    a->pair_unkept = count > 0 && p == NULL;
+    c->unkept_pairs += a->pair_unkept;
+    if (p == NULL) return;
+    p->number = (uint64_t)(a - c->chain.author);
+    ask_store(c, p, on_pair_kept, keep, count);
+}
+
+static void keep_pairs_again(struct core *c)
+{
+    for (uint32_t i = 0; i < c->chain.author_count && c->unkept_pairs > 0 && step_has_room(c); i++)
+        if (c->chain.author[i].pair_unkept) keep_pair(c, &c->chain.author[i]);
 }
 
 /* Two headers in one place: from there on nothing of the author counts. `except` sent the pair, so it knows; `from` holds
@@ -280,7 +309,7 @@ static void freeze(struct core *c, const struct record *one, const struct record
     if (!known) notice(c, "equivocation: two records in one place by", ID_SPAN(author), NULL);
     if (!c->ready) return; /* it comes from the store */
     const struct author *a = chain_author(&c->chain, author);
-    keep_pair(c, a);
+    keep_pair(c, &c->chain.author[a - c->chain.author]);
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer_view *p = &c->peer[i].view;
         if (p->up && !ID_EQUAL(p->node, except) && core_member(c, p->node, 0))

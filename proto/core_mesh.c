@@ -145,6 +145,11 @@ static bool tells_all_itself(struct core *c, struct node_id author)
     return c->chain.author_count <= GOSSIP_LINKS_MAX && p != NULL && p->link != 0;
 }
 
+static bool takes_back(enum kind kind)
+{
+    return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
+}
+
 /* Whoever signs them without end would otherwise have all of its own sent whole over every link of every node. */
 static bool may_hurry(struct core *c, struct node_id author)
 {
@@ -157,12 +162,11 @@ static bool may_hurry(struct core *c, struct node_id author)
     return true;
 }
 
-static enum gossip_class class_of(struct core *c, const struct record *r)
+static enum gossip_class class_of(struct core *c, const struct record *r, bool fresh)
 {
     const enum kind kind = r->header.kind;
     if (ID_EQUAL(r->header.author, c->options.self)) return GOSSIP_OWN;
-    const bool takes_back = kind == KIND_REVOCATION || kind == KIND_REMOVAL;
-    if (takes_back && may_hurry(c, r->header.author)) return GOSSIP_URGENT;
+    if (takes_back(kind) && (!fresh || may_hurry(c, r->header.author))) return GOSSIP_URGENT;
     return tells_all_itself(c, r->header.author) ? GOSSIP_BY_AUTHOR : GOSSIP_NORMAL;
 }
 
@@ -185,12 +189,13 @@ void mesh_spread(struct core *c, const struct record *kept)
 {
     if (moves_members(kept->header.kind)) mesh_peers(c);
     const uint64_t time_ms = kept->header.time_ms;
-    enum gossip_class how = class_of(c, kept);
     const uint32_t row = chain_row(&c->chain, kept->id);
     const bool fresh = time_ms + FRESH_MS > c->wall_ms && c->wall_ms + FRESH_MS > time_ms;
-    const bool urgent = how == GOSSIP_URGENT;
-    if (!fresh && urgent) how = GOSSIP_BY_AUTHOR; /* by its id alone: who catches up has many of them */
-    if (fresh || urgent)
+    enum gossip_class how = class_of(c, kept, fresh);
+    if (!fresh && how == GOSSIP_URGENT)
+        how = GOSSIP_BY_AUTHOR; /* by its id alone: who catches up has many of them */
+    if (fresh ||
+        takes_back(kept->header.kind)) /* one's own is dated by the clocks of others while the own is off */
         gossip_accepted(c->gossip, kept->id, row, kept->body.len, how, c->now.ns);
     else
         gossip_forget(c->gossip, kept->id);

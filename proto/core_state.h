@@ -26,6 +26,7 @@ enum {
     FOREIGN_PENDING_MAX = CAP_PENDING * 3 / 4,
     PROMISES_MAX = CAP_RUNS * 6,
     KEYS_ASKED_MAX = CAP_PENDING / 16,
+    AGAIN_MAX = CAP_PENDING / 16,
     KEYS_A_STEP = 1024,
     UNKEPT_MS = 1000, /* after it has refused something the disk is asked again */
     STRANGER_NOTICE_MS = 1000,
@@ -49,6 +50,7 @@ struct pending {
     uint32_t row, serial;
     bool foreign, of_member; /* a peer's; one's that is no custodian */
     bool urgent;             /* a peer's, beside its share */
+    bool again;              /* what the disk had refused: nobody's */
     struct run_id run;
     uint64_t term, reply, number;
     uint32_t party; /* of an ask: whom it is for */
@@ -227,6 +229,8 @@ struct core {
     uint32_t said_row;                     /* the record encoded last in this step, plus one */
     struct span said;
     uint32_t unkept, unkept_next; /* records that the disk has refused; where to look for the next */
+    uint32_t again;               /* of these: asked for again now */
+    uint32_t unkept_pairs;        /* authors whose equivocation it has refused */
     int64_t unkept_ns, unkept_notice_ns;
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */

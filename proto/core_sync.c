@@ -11,7 +11,7 @@ enum {
     GET_FILLS_MS = 2000,
     FOUNDERS_BYTES = HEADS_ITEM_BYTES * CAP_STEWARDS,
     BRANCH_BYTES = HEADS_RADIX * 32,
-    EARLY_STEP = 97,                  /* places of a chain; each in turn, whatever their number */
+    EARLY_STEP = 65537,               /* places of a chain, whose number it never divides: each in turn */
     PATIENCE_MOST_MS = 16 * HEADS_MS, /* with the answers to a comparison */
 };
 _Static_assert((int)HEADS_ITEMS *HEADS_ITEM_BYTES <= 65520 && (int)FOUNDERS_BYTES <= 65520,
@@ -140,7 +140,7 @@ static void tell_next_early(struct core *c, struct peer *p)
         const struct author *a = &c->chain.author[p->early_next % count];
         const uint64_t round = p->early_next / count;
         const struct record *early =
-            a->seen > a->applied + 1 ? chain_early(&c->chain, a, round * EARLY_STEP) : NULL;
+            a->seen > a->applied ? chain_early(&c->chain, a, round * EARLY_STEP) : NULL;
         if (early == NULL) continue;
         p->early_next++;
         mesh_send(c, p->view.node, early);
@@ -368,12 +368,13 @@ static void holds_own(struct core *c, struct peer *p)
 {
     struct record_id head;
     const struct author *own = chain_author(&c->chain, c->options.self);
-    if (own != NULL) p->view.own_seq = chain_tip(&c->chain, own, &head);
+    if (own != NULL) p->view.own_seq = chain_shown(&c->chain, &c->chain.author[own - c->chain.author], &head);
 }
 
 static void same_root(struct core *c, struct peer *p)
 {
     p->open = 0;
+    p->patience_ms = HEADS_MS;
     p->compared = true;
     holds_own(c, p);
     silence_shown(c);

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { WORLD_ARENA_BYTES = 16 << 20, WORLD_ARENAS_MAX = 32, WORLD_T = 3, WORLD_STEWARDS = 3 };
+enum { WORLD_ARENA_BYTES = 16 << 20, WORLD_ARENAS_MAX = 64, WORLD_T = 3, WORLD_STEWARDS = 3 };
 
 /* What world_arena hands out, with the world it belongs to. */
 static struct {

@@ -69,4 +69,7 @@ await "any(.[]; .node == \"$field\" and .maker == \"$maker\") and all(.[]; .wait
 # --- stewards remove the maker, and with it what it admitted ------------------------------------------------------------------
 "$PERIGEE" member remove --data hospital "$maker" | grep -q "signed the removal" || fail "remove does not say what it did"
 await "all(.[]; .waiting or (.node != \"$maker\" and .node != \"$field\"))" hospital member list
+await '.[0].member | not' maker status
+refused 1 "removed or replaced, which is for good" member request --data maker
+refused 1 "removed or replaced, which is for good" member admit --data hospital "$maker"
 echo "devices ok"

@@ -87,6 +87,7 @@ for steward in b c; do
     await "any(.[]; .node == \"$new\" and .replaces == \"$old\" and .consents)" $steward member list
     "$PERIGEE" member admit --data $steward "$new" >out
     grep -q "in the place of $old" out || fail "admit does not say whose place it takes: $(cat out)"
+    [[ $steward == c ]] || refused 1 "it has signed this, with 1 of 2" member admit --data $steward "$new"
 done
 for name in a2 b lab gpu1; do await "any(.[]; .dt == \"${dataset[a]}\" and .holder == \"$new\" and .owner == \"$old\")" $name asset list; done
 await "all(.[]; .node != \"$old\")" lab member list

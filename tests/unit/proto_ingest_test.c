@@ -923,6 +923,119 @@ static void test_who_is_slow_compares(void **state)
     assert_true(p->compared);
 }
 
+static struct core *core_of(uint32_t node)
+{
+    struct core *core;
+    const struct core_options options = {.self = world->node[node].id,
+                                         .consortium = world->consortium,
+                                         .charter = world->charter,
+                                         .engine = SPAN_OF(engine)};
+    asked_count = 0;
+    assert_int_equal(core_new(&core, world_arena(world), &options), OK);
+    core_step(core, &(struct event){.type = EVENT_READY, .wall_ms = WORLD_START_MS + WALL_MS_LATER});
+    return core;
+}
+
+/* A node whose clock is off dates its revocation by the clocks of others: it goes to all, however old that looks. */
+static void test_own_revocation_by_a_wrong_clock(void **state)
+{
+    (void)state;
+    struct core *core = core_of(0);
+    const struct world_node *self = &world->node[0];
+    const struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    uint64_t token[8];
+    uint32_t whole = 0;
+    deliver_world(core);
+    for (uint32_t i = 1; i < WORLD_NODES; i++) link_up(core, world->node[i].id, true);
+    struct header h = {.kind = KIND_REVOCATION,
+                       .consortium = world->consortium,
+                       .author = self->id,
+                       .seq = self->seq + 1,
+                       .prev = self->head,
+                       .time_ms = WORLD_START_MS + WALL_MS_LATER - 660000,
+                       .residency = SPAN_LITERAL("")};
+    struct record r = make_of(&h, &none);
+    assert_int_equal(offer(core, nobody, &r, token), 1);
+    answer(core, token[0]);
+    for (uint32_t i = 1; i < WORLD_NODES; i++) whole += sent_to(core, world->node[i].id, MESSAGE_RECORD_CODE);
+    assert_int_equal(whole, WORLD_NODES - 1);
+}
+
+/* Revocations behind a hole, and one in the next place that does not follow, are told in turn, whatever their number. */
+static void told_in_turn(uint32_t many, bool hole)
+{
+    struct core *core = core_begin();
+    const struct world_node *author = &world->node[0];
+    const struct node_id peer = world->node[2].id;
+    const struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    struct record_id prev = {{1}};
+    static bool told[4096];
+    uint32_t distinct = 0;
+    memset(told, 0, sizeof told);
+    deliver_world(core);
+    for (uint32_t n = 0; n < many; n++) {
+        struct record r = make_after(author->id, KIND_REVOCATION, author->seq + 1 + hole + n, prev, &none);
+        prev = r.id;
+        deliver(core, nobody, &r);
+    }
+    store_answers(core, OK);
+    link_up(core, peer, true);
+    for (uint32_t n = 0; n < 20 * many; n++) {
+        uint32_t count;
+        tick(core);
+        const struct effect *e = core_effects(core, &count);
+        for (uint32_t k = 0; k < count; k++) {
+            union message_body m;
+            enum message code;
+            struct header h;
+            if (e[k].type != EFFECT_SEND || message_decode(&code, &m, e[k].bytes) != OK) continue;
+            if (code != MESSAGE_RECORD_CODE || header_decode(&h, m.RECORD.header) != OK) continue;
+            distinct += !told[h.seq];
+            told[h.seq] = true;
+        }
+    }
+    assert_int_equal(distinct, many);
+}
+
+static void test_told_behind_a_hole(void **state)
+{
+    (void)state;
+    told_in_turn(1, false);
+    told_in_turn(7, true);
+    told_in_turn(96, true); /* with the hole as many places as a step of some other length */
+}
+
+/* A disk that comes back is asked for what it had refused a part at a time: the rest of the work goes on. */
+static void test_a_disk_that_comes_back(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct world_node author = world->node[0];
+    const struct body_JOB job = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("kept")};
+    deliver_world(core);
+    store_answers(core, OK);
+    for (uint32_t n = 0; n < 3 * AGAIN_MAX; n++) {
+        struct record r = fresh_of(&author, KIND_JOB, &job);
+        author.seq++, author.head = r.id;
+        deliver(core, nobody, &r);
+        store_answers(core, ERR_FULL);
+    }
+    for (uint32_t n = 0; n < 40 && core->unkept + core->again > 0; n++) {
+        tick(core);
+        note_asked(core);
+        for (uint32_t at = 0; at < asked_count; at++) { /* each answer may ask for more */
+            core_step(core, &(struct event){.type = EVENT_STORED,
+                                            .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                            .token = asked[at]});
+            if (asked_count < 500) note_asked(core);
+            assert_true(core->again <= AGAIN_MAX);
+        }
+        asked_count = 0;
+    }
+    assert_int_equal(core->unkept + core->again, 0);
+    assert_int_equal(shown(core, author.id), author.seq);
+}
+
 /* Devices that hold all links over which records spread give one up for a member. */
 static void test_a_member_takes_a_devices_link(void **state)
 {
@@ -1019,6 +1132,9 @@ int main(void)
         cmocka_unit_test(test_held_is_on_the_disk),
         cmocka_unit_test(test_what_is_taken_back_is_looked_at),
         cmocka_unit_test(test_who_is_slow_compares),
+        cmocka_unit_test(test_own_revocation_by_a_wrong_clock),
+        cmocka_unit_test(test_told_behind_a_hole),
+        cmocka_unit_test(test_a_disk_that_comes_back),
         cmocka_unit_test(test_a_member_takes_a_devices_link),
         cmocka_unit_test(test_restored_before_its_stewards),
     };
