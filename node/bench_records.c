@@ -14,7 +14,9 @@
 #include <string.h>
 
 /* Being checked at once: what links hand over in one turn of the loop. */
-enum { RECORDS_IN_FLIGHT = 256 };
+enum {
+    RECORDS_IN_FLIGHT = 1000
+}; /* checked or on their way to the disk: a core takes no more of members (core_state.h) */
 
 /* --- The authors ---------------------------------------------------------------------------------------------------- */
 
@@ -176,7 +178,7 @@ static enum err ingest_all(struct bench_records *g, uv_loop_t *loop, struct stor
 {
     const double began = bench_now();
     for (uint32_t i = 0; i < g->count; i++) {
-        while (core_loop_keyed_in_flight(g->core) >= RECORDS_IN_FLIGHT) (void)uv_run(loop, UV_RUN_ONCE);
+        while (core_loop_in_flight(g->core) >= RECORDS_IN_FLIGHT) (void)uv_run(loop, UV_RUN_ONCE);
         feed_record(g, &g->message[i]);
     }
     while (core_loop_in_flight(g->core) > 0) (void)uv_run(loop, UV_RUN_ONCE);

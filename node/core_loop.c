@@ -181,13 +181,26 @@ static void on_wake(uv_async_t *wake)
     }
 }
 
+/* What a peer sent may wait some milliseconds for company in its sync: nobody here does. */
+static bool may_wait(const struct core_loop *l, const struct keep *item)
+{
+    struct record r;
+    struct record_id id;
+    if (item->space != KEEP_RECORD) return false;
+    memcpy(id.bytes, item->key.data, sizeof id.bytes);
+    const enum err err = record_unpack_known(&r, item->value, id);
+    ASSERT(err == OK);
+    const struct node_id self = core_self(l->core);
+    return !ID_EQUAL(r.header.author, self);
+}
+
 static void store_and_answer(struct core_loop *l, uint64_t token, const struct keep *items, uint32_t count)
 {
     struct store_wait *w = malloc(sizeof *w);
     if (w == NULL) panic(__FILE__, __LINE__, "out of memory");
     *w = (struct store_wait){l, token};
     l->storing++;
-    enum err err = kept_submit(l->store, items, count, false, on_stored, w);
+    enum err err = kept_submit(l->store, items, count, may_wait(l, items), on_stored, w);
     if (err == OK) return;
     l->storing--;
     free(w);
