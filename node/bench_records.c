@@ -193,7 +193,7 @@ static enum err open_core(struct bench_records *g, uv_loop_t *loop, struct store
     struct core_options core = {.consortium = g->consortium, .charter = g->charter};
     const struct pump_executors executors = {g,     x_send, x_offence, x_send_blob, x_store,  x_crypto, x_run,
                                              x_run, x_run,  x_stop,    x_reply,     x_notice, NULL};
-    const struct core_loop_options options = {loop, NULL, store, &core, &executors, on_log};
+    const struct core_loop_options options = {loop, NULL, store, &core, &executors, on_log, NULL};
     identity_generate(&nobody, &core.self);
     TRY(core_loop_open(&g->core, &options));
     core_loop_feed(g->core, &(struct event){.type = EVENT_READY});

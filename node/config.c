@@ -18,6 +18,9 @@ enum {
     CONFIG_MAP_GB = 64,
     CONFIG_TUNNEL_COUNT_MAX = 256, /* half of them, full, are what may wait for one peer */
     CONFIG_RELAY_MAX_MB = 4095,
+    CONFIG_RECORDING_MAX_MB = 16 * 1024,
+    CONFIG_RECORDING_MB = 256,
+    CONFIG_RECORDING_NAME_MAX = 64,
 };
 static const struct config_compute compute_defaults = {.enclaves = 1, .memory_mb = 2048, .threads = 2};
 static const struct config_relay relay_defaults = {.tunnels = 64, .mb_a_second = 16};
@@ -52,6 +55,11 @@ static const cyaml_schema_field_t api_fields[] = {
     CYAML_FIELD_STRING_PTR("key", OPTIONAL_POINTER, struct config_api, key, 1, 4096),
     CYAML_FIELD_BOOL("plaintext", OPTIONAL, struct config_api, plaintext), CYAML_FIELD_END};
 
+static const cyaml_schema_field_t recording_fields[] = {
+    CYAML_FIELD_STRING_PTR("file", CYAML_FLAG_POINTER, struct config_recording, file, 1,
+                           CONFIG_RECORDING_NAME_MAX),
+    CYAML_FIELD_UINT_PTR("mb", OPTIONAL_POINTER, struct config_recording, mb_given), CYAML_FIELD_END};
+
 static const cyaml_schema_field_t log_fields[] = {
     CYAML_FIELD_STRING_PTR("level", OPTIONAL_POINTER, struct config_log, level, 1, 16),
     CYAML_FIELD_STRING_PTR("format", OPTIONAL_POINTER, struct config_log, format, 1, 16), CYAML_FIELD_END};
@@ -64,6 +72,7 @@ static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_MAPPING_PTR("relay", OPTIONAL_POINTER, struct config, relay, relay_fields),
     CYAML_FIELD_MAPPING_PTR("store", OPTIONAL_POINTER, struct config, store, store_fields),
     CYAML_FIELD_MAPPING_PTR("api", OPTIONAL_POINTER, struct config, api, api_fields),
+    CYAML_FIELD_MAPPING_PTR("recording", OPTIONAL_POINTER, struct config, recording, recording_fields),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL_POINTER, struct config, log, log_fields),
     CYAML_FIELD_STRING_PTR("duckdb", OPTIONAL_POINTER, struct config, duckdb, 1, 4096),
     CYAML_FIELD_END};
@@ -97,6 +106,7 @@ static enum err config_fill(struct config *c)
         set_default(&c->relay->tunnels, c->relay->tunnels_given, relay_defaults.tunnels);
         set_default(&c->relay->mb_a_second, c->relay->mb_a_second_given, relay_defaults.mb_a_second);
     }
+    if (c->recording != NULL) set_default(&c->recording->mb, c->recording->mb_given, CONFIG_RECORDING_MB);
     if (c->store == NULL) c->store = yaml_file_alloc(sizeof *c->store);
     if (c->store == NULL) return ERR_NO_MEMORY;
     set_default(&c->store->map_gb, c->store->map_gb_given, CONFIG_MAP_GB);
@@ -173,6 +183,24 @@ static enum err check_log(struct config_log *log, const struct config_fault *f)
     return refuse(f, "log.format", "logfmt or json", log->format);
 }
 
+/* Of the data directory, and no other file's name in it. */
+static bool is_recording_name(const char *name)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.";
+    static const char end[] = ".recording";
+    const size_t len = strlen(name);
+    return len >= sizeof end && strspn(name, letters) == len && name[0] != '.' &&
+           strcmp(name + len - (sizeof end - 1), end) == 0;
+}
+
+static enum err check_recording(const struct config_recording *recording, const struct config_fault *f)
+{
+    if (!is_recording_name(recording->file))
+        return refuse(f, "recording.file", "a name that ends in .recording, of letters, digits, - _ and .",
+                      recording->file);
+    return check_number(f, "recording.mb", 1, CONFIG_RECORDING_MAX_MB, recording->mb);
+}
+
 static enum err check_api(const struct config_api *api, const struct config_fault *f)
 {
     if (!http_tcp_is_address(api->listen))
@@ -204,6 +232,7 @@ static enum err check(const struct config *c, const struct config_fault *f)
     TRY(check_number(f, "relay.mb_a_second", 1, CONFIG_RELAY_MAX_MB, relay->mb_a_second));
     TRY(check_log(c->log, f));
     if (c->api != NULL) TRY(check_api(c->api, f));
+    if (c->recording != NULL) TRY(check_recording(c->recording, f));
     return check_peers(c, f);
 }
 

@@ -17,6 +17,7 @@
  *     certificate: api.crt                # PEM, with its chain; in the data directory unless it begins with /
  *     key: api.key
  *     plaintext: true                     # instead of these two: no TLS, on a loopback address
+ *   recording: { file: node.recording, mb: 256 } # present: what the core is told is written there, in the data directory
  *   log: { level: info, format: logfmt }  # error, warn, info, debug; logfmt, json
  *   duckdb: /path/to/libduckdb.so         # optional */
 #ifndef PERIGEE_NODE_CONFIG_H
@@ -46,6 +47,10 @@ struct config_api {
     char *listen, *certificate, *key;
     bool plaintext;
 };
+struct config_recording {
+    char *file;
+    unsigned mb, *mb_given;
+};
 struct config_log {
     char *level, *format;
     enum log_level most; /* what they say */
@@ -59,6 +64,7 @@ struct config {
     struct config_relay *relay;
     struct config_store *store;
     struct config_api *api;
+    struct config_recording *recording;
     struct config_log *log;
     char *duckdb;
 };

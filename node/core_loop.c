@@ -26,6 +26,7 @@ struct core_loop {
     struct store *store;
     struct keyed_pool *pool;
     struct pump_executors executors;
+    struct recorder *recorder; /* or NULL */
     void (*log)(void *context, const char *line);
     bool stepping;
     uint32_t storing;       /* batches that answer */
@@ -74,7 +75,9 @@ static void feed_one(struct core_loop *l, const struct event *event)
     now.now = core_loop_now();
     now.wall_ms = core_loop_wall_ms();
     l->stepping = true;
+    if (l->recorder != NULL) recorder_event(l->recorder, l->core, &now);
     pump_event(l->core, &l->executors, &now);
+    if (l->recorder != NULL) recorder_step(l->recorder, l->core);
     l->stepping = false;
     backlog_give(&l->backlog, l->store, on_stored_quietly, l);
 }
@@ -277,6 +280,7 @@ enum err core_loop_open(struct core_loop **out, const struct core_loop_options *
     if (err == OK && uv_async_init(options->loop, &l->wake, on_wake) == 0) {
         (void)uv_timer_init(options->loop, &l->tick); /* cannot fail */
         l->wake.data = l->tick.data = l;
+        l->recorder = options->recorder;
         *out = l;
         return OK;
     }
@@ -329,6 +333,8 @@ void core_loop_close(struct core_loop *l)
 {
     backlog_free(&l->backlog);
     ASSERT(core_loop_in_flight(l) == 0);
+    recorder_close(l->recorder, l->core);
+    l->recorder = NULL;
     keyed_pool_close(l->pool);
     uv_close((uv_handle_t *)&l->wake, on_wake_closed);
 }

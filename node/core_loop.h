@@ -8,6 +8,7 @@
 #define PERIGEE_NODE_CORE_LOOP_H
 
 #include "node/keyed_pool.h"
+#include "node/recorder.h"
 #include "proto/pump.h"
 #include "storage/store.h"
 
@@ -21,6 +22,7 @@ struct core_loop_options {
     const struct pump_executors *executors; /* copied */
     /* A line for people, with the table's context: something failed that nobody waits for. Any thread. */
     void (*log)(void *context, const char *line);
+    struct recorder *recorder; /* closed with the loop; NULL: nothing is recorded */
 };
 
 MUST_USE enum err core_loop_open(struct core_loop **out, const struct core_loop_options *options);

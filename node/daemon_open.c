@@ -110,6 +110,23 @@ static enum err restore(struct daemon *d)
 
 /* --- Parts ---------------------------------------------------------------------------------------------------- */
 
+/* A node that cannot record does the rest all the same. */
+static struct recorder *open_recorder(const struct daemon *d, const struct core_options *options)
+{
+    char path[PATH_MAX];
+    struct recorder *r;
+    const struct config_recording *c = d->config->recording;
+    if (c == NULL) return NULL;
+    home_path(path, &d->home, c->file);
+    const enum err err = recorder_open(&r, path, (uint64_t)c->mb << 20, options);
+    if (err == OK)
+        log_say(LOG_RECORDING_BEGUN, "what this node's core is told is recorded in %s, up to %u MiB", path,
+                c->mb);
+    else
+        log_say(LOG_RECORDING_STOPPED, "nothing is recorded, the node goes on: %s: %s", path, file_why(err));
+    return r;
+}
+
 static enum err open_core(struct daemon *d)
 {
     struct core_options options = {.self = d->home.node,
@@ -124,8 +141,11 @@ static enum err open_core(struct daemon *d)
         options.gpu = SPAN_LITERAL("");
         options.platform = enclave_platform_id(d->config->compute->platform);
     }
-    const struct core_loop_options loop = {&d->loop, &d->home, d->store, &options, &d->executors, on_log};
-    return core_loop_open(&d->core, &loop);
+    const struct core_loop_options loop = {
+        &d->loop, &d->home, d->store, &options, &d->executors, on_log, open_recorder(d, &options)};
+    const enum err err = core_loop_open(&d->core, &loop);
+    if (err != OK) recorder_close(loop.recorder, NULL);
+    return err;
 }
 
 /* Where enclaves are offered, they look for it themselves; elsewhere only commands do, long after the start. */

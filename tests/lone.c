@@ -99,6 +99,8 @@ static void x_notice(void *context, struct span line)
     l->notice[line.len] = 0;
 }
 
+void (*lone_watch)(struct core *core, const struct event *event, bool before);
+
 /* --- Driving ------------------------------------------------------------------------------------------------------------ */
 
 static void step(struct lone *l, struct event event)
@@ -118,7 +120,9 @@ static void step(struct lone *l, struct event event)
     l->now.ns += 1000000;
     event.now = l->now;
     event.wall_ms = l->world->now_ms - l->late_ms;
+    if (lone_watch != NULL) lone_watch(l->core, &event, true);
     pump_event(l->core, &executors, &event);
+    if (lone_watch != NULL) lone_watch(l->core, &event, false);
     core_check(l->core);
 }
 

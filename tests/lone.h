@@ -38,6 +38,8 @@ struct lone {
 
 /* Set before lone_new: its store lacks the vote that it gave in term 1; no advert has come yet. */
 extern bool lone_forgets_its_vote, lone_knows_no_platform;
+/* The same: told of every event, before it is stepped and after; NULL: nobody is. */
+extern void (*lone_watch)(struct core *core, const struct event *event, bool before);
 struct lone *lone_new(struct world *w, uint32_t self);
 void lone_free(struct lone *l);
 /* A message from this peer, and all that follows from it. */

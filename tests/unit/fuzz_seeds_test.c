@@ -1,9 +1,10 @@
 /* The seeds of those fuzz targets that read what a run is made of (approval, bundle, certificate, core, enclave, receipt, record,
- * store, worker) come from the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks
+ * recording, store, worker) come from the test world. When a format changes they must follow, or fuzzing ends at the first check: this test asks
  * that each is still read to its end. `PERIGEE_SEEDS=write` puts new ones in their place. */
 #include "crypto/kem.h"
 #include "node/approval_file.h"
 #include "node/kept.h"
+#include "node/recording.h"
 #include "node/store_check.h"
 #include "proto/promise.h"
 #include "proto/receipt.h"
@@ -501,12 +502,57 @@ static void test_store(void **state)
     seed("store", "records", buffer_span(&d.out), rows_are_sound);
 }
 
+/* --- What a core was told ------------------------------------------------------------------------------------------------- */
+
+static bool is_recording(struct span seed)
+{
+    struct recording_reader r;
+    struct recording_frame f;
+    if (recording_begin(&r, span_make(seed.data + 1, seed.len - 1)) != OK) return false;
+    enum err err = OK;
+    while (err == OK) err = recording_next(&r, &f);
+    return err == ERR_NOT_FOUND && f.type == RECORDING_END;
+}
+
+/* One event of each form, and what stands between them. */
+static void test_recording(void **state)
+{
+    (void)state;
+    static uint8_t output[SHARE_BYTES];
+    const struct node_id peer = world->node[1].id;
+    const struct span cid = span_make(output, 36);
+    const struct core_options options = {
+        .self = world->node[0].id, .consortium = world->consortium, .charter = world->charter};
+    const struct command command = {.type = COMMAND_RUN, .compose = world->compose, .slot = 3};
+    const struct event events[] = {
+        {.type = EVENT_RESTORE_LOCAL, .key = SPAN_LITERAL("join"), .bytes = SPAN_LITERAL("body")},
+        {.type = EVENT_RESTORE_LOST, .key = ID_SPAN(peer)},
+        {.type = EVENT_READY, .now = {5}, .wall_ms = world->now_ms},
+        {.type = EVENT_MESSAGE, .peer = peer, .bytes = SPAN_LITERAL("message")},
+        {.type = EVENT_STORED, .token = 7, .err = ERR_FULL},
+        {.type = EVENT_CRYPTO, .token = 8, .bytes = SPAN_OF(output)},
+        {.type = EVENT_COMMAND, .token = 9, .command = &command},
+        {.type = EVENT_BLOB_MISSING, .run = world->run, .bytes = cid}};
+    const uint32_t count = sizeof events / sizeof events[0];
+    const struct recording_checkpoint end = {.events = count, .end = RECORDING_FULL};
+    struct buffer b = BUFFER_OF(seed_bytes);
+    buffer_put_u8(&b, 1);
+    recording_put_start(&b, &options);
+    for (uint32_t i = 0; i < count; i++)
+        recording_put_event(&b, i + 1, &events[i], events[i].type == EVENT_CRYPTO);
+    recording_put_checkpoint(&b, count + 1, RECORDING_CHECKPOINT, &end);
+    recording_put_checkpoint(&b, count + 2, RECORDING_END, &end);
+    assert_int_equal(buffer_done(&b), OK);
+    seed("recording", "one-of-each", buffer_span(&b), is_recording);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_records), cmocka_unit_test(test_bundle),  cmocka_unit_test(test_certificate),
-        cmocka_unit_test(test_receipt), cmocka_unit_test(test_session), cmocka_unit_test(test_approval),
-        cmocka_unit_test(test_store),   cmocka_unit_test(test_core),    cmocka_unit_test(test_worker),
+        cmocka_unit_test(test_records), cmocka_unit_test(test_bundle),    cmocka_unit_test(test_certificate),
+        cmocka_unit_test(test_receipt), cmocka_unit_test(test_session),   cmocka_unit_test(test_approval),
+        cmocka_unit_test(test_store),   cmocka_unit_test(test_recording), cmocka_unit_test(test_core),
+        cmocka_unit_test(test_worker),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }

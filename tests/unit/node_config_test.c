@@ -65,6 +65,22 @@ static void relay_has_caps(void **state)
     config_free(c);
 }
 
+static void recording_has_bounds(void **state)
+{
+    struct config *c = NULL;
+    (void)state;
+    assert_int_equal(load(&c, "store: { map_gb: 1 }\n"), OK);
+    assert_null(c->recording); /* off, unless it is asked for */
+    config_free(c);
+    assert_int_equal(load(&c, "recording: { file: a-b_9.recording }\n"), OK);
+    assert_string_equal(c->recording->file, "a-b_9.recording");
+    assert_int_equal(c->recording->mb, 256);
+    config_free(c);
+    assert_int_equal(load(&c, "recording: { file: x.recording, mb: 16384 }\n"), OK);
+    assert_int_equal(c->recording->mb, 16384);
+    config_free(c);
+}
+
 static void everything_is_read(void **state)
 {
     struct config *c = NULL;
@@ -117,6 +133,14 @@ static void refusals_say_why(void **state)
         {"store: { map_gb: 0 }\n", "store.map_gb"},
         {"relay: { tunnels: 0 }\n", "relay.tunnels"},
         {"relay: { mb_a_second: 0 }\n", "relay.mb_a_second"},
+        {"recording: { mb: 3 }\n", "file"},
+        {"recording: { file: identity.key }\n", "recording.file: expected a name that ends in .recording"},
+        {"recording: { file: .recording }\n", "recording.file"},
+        {"recording: { file: .x.recording }\n", "recording.file"},
+        {"recording: { file: ../x.recording }\n", "recording.file"},
+        {"recording: { file: x.recording.before }\n", "recording.file"},
+        {"recording: { file: x.recording, mb: 0 }\n", "recording.mb: expected 1 to 16384, got 0"},
+        {"recording: { file: x.recording, mb: 16385 }\n", "recording.mb"},
         {"compute: { memory_mb: 383 }\n", "compute.memory_mb: expected 384 to 1048576, got 383"},
         {"compute: { threads: 65 }\n", "compute.threads: expected 1 to 64, got 65"},
         {"store:\n  map_gb: 1e3\n", ":2: map_gb: expected a whole number, such as 4, got \"1e3\""},
@@ -205,10 +229,10 @@ static void absent_and_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_is_defaults), cmocka_unit_test(compute_has_defaults),
-        cmocka_unit_test(relay_has_caps),    cmocka_unit_test(everything_is_read),
-        cmocka_unit_test(refusals_say_why),  cmocka_unit_test(example_is_read),
-        cmocka_unit_test(absent_and_large),
+        cmocka_unit_test(empty_is_defaults),  cmocka_unit_test(compute_has_defaults),
+        cmocka_unit_test(relay_has_caps),     cmocka_unit_test(recording_has_bounds),
+        cmocka_unit_test(everything_is_read), cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(example_is_read),    cmocka_unit_test(absent_and_large),
     };
     int fd = mkstemp(path);
     if (fd < 0) return 1;
