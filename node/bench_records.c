@@ -13,7 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Being checked at once: what links hand over in one turn of the loop. */
+/* Being checked, or on their way to the disk: a core takes no more than 1,024 of members at once. */
 enum {
     RECORDS_IN_FLIGHT = 1000
 }; /* checked or on their way to the disk: a core takes no more of members (core_state.h) */

@@ -125,13 +125,15 @@ enum exit_code {
     X("sim", "", command_sim,                                                                                \
       "SCENARIO [--seed N] [--trust central|federated] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot "  \
       "FILE] | --swarm N [--seed "                                                                           \
-      "FIRST] [--jobs N] | --sweep FILE [--out NAME] [--jobs N] [--cell N] | --regions",                     \
+      "FIRST] [--jobs N] | --sweep FILE [--out NAME] [--jobs N] [--cell N] | "                               \
+      "--replay FILE | --regions",                                                                           \
       "the production protocol over a simulated world, as tables, a page with plots, a trace for Perfetto, " \
       "a topology for Graphviz; the same scenario and seed give the same run; --trust central plays it "     \
       "beside at one machine that all rows go to; --swarm draws N scenarios "                                \
       "and looks for one that breaks a property; --sweep runs one with a grid of values and seeds, as "      \
       "tables; "                                                                                             \
-      "--cell N is one of its cells, as a run")                                                              \
+      "--cell N is one of its cells, as a run; --replay steps a core by what a node has recorded and "       \
+      "compares")                                                                                            \
     X("bench", "", command_bench, "[NAME] [--rows N]", "figures as ratios of bare primitives")               \
     X("enclave-worker", "", command_enclave_worker, "", "internal: the process behind one run")
 

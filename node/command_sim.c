@@ -1,5 +1,6 @@
 /* perigee sim SCENARIO: one run of the simulated world, its report on stdout, the rest of what came of it in files. */
 #include "node/client.h"
+#include "node/command_replay.h"
 #include "node/command_swarm.h"
 #include "node/command_sweep.h"
 #include "node/file.h"
@@ -421,7 +422,8 @@ int command_sim(int argc, char **argv)
 {
     struct client c = {.command = "sim"}; /* it needs no node */
     struct job j = {.client = &c};
-    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL, *cell = NULL, *trust = NULL;
+    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL, *cell = NULL, *trust = NULL,
+               *recording = NULL;
     bool regions = false;
     struct swarm_wish wish = {.first = 1};
     struct sweep_wish grid = {.file = NULL};
@@ -431,9 +433,13 @@ int command_sim(int argc, char **argv)
         {"--trace", &j.path[2], NULL},   {"--dot", &j.path[3], NULL},    {"--regions", NULL, &regions},
         {"--json", NULL, &c.json},       {"--swarm", &count, NULL},      {"--jobs", &jobs, NULL},
         {"--failing", &wish.file, NULL}, {"--whole", NULL, &wish.whole}, {"--sweep", &grid.file, NULL},
-        {"--out", &grid.out, NULL},      {"--cell", &cell, NULL},        {"--trust", &trust, NULL}};
+        {"--out", &grid.out, NULL},      {"--cell", &cell, NULL},        {"--trust", &trust, NULL},
+        {"--replay", &recording, NULL}};
     struct arguments a = {options, sizeof options / sizeof options[0], 0, 1, 0, &path};
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
+    if (recording != NULL && argc > 3 + c.json)
+        return client_fail(&c, EXIT_USAGE, "--replay FILE steps one recording and takes nothing beside it");
+    if (recording != NULL) return command_replay(&c, recording);
     if (s == NULL) return client_fail(&c, EXIT_REFUSED, "this program was built without the simulator");
     if (regions && argc > 2 + c.json)
         return client_fail(&c, EXIT_USAGE, "--regions lists the table and takes nothing beside it");
