@@ -14,9 +14,7 @@
 #include <string.h>
 
 /* Being checked, or on their way to the disk: a core takes no more than 1,024 of members at once. */
-enum {
-    RECORDS_IN_FLIGHT = 1000
-}; /* checked or on their way to the disk: a core takes no more of members (core_state.h) */
+enum { RECORDS_IN_FLIGHT = 1000 };
 
 /* --- The authors ---------------------------------------------------------------------------------------------------- */
 
