@@ -52,7 +52,7 @@ enum { API_PAGE_MAX = 256 };
       "{node:id, consortium:id, approval_key:id, organisation:text|null, jurisdiction:text|null, "           \
       "roles:[text], member:bool, asked:bool, isolated:bool, promise_lost:bool, "                            \
       "silent:{reason:text, detail:text}|null, "                                                             \
-      "replaced:{by:id, record:id, detail:text}|null, clock:{offset_ms:int|null, "                           \
+      "replaced:{by:id, record:id, detail:text}|null, removed:bool, clock:{offset_ms:int|null, "             \
       "skew_max_ms:int, stopped:bool, silent:bool, dated_ahead_ms:int|null}, charter:" API_CHARTER           \
       ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \
       "|null, key_shares:{good:bool, detail:text}|null, "                                                    \
