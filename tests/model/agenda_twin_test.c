@@ -3,6 +3,7 @@
  * PERIGEE_SEED=7: other gaps. */
 #include "sim/agenda.h"
 #include "sim/chance.h"
+#include "tests/effort.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -15,7 +16,7 @@
 
 #include <cmocka.h>
 
-enum { SEEDS = 600, STEPS = 1500, ENTRIES_MAX = 12000 };
+enum { SEEDS = EFFORT(600), STEPS = 1500, ENTRIES_MAX = 12000 };
 
 static uint64_t base_seed;
 

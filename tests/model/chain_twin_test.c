@@ -6,6 +6,7 @@
  * Seeds are fixed; PERIGEE_TWIN_SEED and PERIGEE_TWIN_ROUNDS choose others. */
 #include "proto/chain.h"
 #include "proto/core.h"
+#include "tests/effort.h"
 #include "tests/world.h"
 
 #include <setjmp.h>
@@ -25,7 +26,7 @@ enum {
     DEVICE_COUNT = 3,
     PLACES = 2, /* that a maker has for them */
     AUTHORS_MAX = DEVICE + DEVICE_COUNT,
-    CASE_COUNT = 75,
+    CASE_COUNT = EFFORT(75),
     ORDER_COUNT = 6,
     REPORT_BYTES = 1 << 16
 };

@@ -5,6 +5,7 @@
 #include "crypto/stream.h"
 #include "gpu/noise.h"
 #include "node/gate.h"
+#include "tests/effort.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -17,7 +18,7 @@
 #include <cmocka.h>
 
 enum {
-    ROUNDS = 40,
+    ROUNDS = EFFORT(40),
     ROWS_MAX = 300,
     INPUTS_MAX = 3,
     TEXT = ROWS_MAX * 64,

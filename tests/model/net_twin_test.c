@@ -2,6 +2,7 @@
  * random traffic, cuts, clogs and reconnections: the same copies at the same times. */
 #include "sim/chance.h"
 #include "sim/net.h"
+#include "tests/effort.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,7 +11,7 @@
 
 #include <cmocka.h>
 
-enum { NODES = 6, REGIONS = 2, CUTS = 4, STEPS = 20000, HORIZON_NS = 4000000 };
+enum { NODES = 6, REGIONS = 2, CUTS = 4, STEPS = EFFORT(20000), HORIZON_NS = 4000000 };
 
 struct twin_cut {
     bool in_force, both_ways, from[NODES], to[NODES];

@@ -1,6 +1,7 @@
 /* gate: the document it writes, what it refuses beforehand, that a run depends on rows only through the noisy integers,
  * and the sensitivity it claims. */
 #include "node/contribution.h"
+#include "tests/effort.h"
 #include "tests/gate_case.h"
 
 #include <sys/wait.h>
@@ -306,13 +307,7 @@ static const char *const hostile[] = {
 };
 
 enum { HOSTILE = sizeof hostile / sizeof *hostile, TEXT = 4096, ROWS_MAX = 24, LINE = 128 };
-
-#ifdef __SANITIZE_ADDRESS__
-enum { STRIDE = 3 }; /* each select once: DuckDB starts twice a trial, slowly here */
-#else
-enum { STRIDE = 1 };
-#endif
-_Static_assert(HOSTILE % 3 != 0, "a stride of three meets each select");
+enum { TRIALS = EFFORT(3 * HOSTILE) };
 
 static uint64_t seed;
 
@@ -416,7 +411,7 @@ static void neighbours_differ_by_the_sensitivity(void **state)
     (void)state;
     seed = UINT64_C(0x853c49e6748fea9b);
     memset(worst, 0, sizeof worst);
-    for (uint32_t i = 0; i < 3 * HOSTILE; i += STRIDE)
+    for (uint32_t i = 0; i < TRIALS; i++)
         trial(hostile[i % HOSTILE], i / HOSTILE % 2 == 0 ? SCOPE_PER_OWNER : SCOPE_GLOBAL, 1 + i % 3,
               i % 5 == 4 && i % 3 == 0);
     for (uint32_t i = 0; i < 6; i++) trial(hostile[i], SCOPE_PER_OWNER, 1, true);

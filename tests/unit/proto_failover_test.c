@@ -2,6 +2,7 @@
  * enclaves under virtual time. The run settles once, with one output, and no two enclaves hold leases at once: the cluster
  * asserts both with every step (DESIGN §13 one-certificate, one-output, live). */
 #include "tests/cluster.h"
+#include "tests/effort.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -401,7 +402,7 @@ static void test_failovers_at_random(void **state)
     (void)state;
     const char *many = getenv("PERIGEE_FAILOVERS"), *from = getenv("PERIGEE_SEED");
     uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 100,
-             count = many != NULL ? strtoull(many, NULL, 10) : 20;
+             count = many != NULL ? strtoull(many, NULL, 10) : EFFORT(20);
     uint32_t hit[PHASES] = {0};
     for (uint64_t seed = first; seed < first + count; seed++) {
         random_state = seed;
