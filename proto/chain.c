@@ -327,13 +327,14 @@ bool chain_act_early(struct chain *c, const struct record *kept)
     return fresh;
 }
 
-const struct record *chain_early(const struct chain *c, const struct author *a, uint64_t from)
+/* Multiples of the golden ratio lie evenly, however many they are (Knuth, The Art of Computer Programming 3, 6.4). */
+const struct record *chain_early(const struct chain *c, const struct author *a, uint64_t turn)
 {
-    struct record_id head;
-    const uint64_t tip = chain_tip(c, a, &head), places = a->seen > tip ? a->seen - tip : 0;
+    const uint64_t places = a->seen > a->shown ? a->seen - a->shown : 0,
+                   from = (uint32_t)(turn * 2654435769) * places >> 32;
     for (uint64_t n = 0; n < places && n < CHAIN_LOOKED_AT; n++) {
-        const struct chain_entry *e = find_entry(c, a->node, tip + 1 + (from + n) % places);
-        if (e != NULL && e->applied) return &e->record;
+        const struct chain_entry *e = find_entry(c, a->node, a->shown + 1 + (from + n) % places);
+        if (e != NULL && e->applied && is_negative(e->record.header.kind)) return &e->record;
     }
     return NULL;
 }

@@ -30,7 +30,8 @@ struct author {
     uint8_t pair_header[2][CAP_HEADER_BYTES];
     size_t held;      /* memory of all that is held of it */
     bool moved;       /* its last record before a hole is another one (heads.h) */
-    bool pair_unkept; /* the disk has refused its pair */
+    bool pair_unkept; /* the disk has refused its pair, or is asked for another one of it */
+    bool pair_asked;
 };
 enum chain_disk { DISK_LACKS, DISK_ASKED, DISK_HAS };
 struct chain_entry {
@@ -59,10 +60,10 @@ uint32_t chain_unkept(const struct chain *c, uint32_t *at);
 /* The last record that others may be told is held. */
 uint64_t chain_shown(struct chain *c, struct author *a, struct record_id *head);
 
-/* A record that has acted on receipt and stands behind a hole, where no head shows it: the first at or after this place, round about,
- * if it is among the next CHAIN_LOOKED_AT; NULL: none was. */
+/* A record that has acted on receipt and that no head shows, since it stands behind a hole or what the disk lacks. One of the next
+ * CHAIN_LOOKED_AT from a place that is another each turn, spread over all there are; NULL: none of those is one. */
 enum { CHAIN_LOOKED_AT = 256 };
-const struct record *chain_early(const struct chain *c, const struct author *a, uint64_t from);
+const struct record *chain_early(const struct chain *c, const struct author *a, uint64_t turn);
 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
 enum { CHAIN_RECORD_BYTES = CAP_HEADER_BYTES + CAP_BODY_BYTES }; /* the most that one takes */

@@ -69,15 +69,17 @@ static void look_for_keys(struct core *c)
 
 static void on_kept(struct core *c, struct pending *p, const struct event *event);
 
-/* Until the disk has it no head shows it: others rely on what a node says that it holds. */
+/* Until the disk has it no head shows it: others rely on what a node says that it holds. With one of its own goes the silence that it
+ * has brought, if any: a restart that knew the record alone would not know why it must not sign. */
 static void ask_disk(struct core *c, struct pending *p, const struct record *kept)
 {
     struct buffer packed = scratch_buffer(c, record_bytes_max(kept));
+    const bool silent = ID_EQUAL(kept->header.author, c->options.self) && !silence_kept(c);
     record_pack(&packed, kept);
-    const struct keep item = {KEEP_RECORD, ID_SPAN(kept->id), buffer_span(&packed)};
+    const struct keep item[2] = {{KEEP_RECORD, ID_SPAN(kept->id), buffer_span(&packed)}, silence_item(c)};
     p->number = chain_row(&c->chain, kept->id);
     chain_disk(&c->chain, (uint32_t)p->number, DISK_ASKED);
-    ask_store(c, p, on_kept, &item, 1);
+    ask_store(c, p, on_kept, item, silent ? 2 : 1);
 }
 
 static void ask_again(struct core *c, uint32_t most)
@@ -201,6 +203,7 @@ void ingest_tick(struct core *c)
     read_keys(c);
     if (c->now.ns < c->unkept_ns) return;
     c->unkept_ns = c->now.ns + (int64_t)UNKEPT_MS * 1000000;
+    silence_keep(c);
     ask_again(c, 1);
     keep_pairs_again(c);
 }
@@ -230,7 +233,7 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
     bool early = acts_on_receipt(kept->header.kind) && !registry_waits(c->registry, kept->header.author);
     if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
     (void)advance(c, kept->header.author);
-    if (c->ready) mesh_spread(c, kept);
+    if (c->ready) mesh_spread(c, kept, p == NULL);
     return kept;
 }
 
@@ -257,17 +260,25 @@ void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a)
     send_message(c, to, buffer_span(&b));
 }
 
+static void note_pair(struct core *c, struct author *a, bool unkept)
+{
+    c->unkept_pairs -= a->pair_unkept;
+    a->pair_unkept = unkept;
+    c->unkept_pairs += a->pair_unkept;
+}
+
 static void on_pair_kept(struct core *c, struct pending *p, const struct event *event)
 {
     struct author *a = &c->chain.author[p->number];
     pending_end(c, p);
+    a->pair_asked = false;
     if (event->err == OK) return;
-    c->unkept_pairs += !a->pair_unkept;
-    a->pair_unkept = true;
+    note_pair(c, a, true);
     unkept_notice(c, err_text(event->err));
 }
 
-/* Both halves are kept: a record held goes to the store with its body, by itself, the other without. */
+/* Both halves are kept: a record held goes to the store with its body, by itself, the other without. One at a time of an author, who may
+ * sign a lower one while the disk is slow. */
 static void keep_pair(struct core *c, struct author *a)
 {
     struct keep keep[2];
@@ -279,11 +290,10 @@ static void keep_pair(struct core *c, struct author *a)
         record_pack(&packed, &a->pair[i]);
         keep[count++] = (struct keep){KEEP_RECORD, ID_SPAN(a->pair[i].id), buffer_span(&packed)};
     }
-    struct pending *p = count > 0 ? pending_new(c, on_pair_kept) : NULL;
-    c->unkept_pairs -= a->pair_unkept;
-    a->pair_unkept = count > 0 && p == NULL;
-    c->unkept_pairs += a->pair_unkept;
+    struct pending *p = count > 0 && !a->pair_asked ? pending_new(c, on_pair_kept) : NULL;
+    note_pair(c, a, count > 0 && p == NULL);
     if (p == NULL) return;
+    a->pair_asked = true;
     p->number = (uint64_t)(a - c->chain.author);
     ask_store(c, p, on_pair_kept, keep, count);
 }
@@ -294,6 +304,14 @@ static void keep_pairs_again(struct core *c)
         if (c->chain.author[i].pair_unkept) keep_pair(c, &c->chain.author[i]);
 }
 
+/* Whoever signs pairs each lower than the last has every node tell all others of each, and look through what it holds: of one that is
+ * frozen already only so many. What is left out comes again, with heads. */
+static bool may_walk_down(struct core *c, struct node_id author)
+{
+    const struct author *a = chain_author(&c->chain, author);
+    return a == NULL || a->frozen == 0 || !c->ready || mesh_may_hurry(c, author);
+}
+
 /* Two headers in one place: from there on nothing of the author counts. `except` sent the pair, so it knows; `from` holds
  * the other chain, and where that parts from ours may be further down. */
 static void freeze(struct core *c, const struct record *one, const struct record *other,
@@ -302,7 +320,8 @@ static void freeze(struct core *c, const struct record *one, const struct record
     struct node_id author = one->header.author;
     const struct author *before = chain_author(&c->chain, author);
     const bool known = before != NULL && before->frozen != 0;
-    if (!chain_freeze(&c->chain, one, other)) return;
+    if (!may_walk_down(c, author) || !chain_freeze(&c->chain, one, other)) return;
+    if (known && c->ready) mesh_hurried(c, author);
     registry_freeze(c->registry, author, one->header.seq);
     look_for_keys(c);
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
@@ -387,6 +406,7 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
                 !ID_EQUAL(a.id, b.id);
     if (!pair || !ids_equal(a.header.consortium.bytes, c->options.consortium.bytes)) return;
     if (!chain_may_freeze(&c->chain, a.header.author, a.header.seq)) return;
+    if (!may_walk_down(c, a.header.author)) return;
     if (!registry_may_write(c->registry, a.header.author)) return;
     struct pending *p = pending_for(c, from, on_pair_verified);
     struct buffer bytes = scratch_buffer(c, 2048), parts = scratch_buffer(c, 2 * VERIFY_PART_BYTES);
@@ -626,7 +646,7 @@ static bool worth_checking(struct core *c, const struct record *r)
     if (comes_again(c, r, offer)) /* no_room acts on it, once */
         return r->header.kind == KIND_REVOCATION && (a == NULL || r->header.seq > a->missing);
     if (r->header.kind == KIND_REVOCATION && offer == CHAIN_FULL) return true; /* and on this one */
-    return offer == CHAIN_NEW || offer == CHAIN_RIVAL;
+    return offer == CHAIN_NEW || (offer == CHAIN_RIVAL && may_walk_down(c, r->header.author));
 }
 
 void ingest_record(struct core *c, struct node_id from, const struct message_RECORD *m)

@@ -150,23 +150,33 @@ static bool takes_back(enum kind kind)
     return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
 }
 
-/* Whoever signs them without end would otherwise have all of its own sent whole over every link of every node. */
-static bool may_hurry(struct core *c, struct node_id author)
+static struct urgency *urgency_of(struct core *c, struct node_id author)
 {
-    struct urgency *u = &c->urgency[chain_author(&c->chain, author) - c->chain.author];
+    return &c->urgency[chain_author(&c->chain, author) - c->chain.author];
+}
+
+bool mesh_may_hurry(struct core *c, struct node_id author)
+{
+    struct urgency *u = urgency_of(c, author);
     const int64_t past_s = (c->now.ns - u->since_ns) / 1000000000;
     u->spent = past_s < u->spent ? u->spent - (uint32_t)past_s : 0;
     u->since_ns = u->spent == 0 ? c->now.ns : u->since_ns + past_s * 1000000000;
-    if (u->spent >= URGENT_MOST) return false;
-    u->spent++;
-    return true;
+    return u->spent < URGENT_MOST;
 }
 
-static enum gossip_class class_of(struct core *c, const struct record *r, bool fresh)
+void mesh_hurried(struct core *c, struct node_id author)
 {
-    const enum kind kind = r->header.kind;
-    if (ID_EQUAL(r->header.author, c->options.self)) return GOSSIP_OWN;
-    if (takes_back(kind) && (!fresh || may_hurry(c, r->header.author))) return GOSSIP_URGENT;
+    urgency_of(c, author)->spent++;
+}
+
+static enum gossip_class class_of(struct core *c, const struct record *r, bool authored, bool fresh)
+{
+    if (authored) return GOSSIP_OWN;
+    if (!fresh) return GOSSIP_BY_AUTHOR; /* by its id alone: who catches up has many of them */
+    if (takes_back(r->header.kind) && mesh_may_hurry(c, r->header.author)) {
+        mesh_hurried(c, r->header.author);
+        return GOSSIP_URGENT;
+    }
     return tells_all_itself(c, r->header.author) ? GOSSIP_BY_AUTHOR : GOSSIP_NORMAL;
 }
 
@@ -185,18 +195,15 @@ static bool moves_members(enum kind kind)
     return kind == KIND_CHARTER || kind == KIND_MEMBER || kind == KIND_REMOVAL || kind == KIND_REVOCATION;
 }
 
-void mesh_spread(struct core *c, const struct record *kept)
+void mesh_spread(struct core *c, const struct record *kept, bool authored)
 {
     if (moves_members(kept->header.kind)) mesh_peers(c);
     const uint64_t time_ms = kept->header.time_ms;
     const uint32_t row = chain_row(&c->chain, kept->id);
     const bool fresh = time_ms + FRESH_MS > c->wall_ms && c->wall_ms + FRESH_MS > time_ms;
-    enum gossip_class how = class_of(c, kept, fresh);
-    if (!fresh && how == GOSSIP_URGENT)
-        how = GOSSIP_BY_AUTHOR; /* by its id alone: who catches up has many of them */
-    if (fresh ||
-        takes_back(kept->header.kind)) /* one's own is dated by the clocks of others while the own is off */
-        gossip_accepted(c->gossip, kept->id, row, kept->body.len, how, c->now.ns);
+    if (fresh || takes_back(kept->header.kind)) /* also one that a wrong clock has dated */
+        gossip_accepted(c->gossip, kept->id, row, kept->body.len, class_of(c, kept, authored, fresh),
+                        c->now.ns);
     else
         gossip_forget(c->gossip, kept->id);
     tell_strangers(c, kept, row);

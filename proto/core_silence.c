@@ -22,12 +22,33 @@ const char *silence_text(enum silence s)
     return (unsigned)s < SILENCE_COUNT ? texts[s] : "unknown";
 }
 
-static void keep(struct core *c)
+static void on_kept(struct core *c, struct pending *p, const struct event *event)
 {
-    uint8_t code = (uint8_t)c->silence;
-    struct effect *e = emit(c, EFFECT_STORE);
-    e->keep[0] = (struct keep){KEEP_LOCAL, SPAN_OF(key_bytes), scratch_copy(c, span_make(&code, 1))};
-    e->keep_count = 1;
+    pending_end(c, p);
+    c->silence_disk = event->err == OK ? DISK_HAS : DISK_LACKS;
+    if (event->err == OK) return;
+    notice(c, "that this key is silent could not be stored, which is tried each second", SPAN_NONE,
+           err_text(event->err));
+}
+
+struct keep silence_item(struct core *c)
+{
+    const uint8_t code = (uint8_t)c->silence;
+    return (struct keep){KEEP_LOCAL, SPAN_OF(key_bytes), scratch_copy(c, span_make(&code, 1))};
+}
+
+void silence_keep(struct core *c)
+{
+    struct pending *p = !silence_kept(c) && c->silence_disk == DISK_LACKS ? pending_new(c, on_kept) : NULL;
+    const struct keep item = silence_item(c);
+    if (p == NULL) return;
+    c->silence_disk = DISK_ASKED;
+    ask_store(c, p, on_kept, &item, 1);
+}
+
+bool silence_kept(const struct core *c)
+{
+    return c->silence == SILENCE_NONE || c->silence_disk == DISK_HAS;
 }
 
 static void tell(struct core *c)
@@ -41,7 +62,7 @@ void silence_begin(struct core *c, enum silence why)
     if (c->silence != SILENCE_NONE) return;
     c->silence = why;
     if (!c->ready) return; /* silence_ready keeps it */
-    keep(c);
+    silence_keep(c);
     tell(c);
 }
 
@@ -52,6 +73,7 @@ void silence_restore(struct core *c, struct span key, struct span value)
     if (!span_equal(key, SPAN_OF(key_bytes))) return;
     bool known = value.len == 1 && value.data[0] > SILENCE_NONE && value.data[0] < SILENCE_COUNT;
     c->silence = known ? (enum silence)value.data[0] : SILENCE_UNKNOWN;
+    c->silence_disk = DISK_HAS;
 }
 
 void silence_ready(struct core *c)
@@ -59,7 +81,7 @@ void silence_ready(struct core *c)
     const struct author *own = chain_author(&c->chain, c->options.self);
     c->unshown = own != NULL && own->seen > 0;
     if (c->silence == SILENCE_NONE) return;
-    keep(c);
+    silence_keep(c);
     tell(c);
 }
 

@@ -209,6 +209,7 @@ struct core {
     struct promises promises;
     bool promise_lost; /* one in the store does not read back */
     enum silence silence;
+    enum chain_disk silence_disk; /* where the disk is with it */
     bool unshown; /* it held own records when it started, and has not compared heads with a quorum since */
 
     struct effect *effect;
@@ -376,7 +377,11 @@ size_t mesh_bytes(void);
 /* Members that are up have a link, as many as there is room for. */
 void mesh_peer(struct core *c, struct peer *p);
 void mesh_peers(struct core *c);
-void mesh_spread(struct core *c, const struct record *kept);
+void mesh_spread(struct core *c, const struct record *kept, bool authored); /* by this node, now */
+/* Whoever takes back, or equivocates, without end would otherwise have each go whole over every link of every node: is this one of the
+ * author's few at once, or of one a second? And it was. */
+bool mesh_may_hurry(struct core *c, struct node_id author);
+void mesh_hurried(struct core *c, struct node_id author);
 void mesh_send(struct core *c, struct node_id to, const struct record *held); /* whole, to one */
 /* A chained record came from a peer. False: it is held, or looked at already. */
 MUST_USE bool mesh_arrived(struct core *c, struct node_id from, struct record_id id);
@@ -450,7 +455,10 @@ void host_peer_up(struct core *c);
 /* --- core_silence.c --------------------------------------------------------------------------------------------------- */
 void silence_begin(struct core *c, enum silence why);
 void silence_restore(struct core *c, struct span key, struct span value);
-void silence_ready(struct core *c); /* the store has been read */
+void silence_ready(struct core *c);      /* the store has been read */
+bool silence_kept(const struct core *c); /* it is on the disk, or there is none */
+struct keep silence_item(struct core *c);
+void silence_keep(struct core *c);  /* asks the disk, if it lacks it */
 void silence_shown(struct core *c); /* a peer told its heads */
 void silence_own_record(struct core *c, const struct record *r);
 void silence_own_vote(struct core *c, const struct certificate *certificate); /* whose votes hold */

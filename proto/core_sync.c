@@ -11,7 +11,6 @@ enum {
     GET_FILLS_MS = 2000,
     FOUNDERS_BYTES = HEADS_ITEM_BYTES * CAP_STEWARDS,
     BRANCH_BYTES = HEADS_RADIX * 32,
-    EARLY_STEP = 65537,               /* places of a chain, whose number it never divides: each in turn */
     PATIENCE_MOST_MS = 16 * HEADS_MS, /* with the answers to a comparison */
 };
 _Static_assert((int)HEADS_ITEMS *HEADS_ITEM_BYTES <= 65520 && (int)FOUNDERS_BYTES <= 65520,
@@ -130,17 +129,15 @@ static void tell_next_pair(struct core *c, struct peer *p)
     }
 }
 
-/* And one revocation or removal that stands behind a hole: heads do not show it, and it must reach all. Each time another author's,
- * and of one author another one, from a place that moves on. */
+/* And one revocation or removal that heads do not show, since it stands behind a hole or the disk has not taken it: it must reach all.
+ * Each time another author's, and of one author another one. */
 static void tell_next_early(struct core *c, struct peer *p)
 {
     const uint32_t count = c->chain.author_count;
     if (!core_member(c, p->view.node, 0)) return;
     for (uint32_t i = 0; i < count; i++, p->early_next++) {
         const struct author *a = &c->chain.author[p->early_next % count];
-        const uint64_t round = p->early_next / count;
-        const struct record *early =
-            a->seen > a->applied ? chain_early(&c->chain, a, round * EARLY_STEP) : NULL;
+        const struct record *early = chain_early(&c->chain, a, p->early_next / count);
         if (early == NULL) continue;
         p->early_next++;
         mesh_send(c, p->view.node, early);

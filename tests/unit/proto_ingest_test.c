@@ -936,29 +936,144 @@ static struct core *core_of(uint32_t node)
     return core;
 }
 
+static struct core *owner_with_links(void)
+{
+    struct core *core = core_of(0);
+    deliver_world(core);
+    store_answers(core, OK);
+    for (uint32_t i = 1; i < WORLD_NODES; i++) link_up(core, world->node[i].id, true);
+    return core;
+}
+
+static uint64_t token_of(struct core *core, enum effect_type type)
+{
+    uint32_t count;
+    const struct effect *e = core_effects(core, &count);
+    for (uint32_t i = 0; i < count; i++)
+        if (e[i].type == type && e[i].token != 0) return e[i].token;
+    return 0;
+}
+
 /* A node whose clock is off dates its revocation by the clocks of others: it goes to all, however old that looks. */
 static void test_own_revocation_by_a_wrong_clock(void **state)
 {
     (void)state;
-    struct core *core = core_of(0);
-    const struct world_node *self = &world->node[0];
-    const struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
-    uint64_t token[8];
+    uint8_t bytes[128], signature[64] = {0};
+    struct buffer b = BUFFER_OF(bytes);
+    const struct body_REVOCATION body = {.target = REVOKE_ALL, .approval_signature = SPAN_NONE};
+    const uint64_t then_ms = WORLD_START_MS + WALL_MS_LATER;
+    struct core *core = owner_with_links();
     uint32_t whole = 0;
-    deliver_world(core);
-    for (uint32_t i = 1; i < WORLD_NODES; i++) link_up(core, world->node[i].id, true);
-    struct header h = {.kind = KIND_REVOCATION,
-                       .consortium = world->consortium,
-                       .author = self->id,
-                       .seq = self->seq + 1,
-                       .prev = self->head,
-                       .time_ms = WORLD_START_MS + WALL_MS_LATER - 660000,
-                       .residency = SPAN_LITERAL("")};
-    struct record r = make_of(&h, &none);
-    assert_int_equal(offer(core, nobody, &r, token), 1);
-    answer(core, token[0]);
+    body_encode(&b, KIND_REVOCATION, &body);
+    const struct command command = {.type = COMMAND_AUTHOR, .kind = KIND_REVOCATION, .body = buffer_span(&b)};
+    core_step(core,
+              &(struct event){.type = EVENT_COMMAND, .wall_ms = then_ms, .token = 9, .command = &command});
+    core_step(core, &(struct event){.type = EVENT_CRYPTO,
+                                    .wall_ms = then_ms,
+                                    .token = token_of(core, EFFECT_CRYPTO),
+                                    .bytes = SPAN_OF(signature)});
+    core_step(core, &(struct event){.type = EVENT_STORED,
+                                    .wall_ms = then_ms + 660000,
+                                    .token = token_of(core, EFFECT_STORE)});
     for (uint32_t i = 1; i < WORLD_NODES; i++) whole += sent_to(core, world->node[i].id, MESSAGE_RECORD_CODE);
     assert_int_equal(whole, WORLD_NODES - 1);
+}
+
+/* What a node that lost its disk gets back of its own is nothing new to anybody. */
+static void test_own_old_ones_come_back(void **state)
+{
+    (void)state;
+    const struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    const struct world_node *self = &world->node[0];
+    struct core *core = owner_with_links();
+    const struct record r = make_after(self->id, KIND_REVOCATION, self->seq + 1, self->head, &none);
+    uint64_t token[8];
+    assert_int_equal(offer(core, world->node[1].id, &r, token), 1);
+    answer(core, token[0]);
+    for (uint32_t i = 2; i < WORLD_NODES; i++)
+        assert_int_equal(sent_to(core, world->node[i].id, MESSAGE_RECORD_CODE), 0);
+}
+
+/* Two headers of this author in one place. */
+static struct span pair_at(struct buffer *out, struct node_id author, uint64_t seq)
+{
+    static uint8_t memory[2][1024];
+    struct record r[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        const struct body_REVOCATION body = {
+            .target = REVOKE_DATASET, .subject = {{(uint8_t)(i + 1)}}, .approval_signature = SPAN_NONE};
+        struct header h = {.kind = KIND_REVOCATION,
+                           .consortium = world->consortium,
+                           .author = author,
+                           .seq = seq,
+                           .prev = {{seq > 1}},
+                           .time_ms = WORLD_START_MS,
+                           .residency = SPAN_LITERAL("")};
+        const struct signature none = {{0}};
+        struct buffer made = BUFFER_OF(memory[i]);
+        size_t header_len;
+        assert_int_equal(record_build(&made, &header_len, &h, &body), OK);
+        assert_int_equal(record_open(&r[i], span_make(made.data, header_len), &none, SPAN_NONE), OK);
+    }
+    const struct message_EQUIVOCATION m = {r[0].header_bytes, r[0].signature, r[1].header_bytes,
+                                           r[1].signature};
+    out->len = 0;
+    message_encode(out, MESSAGE_EQUIVOCATION_CODE, &m);
+    return buffer_span(out);
+}
+
+/* Says a pair in this place. False: nobody looked at its signatures. */
+static bool equivocate(struct core *core, uint64_t seq, uint32_t *told)
+{
+    static uint8_t bytes[2048];
+    struct buffer b = BUFFER_OF(bytes);
+    hear(core, world->node[WORLD_REQUESTER].id, pair_at(&b, world->node[WORLD_ALGORITHM].id, seq));
+    const uint64_t token = token_of(core, EFFECT_CRYPTO);
+    if (token == 0) return false;
+    answer(core, token);
+    for (uint32_t i = 1; i < WORLD_NODES; i++)
+        *told += sent_to(core, world->node[i].id, MESSAGE_EQUIVOCATION_CODE);
+    return true;
+}
+
+/* One key signs pairs, each a place lower, while the disk is in one long sync: a few are looked at and told, and one at a time is on its
+ * way to the disk. */
+static void test_pairs_that_walk_down(void **state)
+{
+    (void)state;
+    enum { PAIRS = 200, AT_ONCE = 1 + 16 };
+    struct core *core = owner_with_links();
+    uint64_t seq = CAP_AUTHOR_RECORDS;
+    uint32_t told = 0, looked_at = 0;
+    for (uint32_t i = 0; i < PAIRS; i++) looked_at += equivocate(core, seq--, &told);
+    assert_int_equal(looked_at, AT_ONCE);
+    assert_in_range(told, 1, AT_ONCE * WORLD_NODES);
+    assert_int_equal(asked_count, 1);
+    store_answers(core, OK); /* of a higher one */
+    tick(core);
+    note_asked(core);
+    assert_int_equal(asked_count, 1);
+    store_answers(core, OK);
+    tick(core);
+    note_asked(core);
+    assert_int_equal(asked_count, 0);
+}
+
+static void test_a_refused_pair_is_kept_later(void **state)
+{
+    (void)state;
+    struct core *core = owner_with_links();
+    uint32_t told = 0;
+    assert_true(equivocate(core, 5000, &told));
+    assert_int_equal(asked_count, 1);
+    store_answers(core, ERR_FULL);
+    tick(core);
+    note_asked(core);
+    assert_int_equal(asked_count, 1);
+    store_answers(core, OK);
+    tick(core);
+    note_asked(core);
+    assert_int_equal(asked_count, 0);
 }
 
 /* Revocations behind a hole, and one in the next place that does not follow, are told in turn, whatever their number. */
@@ -1002,7 +1117,57 @@ static void test_told_behind_a_hole(void **state)
     (void)state;
     told_in_turn(1, false);
     told_in_turn(7, true);
-    told_in_turn(96, true); /* with the hole as many places as a step of some other length */
+    told_in_turn(96, true);
+}
+
+static bool told_now(struct core *core, struct node_id peer)
+{
+    tick(core);
+    return sent_to(core, peer, MESSAGE_RECORD_CODE) > 0;
+}
+
+/* One alone, far behind a hole: found in about as many turns as there are windows. */
+static void test_told_soon_behind_a_hole(void **state)
+{
+    (void)state;
+    enum { PLACES = 4096 };
+    struct core *core = core_begin();
+    const struct world_node *author = &world->node[0];
+    const struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    const struct body_JOB job = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("far")};
+    uint32_t turns = 1;
+    deliver_world(core);
+    const struct record taken = make(author->id, KIND_REVOCATION, author->seq + PLACES - 39, &none),
+                        last = make(author->id, KIND_JOB, author->seq + PLACES, &job);
+    deliver(core, nobody, &last);
+    deliver(core, nobody, &taken);
+    store_answers(core, OK);
+    link_up(core, world->node[2].id, true);
+    while (turns < PLACES && !told_now(core, world->node[2].id)) turns++;
+    assert_in_range(turns, 1, 3 * PLACES / CHAIN_LOOKED_AT);
+}
+
+/* A revocation is in force here though the disk refuses it, and no head shows it: who comes later hears of it all the same. */
+static void test_told_though_the_disk_lacks_it(void **state)
+{
+    (void)state;
+    struct core *core = core_begin();
+    struct body_REVOCATION none = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
+    memcpy(none.subject.bytes, world->compose.bytes, 32);
+    deliver_world(core);
+    store_answers(core, OK);
+    const struct record r = fresh_of(&world->node[0], KIND_REVOCATION, &none);
+    deliver(core, nobody, &r);
+    store_answers(core, ERR_FULL);
+    assert_int_equal(core->unkept, 1);
+    link_up(core, world->node[2].id, true);
+    assert_int_equal(sent_to(core, world->node[2].id, MESSAGE_RECORD_CODE), 1);
+    tick(core);
+    note_asked(core);
+    store_answers(core, OK);
+    assert_int_equal(core->unkept, 0);
+    tick(core);
+    assert_false(told_now(core, world->node[2].id)); /* by heads from now on */
 }
 
 /* A disk that comes back is asked for what it had refused a part at a time: the rest of the work goes on. */
@@ -1133,7 +1298,12 @@ int main(void)
         cmocka_unit_test(test_what_is_taken_back_is_looked_at),
         cmocka_unit_test(test_who_is_slow_compares),
         cmocka_unit_test(test_own_revocation_by_a_wrong_clock),
+        cmocka_unit_test(test_own_old_ones_come_back),
+        cmocka_unit_test(test_pairs_that_walk_down),
+        cmocka_unit_test(test_a_refused_pair_is_kept_later),
         cmocka_unit_test(test_told_behind_a_hole),
+        cmocka_unit_test(test_told_soon_behind_a_hole),
+        cmocka_unit_test(test_told_though_the_disk_lacks_it),
         cmocka_unit_test(test_a_disk_that_comes_back),
         cmocka_unit_test(test_a_member_takes_a_devices_link),
         cmocka_unit_test(test_restored_before_its_stewards),

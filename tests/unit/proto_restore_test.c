@@ -193,6 +193,48 @@ static void test_a_peer_shows_an_own_record(void **state)
     world_arena_free(memory);
 }
 
+/* Of what the last step asks the disk to keep: the token of the record, or of the silence alone; and is the silence among it? */
+static uint64_t stores(const struct core *c, bool record, bool *silent)
+{
+    uint32_t count;
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        if (e[i].type != EFFECT_STORE || (e[i].keep[0].space == KEEP_RECORD) != record) continue;
+        *silent = false;
+        for (uint32_t k = 0; k < e[i].keep_count; k++)
+            *silent |= span_equal(e[i].keep[k].key, SPAN_LITERAL("silent"));
+        return e[i].token;
+    }
+    return 0;
+}
+
+/* A disk that is full then has neither the record nor the silence; once there is room, never the one without the other. */
+static void test_a_full_disk_forgets_no_silence(void **state)
+{
+    (void)state;
+    struct core *c = core_begin();
+    const struct record *later = restore_with(c, LAST_NEVER);
+    bool silent = false;
+    deliver(c, later);
+    const uint64_t alone = stores(c, false, &silent), with = stores(c, true, &silent);
+    assert_true(silent && alone != 0 && with != 0);
+    step(c, (struct event){.type = EVENT_STORED, .token = alone, .err = ERR_FULL});
+    step(c, (struct event){.type = EVENT_STORED, .token = with, .err = ERR_FULL});
+    for (int64_t second = 1; second <= 2; second++) {
+        step(c, (struct event){.type = EVENT_TICK, .now = {second * INT64_C(1000000000)}});
+        assert_true(keeps(c, SILENCE_ELSEWHERE));
+        const uint64_t again = stores(c, false, &silent), record = stores(c, true, &silent);
+        const enum err err = second == 1 ? ERR_FULL : OK;
+        assert_true(silent && again != 0 && record != 0);
+        step(c, (struct event){.type = EVENT_STORED, .token = again, .err = err});
+        step(c, (struct event){.type = EVENT_STORED, .token = record, .err = err});
+    }
+    step(c, (struct event){.type = EVENT_TICK, .now = {INT64_C(3000000000)}});
+    assert_false(keeps(c, SILENCE_ELSEWHERE));
+    assert_int_equal(stores(c, true, &silent), 0);
+    world_arena_free(memory);
+}
+
 /* A receipt whose signatures hold. */
 static void deliver_receipt(struct core *c, const struct record *receipt)
 {
@@ -566,6 +608,7 @@ int main(void)
         cmocka_unit_test(test_history),
         cmocka_unit_test(test_own_request),
         cmocka_unit_test(test_a_peer_shows_an_own_record),
+        cmocka_unit_test(test_a_full_disk_forgets_no_silence),
         cmocka_unit_test(test_a_receipt_shows_an_own_commit),
         cmocka_unit_test(test_the_mark_says_so),
         cmocka_unit_test(test_silence_lasts),
