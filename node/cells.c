@@ -2,6 +2,7 @@
 
 #include "proto/base/panic.h"
 
+#include <errno.h>
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
@@ -12,10 +13,15 @@
 
 _Static_assert(CELLS_ANSWER_MAX <= PIPE_BUF, "an answer never waits for its reader");
 
+uint32_t cells_jobs_on(long cores)
+{
+    if (cores < 1) return 1; /* it is not known */
+    return cores < CELLS_JOBS_MAX ? (uint32_t)cores : CELLS_JOBS_MAX;
+}
+
 uint32_t cells_jobs_here(void)
 {
-    const long cores = sysconf(_SC_NPROCESSORS_ONLN);
-    return cores > 0 && cores < CELLS_JOBS_MAX ? (uint32_t)cores : 1;
+    return cells_jobs_on(sysconf(_SC_NPROCESSORS_ONLN));
 }
 
 uint32_t cells_running(const struct cells *c)
@@ -35,10 +41,18 @@ static _Noreturn void work_on(const struct cells_work *work, uint64_t cell, int 
     _exit(write(pipe, answer, len) == (ssize_t)len ? 0 : 1);
 }
 
+/* Who started this program may have SIGCHLD ignored, and exec keeps that: then there is nothing to wait for. */
+static void keep_statuses(void)
+{
+    struct sigaction now;
+    if (sigaction(SIGCHLD, NULL, &now) == 0 && now.sa_handler == SIG_IGN) (void)signal(SIGCHLD, SIG_DFL);
+}
+
 static bool fork_into(struct cells_slot *slot, const struct cells_work *work, uint64_t cell)
 {
     int ends[2];
     const pid_t parent = getpid();
+    keep_statuses();
     if (pipe(ends) != 0) return false;
     (void)fflush(NULL);
     const pid_t pid = fork();
@@ -66,8 +80,7 @@ static void collect(struct cells_slot *slot, struct cells_end *out)
     out->cell = slot->cell;
     out->len = got > 0 ? (size_t)got : 0;
     (void)close(slot->pipe);
-    while (waitpid(slot->pid, &out->status, 0) < 0) { /* a signal came: once more */
-    }
+    while (waitpid(slot->pid, &out->status, 0) < 0) ASSERT(errno == EINTR); /* a signal came: once more */
     slot->pid = 0;
 }
 

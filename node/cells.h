@@ -33,7 +33,8 @@ struct cells_end {
     uint8_t answer[CELLS_ANSWER_MAX];
 };
 
-uint32_t cells_jobs_here(void); /* as many as this machine has cores */
+uint32_t cells_jobs_on(long cores); /* as many, as far as there are places */
+uint32_t cells_jobs_here(void);     /* on this machine's */
 uint32_t cells_running(const struct cells *c);
 /* False: all jobs are busy, or no process could be started. */
 bool cells_start(struct cells *c, const struct cells_work *work, uint64_t cell);

@@ -37,6 +37,7 @@ static void answers(void **state)
     const struct cells_work w = {work, &first};
     uint32_t seen = 0;
     (void)state;
+    (void)signal(SIGCHLD, SIG_IGN); /* as whoever started this may have left it */
     for (uint64_t i = 0; i < 3; i++) assert_true(cells_start(&c, &w, i));
     assert_false(cells_start(&c, &w, 3));
     while (cells_running(&c) > 0) {
@@ -100,9 +101,19 @@ static void one_that_does_not_end(void **state)
     (void)close(pids[0]);
 }
 
+static void jobs(void **state)
+{
+    (void)state;
+    assert_int_equal(cells_jobs_on(-1), 1);
+    assert_int_equal(cells_jobs_on(2), 2);
+    assert_int_equal(cells_jobs_on(CELLS_JOBS_MAX), CELLS_JOBS_MAX);
+    assert_int_equal(cells_jobs_on(1000), CELLS_JOBS_MAX);
+    assert_in_range(cells_jobs_here(), 1, CELLS_JOBS_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(answers), cmocka_unit_test(without_an_answer),
-                                       cmocka_unit_test(one_that_does_not_end)};
+                                       cmocka_unit_test(one_that_does_not_end), cmocka_unit_test(jobs)};
     return cmocka_run_group_tests_name("node_cells", tests, NULL, NULL);
 }
