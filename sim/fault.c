@@ -1,5 +1,6 @@
 /* What goes wrong: processes, links, disks and clocks; owners who take back; and hosts that cheat, which is all that a node
- * elected to compute is trusted for. What lasts is mended after its time; faults on one thing may overlap. */
+ * elected to compute is trusted for. What lasts is mended after its time; docs/SIMULATION.md, "Scenarios", says what comes of faults that
+ * overlap. */
 #include "sim/simulation_state.h"
 
 #include "crypto/identity.h"

@@ -404,7 +404,8 @@ static void read_whom(struct scenario_fault *f, const struct scenario *s, struct
         json_read_bool(r, "oneway", &f->oneway);
 }
 
-/* One time is over before the next begins. */
+/* One time is over before the next begins: of two things at one moment the one that was planned first comes first, which is the
+ * beginning. */
 static void read_times(struct scenario_fault *f, struct json_reader *r)
 {
     uint32_t times = 1;
@@ -412,8 +413,8 @@ static void read_times(struct scenario_fault *f, struct json_reader *r)
     field_u32(r, "times", 1, SCENARIO_TIMES_MAX, &times);
     field_u32(r, "every_ms", 1, FOR_MS_MAX, &f->every_ms);
     f->again = times - 1;
-    if (r->err == OK && f->every_ms < f->for_ms)
-        json_refuse(r, "every_ms", ERR_RANGE, "at least for_ms: one time is over before the next begins");
+    if (r->err == OK && f->every_ms <= f->for_ms)
+        json_refuse(r, "every_ms", ERR_RANGE, "more than for_ms: one time is over before the next begins");
 }
 
 static void read_revocation(struct scenario_fault *f, struct json_reader *r)
