@@ -4,36 +4,19 @@
 #include "node/command_swarm.h"
 #include "node/command_sweep.h"
 #include "node/file.h"
+#include "node/interrupt.h"
 #include "node/problem.h"
 #include "node/progress.h"
 #include "node/simulator.h"
 #include "node/yaml_json.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #define SEED_MAX ((UINT64_C(1) << 53) - 1)
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The second Ctrl-C ends it at once. */
-static void listen_for_interrupt(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)(SA_RESTART | SA_RESETHAND)};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
-}
 
 /* --- Files --------------------------------------------------------------------------------------------------------------------- */
 
@@ -94,7 +77,7 @@ static void take(void *context, enum simulator_output output, const char *name, 
 static bool go_on(void *context, const struct simulator_progress *now)
 {
     struct job *j = context;
-    if (interrupted != 0) return false;
+    if (interrupt_came()) return false;
     if (!progress_due(&j->progress)) return true;
     /* Half of it by the plan, half by what has become of it: runs end late where much goes wrong. */
     const uint64_t by_plan = now->virtual_ms * 500000 / now->virtual_ms_planned,
@@ -285,15 +268,6 @@ static void print_report(const json_t *report)
 
 /* --- The command --------------------------------------------------------------------------------------------------------------------- */
 
-/* What was printed has arrived: on a full disk, or in a pipe that nobody reads, it has not. */
-static int flushed(const struct client *c, int code)
-{
-    errno = 0;
-    if (fflush(stdout) == 0 && ferror(stdout) == 0) return code;
-    return client_fail(c, EXIT_REFUSED, "what came of it could not be written to stdout: %s",
-                       errno != 0 ? strerror(errno) : "not all of it went out");
-}
-
 static int list_regions(const struct client *c, const struct simulator *s)
 {
     json_t *list = json_array();
@@ -307,7 +281,7 @@ static int list_regions(const struct client *c, const struct simulator *s)
         json_decref(object);
     }
     json_decref(list);
-    return flushed(c, EXIT_OK);
+    return EXIT_OK;
 }
 
 /* The scenario as canonical text, from malloc. */
@@ -333,7 +307,7 @@ static int show(const struct client *c, const uint8_t *report, size_t len, const
         (void)printf("%.*s\n", (int)len, (const char *)report);
     else
         print_report(object);
-    int code = flushed(c, stopped ? EXIT_INTERRUPTED : EXIT_OK);
+    int code = stopped ? EXIT_INTERRUPTED : EXIT_OK;
     if (violation != NULL)
         code = client_fail(c, EXIT_REFUSED, "after %" JSON_INTEGER_FORMAT " ms: %s; again: perigee sim %s",
                            number(object, "virtual_ms"), violation, again);
@@ -352,7 +326,7 @@ static int simulate(struct job *j, const struct simulator *s, char *text, uint64
     for (uint32_t i = 0; i < SIM_FILES; i++)
         if (j->path[i] != NULL) outputs |= files[i].output;
     j->progress = progress_begin(j->client->json);
-    listen_for_interrupt();
+    interrupt_listen();
     const struct simulator_wish wish = {span_text(text), seed, go_on, outputs, take, j, j->trust};
     const enum err err = s->run(&report, &len, &wish, fault, sizeof fault);
     progress_end(&j->progress);
@@ -384,31 +358,41 @@ static int simulate_cell(struct job *j, const struct simulator *s, const char *s
     return code == EXIT_OK ? simulate(j, s, text, seed, sweep, again) : code;
 }
 
-/* The numbers of a swarm, from its options' texts. */
-static int swarm(const struct client *c, const struct simulator *s, struct swarm_wish *w, const char *count,
-                 const char *jobs)
-{
-    w->jobs = cells_jobs_here();
-    if (arguments_number(&w->count, "--swarm", count, 1, SWARM_SEEDS_MAX) != OK) return EXIT_USAGE;
-    if (jobs != NULL && arguments_number(&w->jobs, "--jobs", jobs, 1, CELLS_JOBS_MAX) != OK)
-        return EXIT_USAGE;
-    return command_swarm(c, s, w);
-}
+/* --- What goes with what --------------------------------------------------------------------------------------------------------------- */
 
-/* What goes with a sweep, and what with one of its cells. */
-static int sweep(struct job *j, const struct simulator *s, struct sweep_wish *w, const char *jobs,
-                 const char *cell)
+/* Words of the command line; NULL: it is not there. */
+struct asked {
+    const char *scenario, *seed, *trust, *swarm, *jobs, *cell, *recording;
+    bool regions;
+    struct swarm_wish of_swarm;
+    struct sweep_wish of_sweep;
+};
+
+/* What this command line has that does not go with the rest of it; NULL: nothing. */
+static const char *misplaced(const struct job *j, const struct asked *a)
 {
-    bool wished = false;
-    for (uint32_t i = 0; i < SIM_FILES; i++) wished |= j->path[i] != NULL;
-    if (cell != NULL) return simulate_cell(j, s, w->file, cell);
-    if (wished)
-        return client_fail(j->client, EXIT_USAGE,
-                           "a sweep writes NAME.csv and NAME.jsonl: --out NAME; files of one "
-                           "of its cells: --cell N");
-    if (jobs != NULL && arguments_number(&w->jobs, "--jobs", jobs, 1, CELLS_JOBS_MAX) != OK)
-        return EXIT_USAGE;
-    return command_sweep(j->client, s, w);
+    const bool sweep = a->of_sweep.file != NULL;
+    bool files_wished = false;
+    for (uint32_t i = 0; i < SIM_FILES; i++) files_wished |= j->path[i] != NULL;
+    if ((a->scenario != NULL) + (a->swarm != NULL) + sweep != 1)
+        return "expected a scenario, a swarm or a sweep: perigee sim SCENARIO [--seed N] | --swarm N | "
+               "--sweep FILE";
+    if (a->trust != NULL && a->scenario == NULL)
+        return "--trust: expected federated or central, and a scenario";
+    if (a->seed != NULL && sweep) return "--seed: the seeds of a sweep are in its file";
+    if (!sweep && (a->cell != NULL || a->of_sweep.out != NULL)) return "--cell and --out go with --sweep";
+    if (a->cell != NULL && a->of_sweep.out != NULL)
+        return "--out names the files of a whole sweep; those of one of its cells: --csv, --html, --trace, "
+               "--dot";
+    if (a->swarm == NULL && (a->of_swarm.file != NULL || a->of_swarm.whole))
+        return "--failing and --whole go with --swarm";
+    if (a->jobs != NULL && (a->scenario != NULL || a->cell != NULL))
+        return "--jobs goes with --swarm and --sweep: one run takes one core";
+    if (a->swarm != NULL && files_wished)
+        return "--csv, --html, --trace and --dot are of one run: a scenario, or --sweep FILE --cell N";
+    if (sweep && a->cell == NULL && files_wished)
+        return "a sweep writes NAME.csv and NAME.jsonl: --out NAME; files of one of its cells: --cell N";
+    return NULL;
 }
 
 static bool read_trust(enum simulator_trust *out, const char *text)
@@ -418,45 +402,58 @@ static bool read_trust(enum simulator_trust *out, const char *text)
     return *out == SIMULATOR_CENTRAL || strcmp(text, "federated") == 0;
 }
 
+static int simulate_asked(struct job *j, const struct simulator *s, struct asked *a)
+{
+    uint64_t jobs = 0;
+    const char *wrong = misplaced(j, a);
+    if (a->seed != NULL && arguments_number(&a->of_swarm.first, "--seed", a->seed, 0, SEED_MAX) != OK)
+        return EXIT_USAGE;
+    if (!read_trust(&j->trust, a->trust)) wrong = "--trust: expected federated or central, and a scenario";
+    if (wrong != NULL) return client_fail(j->client, EXIT_USAGE, "%s", wrong);
+    if (a->jobs != NULL && arguments_number(&jobs, "--jobs", a->jobs, 1, CELLS_JOBS_MAX) != OK)
+        return EXIT_USAGE;
+    if (a->scenario != NULL) return simulate_file(j, s, a->scenario, a->of_swarm.first);
+    if (a->cell != NULL) return simulate_cell(j, s, a->of_sweep.file, a->cell);
+    a->of_sweep.jobs = jobs;
+    if (a->swarm == NULL) return command_sweep(j->client, s, &a->of_sweep);
+    a->of_swarm.jobs = jobs > 0 ? jobs : cells_jobs_here();
+    if (arguments_number(&a->of_swarm.count, "--swarm", a->swarm, 1, SWARM_SEEDS_MAX) != OK)
+        return EXIT_USAGE;
+    const enum err err = a->of_swarm.file != NULL ? file_check_place(a->of_swarm.file) : OK;
+    if (err != OK)
+        return client_fail(j->client, EXIT_REFUSED, "--failing %s: %s", a->of_swarm.file, file_why(err));
+    return command_swarm(j->client, s, &a->of_swarm);
+}
+
 int command_sim(int argc, char **argv)
 {
     struct client c = {.command = "sim"}; /* it needs no node */
     struct job j = {.client = &c};
-    const char *seed_text = NULL, *path = NULL, *count = NULL, *jobs = NULL, *cell = NULL, *trust = NULL,
-               *recording = NULL;
-    bool regions = false;
-    struct swarm_wish wish = {.first = 1};
-    struct sweep_wish grid = {.file = NULL};
+    struct asked w = {.of_swarm = {.first = 1}};
     const struct simulator *s = simulator_in_use();
-    const struct argument options[] = {
-        {"--seed", &seed_text, NULL},    {"--csv", &j.path[0], NULL},    {"--html", &j.path[1], NULL},
-        {"--trace", &j.path[2], NULL},   {"--dot", &j.path[3], NULL},    {"--regions", NULL, &regions},
-        {"--json", NULL, &c.json},       {"--swarm", &count, NULL},      {"--jobs", &jobs, NULL},
-        {"--failing", &wish.file, NULL}, {"--whole", NULL, &wish.whole}, {"--sweep", &grid.file, NULL},
-        {"--out", &grid.out, NULL},      {"--cell", &cell, NULL},        {"--trust", &trust, NULL},
-        {"--replay", &recording, NULL}};
-    struct arguments a = {options, sizeof options / sizeof options[0], 0, 1, 0, &path};
+    const struct argument options[] = {{"--seed", &w.seed, NULL},
+                                       {"--csv", &j.path[0], NULL},
+                                       {"--html", &j.path[1], NULL},
+                                       {"--trace", &j.path[2], NULL},
+                                       {"--dot", &j.path[3], NULL},
+                                       {"--regions", NULL, &w.regions},
+                                       {"--json", NULL, &c.json},
+                                       {"--swarm", &w.swarm, NULL},
+                                       {"--jobs", &w.jobs, NULL},
+                                       {"--failing", &w.of_swarm.file, NULL},
+                                       {"--whole", NULL, &w.of_swarm.whole},
+                                       {"--sweep", &w.of_sweep.file, NULL},
+                                       {"--out", &w.of_sweep.out, NULL},
+                                       {"--cell", &w.cell, NULL},
+                                       {"--trust", &w.trust, NULL},
+                                       {"--replay", &w.recording, NULL}};
+    struct arguments a = {options, sizeof options / sizeof options[0], 0, 1, 0, &w.scenario};
     if (arguments_parse(&a, argc, argv) != OK) return EXIT_USAGE;
-    if (recording != NULL && argc > 3 + c.json)
+    if (w.recording != NULL && argc > 3 + c.json)
         return client_fail(&c, EXIT_USAGE, "--replay FILE steps one recording and takes nothing beside it");
-    if (recording != NULL) return command_replay(&c, recording);
+    if (w.recording != NULL) return command_replay(&c, w.recording);
     if (s == NULL) return client_fail(&c, EXIT_REFUSED, "this program was built without the simulator");
-    if (regions && argc > 2 + c.json)
+    if (w.regions && argc > 2 + c.json)
         return client_fail(&c, EXIT_USAGE, "--regions lists the table and takes nothing beside it");
-    if (regions) return list_regions(&c, s);
-    if (seed_text != NULL && arguments_number(&wish.first, "--seed", seed_text, 0, SEED_MAX) != OK)
-        return EXIT_USAGE;
-    if (!read_trust(&j.trust, trust) || (trust != NULL && path == NULL))
-        return client_fail(&c, EXIT_USAGE, "--trust: expected federated or central, and a scenario");
-    if ((path != NULL) + (count != NULL) + (grid.file != NULL) != 1)
-        return client_fail(
-            &c, EXIT_USAGE,
-            "expected a scenario, a swarm or a sweep: perigee sim SCENARIO [--seed N] | --swarm N | "
-            "--sweep FILE");
-    if (grid.file != NULL && seed_text != NULL)
-        return client_fail(&c, EXIT_USAGE, "--seed: the seeds of a sweep are in its file");
-    if (grid.file == NULL && (cell != NULL || grid.out != NULL))
-        return client_fail(&c, EXIT_USAGE, "--cell and --out go with --sweep");
-    if (grid.file != NULL) return sweep(&j, s, &grid, jobs, cell);
-    return count != NULL ? swarm(&c, s, &wish, count, jobs) : simulate_file(&j, s, path, wish.first);
+    return w.regions ? list_regions(&c, s) : simulate_asked(&j, s, &w);
 }

@@ -1,9 +1,9 @@
 #include "node/command_swarm.h"
 
 #include "node/file.h"
+#include "node/interrupt.h"
 
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,14 +27,6 @@ struct swarm {
     uint64_t bad;         /* the lowest that broke something; UINT64_MAX: none */
     struct outcome worst, sum;
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
 
 /* --- In a process of its own ---------------------------------------------------------------------------------------------- */
 
@@ -92,6 +84,8 @@ static void take(struct swarm *w, const struct cells_end *end)
     struct outcome out = {.violation = ""};
     if (end->len == sizeof out) {
         memcpy(&out, end->answer, sizeof out);
+    } else if (interrupt_came()) {
+        return; /* a terminal's Ctrl-C ends it, too */
     } else {
         char why[64];
         cells_say_stopped(why, sizeof why, end);
@@ -114,7 +108,7 @@ static void fill(struct swarm *w)
 {
     const struct cells_work work = {run_seed, w->simulator};
     while (cells_running(&w->cells) < w->cells.jobs && w->next < w->wish->first + w->wish->count &&
-           w->bad == UINT64_MAX && !interrupted) {
+           w->bad == UINT64_MAX && !interrupt_came()) {
         if (!cells_start(&w->cells, &work, w->next)) return;
         w->next++;
     }
@@ -157,16 +151,33 @@ static bool leave_scenario(const struct swarm *w, const char *path)
     return true;
 }
 
+static int tell_found(const struct swarm *w, const char *how, const char *again)
+{
+    return client_fail(w->client, EXIT_REFUSED,
+                       "seed %" PRIu64 ": after %" PRIu64 " ms: %s; %s%" PRIu64
+                       " other seeds ran clean; again: perigee sim %s --seed %" PRIu64,
+                       w->bad, w->worst.virtual_ms, w->worst.violation, how, w->clean, again, w->bad);
+}
+
 static int tell_bad(const struct swarm *w)
 {
     char path[PATH_CHARS];
     (void)snprintf(path, sizeof path, "swarm-%" PRIu64 ".yaml", w->bad);
     const char *file = w->wish->file != NULL ? w->wish->file : path;
-    if (!leave_scenario(w, file)) return client_fail(w->client, EXIT_REFUSED, "%s cannot be written", file);
-    return client_fail(w->client, EXIT_REFUSED,
-                       "seed %" PRIu64 ": after %" PRIu64 " ms: %s; %" PRIu64
-                       " other seeds ran clean; again: perigee sim %s --seed %" PRIu64,
-                       w->bad, w->worst.virtual_ms, w->worst.violation, w->clean, file, w->bad);
+    const bool left = leave_scenario(w, file);
+    if (!left)
+        (void)client_fail(w->client, EXIT_REFUSED,
+                          "%s: the scenario cannot be written to it, and is in no file", file);
+    return tell_found(w, "", left ? file : "--swarm 1");
+}
+
+/* To make a scenario smaller would take long. */
+static int tell_interrupted(const struct swarm *w)
+{
+    if (w->bad != UINT64_MAX) return tell_found(w, "interrupted, ", "--swarm 1");
+    return client_fail(w->client, EXIT_INTERRUPTED,
+                       "interrupted: %" PRIu64 " of %" PRIu64 " seeds from %" PRIu64 " ran clean", w->clean,
+                       w->wish->count, w->wish->first);
 }
 
 static int tell_clean(const struct swarm *w)
@@ -196,7 +207,7 @@ int command_swarm(const struct client *c, const struct simulator *s, const struc
                       .next = wish->first,
                       .bad = UINT64_MAX};
     struct cells_end end;
-    (void)signal(SIGINT, on_interrupt);
+    interrupt_listen();
     fill(&w);
     while (cells_running(&w.cells) > 0) {
         if (!cells_wait(&w.cells, &end, -1)) continue;
@@ -205,8 +216,9 @@ int command_swarm(const struct client *c, const struct simulator *s, const struc
         fill(&w);
     }
     if (isatty(STDERR_FILENO)) (void)fputs("\r\033[K", stderr);
-    if (w.bad != UINT64_MAX && !interrupted) return tell_bad(&w);
-    if (w.clean < wish->count && !interrupted)
+    if (interrupt_came() && (w.bad != UINT64_MAX || w.clean < wish->count)) return tell_interrupted(&w);
+    if (w.bad != UINT64_MAX) return tell_bad(&w);
+    if (w.clean < wish->count)
         return client_fail(c, EXIT_REFUSED, "no process could be started: too many run on this machine");
     return tell_clean(&w);
 }

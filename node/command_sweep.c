@@ -3,6 +3,7 @@
 #include "crypto/hash.h"
 #include "node/cells.h"
 #include "node/file.h"
+#include "node/interrupt.h"
 #include "node/partial.h"
 #include "node/progress.h"
 #include "node/ranks.h"
@@ -10,9 +11,7 @@
 #include "node/sweep_results.h"
 #include "proto/base/panic.h"
 
-#include <errno.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -54,22 +53,6 @@ struct message {
     uint64_t cell;
     uint8_t answer[CELLS_ANSWER_MAX];
 };
-
-static volatile sig_atomic_t interrupted;
-
-static void on_interrupt(int number)
-{
-    (void)number;
-    interrupted = 1;
-}
-
-/* The second Ctrl-C ends it at once. */
-static void listen_for_interrupt(void)
-{
-    struct sigaction action = {.sa_handler = on_interrupt, .sa_flags = (int)SA_RESETHAND};
-    (void)sigemptyset(&action.sa_mask);
-    (void)sigaction(SIGINT, &action, NULL);
-}
 
 /* --- One cell: what is answered is its line, or else why there is none, which never begins with '{' -------------------------------- */
 
@@ -187,7 +170,7 @@ static void take_kept(void *context, struct span text)
 static uint64_t next_cell(struct sweep *w)
 {
     while (w->next < w->results.count && w->results.line[w->next] != NULL) w->next++;
-    return w->next < w->results.count && !interrupted && w->kept == OK ? w->next : NO_CELL;
+    return w->next < w->results.count && !interrupt_came() && w->kept == OK ? w->next : NO_CELL;
 }
 
 static bool fill(struct sweep *w)
@@ -407,10 +390,6 @@ static int show(struct sweep *w)
 {
     const enum err err = w->client->json ? show_json(w, seeds_of(w)) : show_text(w, seeds_of(w));
     if (err != OK) return client_fail(w->client, EXIT_REFUSED, "%s", err_text(err));
-    errno = 0;
-    if (fflush(stdout) != 0 || ferror(stdout) != 0)
-        return client_fail(w->client, EXIT_REFUSED, "what came of it could not be written to stdout: %s",
-                           errno != 0 ? strerror(errno) : "not all of it went out");
     if (w->results.violations == 0) return EXIT_OK;
     return client_fail(w->client, EXIT_REFUSED,
                        "%" PRIu64 " of %" PRIu64
@@ -430,7 +409,7 @@ static int conclude(struct sweep *w)
         return client_fail(w->client, EXIT_REFUSED, "%s: %s; what it has already stays", w->partial_path,
                            file_why(w->kept));
     if (done == count) return show(w);
-    if (interrupted != 0)
+    if (interrupt_came())
         return client_fail(w->client, EXIT_INTERRUPTED,
                            "interrupted: %" PRIu64 " of %" PRIu64 " cells are done and stay in %s; the same "
                            "command goes on",
@@ -493,7 +472,7 @@ static int lead(struct sweep *w)
     announce(w, code == EXIT_OK ? &file : NULL);
     sweep_file_free(&file);
     if (code == EXIT_OK) {
-        listen_for_interrupt();
+        interrupt_listen();
         w->progress = progress_begin(w->client->json);
         run_cells(w);
         progress_end(&w->progress);

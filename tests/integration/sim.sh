@@ -26,6 +26,11 @@ refused 3 'takes nothing beside it' sim small.yaml --regions --json
 refused 3 'expected a scenario' sim
 refused 3 'expected federated or central' sim small.yaml --trust me
 refused 3 'expected federated or central' sim --swarm 1 --trust central
+refused 3 '--jobs goes with --swarm and --sweep' sim small.yaml --jobs 2
+refused 3 '--failing and --whole go with --swarm' sim small.yaml --failing x.yaml
+refused 3 '--failing and --whole go with --swarm' sim small.yaml --whole
+refused 3 'are of one run: a scenario' sim --swarm 1 --html x.html
+one_line 1 '--failing nowhere/x.yaml: no such file or folder' sim --swarm 1 --failing nowhere/x.yaml
 one_line 1 'missing.yaml: no such file' sim missing.yaml
 mkdir folder
 one_line 1 '--csv nowhere: expected a folder that is there' sim small.yaml --csv nowhere
@@ -76,12 +81,12 @@ jq -e '[.modes[].trust] == ["central", "federated"] and .modes[1].bytes == $r[0]
 grep -q 'Who came to hold what of whose rows' beside.html || fail "the page says nothing of readers"
 
 # --- What cannot be written --------------------------------------------------------------------------------------------------------------
-for words in 'small.yaml' 'small.yaml --json' '--regions' '--regions --json'; do
+for words in 'small.yaml' 'small.yaml --json' '--regions' '--regions --json' '--swarm 1'; do
     code=0
     # shellcheck disable=SC2086 # words
     "$PERIGEE" sim $words >/dev/full 2>err || code=$?
     [[ $code -eq 1 ]] || fail "sim $words on a full disk: exit $code"
-    grep -q 'could not be written to stdout' err || fail "sim $words: $(cat err)"
+    grep -q 'standard output could not be written' err || fail "sim $words: $(cat err)"
 done
 code=0
 (trap '' XFSZ && ulimit -f 1 && exec "$PERIGEE" sim small.yaml --html full.html) >out 2>err || code=$?
@@ -109,6 +114,25 @@ interrupt() {
 interrupt
 grep -q 'INTERRUPTED: this is what was done so far' out || fail "the text does not say that it was interrupted: $(cat out)"
 grep -q '^hash ' out || fail "no hash of what was done: $(cat out)"
+
+# A swarm: seeds that run are ended with it, and are no finding.
+setsid "$PERIGEE" sim --swarm 1000000 --jobs 2 >out 2>err &
+swarm=$!
+for _ in $(seq 600); do
+    [[ -n $(pgrep -P "$swarm" || true) ]] && break
+    kill -0 "$swarm" 2>/dev/null || fail "it ended: $(cat out err)"
+    sleep 0.05
+done
+kill -INT -- "-$swarm" # as a terminal does
+code=0
+wait "$swarm" || code=$?
+[[ $code -eq 130 && ! -s out ]] || fail "an interrupted swarm: exit $code: $(cat out err)"
+grep -qE '^perigee sim: interrupted: [0-9]+ of 1000000 seeds from 1 ran clean$' err || fail "what is said: $(cat err)"
+for _ in $(seq 200); do
+    pgrep -s "$swarm" >/dev/null || break
+    sleep 0.05
+done
+if pgrep -s "$swarm" -a; then fail "processes are left"; fi
 
 # --- On a terminal: a bar, and its own Ctrl-C ------------------------------------------------------------------------------------------------
 mkfifo keys && : >typed

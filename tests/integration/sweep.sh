@@ -69,6 +69,8 @@ refused 3 'go with --sweep' sim small.yaml --cell 1
 refused 3 'the seeds of a sweep are in its file' sim --sweep files/grid.yaml --seed 1
 refused 3 'files of one of its cells: --cell' sim --sweep files/grid.yaml --html x.html
 refused 3 'a scenario, a swarm or a sweep' sim --sweep files/grid.yaml small.yaml
+refused 3 '--out names the files of a whole sweep' sim --sweep files/grid.yaml --cell 1 --out x
+refused 3 '--jobs goes with --swarm and --sweep' sim --sweep files/grid.yaml --cell 1 --jobs 2
 [[ -z $(find . -name '*.partial' -o -name '*.jsonl') ]] || fail "something was begun: $(ls)"
 
 # --- One job, two jobs: the same bytes, and every cell is the run of its scenario and seed -------------------------------------------------
@@ -191,6 +193,8 @@ code=0
 grep -q '^perigee sim: cell 2: after [0-9]* ms: live: .*; again: perigee sim --sweep broken.yaml --cell 2$' err || fail "what is said: $(cat err)"
 grep -q '2 of 4 cells broke a property; again, the first: perigee sim --sweep broken.yaml --cell 1$' err || fail "the last word: $(cat err)"
 grep -q ' 2  *2  for_ms 1200$' out && grep -q ' 0  *2  for_ms 600000$' out || fail "the table: $(cat out)"
+"$PERIGEE" sim --sweep broken.yaml --out unseen >/dev/full 2>err || true
+grep -q 'standard output could not be written' err || fail "a full stdout: $(cat err)"
 [[ $(jq -s -c 'map(has("violation"))' broken.jsonl) == '[true,true,false,false]' ]] || fail "$(cat broken.jsonl)"
 one_line 1 "$(jq -r 'select(.cell == 2) | .violation' broken.jsonl); again: perigee sim --sweep broken.yaml --cell 2" \
     sim --sweep broken.yaml --cell 2
