@@ -178,6 +178,17 @@ static void print_readers(const json_t *report)
     }
 }
 
+/* Of nothing that was sealed, or of too few shares, nobody can read anything. */
+static void print_together(const json_t *federated)
+{
+    const json_int_t together = number(federated, "together");
+    (void)printf("  %-36s", "custodians that could together");
+    if (together > 0)
+        (void)printf("%20" JSON_INTEGER_FORMAT "\n", together);
+    else
+        (void)printf("%20s\n", "not all of them");
+}
+
 /* Where both were run. */
 static void print_modes(const json_t *report)
 {
@@ -192,8 +203,7 @@ static void print_modes(const json_t *report)
     print_mode_row("of that rows, sealed", a, b, "sealed_abroad", 1024, "%16.1f KiB");
     print_mode_row("of that rows, in plaintext", a, b, "plaintext_abroad", 1024, "%16.1f KiB");
     print_mode_row("parties that could read others' rows", a, b, "readers", 1, "%20.0f");
-    (void)printf("  %-36s%20" JSON_INTEGER_FORMAT "\n", "custodians that could together",
-                 number(a, "together"));
+    print_together(a);
     print_readers(report);
 }
 

@@ -115,20 +115,22 @@ static enum err begin(struct simulation **s, struct arena *arena, const struct s
     return err;
 }
 
-static enum err run(struct simulation *s, const struct scenario *scenario, const struct results *beside,
-                    uint8_t **report, size_t *len, const struct sim_wish *wish)
+static enum err tell(const struct results *r, uint8_t **report, size_t *len, const struct sim_wish *wish)
 {
-    const bool whole = play(s, wish);
-    struct results r = results_of(s, scenario, wish->seed, !whole);
-    r.beside = beside;
-    if (beside != NULL && r.violation == NULL) r.violation = beside->violation;
-    TRY(report_of(&r, report, len));
-    const enum err err = outputs(wish, &r);
+    TRY(report_of(r, report, len));
+    const enum err err = outputs(wish, r);
     if (err != OK) free(*report);
     return err;
 }
 
-/* The protocol first, then the same study without it. */
+static struct results run(struct simulation *s, const struct scenario *scenario, const struct sim_wish *wish)
+{
+    const bool whole = play(s, wish);
+    return results_of(s, scenario, wish->seed, !whole);
+}
+
+/* The protocol first, then the same study without it. Where the first was stopped, or broke a property, there is nothing to put the
+ * second beside: what is told is the first. */
 static enum err run_beside(struct arena *arena, uint8_t **report, size_t *len,
                            const struct scenario *scenario, const struct sim_wish *wish,
                            struct json_fault *fault)
@@ -137,11 +139,13 @@ static enum err run_beside(struct arena *arena, uint8_t **report, size_t *len,
     struct simulation *first, *s;
     federated.trust = TRUST_FEDERATED;
     TRY(begin(&first, arena, &federated, wish, fault));
-    const bool whole = play(first, wish);
-    const struct results beside = results_of(first, &federated, wish->seed, !whole);
-    enum err err = begin(&s, arena, scenario, wish, fault);
-    if (err == OK) {
-        err = run(s, scenario, &beside, report, len, wish);
+    const struct results beside = run(first, &federated, wish);
+    const bool alone = beside.interrupted || beside.violation != NULL;
+    enum err err = alone ? tell(&beside, report, len, wish) : begin(&s, arena, scenario, wish, fault);
+    if (err == OK && !alone) {
+        struct results r = run(s, scenario, wish);
+        r.beside = &beside;
+        err = tell(&r, report, len, wish);
         simulation_free(s);
     }
     simulation_free(first);
@@ -159,7 +163,8 @@ static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const
         scenario->trust = wish->trust == SIM_TRUST_CENTRAL ? TRUST_CENTRAL : TRUST_FEDERATED;
     if (scenario->trust == TRUST_CENTRAL) return run_beside(arena, report, len, scenario, wish, fault);
     TRY(begin(&s, arena, scenario, wish, fault));
-    const enum err err = run(s, scenario, NULL, report, len, wish);
+    const struct results r = run(s, scenario, wish);
+    const enum err err = tell(&r, report, len, wish);
     simulation_free(s);
     return err;
 }

@@ -75,6 +75,7 @@ grep -q 'records came, ' text || fail "no word of delivery: $(cat text)"
 grep -q '^the same study  *federated  *central$' beside || fail "not side by side: $(cat beside)"
 grep -q "^  parties that could read others' rows  *0  *1$" beside || fail "readers: $(cat beside)"
 grep -q '^  hall  *none: in enclaves  *10 rows$' beside || fail "hall: $(cat beside)"
+grep -q '^  custodians that could together  *not all of them$' beside || fail "the one custodian is the owner: $(cat beside)"
 "$PERIGEE" sim small.yaml --seed 5 --trust central --html beside.html --json >beside.json
 jq -e '[.modes[].trust] == ["central", "federated"] and .modes[1].bytes == $r[0].bytes' --slurpfile r report1.json beside.json >/dev/null ||
     fail "another federated run: $(cat beside.json)"

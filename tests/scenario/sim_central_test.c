@@ -10,7 +10,7 @@
 #include <cmocka.h>
 
 /* A shipped scenario; `change` may be NULL. */
-static json_t *played(const char *name, enum sim_trust trust, void (*change)(json_t *scenario))
+static json_t *outcome(const char *name, enum sim_trust trust, void (*change)(json_t *scenario))
 {
     json_t *value;
     char path[512], fault[512] = "";
@@ -27,6 +27,13 @@ static json_t *played(const char *name, enum sim_trust trust, void (*change)(jso
     json_t *object = json_loadb((const char *)report, len, 0, NULL);
     free(report);
     free(text);
+    assert_non_null(object);
+    return object;
+}
+
+static json_t *played(const char *name, enum sim_trust trust, void (*change)(json_t *scenario))
+{
+    json_t *object = outcome(name, trust, change);
     const char *violation = json_string_value(json_object_get(object, "violation"));
     if (violation != NULL) fail_msg("%s", violation);
     return object;
@@ -166,11 +173,31 @@ static void waiting_for_the_one_machine(void **state)
     json_decref(report);
 }
 
+static void too_short(json_t *scenario)
+{
+    (void)json_object_set_new(scenario, "for_ms", json_integer(20000));
+}
+
+/* A property that does not hold ends it, in its own world and at its own time: the pipeline is not played any more. */
+static void broken_with_the_protocol(void **state)
+{
+    (void)state;
+    json_t *report = outcome("cardio-renal", SIM_TRUST_CENTRAL, too_short);
+    assert_string_equal(word(report, "trust"), "federated");
+    assert_memory_equal(word(report, "violation"), "live: ", 6);
+    assert_in_range(number(report, "virtual_ms"), 20000, 20100);
+    assert_non_null(mode(report, "federated"));
+    assert_null(mode(report, "central"));
+    json_decref(report);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(side_by_side),
                                        cmocka_unit_test(who_could_read_together),
-                                       cmocka_unit_test(taken_back_too_late), cmocka_unit_test(refused),
-                                       cmocka_unit_test(waiting_for_the_one_machine)};
+                                       cmocka_unit_test(taken_back_too_late),
+                                       cmocka_unit_test(refused),
+                                       cmocka_unit_test(waiting_for_the_one_machine),
+                                       cmocka_unit_test(broken_with_the_protocol)};
     return cmocka_run_group_tests_name("sim_central", tests, NULL, NULL);
 }
