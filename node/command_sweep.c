@@ -272,7 +272,17 @@ static int open_partial(struct sweep *w, const struct sweep_file *file)
                        elsewhere ? ", or keep this sweep elsewhere with --out NAME" : "");
 }
 
-typedef enum err write_table(const struct sweep_results *r, FILE *out);
+typedef enum err write_table(const struct sweep *w, FILE *out);
+
+static enum err write_csv(const struct sweep *w, FILE *out)
+{
+    return sweep_results_csv(&w->results, out, w->simulator->csv);
+}
+
+static enum err write_lines(const struct sweep *w, FILE *out)
+{
+    return sweep_results_lines(&w->results, out);
+}
 
 static enum err write_whole(const struct sweep *w, const char *path, write_table *table)
 {
@@ -280,7 +290,7 @@ static enum err write_whole(const struct sweep *w, const char *path, write_table
     size_t len = 0;
     FILE *out = open_memstream(&text, &len);
     if (out == NULL) return ERR_NO_MEMORY;
-    enum err err = table(&w->results, out);
+    enum err err = table(w, out);
     if (fclose(out) != 0 && err == OK) err = ERR_NO_MEMORY;
     if (err == OK) err = file_write(path, span_make(text, len), 0644, true);
     free(text);
@@ -290,10 +300,10 @@ static enum err write_whole(const struct sweep *w, const char *path, write_table
 static int write_files(struct sweep *w)
 {
     const char *path = w->csv;
-    enum err err = write_whole(w, path, sweep_results_csv);
+    enum err err = write_whole(w, path, write_csv);
     if (err == OK) {
         path = w->lines;
-        err = write_whole(w, path, sweep_results_lines);
+        err = write_whole(w, path, write_lines);
     }
     if (err != OK)
         return client_fail(w->client, EXIT_REFUSED, "%s: %s; all cells are done and stay in %s", path,

@@ -54,7 +54,8 @@ int main(int argc, char **argv)
                                           .sweep_cells = sim_sweep_cells,
                                           .sweep_cell = sim_sweep_cell,
                                           .sweep_scenario = sim_sweep_scenario,
-                                          .sweep_values = sim_sweep_values};
+                                          .sweep_values = sim_sweep_values,
+                                          .csv = sim_csv};
     simulator_use(&ours);
     return command_main(argc, argv);
 }

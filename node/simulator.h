@@ -5,6 +5,8 @@
 
 #include "proto/base/span.h"
 
+#include <stdio.h>
+
 /* As those of sim/sim.h, where their rules are. */
 enum simulator_output {
     SIMULATOR_DETAIL = 1,
@@ -27,7 +29,8 @@ struct simulator_wish {
     void *context;
     enum simulator_trust trust;
 };
-struct sim_sweep; /* sim/sim.h */
+struct sim_sweep;                                                               /* sim/sim.h */
+typedef void simulator_csv(FILE *out, const struct span *word, uint32_t count); /* one record */
 struct simulator {
     enum err (*run)(uint8_t **report, size_t *len, const struct simulator_wish *wish, char *fault,
                     size_t cap);
@@ -43,6 +46,7 @@ struct simulator {
     void (*sweep_cell)(const struct sim_sweep *s, uint32_t *point, uint64_t *seed, uint64_t cell);
     enum err (*sweep_scenario)(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
     enum err (*sweep_values)(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
+    simulator_csv *csv;
 };
 
 void simulator_use(const struct simulator *s);

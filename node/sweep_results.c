@@ -1,6 +1,7 @@
 #include "node/sweep_results.h"
 
 #include "node/yaml_json.h"
+#include "proto/base/panic.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -34,7 +35,7 @@ static const struct column {
     {"hash", NULL, "hash", NULL},
     {"violation", NULL, "violation", NULL},
 };
-enum { COLUMNS = sizeof columns / sizeof columns[0] };
+enum { COLUMNS = sizeof columns / sizeof columns[0], VALUES_MAX = 16 /* a grid has fewer keys */ };
 
 static json_int_t number(const json_t *object, const char *key)
 {
@@ -87,6 +88,7 @@ json_t *sweep_results_put(struct sweep_results *r, struct span line)
     json_t *read = json_loadb((const char *)line.data, line.len, 0, NULL);
     const json_int_t cell = number(read, "cell");
     if (cell < 1 || (uint64_t)cell > r->count || r->line[cell - 1] != NULL ||
+        json_object_size(json_object_get(read, "values")) > VALUES_MAX ||
         (r->line[cell - 1] = strndup((const char *)line.data, line.len)) == NULL) {
         json_decref(read);
         return NULL;
@@ -108,59 +110,66 @@ static json_t *read_line(const struct sweep_results *r, uint64_t index)
 
 /* --- Tables ------------------------------------------------------------------------------------------------------------------------ */
 
-static void csv_text(FILE *out, const char *text)
+/* The words of one record; numbers have theirs in `number`. */
+enum { WORDS_MAX = 2 + VALUES_MAX + COLUMNS, NUMBER_CHARS = 21 };
+struct record {
+    uint32_t count;
+    struct span word[WORDS_MAX];
+    char number[WORDS_MAX][NUMBER_CHARS];
+};
+
+static void add_word(struct record *r, struct span word)
 {
-    const bool quoted = strpbrk(text, ",\"\r\n") != NULL;
-    if (quoted) (void)fputc('"', out);
-    for (; *text != 0; text++) {
-        if (*text == '"') (void)fputc('"', out);
-        (void)fputc(*text, out);
-    }
-    if (quoted) (void)fputc('"', out);
+    ASSERT(r->count < WORDS_MAX);
+    r->word[r->count++] = word;
 }
 
-static void csv_value(FILE *out, const json_t *value)
+static void add_value(struct record *r, const json_t *value)
 {
-    (void)fputc(',', out);
-    if (json_is_integer(value)) (void)fprintf(out, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
-    if (json_is_boolean(value)) (void)fputs(json_is_true(value) ? "true" : "false", out);
-    if (json_is_string(value)) csv_text(out, json_string_value(value));
+    struct span word = SPAN_NONE;
+    ASSERT(r->count < WORDS_MAX);
+    char *digits = r->number[r->count];
+    if (json_is_integer(value)) {
+        (void)snprintf(digits, NUMBER_CHARS, "%" JSON_INTEGER_FORMAT, json_integer_value(value));
+        word = span_text(digits);
+    }
+    if (json_is_boolean(value)) word = span_text(json_is_true(value) ? "true" : "false");
+    if (json_is_string(value)) word = span_text(json_string_value(value));
+    add_word(r, word);
 }
 
 /* Keys in the order of their names. jansson gives them in the order of the text, and that is canonical. */
-static void csv_head(FILE *out, json_t *values)
+static void write_head(FILE *out, simulator_csv *csv, json_t *values)
 {
+    struct record r = {.count = 0};
     const char *key;
     json_t *value;
-    (void)fputs("cell", out);
-    json_object_foreach(values, key, value)
-    {
-        (void)fputc(',', out);
-        csv_text(out, key);
-    }
-    (void)fputs(",seed", out);
-    for (size_t i = 0; i < COLUMNS; i++) (void)fprintf(out, ",%s", columns[i].name);
-    (void)fputs("\r\n", out);
+    add_word(&r, SPAN_LITERAL("cell"));
+    json_object_foreach(values, key, value) add_word(&r, span_text(key));
+    add_word(&r, SPAN_LITERAL("seed"));
+    for (size_t i = 0; i < COLUMNS; i++) add_word(&r, span_text(columns[i].name));
+    csv(out, r.word, r.count);
 }
 
-static void csv_row(FILE *out, json_t *line)
+static void write_row(FILE *out, simulator_csv *csv, const json_t *line)
 {
+    struct record r = {.count = 0};
     const char *key;
     json_t *value;
-    (void)fprintf(out, "%" JSON_INTEGER_FORMAT, number(line, "cell"));
-    json_object_foreach(json_object_get(line, "values"), key, value) csv_value(out, value);
-    csv_value(out, json_object_get(line, "seed"));
-    for (size_t i = 0; i < COLUMNS; i++) csv_value(out, json_object_get(line, columns[i].name));
-    (void)fputs("\r\n", out);
+    add_value(&r, json_object_get(line, "cell"));
+    json_object_foreach(json_object_get(line, "values"), key, value) add_value(&r, value);
+    add_value(&r, json_object_get(line, "seed"));
+    for (size_t i = 0; i < COLUMNS; i++) add_value(&r, json_object_get(line, columns[i].name));
+    csv(out, r.word, r.count);
 }
 
-enum err sweep_results_csv(const struct sweep_results *r, FILE *out)
+enum err sweep_results_csv(const struct sweep_results *r, FILE *out, simulator_csv *csv)
 {
     for (uint64_t i = 0; i < r->count; i++) {
         json_t *line = read_line(r, i);
         if (line == NULL) return ERR_NO_MEMORY;
-        if (i == 0) csv_head(out, json_object_get(line, "values"));
-        csv_row(out, line);
+        if (i == 0) write_head(out, csv, json_object_get(line, "values"));
+        write_row(out, csv, line);
         json_decref(line);
     }
     return ferror(out) == 0 ? OK : ERR_NO_MEMORY;

@@ -6,7 +6,7 @@
 #ifndef PERIGEE_NODE_SWEEP_RESULTS_H
 #define PERIGEE_NODE_SWEEP_RESULTS_H
 
-#include "proto/base/span.h"
+#include "node/simulator.h"
 
 #include <jansson.h>
 #include <stdio.h>
@@ -28,7 +28,7 @@ void sweep_results_free(struct sweep_results *r);
 json_t *sweep_results_put(struct sweep_results *r, struct span line);
 
 /* All of it, in the order of the cells. ERR_NO_MEMORY. */
-MUST_USE enum err sweep_results_csv(const struct sweep_results *r, FILE *out);
+MUST_USE enum err sweep_results_csv(const struct sweep_results *r, FILE *out, simulator_csv *csv);
 MUST_USE enum err sweep_results_lines(const struct sweep_results *r, FILE *out);
 /* A row for each choice of values that `seeds` cells of it follow each other for: medians over those cells that have the number (of an
  * even count the lower one of the two in the middle), and how many cells broke a property. */

@@ -66,27 +66,26 @@ static void csv_word(FILE *out, struct span word)
     if (quoted) (void)fputc('"', out);
 }
 
-static void csv_row(struct sheet *s)
+void sheet_record(FILE *out, const struct span *word, uint32_t count)
 {
-    for (uint32_t i = 0; i < s->column_count; i++) {
-        const struct sheet_cell *c = &s->cell[i];
-        if (i > 0) (void)fputc(',', s->out);
-        if (c->empty) continue;
-        if (c->number)
-            (void)fprintf(s->out, "%" PRIu64, c->value);
-        else
-            csv_word(s->out, c->word);
+    for (uint32_t i = 0; i < count; i++) {
+        if (i > 0) (void)fputc(',', out);
+        csv_word(out, word[i]);
     }
-    (void)fputs("\r\n", s->out);
+    (void)fputs("\r\n", out);
 }
 
-static void csv_begin(struct sheet *s)
+static void csv_row(struct sheet *s)
 {
+    enum { NUMBER_CHARS = 21 };
+    char number[SHEET_COLUMNS_MAX][NUMBER_CHARS];
+    struct span word[SHEET_COLUMNS_MAX];
     for (uint32_t i = 0; i < s->column_count; i++) {
-        if (i > 0) (void)fputc(',', s->out);
-        csv_word(s->out, s->column[i]);
+        const struct sheet_cell *c = &s->cell[i];
+        if (c->number) (void)snprintf(number[i], NUMBER_CHARS, "%" PRIu64, c->value);
+        word[i] = c->empty ? SPAN_NONE : c->number ? span_text(number[i]) : c->word;
     }
-    (void)fputs("\r\n", s->out);
+    sheet_record(s->out, word, s->column_count);
 }
 
 /* --- HTML -------------------------------------------------------------------------------------------------------------------- */
@@ -174,7 +173,7 @@ void sheet_begin(struct sheet *s, const char *caption, const char *columns)
     }
     s->cell_count = 0;
     switch (s->form) {
-    case SHEET_CSV: csv_begin(s); break;
+    case SHEET_CSV: sheet_record(s->out, s->column, s->column_count); break;
     case SHEET_HTML: html_begin(s, caption); break;
     case SHEET_JSON: json_begin_array(s->w); break;
     }

@@ -38,6 +38,8 @@ void sheet_word(struct sheet *s, struct span word);
 void sheet_row(struct sheet *s); /* the row is complete */
 void sheet_end(struct sheet *s);
 
+/* A record of CSV by itself, of columns that are not those of a sheet. */
+void sheet_record(FILE *out, const struct span *word, uint32_t count);
 /* Text of any bytes between tags or quotes of HTML. */
 void sheet_escape(FILE *out, struct span text);
 /* With a comma at each thousand. */

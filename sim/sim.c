@@ -22,6 +22,11 @@ const char *sim_region(uint32_t index)
     return index < REGIONS_COUNT ? regions_at(index)->name : NULL;
 }
 
+void sim_csv(FILE *out, const struct span *word, uint32_t count)
+{
+    sheet_record(out, word, count);
+}
+
 static enum err report_of(const struct results *r, uint8_t **report, size_t *len)
 {
     const size_t most = REPORT_BYTES + (size_t)REPORT_PARTY_BYTES * r->scenario->party_count;

@@ -7,6 +7,8 @@
 
 #include "proto/base/span.h"
 
+#include <stdio.h>
+
 #define SIM_SEED_MAX ((UINT64_C(1) << 53) - 1)
 
 /* What can be had beside the report. SIM_DETAIL is more in the report, and comes with each of the others. */
@@ -52,6 +54,8 @@ void sim_sweep_cell(const struct sim_sweep *s, uint32_t *point, uint64_t *seed, 
 /* Canonical text from malloc: the scenario of a point, and the values that make it. ERR_NO_MEMORY. */
 MUST_USE enum err sim_sweep_scenario(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
 MUST_USE enum err sim_sweep_values(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point);
+/* A record of CSV (RFC 4180), as SIM_CSV has them: words of any bytes. */
+void sim_csv(FILE *out, const struct span *word, uint32_t count);
 /* Of the table of regions, or NULL at its end. */
 const char *sim_region(uint32_t index);
 

@@ -1,5 +1,6 @@
 /* Lines of cells become tables: in the cells' order whatever order they come in, CSV as RFC 4180 has it, medians over seeds. */
 #include "node/sweep_results.h"
+#include "sim/sim.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -56,10 +57,15 @@ static char *written(const struct sweep_results *r, enum err (*write)(const stru
     return text;
 }
 
+static enum err csv_of(const struct sweep_results *r, FILE *out)
+{
+    return sweep_results_csv(r, out, sim_csv);
+}
+
 static void tables(void **state)
 {
     struct sweep_results r = six();
-    char *csv = written(&r, sweep_results_csv), *lines = written(&r, sweep_results_lines);
+    char *csv = written(&r, csv_of), *lines = written(&r, sweep_results_lines);
     static const char *const rows[] = {
         "cell,a,b,seed,requested,settled,ended,settle_least_ms,settle_median_ms,",
         "1,3,true,41,2,0,,,,,1,9,0,,,,,,,,,,,5,,,ab,\r\n", "\r\n2,3,true,42,", "\r\n3,3,true,43,",
@@ -120,8 +126,16 @@ static void medians(void **state)
 static void what_is_no_line(void **state)
 {
     struct sweep_results r;
-    static const char *const wrong[] = {
-        "", "{", "[]", "{}", "{\"cell\":0}", "{\"cell\":3}", "{\"cell\":\"1\"}"};
+    static const char *const wrong[] = {"",
+                                        "{",
+                                        "[]",
+                                        "{}",
+                                        "{\"cell\":0}",
+                                        "{\"cell\":3}",
+                                        "{\"cell\":\"1\"}",
+                                        "{\"cell\":1,\"values\":{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,"
+                                        "\"f\":1,\"g\":1,\"h\":1,\"i\":1,\"j\":1,\"k\":1,"
+                                        "\"l\":1,\"m\":1,\"n\":1,\"o\":1,\"p\":1,\"q\":1}}"};
     uint8_t line[64];
     json_t *report =
         json_loads("{\"violation\":\"one that is longer than there is room for in the line\"}", 0, NULL);
