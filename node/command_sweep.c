@@ -606,8 +606,9 @@ int command_sweep_cell(const struct client *c, const struct simulator *s, char *
         return client_fail(c, EXIT_REFUSED, "--cell: expected 1 to %" PRIu64 ", which %s has", count, file);
     }
     s->sweep_cell(w.grid, &point, seed, cell - 1);
+    *scenario = NULL;
     if (s->sweep_scenario(w.grid, &text, &len, point) == OK) *scenario = strndup((const char *)text, len);
     free(text);
     s->sweep_close(w.grid);
-    return text != NULL && *scenario != NULL ? EXIT_OK : client_fail(c, EXIT_REFUSED, "out of memory");
+    return *scenario != NULL ? EXIT_OK : client_fail(c, EXIT_REFUSED, "%s", err_text(ERR_NO_MEMORY));
 }

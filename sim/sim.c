@@ -27,6 +27,15 @@ void sim_csv(FILE *out, const struct span *word, uint32_t count)
     sheet_record(out, word, count);
 }
 
+/* What was written to `bytes`, or nothing. */
+static enum err hand_out(uint8_t **text, size_t *len, uint8_t *bytes, const struct buffer *out, enum err err)
+{
+    if (err != OK) free(bytes);
+    *text = err == OK ? bytes : NULL;
+    *len = out->len;
+    return err;
+}
+
 static enum err report_of(const struct results *r, uint8_t **report, size_t *len)
 {
     const size_t most = REPORT_BYTES + (size_t)REPORT_PARTY_BYTES * r->scenario->party_count;
@@ -34,14 +43,7 @@ static enum err report_of(const struct results *r, uint8_t **report, size_t *len
     struct buffer out = buffer_make(bytes, most);
     if (bytes == NULL) return ERR_NO_MEMORY;
     report_write(&out, r);
-    const enum err err = buffer_done(&out);
-    if (err != OK) {
-        free(bytes);
-        return err;
-    }
-    *report = bytes;
-    *len = out.len;
-    return OK;
+    return hand_out(report, len, bytes, &out, buffer_done(&out));
 }
 
 /* --- What is wished for beside it ------------------------------------------------------------------------------------------ */
@@ -213,14 +215,7 @@ static enum err text_of(uint8_t **text, size_t *len, const struct scenario *s)
     uint8_t *bytes = malloc(SCENARIO_BYTES_MAX);
     struct buffer out = buffer_make(bytes, SCENARIO_BYTES_MAX);
     if (bytes == NULL) return ERR_NO_MEMORY;
-    const enum err err = scenario_write(&out, s);
-    if (err == OK) {
-        *text = bytes;
-        *len = out.len;
-    } else {
-        free(bytes);
-    }
-    return err;
+    return hand_out(text, len, bytes, &out, scenario_write(&out, s));
 }
 
 enum err sim_draw(uint8_t **scenario, size_t *len, uint64_t seed)
@@ -368,10 +363,7 @@ enum err sim_sweep_scenario(const struct sim_sweep *s, uint8_t **text, size_t *l
     struct buffer out = buffer_make(bytes, SCENARIO_BYTES_MAX);
     if (bytes == NULL) return ERR_NO_MEMORY;
     const enum err err = sweep_scenario(s->sweep, &out, &scratch, point, &why);
-    if (err != OK) free(bytes);
-    *text = bytes;
-    *len = out.len;
-    return err;
+    return hand_out(text, len, bytes, &out, err);
 }
 
 enum err sim_sweep_values(const struct sim_sweep *s, uint8_t **text, size_t *len, uint32_t point)
@@ -381,8 +373,5 @@ enum err sim_sweep_values(const struct sim_sweep *s, uint8_t **text, size_t *len
     struct buffer out = buffer_make(bytes, VALUES_BYTES);
     if (bytes == NULL) return ERR_NO_MEMORY;
     const enum err err = sweep_values(s->sweep, &out, point);
-    if (err != OK) free(bytes);
-    *text = bytes;
-    *len = out.len;
-    return err;
+    return hand_out(text, len, bytes, &out, err);
 }
