@@ -577,8 +577,8 @@ int command_sweep(const struct client *c, const struct simulator *s, const struc
     static struct sweep w;
     char fault[512] = "";
     w = (struct sweep){.client = c, .simulator = s, .wish = wish, .partial = {.fd = -1}};
-    if (ranks_join(&w.ranks, fault, sizeof fault) != OK) /* rank 0 speaks for all */
-        return w.ranks.rank == 0 ? client_fail(c, EXIT_REFUSED, "%s", fault) : EXIT_REFUSED;
+    if (ranks_join(&w.ranks, fault, sizeof fault) != OK) /* what one machine lacks others may have */
+        return w.ranks.first_here ? client_fail(c, EXIT_REFUSED, "%s", fault) : EXIT_REFUSED;
     w.cells.jobs = w.ranks.module != NULL ? 1 : cells_jobs_here();
     if (wish->jobs > 0) w.cells.jobs = (uint32_t)wish->jobs;
     const int code = w.ranks.rank == 0 ? lead(&w) : follow(&w);

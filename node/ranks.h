@@ -21,11 +21,12 @@ struct ranks_module {
 
 struct ranks {
     uint32_t rank, size; /* 0 of 1 without mpirun */
+    bool first_here;     /* of those on this machine, as far as mpirun says */
     const struct ranks_module *module;
 };
 
-/* ERR_UNAVAILABLE, with one line for people: mpirun started this process, and there is no Open MPI here; `rank` is then what
- * mpirun says. */
+/* ERR_UNAVAILABLE, with one line for people: mpirun started this process, and there is no Open MPI here, or none that goes with this
+ * program; `rank` and `first_here` are then what mpirun says. */
 MUST_USE enum err ranks_join(struct ranks *r, char *fault, size_t cap);
 /* To another rank. False: it could not be sent. */
 bool ranks_send(const struct ranks *r, uint32_t to, struct span bytes);

@@ -199,12 +199,22 @@ grep -q 'standard output could not be written' err || fail "a full stdout: $(cat
 one_line 1 "$(jq -r 'select(.cell == 2) | .violation' broken.jsonl); again: perigee sim --sweep broken.yaml --cell 2" \
     sim --sweep broken.yaml --cell 2
 
-# --- Without Open MPI under an mpirun: rank 0 says it, once ------------------------------------------------------------------------------------
+# --- Without Open MPI under an mpirun: rank 0 says it, once, and the first rank of another machine ------------------------------------------------------------------------------------
 mkdir alone && cp "$PERIGEE" alone/perigee
+without_mpi() { # without_mpi TEXT VARIABLE=VALUE...: this line, and nothing else
+    local want=$1 code=0
+    shift
+    env "$@" alone/perigee sim --sweep files/grid.yaml 2>err || code=$?
+    [[ $code -eq 1 && $(wc -l <err) -eq 1 ]] && grep -q "$want" err || fail "$*: exit $code: $(cat err)"
+}
+without_mpi 'built without Open MPI .*install libopenmpi-dev' OMPI_COMM_WORLD_RANK=0
+without_mpi 'built without Open MPI .*install libopenmpi-dev' OMPI_COMM_WORLD_RANK=2 OMPI_COMM_WORLD_LOCAL_RANK=0
 code=0
-OMPI_COMM_WORLD_RANK=0 alone/perigee sim --sweep files/grid.yaml 2>err || code=$?
-[[ $code -eq 1 && $(wc -l <err) -eq 1 ]] && grep -q 'built without Open MPI .*install libopenmpi-dev' err || fail "exit $code: $(cat err)"
-code=0
-OMPI_COMM_WORLD_RANK=1 alone/perigee sim --sweep files/grid.yaml 2>err || code=$?
+OMPI_COMM_WORLD_RANK=1 OMPI_COMM_WORLD_LOCAL_RANK=1 alone/perigee sim --sweep files/grid.yaml 2>err || code=$?
 [[ $code -eq 1 && ! -s err ]] || fail "rank 1: exit $code: $(cat err)"
+: >alone/perigee-mpi.so
+without_mpi 'perigee-mpi.so does not load (.*): install on this machine the Open MPI' OMPI_COMM_WORLD_RANK=0
+"${CC:-cc}" -shared -o alone/perigee-mpi.so -x c - <<<'unsigned ranks_mpi[16] = {77};'
+without_mpi 'is of another version: copy both from one build' OMPI_COMM_WORLD_RANK=0
+rm alone/perigee-mpi.so
 if ldd "$PERIGEE" | grep -i mpi; then fail "perigee links Open MPI"; fi
