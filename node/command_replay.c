@@ -126,8 +126,19 @@ static const char *what_differs(const struct replay *r)
                                                          : "what the core asked for, and the records held";
 }
 
+/* The first thing to think of, where it is so. */
+static const char *of_another_version(char *out, size_t cap, const struct replay *r)
+{
+    out[0] = 0;
+    if (!span_equal_text(r->start.version, PERIGEE_VERSION))
+        (void)snprintf(out, cap, "; it was recorded by version %.*s, and this is " PERIGEE_VERSION,
+                       (int)r->start.version.len, (const char *)r->start.version.data);
+    return out;
+}
+
 static int tell(const struct replaying *j, const struct replay *r)
 {
+    char version[128];
     json_t *report = report_json(r);
     if (report == NULL) return client_fail(j->client, EXIT_REFUSED, "out of memory");
     if (j->client->json)
@@ -138,9 +149,9 @@ static int tell(const struct replaying *j, const struct replay *r)
     if (!r->differs) return EXIT_OK;
     return client_fail(j->client, EXIT_REFUSED,
                        "%s: differs at the checkpoint after event %" PRIu64 ", %" PRId64
-                       " ms after the first, in %s; %" PRIu64 " checkpoints before it were the same",
+                       " ms after the first, in %s; %" PRIu64 " checkpoints before it were the same%s",
                        j->path, r->now.events, (r->last.ns - r->first.ns) / 1000000, what_differs(r),
-                       r->checkpoints);
+                       r->checkpoints, of_another_version(version, sizeof version, r));
 }
 
 /* --- In a process of its own -------------------------------------------------------------------------------------------- */
@@ -176,7 +187,9 @@ static size_t run(const void *context, uint64_t cell, uint8_t answer[CELLS_ANSWE
     const struct replaying *j = context;
     (void)cell;
     answer[0] = (uint8_t)replay(j);
-    if (fflush(stdout) != 0) answer[0] = EXIT_REFUSED;
+    if (fflush(stdout) != 0) /* the parent, which looks for that at its end, has nothing to write */
+        answer[0] = (uint8_t)client_fail(j->client, EXIT_REFUSED,
+                                         "standard output could not be written: what was to be said is lost");
     return 1;
 }
 
@@ -192,6 +205,11 @@ static int replay_apart(const struct replaying *j)
     if (end.len == 1) return end.answer[0];
     char how[64];
     cells_say_stopped(how, sizeof how, &end);
+    if (!cells_panicked(&end))
+        return client_fail(j->client, EXIT_REFUSED,
+                           "%s: %s, after event %" PRIu64
+                           ": it was ended, and nothing is known of the recording: replay it again",
+                           j->path, how, j->reached->events);
     return client_fail(j->client, EXIT_REFUSED,
                        "%s: the core stopped after event %" PRIu64 ", %" PRId64
                        " ms after the first (%s): so did the node, or no node recorded this",

@@ -161,8 +161,8 @@ enum err partial_open(struct partial *p, const char *path, const char *work, par
         return fault_set(fault, cap, err, "%s: another process is writing to it: let that one end", path);
     if (err == ERR_CONFLICT)
         return fault_set(fault, cap, err,
-                         "%s: expected what was done of this so far, it is of another: finish that one, or "
-                         "remove the file",
+                         "%s: expected what was done of this so far, it is of another, or by another version "
+                         "of perigee: finish that one, or remove the file",
                          path);
     return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, file_why(err));
 }

@@ -54,6 +54,9 @@ same a/node.recording.before "in order"
 for name in b lab gpu1 gpu2; do [[ ${root[$name]} == "${root[a]}" ]] || fail "$name and a held other records at the end"; done
 "$PERIGEE" sim --replay a/node.recording >out || fail "the report for people: exit $?"
 grep -q '^the same at [1-9][0-9]* checkpoints$' out || fail "no word of checkpoints in: $(cat out)"
+code=0
+"$PERIGEE" sim --replay a/node.recording >/dev/full 2>err || code=$?
+[[ $code -eq 1 && $(wc -l <err) -eq 1 ]] && grep -q 'standard output could not be written' err || fail "a full stdout: exit $code, $(cat err)"
 
 # --- and hold nothing that is secret -----------------------------------------------------------------------------------------------
 for name in a b; do for i in $(seq 40); do

@@ -116,7 +116,7 @@ cmp <(tail -n +2 told.jsonl) <(tail -n +2 grid.jsonl) || fail "the others are no
 for change in 's/count: 5/count: 4/' 's/small/cell/'; do
     sweep "$change"
     cp kept wrong.partial
-    one_line 1 'wrong.partial: expected what was done of this so far, it is of another: finish that one, or remove the file, or keep this sweep elsewhere with --out NAME' \
+    one_line 1 'wrong.partial: expected what was done of this so far, it is of another, or by another version of perigee: finish that one, or remove the file, or keep this sweep elsewhere with --out NAME' \
         sim --sweep files/wrong.yaml
     cmp kept wrong.partial || fail "another sweep's file was changed"
 done

@@ -138,7 +138,7 @@ static void of_other_work(void **state)
     for (size_t i = 0; i < sizeof other / sizeof other[0]; i++) {
         put(other[i], strlen(other[i]));
         assert_int_equal(again(&p, "work 1"), ERR_CONFLICT);
-        assert_non_null(strstr(fault, "it is of another: finish that one, or remove the file"));
+        assert_non_null(strstr(fault, "finish that one, or remove the file"));
         char *text = whole(&len);
         assert_string_equal(text, other[i]);
         free(text);
