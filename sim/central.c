@@ -151,16 +151,9 @@ static bool is_barred(const struct simulation *s)
     return left < s->scenario->k || (taken && !s->scenario->go_on);
 }
 
-static uint64_t compute_ns(const struct simulation *s)
+static const struct scenario_party *hub_of(const struct simulation *s)
 {
-    const uint32_t percent = s->scenario->party[s->central->hub].speed_percent;
-    return (uint64_t)s->scenario->compute_ms * 1000000 * 100 / (percent > 0 ? percent : 100);
-}
-
-static uint32_t capacity(const struct simulation *s)
-{
-    const uint32_t enclaves = s->scenario->party[s->central->hub].enclaves;
-    return enclaves > 0 ? enclaves : SCENARIO_ENCLAVES;
+    return &s->scenario->party[s->central->hub];
 }
 
 static void compute(struct simulation *s, struct central_run *r)
@@ -172,7 +165,8 @@ static void compute(struct simulation *s, struct central_run *r)
     r->computing = true;
     r->computation = c->computations++;
     c->busy++;
-    simulation_later(s, s->now_ns + compute_ns(s), (uint32_t)r->computation, WHAT_COMPUTED);
+    simulation_later(s, s->now_ns + scenario_compute_ns(s->scenario, hub_of(s)), (uint32_t)r->computation,
+                     WHAT_COMPUTED);
     static const uint64_t phases[] = {RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING};
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) fault_phase(s, phases[i]);
 }
@@ -230,7 +224,7 @@ static void hub_turn(struct station *n)
             send(n, i, &c->ready_on[i], CENTRAL_READY, 0, SPAN_NONE);
     for (uint32_t i = 0; i < s->run_count; i++) {
         struct central_run *r = &c->run[i];
-        if (r->known && !r->computing && !r->done && c->busy < capacity(s)) compute(s, r);
+        if (r->known && !r->computing && !r->done && c->busy < scenario_enclaves(hub_of(s))) compute(s, r);
         if (r->done) send_result(n, i, r);
     }
 }

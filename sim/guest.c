@@ -67,19 +67,13 @@ static bool is_long(enum enclave_effect_type type)
     return type == ENCLAVE_INPUT_CHUNK || type == ENCLAVE_COMPUTE;
 }
 
-static uint64_t compute_ns(const struct guest *g)
-{
-    const uint32_t percent = g->options.host->party->speed_percent;
-    return (uint64_t)g->options.cast->scenario->compute_ms * 1000000 * 100 / (percent > 0 ? percent : 100);
-}
-
 static uint64_t cost_of(const struct guest *g, const struct enclave_effect *f)
 {
     switch (f->type) {
     case ENCLAVE_VERIFY: return UINT64_C(45000) * f->check_count;
     case ENCLAVE_CHECK_SHARES: return UINT64_C(500000) * (enclave_keys(g->enclave)->input_count + 1);
     case ENCLAVE_UNLOCK: return UINT64_C(800000) * (enclave_keys(g->enclave)->input_count + 1);
-    case ENCLAVE_COMPUTE: return compute_ns(g);
+    case ENCLAVE_COMPUTE: return scenario_compute_ns(g->options.cast->scenario, g->options.host->party);
     default: return DUTY_NS;
     }
 }

@@ -135,6 +135,16 @@ uint32_t scenario_count(const struct scenario *s, uint32_t roles)
     return count;
 }
 
+uint32_t scenario_enclaves(const struct scenario_party *p)
+{
+    return p->enclaves > 0 ? p->enclaves : SCENARIO_ENCLAVES;
+}
+
+uint64_t scenario_compute_ns(const struct scenario *s, const struct scenario_party *p)
+{
+    return (uint64_t)s->compute_ms * 1000000 * 100 / (p->speed_percent > 0 ? p->speed_percent : 100);
+}
+
 static uint32_t inputs_of(const struct scenario *s)
 {
     uint32_t count = 0;
@@ -142,8 +152,7 @@ static uint32_t inputs_of(const struct scenario *s)
     return count;
 }
 
-/* Owners that approve. */
-static uint32_t willing_of(const struct scenario *s)
+uint32_t scenario_willing(const struct scenario *s)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < s->party_count; i++) count += s->party[i].rows > 0 && !s->party[i].refuses;
@@ -166,7 +175,7 @@ static void check_parties(const struct scenario *s, struct json_reader *r)
         json_refuse(r, "parties", ERR_RANGE, "one with the role compute");
     if (inputs_of(s) == 0 || inputs_of(s) > CAP_INPUTS)
         json_refuse(r, "parties", ERR_RANGE, "1 to 16 owners with rows");
-    else if (willing_of(s) == 0)
+    else if (scenario_willing(s) == 0)
         json_refuse(r, "parties", ERR_RANGE, "an owner with rows that approves");
 }
 
@@ -189,7 +198,7 @@ static void follow_f(struct scenario *s)
 
 static void charter_defaults(struct scenario *s)
 {
-    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), willing = willing_of(s);
+    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), willing = scenario_willing(s);
     s->f = n > 0 ? (n - 1) / 3 : 0;
     follow_f(s);
     s->s = scenario_count(s, ROLE_STEWARD) / 2 + 1;
@@ -248,7 +257,7 @@ static void charter_read(struct scenario *s, struct json_reader *parent)
     read_optional(&r, "t", 1, CAP_CUSTODIANS, &s->t);
     read_optional(&r, "s", 1, CAP_STEWARDS, &s->s);
     read_optional(&r, "k", 1, CAP_INPUTS, &s->k);
-    if (s->k > willing_of(s)) json_refuse(&r, "k", ERR_RANGE, "at most as many as owners approve");
+    if (s->k > scenario_willing(s)) json_refuse(&r, "k", ERR_RANGE, "at most as many as owners approve");
     read_optional(&r, "lease_ms", 1000, 600000, &s->lease_ms);
     read_optional(&r, "rank_delay_ms", 10, 60000, &s->rank_delay_ms);
     read_optional(&r, "skew_max_ms", 1000, 3600000, &s->skew_max_ms);

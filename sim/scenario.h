@@ -121,6 +121,10 @@ MUST_USE enum err scenario_write(struct buffer *out, const struct scenario *s);
 /* Does this fault befall this party? For links: is it on this side? */
 bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, uint32_t party);
 bool scenario_has(const struct scenario *s, const struct scenario_side *side, uint32_t party);
+/* What a node that computes has: runs at once, and the time that one computation takes. */
+uint32_t scenario_enclaves(const struct scenario_party *p);
+uint64_t scenario_compute_ns(const struct scenario *s, const struct scenario_party *p);
+uint32_t scenario_willing(const struct scenario *s); /* owners with rows that approve */
 /* How many parties have one of these roles. */
 uint32_t scenario_count(const struct scenario *s, uint32_t roles);
 

@@ -397,11 +397,6 @@ void station_tick(struct station *n)
     simulation_later(n->simulation, at_ns, n->number, WHAT_TICK);
 }
 
-static uint32_t enclaves_of(const struct scenario_party *p)
-{
-    return p->enclaves > 0 ? p->enclaves : SCENARIO_ENCLAVES;
-}
-
 static void restore_event(void *context, const struct event *event)
 {
     station_event(context, *event);
@@ -417,7 +412,7 @@ static void start_core(struct station *n)
                                          .platform = n->player->platform,
                                          .engine = SPAN_LITERAL("int-gate/1"),
                                          .gpu = SPAN_LITERAL(""),
-                                         .enclaves_max = enclaves_of(n->player->party)};
+                                         .enclaves_max = scenario_enclaves(n->player->party)};
     void *memory = sparse(core_arena_bytes());
     ASSERT(n->core == NULL && memory != NULL);
     n->arena = arena_make(memory, core_arena_bytes());

@@ -55,13 +55,6 @@ static void draw_parties(struct scenario *s, struct chance *c)
     if (s->race || chance_ppm(c, PPM(20))) add_party(s, c, ROLE_REQUESTER, 0);
 }
 
-static uint32_t inputs_of(const struct scenario *s)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < s->party_count; i++) count += s->party[i].rows > 0 && !s->party[i].refuses;
-    return count;
-}
-
 /* Any thresholds under which quorums intersect. */
 static void draw_charter(struct scenario *s, struct chance *c)
 {
@@ -71,7 +64,7 @@ static void draw_charter(struct scenario *s, struct chance *c)
     const uint32_t apart = n + s->f - s->q + 1;
     s->t = (uint32_t)chance_within(c, apart > s->f ? apart : s->f + 1, n - s->f);
     s->s = scenario_count(s, ROLE_STEWARD) / 2 + 1;
-    s->k = (uint32_t)chance_within(c, 1, inputs_of(s));
+    s->k = (uint32_t)chance_within(c, 1, scenario_willing(s));
     s->lease_ms = (uint32_t)chance_within(c, 1000, 6000);
     s->rank_delay_ms = (uint32_t)chance_within(c, 100, 1000);
     s->skew_max_ms = (uint32_t)chance_within(c, 2000, 20000);
@@ -140,7 +133,7 @@ static void draw_revocation(struct scenario *s, struct chance *c)
     static const enum run_state phases[] = {RUN_ATTESTED,  RUN_KEYED,     RUN_KEYED,
                                             RUN_COMPUTING, RUN_COMPUTING, RUN_COMMITTED};
     struct scenario_fault *f = add_fault(s, c, FAULT_REVOKE);
-    uint64_t left = chance_below(c, inputs_of(s));
+    uint64_t left = chance_below(c, scenario_willing(s));
     f->of.party = 0;
     while (s->party[f->of.party].rows == 0 || left-- > 0) f->of.party++;
     f->target = (enum scenario_target)chance_below(c, TARGET_COUNT);
@@ -228,7 +221,7 @@ static void shrink_faults(struct shrinking *g)
 /* Thresholds that n custodians have by default. */
 static void settle_thresholds(struct scenario *s)
 {
-    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), inputs = inputs_of(s);
+    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), inputs = scenario_willing(s);
     s->f = (n - 1) / 3;
     s->q = s->t = n - s->f;
     s->s = scenario_count(s, ROLE_STEWARD) / 2 + 1;
@@ -245,7 +238,7 @@ static bool needs(const struct scenario *s, uint32_t party)
     }
     for (uint32_t role = 1; role < ROLE_ALL; role <<= 1)
         if ((s->party[party].roles & role) != 0 && scenario_count(s, role) == 1) return true;
-    return s->party[party].rows > 0 && inputs_of(s) == 1;
+    return s->party[party].rows > 0 && scenario_willing(s) == 1;
 }
 
 static void shrink_parties(struct shrinking *g)
