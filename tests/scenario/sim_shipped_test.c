@@ -156,7 +156,7 @@ static void revocation_storm(const json_t *report)
     for (size_t i = 0; i < 8; i++) {
         const json_int_t enclaves =
             number(json_array_get(json_object_get(report, "exposure"), i), "enclaves");
-        assert_true(i < 5 ? enclaves == 1 || enclaves == 2 : enclaves == 2 || enclaves == 3);
+        assert_int_equal(enclaves, i < 5 ? 1 : 2); /* of the second run no enclave opened any */
     }
 }
 
@@ -205,7 +205,8 @@ static void gpu_scarcity(const json_t *report)
 static void byzantine_third(const json_t *report)
 {
     runs(report, 4, 0);
-    assert_true(json_array_size(json_object_get(report, "elections")) >= 5); /* one of the elected fell */
+    /* A run each, one of the elected that fell, and one that votes for whoever asks brought about: with honest votes it is five. */
+    assert_true(json_array_size(json_object_get(report, "elections")) >= 6);
 }
 
 static const struct {
