@@ -37,7 +37,7 @@ static uint64_t now_us(void)
     return (uint64_t)t.tv_sec * 1000000 + (uint64_t)t.tv_nsec / 1000;
 }
 
-static uint64_t wall_ms(void)
+uint64_t wall_ms(void)
 {
     struct timespec t;
     (void)clock_gettime(CLOCK_REALTIME, &t);
@@ -472,6 +472,7 @@ static const struct attack_kind {
              {"roots", attack_roots},
              {"branches", attack_branches},
              {"unasked", attack_unasked},
+             {"pairs", attack_pairs},
              {"stale", attack_stale},
              {"lie", attack_lie}};
 

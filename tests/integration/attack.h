@@ -38,6 +38,7 @@ enum { REPLAY_BYTES = 4096 };
 
 extern volatile sig_atomic_t stopped;
 
+uint64_t wall_ms(void);
 void pause_ms(long ms);
 int die(const char *what);
 
@@ -69,5 +70,6 @@ void attack_wants(struct attack *a);
 void attack_roots(struct attack *a);
 void attack_branches(struct attack *a);
 void attack_unasked(struct attack *a);
+void attack_pairs(struct attack *a);
 
 #endif

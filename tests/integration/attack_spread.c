@@ -1,5 +1,7 @@
 /* A member that breaks what spreading and comparing rest on (PROTOCOL.md "Spreading", "Catch-up"), in well-formed messages. */
+#include "crypto/identity.h"
 #include "crypto/secret.h"
+#include "proto/registry.h"
 #include "tests/integration/attack.h"
 
 #include <string.h>
@@ -165,4 +167,46 @@ static bool next_unasked(struct attack *a, struct wire *w, bool deaf)
 void attack_unasked(struct attack *a)
 {
     flood(a, true, next_unasked);
+}
+
+/* --- Two records in one place, each time a place lower --------------------------------------------------------------------- */
+
+/* One of two that differ in their subject. */
+static void sign_half(struct attack *a, uint8_t subject, uint64_t seq, struct record *half)
+{
+    static uint8_t room[2][CAP_HEADER_BYTES + 256];
+    const struct body_REVOCATION body = {
+        .target = REVOKE_DATASET, .subject = {{subject}}, .approval_signature = SPAN_NONE};
+    struct header h = {.kind = KIND_REVOCATION,
+                       .consortium = a->home.consortium,
+                       .author = a->home.node,
+                       .seq = seq,
+                       .prev = {{1}},
+                       .time_ms = wall_ms(),
+                       .residency = SPAN_LITERAL("")};
+    struct buffer b = BUFFER_OF(room[subject % 2]);
+    struct signature signature;
+    size_t header_len;
+    if (record_build(&b, &header_len, &h, &body) != OK) die("no record");
+    const struct span header = span_make(room[subject % 2], header_len);
+    if (identity_sign(&signature, a->home.identity, record_sign_hash(h.kind, header)) != OK)
+        die("no signature");
+    if (record_open(half, header, &signature, SPAN_NONE) != OK) die("no header");
+}
+
+static bool next_pair(struct attack *a, struct wire *w, bool deaf)
+{
+    struct record half[2];
+    (void)deaf;
+    if (a->seq + 1 == CAP_AUTHOR_RECORDS) return pause_ms(20), true; /* all said */
+    for (uint8_t i = 0; i < 2; i++) sign_half(a, i, CAP_AUTHOR_RECORDS - a->seq, &half[i]);
+    const struct message_EQUIVOCATION m = {half[0].header_bytes, half[0].signature, half[1].header_bytes,
+                                           half[1].signature};
+    a->seq++;
+    return say(w, MESSAGE_EQUIVOCATION_CODE, &m) && answer_all(a, w, note_held);
+}
+
+void attack_pairs(struct attack *a)
+{
+    flood(a, true, next_pair);
 }

@@ -175,6 +175,8 @@ attacked roots mallory 20 16384 ""
 attacked branches mallory 21 16384 ""
 attacked unasked mallory 22 16384 ""
 attacked records mallory 16 131072 "" 1000
+attacked pairs mallory 23 16384 "" # its key counts for nothing from here on
+grep -c 'two records in one place by' a.log | grep -qx 1 || fail "the equivocation is not told of, once"
 "$PERIGEE" status --data a --json | jq -e '.links | .refused > 100 and .up <= 4' >/dev/null ||
     fail "the status does not show who was turned away: $("$PERIGEE" status --data a --json | jq -c .links)"
 
