@@ -1,12 +1,8 @@
-/* The end of the line for a programmer's error: one line, then a core for whoever looks. */
+/* The program's panic. A file of its own: tests link theirs in its place. */
 #include "proto/base/panic.h"
-
-#include <stdio.h>
-#include <stdlib.h>
+#include "node/defect.h"
 
 void panic(const char *file, int line, const char *what)
 {
-    (void)fprintf(stderr, "perigee: stopped at %s:%d: %s; this is a defect of perigee, please report it\n",
-                  file, line, what);
-    abort();
+    defect_end(file, line, what);
 }

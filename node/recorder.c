@@ -1,5 +1,6 @@
 #include "node/recorder.h"
 
+#include "node/defect.h"
 #include "node/file.h"
 #include "node/log.h"
 #include "node/recording.h"
@@ -15,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { END_BYTES = 128, START_BYTES = CAP_DOCUMENT_BYTES + 4 * CAP_TEXT + 512 };
+enum { END_BYTES = 128, LAST_ACT_S = 5 };
 
 struct recorder {
     int file;
@@ -31,8 +32,9 @@ struct recorder {
     pthread_mutex_t lock;
     pthread_cond_t filled, emptied;
     struct buffer waiting, writing; /* guarded by `lock`: the first */
-    bool ending;                    /* guarded by `lock` */
-    enum err err;                   /* guarded by `lock`: why the thread has stopped */
+    bool ending, ended;             /* guarded by `lock`: the thread shall end; it writes nothing more */
+    enum err err;                   /* guarded by `lock`: why it has stopped */
+    struct defect_last_act last;
 };
 
 /* --- The thread --------------------------------------------------------------------------------------------------------- */
@@ -72,9 +74,35 @@ static void *write_on(void *context)
     }
     (void)pthread_mutex_lock(&r->lock);
     r->err = err;
-    (void)pthread_cond_signal(&r->emptied);
+    r->ended = true;
+    (void)pthread_cond_broadcast(&r->emptied);
     (void)pthread_mutex_unlock(&r->lock);
     return NULL;
+}
+
+static struct timespec after(clockid_t clock, int seconds)
+{
+    struct timespec t;
+    (void)clock_gettime(clock, &t);
+    t.tv_sec += seconds;
+    return t;
+}
+
+/* The program stops at an assertion: what it stops at was put a moment ago, and is what the recording is for. The thread writes it,
+ * behind what it is writing. Whoever stops may be that thread, hence only so long, or have the lock (EDEADLK): frames are put whole.
+ * The lock is never held for long, so a wall clock that is set meanwhile does no harm. */
+static void write_last(void *context)
+{
+    struct recorder *r = context;
+    const struct timespec wall = after(CLOCK_REALTIME, LAST_ACT_S),
+                          until = after(CLOCK_MONOTONIC, LAST_ACT_S);
+    const int got = pthread_mutex_timedlock(&r->lock, &wall);
+    int late = 0;
+    if (got != 0 && got != EDEADLK) return;
+    r->ending = true;
+    (void)pthread_cond_signal(&r->filled);
+    while (!r->ended && late == 0) late = pthread_cond_timedwait(&r->emptied, &r->lock, &until);
+    (void)pthread_mutex_unlock(&r->lock);
 }
 
 /* --- Frames ------------------------------------------------------------------------------------------------------------- */
@@ -92,9 +120,7 @@ static bool has_room(const struct recorder *r)
 
 static void begin_patience(struct recorder *r)
 {
-    if (r->patience.tv_sec != 0) return;
-    (void)clock_gettime(CLOCK_MONOTONIC, &r->patience);
-    r->patience.tv_sec++;
+    if (r->patience.tv_sec == 0) r->patience = after(CLOCK_MONOTONIC, 1);
 }
 
 /* Locked. */
@@ -214,21 +240,34 @@ static struct buffer buffer_new(size_t cap)
     return buffer_make(memory, cap);
 }
 
-static enum err begin(struct recorder *r, const struct core_options *options)
+/* A lock that tells its holder so: write_last may be called by it. */
+static void init_locks(struct recorder *r)
 {
+    pthread_mutexattr_t tells;
     pthread_condattr_t monotonic;
-    recording_put_start(&r->waiting, options);
-    ASSERT(!r->waiting.overflow);
-    r->bytes = r->waiting.len;
-    r->frames = 1;
-    sha256_begin(&r->effects);
-    (void)pthread_mutex_init(&r->lock, NULL);
+    (void)pthread_mutexattr_init(&tells);
+    (void)pthread_mutexattr_settype(&tells, PTHREAD_MUTEX_ERRORCHECK);
+    (void)pthread_mutex_init(&r->lock, &tells);
+    (void)pthread_mutexattr_destroy(&tells);
     (void)pthread_condattr_init(&monotonic);
     (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
     (void)pthread_cond_init(&r->filled, &monotonic);
     (void)pthread_cond_init(&r->emptied, &monotonic);
     (void)pthread_condattr_destroy(&monotonic);
-    return pthread_create(&r->thread, NULL, write_on, r) == 0 ? OK : ERR_NO_MEMORY;
+}
+
+static enum err begin(struct recorder *r, const struct core_options *options)
+{
+    recording_put_start(&r->waiting, options);
+    ASSERT(!r->waiting.overflow);
+    r->bytes = r->waiting.len;
+    r->frames = 1;
+    sha256_begin(&r->effects);
+    init_locks(r);
+    if (pthread_create(&r->thread, NULL, write_on, r) != 0) return ERR_NO_MEMORY;
+    r->last = (struct defect_last_act){write_last, r};
+    defect_before_end(&r->last);
+    return OK;
 }
 
 static void recorder_free(struct recorder *r)
@@ -266,6 +305,7 @@ void recorder_close(struct recorder *r, struct core *core)
     (void)pthread_cond_signal(&r->filled);
     (void)pthread_mutex_unlock(&r->lock);
     (void)pthread_join(r->thread, NULL);
+    defect_before_end(NULL);
     if (!r->stopped && r->err != OK) stop(r, file_why(r->err));
     (void)pthread_mutex_destroy(&r->lock);
     (void)pthread_cond_destroy(&r->filled);

@@ -1,19 +1,17 @@
-/* panic for tests: aborts, so that a broken assertion ends the test program (and a fuzzer keeps the input),
+/* panic for tests: the product's end, so that a broken assertion ends the test program (and a fuzzer keeps the input),
  * unless the test says with expect_assert_failure() that this call must panic. */
 #include "proto/base/panic.h"
+#include "node/defect.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 
 #include <cmocka.h>
 
 _Noreturn void panic(const char *file, int line, const char *what)
 {
     if (global_expecting_assert) mock_assert(0, what, file, line); /* does not return */
-    (void)fprintf(stderr, "panic: %s:%d: %s\n", file, line, what);
-    abort();
+    defect_end(file, line, what);
 }

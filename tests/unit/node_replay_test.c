@@ -14,8 +14,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -422,6 +424,78 @@ static void test_the_disk_fails(void **state)
     record_a_run(FILE_MAX);
 }
 
+/* --- A program that stops at an assertion ---------------------------------------------------------------------------------------- */
+
+enum { NO_CORE_BYTES = 1 << 30 };
+
+/* A child, which says nothing and leaves no core, ends by SIGABRT. What it recorded until then. */
+static struct span record_until_it_stops(void (*stops)(void))
+{
+    const struct rlimit none = {0, 0};
+    int status;
+    const pid_t pid = fork();
+    if (pid == 0) {
+        if (setrlimit(RLIMIT_CORE, &none) != 0 || freopen("/dev/null", "w", stderr) == NULL) _exit(1);
+        stops();
+        _exit(2);
+    }
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFSIGNALED(status));
+    assert_int_equal(WTERMSIG(status), SIGABRT);
+    return read_back();
+}
+
+/* A large message gives the recorder's thread something to do. */
+static void open_busy(const struct core_options *o)
+{
+    const struct event large = {.type = EVENT_MESSAGE, .bytes = span_make(changed_bytes, CAP_MESSAGE_BYTES)};
+    if (recorder_open(&recorder, path, FILE_MAX, o) != OK) _exit(3);
+    recorder_event(recorder, NULL, &large);
+}
+
+/* No core that is ready is told what its store lacks. */
+static void stop_in_a_step(void)
+{
+    const struct core_options o = options();
+    lone = lone_new(world, CORE);
+    open_busy(&o);
+    lone_watch = watch;
+    lone_event(lone, (struct event){.type = EVENT_RESTORE_LOST});
+}
+
+static void on_fault(int signal_number)
+{
+    (void)signal_number;
+    panic(__FILE__, __LINE__, "in the frame of the end");
+}
+
+/* The end's frame asks a core that cannot be read for its root, and the recorder's lock is held. */
+static void stop_in_a_frame(void)
+{
+    const struct core_options o = options();
+    void *core = mmap(NULL, NO_CORE_BYTES, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (core == MAP_FAILED || signal(SIGSEGV, on_fault) == SIG_ERR) _exit(4);
+    open_busy(&o);
+    recorder_event(recorder, NULL, &(struct event){.type = EVENT_RESTORE_LOST});
+    recorder_close(recorder, core);
+}
+
+static void test_what_it_stops_at_is_recorded(void **state)
+{
+    (void)state;
+    static void (*const stops[])(void) = {stop_in_a_step, stop_in_a_frame};
+    struct recording_reader r;
+    struct recording_frame f;
+    for (uint32_t i = 0; i < 8; i++) {
+        const struct span file = record_until_it_stops(stops[i % 2]);
+        assert_int_equal(recording_begin(&r, file), OK);
+        while (r.at < file.len) assert_int_equal(recording_next(&r, &f), OK);
+        assert_int_equal(f.type, RECORDING_EVENT);
+        assert_int_equal(f.event.type, EVENT_RESTORE_LOST);
+    }
+    record_a_run(FILE_MAX);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -439,6 +513,7 @@ int main(void)
         cmocka_unit_test(test_no_file_can_be_made),
         cmocka_unit_test(test_what_cannot_be_replayed_ends_it),
         cmocka_unit_test(test_the_disk_fails),
+        cmocka_unit_test(test_what_it_stops_at_is_recorded),
     };
     return cmocka_run_group_tests(tests, setup, teardown);
 }
