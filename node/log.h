@@ -33,6 +33,7 @@ enum { LOG_LINE_MAX = 1024, LOG_BURST = 50, LOG_RATE = 10 };
     X(LOG_ENCLAVE_NOT_STARTED, LOG_WARN, "enclave.not-started", "")                                          \
     X(LOG_ENCLAVE, LOG_WARN, "enclave.worker", "enclave:")                                                   \
     X(LOG_RECORDING_BEGUN, LOG_INFO, "recording.begun", "")                                                  \
+    X(LOG_RECORDING_KEPT, LOG_WARN, "recording.kept", "")                                                    \
     X(LOG_RECORDING_STOPPED, LOG_WARN, "recording.stopped", "")                                              \
     X(LOG_STORE_QUARANTINED, LOG_ERROR, "store.quarantined", "")                                             \
     X(LOG_STORE_FAILED, LOG_ERROR, "store.failed", "a peer's record")                                        \

@@ -16,7 +16,7 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { END_BYTES = 128, LAST_ACT_S = 5 };
+enum { LAST_ACT_S = 5 };
 
 struct recorder {
     int file;
@@ -159,7 +159,7 @@ static bool put_frame(struct recorder *r, struct core *core, const struct frame 
         put_checkpoint(r, f->type, core);
     ASSERT(!r->waiting.overflow);
     const size_t len = r->waiting.len - begin;
-    const bool fits = f->type == RECORDING_END || r->bytes + len + END_BYTES <= r->bytes_max;
+    const bool fits = f->type == RECORDING_END || r->bytes + len + RECORDING_END_BYTES <= r->bytes_max;
     r->bytes += len;
     if (!fits) {
         r->waiting.len = begin;
@@ -215,15 +215,39 @@ void recorder_step(struct recorder *r, struct core *core)
 
 /* --- Start and end ------------------------------------------------------------------------------------------------------ */
 
+/* A recording that has no end, with something in it. */
+static bool is_cut_short(const char *path)
+{
+    uint8_t last[RECORDING_END_BYTES];
+    struct stat is;
+    bool cut = false;
+    const int file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (file < 0) return false;
+    if (fstat(file, &is) == 0 && S_ISREG(is.st_mode) && is.st_size > (off_t)sizeof last) {
+        const ssize_t got = pread(file, last, sizeof last, is.st_size - (off_t)sizeof last);
+        cut = got == (ssize_t)sizeof last && !recording_ended(last);
+    }
+    (void)close(file);
+    return cut;
+}
+
+/* Started again and again, a node that stops would soon have nothing but its last starts: what was cut short first is kept. */
 static enum err keep_before(const char *path)
 {
-    char before[RECORDER_PATH_MAX];
+    char before[RECORDER_PATH_MAX], again[RECORDER_PATH_MAX];
     struct stat is;
     const int len = snprintf(before, sizeof before, "%s.before", path);
     if (len < 0 || (size_t)len >= sizeof before) return ERR_RANGE;
+    (void)snprintf(again, sizeof again, "%s.again", path); /* shorter */
     if (lstat(path, &is) != 0) return errno == ENOENT ? OK : file_error();
     if (!S_ISREG(is.st_mode)) return ERR_TYPE;
-    return rename(path, before) == 0 ? OK : file_error();
+    const bool taken = is_cut_short(before);
+    if (taken)
+        log_say(
+            LOG_RECORDING_KEPT,
+            "%s was cut short and stays until you move it away; what the process before this one left is %s",
+            before, again);
+    return rename(path, taken ? again : before) == 0 ? OK : file_error();
 }
 
 static enum err open_file(struct recorder *r, const char *path)

@@ -326,6 +326,25 @@ enum err recording_next(struct recording_reader *r, struct recording_frame *out)
     return OK;
 }
 
+/* Its number is known without the others: there are the start, the events, and a checkpoint after every so many, of which the last may
+ * be what the file had no room for. */
+bool recording_ended(const uint8_t last[RECORDING_END_BYTES])
+{
+    struct recording_frame f = {.type = RECORDING_END};
+    struct cursor at = cursor_make(span_make(last, RECORDING_END_BYTES));
+    struct span body, check;
+    if (take_frame(&at, &body, &check) != OK || cursor_left(&at) > 0 || body.data[0] != RECORDING_END)
+        return false;
+    struct cursor in = cursor_make(span_make(body.data + 1, body.len - 1));
+    if (take_checkpoint(&f, &in) != OK) return false;
+    const uint64_t told = f.checkpoint.events, most = 1 + told + told / RECORDING_EVENTS_A_CHECKPOINT;
+    for (uint64_t frame = most - 1; frame <= most; frame++) {
+        const struct hash32 expected = check_of(frame, body);
+        if (span_equal(check, span_make(expected.bytes, CHECK_BYTES))) return true;
+    }
+    return false;
+}
+
 /* --- Effects ------------------------------------------------------------------------------------------------------------ */
 
 static void add_number(struct sha256_stream *s, uint64_t number)

@@ -14,6 +14,7 @@
 enum { RECORDING_EVENT_TYPES = EVENT_BLOB_MISSING + 1 };
 enum {
     RECORDING_MAGIC_BYTES = 20,
+    RECORDING_END_BYTES = 4 + 1 + 8 + 2 * 32 + 1 + 8,    /* the end's frame */
     RECORDING_FRAME_MAX = CAP_MESSAGE_BYTES + (1 << 18), /* a link message, or a command with all its parts */
     RECORDING_EVENTS_A_CHECKPOINT = 256,
 };
@@ -68,6 +69,9 @@ MUST_USE enum err recording_begin(struct recording_reader *r, struct span file);
 /* ERR_NOT_FOUND: the end; ERR_TRUNCATED: the rest is no whole frame, `at` is where it begins; ERR_HASH: a frame without its check;
  * others: its fields are not what they can be. Spans point into the file. */
 MUST_USE enum err recording_next(struct recording_reader *r, struct recording_frame *out);
+
+/* Are these last bytes of a file its end's frame? What a peer sent is no such frame, whatever it holds. */
+bool recording_ended(const uint8_t last[RECORDING_END_BYTES]);
 
 /* --- What a core does --------------------------------------------------------------------------------------------------- */
 

@@ -71,6 +71,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t len)
     memcpy(given, bytes + 1, --len);
     if (bytes[0] == 1 && len > RECORDING_MAGIC_BYTES) seal(given, len);
     const struct span file = span_make(given, len);
+    if (len >= RECORDING_END_BYTES) (void)recording_ended(given + len - RECORDING_END_BYTES);
     if (recording_begin(&r, file) != OK) return 0;
     for (;;) {
         const size_t at = r.at;

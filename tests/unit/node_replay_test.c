@@ -29,7 +29,7 @@ static struct world_run *run;
 static struct lone *lone;
 static uint32_t seen; /* of what the core sent */
 static struct recorder *recorder;
-static char path[64], before[80];
+static char path[64], before[80], again[80];
 static uint8_t file_bytes[FILE_MAX], changed_bytes[FILE_MAX];
 static struct span whole; /* what a whole run was recorded as */
 static struct span secret[SECRETS_MAX];
@@ -106,6 +106,7 @@ static int setup(void **state)
     world = world_new();
     (void)snprintf(path, sizeof path, "/tmp/perigee-replay-test.%d", (int)getpid());
     (void)snprintf(before, sizeof before, "%s.before", path);
+    (void)snprintf(again, sizeof again, "%s.again", path);
     record_a_run(FILE_MAX);
     return 0;
 }
@@ -116,6 +117,7 @@ static int teardown(void **state)
     world_free(world);
     (void)unlink(path);
     (void)unlink(before);
+    (void)unlink(again);
     return 0;
 }
 
@@ -375,6 +377,90 @@ static void test_the_one_before_is_kept(void **state)
     assert_true(kept.st_ino == first.st_ino && new.st_ino != first.st_ino);
 }
 
+static ino_t file_at(const char *name)
+{
+    struct stat is;
+    assert_int_equal(stat(name, &is), 0);
+    return is.st_ino;
+}
+
+/* This event alone, and no end. */
+static ino_t record_without_end(const struct event *event)
+{
+    const struct core_options o = options();
+    assert_int_equal(recorder_open(&recorder, path, FILE_MAX, &o), OK);
+    recorder_event(recorder, NULL, event);
+    recorder_close(recorder, NULL);
+    return file_at(path);
+}
+
+static void test_the_first_that_was_cut_short_stays(void **state)
+{
+    (void)state;
+    const struct event event = {.type = EVENT_READY};
+    const ino_t first = record_without_end(&event), second = record_without_end(&event);
+    assert_true(file_at(before) == first);
+    const ino_t third = record_without_end(&event);
+    assert_true(file_at(before) == first && file_at(again) == second);
+    record_a_run(FILE_MAX);
+    assert_true(file_at(before) == first && file_at(again) == third);
+    assert_int_equal(unlink(before), 0); /* somebody has it elsewhere */
+    const ino_t orderly = file_at(path), fourth = record_without_end(&event);
+    assert_true(file_at(before) == orderly);
+    record_a_run(FILE_MAX);
+    assert_true(file_at(before) == fourth && file_at(again) == third);
+    assert_int_equal(unlink(before), 0);
+    assert_int_equal(unlink(again), 0);
+}
+
+static ino_t record_ticks(uint64_t bytes_max)
+{
+    const struct core_options o = options();
+    assert_int_equal(recorder_open(&recorder, path, bytes_max, &o), OK);
+    lone_watch = watch;
+    lone = lone_new(world, CORE);
+    for (uint32_t i = 0; i < RECORDING_EVENTS_A_CHECKPOINT; i++)
+        lone_event(lone, (struct event){.type = EVENT_TICK});
+    lone_watch = NULL;
+    recorder_close(recorder, lone->core);
+    lone_free(lone);
+    return file_at(path);
+}
+
+/* Neither does a full one, whether it was an event that had no room or a checkpoint. */
+static void test_what_has_its_end_does_not_stay(void **state)
+{
+    (void)state;
+    struct recording_reader r;
+    struct recording_frame f = {.type = RECORDING_START};
+    (void)record_ticks(FILE_MAX);
+    assert_int_equal(recording_begin(&r, read_back()), OK);
+    while (f.type != RECORDING_CHECKPOINT) assert_int_equal(recording_next(&r, &f), OK);
+    const uint64_t most[] = {FILE_MAX, r.at + RECORDING_END_BYTES, r.at + RECORDING_END_BYTES - 1, r.at};
+    for (uint32_t i = 0; i < sizeof most / sizeof most[0]; i++) {
+        const ino_t ended = record_ticks(most[i]);
+        record_a_run(FILE_MAX);
+        assert_true(file_at(before) == ended);
+        record_a_run(FILE_MAX);
+        assert_true(file_at(before) != ended);
+    }
+    assert_int_equal(access(again, F_OK), -1);
+}
+
+/* A message is the last thing, and its last bytes are those of an end but for the check, which is the message's. */
+static void test_no_peer_ends_a_recording(void **state)
+{
+    (void)state;
+    const struct span end = span_make(whole.data + whole.len - RECORDING_END_BYTES, RECORDING_END_BYTES - 8);
+    const struct event event = {.type = EVENT_MESSAGE, .bytes = end};
+    const ino_t first = record_without_end(&event);
+    record_a_run(FILE_MAX);
+    record_a_run(FILE_MAX);
+    assert_true(file_at(before) == first);
+    assert_int_equal(unlink(before), 0);
+    assert_int_equal(unlink(again), 0);
+}
+
 static void test_no_file_can_be_made(void **state)
 {
     (void)state;
@@ -510,6 +596,9 @@ int main(void)
         cmocka_unit_test(test_fields_have_bounds),
         cmocka_unit_test(test_full),
         cmocka_unit_test(test_the_one_before_is_kept),
+        cmocka_unit_test(test_the_first_that_was_cut_short_stays),
+        cmocka_unit_test(test_what_has_its_end_does_not_stay),
+        cmocka_unit_test(test_no_peer_ends_a_recording),
         cmocka_unit_test(test_no_file_can_be_made),
         cmocka_unit_test(test_what_cannot_be_replayed_ends_it),
         cmocka_unit_test(test_the_disk_fails),
