@@ -4,6 +4,7 @@
 #include "node/cells.h"
 #include "node/file.h"
 #include "node/interrupt.h"
+#include "node/measure.h"
 #include "node/partial.h"
 #include "node/progress.h"
 #include "node/ranks.h"
@@ -257,14 +258,18 @@ static int name_files(struct sweep *w)
 
 static int open_partial(struct sweep *w, const struct sweep_file *file)
 {
-    char work[256], sweep[65], scenario[65], fault[PATH_MAX + 256] = "";
+    char work[320], sweep[65], scenario[65], program[65], fault[PATH_MAX + 256] = "";
     const struct hash32 of_sweep = sha256(span_text(file->sweep)),
                         of_scenario = sha256(sweep_file_scenario(file));
+    struct hash32 of_program;
+    enum err err = measure_self(&of_program);
+    if (err != OK) return client_fail(w->client, EXIT_REFUSED, "this program's own file: %s", err_text(err));
     hex_encode(sweep, &of_sweep, sizeof of_sweep);
     hex_encode(scenario, &of_scenario, sizeof of_scenario);
-    (void)snprintf(work, sizeof work, "perigee " PERIGEE_VERSION " sweep-partial/1 sweep %s scenario %s",
-                   sweep, scenario);
-    const enum err err = partial_open(&w->partial, w->partial_path, work, take_kept, w, fault, sizeof fault);
+    hex_encode(program, &of_program, sizeof of_program);
+    (void)snprintf(work, sizeof work, "sweep-partial/1 sweep %s scenario %s program %s", sweep, scenario,
+                   program);
+    err = partial_open(&w->partial, w->partial_path, work, take_kept, w, fault, sizeof fault);
     w->before = w->results;
     if (err == OK) return EXIT_OK;
     const bool elsewhere = err == ERR_BUSY || err == ERR_CONFLICT;

@@ -161,7 +161,7 @@ enum err partial_open(struct partial *p, const char *path, const char *work, par
         return fault_set(fault, cap, err, "%s: another process is writing to it: let that one end", path);
     if (err == ERR_CONFLICT)
         return fault_set(fault, cap, err,
-                         "%s: expected what was done of this so far, it is of another, or by another version "
+                         "%s: expected what was done of this so far, it is of another, or by another build "
                          "of perigee: finish that one, or remove the file",
                          path);
     return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, file_why(err));

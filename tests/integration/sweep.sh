@@ -112,14 +112,17 @@ told=$(sed -n '1 s/"bytes":[0-9]*/"bytes":77/p' grid.jsonl)
 [[ $(head -n 1 told.jsonl) == "$told" ]] || fail "a cell that was done was run again: $(head -n 1 told.jsonl)"
 cmp <(tail -n +2 told.jsonl) <(tail -n +2 grid.jsonl) || fail "the others are not the same"
 
-# --- Another sweep's partial file, and another scenario's ------------------------------------------------------------------------------------
+# --- Another sweep's partial file, another scenario's, another program's -----------------------------------------------------------------------
 for change in 's/count: 5/count: 4/' 's/small/cell/'; do
     sweep "$change"
     cp kept wrong.partial
-    one_line 1 'wrong.partial: expected what was done of this so far, it is of another, or by another version of perigee: finish that one, or remove the file, or keep this sweep elsewhere with --out NAME' \
+    one_line 1 'wrong.partial: expected what was done of this so far, it is of another, or by another build of perigee: finish that one, or remove the file, or keep this sweep elsewhere with --out NAME' \
         sim --sweep files/wrong.yaml
     cmp kept wrong.partial || fail "another sweep's file was changed"
 done
+cp kept wrong.partial
+sed -i 's/program ./program x/' wrong.partial
+one_line 1 'or by another build of perigee' sim --sweep files/grid.yaml --out wrong
 rm wrong.partial
 
 # --- Ctrl-C, two at once, and an end without a word --------------------------------------------------------------------------------------------
