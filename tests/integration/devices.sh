@@ -45,7 +45,7 @@ refused 1 "of this maker's organisation, scales; came one of pumps" member admit
 for by in hospital ward other-maker; do
     await "any(.[]; .node == \"$ward\" and .maker == \"$maker\" and .roles == [\"device\"])" $by member list
 done
-await '.[0] | .member and .organisation == "pumps"' ward status
+await '.[0] | .member and .organisation == "pumps" and .removed == false' ward status
 refused 1 "expected fewer than 1 devices of this maker" member admit --data maker "$field"
 grep -q "1 are in force" err || fail "the refusal does not say how many are in force: $(cat err)"
 
@@ -56,7 +56,9 @@ refused 1 "neither custodian nor steward" member remove --data hospital "$(id_of
 refused 1 "last_seq" member remove --data maker "$ward" --last-seq 3
 "$PERIGEE" member remove --data maker "$ward" | grep -q "revoked the device $ward" || fail "remove does not say what it did"
 await "all(.[]; .waiting or .node != \"$ward\")" hospital member list
-await '.[0].member | not' ward status
+await '.[0] | (.member or .removed) | not' ward status # its maker may say it again
+"$PERIGEE" status --data ward >out
+if grep -q "^removed" out; then fail "status says that a device's key was removed for good: $(cat out)"; fi
 "$PERIGEE" member admit --data maker "$field" >/dev/null
 await "any(.[]; .node == \"$field\" and .maker == \"$maker\")" hospital member list
 
@@ -69,7 +71,9 @@ await "any(.[]; .node == \"$field\" and .maker == \"$maker\") and all(.[]; .wait
 # --- stewards remove the maker, and with it what it admitted ------------------------------------------------------------------
 "$PERIGEE" member remove --data hospital "$maker" | grep -q "signed the removal" || fail "remove does not say what it did"
 await "all(.[]; .waiting or (.node != \"$maker\" and .node != \"$field\"))" hospital member list
-await '.[0].member | not' maker status
+await '.[0] | .removed and (.member | not)' maker status
+"$PERIGEE" status --data maker >out
+grep -q "^removed  .*which is for good" out || fail "status does not say that this key was removed: $(cat out)"
 refused 1 "removed or replaced, which is for good" member request --data maker
 refused 1 "removed or replaced, which is for good" member admit --data hospital "$maker"
 echo "devices ok"
