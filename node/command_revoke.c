@@ -84,8 +84,10 @@ static void show(const json_t *state)
         "Not known to be final. It is in force wherever it is held. A custodian that is not linked may have "
         "it "
         "through\n"
-        "others, which is seen here once it is linked; one that is, and has it not yet, has not stored it: "
-        "`perigee doctor` there.");
+        "others, which is seen here once it is linked. One that is linked shows it once it has stored it, "
+        "and\n"
+        "all that this node signed before: until then it may hold it without being counted. `perigee doctor` "
+        "there.");
 }
 
 int command_revoke(int argc, char **argv)

@@ -156,13 +156,14 @@ static void on_stored(void *context, enum err err)
     (void)pthread_mutex_unlock(&l->lock);
 }
 
+/* Histories of runs, the end of a request to join, that this key is silent: the core asks for no answer. */
 static void on_stored_quietly(void *context, enum err err)
 {
     struct core_loop *l = context;
     char line[160];
     note_stored(l, err);
     if (err == OK) return;
-    (void)snprintf(line, sizeof line, "a peer's record or what was seen of a run could not be stored: %s",
+    (void)snprintf(line, sizeof line, "what this node keeps for itself could not be stored: %s",
                    err_text(err));
     l->log(l->executors.context, line);
 }
@@ -184,7 +185,7 @@ static void on_wake(uv_async_t *wake)
     }
 }
 
-/* What a peer sent may wait some milliseconds for company in its sync: nobody here does. */
+/* What a peer sent may wait some milliseconds for company in its sync: only that peer's share of the work in flight does. */
 static bool may_wait(const struct core_loop *l, const struct keep *item)
 {
     struct record r;
@@ -222,9 +223,8 @@ void core_loop_store(struct core_loop *l, uint64_t token, const struct keep *ite
                        : ERR_FULL;
     if (err == ERR_FULL) err = backlog_add(&l->backlog, items, count);
     if (err == OK) return;
-    l->log(
-        l->executors.context,
-        "a peer's record, to be fetched again, or what was seen of a run could not be queued for the store");
+    l->log(l->executors.context,
+           "what this node keeps for itself could not be queued for the store: too much waits there");
 }
 
 /* --- Keyed work ----------------------------------------------------------------------------------------------------- */

@@ -8,7 +8,7 @@
 #include "proto/event.h"
 #include "storage/store.h"
 
-/* One batch, all or nothing; everything is copied. `count` is at most KEEP_MAX. Patient: nobody waits for it
+/* One batch, all or nothing; everything is copied. `count` is at most KEEP_MAX. Patient: it can wait for company
  * (store_submit_patient). */
 MUST_USE enum err kept_submit(struct store *store, const struct keep *items, uint32_t count, bool patient,
                               store_done done, void *context);

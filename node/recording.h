@@ -1,8 +1,8 @@
 /* recording: what a node's core was told, as bytes (format recording/1; docs/SIMULATION.md "Replay from the field").
  * recorder.h writes it, replay.h steps a core by it. Here are its frames, both ways; what is hashed of effects; and which
  * completions can come, which is what both sides follow of the work in flight.
- * Rules: outputs of keyed work that are secret (shares, halves of data keys) and local values that are not the core's are not in
- * it, only how long they are. What a core does depends on neither; what it asks for may hold their bytes or a hash of them, so
+ * Rules: outputs of keyed work that are secret (shares, halves of data keys) are not in it, only how long they are; of a local value
+ * that is not the core's only that there is one. What a core does depends on neither; what it asks for may hold their bytes or a hash of them, so
  * what is sealed counts by its length in the hash over effects, and what is signed does not count.
  * A file is anybody's: every field is bounded here before it is an event. Pure over bytes. Threads: any. */
 #ifndef PERIGEE_NODE_RECORDING_H

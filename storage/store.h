@@ -62,8 +62,8 @@ typedef void (*store_done)(void *context, enum err err);
  * fails. `done` may be NULL. A batch of no writes is a barrier: it is done when everything before it is. */
 MUST_USE enum err store_submit(struct store *s, const struct store_write *writes, uint32_t count,
                                store_done done, void *context);
-/* The same for what nobody waits for: it may stay in the queue for some milliseconds, for company in its sync, but no longer
- * than until the next batch that is not patient. */
+/* The same for what can wait: it may stay in the queue for some milliseconds, for company in its sync, but no longer than until
+ * the next batch that is not patient. Whoever waits for `done` waits so much longer. */
 MUST_USE enum err store_submit_patient(struct store *s, const struct store_write *writes, uint32_t count,
                                        store_done done, void *context);
 /* Blocking form for command-line tools: returns when the batch is on disk. Waits for room in the queue. */
