@@ -1,6 +1,5 @@
 /* backlog: what a store's queue had no room for yet, in its order: while a node catches up, more happens to runs in a second than a
- * disk takes. Only for what the core waits for no answer of (histories of runs, the end of a request to join, that this key is
- * silent); whatever of that comes behind it waits here, too, so that a later value stays the later. Records never do.
+ * disk takes. Only for what the core waits for no answer of (histories of runs, the end of a request to join); whatever of that comes behind it waits here, too, so that a later value stays the later. Records never do.
  * Rules: BACKLOG_BYTES_MAX, then ERR_FULL: what finds no room is not known after a restart. Everything is copied. Threads: one. */
 #ifndef PERIGEE_NODE_BACKLOG_H
 #define PERIGEE_NODE_BACKLOG_H

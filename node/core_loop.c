@@ -156,7 +156,7 @@ static void on_stored(void *context, enum err err)
     (void)pthread_mutex_unlock(&l->lock);
 }
 
-/* Histories of runs, the end of a request to join, that this key is silent: the core asks for no answer. */
+/* Histories of runs, the end of a request to join: the core asks for no answer. */
 static void on_stored_quietly(void *context, enum err err)
 {
     struct core_loop *l = context;

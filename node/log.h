@@ -38,6 +38,7 @@ enum { LOG_LINE_MAX = 1024, LOG_BURST = 50, LOG_RATE = 10 };
     X(LOG_STORE_QUARANTINED, LOG_ERROR, "store.quarantined", "")                                             \
     X(LOG_STORE_FAILED, LOG_ERROR, "store.failed", "a peer's record")                                        \
     X(LOG_STORE_LOCAL_FAILED, LOG_ERROR, "store.local-failed", "what this node keeps for itself")            \
+    X(LOG_STORE_SILENCE_FAILED, LOG_ERROR, "store.silence-failed", "that this key is silent")                \
     X(LOG_STORE_OWN_FAILED, LOG_ERROR, "store.own-record-failed", "own record could not be stored")          \
     X(LOG_STORE_PROMISE_FAILED, LOG_ERROR, "store.promise-failed", "a promise could not be stored")          \
     X(LOG_STORE_VOTE_FAILED, LOG_ERROR, "store.vote-failed", "a vote could not be stored")                   \
