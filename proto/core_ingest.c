@@ -237,14 +237,15 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
     return kept;
 }
 
-/* Charter and members, and what ended its own membership: it would take itself for one otherwise. */
-bool ingest_open(const struct record *r, struct node_id to)
+/* Charter and members, and what ended its own membership, or its maker's: it would take itself for one otherwise. */
+bool ingest_open(const struct core *c, const struct record *r, struct node_id to)
 {
     union body b;
     enum kind kind = r->header.kind;
     if (kind == KIND_CHARTER || kind == KIND_MEMBER) return true;
     if (!acts_on_receipt(kind) || body_decode(&b, kind, r->body) != OK) return false;
-    if (kind == KIND_REMOVAL) return ID_EQUAL(b.REMOVAL.node, to);
+    if (kind == KIND_REMOVAL)
+        return ID_EQUAL(b.REMOVAL.node, to) || registry_names_device(c->registry, b.REMOVAL.node, to);
     return b.REVOCATION.target == REVOKE_DEVICE && ids_equal(b.REVOCATION.subject.bytes, to.bytes);
 }
 

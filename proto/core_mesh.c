@@ -185,7 +185,7 @@ static void tell_strangers(struct core *c, const struct record *kept, uint32_t r
 {
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer_view *p = &c->peer[i].view;
-        if (p->up && !core_member(c, p->node, 0) && ingest_open(kept, p->node))
+        if (p->up && !core_member(c, p->node, 0) && ingest_open(c, kept, p->node))
             send_message(c, p->node, encoded(c, row));
     }
 }

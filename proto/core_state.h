@@ -333,7 +333,8 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
 void ingest_restore(struct core *c, struct span packed);
 /* Insert a record whose signature holds: keep, apply what has its turn, tell others. Then `p` is the disk's; NULL: it is there. */
 const struct record *ingest_accept(struct core *c, const struct record *r, struct pending *p);
-bool ingest_open(const struct record *r, struct node_id to); /* may this node read it that is no member? */
+bool ingest_open(const struct core *c, const struct record *r,
+                 struct node_id to); /* may this node read it that is no member? */
 void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a);
 /* Apply what was left for later, so that one step stays small. */
 void ingest_tick(struct core *c);

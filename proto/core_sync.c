@@ -483,7 +483,7 @@ void sync_get(struct core *c, struct node_id from, const struct message_GET *m)
     for (uint64_t seq = m->from; seq <= last && step_has_room(c); seq++) {
         const struct record *r = chain_get(&c->chain, m->author, seq);
         if (r == NULL || r->body.len + CAP_HEADER_BYTES > p->get_bytes) break;
-        if (!member && !ingest_open(r, from)) continue;
+        if (!member && !ingest_open(c, r, from)) continue;
         struct buffer b = scratch_buffer(c, r->body.len + CAP_HEADER_BYTES + 160);
         record_encode(&b, r);
         send_message(c, from, buffer_span(&b));

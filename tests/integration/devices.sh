@@ -72,6 +72,7 @@ await "any(.[]; .node == \"$field\" and .maker == \"$maker\") and all(.[]; .wait
 "$PERIGEE" member remove --data hospital "$maker" | grep -q "signed the removal" || fail "remove does not say what it did"
 await "all(.[]; .waiting or (.node != \"$maker\" and .node != \"$field\"))" hospital member list
 await '.[0] | .removed and (.member | not)' maker status
+await '.[0].member | not' field status # it hears of it, though it is no member any more
 "$PERIGEE" status --data maker >out
 grep -q "^removed  .*which is for good" out || fail "status does not say that this key was removed: $(cat out)"
 refused 1 "removed or replaced, which is for good" member request --data maker
