@@ -306,7 +306,7 @@ static void keep_pairs_again(struct core *c)
 }
 
 /* Whoever signs pairs each lower than the last has every node tell all others of each, and look through what it holds: of one that is
- * frozen already only so many. What is left out comes again, with heads. */
+ * frozen already only so many. What is left out comes again: pairs with roots, and what chains part in when heads differ (core_sync.c). */
 static bool may_walk_down(struct core *c, struct node_id author)
 {
     const struct author *a = chain_author(&c->chain, author);

@@ -4,7 +4,8 @@
 enum {
     SPREADING_MAX =
         GOSSIP_LINKS_MAX * GOSSIP_WANT_MAX * 2, /* what links may make it want, and as much of what is held */
-    URGENT_MOST = 16,  /* of an author at once, and then one a second: beyond that they spread like others */
+    URGENT_MOST = 16, /* of an author at once, and then one a second: beyond that they spread like others */
+    WALK_AGAIN_MS = 10000,
     FRESH_MS = 600000, /* older ones come by heads: whoever catches up does not tell others what they have */
 };
 
@@ -162,6 +163,14 @@ bool mesh_may_hurry(struct core *c, struct node_id author)
     u->spent = past_s < u->spent ? u->spent - (uint32_t)past_s : 0;
     u->since_ns = u->spent == 0 ? c->now.ns : u->since_ns + past_s * 1000000000;
     return u->spent < URGENT_MOST;
+}
+
+bool mesh_may_walk(struct core *c, struct node_id author)
+{
+    struct urgency *u = urgency_of(c, author);
+    if (c->now.ns < u->walk_ns || !mesh_may_hurry(c, author)) return false;
+    u->walk_ns = c->now.ns + (int64_t)WALK_AGAIN_MS * 1000000;
+    return true;
 }
 
 void mesh_hurried(struct core *c, struct node_id author)

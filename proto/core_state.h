@@ -92,6 +92,7 @@ struct peer {
 struct urgency {
     uint32_t spent;
     int64_t since_ns;
+    int64_t walk_ns; /* until then a walk down to where its chains part is not taken up again */
 };
 
 /* A custodian's cached answer: asks are idempotent. */
@@ -382,6 +383,8 @@ void mesh_spread(struct core *c, const struct record *kept, bool authored); /* b
 /* Whoever takes back, or equivocates, without end would otherwise have each go whole over every link of every node: is this one of the
  * author's few at once, or of one a second? And it was. */
 bool mesh_may_hurry(struct core *c, struct node_id author);
+/* May a walk down to where the author's chains part be taken up again? Then not for WALK_AGAIN_MS. */
+bool mesh_may_walk(struct core *c, struct node_id author);
 void mesh_hurried(struct core *c, struct node_id author);
 void mesh_send(struct core *c, struct node_id to, const struct record *held); /* whole, to one */
 /* A chained record came from a peer. False: it is held, or looked at already. */

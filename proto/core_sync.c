@@ -266,13 +266,23 @@ static void ask(struct core *c, struct node_id of, struct node_id author, uint64
     send_message(c, of, buffer_span(&b));
 }
 
-/* Does the peer hold another record where we hold one, and is that not yet known to be an equivocation? */
+/* Does the peer hold another record where we hold one? */
 static bool another_head(const struct core *c, struct node_id author, uint64_t seq, const uint8_t head[32])
 {
-    const struct author *a = chain_author(&c->chain, author);
     const struct record *held = chain_get(&c->chain, author, seq);
-    bool known = a != NULL && a->frozen != 0 && a->frozen <= seq;
-    return held != NULL && !known && memcmp(held->id.bytes, head, 32) != 0;
+    return held != NULL && memcmp(held->id.bytes, head, 32) != 0;
+}
+
+/* Is it known that two chains of the author differ there? */
+static bool known_fork(const struct author *a, uint64_t seq)
+{
+    return a != NULL && a->frozen != 0 && a->frozen <= seq;
+}
+
+/* The halves of the pair name different predecessors: what is known is not yet where the chains part. */
+static bool parts_lower(const struct author *a)
+{
+    return a->frozen > 1 && !ID_EQUAL(a->pair[0].header.prev, a->pair[1].header.prev);
 }
 
 /* Two chains of one author differ at `seq`: ask for the other one from there down, until where they part has been found
@@ -316,7 +326,10 @@ static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEA
     const struct author *a = chain_author(&c->chain, author);
     uint64_t ours = held_up_to(c, a);
     if (theirs > UINT_TIME || !registry_may_write(c->registry, author)) return false;
-    bool fork = another_head(c, author, theirs, item + 40);
+    const bool other = another_head(c, author, theirs, item + 40), known = known_fork(a, theirs),
+               fork = other && !known;
+    if (other && known && parts_lower(a) && mesh_may_walk(c, author))
+        sync_walk_down(c, from, author, a->frozen - 1);
     if (theirs <= ours && !fork) return false;
     if (fork)
         sync_walk_down(c, from, author, theirs);

@@ -54,6 +54,8 @@ static struct core *core_begin(void)
     return core;
 }
 
+static int64_t heard_ns; /* when messages and answers come; 0: at the start */
+
 /* One message in; the tokens of the checks it asks for out. */
 static uint32_t offer(struct core *core, struct node_id from, const struct record *record, uint64_t token[8])
 {
@@ -63,6 +65,7 @@ static uint32_t offer(struct core *core, struct node_id from, const struct recor
     store_answers(core, OK);
     record_encode(&b, record);
     core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                    .now = {heard_ns},
                                     .wall_ms = WORLD_START_MS + WALL_MS_LATER,
                                     .peer = from,
                                     .bytes = buffer_span(&b)});
@@ -75,8 +78,10 @@ static uint32_t offer(struct core *core, struct node_id from, const struct recor
 static uint32_t answer(struct core *core, uint64_t token)
 {
     uint32_t count, notices = 0;
-    core_step(core, &(struct event){
-                        .type = EVENT_CRYPTO, .wall_ms = WORLD_START_MS + WALL_MS_LATER, .token = token});
+    core_step(core, &(struct event){.type = EVENT_CRYPTO,
+                                    .now = {heard_ns},
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .token = token});
     const struct effect *e = core_effects(core, &count);
     for (uint32_t i = 0; i < count; i++) notices += e[i].type == EFFECT_NOTICE;
     note_asked(core);
@@ -330,6 +335,7 @@ static uint32_t effects_of(struct core *core, enum effect_type type)
 static void hear(struct core *core, struct node_id from, struct span message)
 {
     core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                    .now = {heard_ns},
                                     .wall_ms = WORLD_START_MS + WALL_MS_LATER,
                                     .peer = from,
                                     .bytes = message});
@@ -1059,6 +1065,91 @@ static void test_pairs_that_walk_down(void **state)
     assert_int_equal(asked_count, 0);
 }
 
+enum { LONG = 300 };
+
+/* One of two chains of this author, which part in its next place. */
+static void make_branch(struct record branch[LONG], const struct world_node *author, uint8_t which)
+{
+    struct record_id prev = author->head;
+    for (uint32_t i = 0; i < LONG; i++) {
+        const struct body_REVOCATION body = {.target = REVOKE_DATASET,
+                                             .subject = {{which, (uint8_t)i, (uint8_t)(i >> 8)}},
+                                             .approval_signature = SPAN_NONE};
+        branch[i] = make_after(author->id, KIND_REVOCATION, author->seq + 1 + i, prev, &body);
+        prev = branch[i].id;
+    }
+}
+
+/* The peer tells its head of the other branch and gives what it is asked for, as far as it has it; `gets_seen` counts. */
+static void tell_branch(struct core *core, struct node_id peer, const struct record branch[LONG],
+                        uint32_t *gets_seen)
+{
+    uint8_t items[72], bytes[160];
+    struct buffer item = BUFFER_OF(items), b = BUFFER_OF(bytes);
+    uint64_t token[8], first[8];
+    uint32_t count, gets = 0;
+    buffer_put(&item, ID_SPAN(branch[0].header.author));
+    buffer_put_u64(&item, branch[LONG - 1].header.seq);
+    buffer_put(&item, ID_SPAN(branch[LONG - 1].id));
+    const struct message_HEADS heads = {WORLD_START_MS + WALL_MS_LATER, 0, 0, {{0}}, SPAN_OF(items)};
+    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    hear(core, peer, buffer_span(&b));
+    for (bool more = true; more;) {
+        const struct effect *e = core_effects(core, &count);
+        more = false;
+        gets = 0;
+        for (uint32_t i = 0; i < count; i++) {
+            union message_body m;
+            enum message code;
+            if (e[i].type != EFFECT_SEND || message_decode(&code, &m, e[i].bytes) != OK) continue;
+            if (code == MESSAGE_GET_CODE && ID_EQUAL(m.GET.author, branch[0].header.author))
+                first[gets++] = m.GET.from;
+        }
+        *gets_seen += gets;
+        for (uint32_t g = 0; g < gets;
+             g++) { /* the lowest of the other branch that was asked for is looked at first */
+            const uint64_t begin = branch[0].header.seq;
+            const struct record *r = &branch[first[g] > begin ? first[g] - begin : 0];
+            const uint32_t n = offer(core, peer, r, token);
+            for (uint32_t i = 0; i < n; i++) answer(core, token[i]);
+            more |= n > 0;
+        }
+    }
+}
+
+/* Where the chains of one part is found though it has spent its budget on lower and lower pairs, and once that is found nobody asks. */
+static void test_a_walk_down_goes_on(void **state)
+{
+    (void)state;
+    static struct record ours[LONG], theirs[LONG];
+    const struct world_node *author = &world->node[WORLD_ALGORITHM];
+    const struct node_id peer = world->node[WORLD_REQUESTER].id;
+    struct core *core = owner_with_links();
+    uint32_t told = 0, asked_for = 0;
+    make_branch(ours, author, 1);
+    make_branch(theirs, author, 2);
+    for (uint32_t i = 0; i < LONG; i++) deliver(core, world->node[1].id, &ours[i]);
+    tick(core);
+    heard_ns = core->now.ns;
+    for (uint32_t i = 0; i < 20; i++) (void)equivocate(core, CAP_AUTHOR_RECORDS - i, &told);
+    const struct author *a = chain_author(core_chain(core), author->id);
+    for (uint32_t i = 0; i < 60 && a->frozen != author->seq + 1; i++) {
+        tell_branch(core, peer, theirs, &asked_for);
+        tick(core);
+        heard_ns = core->now.ns;
+    }
+    assert_int_equal(a->frozen, author->seq + 1);
+    assert_in_range(asked_for, 2, 20);
+    asked_for = 0;
+    for (uint32_t i = 0; i < 60; i++) {
+        tell_branch(core, peer, theirs, &asked_for);
+        tick(core);
+        heard_ns = core->now.ns;
+    }
+    assert_int_equal(asked_for, 0);
+    heard_ns = 0;
+}
+
 static void test_a_refused_pair_is_kept_later(void **state)
 {
     (void)state;
@@ -1300,6 +1391,7 @@ int main(void)
         cmocka_unit_test(test_own_revocation_by_a_wrong_clock),
         cmocka_unit_test(test_own_old_ones_come_back),
         cmocka_unit_test(test_pairs_that_walk_down),
+        cmocka_unit_test(test_a_walk_down_goes_on),
         cmocka_unit_test(test_a_refused_pair_is_kept_later),
         cmocka_unit_test(test_told_behind_a_hole),
         cmocka_unit_test(test_told_soon_behind_a_hole),
