@@ -125,7 +125,7 @@ enum exit_code {
     X("sim", "", command_sim,                                                                                \
       "SCENARIO [--seed N] [--trust central|federated] [--csv FOLDER] [--html FILE] [--trace FILE] [--dot "  \
       "FILE] | --swarm N [--seed "                                                                           \
-      "FIRST] [--jobs N] | --sweep FILE [--out NAME] [--jobs N] [--cell N] | "                               \
+      "FIRST] [--jobs N] [--whole] [--failing FILE] | --sweep FILE [--out NAME] [--jobs N] [--cell N] | "    \
       "--replay FILE | --regions",                                                                           \
       "the production protocol over a simulated world, as tables, a page with plots, a trace for Perfetto, " \
       "a topology for Graphviz; the same scenario and seed give the same run; --trust central plays it "     \

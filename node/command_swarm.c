@@ -84,12 +84,13 @@ static void take(struct swarm *w, const struct cells_end *end)
     struct outcome out = {.violation = ""};
     if (end->len == sizeof out) {
         memcpy(&out, end->answer, sizeof out);
-    } else if (interrupt_came()) {
+    } else if (interrupt_came() && !cells_panicked(end)) {
         return; /* a terminal's Ctrl-C ends it, too */
     } else {
         char why[64];
         cells_say_stopped(why, sizeof why, end);
-        (void)snprintf(out.violation, sizeof out.violation, "panic: %s", why);
+        (void)snprintf(out.violation, sizeof out.violation, "%s: %s",
+                       cells_panicked(end) ? "panic" : "no result", why);
     }
     if (out.violation[0] == 0) {
         w->clean++;

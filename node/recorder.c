@@ -231,7 +231,8 @@ static bool is_cut_short(const char *path)
     return cut;
 }
 
-/* Started again and again, a node that stops would soon have nothing but its last starts: what was cut short first is kept. */
+/* Started again and again, a node that stops would soon have nothing but its last starts: what was cut short first is kept, and the last
+ * that was. */
 static enum err keep_before(const char *path)
 {
     char before[RECORDER_PATH_MAX], again[RECORDER_PATH_MAX];
@@ -241,13 +242,13 @@ static enum err keep_before(const char *path)
     (void)snprintf(again, sizeof again, "%s.again", path); /* shorter */
     if (lstat(path, &is) != 0) return errno == ENOENT ? OK : file_error();
     if (!S_ISREG(is.st_mode)) return ERR_TYPE;
-    const bool taken = is_cut_short(before);
-    if (taken)
-        log_say(
-            LOG_RECORDING_KEPT,
-            "%s was cut short and stays until you move it away; what the process before this one left is %s",
-            before, again);
-    return rename(path, taken ? again : before) == 0 ? OK : file_error();
+    if (!is_cut_short(before)) return rename(path, before) == 0 ? OK : file_error();
+    const bool better = is_cut_short(path) || !is_cut_short(again);
+    log_say(LOG_RECORDING_KEPT, "%s was cut short and stays until you move it away; %s %s", before,
+            better ? "what the process before this one left is"
+                   : "what the process before this one left had its end and is not kept beside",
+            again);
+    return (better ? rename(path, again) : unlink(path)) == 0 ? OK : file_error();
 }
 
 static enum err open_file(struct recorder *r, const char *path)

@@ -5,7 +5,8 @@
  * waited for, a second in all.
  * When the program stops at an assertion (defect.h), it waits until what it was told is in the file, for some seconds at most.
  * The file is one process's: what stands under its name when it is opened is kept as NAME.before, in place of what was so kept. But a
- * NAME.before that has no end is how a node came to stop: it stays until somebody moves it, and NAME.again is what is replaced.
+ * NAME.before that has no end may be how a node came to stop: it stays until somebody moves it, and NAME.again is what is replaced, if
+ * it has one or what replaces it has none.
  * Mode 0600. Nothing is synced: after a power cut its end may be missing, which a reader sees.
  * Threads: one, the core's; any may stop the program. One recorder at a time. Ownership: borrows nothing after a call. Out of memory is the end of the program. */
 #ifndef PERIGEE_NODE_RECORDER_H
