@@ -157,13 +157,13 @@ static uint64_t last_term(const struct ledger_run *run)
     return last;
 }
 
-/* By its key, as a message; it lives until the next. */
-static struct span statement_of(const struct station *n, enum kind kind, const void *body)
+struct span fault_statement(const struct station *n, struct node_id author,
+                            const struct identity_secret *secret, enum kind kind, const void *body)
 {
     static uint8_t built[MESSAGE_BYTES_MAX], message[MESSAGE_BYTES_MAX];
     struct header h = {.kind = kind,
                        .consortium = n->simulation->cast->consortium,
-                       .author = n->player->id,
+                       .author = author,
                        .time_ms = station_wall_ms(n),
                        .residency = SPAN_LITERAL("")};
     struct buffer b = BUFFER_OF(built), out = BUFFER_OF(message);
@@ -172,14 +172,18 @@ static struct span statement_of(const struct station *n, enum kind kind, const v
     size_t header_len;
     enum err err = record_build(&b, &header_len, &h, body);
     if (err == OK)
-        err = identity_sign(&signature, &n->player->secret,
-                            record_sign_hash(h.kind, span_make(built, header_len)));
+        err = identity_sign(&signature, secret, record_sign_hash(h.kind, span_make(built, header_len)));
     if (err == OK)
         err = record_open(&r, span_make(built, header_len), &signature,
                           span_make(built + header_len, b.len - header_len));
     ASSERT(err == OK);
     record_encode(&out, &r);
     return buffer_span(&out);
+}
+
+static struct span statement_of(const struct station *n, enum kind kind, const void *body)
+{
+    return fault_statement(n, n->player->id, &n->player->secret, kind, body);
 }
 
 /* For a term that is past, goes on or comes next. */
@@ -296,6 +300,9 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
     case FAULT_CRASH:
         if (on) crash(s, n->number, f->for_ms);
         break;
+    case FAULT_WITHHOLD:
+    case FAULT_REPLAY:
+    case FAULT_FLOOD: adversary_set(n, f, on); break;
     case FAULT_PART:
     case FAULT_SPLIT:
     case FAULT_ELECTED:
@@ -316,17 +323,24 @@ static void set(struct simulation *s, uint32_t index, bool on)
         if (scenario_befalls(s->scenario, f, i)) set_one(&s->station[i], f, on);
 }
 
+/* For members that break the protocol in what they send nobody waits: the others go on meanwhile, and come to hold the same. */
+static bool is_waited_for(enum scenario_fault_kind kind)
+{
+    return kind != FAULT_WITHHOLD && kind != FAULT_REPLAY && kind != FAULT_FLOOD;
+}
+
 static void last(struct simulation *s, uint32_t index)
 {
     set(s, index, true);
-    s->faults_on++;
+    s->faults_on += is_waited_for(s->scenario->fault[index].kind);
     simulation_later(s, s->now_ns + (uint64_t)s->scenario->fault[index].for_ms * 1000000, index, WHAT_MEND);
 }
 
 void fault_mend(struct simulation *s, uint32_t index)
 {
-    ASSERT(s->faults_on > 0);
-    s->faults_on--;
+    const bool waited_for = is_waited_for(s->scenario->fault[index].kind);
+    ASSERT(s->faults_on >= waited_for);
+    s->faults_on -= waited_for;
     set(s, index, false);
 }
 
@@ -354,7 +368,10 @@ void fault_begin(struct simulation *s, uint32_t index)
     case FAULT_ROGUE:
     case FAULT_TWIN:
     case FAULT_FORGE:
-    case FAULT_DOUBLE: last(s, index); break;
+    case FAULT_DOUBLE:
+    case FAULT_WITHHOLD:
+    case FAULT_REPLAY:
+    case FAULT_FLOOD: last(s, index); break;
     case FAULT_KIND_COUNT: UNREACHABLE();
     }
 }

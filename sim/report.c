@@ -50,6 +50,18 @@ static void put_records(struct json_writer *w, const struct results *r)
     field_put_int(w, "records_received", (int64_t)received);
 }
 
+/* Where members break the protocol in what they send: in how many messages. */
+static void put_adversaries(struct json_writer *w, const struct simulation_counts *c)
+{
+    if (c->withheld + c->replayed + c->flooded == 0) return;
+    json_key(w, "adversaries");
+    json_begin_object(w);
+    field_put_int(w, "flooded", (int64_t)c->flooded);
+    field_put_int(w, "replayed", (int64_t)c->replayed);
+    field_put_int(w, "withheld", (int64_t)c->withheld);
+    json_end_object(w);
+}
+
 static void put_runs(struct json_writer *w, const struct simulation_counts *c)
 {
     json_key(w, "runs");
@@ -74,6 +86,7 @@ void report_write(struct buffer *out, const struct results *r)
     struct json_writer w;
     json_writer_init(&w, out);
     json_begin_object(&w);
+    put_adversaries(&w, c);
     field_put_int(&w, "bytes", (int64_t)c->bytes);
     field_put_int(&w, "bytes_abroad", (int64_t)c->bytes_abroad);
     field_put_word(&w, "computation", "digest"); /* of the rows and the seed, in place of the gate's output */

@@ -16,6 +16,7 @@ enum {
     LOSS_PPM_MAX = 500000,
     KBPS_MAX = 100000000,
     SPEED_PERCENT_MAX = 10000,
+    PER_SECOND_MAX = 1000,
 };
 #define EPSILON_NANO INT64_C(1000000000)
 
@@ -449,6 +450,7 @@ static enum err fault_read(struct scenario_fault *f, const struct scenario *s, s
     }
     read_whom(f, s, r);
     if (f->kind == FAULT_CLOCK) read_signed(r, "by_ms", BY_MS_MAX, &f->by_ms);
+    if (f->kind == FAULT_FLOOD) read_optional(r, "per_second", 1, PER_SECOND_MAX, &f->per_second);
     if (f->kind == FAULT_REVOKE) read_revocation(f, r);
     return json_reader_done(r);
 }
@@ -602,6 +604,7 @@ static void put_fault(struct json_writer *w, const struct scenario *s, const str
     for (uint32_t by = 0; whom == FAULT_OF_PAIR && by < BY_COUNT; by++)
         put_side(w, s, &f->other, other_keys, (enum scenario_by)by);
     if (whom != FAULT_OF_NONE) put_side(w, s, &f->of, of_keys, BY_PARTY);
+    put_if(w, "per_second", f->per_second);
     if (f->kind == FAULT_REVOKE && phase_name(f->phase) != NULL)
         field_put_word(w, "phase", phase_name(f->phase));
     if (whom != FAULT_OF_NONE) put_side(w, s, &f->of, of_keys, BY_REGION);

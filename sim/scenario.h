@@ -53,7 +53,13 @@ struct scenario_party {
     X(FAULT_DOUBLE, "double", FAULT_OF_CUSTODIAN,                                                            \
       true) /* votes for whoever asks, whatever it has promised */                                           \
     X(FAULT_RETYPE, "retype", FAULT_OF_NONE,                                                                 \
-      false) /* a recipe that lets rows out is published and asked for */
+      false) /* a recipe that lets rows out is published and asked for */                                    \
+    X(FAULT_WITHHOLD, "withhold", FAULT_OF_PARTY,                                                            \
+      true) /* announces as ever, answers no question for records, passes none on */                         \
+    X(FAULT_REPLAY, "replay", FAULT_OF_PARTY,                                                                \
+      true) /* sends what it was told or sent in the last seconds again, to everybody */                     \
+    X(FAULT_FLOOD, "flood", FAULT_OF_PARTY,                                                                  \
+      true) /* sends announcements, heads and joins that it made up, `per_second` times */
 #define SCENARIO_FAULT_ENUM(symbol, name, whom, lasts) symbol,
 enum scenario_fault_kind { SCENARIO_FAULT_TABLE(SCENARIO_FAULT_ENUM) FAULT_KIND_COUNT };
 #undef SCENARIO_FAULT_ENUM
@@ -86,6 +92,7 @@ struct scenario_fault {
     uint32_t again, every_ms;    /* so often after the first time, so far apart */
     bool oneway;                 /* FAULT_PART, FAULT_SPLIT: nothing comes from `of`, all comes to it */
     int32_t by_ms;               /* FAULT_CLOCK */
+    uint32_t per_second;         /* FAULT_FLOOD; 0: as many as sim/adversary.c says */
     enum scenario_target target; /* FAULT_REVOKE */
     uint32_t
         phase; /* FAULT_REVOKE: not before an enclave says so (enum run_state); RUN_STATE_COUNT: at at_ms */

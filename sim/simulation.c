@@ -215,6 +215,13 @@ static void give_to_core(struct station *n, const struct parcel *p)
     station_tick(n);
 }
 
+/* Does what stands before its core take this message from a peer? */
+static bool is_taken(struct station *n, const struct parcel *p)
+{
+    const bool hears = adversary_hears(n, p->slice);
+    return hears || (n->doubles && fault_double(n, bytes_of(p)));
+}
+
 static void deliver(struct simulation *s, uint32_t to, uint32_t at)
 {
     const struct parcel *p = &s->parcel[at];
@@ -224,7 +231,7 @@ static void deliver(struct simulation *s, uint32_t to, uint32_t at)
     if (alive && !(sent && p->link != simulation_link(s, p->from, to))) {
         count_record(s, to, p);
         if (sent) flow_arrived(&s->flow, p->from, to, bytes_of(p), p->slice->len + FRAME_OVERHEAD);
-        if (s->central == NULL && sent && n->doubles && fault_double(n, bytes_of(p)))
+        if (s->central == NULL && sent && is_taken(n, p))
             station_tick(n);
         else if (s->central == NULL)
             give_to_core(n, p);
@@ -277,6 +284,8 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     case WHAT_MEND: fault_mend(s, entry.who); break;
     case WHAT_SILENT: fault_silent(s, entry.who); break;
     case WHAT_ROGUE: fault_rogue(&s->station[entry.who]); break;
+    case WHAT_REPLAY: adversary_replay(&s->station[entry.who]); break;
+    case WHAT_FLOOD: adversary_flood(&s->station[entry.who]); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
     case WHAT_COMPUTED: central_computed(s, entry.who); break;
     default: deliver(s, entry.who, entry.what);

@@ -3,6 +3,7 @@
  *  station.c     one node: its core and the executors of the production pump
  *  script.c      what people do at it
  *  fault.c       what goes wrong, and hosts that cheat
+ *  adversary.c   members that break the protocol in what they send
  *  central.c     the same study without the protocol, at one machine that is trusted
  *  watch*.c      what must hold (DESIGN §13); ledger.c is what they go by */
 #ifndef PERIGEE_SIM_SIMULATION_STATE_H
@@ -61,6 +62,8 @@ enum {
     WHAT_GUEST,    /* which one */
     WHAT_COMPUTED, /* which computation at the central machine */
     WHAT_SILENT,   /* which fault: nothing was heard for so long that links are given up */
+    WHAT_REPLAY,
+    WHAT_FLOOD,
 };
 
 /* Deeds of a script, in the order in which they come up. */
@@ -111,7 +114,8 @@ struct station {
     bool doubles;            /* as a custodian it votes for whoever asks */
     bool byzantine;          /* it has, once: of its votes nothing is to be expected */
     struct chance rogue_chance;
-    struct slice *said; /* last sent: one message to many is one slice */
+    struct adversary *adversary; /* NULL: all that it sends is its core's */
+    struct slice *said;          /* last sent: one message to many is one slice */
     const uint8_t *said_at;
     /* Its script. */
     bool deed_done[DEED_COUNT];
@@ -205,8 +209,9 @@ void station_free(struct station *n);
 void station_event(struct station *n, struct event event);
 void station_tick(struct station *n);
 void station_send(struct station *n, struct node_id peer, struct span message);
-/* To another one that is linked: how many copies arrive. */
-uint32_t station_carry(struct station *n, uint32_t to, struct span message);
+/* To another one that is linked: when it arrives; 0: it does not. */
+uint64_t station_carry(struct station *n, uint32_t to, struct span message);
+uint64_t station_carry_slice(struct station *n, uint32_t to, struct slice *slice);
 /* Its own clocks, which drift and step. */
 uint64_t station_clock_ns(const struct station *n);
 uint64_t station_true_ns(const struct station *n, uint64_t clock_ns); /* when that clock shows this */
@@ -224,6 +229,21 @@ void fault_phase(struct simulation *s,
 bool fault_double(struct station *n, struct span message);
 /* What a host that forges gives its enclave in place of `frame`, written to `out`. */
 struct span fault_forge(struct buffer *out, struct span frame);
+/* By this key, as a message that a core did not write; it lives until the next. */
+struct span fault_statement(const struct station *n, struct node_id author,
+                            const struct identity_secret *secret, enum kind kind, const void *body);
+
+/* adversary.c */
+void adversary_set(struct station *n, const struct scenario_fault *f, bool on);
+void adversary_free(struct station *n);
+bool adversary_at_work(const struct station *n);
+void adversary_replay(struct station *n); /* its turns */
+void adversary_flood(struct station *n);
+void adversary_sent(struct station *n, struct slice *slice); /* its core's message leaves */
+/* Does its core's message not leave? */
+bool adversary_keeps(struct station *n, struct span message);
+/* A peer's message came. True: its core is not told. */
+bool adversary_hears(struct station *n, struct slice *slice);
 
 /* central.c */
 MUST_USE enum err central_begin(struct simulation *s);

@@ -57,28 +57,38 @@ static void forget_said(struct station *n)
     n->said = NULL;
 }
 
-uint32_t station_carry(struct station *n, uint32_t to, struct span message)
+uint64_t station_carry_slice(struct station *n, uint32_t to, struct slice *slice)
 {
     struct simulation *s = n->simulation;
     uint64_t arrivals_ns[NET_COPIES_MAX];
     const struct station *other = &s->station[to];
-    const uint32_t len = (uint32_t)message.len + FRAME_OVERHEAD;
-    struct parcel p = {.type = EVENT_MESSAGE,
-                       .from = n->number,
-                       .incarnation = other->incarnation,
-                       .link = simulation_link(s, n->number, to)};
+    const uint32_t len = (uint32_t)slice->len + FRAME_OVERHEAD;
+    const struct parcel p = {.type = EVENT_MESSAGE,
+                             .from = n->number,
+                             .incarnation = other->incarnation,
+                             .link = simulation_link(s, n->number, to),
+                             .slice = slice};
     s->counts.messages++;
     s->counts.bytes += len;
     if (!span_equal(n->player->party->jurisdiction, other->player->party->jurisdiction))
         s->counts.bytes_abroad += len;
-    census_sent(s->census, n->number, message, len);
+    census_sent(s->census, n->number, span_make(slice->bytes, slice->len), len);
     const uint32_t copies = net_send(s->net, n->number, to, len, s->now_ns, arrivals_ns);
     for (uint32_t i = 0; i < copies; i++) {
-        p.slice = said(n, message);
+        slice->refs++;
         simulation_post(s, arrivals_ns[i], to, &p);
     }
+    return copies > 0 ? arrivals_ns[copies - 1] : 0;
+}
+
+uint64_t station_carry(struct station *n, uint32_t to, struct span message)
+{
+    struct slice *slice = said(n, message);
+    adversary_sent(n, slice);
+    const uint64_t arrives_ns = station_carry_slice(n, to, slice);
+    slice_drop(slice);
     if (n->core == NULL) forget_said(n); /* no step of a core ends this: other bytes come to lie there */
-    return copies;
+    return arrives_ns;
 }
 
 static void send_to_itself(struct station *n, struct span message)
@@ -97,7 +107,7 @@ void station_send(struct station *n, struct node_id peer, struct span message)
     watch_message(n, to, message);
     if (to == n->number)
         send_to_itself(n, message);
-    else if (simulation_linked(s, n->number, to))
+    else if (simulation_linked(s, n->number, to) && !adversary_keeps(n, message))
         (void)station_carry(n, to, message);
 }
 
@@ -481,6 +491,7 @@ void station_free(struct station *n)
 {
     station_crash(n);
     forget_said(n);
+    adversary_free(n);
     disk_free(n->disk);
     free(n->own);
 }

@@ -248,7 +248,7 @@ bool watch_converged(struct simulation *s)
     struct station *first = NULL;
     for (uint32_t i = 0; i < s->count; i++) {
         struct station *n = &s->station[i];
-        if (n->core == NULL || n->cut != 0) continue;
+        if (n->core == NULL || n->cut != 0 || adversary_at_work(n)) continue;
         if (first == NULL) first = n;
         if (!same_chains(first, n, s->cast)) return false;
     }

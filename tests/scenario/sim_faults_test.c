@@ -74,6 +74,16 @@ static void hosts_cheat(void **state)
     play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"rogue\",\"party\":\"hall\"}", "\"compute_ms\":300", 1, 0);
 }
 
+/* What north signs while it is cut off it shows to nobody later, when it is asked. The others end without it. */
+static void nobody_waits_for_who_withholds(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":0,\"for_ms\":190000,\"kind\":\"withhold\",\"party\":\"north\"},"
+         "{\"at_ms\":10000,\"for_ms\":5000,\"kind\":\"part\",\"party\":\"north\"},"
+         "{\"at_ms\":12000,\"kind\":\"revoke\",\"party\":\"north\",\"target\":\"dataset\"}",
+         "\"compute_ms\":300,\"every_ms\":40000,\"runs\":2", 1, 0);
+}
+
 /* As many liars among custodians as quorums do not bear: each hall has an honest one of its own, and is certified in the same term. That
  * this is seen says that the checkers look. */
 static void more_liars_are_seen(void **state)
@@ -105,6 +115,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_custodian_with_a_full_disk_gives_nothing),
                                        cmocka_unit_test(an_owner_takes_back), cmocka_unit_test(hosts_cheat),
+                                       cmocka_unit_test(nobody_waits_for_who_withholds),
                                        cmocka_unit_test(more_liars_are_seen)};
     return cmocka_run_group_tests_name("sim_faults", tests, NULL, NULL);
 }

@@ -1,4 +1,5 @@
-/* Faults of links, looked at while they last: of a jurisdiction, in one direction, and time and again. */
+/* Faults looked at while they last: of links, of a jurisdiction, in one direction, and time and again; and of members that break the protocol
+ * in what they send. */
 #include "crypto/secret.h"
 #include "sim/simulation_state.h"
 
@@ -171,6 +172,206 @@ static void an_access_link_of_its_own(void **state)
     assert_in_range((arrival_ns[0] - s->now_ns) / 1000000, way + 995, way + 1010);
 }
 
+/* --- Members that break the protocol ------------------------------------------------------------------------------------- */
+
+static uint64_t messages(enum message code)
+{
+    return census_message(s->census, (uint8_t)code).messages;
+}
+
+static uint64_t records(enum kind kind)
+{
+    return census_kind(s->census, (uint8_t)kind).messages;
+}
+
+static void for_ms(uint64_t ms)
+{
+    until_ms(s->now_ns / 1000000 + ms);
+}
+
+/* North asks east for east's first record, the charter, in each way that there is. */
+static void ask_east(void)
+{
+    static uint8_t bytes[3][256];
+    struct buffer get = BUFFER_OF(bytes[0]), want = BUFFER_OF(bytes[1]), branch = BUFFER_OF(bytes[2]);
+    struct station *north = &s->station[NORTH];
+    const struct node_id author = s->station[EAST].player->id;
+    const struct record *first = chain_get(core_chain(north->core), author, 1);
+    assert_non_null(first);
+    message_encode(&get, MESSAGE_GET_CODE, &(struct message_GET){author, 1, 1});
+    message_encode(&want, MESSAGE_WANT_CODE, &(struct message_WANT){ID_SPAN(first->id)});
+    message_encode(&branch, MESSAGE_BRANCH_GET_CODE, &(struct message_BRANCH_GET){1, 0, {{0}}});
+    (void)station_carry(north, EAST, buffer_span(&get));
+    (void)station_carry(north, EAST, buffer_span(&want));
+    (void)station_carry(north, EAST, buffer_span(&branch));
+}
+
+/* East's core says this one's first record to the hall. */
+static void east_tells_of(uint32_t author)
+{
+    static uint8_t bytes[65536];
+    struct buffer b = BUFFER_OF(bytes);
+    struct station *east = &s->station[EAST];
+    record_encode(&b, chain_get(core_chain(east->core), s->station[author].player->id, 1));
+    station_send(east, s->station[HALL].player->id, buffer_span(&b));
+    for_ms(500);
+}
+
+static void who_withholds_announces_and_is_silent(void **state)
+{
+    (void)state;
+    begin("\"faults\":[{\"at_ms\":15000,\"for_ms\":15000,\"kind\":\"withhold\",\"party\":\"east\"}],");
+    until_ms(20000);
+    const uint64_t charters = records(KIND_CHARTER), heads = messages(MESSAGE_HEADS_CODE),
+                   roots = messages(MESSAGE_ROOT_CODE);
+    assert_int_equal(s->counts.withheld, 0);
+    ask_east();
+    for_ms(1000);
+    assert_int_equal(records(KIND_CHARTER), charters);
+    assert_int_equal(messages(MESSAGE_HEADS_CODE), heads);
+    assert_int_equal(s->counts.withheld, 3);
+    assert_true(messages(MESSAGE_ROOT_CODE) >= roots + 5 * 4); /* east's, too */
+    east_tells_of(NORTH);
+    assert_int_equal(records(KIND_CHARTER), charters);
+    assert_int_equal(s->counts.withheld, 4);
+    east_tells_of(EAST);
+    assert_int_equal(records(KIND_CHARTER), charters + 1); /* its own */
+    until_ms(31000);
+    ask_east();
+    for_ms(1000);
+    assert_int_equal(records(KIND_CHARTER), charters + 3);
+    assert_int_equal(messages(MESSAGE_HEADS_CODE), heads + 1);
+    east_tells_of(NORTH);
+    assert_int_equal(records(KIND_CHARTER), charters + 4);
+    assert_int_equal(s->counts.withheld, 4);
+}
+
+enum { SAID_MAX = 300 };
+
+/* A message of its own, which the hall sends to south and which nobody answers. */
+static struct slice *say(uint64_t number)
+{
+    uint8_t id[32] = {0xaa}, bytes[64];
+    struct buffer b = BUFFER_OF(bytes);
+    store_u64(id + 8, number);
+    message_encode(&b, MESSAGE_ABSENT_CODE, &(struct message_ABSENT){SPAN_OF(id)});
+    struct slice *slice = slice_of(buffer_span(&b));
+    assert_true(station_carry_slice(&s->station[HALL], SOUTH, slice) > 0);
+    return slice;
+}
+
+/* Who holds a slice: this test, what south remembers, and each message under way that it is in. */
+static void follow(struct slice *const said[], uint32_t count, uint64_t ms, uint32_t times[],
+                   uint32_t order[])
+{
+    uint32_t refs[SAID_MAX], arrived = 0;
+    for (uint32_t i = 0; i < count; i++) refs[i] = said[i]->refs;
+    while (s->now_ns < ms * 1000000 && simulation_run(s, 1))
+        for (uint32_t i = 0; i < count; i++) {
+            times[i] += said[i]->refs == 2 + 4 && refs[i] == 2;
+            if (said[i]->refs == 2 && refs[i] == 3 && times[i] == 1 && arrived < count) order[arrived++] = i;
+            refs[i] = said[i]->refs;
+        }
+    assert_int_equal(arrived, count);
+}
+
+static void drop_said(struct slice *said[], uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        assert_int_equal(said[i]->refs, 1); /* nobody else remembers it */
+        slice_drop(said[i]);
+    }
+}
+
+static void who_replays_says_again_what_it_heard(void **state)
+{
+    (void)state;
+    enum { FEW = 16 };
+    struct slice *said[SAID_MAX];
+    uint32_t times[FEW] = {0}, order[FEW] = {0}, behind = 0;
+    begin("\"faults\":[{\"at_ms\":15000,\"for_ms\":15000,\"kind\":\"replay\",\"party\":\"south\"}],");
+    until_ms(20100);
+    for (uint32_t i = 0; i < FEW; i++) said[i] = say(i);
+    until_ms(20900);
+    follow(said, FEW, 25500, times, order);
+    for (uint32_t i = 0; i < FEW; i++)
+        assert_int_equal(times[i], 3); /* in each of the seconds that it counts as the last */
+    for (uint32_t i = 1; i < FEW; i++) behind += order[i] < order[i - 1];
+    assert_in_range(behind, 1, FEW - 2);
+    until_ms(30500);
+    drop_said(said, FEW);
+}
+
+/* However much there was: so many in a turn, and nothing when it is over. */
+static void what_is_replayed_has_an_end(void **state)
+{
+    (void)state;
+    struct slice *said[SAID_MAX];
+    begin("\"faults\":[{\"at_ms\":15000,\"for_ms\":10000,\"kind\":\"replay\",\"party\":\"south\"}],");
+    until_ms(20100);
+    for (uint32_t i = 0; i < SAID_MAX; i++) said[i] = say(i);
+    until_ms(20900);
+    const uint64_t before = s->counts.replayed;
+    until_ms(21010);
+    assert_int_equal(s->counts.replayed, before + 128 * 4);
+    net_clog_link(s->net, SOUTH, OFFICE, UINT64_C(24500000000));
+    until_ms(22010);
+    const uint64_t held = s->counts.replayed;
+    assert_in_range(held, before + 129 * 4, before + 2 * 128 * 4);
+    until_ms(24500); /* nothing while the office is still to hear of the last turn */
+    assert_int_equal(s->counts.replayed, held);
+    until_ms(25500);
+    const uint64_t after = s->counts.replayed;
+    assert_int_equal(after, held); /* the fault was over before the next */
+    until_ms(30000);
+    assert_int_equal(s->counts.replayed, after);
+    drop_said(said, SAID_MAX);
+}
+
+/* At north, a steward. */
+static uint32_t asking_to_join(void)
+{
+    uint32_t count = 0;
+    while (core_join_at(s->station[NORTH].core, count) != NULL) count++;
+    return count;
+}
+
+static void who_floods_makes_up_what_it_sends(void **state)
+{
+    (void)state;
+    begin(
+        "\"faults\":[{\"at_ms\":20000,\"for_ms\":20000,\"kind\":\"flood\",\"party\":\"hall\",\"per_second\":"
+        "40},{\"at_ms\":45000,\"for_ms\":5000,\"kind\":\"flood\",\"party\":\"office\"}],");
+    until_ms(19900);
+    const uint64_t announced = messages(MESSAGE_ANNOUNCE_CODE), heads = messages(MESSAGE_HEADS_CODE),
+                   joins = records(KIND_JOIN);
+    const uint32_t asking = asking_to_join();
+    until_ms(29980);
+    assert_int_equal(s->counts.flooded, 10 * 40 * 4);
+    assert_true(messages(MESSAGE_ANNOUNCE_CODE) > announced + 400);
+    assert_true(messages(MESSAGE_HEADS_CODE) > heads + 400);
+    assert_true(records(KIND_JOIN) > joins + 400);
+    assert_in_range(asking_to_join(), asking + 1, asking + 4); /* so many of one peer's find a place */
+    net_clog_node(s->net, HALL, UINT64_C(39000000000));
+    until_ms(38000);
+    assert_in_range(s->counts.flooded, (400 + 50) * 4, (400 + 64 + 10) * 4); /* as many as may be under way */
+    until_ms(44900);
+    const uint64_t before = s->counts.flooded;
+    until_ms(60000);
+    assert_int_equal(s->counts.flooded, before + 5 * 20 * 4); /* where no rate is said */
+}
+
+/* What was left of the first time in the agenda is no turn of the second. */
+static void a_flood_that_comes_again_is_one(void **state)
+{
+    (void)state;
+    begin(
+        "\"faults\":[{\"at_ms\":20000,\"every_ms\":910,\"for_ms\":900,\"kind\":\"flood\",\"party\":\"hall\","
+        "\"per_second\":2,\"times\":2}],");
+    until_ms(25000);
+    assert_int_equal(s->counts.flooded, 2 * 2 * 4);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(a_jurisdiction_is_cut_off, end),
@@ -178,7 +379,12 @@ int main(void)
                                        cmocka_unit_test_teardown(one_way, end),
                                        cmocka_unit_test_teardown(a_short_one_is_a_delay, end),
                                        cmocka_unit_test_teardown(time_and_again, end),
-                                       cmocka_unit_test_teardown(an_access_link_of_its_own, end)};
+                                       cmocka_unit_test_teardown(an_access_link_of_its_own, end),
+                                       cmocka_unit_test_teardown(who_withholds_announces_and_is_silent, end),
+                                       cmocka_unit_test_teardown(who_replays_says_again_what_it_heard, end),
+                                       cmocka_unit_test_teardown(what_is_replayed_has_an_end, end),
+                                       cmocka_unit_test_teardown(who_floods_makes_up_what_it_sends, end),
+                                       cmocka_unit_test_teardown(a_flood_that_comes_again_is_one, end)};
     if (crypto_init() != OK) return 1;
     return cmocka_run_group_tests_name("sim_fault", tests, NULL, NULL);
 }

@@ -25,7 +25,8 @@ static const char whole[] =
     "{\"at_ms\":15,\"every_ms\":40,\"for_ms\":30,\"jurisdiction\":\"EU\",\"kind\":\"part\",\"oneway\":true,"
     "\"times\":3},"
     "{\"at_ms\":16,\"for_ms\":7,\"kind\":\"split\",\"other_region\":\"us-east\",\"region\":\"sweden\"},"
-    "{\"at_ms\":17,\"jurisdiction\":\"EU\",\"kind\":\"revoke\",\"target\":\"dataset\"}],"
+    "{\"at_ms\":17,\"jurisdiction\":\"EU\",\"kind\":\"revoke\",\"target\":\"dataset\"},"
+    "{\"at_ms\":18,\"for_ms\":7,\"kind\":\"flood\",\"party\":\"hall\",\"per_second\":30}],"
     "\"for_ms\":60000,\"name\":\"small\",\"network\":{\"loss_ppm\":100},"
     "\"parties\":["
     "{\"jurisdiction\":\"EU\",\"name\":\"north\",\"region\":\"sweden\","
@@ -76,7 +77,7 @@ static void a_whole_one(void **state)
     assert_int_equal(s->s, 1);
     assert_int_equal(s->lease_ms, 5000);
     assert_int_equal(s->epsilon_nano, 500000000);
-    assert_int_equal(s->fault_count, 9);
+    assert_int_equal(s->fault_count, 10);
     assert_int_equal(s->trust, TRUST_CENTRAL);
     assert_int_equal(s->party[1].latency_ms, 270);
     assert_int_equal(s->party[1].loss_ppm, 9);
@@ -93,6 +94,7 @@ static void a_whole_one(void **state)
     assert_int_equal(s->fault[3].other.party, 0);
     assert_int_equal(s->fault[4].target, TARGET_RECIPE);
     assert_int_equal(s->fault[4].phase, RUN_KEYED);
+    assert_int_equal(s->fault[9].per_second, 30);
     assert_int_equal(s->fault[0].kind, FAULT_CRASH);
     assert_int_equal(s->fault[1].kind, FAULT_ELECTED);
     assert_int_equal(scenario_count(s, ROLE_COMPUTE | ROLE_OWNER), 3);
@@ -130,6 +132,7 @@ static void written_it_reads_the_same(void **state)
     buffer_put_zero(&a);
     assert_int_equal(parse(&s, (const char *)written, &fault), OK);
     assert_int_equal(s->fault[4].phase, RUN_KEYED);
+    assert_int_equal(s->fault[9].per_second, 30);
     assert_int_equal(s->trust, TRUST_CENTRAL);
     assert_int_equal(scenario_write(&b, s), OK);
     assert_true(span_equal(buffer_span(&a), buffer_span(&b)));
@@ -187,6 +190,8 @@ static void what_is_refused(void **state)
         {"\"other_region\":\"us-east\",", "", "faults[7].other"},
         {"\"kind\":\"revoke\",\"target\":\"dataset\"", "\"kind\":\"revoke\",\"oneway\":true", "faults[8]"},
         {"\"kind\":\"revoke\",\"target\":\"dataset\"", "\"kind\":\"revoke\",\"times\":2", "faults[8]"},
+        {"\"per_second\":30", "\"per_second\":0", "faults[9].per_second"},
+        {"\"kind\":\"flood\"", "\"kind\":\"replay\"", "faults[9]"},
         {"\"go_on\":true", "\"go_on\":\"yes\"", "study.go_on"},
         {"\"trust\":\"central\"", "\"trust\":\"me\"", "trust"},
         {"\"for_ms\":20,\"kind\":\"elected\"", "\"kind\":\"retype\",\"party\":\"hall\"", "faults[1]"},

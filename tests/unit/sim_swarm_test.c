@@ -48,8 +48,10 @@ static void drawn_scenarios_are_whole(void **state)
             assert_true(f->at_ms + f->for_ms <= SWARM_FAULTS_MS);
         }
     }
-    /* supply-chain and byzantine-third play them */
-    const uint32_t scripted = UINT32_C(1) << FAULT_RETYPE | UINT32_C(1) << FAULT_DOUBLE;
+    /* supply-chain, byzantine-third and byzantine-members play them */
+    const uint32_t scripted = UINT32_C(1) << FAULT_RETYPE | UINT32_C(1) << FAULT_DOUBLE |
+                              UINT32_C(1) << FAULT_WITHHOLD | UINT32_C(1) << FAULT_REPLAY |
+                              UINT32_C(1) << FAULT_FLOOD;
     assert_int_equal(kinds, ((UINT32_C(1) << FAULT_KIND_COUNT) - 1) & ~scripted);
     free(memory);
 }
