@@ -194,6 +194,7 @@ static void ask_for_votes(struct station *n, const struct ledger_run *run)
     const struct span ask = statement_of(n, KIND_VOTE_ASK, &body);
     for (uint32_t i = 0; i < charter->custodian_count; i++)
         station_send(n, charter->member[charter->custodian[i]].node, ask);
+    station_forget_said(n);
 }
 
 void fault_rogue(struct station *n)
@@ -221,6 +222,7 @@ static void vote_for(struct station *n, const struct run_entry *run, struct run_
     const enum err err = identity_sign(&vote.vote, &n->player->secret, certificate_vote_hash(&c));
     ASSERT(err == OK);
     station_send(n, node, statement_of(n, KIND_VOTE, &vote));
+    station_forget_said(n);
 }
 
 bool fault_double(struct station *n, struct span message)
@@ -243,6 +245,7 @@ bool fault_double(struct station *n, struct span message)
     const struct body_PREVOTE yes = {
         .run = body.PREVOTE_ASK.run, .term = body.PREVOTE_ASK.term, .node = r.header.author};
     station_send(n, r.header.author, statement_of(n, KIND_PREVOTE, &yes));
+    station_forget_said(n);
     return true;
 }
 

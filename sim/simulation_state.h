@@ -209,6 +209,8 @@ void station_free(struct station *n);
 void station_event(struct station *n, struct event event);
 void station_tick(struct station *n);
 void station_send(struct station *n, struct node_id peer, struct span message);
+/* Other bytes come to lie where what was sent last does. */
+void station_forget_said(struct station *n);
 /* To another one that is linked: when it arrives; 0: it does not. */
 uint64_t station_carry(struct station *n, uint32_t to, struct span message);
 uint64_t station_carry_slice(struct station *n, uint32_t to, struct slice *slice);

@@ -51,7 +51,7 @@ static struct slice *said(struct station *n, struct span message)
     return n->said;
 }
 
-static void forget_said(struct station *n)
+void station_forget_said(struct station *n)
 {
     slice_drop(n->said);
     n->said = NULL;
@@ -87,7 +87,8 @@ uint64_t station_carry(struct station *n, uint32_t to, struct span message)
     adversary_sent(n, slice);
     const uint64_t arrives_ns = station_carry_slice(n, to, slice);
     slice_drop(slice);
-    if (n->core == NULL) forget_said(n); /* no step of a core ends this: other bytes come to lie there */
+    if (n->core == NULL)
+        station_forget_said(n); /* no step of a core ends this: other bytes come to lie there */
     return arrives_ns;
 }
 
@@ -138,7 +139,7 @@ static void x_send_blob(void *context, struct node_id peer, struct span cid, str
     const struct message_BLOB m = {cid, err == OK ? REFUSAL_NONE : REFUSAL_INPUT_MISSING, buffer_span(&blob)};
     message_encode(&out, MESSAGE_BLOB_CODE, &m);
     x_send(n, peer, buffer_span(&out));
-    forget_said(n);
+    station_forget_said(n);
 }
 
 /* A host that cheats has two of one run. */
@@ -390,7 +391,7 @@ void station_event(struct station *n, struct event event)
     event.now.ns = (int64_t)station_clock_ns(n);
     event.wall_ms = station_wall_ms(n);
     pump_event(n->core, &n->executors, &event);
-    forget_said(n);
+    station_forget_said(n);
     core_check(n->core);
 }
 
@@ -490,7 +491,7 @@ enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
 void station_free(struct station *n)
 {
     station_crash(n);
-    forget_said(n);
+    station_forget_said(n);
     adversary_free(n);
     disk_free(n->disk);
     free(n->own);

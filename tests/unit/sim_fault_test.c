@@ -246,6 +246,46 @@ static void who_withholds_announces_and_is_silent(void **state)
     assert_int_equal(s->counts.withheld, 4);
 }
 
+/* The hall's ask, as it comes to south; it lives until the next. */
+static struct span ask_of(uint64_t term)
+{
+    const struct station *n = &s->station[HALL];
+    const struct body_VOTE_ASK body = {s->ledger.run[0].run, term};
+    return fault_statement(n, n->player->id, &n->player->secret, KIND_VOTE_ASK, &body);
+}
+
+/* How many votes of this term are under way from south. */
+static uint32_t votes_of(uint64_t term)
+{
+    static union message_body m;
+    static union body body;
+    enum message code;
+    struct record r;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < s->parcel_count; i++) {
+        const struct parcel *p = &s->parcel[i];
+        if (p->slice == NULL || p->type != EVENT_MESSAGE || p->from != SOUTH) continue;
+        const bool record = message_decode(&code, &m, span_make(p->slice->bytes, p->slice->len)) == OK &&
+                            code == MESSAGE_RECORD_CODE &&
+                            record_open(&r, m.RECORD.header, &m.RECORD.signature, m.RECORD.body) == OK;
+        if (!record || r.header.kind != KIND_VOTE || body_decode(&body, KIND_VOTE, r.body) != OK) continue;
+        count += body.VOTE.term == term;
+    }
+    return count;
+}
+
+/* Two asks, one after the other, and its core is told nothing between them: each has its answer. */
+static void who_votes_for_whoever_asks_answers_each(void **state)
+{
+    (void)state;
+    begin("\"faults\":[{\"at_ms\":15000,\"for_ms\":15000,\"kind\":\"double\",\"party\":\"south\"}],");
+    until_ms(20000);
+    assert_true(fault_double(&s->station[SOUTH], ask_of(7)));
+    assert_true(fault_double(&s->station[SOUTH], ask_of(8)));
+    assert_int_equal(votes_of(7), 1);
+    assert_int_equal(votes_of(8), 1);
+}
+
 enum { SAID_MAX = 300 };
 
 /* A message of its own, which the hall sends to south and which nobody answers. */
@@ -374,17 +414,19 @@ static void a_flood_that_comes_again_is_one(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test_teardown(a_jurisdiction_is_cut_off, end),
-                                       cmocka_unit_test_teardown(two_sides_are_cut_from_each_other, end),
-                                       cmocka_unit_test_teardown(one_way, end),
-                                       cmocka_unit_test_teardown(a_short_one_is_a_delay, end),
-                                       cmocka_unit_test_teardown(time_and_again, end),
-                                       cmocka_unit_test_teardown(an_access_link_of_its_own, end),
-                                       cmocka_unit_test_teardown(who_withholds_announces_and_is_silent, end),
-                                       cmocka_unit_test_teardown(who_replays_says_again_what_it_heard, end),
-                                       cmocka_unit_test_teardown(what_is_replayed_has_an_end, end),
-                                       cmocka_unit_test_teardown(who_floods_makes_up_what_it_sends, end),
-                                       cmocka_unit_test_teardown(a_flood_that_comes_again_is_one, end)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_teardown(a_jurisdiction_is_cut_off, end),
+        cmocka_unit_test_teardown(two_sides_are_cut_from_each_other, end),
+        cmocka_unit_test_teardown(one_way, end),
+        cmocka_unit_test_teardown(a_short_one_is_a_delay, end),
+        cmocka_unit_test_teardown(time_and_again, end),
+        cmocka_unit_test_teardown(an_access_link_of_its_own, end),
+        cmocka_unit_test_teardown(who_withholds_announces_and_is_silent, end),
+        cmocka_unit_test_teardown(who_votes_for_whoever_asks_answers_each, end),
+        cmocka_unit_test_teardown(who_replays_says_again_what_it_heard, end),
+        cmocka_unit_test_teardown(what_is_replayed_has_an_end, end),
+        cmocka_unit_test_teardown(who_floods_makes_up_what_it_sends, end),
+        cmocka_unit_test_teardown(a_flood_that_comes_again_is_one, end)};
     if (crypto_init() != OK) return 1;
     return cmocka_run_group_tests_name("sim_fault", tests, NULL, NULL);
 }
