@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Hostile peers over real links (tests/integration/attack.c), against a node that serves an honest one meanwhile: its memory and
 # its connections stay bounded, offenders are dropped and left alone, every honest request is answered. Each line that begins with
-# "latency" is how long those took beside how long they took in quiet, in this run. Then an owner that lies about its chunks.
+# "latency" is how long those took beside how long they took in quiet, in this run (run it alone for figures). Then an owner that lies about its chunks.
 set -euo pipefail
 declare -A port
 address_of() { echo "tcp://127.0.0.1:${port[$1]}"; }
