@@ -1042,6 +1042,17 @@ static bool equivocate(struct core *core, uint64_t seq, uint32_t *told)
     return true;
 }
 
+/* The disk answers so. Then it is asked for one more thing, and for nothing when it has taken that. */
+static void asked_once_more(struct core *core, enum err err)
+{
+    for (uint32_t more = 2; more > 0; more--) {
+        store_answers(core, more == 2 ? err : OK);
+        tick(core);
+        note_asked(core);
+        assert_int_equal(asked_count, more - 1);
+    }
+}
+
 /* One key signs pairs, each a place lower, while the disk is in one long sync: a few are looked at and told, and one at a time is on its
  * way to the disk. */
 static void test_pairs_that_walk_down(void **state)
@@ -1055,14 +1066,7 @@ static void test_pairs_that_walk_down(void **state)
     assert_int_equal(looked_at, AT_ONCE);
     assert_in_range(told, 1, AT_ONCE * WORLD_NODES);
     assert_int_equal(asked_count, 1);
-    store_answers(core, OK); /* of a higher one */
-    tick(core);
-    note_asked(core);
-    assert_int_equal(asked_count, 1);
-    store_answers(core, OK);
-    tick(core);
-    note_asked(core);
-    assert_int_equal(asked_count, 0);
+    asked_once_more(core, OK); /* it has a higher one */
 }
 
 enum { LONG = 300 };
@@ -1157,14 +1161,7 @@ static void test_a_refused_pair_is_kept_later(void **state)
     uint32_t told = 0;
     assert_true(equivocate(core, 5000, &told));
     assert_int_equal(asked_count, 1);
-    store_answers(core, ERR_FULL);
-    tick(core);
-    note_asked(core);
-    assert_int_equal(asked_count, 1);
-    store_answers(core, OK);
-    tick(core);
-    note_asked(core);
-    assert_int_equal(asked_count, 0);
+    asked_once_more(core, ERR_FULL);
 }
 
 /* Revocations behind a hole, and one in the next place that does not follow, are told in turn, whatever their number. */
