@@ -279,10 +279,14 @@ static bool known_fork(const struct author *a, uint64_t seq)
     return a != NULL && a->frozen != 0 && a->frozen <= seq;
 }
 
-/* The halves of the pair name different predecessors: what is known is not yet where the chains part. */
-static bool parts_lower(const struct author *a)
+/* The halves of the pair name different predecessors, and the chain held here runs through one of them: what is known is not yet where
+ * the chains part. (A half whose predecessor is none leads nowhere.) */
+static bool parts_lower(const struct core *c, const struct author *a)
 {
-    return a->frozen > 1 && !ID_EQUAL(a->pair[0].header.prev, a->pair[1].header.prev);
+    const struct record *held = chain_get(&c->chain, a->node, a->frozen),
+                        *before = chain_get(&c->chain, a->node, a->frozen - 1);
+    return held != NULL && before != NULL && ID_EQUAL(held->header.prev, before->id) &&
+           !ID_EQUAL(a->pair[0].header.prev, a->pair[1].header.prev);
 }
 
 /* Two chains of one author differ at `seq`: ask for the other one from there down, until where they part has been found
@@ -317,8 +321,8 @@ static uint64_t held_up_to(const struct core *c, const struct author *a)
     return a->frozen != 0 ? a->seen : chain_tip(&c->chain, a, &head);
 }
 
-/* What it says of one author: asks for what is missing here. Is something that may matter? */
-static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEADS_ITEM_BYTES])
+/* What it says of one author, in a comparison or unasked: asks for what is missing here. Is something that may matter? */
+static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEADS_ITEM_BYTES], bool compared)
 {
     struct node_id author;
     memcpy(author.bytes, item, 32);
@@ -328,7 +332,7 @@ static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEA
     if (theirs > UINT_TIME || !registry_may_write(c->registry, author)) return false;
     const bool other = another_head(c, author, theirs, item + 40), known = known_fork(a, theirs),
                fork = other && !known;
-    if (other && known && parts_lower(a) && mesh_may_walk(c, author))
+    if (compared && other && known && parts_lower(c, a) && mesh_may_walk(c, author))
         sync_walk_down(c, from, author, a->frozen - 1);
     if (theirs <= ours && !fork) return false;
     if (fork)
@@ -450,9 +454,10 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
         return;
     }
     if (p != NULL) note_presence(c, p, m->time);
+    const bool compared = p != NULL && p->open > 0 && m->turn == p->turn && core_member(c, from, 0);
     for (size_t at = 0; at < m->heads.len; at += HEADS_ITEM_BYTES) {
         if (p != NULL) note_own(c, p, m->heads.data + at);
-        behind |= is_ahead(c, from, m->heads.data + at);
+        behind |= is_ahead(c, from, m->heads.data + at, compared);
     }
     if (p == NULL) return;
     const bool unasked = m->turn == 0 && m->depth == 0;

@@ -1086,7 +1086,7 @@ static void make_branch(struct record branch[LONG], const struct world_node *aut
 
 /* The peer tells its head of the other branch and gives what it is asked for, as far as it has it; `gets_seen` counts. */
 static void tell_branch(struct core *core, struct node_id peer, const struct record branch[LONG],
-                        uint32_t *gets_seen)
+                        bool compared, uint32_t *gets_seen)
 {
     uint8_t items[72], bytes[160];
     struct buffer item = BUFFER_OF(items), b = BUFFER_OF(bytes);
@@ -1095,7 +1095,10 @@ static void tell_branch(struct core *core, struct node_id peer, const struct rec
     buffer_put(&item, ID_SPAN(branch[0].header.author));
     buffer_put_u64(&item, branch[LONG - 1].header.seq);
     buffer_put(&item, ID_SPAN(branch[LONG - 1].id));
-    const struct message_HEADS heads = {WORLD_START_MS + WALL_MS_LATER, 0, 0, {{0}}, SPAN_OF(items)};
+    struct peer *p = peer_find(core, peer);
+    p->open = compared;
+    p->turn = 7;
+    const struct message_HEADS heads = {WORLD_START_MS + WALL_MS_LATER, 7, 0, {{0}}, SPAN_OF(items)};
     message_encode(&b, MESSAGE_HEADS_CODE, &heads);
     hear(core, peer, buffer_span(&b));
     for (bool more = true; more;) {
@@ -1129,7 +1132,7 @@ static void test_a_walk_down_goes_on(void **state)
     const struct world_node *author = &world->node[WORLD_ALGORITHM];
     const struct node_id peer = world->node[WORLD_REQUESTER].id;
     struct core *core = owner_with_links();
-    uint32_t told = 0, asked_for = 0;
+    uint32_t told = 0, asked_for = 0, waited = 0;
     make_branch(ours, author, 1);
     make_branch(theirs, author, 2);
     for (uint32_t i = 0; i < LONG; i++) deliver(core, world->node[1].id, &ours[i]);
@@ -1137,16 +1140,21 @@ static void test_a_walk_down_goes_on(void **state)
     heard_ns = core->now.ns;
     for (uint32_t i = 0; i < 20; i++) (void)equivocate(core, CAP_AUTHOR_RECORDS - i, &told);
     const struct author *a = chain_author(core_chain(core), author->id);
-    for (uint32_t i = 0; i < 60 && a->frozen != author->seq + 1; i++) {
-        tell_branch(core, peer, theirs, &asked_for);
+    for (uint32_t i = 0; i < 90 && a->frozen != author->seq + 1; i++) {
+        const uint64_t part_way = author->seq + 1 + LONG - 256;
+        const bool waits = i < 30 && a->frozen == part_way; /* for who was not asked, for ever */
+        tell_branch(core, peer, theirs, !waits, &asked_for);
+        assert_true(!waits || a->frozen == part_way);
+        waited += waits;
         tick(core);
         heard_ns = core->now.ns;
     }
+    assert_true(waited > 20);
     assert_int_equal(a->frozen, author->seq + 1);
     assert_in_range(asked_for, 2, 20);
     asked_for = 0;
     for (uint32_t i = 0; i < 60; i++) {
-        tell_branch(core, peer, theirs, &asked_for);
+        tell_branch(core, peer, theirs, true, &asked_for);
         tick(core);
         heard_ns = core->now.ns;
     }
