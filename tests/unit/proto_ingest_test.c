@@ -1162,6 +1162,32 @@ static void test_a_walk_down_goes_on(void **state)
     heard_ns = 0;
 }
 
+/* A half whose predecessor is none leads nowhere, whoever was given it first. */
+static void test_nobody_walks_down_from_nothing(void **state)
+{
+    (void)state;
+    static struct record theirs[LONG];
+    const struct world_node *author = &world->node[WORLD_ALGORITHM];
+    const struct node_id peer = world->node[WORLD_REQUESTER].id;
+    const struct body_REVOCATION none = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    const struct record_id nothing = {{0xee}};
+    struct core *core = owner_with_links();
+    uint32_t asked_for = 0;
+    make_branch(theirs, author, 2);
+    for (uint32_t i = 0; i + 1 < LONG; i++) deliver(core, peer, &theirs[i]);
+    const struct record half = make_after(author->id, KIND_REVOCATION, author->seq + LONG, nothing, &none);
+    deliver(core, peer, &half);
+    deliver(core, peer, &theirs[LONG - 1]);
+    assert_int_equal(chain_author(core_chain(core), author->id)->frozen, author->seq + LONG);
+    for (uint32_t i = 0; i < 60; i++) {
+        tell_branch(core, peer, theirs, true, &asked_for);
+        tick(core);
+        heard_ns = core->now.ns;
+    }
+    assert_int_equal(asked_for, 0);
+    heard_ns = 0;
+}
+
 static void test_a_refused_pair_is_kept_later(void **state)
 {
     (void)state;
@@ -1397,6 +1423,7 @@ int main(void)
         cmocka_unit_test(test_own_old_ones_come_back),
         cmocka_unit_test(test_pairs_that_walk_down),
         cmocka_unit_test(test_a_walk_down_goes_on),
+        cmocka_unit_test(test_nobody_walks_down_from_nothing),
         cmocka_unit_test(test_a_refused_pair_is_kept_later),
         cmocka_unit_test(test_told_behind_a_hole),
         cmocka_unit_test(test_told_soon_behind_a_hole),
