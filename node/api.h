@@ -57,6 +57,7 @@ enum { API_PAGE_MAX = 256 };
       ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \
       "|null, key_shares:{good:bool, detail:text}|null, "                                                    \
       "peers:[{node:id, organisation:text|null, up:bool, via:id|null}], "                                    \
+      "contacts:{known:int, dialled:int, parties:int}, "                                                     \
       "enclaves:{running:int, max:int, why:text|null}|null, records:int, api:text|null, "                    \
       "store:{used_bytes:int, map_bytes:int, blobs:int, quarantined:int, batches:int, "                      \
       "syncs:int}, links:{up:int, accepted:int, refused:int, bytes_in:int, bytes_out:int, relayed:int, "     \

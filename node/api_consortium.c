@@ -68,6 +68,13 @@ static json_t *via(struct daemon *d, struct node_id peer)
     return daemon_link_via(d, peer, &relay) ? api_hex32(relay.bytes) : json_null();
 }
 
+static json_t *contacts_state(struct daemon *d)
+{
+    const struct view_counts n = core_contacts(daemon_core(d));
+    return json_pack("{s:I, s:I, s:I}", "known", (json_int_t)n.known, "dialled", (json_int_t)n.dialled,
+                     "parties", (json_int_t)n.parties);
+}
+
 static json_t *peers_state(struct daemon *d)
 {
     json_t *list = json_array();
@@ -165,6 +172,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "committee", committee_state(r));
     json_object_set_new(body, "key_shares", key_shares_state(daemon_share_watch(d)));
     json_object_set_new(body, "peers", peers_state(d));
+    json_object_set_new(body, "contacts", contacts_state(d));
     json_object_set_new(body, "enclaves", enclaves_state(d));
     json_object_set_new(body, "records", json_integer(core_chain(core)->entry_count));
     json_object_set_new(body, "api",

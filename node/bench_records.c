@@ -142,6 +142,16 @@ static void x_stop(void *context, struct run_id run)
     (void)run;
 }
 
+static void x_dial(void *context, struct node_id peer, struct span address)
+{
+    (void)context, (void)peer, (void)address;
+}
+
+static void x_hang_up(void *context, struct node_id peer)
+{
+    (void)context, (void)peer;
+}
+
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
 {
     (void)context;
@@ -189,8 +199,9 @@ static enum err open_core(struct bench_records *g, uv_loop_t *loop, struct store
 {
     struct identity_secret nobody;
     struct core_options core = {.consortium = g->consortium, .charter = g->charter};
-    const struct pump_executors executors = {g,     x_send, x_offence, x_send_blob, x_store,  x_crypto, x_run,
-                                             x_run, x_run,  x_stop,    x_reply,     x_notice, NULL};
+    const struct pump_executors executors = {g,        x_send,    x_offence, x_send_blob, x_store,
+                                             x_crypto, x_run,     x_run,     x_run,       x_stop,
+                                             x_dial,   x_hang_up, x_reply,   x_notice,    NULL};
     const struct core_loop_options options = {loop, NULL, store, &core, &executors, on_log, NULL};
     identity_generate(&nobody, &core.self);
     TRY(core_loop_open(&g->core, &options));

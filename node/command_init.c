@@ -9,23 +9,26 @@
 #include "node/home.h"
 #include "node/passphrase.h"
 #include "node/problem.h"
+#include "proto/contact.h"
 
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 struct init_options {
-    const char *data, *organisation, *jurisdiction, *roles, *listen, *passphrase_file, *approval_key;
+    const char *data, *organisation, *jurisdiction, *roles, *listen, *announce, *passphrase_file,
+        *approval_key;
     bool json;
 };
 
 static enum err parse(struct init_options *o, int argc, char **argv)
 {
     const struct argument option[] = {
-        {"--data", &o->data, NULL},     {"--organisation", &o->organisation, NULL},
-        {"--roles", &o->roles, NULL},   {"--jurisdiction", &o->jurisdiction, NULL},
-        {"--listen", &o->listen, NULL}, {"--approval-key", &o->approval_key, NULL},
-        {"--json", NULL, &o->json},     {"--passphrase-file", &o->passphrase_file, NULL},
+        {"--data", &o->data, NULL},         {"--organisation", &o->organisation, NULL},
+        {"--roles", &o->roles, NULL},       {"--jurisdiction", &o->jurisdiction, NULL},
+        {"--listen", &o->listen, NULL},     {"--approval-key", &o->approval_key, NULL},
+        {"--json", NULL, &o->json},         {"--passphrase-file", &o->passphrase_file, NULL},
+        {"--announce", &o->announce, NULL},
     };
     struct arguments a = {option, sizeof option / sizeof option[0], 0, 0, 0, NULL};
     TRY(arguments_parse(&a, argc, argv));
@@ -44,6 +47,11 @@ static enum err write_config(const struct init_options *o, uint32_t roles, char 
                                             : "listen: \"");
     if (o->listen != NULL) buffer_put_text(&out, o->listen);
     if (o->listen != NULL) buffer_put_text(&out, "\"\n");
+    if (o->announce != NULL) {
+        buffer_put_text(&out, "announce: \"");
+        buffer_put_text(&out, o->announce);
+        buffer_put_text(&out, "\"\n");
+    }
     buffer_put_text(&out, "# peers:\n#   - address: \"tcp://127.0.0.1:7002\"\n");
     if ((roles & ROLE_COMPUTE) != 0)
         buffer_put_text(&out, "compute:\n  enclaves: 1\n  memory_mb: 2048\n  threads: 2\n");
@@ -114,6 +122,9 @@ int command_init(int argc, char **argv)
                            "--listen: expected " CONFIG_ADDRESS_EXPECTED
                            ", such as tcp://127.0.0.1:7001, got \"%s\"",
                            o.listen);
+    if (o.announce != NULL && (o.listen == NULL || !contact_valid(span_text(o.announce))))
+        return problem_say(EXIT_USAGE, "--announce: expected --listen and " CONTACT_EXPECTED ", got \"%s\"%s",
+                           o.announce, o.listen == NULL ? " without --listen" : "");
     enum err err = make(&o, roles, fault, sizeof fault);
     if (err == OK) return say(&o);
     return problem_say(EXIT_REFUSED, "%s", fault[0] == 0 ? err_text(err) : fault);

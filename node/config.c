@@ -4,6 +4,7 @@
 #include "node/http_tcp.h"
 #include "node/worker.h"
 #include "node/yaml_file.h"
+#include "proto/contact.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -66,6 +67,7 @@ static const cyaml_schema_field_t log_fields[] = {
 
 static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_STRING_PTR("listen", OPTIONAL_POINTER, struct config, listen, 1, CONFIG_ADDRESS_MAX),
+    CYAML_FIELD_STRING_PTR("announce", OPTIONAL_POINTER, struct config, announce, 1, CONFIG_ADDRESS_MAX),
     CYAML_FIELD_SEQUENCE("peers", OPTIONAL_POINTER, struct config, peers, &peer_value, 0,
                          CONFIG_PEER_COUNT_MAX),
     CYAML_FIELD_MAPPING_PTR("compute", OPTIONAL_POINTER, struct config, compute, compute_fields),
@@ -223,6 +225,11 @@ static enum err check(const struct config *c, const struct config_fault *f)
     const struct config_compute *compute = c->compute == NULL ? &compute_defaults : c->compute;
     if (c->listen != NULL && !config_is_address(c->listen))
         return refuse(f, "listen", CONFIG_ADDRESS_EXPECTED, c->listen);
+    if (c->announce != NULL && !contact_valid(span_text(c->announce)))
+        return refuse(f, "announce", CONTACT_EXPECTED, c->announce);
+    if (c->announce != NULL && c->listen == NULL)
+        return refuse(f, "announce", "an address in `listen`, too: others are told to dial this node",
+                      "none");
     TRY(check_number(f, "compute.enclaves", 1, CONFIG_ENCLAVE_COUNT_MAX, compute->enclaves));
     TRY(check_number(f, "compute.memory_mb", WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX, compute->memory_mb));
     TRY(check_number(f, "compute.threads", 1, WORKER_THREAD_COUNT_MAX, compute->threads));

@@ -1,5 +1,6 @@
 /* config: perigee.yaml of a node (libcyaml). Unknown keys are errors with their line; every key has a default.
  *   listen: tcp://127.0.0.1:7001          # none: outbound only
+ *   announce: tcp://node.example.org:7001 # where other members may dial this node; none: nowhere
  *   peers:                                # dialled for ever
  *     - address: tcp://127.0.0.1:7002
  *       node: <64 hex, optional>
@@ -57,7 +58,7 @@ struct config_log {
     bool json;
 };
 struct config {
-    char *listen;
+    char *listen, *announce;
     struct config_peer *peers;
     unsigned peers_count;
     struct config_compute *compute;

@@ -38,6 +38,24 @@ static void x_offence(void *context, struct node_id peer)
     if (d->links != NULL) links_offend(d->links, peer, "it sent what no honest node sends");
 }
 
+static void x_dial(void *context, struct node_id peer, struct span address)
+{
+    struct daemon *d = context;
+    char text[CONTACT_ADDRESS_MAX + 1];
+    ASSERT(address.len < sizeof text);
+    memcpy(text, address.data, address.len);
+    text[address.len] = 0;
+    if (d->links == NULL) return;
+    const enum err err = links_dial_for_now(d->links, text, peer);
+    if (err != OK) log_say(LOG_OTHER, "cannot dial %s: %s", text, err_text(err));
+}
+
+static void x_hang_up(void *context, struct node_id peer)
+{
+    struct daemon *d = context;
+    if (d->links != NULL) links_hang_up(d->links, peer);
+}
+
 /* --- Store and keyed work ------------------------------------------------------------------------------------------ */
 
 static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
@@ -225,5 +243,5 @@ void daemon_executors_begin(struct daemon *d)
     d->executors =
         (struct pump_executors){d,        x_send,          x_offence,      x_send_blob,    x_store,
                                 x_crypto, x_enclave_start, x_enclave_send, x_enclave_blob, x_enclave_stop,
-                                x_reply,  x_notice,        x_happened};
+                                x_dial,   x_hang_up,       x_reply,        x_notice,       x_happened};
 }

@@ -22,14 +22,15 @@ static enum link_standing standing(void *context, struct node_id node)
     return charter_custodian(registry_charter_bytes(r), node) >= 0 ? LINK_CUSTODIAN : LINK_MEMBER;
 }
 
-/* Devices have nobody but their maker to talk with, so no link is theirs to have. */
+/* Those that this node should be linked with, also where it can dial none of them. */
 static uint32_t members(void *context, struct node_id *out, uint32_t cap)
 {
-    const struct registry *r = core_registry(core_loop_core(((struct daemon *)context)->core));
+    struct core *core = core_loop_core(((struct daemon *)context)->core);
+    const struct registry *r = core_registry(core);
     const struct member *m;
     uint32_t at = 0, count = 0;
     while (count < cap && (m = registry_member_next(r, &at)) != NULL)
-        if (m->admission == NULL) out[count++] = m->node;
+        if (core_party(core, m->node)) out[count++] = m->node;
     return count;
 }
 
@@ -132,6 +133,8 @@ static enum err open_core(struct daemon *d)
     struct core_options options = {.self = d->home.node,
                                    .consortium = d->home.consortium,
                                    .charter = span_make(d->home.charter, d->home.charter_len),
+                                   .announce = d->config->announce != NULL ? span_text(d->config->announce)
+                                                                           : SPAN_NONE,
                                    .silence = d->silence};
     random_fill(&options.salt, sizeof options.salt);
     if (d->enclaves != NULL) {

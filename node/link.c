@@ -259,7 +259,7 @@ static bool dial_must_wait(struct links *l, const struct link_dial *d)
 
 static void dial_tick(struct links *l, struct link_dial *d)
 {
-    if (d->op.busy || d->wire != NULL || links_now(l) < d->next_ms) return;
+    if (d->gone || d->op.busy || d->wire != NULL || links_now(l) < d->next_ms) return;
     if (dial_is_satisfied(l, d) || dial_must_wait(l, d)) return;
     d->op.busy = true;
     nng_aio_set_timeout(d->op.aio, (nng_duration)l->pace.handshake_ms);
@@ -269,6 +269,10 @@ static void dial_tick(struct links *l, struct link_dial *d)
 static void dialled(struct links *l, struct link_dial *d)
 {
     int result = nng_aio_result(d->op.aio);
+    if (d->gone) {
+        if (result == 0) nng_stream_free(nng_aio_get_output(d->op.aio, 0));
+        return;
+    }
     if (result == 0) {
         links_add(l, &(struct link_origin){
                          .stream = nng_aio_get_output(d->op.aio, 0), .dial = d, .address = d->address});
@@ -311,13 +315,15 @@ static bool address_is_known_kind(const char *address)
     return strncmp(address, "tcp://", 6) == 0 || strncmp(address, "ipc://", 6) == 0;
 }
 
-enum err links_dial(struct links *l, const char *address, struct node_id expected)
+static enum err dial_add(struct links *l, const char *address, struct node_id expected, bool for_now)
 {
     uint32_t count = 0;
     struct link_dial *d;
     if (!address_is_known_kind(address)) return ERR_USAGE;
     for (d = l->dials; d != NULL; d = d->next, count++) {
-        if (strcmp(d->address, address) == 0 && ID_EQUAL(d->expected, expected)) return OK;
+        if (d->gone || strcmp(d->address, address) != 0 || !ID_EQUAL(d->expected, expected)) continue;
+        d->for_now &= for_now;
+        return OK;
     }
     if (count == LINKS_DIALS_MAX) return ERR_FULL;
     enum err err = dial_new(&d, l, address, expected);
@@ -325,10 +331,30 @@ enum err links_dial(struct links *l, const char *address, struct node_id expecte
         if (d != NULL) dial_free(d);
         return err;
     }
+    d->for_now = for_now;
     d->next = l->dials;
     l->dials = d;
     dial_tick(l, d);
     return OK;
+}
+
+enum err links_dial(struct links *l, const char *address, struct node_id expected)
+{
+    return dial_add(l, address, expected, false);
+}
+
+enum err links_dial_for_now(struct links *l, const char *address, struct node_id expected)
+{
+    return l->closing ? OK : dial_add(l, address, expected, true);
+}
+
+void links_hang_up(struct links *l, struct node_id peer)
+{
+    for (struct link_dial *d = l->dials; d != NULL && !l->closing; d = d->next) {
+        if (!d->for_now || d->gone || !ID_EQUAL(d->expected, peer)) continue;
+        d->gone = true;
+        if (d->wire != NULL) link_wire_drop(d->wire, false, "it is not dialled any more");
+    }
 }
 
 /* --- The loop ------------------------------------------------------------------------------------------- */
@@ -355,6 +381,15 @@ static void sweep(struct links *l)
         }
         *at = w->next;
         link_wire_free(w);
+    }
+    for (struct link_dial **at = &l->dials; *at != NULL;) {
+        struct link_dial *d = *at;
+        if (!d->gone) {
+            at = &d->next;
+            continue;
+        }
+        *at = d->next;
+        dial_free(d);
     }
     link_relay_sweep(l);
 }

@@ -89,6 +89,8 @@ struct link_dial {
     uint64_t next_ms;
     uint32_t delay_ms;
     bool said_unreachable;
+    bool for_now; /* until it is hung up */
+    bool gone;    /* it has been: freed when nothing on the stack can hold it */
 };
 
 /* How fast things happen, and how many may be; tests go faster, with fewer. */

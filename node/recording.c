@@ -14,7 +14,7 @@ enum {
     PARAMETERS_MAX = CAP_BODY_BYTES / 2,
 };
 #define CLOCK_MAX_NS (INT64_MAX / 2)
-static const char magic[] = "perigee recording/1\n";
+static const char magic[] = "perigee recording/2\n";
 static const char magic_any[] = "perigee recording/";
 _Static_assert(sizeof magic - 1 == RECORDING_MAGIC_BYTES, "what a recording begins with");
 
@@ -111,6 +111,7 @@ void recording_put_start(struct buffer *b, const struct core_options *o)
     put_long(b, o->engine);
     put_long(b, o->gpu);
     put_long(b, o->charter);
+    put_long(b, o->announce);
     frame_end(b, begin, 0);
 }
 
@@ -206,6 +207,7 @@ static enum err take_start(struct recording_start *s, struct cursor *at)
     TRY(take_long(at, &o->engine, CAP_TEXT));
     TRY(take_long(at, &o->gpu, CAP_TEXT));
     TRY(take_long(at, &o->charter, CAP_DOCUMENT_BYTES));
+    TRY(take_long(at, &o->announce, CONTACT_ADDRESS_MAX));
     o->silence = (enum silence)silence;
     return silence < SILENCE_COUNT ? OK : ERR_RANGE;
 }

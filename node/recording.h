@@ -1,4 +1,4 @@
-/* recording: what a node's core was told, as bytes (format recording/1; docs/SIMULATION.md "Replay from the field").
+/* recording: what a node's core was told, as bytes (format recording/2; docs/SIMULATION.md "Replay from the field").
  * recorder.h writes it, replay.h steps a core by it. Here are its frames, both ways; what is hashed of effects; and which
  * completions can come, which is what both sides follow of the work in flight.
  * Rules: outputs of keyed work that are secret (shares, halves of data keys) are not in it, only how long they are; of a local value

@@ -17,7 +17,7 @@ static enum err refuse_frame(const struct replay *r, enum err err, char *fault, 
                          "frame %" PRIu64 ", at byte %zu, after %" PRIu64
                          " events: its check does not hold: the file was changed or is damaged from there on",
                          r->reader.frame, r->reader.at, r->now.events);
-    return fault_set(fault, cap, err, "frame %" PRIu64 ", at byte %zu: expected one of recording/1: %s",
+    return fault_set(fault, cap, err, "frame %" PRIu64 ", at byte %zu: expected one of recording/2: %s",
                      r->reader.frame, r->reader.at, err_text(err));
 }
 
@@ -27,7 +27,7 @@ static enum err read_start(struct replay *r, char *fault, size_t cap)
     enum err err = recording_begin(&r->reader, r->reader.file);
     if (err == ERR_VERSION)
         return fault_set(fault, cap, err,
-                         "a recording of another version than recording/1, which is read here");
+                         "a recording of another version than recording/2, which is read here");
     if (err != OK) return fault_set(fault, cap, err, "expected a recording, came something else");
     err = recording_next(&r->reader, &frame);
     if (err == OK && frame.type != RECORDING_START) err = ERR_KIND;

@@ -13,7 +13,7 @@ const char *run_state_name(enum run_state s)
 /* Virtual, not resident: tables are touched only as far as they are used. */
 size_t core_arena_bytes(void)
 {
-    return core_registry_bytes() + chain_bytes() + heads_bytes() + mesh_bytes();
+    return core_registry_bytes() + chain_bytes() + heads_bytes() + mesh_bytes() + contacts_bytes();
 }
 
 size_t core_registry_bytes(void)
@@ -62,6 +62,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(arena_copy(arena, &c->options.engine, options->engine));
     TRY(arena_copy(arena, &c->options.gpu, options->gpu));
     TRY(arena_copy(arena, &c->options.charter, options->charter));
+    TRY(arena_copy(arena, &c->options.announce, options->announce));
     TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
     registry_await_keys(c->registry);
     TRY(chain_init(&c->chain, arena, options->self, salt));
@@ -70,6 +71,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(take_memory(c, arena, salt));
     TRY(heads_init(&c->heads, arena, &c->chain));
     TRY(mesh_begin(c, arena, salt));
+    TRY(contacts_begin(c, arena));
     ASSERT(arena_mark(arena) - before <= core_arena_bytes());
     *out = c;
     return OK;
@@ -384,6 +386,7 @@ static void on_message(struct core *c, const struct event *event)
     case MESSAGE_ANNOUNCE_CODE: mesh_announce(c, event->peer, &m->ANNOUNCE); break;
     case MESSAGE_WANT_CODE: mesh_want(c, event->peer, &m->WANT); break;
     case MESSAGE_ABSENT_CODE: mesh_absent(c, event->peer, &m->ABSENT); break;
+    case MESSAGE_CONTACTS_GET_CODE: contacts_get(c, event->peer, &m->CONTACTS_GET); break;
     case MESSAGE_BLOB_GET_CODE: host_blob_get(c, event->peer, &m->BLOB_GET); break;
     case MESSAGE_BLOB_CODE: host_blob(c, event->peer, &m->BLOB); break;
     case MESSAGE_RELAY_CODE:
@@ -414,6 +417,7 @@ static void on_tick(struct core *c)
     keygen_tick(c);
     elect_tick(c);
     host_tick(c);
+    contacts_tick(c);
 }
 
 /* Somebody relies on a promise that cannot be read any more: without it this custodian could break it unknowingly. */
@@ -469,6 +473,7 @@ void core_step(struct core *c, const struct event *event)
         history_restore(c, event->key, event->bytes);
         join_restore(c, event->key, event->bytes);
         silence_restore(c, event->key, event->bytes);
+        contacts_restore(c, event->key, event->bytes);
         break;
     case EVENT_READY:
         ingest_ready(c);
@@ -479,6 +484,7 @@ void core_step(struct core *c, const struct event *event)
     case EVENT_PEER_UP:
         sync_peer_up(c, event->peer);
         host_peer_up(c);
+        contacts_peer_up(c, event->peer);
         /* Adverts are kept by nobody: who was away has none, and could not release to us. */
         if (core_member(c, event->peer, 0)) c->advert_next_ns = 0;
         break;

@@ -4,7 +4,7 @@
  * Memory: one arena, reserved once (zeroed, sparse). Single-threaded.
  *
  * What goes where: core_ingest.c (records and statements in), core_author.c (own records and statements out),
- * core_mesh.c (records over links, by gossip.h), core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_silence.c, core_join.c, core_keygen.c, core_vote.c (custodian: votes,
+ * core_mesh.c (records over links, by gossip.h), core_contacts.c (whom it dials, by view.h), core_sync.c (heads, catch-up, clocks), core_history.c (views over a restart), core_silence.c, core_join.c, core_keygen.c, core_vote.c (custodian: votes,
  * and the leases that hold them), core_elect.c (candidates, later terms), core_release.c (custodian: shares, leases, commits),
  * core_host.c (elected node: enclave, chunks, receipt). Decisions themselves are pure functions in registry_run.c, election.c
  * and release.c. */
@@ -14,6 +14,7 @@
 #include "proto/event.h"
 #include "proto/registry.h"
 #include "proto/silence.h"
+#include "proto/view.h"
 
 struct core;
 
@@ -21,6 +22,7 @@ struct core_options {
     struct node_id self;
     struct consortium_id consortium;
     struct span charter;     /* version 1's bytes: they hash to the consortium id */
+    struct span announce;    /* where others may dial this node, as proto/contact.h has it; empty: nowhere */
     bool compute;            /* offers an enclave */
     struct hash32 platform;  /* compute: platform id of the advert */
     struct span engine, gpu; /* compute: engine id, GPU description for the advert */
@@ -97,6 +99,10 @@ struct join_request {
 const struct join_request *core_join_at(const struct core *c, uint32_t index); /* the stewards' inbox */
 /* It has asked to be admitted, and asks on until it is. */
 bool core_asks_to_join(const struct core *c);
+/* What members said of where they may be dialled, and how many of them this node dials. */
+struct view_counts core_contacts(const struct core *c);
+/* Should this node have a link with that one, whatever else it is linked with (PROTOCOL.md "Views")? */
+bool core_party(struct core *c, struct node_id node);
 struct peer_view {
     struct node_id node;
     bool up;

@@ -274,6 +274,7 @@ static void statement_leave(struct core *c, struct pending *p)
     struct node_id nobody = {{0}};
     struct buffer b = scratch_buffer(c, p->len + PACKED_EXTRA);
     record_encode(&b, &r);
+    if (r.header.kind == KIND_CONTACT) contacts_signed(c, &r);
     if (!ID_EQUAL(p->peer, nobody)) {
         send_message(c, p->peer, buffer_span(&b));
     } else {

@@ -479,7 +479,7 @@ static bool open_still(const struct run_track *t)
 
 /* Nobody waits for ever: a run whose slot went to another is refused, one past its end expired, one whose node fell silent
  * failed, and one that an owner took back revoked. Views only; a receipt that still comes settles it. */
-static void view_tick(struct core *c, struct run_track *t)
+static void seen_tick(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (run == NULL) return;
@@ -505,7 +505,7 @@ static bool track_tick(struct core *c, struct run_track *t)
 {
     bool waits = t->phase == CANDIDATE_WAITING && c->now.ns >= t->next_ns;
     bool open = open_still(t);
-    if (open) view_tick(c, t);
+    if (open) seen_tick(c, t);
     if (waits) candidate_tick(c, t);
     return open || waits;
 }

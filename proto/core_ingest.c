@@ -539,6 +539,7 @@ static void dispatch_statement(struct core *c, const struct record *r, struct no
         on_join(c, r, &b->JOIN, from);
     if (kind == KIND_ADVERT && compute) elect_advert(c, r, &b->ADVERT);
     if (kind == KIND_PROGRESS && compute) host_progress(c, r, &b->PROGRESS);
+    if (kind == KIND_CONTACT) contacts_said(c, r, &b->CONTACT);
     if (kind == KIND_KEYGEN_ROUND1 && custodian && !silent) keygen_round1(c, author, &b->KEYGEN_ROUND1);
     if (kind == KIND_KEYGEN_SIGN && custodian && !silent) keygen_sign(c, author, &b->KEYGEN_SIGN);
     if (kind == KIND_PREVOTE_ASK && compute && !silent) elect_prevote_ask(c, author, &b->PREVOTE_ASK);
@@ -638,6 +639,7 @@ static bool worth_checking(struct core *c, const struct record *r)
     if (r->header.time_ms > c->wall_ms + FUTURE_HOLD_MS) return false;
     if (class == CLASS_STATEMENT)
         return r->header.kind == KIND_JOIN || registry_may_write(c->registry, r->header.author);
+    if (r->header.kind == KIND_CONTACT && !contacts_want(c, r)) return false;
     if (class == CLASS_EPHEMERAL)
         return registry_may_write(c->registry, r->header.author) &&
                (r->header.expires_ms == 0 || r->header.expires_ms > c->wall_ms);

@@ -11,6 +11,7 @@
 #include "proto/gossip.h"
 #include "proto/heads.h"
 #include "proto/promise.h"
+#include "proto/view.h"
 
 enum {
     EFFECTS_MAX = 4096,
@@ -34,6 +35,8 @@ enum {
     HEADS_MS = 1000, /* oftener with a short lease */
     RESEND_MS = 1000,
     PREVOTE_WAIT_MS = 1500,
+    VIEW_ALL = 64,         /* members that are all linked with each other */
+    VIEW_PARTIES_MAX = 64, /* of runs under way, beyond which links are left to chance */
     BLOB_WAIT_MS = 5000,
     RUN_SILENCE_MS = 90000, /* longer than an enclave waits for answers */
 };
@@ -178,6 +181,22 @@ struct keygen {
     uint32_t examined_count, tally_next;
 };
 
+/* Whom this node dials by contacts, beside the view itself. */
+struct dialling {
+    int64_t next_ns;                        /* when that is looked at again */
+    uint32_t members;                       /* that charter or stewards admitted, up to VIEW_ALL + 1 */
+    struct node_id party[VIEW_PARTIES_MAX]; /* of runs under way */
+    uint32_t party_count;
+    int64_t ask_next_ns; /* when the next member is asked for contacts; so long after that another */
+    uint32_t ask_every_ms;
+    uint8_t
+        own[VIEW_PACKED_MAX]; /* the own contact, as record_pack has it; of no bytes: none is signed yet */
+    uint16_t own_len;
+    int64_t own_next_ns;
+    struct hash32 kept; /* of what the store was told to keep */
+    int64_t keep_next_ns;
+};
+
 struct want {
     uint8_t cid[36];
     struct run_id run;
@@ -224,6 +243,8 @@ struct core {
 
     struct peer peer[CAP_PEERS];
     uint32_t peer_count, peer_serial;
+    struct view *view;
+    struct dialling dialling;
     struct gossip *gossip;
     uint32_t link_row[GOSSIP_LINKS_MAX];   /* a row of `peer`, plus one */
     uint8_t link_weight[GOSSIP_LINKS_MAX]; /* who gives way to whom */
@@ -396,6 +417,17 @@ void mesh_announce(struct core *c, struct node_id from, const struct message_ANN
 void mesh_want(struct core *c, struct node_id from, const struct message_WANT *m);
 void mesh_absent(struct core *c, struct node_id from, const struct message_ABSENT *m);
 void mesh_tick(struct core *c);
+
+/* --- core_contacts.c: whom this node dials, by view.h ------------------------------------------------------------------ */
+MUST_USE enum err contacts_begin(struct core *c, struct arena *arena);
+size_t contacts_bytes(void);
+bool contacts_want(struct core *c, const struct record *r); /* is its signature worth a check? */
+void contacts_said(struct core *c, const struct record *r, const struct body_CONTACT *b);
+void contacts_get(struct core *c, struct node_id from, const struct message_CONTACTS_GET *m);
+void contacts_signed(struct core *c, const struct record *r); /* the own one leaves */
+void contacts_peer_up(struct core *c, struct node_id node);
+void contacts_restore(struct core *c, struct span key, struct span value);
+void contacts_tick(struct core *c);
 
 /* --- core_keygen.c ---------------------------------------------------------------------------------------------------- */
 void keygen_start(struct core *c, uint64_t token);

@@ -115,8 +115,10 @@ enum effect_type {
     EFFECT_ENCLAVE_BLOB,  /* run, bytes = cid: from the store to the worker, else EVENT_BLOB_MISSING */
     EFFECT_ENCLAVE_STOP,  /* run */
     EFFECT_REPLY,         /* token, verdict, id: the answer to a command */
-    EFFECT_NOTICE,        /* bytes = one line for the log; no secrets, no data */
-    EFFECT_HAPPENED,      /* happened */
+    EFFECT_DIAL, /* peer, bytes = address: keep a link with it until EFFECT_HANG_UP, dialled again as long as it takes */
+    EFFECT_HANG_UP,  /* peer: the link that was dialled so ends */
+    EFFECT_NOTICE,   /* bytes = one line for the log; no secrets, no data */
+    EFFECT_HAPPENED, /* happened */
 };
 struct effect {
     enum effect_type type;

@@ -15,6 +15,8 @@ static void execute(const struct pump_executors *x, const struct effect *e)
     case EFFECT_ENCLAVE_BLOB: x->enclave_blob(x->context, e->run, e->bytes); break;
     case EFFECT_ENCLAVE_STOP: x->enclave_stop(x->context, e->run); break;
     case EFFECT_REPLY: x->reply(x->context, e->token, e->verdict, e->id); break;
+    case EFFECT_DIAL: x->dial(x->context, e->peer, e->bytes); break;
+    case EFFECT_HANG_UP: x->hang_up(x->context, e->peer); break;
     case EFFECT_NOTICE: x->notice(x->context, e->bytes); break;
     case EFFECT_HAPPENED:
         if (x->happened != NULL) x->happened(x->context, &e->happened);

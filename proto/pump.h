@@ -16,6 +16,8 @@ struct pump_executors {
     void (*enclave_send)(void *context, struct run_id run, struct span frame);
     void (*enclave_blob)(void *context, struct run_id run, struct span cid);
     void (*enclave_stop)(void *context, struct run_id run);
+    void (*dial)(void *context, struct node_id peer, struct span address);
+    void (*hang_up)(void *context, struct node_id peer);
     void (*reply)(void *context, uint64_t token, struct verdict verdict, struct hash32 id);
     void (*notice)(void *context, struct span line);
     void (*happened)(void *context, const struct happened *what); /* NULL where nobody watches */

@@ -295,6 +295,7 @@ static struct verdict apply_body(struct registry *r, const struct record *record
     case KIND_SLOT_RETURN: return VERDICT_OK; /* no effect yet: the slot stays allotted */
     case KIND_ADVERT:
     case KIND_PROGRESS:
+    case KIND_CONTACT:
     case KIND_JOIN:
     case KIND_KEYGEN_ROUND1:
     case KIND_KEYGEN_SIGN:

@@ -326,6 +326,17 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
 
 /* --- Replies -------------------------------------------------------------------------------------------------------------------- */
 
+/* Everybody is linked with everybody, as far as nothing keeps them apart. */
+static void x_dial(void *context, struct node_id peer, struct span address)
+{
+    (void)context, (void)peer, (void)address;
+}
+
+static void x_hang_up(void *context, struct node_id peer)
+{
+    (void)context, (void)peer;
+}
+
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
 {
     script_reply(context, token, verdict, id);
@@ -482,8 +493,8 @@ enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
                           .disk_chance = chance_stream(s->cast->seed, "disk", number),
                           .rogue_chance = chance_stream(s->cast->seed, "rogue", number),
                           .executors = {n, x_send, x_offence, x_send_blob, x_store, x_crypto, x_enclave_start,
-                                        x_enclave_send, x_enclave_blob, x_enclave_stop, x_reply, x_notice,
-                                        x_happened}};
+                                        x_enclave_send, x_enclave_blob, x_enclave_stop, x_dial, x_hang_up,
+                                        x_reply, x_notice, x_happened}};
     n->labour = (struct labour){.cast = s->cast, .player = n->player};
     return disk_new(&n->disk, DISK_BYTES_MAX, on_stored, n);
 }

@@ -86,6 +86,16 @@ static void x_stop(void *context, struct run_id run)
     (void)context, (void)run;
 }
 
+static void x_dial(void *context, struct node_id peer, struct span address)
+{
+    (void)context, (void)peer, (void)address;
+}
+
+static void x_hang_up(void *context, struct node_id peer)
+{
+    (void)context, (void)peer;
+}
+
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
 {
     (void)context, (void)token, (void)verdict, (void)id;
@@ -115,6 +125,8 @@ static void step(struct lone *l, struct event event)
                                              .enclave_send = x_enclave,
                                              .enclave_blob = x_enclave,
                                              .enclave_stop = x_stop,
+                                             .dial = x_dial,
+                                             .hang_up = x_hang_up,
                                              .reply = x_reply,
                                              .notice = x_notice};
     l->now.ns += 1000000;

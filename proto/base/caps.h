@@ -16,9 +16,11 @@ enum {
     CAP_NAME = 64,
     CAP_INPUTS = 16, /* input slots of a workflow */
     CAP_STEPS = 4,
-    CAP_GROUPS = 4,   /* grouping columns of a privacy step */
-    CAP_DOMAIN = 64,  /* values of one grouping column */
-    CAP_CELLS = 4096, /* groups of a step: product of its domains */
+    CONTACT_ADDRESS_MAX = 128, /* where a member may be dialled */
+    CONTACTS_ASKED_MAX = 32,   /* at once */
+    CAP_GROUPS = 4,            /* grouping columns of a privacy step */
+    CAP_DOMAIN = 64,           /* values of one grouping column */
+    CAP_CELLS = 4096,          /* groups of a step: product of its domains */
     CAP_STATISTICS = 16,
     CAP_PARAMETERS = 16, /* of a workflow */
     CAP_COLUMNS = 64,
@@ -54,6 +56,7 @@ enum {
     CAP_REMOVALS = 12,
     CAP_DEVICES = 16,
     CAP_PEERS = 8,
+    CAP_CONTACTS = 8,
     CAP_PENDING = 16,
     CAP_REVOCATIONS = 8,
     CAP_KEPT_BYTES = 96 << 10,
@@ -80,6 +83,7 @@ enum {
     CAP_DEVICES =
         2048, /* admissions by makers; half of the authors, so that others always find their place */
     CAP_PEERS = 256,
+    CAP_CONTACTS = 1024, /* of members, that say where they may be dialled */
     CAP_PENDING = 2048,
     CAP_REVOCATIONS = 16384,
     CAP_KEPT_BYTES = 96 << 20, /* what is kept of all assets' documents beside their records */

@@ -83,6 +83,9 @@ static const struct field fields_ADVERT[] = {BODY_ADVERT(ROW)};
 #define OWNER body_PROGRESS
 static const struct field fields_PROGRESS[] = {BODY_PROGRESS(ROW)};
 #undef OWNER
+#define OWNER body_CONTACT
+static const struct field fields_CONTACT[] = {BODY_CONTACT(ROW)};
+#undef OWNER
 #define OWNER body_JOIN
 static const struct field fields_JOIN[] = {BODY_JOIN(ROW)};
 #undef OWNER
@@ -172,6 +175,9 @@ static const struct field message_fields_BRANCH_GET[] = {MESSAGE_BRANCH_GET(ROW)
 #undef OWNER
 #define OWNER message_BRANCH
 static const struct field message_fields_BRANCH[] = {MESSAGE_BRANCH(ROW)};
+#undef OWNER
+#define OWNER message_CONTACTS_GET
+static const struct field message_fields_CONTACTS_GET[] = {MESSAGE_CONTACTS_GET(ROW)};
 #undef OWNER
 
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))

@@ -133,6 +133,8 @@
     F(UINT, bad_shares, UINT32_MAX)                                                                          \
     F(BYTES, certificate, 4096)
 
+#define BODY_CONTACT(F) F(TEXT, address, CONTACT_ADDRESS_MAX)
+
 /* --- Statements: direct, signed, outside the chain ------------------------------------------------------------------- */
 /* An answer names whom it answers, `node` or `enclave`: so that who has it can show it to nobody else. */
 #define BODY_KEYGEN_ROUND1(F)                                                                                \
@@ -268,6 +270,7 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(RECEIPT, 15, "receipt", CLASS_CHAINED, "any member", "a run")                                          \
     X(ADVERT, 32, "advert", CLASS_EPHEMERAL, "a compute member", "-")                                        \
     X(PROGRESS, 33, "progress", CLASS_EPHEMERAL, "the elected node", "a run and its certificate")            \
+    X(CONTACT, 34, "contact", CLASS_EPHEMERAL, "a member that others may dial", "-")                         \
     X(JOIN, 64, "join", CLASS_STATEMENT, "the applicant", "the consortium id")                               \
     X(KEYGEN_ROUND1, 65, "keygen-round1", CLASS_STATEMENT, "a custodian", "the charter")                     \
     X(KEYGEN_SIGN, 66, "keygen-sign", CLASS_STATEMENT, "a custodian", "all round-1 messages")                \
@@ -344,6 +347,8 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     F(ID, prefix, struct hash32)                                                                             \
     F(BYTES, hashes, 512) /* 16 of 32 */
 
+#define MESSAGE_CONTACTS_GET(F) F(UINT, count, CONTACTS_ASKED_MAX)
+
 /* X(symbol, code, name, bulk, what for) */
 #define MESSAGE_TABLE(X)                                                                                     \
     X(HEADS, 1, "heads", 0, "what the sender holds, per author, and its clock")                              \
@@ -358,7 +363,8 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(ABSENT, 10, "absent", 0, "records that it wanted and the sender has not, or not any more")             \
     X(ROOT, 11, "root", 0, "the hash over all that the sender holds, and its clock")                         \
     X(BRANCH_GET, 12, "branch-get", 0, "send me the hashes or heads under this prefix")                      \
-    X(BRANCH, 13, "branch", 0, "the hashes of what the sender holds under a prefix")
+    X(BRANCH, 13, "branch", 0, "the hashes of what the sender holds under a prefix")                         \
+    X(CONTACTS_GET, 14, "contacts-get", 0, "send me contacts that you know, so many at most")
 
 /* --- Structures and codes from the tables ---------------------------------------------------------------------------- */
 #define FIELD_DECLARE(kind, name, arg)  FIELD_DECLARE_##kind(name, arg)

@@ -118,6 +118,16 @@ static void x_stop(void *context, struct run_id run)
     (void)context, (void)run;
 }
 
+static void x_dial(void *context, struct node_id peer, struct span address)
+{
+    (void)context, (void)peer, (void)address;
+}
+
+static void x_hang_up(void *context, struct node_id peer)
+{
+    (void)context, (void)peer;
+}
+
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
 {
     (void)context, (void)token, (void)verdict, (void)id;
@@ -135,7 +145,7 @@ static void step(struct host *h, struct event event)
 {
     const struct pump_executors executors = {h,        x_send,    x_offence, x_send_blob, x_store,
                                              x_crypto, x_enclave, x_enclave, x_enclave,   x_stop,
-                                             x_reply,  x_notice,  NULL};
+                                             x_dial,   x_hang_up, x_reply,   x_notice,    NULL};
     h->now.ns += 1000;
     event.now = h->now;
     event.wall_ms = h->wall_ms;

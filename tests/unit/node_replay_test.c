@@ -220,7 +220,7 @@ static void test_flipped_bytes(void **state)
     const struct span file = copy_of(whole);
     changed_bytes[whole.len - 1] ^= 1;
     is_refused(file, ERR_HASH, "its check does not hold");
-    changed_bytes[RECORDING_MAGIC_BYTES - 2] = '2';
+    changed_bytes[RECORDING_MAGIC_BYTES - 2] = '1';
     is_refused(file, ERR_VERSION, "another version");
 }
 
@@ -336,16 +336,16 @@ static void test_fields_have_bounds(void **state)
 {
     (void)state;
     struct event event = {.type = EVENT_READY, .wall_ms = UINT64_C(1) << 60};
-    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/1");
+    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/2");
     event = (struct event){.type = EVENT_READY, .now = {INT64_MAX}};
-    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/1");
+    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/2");
     event = (struct event){.type = EVENT_BLOB_MISSING};
-    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/1");
+    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/2");
     event = (struct event){.type = EVENT_STORED, .err = ERR_COUNT};
-    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/1");
+    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/2");
     const struct command command = {.type = COMMAND_RECORD + 1};
     event = (struct event){.type = EVENT_COMMAND, .command = &command};
-    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/1");
+    is_refused(recording_of(&event, 1), ERR_RANGE, "recording/2");
 }
 
 /* --- The file ----------------------------------------------------------------------------------------------------------------- */

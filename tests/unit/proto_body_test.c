@@ -506,6 +506,7 @@ static void test_classes(void **state)
         assert_int_equal(kind_class(enclave[i]), CLASS_ENCLAVE);
     assert_int_equal(kind_class(KIND_ADVERT), CLASS_EPHEMERAL);
     assert_int_equal(kind_class(KIND_PROGRESS), CLASS_EPHEMERAL);
+    assert_int_equal(kind_class(KIND_CONTACT), CLASS_EPHEMERAL);
     uint32_t statements = 0;
     for (unsigned code = 0; code < 256; code++)
         if (kind_known(code) && kind_class((enum kind)code) == CLASS_STATEMENT) statements++;

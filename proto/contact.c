@@ -1,0 +1,121 @@
+#include "proto/contact.h"
+
+#include <string.h>
+
+static const char scheme[] = "tcp://";
+enum { SCHEME_LEN = sizeof scheme - 1, PORT_DIGITS_MAX = 5 };
+
+static bool is_digit(uint8_t ch)
+{
+    return ch >= '0' && ch <= '9';
+}
+
+static bool is_hex(uint8_t ch)
+{
+    return is_digit(ch) || (ch >= 'a' && ch <= 'f');
+}
+
+static bool is_name_char(uint8_t ch)
+{
+    return is_digit(ch) || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '.';
+}
+
+static bool is_ip6_char(uint8_t ch)
+{
+    return is_hex(ch) || ch == ':' || ch == '.';
+}
+
+static bool all(struct span text, bool (*is)(uint8_t ch))
+{
+    for (size_t i = 0; i < text.len; i++)
+        if (!is(text.data[i])) return false;
+    return text.len > 0;
+}
+
+static bool begins(struct span text, const char *with)
+{
+    const size_t len = strlen(with);
+    return text.len >= len && memcmp(text.data, with, len) == 0;
+}
+
+/* "1" to "65535", without leading zeros. */
+static bool port_valid(struct span text)
+{
+    uint32_t port = 0;
+    if (!all(text, is_digit) || text.len > PORT_DIGITS_MAX || text.data[0] == '0') return false;
+    for (size_t i = 0; i < text.len; i++) port = port * 10 + (text.data[i] - '0');
+    return port <= 65535;
+}
+
+/* The part between scheme and port; false: there are no such parts. */
+static bool split(struct span address, struct span *host, struct span *port)
+{
+    if (!begins(address, scheme)) return false;
+    size_t colon = address.len;
+    while (colon > SCHEME_LEN && address.data[colon - 1] != ':') colon--;
+    if (colon == SCHEME_LEN) return false;
+    *host = span_make(address.data + SCHEME_LEN, colon - 1 - SCHEME_LEN);
+    *port = span_make(address.data + colon, address.len - colon);
+    return true;
+}
+
+static bool in_brackets(struct span host)
+{
+    return host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
+}
+
+/* Four numbers of up to three digits; what begins with a digit is a number or no host. */
+static bool ip4_valid(struct span host)
+{
+    uint32_t numbers = 0, value = 0, digits = 0;
+    for (size_t i = 0; i <= host.len; i++) {
+        if (i == host.len || host.data[i] == '.') {
+            if (digits == 0 || value > 255) return false;
+            numbers++;
+            value = digits = 0;
+        } else if (!is_digit(host.data[i]) || ++digits > 3) {
+            return false;
+        } else {
+            value = value * 10 + (host.data[i] - '0');
+        }
+    }
+    return numbers == 4;
+}
+
+static bool name_valid(struct span host)
+{
+    const uint8_t first = host.data[0], last = host.data[host.len - 1];
+    for (size_t i = 1; i < host.len; i++)
+        if (host.data[i] == '.' && host.data[i - 1] == '.') return false;
+    return first != '-' && first != '.' && last != '-' && last != '.';
+}
+
+/* Resolvers read "127.1", "0x7f.1" and "2130706433" as numbers: a name has a last label that begins with a letter. */
+static bool ends_as_name(struct span host)
+{
+    size_t at = host.len;
+    while (at > 0 && host.data[at - 1] != '.') at--;
+    return !is_digit(host.data[at]);
+}
+
+bool contact_valid(struct span address)
+{
+    struct span host, port;
+    if (address.len > CONTACT_ADDRESS_MAX || !split(address, &host, &port) || !port_valid(port)) return false;
+    if (in_brackets(host)) return all(span_make(host.data + 1, host.len - 2), is_ip6_char);
+    if (!all(host, is_name_char)) return false;
+    return ip4_valid(host) || (name_valid(host) && ends_as_name(host));
+}
+
+bool contact_local(struct span address)
+{
+    static const char *const beginnings[] = {"127.", "0.",   "169.254.", "[:",  "[0",
+                                             "[fe8", "[fe9", "[fea",     "[feb"};
+    struct span host, port;
+    if (!split(address, &host, &port)) return true;
+    for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
+        if (begins(host, beginnings[i]) && (host.data[0] == '[' || ip4_valid(host))) return true;
+    const size_t dotted = sizeof ".localhost" - 1;
+    return span_equal_text(host, "localhost") ||
+           (host.len > dotted && memcmp(host.data + host.len - dotted, ".localhost", dotted) == 0);
+}

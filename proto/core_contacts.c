@@ -1,0 +1,314 @@
+/* Whom this node dials, by view.h: contacts in and out, who is a party, what is kept of it (PROTOCOL.md "Contacts", "Views").
+ * A local value: key "contacts"; value: be16 length | packed contact, for each, those first that are dialled first. Signatures in it were
+ * checked when they came. */
+#include "proto/contact.h"
+#include "proto/core_state.h"
+
+#include <string.h>
+
+enum {
+    CONTACT_EVERY_MS = 3600000,
+    CONTACT_LIFE_MS = 7 * 86400000,
+    VIEW_TICK_MS = 1000,
+    ASK_MOST_MS = 60000,
+    KEEP_EVERY_MS = 60000,
+    NS_A_MS = 1000000,
+};
+static const uint8_t key_bytes[8] = {'c', 'o', 'n', 't', 'a', 'c', 't', 's'};
+
+/* --- Who is what ---------------------------------------------------------------------------------------------------------- */
+
+static bool is_custodian(const struct core *c, struct node_id node)
+{
+    return charter_custodian(registry_charter_bytes(c->registry), node) >= 0;
+}
+
+/* Those of a run's work: who does it needs its inputs' owners and tells its requester. */
+static void add_party(struct dialling *d, struct node_id node)
+{
+    if (d->party_count < VIEW_PARTIES_MAX) d->party[d->party_count++] = node;
+}
+
+static bool is_at_work(const struct run_track *t)
+{
+    return t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE || t->phase == CANDIDATE_HOLDER;
+}
+
+static void look_at_run(struct core *c, const struct run_track *t)
+{
+    struct dialling *d = &c->dialling;
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    const bool other_works = t->view.state >= RUN_ELECTED && t->view.state < RUN_SETTLED &&
+                             !ID_IS_ZERO(t->view.node) && !ID_EQUAL(t->view.node, c->options.self);
+    if (run == NULL || !(is_at_work(t) || other_works)) return;
+    const struct node_id requester = run->record->header.author;
+    bool own = ID_EQUAL(requester, c->options.self);
+    if (is_at_work(t)) add_party(d, requester);
+    for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
+        const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, i).dt);
+        if (a == NULL) continue;
+        const struct node_id owner = registry_holder(c->registry, a->owner);
+        own |= ID_EQUAL(owner, c->options.self);
+        if (is_at_work(t)) add_party(d, owner);
+    }
+    if (own && other_works) add_party(d, t->view.node);
+}
+
+/* Are all whom charter or stewards admitted few enough to be linked with each other? */
+static uint32_t members_up_to(const struct core *c, uint32_t most)
+{
+    const struct member *m;
+    uint32_t at = 0, count = 0;
+    while (count < most && (m = registry_member_next(c->registry, &at)) != NULL)
+        count += m->admission == NULL;
+    return count;
+}
+
+static void look_at_parties(struct core *c)
+{
+    struct dialling *d = &c->dialling;
+    const uint32_t members = members_up_to(c, VIEW_ALL + 1);
+    if (members != d->members) d->ask_every_ms = VIEW_TICK_MS; /* others may be known now */
+    d->members = members;
+    d->party_count = 0;
+    for (uint32_t i = 0; i < c->track_count; i++) look_at_run(c, &c->track[i]);
+}
+
+bool core_party(struct core *c, struct node_id node)
+{
+    const struct member *own = registry_member(c->registry, c->options.self),
+                        *m = registry_member(c->registry, node);
+    if (own == NULL || m == NULL || own == m) return false;
+    if (own->admission != NULL) return ID_EQUAL(own->admission->header.author, node);
+    if (m->admission != NULL) return false; /* it dials itself */
+    if (c->dialling.members <= VIEW_ALL) return true;
+    if (is_custodian(c, node) && (is_custodian(c, own->node) || (own->roles & ROLE_COMPUTE) != 0))
+        return true;
+    if (is_custodian(c, own->node) && (m->roles & ROLE_COMPUTE) != 0) return true;
+    for (uint32_t i = 0; i < c->dialling.party_count; i++)
+        if (ID_EQUAL(c->dialling.party[i], node)) return true;
+    return false;
+}
+
+/* --- What the view asks ------------------------------------------------------------------------------------------------------- */
+
+static bool x_member(void *context, struct node_id node, struct view_member *out)
+{
+    struct core *c = context;
+    const struct member *m = registry_member(c->registry, node);
+    if (m == NULL) return false;
+    *out = (struct view_member){core_party(c, node), m->jurisdiction, m->organisation};
+    return true;
+}
+
+static bool x_linked(void *context, struct node_id node)
+{
+    const struct peer *p = peer_find(context, node);
+    return p != NULL && p->view.up;
+}
+
+static void x_dial(void *context, struct node_id node, struct span address)
+{
+    struct effect *e = emit(context, EFFECT_DIAL);
+    e->peer = node;
+    e->bytes = scratch_copy(context, address);
+}
+
+static void x_hang_up(void *context, struct node_id node)
+{
+    emit(context, EFFECT_HANG_UP)->peer = node;
+}
+
+size_t contacts_bytes(void)
+{
+    return view_bytes(CAP_CONTACTS);
+}
+
+enum err contacts_begin(struct core *c, struct arena *arena)
+{
+    const struct view_holder holder = {x_member, x_linked, x_dial, x_hang_up, c};
+    c->dialling.ask_every_ms = VIEW_TICK_MS;
+    return view_new(&c->view, arena, CAP_CONTACTS, c->options.salt ^ load_u64(c->options.self.bytes),
+                    &holder);
+}
+
+/* --- Contacts of others ------------------------------------------------------------------------------------------------------- */
+
+bool contacts_want(struct core *c, const struct record *r)
+{
+    const struct header *h = &r->header;
+    return !ID_EQUAL(h->author, c->options.self) && core_member(c, h->author, 0) &&
+           h->expires_ms <= h->time_ms + CONTACT_LIFE_MS && view_newer(c->view, h->author, h->time_ms);
+}
+
+/* May this node dial it? What leads back to whoever dials is no address, but among nodes of one machine. */
+static bool leads_there(const struct core *c, struct span address)
+{
+    return contact_valid(address) &&
+           (!contact_local(address) || (c->options.announce.len > 0 && contact_local(c->options.announce)));
+}
+
+static struct view_contact contact_of(const struct record *r, struct span address, struct span packed)
+{
+    return (struct view_contact){r->header.author, address, packed, r->header.time_ms, r->header.expires_ms};
+}
+
+void contacts_said(struct core *c, const struct record *r, const struct body_CONTACT *b)
+{
+    if (!contacts_want(c, r) || !leads_there(c, b->address)) return;
+    struct buffer packed = scratch_buffer(c, record_bytes_max(r));
+    record_pack(&packed, r);
+    const struct view_contact contact = contact_of(r, b->address, buffer_span(&packed));
+    if (view_learn(c->view, &contact)) c->dialling.ask_every_ms = VIEW_TICK_MS;
+}
+
+/* A packed record as the message that carries it. */
+static bool tell(struct core *c, struct peer *p, struct span packed)
+{
+    struct record r;
+    const enum err err = record_unpack(&r, packed);
+    ASSERT(err == OK);
+    if (!sync_afford(c, p, packed.len + CAP_HEADER_BYTES)) return false;
+    struct buffer b = scratch_buffer(c, record_bytes_max(&r));
+    record_encode(&b, &r);
+    send_message(c, p->view.node, buffer_span(&b));
+    return true;
+}
+
+void contacts_get(struct core *c, struct node_id from, const struct message_CONTACTS_GET *m)
+{
+    struct span drawn[CONTACTS_ASKED_MAX];
+    struct peer *p = peer_find(c, from);
+    if (p == NULL || !core_member(c, from, 0)) return;
+    if (c->dialling.own_len > 0 && !tell(c, p, span_make(c->dialling.own, c->dialling.own_len))) return;
+    const uint32_t count = view_draw(c->view, from, drawn, (uint32_t)m->count);
+    for (uint32_t i = 0; i < count && step_has_room(c) && tell(c, p, drawn[i]); i++) continue;
+}
+
+/* --- The own one ---------------------------------------------------------------------------------------------------------------- */
+
+void contacts_signed(struct core *c, const struct record *r)
+{
+    struct buffer b = BUFFER_OF(c->dialling.own);
+    record_pack(&b, r);
+    ASSERT(!b.overflow);
+    c->dialling.own_len = (uint16_t)b.len;
+}
+
+static void announce(struct core *c)
+{
+    struct dialling *d = &c->dialling;
+    const struct body_CONTACT body = {c->options.announce};
+    if (c->options.announce.len == 0 || c->now.ns < d->own_next_ns || !core_member(c, c->options.self, 0))
+        return;
+    d->own_next_ns = c->now.ns + (int64_t)CONTACT_EVERY_MS * NS_A_MS;
+    author_ephemeral(c, KIND_CONTACT, &body, c->wall_ms + CONTACT_LIFE_MS);
+}
+
+void contacts_peer_up(struct core *c, struct node_id node)
+{
+    struct peer *p = peer_find(c, node);
+    if (p == NULL || c->dialling.own_len == 0 || !core_member(c, node, 0)) return;
+    (void)tell(c, p, span_make(c->dialling.own, c->dialling.own_len));
+}
+
+/* --- Now and then ------------------------------------------------------------------------------------------------------------------ */
+
+/* A linked member, drawn; NULL: there is none. */
+static struct peer *any_member(struct core *c, uint32_t *linked)
+{
+    struct peer *found = NULL;
+    *linked = 0;
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        struct peer *p = &c->peer[i];
+        if (!p->view.up || !core_member(c, p->view.node, 0)) continue;
+        if (view_chance(c->view, ++*linked) == 0) found = p;
+    }
+    return found;
+}
+
+static void ask(struct core *c, const struct peer *p)
+{
+    struct dialling *d = &c->dialling;
+    const struct message_CONTACTS_GET get = {CONTACTS_ASKED_MAX};
+    struct buffer b = scratch_buffer(c, 16);
+    message_encode(&b, MESSAGE_CONTACTS_GET_CODE, &get);
+    send_message(c, p->view.node, buffer_span(&b));
+    d->ask_next_ns =
+        c->now.ns + (int64_t)(d->ask_every_ms / 2 + view_chance(c->view, d->ask_every_ms)) * NS_A_MS;
+    d->ask_every_ms = d->ask_every_ms * 2 < ASK_MOST_MS ? d->ask_every_ms * 2 : ASK_MOST_MS;
+}
+
+/* What the next start dials first. */
+static void keep(struct core *c)
+{
+    struct dialling *d = &c->dialling;
+    struct span kept[VIEW_KEPT_MAX];
+    if (c->now.ns < d->keep_next_ns) return;
+    d->keep_next_ns = c->now.ns + (int64_t)KEEP_EVERY_MS * NS_A_MS;
+    const uint32_t count = view_kept(c->view, kept);
+    struct buffer b = scratch_buffer(c, VIEW_KEPT_MAX * (2 + VIEW_PACKED_MAX));
+    for (uint32_t i = 0; i < count; i++) {
+        buffer_put_u16(&b, (uint16_t)kept[i].len);
+        buffer_put(&b, kept[i]);
+    }
+    const struct hash32 hash = sha256(buffer_span(&b));
+    if (count == 0 || ID_EQUAL(hash, d->kept)) return;
+    d->kept = hash;
+    struct effect *e = emit(c, EFFECT_STORE);
+    e->keep[0] = (struct keep){KEEP_LOCAL, SPAN_OF(key_bytes), buffer_span(&b)};
+    e->keep_count = 1;
+}
+
+void contacts_tick(struct core *c)
+{
+    struct dialling *d = &c->dialling;
+    uint32_t linked;
+    if (c->now.ns < d->next_ns || !step_has_room(c)) return;
+    d->next_ns = c->now.ns + (int64_t)VIEW_TICK_MS * NS_A_MS;
+    if (!core_member(c, c->options.self, 0)) return;
+    look_at_parties(c);
+    announce(c);
+    const struct peer *p = any_member(c, &linked);
+    if (p != NULL && c->now.ns >= d->ask_next_ns) ask(c, p);
+    view_tick(c->view, c->now.ns, c->wall_ms, linked);
+    keep(c);
+}
+
+/* --- Over a restart ------------------------------------------------------------------------------------------------------------------ */
+
+static enum err restore_one(struct core *c, struct cursor *at)
+{
+    struct span packed;
+    struct record r;
+    uint16_t len;
+    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    ASSERT(body != NULL);
+    TRY(cursor_u16(at, &len));
+    TRY(cursor_take(at, &packed, len));
+    if (len > VIEW_PACKED_MAX) return ERR_TOO_LARGE;
+    TRY(record_unpack(&r, packed));
+    if (r.header.kind != KIND_CONTACT) return ERR_KIND;
+    TRY(body_decode(body, KIND_CONTACT, r.body));
+    if (!leads_there(c, body->CONTACT.address)) return OK; /* this node announced another address then */
+    const struct view_contact contact = contact_of(&r, body->CONTACT.address, packed);
+    view_restore(c->view, &contact);
+    return OK;
+}
+
+void contacts_restore(struct core *c, struct span key, struct span value)
+{
+    struct cursor at = cursor_make(value);
+    ASSERT(!c->ready);
+    if (!span_equal(key, SPAN_OF(key_bytes))) return; /* somebody else's local value */
+    while (cursor_left(&at) > 0)
+        if (restore_one(c, &at) != OK) {
+            notice(c, "the stored contacts are damaged: others are asked for them", SPAN_NONE, NULL);
+            return;
+        }
+}
+
+struct view_counts core_contacts(const struct core *c)
+{
+    return view_count(c->view);
+}

@@ -1,0 +1,378 @@
+#include "proto/view.h"
+
+#include "proto/base/panic.h"
+
+#include <string.h>
+
+enum {
+    NS_A_MS = 1000000,
+    DIALS_A_TICK = 4,
+    MESH_MAX = 4 * VIEW_LINKS_MOST, /* of which jurisdictions and organisations are looked at */
+};
+
+struct row {
+    struct node_id node;
+    uint64_t time_ms, expires_ms;
+    int64_t up_ns;   /* since when its link stands, while it is dialled; 0: it does not */
+    int64_t down_ns; /* since when it is dialled and has none; 0: it has */
+    int64_t next_ns; /* not dialled before */
+    uint16_t packed_len;
+    uint8_t address_len, failures;
+    bool dialled, party, anchor;
+    uint8_t address[CONTACT_ADDRESS_MAX];
+    uint8_t packed[VIEW_PACKED_MAX];
+};
+
+struct view {
+    struct view_holder holder;
+    struct row *row;
+    uint32_t count, cap;
+    uint64_t random;
+    int64_t turn_ns; /* when the oldest gives way */
+};
+
+size_t view_bytes(uint32_t contacts)
+{
+    return ARENA_BYTES(1, sizeof(struct view)) + ARENA_BYTES(contacts, sizeof(struct row));
+}
+
+enum err view_new(struct view **out, struct arena *arena, uint32_t contacts, uint64_t salt,
+                  const struct view_holder *holder)
+{
+    struct view *v = ARENA_NEW(arena, struct view);
+    struct row *row = ARENA_ARRAY(arena, struct row, contacts);
+    if (v == NULL || row == NULL) return ERR_NO_MEMORY;
+    *v = (struct view){.holder = *holder, .row = row, .cap = contacts, .random = salt != 0 ? salt : 1};
+    *out = v;
+    return OK;
+}
+
+/* xorshift64*, Vigna 2016. */
+uint64_t view_chance(struct view *v, uint64_t below)
+{
+    ASSERT(below > 0);
+    v->random ^= v->random >> 12;
+    v->random ^= v->random << 25;
+    v->random ^= v->random >> 27;
+    return v->random * UINT64_C(0x2545f4914f6cdd1d) % below;
+}
+
+/* --- Contacts ------------------------------------------------------------------------------------------------------------ */
+
+static struct row *find(const struct view *v, struct node_id node)
+{
+    for (uint32_t i = 0; i < v->count; i++)
+        if (ID_EQUAL(v->row[i].node, node)) return &v->row[i];
+    return NULL;
+}
+
+bool view_newer(const struct view *v, struct node_id node, uint64_t time_ms)
+{
+    const struct row *r = find(v, node);
+    return r == NULL || time_ms > r->time_ms;
+}
+
+static bool is_linked(const struct view *v, const struct row *r)
+{
+    return v->holder.linked(v->holder.context, r->node);
+}
+
+/* In a full table one that is neither dialled nor linked gives its place up. */
+static struct row *place(struct view *v)
+{
+    if (v->count < v->cap) return &v->row[v->count++];
+    const uint32_t from = (uint32_t)view_chance(v, v->cap);
+    for (uint32_t i = 0; i < v->cap; i++) {
+        struct row *r = &v->row[(from + i) % v->cap];
+        if (!r->dialled && !r->anchor && !is_linked(v, r)) return r;
+    }
+    return NULL;
+}
+
+static void hang_up(struct view *v, struct row *r)
+{
+    v->holder.hang_up(v->holder.context, r->node);
+    r->dialled = r->party = false;
+    r->up_ns = r->down_ns = 0;
+}
+
+static void write_down(struct row *r, const struct view_contact *c)
+{
+    ASSERT(c->address.len <= sizeof r->address && c->packed.len <= sizeof r->packed);
+    r->time_ms = c->time_ms;
+    r->expires_ms = c->expires_ms;
+    r->address_len = (uint8_t)c->address.len;
+    r->packed_len = (uint16_t)c->packed.len;
+    memcpy(r->address, c->address.data, c->address.len);
+    memcpy(r->packed, c->packed.data, c->packed.len);
+}
+
+/* Who has moved is dialled there. */
+static void renew(struct view *v, struct row *r, const struct view_contact *c)
+{
+    const bool moved = !span_equal(span_make(r->address, r->address_len), c->address);
+    if (moved && r->dialled && !is_linked(v, r)) hang_up(v, r);
+    if (moved) r->failures = 0, r->next_ns = 0;
+    write_down(r, c);
+}
+
+bool view_learn(struct view *v, const struct view_contact *c)
+{
+    struct row *r = find(v, c->node);
+    if (r != NULL) {
+        if (c->time_ms > r->time_ms) renew(v, r, c);
+        return false;
+    }
+    r = place(v);
+    if (r == NULL) return false;
+    *r = (struct row){.node = c->node};
+    write_down(r, c);
+    return true;
+}
+
+void view_restore(struct view *v, const struct view_contact *c)
+{
+    if (view_learn(v, c)) find(v, c->node)->anchor = true;
+}
+
+uint32_t view_draw(struct view *v, struct node_id but, struct span *out, uint32_t count)
+{
+    uint32_t drawn = 0;
+    const uint32_t from = v->count > 0 ? (uint32_t)view_chance(v, v->count) : 0;
+    for (uint32_t i = 0; i < v->count && drawn < count; i++) { /* they stand in no order */
+        const struct row *r = &v->row[(from + i) % v->count];
+        if (!ID_EQUAL(r->node, but)) out[drawn++] = span_make(r->packed, r->packed_len);
+    }
+    return drawn;
+}
+
+/* --- Who is dialled --------------------------------------------------------------------------------------------------------- */
+
+static void dial(struct view *v, struct row *r, int64_t now_ns)
+{
+    r->dialled = true;
+    r->up_ns = 0;
+    r->down_ns = now_ns;
+    v->holder.dial(v->holder.context, r->node, span_make(r->address, r->address_len));
+}
+
+static void give_up(struct view *v, struct row *r, int64_t now_ns)
+{
+    int64_t ms = VIEW_AGAIN_MS;
+    for (uint32_t i = 0; i < r->failures && ms < VIEW_AGAIN_MOST_MS; i++) ms *= 2;
+    if (ms > VIEW_AGAIN_MOST_MS) ms = VIEW_AGAIN_MOST_MS;
+    if (r->failures < UINT8_MAX) r->failures++;
+    hang_up(v, r);
+    r->next_ns = now_ns + ms * NS_A_MS;
+}
+
+/* Its link came or went. */
+static void look_at_link(struct view *v, struct row *r, int64_t now_ns)
+{
+    if (is_linked(v, r)) {
+        if (r->up_ns == 0) r->up_ns = now_ns;
+        r->down_ns = 0;
+        r->failures = 0;
+        return;
+    }
+    r->up_ns = 0;
+    if (r->down_ns == 0) r->down_ns = now_ns;
+    if (!r->party && now_ns - r->down_ns >= (int64_t)VIEW_TRY_MS * NS_A_MS) give_up(v, r, now_ns);
+}
+
+static void forget(struct view *v, uint32_t at)
+{
+    if (v->row[at].dialled) hang_up(v, &v->row[at]);
+    v->row[at] = v->row[--v->count];
+}
+
+/* Who is no member, or has not said for long where it is. */
+static bool is_over(const struct view *v, const struct row *r, uint64_t wall_ms, struct view_member *member)
+{
+    return !v->holder.member(v->holder.context, r->node, member) ||
+           (r->expires_ms <= wall_ms && !is_linked(v, r));
+}
+
+static void look_at_all(struct view *v, int64_t now_ns, uint64_t wall_ms)
+{
+    struct view_member member;
+    for (uint32_t i = 0; i < v->count;) {
+        struct row *r = &v->row[i];
+        if (is_over(v, r, wall_ms, &member)) {
+            forget(v, i);
+            continue;
+        }
+        r->party = member.party;
+        if (r->dialled) look_at_link(v, r, now_ns);
+        if (r->party && !r->dialled && !is_linked(v, r)) dial(v, r, now_ns);
+        i++;
+    }
+}
+
+static bool in_mesh(const struct row *r)
+{
+    return r->dialled && !r->party;
+}
+
+static uint32_t mesh_count(const struct view *v)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < v->count; i++) count += in_mesh(&v->row[i]);
+    return count;
+}
+
+/* --- Drawing another ----------------------------------------------------------------------------------------------------------- */
+
+struct mesh {
+    struct view_member member[MESH_MAX];
+    uint32_t count, jurisdictions;
+};
+
+static bool has_jurisdiction(const struct mesh *m, struct span jurisdiction)
+{
+    for (uint32_t i = 0; i < m->count; i++)
+        if (span_equal(m->member[i].jurisdiction, jurisdiction)) return true;
+    return false;
+}
+
+static uint32_t of_organisation(const struct mesh *m, struct span organisation)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->count; i++) count += span_equal(m->member[i].organisation, organisation);
+    return count;
+}
+
+static void mesh_look(const struct view *v, struct mesh *m)
+{
+    *m = (struct mesh){.count = 0};
+    for (uint32_t i = 0; i < v->count && m->count < MESH_MAX; i++) {
+        struct view_member member;
+        if (!in_mesh(&v->row[i]) || !v->holder.member(v->holder.context, v->row[i].node, &member)) continue;
+        m->jurisdictions += !has_jurisdiction(m, member.jurisdiction);
+        m->member[m->count++] = member;
+    }
+}
+
+enum { RANK_ANCHOR, RANK_WANTED, RANK_SAME_PLACE, RANK_SAME_HOUSE = 4, RANK_NONE = 8 };
+
+/* The least is dialled first. */
+static uint32_t rank(const struct view *v, const struct row *r, const struct mesh *m, int64_t now_ns)
+{
+    struct view_member member;
+    if (r->dialled || now_ns < r->next_ns || is_linked(v, r) ||
+        !v->holder.member(v->holder.context, r->node, &member))
+        return RANK_NONE;
+    if (r->anchor) return RANK_ANCHOR;
+    const bool same_house = of_organisation(m, member.organisation) >= VIEW_OF_ORGANISATION,
+               same_place = m->jurisdictions < VIEW_JURISDICTIONS && has_jurisdiction(m, member.jurisdiction);
+    return RANK_WANTED + (same_place ? RANK_SAME_PLACE : 0) + (same_house ? RANK_SAME_HOUSE : 0);
+}
+
+/* One of the least rank, each as likely; NULL: there is none to dial. */
+static struct row *another(struct view *v, int64_t now_ns)
+{
+    struct mesh mesh;
+    struct row *found = NULL;
+    uint32_t best = RANK_NONE, alike = 0;
+    mesh_look(v, &mesh);
+    for (uint32_t i = 0; i < v->count; i++) {
+        const uint32_t own = rank(v, &v->row[i], &mesh, now_ns);
+        if (own > best || own == RANK_NONE) continue;
+        alike = own < best ? 1 : alike + 1;
+        best = own;
+        if (view_chance(v, alike) == 0) found = &v->row[i];
+    }
+    return found;
+}
+
+static bool wants_more(uint32_t mesh, uint32_t linked)
+{
+    return mesh < VIEW_DIALLED || (mesh < VIEW_LINKS && linked < VIEW_LINKS);
+}
+
+/* --- Letting go -------------------------------------------------------------------------------------------------------------- */
+
+/* Dialled longest ago, but for anchors. */
+static struct row *oldest(const struct view *v, bool anchors)
+{
+    struct row *found = NULL;
+    for (uint32_t i = 0; i < v->count; i++) {
+        struct row *r = &v->row[i];
+        if (!in_mesh(r) || r->up_ns == 0 || (r->anchor && !anchors)) continue;
+        if (found == NULL || r->up_ns < found->up_ns) found = r;
+    }
+    return found;
+}
+
+/* Those whose links have stood longest. After a restart the former ones are that until their links, or others, stand. */
+static void choose_anchors(struct view *v)
+{
+    uint32_t up = 0;
+    for (uint32_t i = 0; i < v->count; i++) up += in_mesh(&v->row[i]) && v->row[i].up_ns != 0;
+    if (up < VIEW_ANCHORS) return;
+    for (uint32_t i = 0; i < v->count; i++) v->row[i].anchor = false;
+    for (uint32_t n = 0; n < VIEW_ANCHORS; n++) oldest(v, false)->anchor = true;
+}
+
+static int64_t next_turn_ns(struct view *v)
+{
+    return ((int64_t)VIEW_TURN_MS / 2 + (int64_t)view_chance(v, VIEW_TURN_MS)) * NS_A_MS;
+}
+
+static void take_turn(struct view *v, int64_t now_ns)
+{
+    if (v->turn_ns == 0) v->turn_ns = now_ns + next_turn_ns(v);
+    if (now_ns < v->turn_ns) return;
+    v->turn_ns = now_ns + next_turn_ns(v);
+    struct row *leaves = oldest(v, false), *comes = another(v, now_ns);
+    if (leaves == NULL || comes == NULL) return;
+    hang_up(v, leaves);
+    leaves->next_ns = now_ns + (int64_t)VIEW_AGAIN_MS * NS_A_MS;
+    dial(v, comes, now_ns);
+}
+
+static void let_surplus_go(struct view *v, uint32_t linked)
+{
+    struct row *leaves = linked > VIEW_LINKS_MOST && mesh_count(v) > VIEW_DIALLED ? oldest(v, false) : NULL;
+    if (leaves != NULL) hang_up(v, leaves);
+}
+
+void view_tick(struct view *v, int64_t now_ns, uint64_t wall_ms, uint32_t linked)
+{
+    look_at_all(v, now_ns, wall_ms);
+    choose_anchors(v);
+    take_turn(v, now_ns);
+    let_surplus_go(v, linked);
+    struct row *r;
+    for (uint32_t n = 0; n < DIALS_A_TICK && wants_more(mesh_count(v), linked); n++)
+        if ((r = another(v, now_ns)) != NULL) dial(v, r, now_ns);
+}
+
+/* --- What is told of it ---------------------------------------------------------------------------------------------------------- */
+
+enum { KEPT_ANCHORS, KEPT_MESH, KEPT_PARTIES, KEPT_ROUNDS };
+
+static bool kept_in(const struct row *r, int round)
+{
+    if (round == KEPT_ANCHORS) return r->anchor;
+    return r->dialled && !r->anchor && r->party == (round == KEPT_PARTIES);
+}
+
+uint32_t view_kept(const struct view *v, struct span *out)
+{
+    uint32_t count = 0;
+    for (int round = KEPT_ANCHORS; round < KEPT_ROUNDS; round++)
+        for (uint32_t i = 0; i < v->count && count < VIEW_KEPT_MAX; i++)
+            if (kept_in(&v->row[i], round)) out[count++] = span_make(v->row[i].packed, v->row[i].packed_len);
+    return count;
+}
+
+struct view_counts view_count(const struct view *v)
+{
+    struct view_counts counts = {.known = v->count};
+    for (uint32_t i = 0; i < v->count; i++) {
+        counts.dialled += v->row[i].dialled;
+        counts.parties += v->row[i].dialled && v->row[i].party;
+    }
+    return counts;
+}
