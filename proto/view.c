@@ -19,6 +19,7 @@ struct row {
     uint16_t packed_len;
     uint8_t address_len, failures;
     bool dialled, party, anchor;
+    bool restored; /* dialled before the last restart, and not linked since */
     uint8_t address[CONTACT_ADDRESS_MAX];
     uint8_t packed[VIEW_PACKED_MAX];
 };
@@ -84,7 +85,7 @@ static struct row *place(struct view *v)
     const uint32_t from = (uint32_t)view_chance(v, v->cap);
     for (uint32_t i = 0; i < v->cap; i++) {
         struct row *r = &v->row[(from + i) % v->cap];
-        if (!r->dialled && !r->anchor && !is_linked(v, r)) return r;
+        if (!r->dialled && !r->restored && !is_linked(v, r)) return r;
     }
     return NULL;
 }
@@ -132,7 +133,7 @@ bool view_learn(struct view *v, const struct view_contact *c)
 
 void view_restore(struct view *v, const struct view_contact *c)
 {
-    if (view_learn(v, c)) find(v, c->node)->anchor = true;
+    if (view_learn(v, c)) find(v, c->node)->restored = true;
 }
 
 uint32_t view_draw(struct view *v, struct node_id but, struct span *out, uint32_t count)
@@ -173,6 +174,7 @@ static void look_at_link(struct view *v, struct row *r, int64_t now_ns)
         if (r->up_ns == 0) r->up_ns = now_ns;
         r->down_ns = 0;
         r->failures = 0;
+        r->restored = false;
         return;
     }
     r->up_ns = 0;
@@ -253,7 +255,7 @@ static void mesh_look(const struct view *v, struct mesh *m)
     }
 }
 
-enum { RANK_ANCHOR, RANK_WANTED, RANK_SAME_PLACE, RANK_SAME_HOUSE = 4, RANK_NONE = 8 };
+enum { RANK_RESTORED, RANK_WANTED, RANK_SAME_PLACE, RANK_SAME_HOUSE = 4, RANK_NONE = 8 };
 
 /* The least is dialled first. */
 static uint32_t rank(const struct view *v, const struct row *r, const struct mesh *m, int64_t now_ns)
@@ -262,7 +264,7 @@ static uint32_t rank(const struct view *v, const struct row *r, const struct mes
     if (r->dialled || now_ns < r->next_ns || is_linked(v, r) ||
         !v->holder.member(v->holder.context, r->node, &member))
         return RANK_NONE;
-    if (r->anchor) return RANK_ANCHOR;
+    if (r->anchor || r->restored) return RANK_RESTORED;
     const bool same_house = of_organisation(m, member.organisation) >= VIEW_OF_ORGANISATION,
                same_place = m->jurisdictions < VIEW_JURISDICTIONS && has_jurisdiction(m, member.jurisdiction);
     return RANK_WANTED + (same_place ? RANK_SAME_PLACE : 0) + (same_house ? RANK_SAME_HOUSE : 0);
@@ -304,7 +306,7 @@ static struct row *oldest(const struct view *v, bool anchors)
     return found;
 }
 
-/* Those whose links have stood longest. After a restart the former ones are that until their links, or others, stand. */
+/* Those whose links have stood longest; they stay that while too few stand. */
 static void choose_anchors(struct view *v)
 {
     uint32_t up = 0;
@@ -354,8 +356,9 @@ enum { KEPT_ANCHORS, KEPT_MESH, KEPT_PARTIES, KEPT_ROUNDS };
 
 static bool kept_in(const struct row *r, int round)
 {
-    if (round == KEPT_ANCHORS) return r->anchor;
-    return r->dialled && !r->anchor && r->party == (round == KEPT_PARTIES);
+    const bool first = r->anchor || r->restored;
+    if (round == KEPT_ANCHORS) return first;
+    return r->dialled && !first && r->party == (round == KEPT_PARTIES);
 }
 
 uint32_t view_kept(const struct view *v, struct span *out)

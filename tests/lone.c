@@ -67,7 +67,10 @@ static void x_send_blob(void *context, struct node_id peer, struct span cid, str
 
 static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
 {
-    (void)items, (void)count;
+    struct lone *l = context;
+    for (uint32_t i = 0; i < count; i++)
+        if (items[i].space == KEEP_LOCAL && span_equal_text(items[i].key, "contacts"))
+            l->contacts = copy(l, items[i].value);
     if (token != 0) push(context, (struct event){.type = EVENT_STORED, .token = token}, CRYPTO_SIGN);
 }
 
@@ -88,12 +91,18 @@ static void x_stop(void *context, struct run_id run)
 
 static void x_dial(void *context, struct node_id peer, struct span address)
 {
-    (void)context, (void)peer, (void)address;
+    struct lone *l = context;
+    ASSERT(l->dial_count < LONE_DIALS_MAX && address.len > 0);
+    l->dial[l->dial_count].node = peer;
+    l->dial[l->dial_count++].address = copy(l, address);
 }
 
 static void x_hang_up(void *context, struct node_id peer)
 {
-    (void)context, (void)peer;
+    struct lone *l = context;
+    ASSERT(l->dial_count < LONE_DIALS_MAX);
+    l->dial[l->dial_count].node = peer;
+    l->dial[l->dial_count++].address = SPAN_NONE;
 }
 
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
@@ -175,6 +184,8 @@ bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_bo
 }
 
 bool lone_forgets_its_vote, lone_knows_no_platform;
+const char *lone_announce;
+struct span lone_contacts;
 enum { WORLD_VOTERS = 3 }; /* of world_certificate */
 
 /* --- Starting ------------------------------------------------------------------------------------------------------------ */
@@ -182,6 +193,10 @@ enum { WORLD_VOTERS = 3 }; /* of world_certificate */
 static void restore(struct lone *l)
 {
     static uint8_t packed[CAP_BODY_BYTES + 1024];
+    if (lone_contacts.len > 0)
+        lone_event(l, (struct event){.type = EVENT_RESTORE_LOCAL,
+                                     .key = SPAN_LITERAL("contacts"),
+                                     .bytes = lone_contacts});
     for (uint32_t i = 0; i < l->world->record_count; i++) {
         struct buffer b = BUFFER_OF(packed);
         record_pack(&b, l->world->record[i]);
@@ -228,6 +243,7 @@ struct lone *lone_new(struct world *w, uint32_t self)
     l->queue = calloc(1, sizeof *l->queue);
     ASSERT(l->queue != NULL);
     struct core_options options = {.self = n->id, .consortium = w->consortium, .charter = w->charter};
+    if (lone_announce != NULL) options.announce = span_text(lone_announce);
     l->arena = world_arena(w);
     must(core_new(&l->core, l->arena, &options));
     restore(l);

@@ -7,7 +7,7 @@
 #include "proto/core.h"
 #include "tests/world.h"
 
-enum { LONE_SENT_MAX = 256 };
+enum { LONE_SENT_MAX = 256, LONE_DIALS_MAX = 16 };
 
 struct lone_sent {
     struct node_id to;
@@ -31,6 +31,12 @@ struct lone {
 
     struct lone_sent sent[LONE_SENT_MAX];
     uint32_t sent_count, blobs_sent, evidence_checked;
+    struct {
+        struct node_id node;
+        struct span address; /* none: it is hung up */
+    } dial[LONE_DIALS_MAX];  /* as it was told to, in order */
+    uint32_t dial_count;
+    struct span contacts; /* that its store was told to keep */
     char notice[512]; /* the last line for its log */
 
     struct lone_queue *queue;
@@ -38,6 +44,9 @@ struct lone {
 
 /* Set before lone_new: its store lacks the vote that it gave in term 1; no advert has come yet. */
 extern bool lone_forgets_its_vote, lone_knows_no_platform;
+extern const char *lone_announce; /* the same: where it may be dialled; NULL: nowhere */
+/* The same: a local value that its store gives back, under the key "contacts". */
+extern struct span lone_contacts;
 /* The same: told of every event, before it is stepped and after; NULL: nobody is. */
 extern void (*lone_watch)(struct core *core, const struct event *event, bool before);
 struct lone *lone_new(struct world *w, uint32_t self);

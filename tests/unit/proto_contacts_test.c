@@ -1,0 +1,349 @@
+/* Contacts at a core: what it says of itself, what it believes of others, whom it dials by that, and what it tells whom. The
+ * requester's node; the world has seven members, so all are parties to all. */
+#include "proto/core_state.h"
+#include "tests/lone.h"
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#define SECOND INT64_C(1000000000)
+enum { WEEK_MS = 7 * 86400000, OWN = WORLD_REQUESTER };
+
+static struct world *world;
+static struct lone *lone;
+static uint32_t verified;
+
+static void count_checks(struct lone *l, enum crypto_op op)
+{
+    (void)l;
+    verified += op == CRYPTO_VERIFY;
+}
+
+static void begin(const char *announce)
+{
+    lone_announce = announce;
+    lone = lone_new(world, OWN);
+    lone->meanwhile = count_checks;
+    verified = 0;
+}
+
+static int setup(void **state)
+{
+    (void)state;
+    world = world_new();
+    return 0;
+}
+
+static int teardown(void **state)
+{
+    (void)state;
+    lone_free(lone);
+    world_free(world);
+    lone_announce = NULL;
+    lone_contacts = SPAN_NONE;
+    return 0;
+}
+
+static void wait_s(uint32_t seconds)
+{
+    for (uint32_t i = 0; i < seconds * 4; i++) {
+        lone->now.ns += SECOND / 4;
+        lone_event(lone, (struct event){.type = EVENT_TICK});
+    }
+}
+
+/* By this node, or in its name by another key. */
+static struct span contact_by(uint32_t node, uint32_t signer, const char *address, uint64_t time_ms,
+                              uint64_t life_ms)
+{
+    static uint8_t built[1024], packed[1024];
+    const struct body_CONTACT body = {span_text(address)};
+    struct buffer b = BUFFER_OF(built), out = BUFFER_OF(packed);
+    struct header h = {.kind = KIND_CONTACT,
+                       .consortium = world->consortium,
+                       .author = world->node[node].id,
+                       .time_ms = time_ms,
+                       .expires_ms = time_ms + life_ms};
+    struct signature signature;
+    struct record r;
+    size_t header_len;
+    assert_int_equal(record_build(&b, &header_len, &h, &body), OK);
+    const struct span header = span_make(built, header_len);
+    assert_int_equal(identity_sign(&signature, &world->node[signer].secret, record_sign_hash(h.kind, header)), OK);
+    assert_int_equal(record_open(&r, header, &signature, span_make(built + header_len, b.len - header_len)), OK);
+    record_pack(&out, &r);
+    return buffer_span(&out);
+}
+
+static void say(uint32_t from, struct span packed)
+{
+    struct record r;
+    assert_int_equal(record_unpack(&r, packed), OK);
+    lone_record(lone, world->node[from].id, &r);
+}
+
+static void hear_of(uint32_t node, const char *address)
+{
+    say(0, contact_by(node, node, address, world->now_ms, WEEK_MS));
+}
+
+/* Messages of contacts that it sent: to whom, and whose. */
+static uint32_t told(struct node_id to, struct node_id of)
+{
+    union message_body m;
+    struct node_id who;
+    uint32_t at = 0, count = 0;
+    while (lone_next(lone, &at, MESSAGE_RECORD_CODE, &m, &who)) {
+        struct record r;
+        assert_int_equal(record_open(&r, m.RECORD.header, &m.RECORD.signature, m.RECORD.body), OK);
+        count += r.header.kind == KIND_CONTACT && ID_EQUAL(who, to) && (ID_IS_ZERO(of) || ID_EQUAL(r.header.author, of));
+    }
+    return count;
+}
+
+static const struct node_id anybody;
+
+static uint32_t asked(void)
+{
+    union message_body m;
+    struct node_id who;
+    uint32_t at = 0, count = 0;
+    while (lone_next(lone, &at, MESSAGE_CONTACTS_GET_CODE, &m, &who)) count++;
+    return count;
+}
+
+static void ask(struct node_id from, uint64_t count)
+{
+    uint8_t bytes[16];
+    struct buffer b = BUFFER_OF(bytes);
+    message_encode(&b, MESSAGE_CONTACTS_GET_CODE, &(struct message_CONTACTS_GET){count});
+    lone_message(lone, from, buffer_span(&b));
+}
+
+/* --- The own one --------------------------------------------------------------------------------------------------------- */
+
+static void test_it_says_where_it_is(void **state)
+{
+    const struct node_id self = world->node[OWN].id, stranger = {{0xee}};
+    (void)state;
+    begin("tcp://requester.example:7001");
+    lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = stranger});
+    wait_s(3);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_int_equal(told(world->node[i].id, self), 1);
+    assert_int_equal(told(stranger, anybody), 0);
+    lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = world->node[WORLD_COMPUTE].id});
+    assert_int_equal(told(world->node[WORLD_COMPUTE].id, self), 1); /* who comes later, too */
+    lone->sent_count = 0;
+    lone->now.ns += 3600 * SECOND;
+    wait_s(1);
+    assert_int_equal(told(world->node[0].id, self), 1); /* each hour */
+}
+
+static void test_who_has_no_address_says_none(void **state)
+{
+    (void)state;
+    begin(NULL);
+    wait_s(3);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_int_equal(told(world->node[i].id, anybody), 0);
+    assert_true(asked() > 0); /* it dials all the same */
+}
+
+/* --- Those of others --------------------------------------------------------------------------------------------------------- */
+
+static void test_parties_are_dialled(void **state)
+{
+    (void)state;
+    begin(NULL);
+    hear_of(WORLD_COMPUTE, "tcp://compute.example:7001");
+    hear_of(1, "tcp://owner.example:7001"); /* linked already */
+    wait_s(2);
+    assert_int_equal(lone->dial_count, 1);
+    assert_true(ID_EQUAL(lone->dial[0].node, world->node[WORLD_COMPUTE].id));
+    assert_true(span_equal_text(lone->dial[0].address, "tcp://compute.example:7001"));
+    assert_int_equal(core_contacts(lone->core).known, 2);
+    lone_event(lone, (struct event){.type = EVENT_PEER_DOWN, .peer = world->node[1].id});
+    wait_s(2);
+    assert_int_equal(lone->dial_count, 2);
+    assert_true(ID_EQUAL(lone->dial[1].node, world->node[1].id));
+    assert_true(core_party(lone->core, world->node[1].id));
+    assert_false(core_party(lone->core, world->node[OWN].id));
+}
+
+static void test_what_is_not_believed(void **state)
+{
+    const uint64_t now_ms = world->now_ms;
+    (void)state;
+    begin(NULL);
+    say(0, contact_by(WORLD_COMPUTE, 1, "tcp://compute.example:7001", now_ms, WEEK_MS)); /* another's word */
+    assert_int_equal(verified, 1);
+    say(0, contact_by(OWN, OWN, "tcp://me.example:7001", now_ms, WEEK_MS));
+    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://compute.example:7001", now_ms, WEEK_MS + 1));
+    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://compute.example:7001", now_ms - WEEK_MS, WEEK_MS));
+    assert_int_equal(verified, 1); /* not worth a check */
+    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "ipc:///run/perigee.sock", now_ms, WEEK_MS));
+    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://127.0.0.1:22", now_ms, WEEK_MS));
+    wait_s(3);
+    assert_int_equal(core_contacts(lone->core).known, 0);
+    assert_int_equal(lone->dial_count, 0);
+}
+
+static void test_nodes_of_one_machine_dial_each_other(void **state)
+{
+    (void)state;
+    begin("tcp://127.0.0.1:7001");
+    hear_of(WORLD_COMPUTE, "tcp://127.0.0.1:7002");
+    wait_s(2);
+    assert_int_equal(lone->dial_count, 1);
+}
+
+static void test_what_is_known_is_not_checked_again(void **state)
+{
+    const uint64_t now_ms = world->now_ms;
+    (void)state;
+    begin(NULL);
+    for (uint32_t i = 0; i < 5; i++) hear_of(WORLD_COMPUTE, "tcp://compute.example:7001");
+    assert_int_equal(verified, 1);
+    say(1, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://moved.example:7001", now_ms + 1, WEEK_MS));
+    assert_int_equal(verified, 2);
+    wait_s(2);
+    assert_true(span_equal_text(lone->dial[0].address, "tcp://moved.example:7001"));
+}
+
+/* --- What it tells -------------------------------------------------------------------------------------------------------------- */
+
+static void test_members_are_told_what_is_known(void **state)
+{
+    const struct node_id stranger = {{0xee}}, asker = world->node[1].id;
+    (void)state;
+    begin("tcp://requester.example:7001");
+    lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = stranger});
+    wait_s(2);
+    hear_of(0, "tcp://a.example:7001");
+    hear_of(1, "tcp://b.example:7001");
+    hear_of(WORLD_COMPUTE, "tcp://c.example:7001");
+    lone->sent_count = 0;
+    ask(stranger, 32);
+    assert_int_equal(told(stranger, anybody), 0);
+    ask(asker, 32);
+    assert_int_equal(told(asker, anybody), 3);
+    assert_int_equal(told(asker, asker), 0);
+    assert_int_equal(told(asker, world->node[OWN].id), 1);
+    lone->sent_count = 0;
+    ask(asker, 1);
+    assert_int_equal(told(asker, anybody), 2); /* the own one, and one */
+}
+
+static void spend_all(struct peer *p)
+{
+    p->get_bytes = 0;
+    p->get_at_ns = lone->now.ns + 1000000; /* of the next step */
+}
+
+/* What it may be sent in answers to `get` is what it may be sent of these. */
+static void test_answers_have_a_budget(void **state)
+{
+    const struct node_id asker = world->node[1].id;
+    (void)state;
+    begin("tcp://requester.example:7001");
+    wait_s(2);
+    struct peer *p = peer_find(lone->core, asker);
+    lone->sent_count = 0;
+    ask(asker, 0);
+    assert_int_equal(told(asker, anybody), 1);
+    spend_all(p);
+    ask(asker, 0);
+    assert_int_equal(told(asker, anybody), 1);
+    wait_s(1);
+    ask(asker, 0);
+    assert_int_equal(told(asker, anybody), 2);
+}
+
+static uint32_t asked_within(uint32_t seconds)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < seconds; i++) {
+        lone->sent_count = 0;
+        wait_s(1);
+        count += asked();
+    }
+    return count;
+}
+
+/* It asks often while that brings something, and hardly when it does not. */
+static void test_it_asks_less_when_nothing_comes(void **state)
+{
+    (void)state;
+    begin(NULL);
+    assert_true(asked_within(20) >= 3);
+    const uint32_t later = asked_within(600);
+    assert_true(later >= 6 && later <= 24); /* one a minute, about */
+    hear_of(WORLD_COMPUTE, "tcp://c.example:7001");
+    assert_true(asked_within(90) >= 4);
+}
+
+/* --- Over a restart -------------------------------------------------------------------------------------------------------------- */
+
+static void test_a_restart_dials_whom_it_had_dialled(void **state)
+{
+    (void)state;
+    begin(NULL);
+    hear_of(WORLD_COMPUTE, "tcp://compute.example:7001");
+    hear_of(WORLD_ALGORITHM, "tcp://algorithm.example:7001");
+    wait_s(2);
+    assert_int_equal(lone->dial_count, 2);
+    lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = world->node[WORLD_COMPUTE].id});
+    (void)asked_within(61);
+    assert_true(lone->contacts.len > 0);
+    lone_contacts = lone->contacts;
+    lone_free(lone);
+    begin(NULL);
+    assert_int_equal(core_contacts(lone->core).known, 2);
+    wait_s(2);
+    assert_int_equal(lone->dial_count, 2);
+}
+
+static void test_what_was_kept_and_is_damaged(void **state)
+{
+    static uint8_t value[2 + VIEW_PACKED_MAX] = {0x01, 0x00, 0x99};
+    (void)state;
+    lone_contacts = span_make(value, 200); /* ends before its first contact does */
+    begin(NULL);
+    assert_int_equal(core_contacts(lone->core).known, 0);
+    lone_free(lone);
+    const struct span good = contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://c.example:7001", world->now_ms, WEEK_MS);
+    store_u16(value, (uint16_t)good.len);
+    memcpy(value + 2, good.data, good.len);
+    lone_contacts = span_make(value, 2 + good.len);
+    begin(NULL);
+    assert_int_equal(core_contacts(lone->core).known, 1);
+    for (size_t at = 0; at < 2 + good.len; at++) { /* no byte of it makes a core do anything but go on */
+        value[at] ^= 0x41;
+        lone_free(lone);
+        begin(NULL);
+        wait_s(1);
+        value[at] ^= 0x41;
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup_teardown(test_it_says_where_it_is, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_has_no_address_says_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parties_are_dialled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_not_believed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_nodes_of_one_machine_dial_each_other, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_known_is_not_checked_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_members_are_told_what_is_known, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_answers_have_a_budget, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_asks_less_when_nothing_comes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_restart_dials_whom_it_had_dialled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_was_kept_and_is_damaged, setup, teardown),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
