@@ -56,7 +56,7 @@ enum { API_PAGE_MAX = 256 };
       "skew_max_ms:int, stopped:bool, silent:bool, dated_ahead_ms:int|null}, charter:" API_CHARTER           \
       ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \
       "|null, key_shares:{good:bool, detail:text}|null, "                                                    \
-      "peers:[{node:id, organisation:text|null, up:bool, via:id|null}], "                                    \
+      "peers:[{node:id, organisation:text|null, up:bool, via:id|null, party:bool}], "                        \
       "contacts:{known:int, dialled:int, parties:int}, "                                                     \
       "enclaves:{running:int, max:int, why:text|null}|null, records:int, api:text|null, "                    \
       "store:{used_bytes:int, map_bytes:int, blobs:int, quarantined:int, batches:int, "                      \

@@ -80,9 +80,10 @@ static json_t *peers_state(struct daemon *d)
     json_t *list = json_array();
     const struct peer_view *p;
     for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++)
-        json_array_append_new(list, json_pack("{s:o, s:o, s:b, s:o}", "node", api_hex32(p->node.bytes),
-                                              "organisation", api_organisation(d, p->node), "up", p->up,
-                                              "via", via(d, p->node)));
+        json_array_append_new(list,
+                              json_pack("{s:o, s:o, s:b, s:o, s:b}", "node", api_hex32(p->node.bytes),
+                                        "organisation", api_organisation(d, p->node), "up", p->up, "via",
+                                        via(d, p->node), "party", core_party(daemon_core(d), p->node)));
     return list;
 }
 

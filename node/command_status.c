@@ -31,6 +31,7 @@ static void print_identity(const json_t *s)
                      client_text(committee, "key_b"));
 }
 
+/* Who is no party is linked by chance: that one was and is not says nothing. */
 static void print_peers(const json_t *peers)
 {
     size_t i, up = 0;
@@ -39,12 +40,19 @@ static void print_peers(const json_t *peers)
     (void)printf("peers         %zu of %zu up", up, json_array_size(peers));
     json_array_foreach(peers, i, peer)
     {
-        if (!json_is_true(json_object_get(peer, "up")))
+        if (json_is_true(json_object_get(peer, "party")) && !json_is_true(json_object_get(peer, "up")))
             (void)printf(", not %s", client_text(peer, "organisation"));
         else if (!json_is_null(json_object_get(peer, "via")))
             (void)printf(", %s via %.8s", client_text(peer, "organisation"), client_text(peer, "via"));
     }
     (void)fputc('\n', stdout);
+}
+
+static void print_contacts(const json_t *contacts)
+{
+    if (client_number(contacts, "known") == 0) return;
+    (void)printf("contacts      %" JSON_INTEGER_FORMAT " known, %" JSON_INTEGER_FORMAT " dialled\n",
+                 client_number(contacts, "known"), client_number(contacts, "dialled"));
 }
 
 /* Both may be: the clock is still wrong, and has dated a record already. */
@@ -158,6 +166,7 @@ int command_status(int argc, char **argv)
     } else {
         print_identity(s);
         print_peers(json_object_get(s, "peers"));
+        print_contacts(json_object_get(s, "contacts"));
         print_silence(json_object_get(s, "silent"));
         print_replaced(json_object_get(s, "replaced"));
         print_promise(s);

@@ -186,8 +186,8 @@ static void put(struct recorder *r, struct core *core, const struct frame *f)
 /* The local values that a core reads are its own; of others (tokens, seals) it is recorded that there is one, not even its length. */
 static bool core_has_it(struct span key)
 {
-    return span_equal_text(key, "join") || span_equal_text(key, "silent") || span_equal_text(key, "contacts") ||
-           (key.len == 36 && memcmp(key.data, "run/", 4) == 0);
+    return span_equal_text(key, "join") || span_equal_text(key, "silent") ||
+           span_equal_text(key, "contacts") || (key.len == 36 && memcmp(key.data, "run/", 4) == 0);
 }
 
 void recorder_event(struct recorder *r, struct core *core, const struct event *event)

@@ -289,7 +289,8 @@ static void watch_header(struct cluster_node *n, const struct record *r)
         }
     ASSERT(n->sent_count < SENT_MAX);
     n->sent[n->sent_count++] = (struct sent_header){r->header.seq, r->id};
-    const bool returned = core_silence(n->core) != SILENCE_NONE; /* a peer brought it: it was not signed here */
+    const bool returned =
+        core_silence(n->core) != SILENCE_NONE; /* a peer brought it: it was not signed here */
     ASSERT(returned || find_kept(n, KEEP_RECORD, ID_SPAN(r->id)) != NULL); /* durable before it leaves */
 }
 

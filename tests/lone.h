@@ -37,7 +37,7 @@ struct lone {
     } dial[LONE_DIALS_MAX];  /* as it was told to, in order */
     uint32_t dial_count;
     struct span contacts; /* that its store was told to keep */
-    char notice[512]; /* the last line for its log */
+    char notice[512];     /* the last line for its log */
 
     struct lone_queue *queue;
 };

@@ -118,7 +118,8 @@ static void refusals_say_why(void **state)
     static const struct {
         const char *text, *said;
     } bad[] = {
-        {"listne: x\n", ":1: unknown key \"listne\", did you mean listen?; expected one of listen, announce, peers, "},
+        {"listne: x\n",
+         ":1: unknown key \"listne\", did you mean listen?; expected one of listen, announce, peers, "},
         {"compute:\n  enclaves: 1\n  cores: 2\n",
          ":3: unknown key \"cores\"; expected one of enclaves, memory_mb, threads, platform"},
         {"peers:\n  - address: ipc:///a\n    nodes: x\n",

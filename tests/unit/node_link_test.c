@@ -1885,6 +1885,94 @@ static void tunnel_frames(void **state)
     }
 }
 
+/* --- Dialled for now ------------------------------------------------------------------------------------ */
+
+static uint32_t dial_count(const struct links *l)
+{
+    uint32_t count = 0;
+    for (const struct link_dial *d = l->dials; d != NULL; d = d->next) count++;
+    return count;
+}
+
+/* It comes back by itself while it is dialled, and goes for good when it is hung up. */
+static void dialled_until_it_is_hung_up(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 2; i++) {
+        node_open(&node[i], i == 0 ? "tcp://127.0.0.1:0" : NULL);
+        links_set_pace(node[i].links, &fast);
+    }
+    assert_int_equal(links_dial_for_now(node[1].links, node_address(&node[0]), node[0].id), OK);
+    assert_int_equal(links_dial_for_now(node[1].links, node_address(&node[0]), node[0].id), OK); /* as once */
+    assert_int_equal(dial_count(node[1].links), 1);
+    RUN_UNTIL(node[1].up == 1);
+    links_offend(node[1].links, node[0].id, "a test");
+    RUN_UNTIL(node[1].ups == 2 || node[1].up == 0);
+    node[1].links->penalty = (struct link_penalty){0};
+    RUN_UNTIL(node[1].up == 1);
+    links_hang_up(node[1].links, node[0].id);
+    assert_int_equal(node[1].up, 0);
+    RUN_UNTIL(node[0].up == 0);
+    run_for(200);
+    assert_int_equal(node[1].up, 0);
+    assert_int_equal(dial_count(node[1].links), 0);
+    assert_int_equal(links_dial_for_now(node[1].links, node_address(&node[0]), node[0].id), OK);
+    RUN_UNTIL(node[1].up == 1);
+}
+
+/* Whom the configuration names, and who dialled this node itself, stays. */
+static void hanging_up_leaves_what_was_not_dialled_so(void **state)
+{
+    (void)state;
+    for (int i = 0; i < 3; i++) {
+        node_open(&node[i], "tcp://127.0.0.1:0");
+        links_set_pace(node[i].links, &fast);
+    }
+    assert_int_equal(links_dial_for_now(node[1].links, node_address(&node[0]), node[0].id), OK);
+    assert_int_equal(links_dial(node[1].links, node_address(&node[0]), node[0].id), OK);
+    assert_int_equal(links_dial(node[2].links, node_address(&node[1]), node[1].id), OK);
+    RUN_UNTIL(node[1].up == 2);
+    links_hang_up(node[1].links, node[0].id);
+    links_hang_up(node[1].links, node[2].id);
+    run_for(100);
+    assert_int_equal(node[1].up, 2);
+    assert_int_equal(node[1].downs, 0);
+}
+
+/* In the middle of dialling, of a handshake, and while it waits to dial again; and with the links about to close. */
+static void hung_up_before_there_is_a_link(void **state)
+{
+    struct raw mute = {0};
+    (void)state;
+    node_open(&node[0], "tcp://127.0.0.1:0");
+    node_open(&node[1], NULL);
+    links_set_pace(node[1].links, &fast);
+    for (int i = 0; i < 20; i++) {
+        assert_int_equal(links_dial_for_now(node[1].links, node_address(&node[0]), node[0].id), OK);
+        for (int turn = 0; turn < i; turn++) (void)uv_run(&loop, UV_RUN_NOWAIT);
+        links_hang_up(node[1].links, node[0].id);
+    }
+    RUN_UNTIL(dial_count(node[1].links) == 0 && node[0].up == 0 && node[1].up == 0);
+    char nobody_there[64];
+    raw_connect(&mute, &node[0]); /* a port that was taken, and is not now */
+    struct sockaddr_in own;
+    socklen_t len = sizeof own;
+    assert_int_equal(getsockname(mute.fd, (struct sockaddr *)&own, &len), 0);
+    raw_close(&mute);
+    (void)snprintf(nobody_there, sizeof nobody_there, "tcp://127.0.0.1:%u", ntohs(own.sin_port));
+    assert_int_equal(links_dial_for_now(node[1].links, nobody_there, node[0].id), OK);
+    RUN_UNTIL(strstr(node[1].log, "cannot reach") != NULL);
+    links_hang_up(node[1].links, node[0].id);
+    RUN_UNTIL(dial_count(node[1].links) == 0);
+    assert_int_equal(links_dial_for_now(node[1].links, node_address(&node[0]), node[0].id), OK);
+    links_close(node[1].links, closed, &node[1]);
+    assert_int_equal(links_dial_for_now(node[1].links, node_address(&node[0]), node[0].id),
+                     OK); /* of no effect */
+    links_hang_up(node[1].links, node[0].id);
+    RUN_UNTIL(node[1].closed);
+    node[1].links = NULL;
+}
+
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -1944,6 +2032,9 @@ int main(void)
         WITH_LOOP(a_relay_that_withholds),
         WITH_LOOP(a_relay_that_breaks_the_rules),
         WITH_LOOP(a_stranger_that_offers),
+        WITH_LOOP(dialled_until_it_is_hung_up),
+        WITH_LOOP(hanging_up_leaves_what_was_not_dialled_so),
+        WITH_LOOP(hung_up_before_there_is_a_link),
         cmocka_unit_test(tunnel_frames),
         WITH_LOOP(penalties),
         cmocka_unit_test(pieces),

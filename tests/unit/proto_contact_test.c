@@ -88,9 +88,9 @@ static void test_what_leads_back(void **state)
         "tcp://[fe80::1]:7001",       "tcp://[febf::1]:7001",
     };
     static const char *const far[] = {
-        "tcp://10.0.0.7:7001",      "tcp://192.168.1.1:7001",    "tcp://1.0.0.127:7001",
-        "tcp://[2001:db8::1]:7001", "tcp://[fd00::1]:7001",      "tcp://mylocalhost:7001",
-        "tcp://localhost.example:7001", "tcp://0.example:7001", "tcp://127.0.0.1.example:7001",
+        "tcp://10.0.0.7:7001",          "tcp://192.168.1.1:7001", "tcp://1.0.0.127:7001",
+        "tcp://[2001:db8::1]:7001",     "tcp://[fd00::1]:7001",   "tcp://mylocalhost:7001",
+        "tcp://localhost.example:7001", "tcp://0.example:7001",   "tcp://127.0.0.1.example:7001",
         "tcp://[fec0::1]:7001",
     };
     (void)state;

@@ -74,8 +74,10 @@ static struct span contact_by(uint32_t node, uint32_t signer, const char *addres
     size_t header_len;
     assert_int_equal(record_build(&b, &header_len, &h, &body), OK);
     const struct span header = span_make(built, header_len);
-    assert_int_equal(identity_sign(&signature, &world->node[signer].secret, record_sign_hash(h.kind, header)), OK);
-    assert_int_equal(record_open(&r, header, &signature, span_make(built + header_len, b.len - header_len)), OK);
+    assert_int_equal(identity_sign(&signature, &world->node[signer].secret, record_sign_hash(h.kind, header)),
+                     OK);
+    assert_int_equal(record_open(&r, header, &signature, span_make(built + header_len, b.len - header_len)),
+                     OK);
     record_pack(&out, &r);
     return buffer_span(&out);
 }
@@ -101,7 +103,8 @@ static uint32_t told(struct node_id to, struct node_id of)
     while (lone_next(lone, &at, MESSAGE_RECORD_CODE, &m, &who)) {
         struct record r;
         assert_int_equal(record_open(&r, m.RECORD.header, &m.RECORD.signature, m.RECORD.body), OK);
-        count += r.header.kind == KIND_CONTACT && ID_EQUAL(who, to) && (ID_IS_ZERO(of) || ID_EQUAL(r.header.author, of));
+        count += r.header.kind == KIND_CONTACT && ID_EQUAL(who, to) &&
+                 (ID_IS_ZERO(of) || ID_EQUAL(r.header.author, of));
     }
     return count;
 }
@@ -315,7 +318,8 @@ static void test_what_was_kept_and_is_damaged(void **state)
     begin(NULL);
     assert_int_equal(core_contacts(lone->core).known, 0);
     lone_free(lone);
-    const struct span good = contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://c.example:7001", world->now_ms, WEEK_MS);
+    const struct span good =
+        contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://c.example:7001", world->now_ms, WEEK_MS);
     store_u16(value, (uint16_t)good.len);
     memcpy(value + 2, good.data, good.len);
     lone_contacts = span_make(value, 2 + good.len);

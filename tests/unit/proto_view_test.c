@@ -11,7 +11,7 @@
 #include <cmocka.h>
 
 enum { NODES = 400, WEEK_MS = 7 * 86400000 };
-#define SECOND INT64_C(1000000000)
+#define SECOND   INT64_C(1000000000)
 #define START_MS UINT64_C(1700000000000)
 
 static struct {
@@ -39,7 +39,8 @@ static bool on_member(void *context, struct node_id id, struct view_member *out)
 {
     const uint32_t n = number_of(id);
     (void)context;
-    *out = (struct view_member){node[n].party, span_text(node[n].jurisdiction), span_text(node[n].organisation)};
+    *out =
+        (struct view_member){node[n].party, span_text(node[n].jurisdiction), span_text(node[n].organisation)};
     return node[n].member;
 }
 
@@ -409,7 +410,8 @@ static void test_eclipse(void **state)
     (void)state;
     for (uint64_t salt = 1; salt <= seeds; salt++) {
         for (uint32_t n = 0; n < NODES; n++) node[n].dialled = node[n].linked = false;
-        for (uint32_t n = 0; n < 40; n++) node[n].linked = n % 2 == 1 && n < 20; /* some of its have dialled this one */
+        for (uint32_t n = 0; n < 40; n++)
+            node[n].linked = n % 2 == 1 && n < 20; /* some of its have dialled this one */
         new_view(128, salt);
         learn_all(0, 100);
         for (uint32_t n = 100; n < 116; n++) node[n].linked = true;
@@ -425,7 +427,8 @@ static void test_eclipse(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_parties_are_dialled_for_as_long_as_they_are_that, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_parties_are_dialled_for_as_long_as_they_are_that, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_who_is_linked_already_is_not_dialled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_some_of_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_others_are_drawn_otherwise, setup, teardown),
