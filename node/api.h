@@ -61,7 +61,7 @@ enum { API_PAGE_MAX = 256 };
       "enclaves:{running:int, max:int, why:text|null}|null, records:int, api:text|null, "                    \
       "store:{used_bytes:int, map_bytes:int, blobs:int, quarantined:int, batches:int, "                      \
       "syncs:int}, links:{up:int, accepted:int, refused:int, bytes_in:int, bytes_out:int, relayed:int, "     \
-      "tunnels:int, tunnel_bytes:int}}",                                                                     \
+      "tunnels:int, tunnel_bytes:int}, profile:text}",                                                       \
       "what this node is, whom it sees and what it waits for")                                               \
     X("GET", "/v1/consortium", api_consortium, SCOPE_READ, "", "",                                           \
       "{consortium:id, charter:text, state:" API_CHARTER ", committee:" API_COMMITTEE "|null}",              \

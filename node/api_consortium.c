@@ -180,6 +180,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
                         daemon_api_address(d) != NULL ? json_string(daemon_api_address(d)) : json_null());
     json_object_set_new(body, "store", store_state(d));
     json_object_set_new(body, "links", links_state(d));
+    json_object_set_new(body, "profile", json_string(core_caps(core)->name));
     http_answer(reply, 200, body);
 }
 

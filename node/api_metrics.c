@@ -175,7 +175,7 @@ static void put_links(struct buffer *out, struct daemon *d, const struct daemon_
     daemon_link_status(d, &s);
     for (uint32_t i = 0; (p = core_peer_at(daemon_core(d), i)) != NULL; i++) known++;
     put_one(out, "perigee_peers", "gauge", "Peers seen since the start.", known);
-    put_one(out, "perigee_peers_max", "gauge", "Peers that find a place.", CAP_PEERS);
+    put_one(out, "perigee_peers_max", "gauge", "Peers that find a place.", core_caps(daemon_core(d))->peers);
     put_one(out, "perigee_links", "gauge", "Links that are up.", s.up);
     put_one(out, "perigee_links_accepted_total", "counter", "Connections accepted.", s.accepted);
     put_one(out, "perigee_links_refused_total", "counter", "Connections refused.", s.refused);
@@ -211,8 +211,8 @@ static void put_queues(struct buffer *out, struct daemon *d, const struct daemon
     daemon_enclave_status(d, &e);
     put(out, "# HELP perigee_queue_length What waits or runs now.\n# TYPE perigee_queue_length gauge\n"
              "# HELP perigee_queue_length_max What may at once.\n# TYPE perigee_queue_length_max gauge\n");
-    put_queue(out, "keyed", m->keyed, CAP_PENDING);
-    put_queue(out, "core", m->in_flight, CAP_PENDING);
+    put_queue(out, "keyed", m->keyed, core_caps(daemon_core(d))->pending);
+    put_queue(out, "core", m->in_flight, core_caps(daemon_core(d))->pending);
     put_queue(out, "api", m->http.open, m->http.open_max);
     put_queue(out, "enclaves", e.running, e.most);
     put_one(out, "perigee_blob_reads", "gauge", "Chunks being read for peers and enclaves.", m->blob_reads);

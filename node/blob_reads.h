@@ -1,6 +1,6 @@
 /* blob_reads: blobs read on libuv's thread pool, for peers and for the local enclave. A peer gets only what its manifests
  * reach (blob_scope.h), and has at most BLOB_READS_PER_PEER reads under way, so that one elected node can take neither
- * the pool nor the memory: a host has no more wants than that (WANTS_MAX of the core). The local enclave is not counted;
+ * the pool nor the memory: a host has no more wants than that (caps.h). The local enclave is not counted;
  * its own machine bounds it.
  * Threads: the loop's; the reading alone is on the pool. Ownership: what is asked is copied; `done` borrows. */
 #ifndef PERIGEE_NODE_BLOB_READS_H

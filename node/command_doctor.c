@@ -78,9 +78,10 @@ static void check_home(struct doctor *d)
         d->home.charter != NULL ? "" : ": belongs to no consortium yet: `perigee consortium join`");
     home_path(path, &d->home, "perigee.yaml");
     if (config_load(&d->config, path, fault, sizeof fault) == OK)
-        say(d, FINDING_OK, "config", "%s: %s, %u peers%s", path,
+        say(d, FINDING_OK, "config", "%s: %s, %u peers%s%s", path,
             d->config->listen != NULL ? d->config->listen : "outbound only", d->config->peers_count,
-            d->config->compute != NULL ? ", offers enclaves" : "");
+            d->config->compute != NULL ? ", offers enclaves" : "",
+            d->config->caps == &caps_light ? ", profile light" : "");
     else
         say(d, FINDING_FAIL, "config", "%s", fault);
 }

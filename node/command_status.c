@@ -1,7 +1,9 @@
 #include "node/client.h"
 #include "node/listing.h"
+#include "proto/base/caps.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 static void print_roles(const json_t *roles)
@@ -21,6 +23,8 @@ static void print_identity(const json_t *s)
         (void)printf("organisation  %s (%s)\n", client_text(s, "organisation"),
                      client_text(s, "jurisdiction"));
     print_roles(json_object_get(s, "roles"));
+    if (strcmp(client_text(s, "profile"), caps_full.name) != 0)
+        (void)printf("profile       %s\n", client_text(s, "profile"));
     (void)printf("consortium    %s\n", client_text(s, "consortium"));
     (void)printf("charter       %s, %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " signatures\n",
                  json_is_true(json_object_get(charter, "decided")) ? "decided" : "not decided",

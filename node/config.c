@@ -12,9 +12,8 @@
 #include <unistd.h>
 
 enum {
-    CONFIG_PEER_COUNT_MAX = 256,
+    CONFIG_PEER_COUNT_MAX = CAP_PEERS,
     CONFIG_ADDRESS_MAX = 200,
-    CONFIG_ENCLAVE_COUNT_MAX = 64,
     CONFIG_MAP_MAX_GB = 64 * 1024,
     CONFIG_MAP_GB = 64,
     CONFIG_TUNNEL_COUNT_MAX = 256, /* half of them, full, are what may wait for one peer */
@@ -76,6 +75,7 @@ static const cyaml_schema_field_t config_fields[] = {
     CYAML_FIELD_MAPPING_PTR("api", OPTIONAL_POINTER, struct config, api, api_fields),
     CYAML_FIELD_MAPPING_PTR("recording", OPTIONAL_POINTER, struct config, recording, recording_fields),
     CYAML_FIELD_MAPPING_PTR("log", OPTIONAL_POINTER, struct config, log, log_fields),
+    CYAML_FIELD_STRING_PTR("profile", OPTIONAL_POINTER, struct config, profile, 1, 16),
     CYAML_FIELD_STRING_PTR("duckdb", OPTIONAL_POINTER, struct config, duckdb, 1, 4096),
     CYAML_FIELD_END};
 static const cyaml_schema_value_t config_value = {
@@ -166,6 +166,10 @@ bool config_is_address(const char *text)
 static enum err check_peers(const struct config *c, const struct config_fault *f)
 {
     struct node_id node;
+    if (c->peers_count > c->caps->peers)
+        return fault_set(f->text, f->cap, ERR_RANGE,
+                         "%s: peers: expected at most %u, as the profile is %s; got %u", f->path,
+                         c->caps->peers, c->caps->name, c->peers_count);
     for (unsigned i = 0; i < c->peers_count; i++) {
         const struct config_peer *peer = &c->peers[i];
         if (!config_is_address(peer->address))
@@ -174,6 +178,13 @@ static enum err check_peers(const struct config *c, const struct config_fault *f
             return refuse(f, "peers.node", "64 lower-case hex digits", peer->node);
     }
     return OK;
+}
+
+static enum err check_profile(struct config *c, const struct config_fault *f)
+{
+    c->caps = c->profile != NULL ? caps_named(c->profile) : &caps_full;
+    if (c->caps == &caps_full || c->caps == &caps_light) return OK;
+    return refuse(f, "profile", "full or light", c->profile);
 }
 
 static enum err check_log(struct config_log *log, const struct config_fault *f)
@@ -220,9 +231,10 @@ static enum err check_api(const struct config_api *api, const struct config_faul
     return OK;
 }
 
-static enum err check(const struct config *c, const struct config_fault *f)
+static enum err check(struct config *c, const struct config_fault *f)
 {
     const struct config_compute *compute = c->compute == NULL ? &compute_defaults : c->compute;
+    TRY(check_profile(c, f));
     if (c->listen != NULL && !config_is_address(c->listen))
         return refuse(f, "listen", CONFIG_ADDRESS_EXPECTED, c->listen);
     if (c->announce != NULL && !contact_valid(span_text(c->announce)))
@@ -230,7 +242,7 @@ static enum err check(const struct config *c, const struct config_fault *f)
     if (c->announce != NULL && c->listen == NULL)
         return refuse(f, "announce", "an address in `listen`, too: others are told to dial this node",
                       "none");
-    TRY(check_number(f, "compute.enclaves", 1, CONFIG_ENCLAVE_COUNT_MAX, compute->enclaves));
+    TRY(check_number(f, "compute.enclaves", 1, c->caps->enclaves, compute->enclaves));
     TRY(check_number(f, "compute.memory_mb", WORKER_MEMORY_MB_MIN, WORKER_MEMORY_MB_MAX, compute->memory_mb));
     TRY(check_number(f, "compute.threads", 1, WORKER_THREAD_COUNT_MAX, compute->threads));
     TRY(check_number(f, "store.map_gb", 1, CONFIG_MAP_MAX_GB, c->store->map_gb));

@@ -19,12 +19,14 @@
  *     key: api.key
  *     plaintext: true                     # instead of these two: no TLS, on a loopback address
  *   recording: { file: node.recording, mb: 256 } # present: what the core is told is written there, in the data directory
+ *   profile: full                         # light: a small machine, which has less at once (caps.h)
  *   log: { level: info, format: logfmt }  # error, warn, info, debug; logfmt, json
  *   duckdb: /path/to/libduckdb.so         # optional */
 #ifndef PERIGEE_NODE_CONFIG_H
 #define PERIGEE_NODE_CONFIG_H
 
 #include "node/log.h"
+#include "proto/base/caps.h"
 
 #include <stdbool.h>
 
@@ -68,6 +70,8 @@ struct config {
     struct config_recording *recording;
     struct config_log *log;
     char *duckdb;
+    char *profile;
+    const struct caps *caps; /* what it says */
 };
 /* Every default is filled in: `store` and `log` are there, and `platform` where there is `compute`. `fault` receives one line for people: file, line, key, what was expected. */
 MUST_USE enum err config_load(struct config **out, const char *path, char *fault, size_t cap);

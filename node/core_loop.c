@@ -249,7 +249,7 @@ void core_loop_keyed(struct core_loop *l, const struct crypto_job *job, keyed_do
 
 static enum err open_core(struct core_loop *l, const struct core_options *options)
 {
-    const size_t bytes = core_arena_bytes();
+    const size_t bytes = core_arena_bytes(options->caps);
     l->arena_memory =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (l->arena_memory == MAP_FAILED) return ERR_NO_MEMORY;
@@ -285,7 +285,7 @@ enum err core_loop_open(struct core_loop **out, const struct core_loop_options *
         return OK;
     }
     if (err == OK) keyed_pool_close(l->pool);
-    (void)munmap(l->arena_memory, core_arena_bytes());
+    (void)munmap(l->arena_memory, l->arena.cap);
     (void)pthread_mutex_destroy(&l->lock);
     free(l);
     return ERR_NO_MEMORY;
@@ -314,7 +314,7 @@ uint32_t core_loop_keyed_in_flight(const struct core_loop *l)
 static void on_closed(uv_handle_t *tick)
 {
     struct core_loop *l = tick->data;
-    (void)munmap(l->arena_memory, core_arena_bytes());
+    (void)munmap(l->arena_memory, l->arena.cap);
     (void)pthread_mutex_destroy(&l->lock);
     free(l);
 }

@@ -135,7 +135,8 @@ static enum err open_core(struct daemon *d)
                                    .charter = span_make(d->home.charter, d->home.charter_len),
                                    .announce = d->config->announce != NULL ? span_text(d->config->announce)
                                                                            : SPAN_NONE,
-                                   .silence = d->silence};
+                                   .silence = d->silence,
+                                   .caps = d->config->caps};
     random_fill(&options.salt, sizeof options.salt);
     if (d->enclaves != NULL) {
         options.compute = true;
@@ -202,6 +203,7 @@ static enum err open_links(struct daemon *d, char *fault, size_t cap)
                                     .link_secret = d->home.link,
                                     .consortium = d->home.consortium,
                                     .listen = d->config->listen,
+                                    .places = d->config->caps->peers,
                                     .context = d,
                                     .standing = standing,
                                     .members = members,

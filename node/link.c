@@ -561,7 +561,9 @@ enum err links_open(struct links **out, const struct links_options *options)
     (void)uv_async_init(options->loop, &l->wake, on_wake);
     l->tick.data = l->wake.data = l;
     l->handles_open = 2;
-    links_set_pace(l, &links_pace_usual);
+    struct links_pace pace = links_pace_usual;
+    if (options->places > 0) pace.places = options->places;
+    links_set_pace(l, &pace);
     enum err err = prepare(l);
     if (err == OK && l->listen != NULL) err = start_listening(l);
     if (err == OK)

@@ -30,6 +30,7 @@ struct links_options {
     const struct kem_secret *link_secret;   /* Noise static; borrowed */
     struct consortium_id consortium;
     const char *listen; /* "tcp://127.0.0.1:7001", "ipc:///path", or NULL for outbound only */
+    uint32_t places;    /* links that may be up, CAP_PEERS at most; 0: so many */
     /* Of tunnels that this node carries for others: 0 is none, and it offers none. */
     uint32_t relay_tunnels, relay_bytes_a_second;
     void *context;

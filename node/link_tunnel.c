@@ -282,7 +282,8 @@ void link_tunnels_tick(struct links *l)
     if (o->members == NULL || links_now(l) < l->tunnels_ms) return;
     l->tunnels_ms = links_now(l) + TUNNELS_LOOK_TICKS * (uint64_t)l->pace.tick_ms;
     if (!any_relay(l) || !link_place_member(l, o->self)) return;
-    const uint32_t count = o->members(o->context, member, CAP_PEERS);
+    const uint32_t most = l->pace.places < CAP_PEERS ? l->pace.places : CAP_PEERS;
+    const uint32_t count = o->members(o->context, member, most);
     for (struct link_wire *w = l->wires; w != NULL; w = w->next) forget_others(w);
     for (uint32_t i = 0; i < count; i++) {
         if (ID_EQUAL(member[i], o->self) || links_find(l, member[i]) != NULL || dial_is_hopeful(l, member[i]))

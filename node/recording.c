@@ -106,7 +106,7 @@ void recording_put_start(struct buffer *b, const struct core_options *o)
     buffer_put_u32(b, o->enclaves_max);
     buffer_put_u8(b, o->compute);
     buffer_put_u8(b, (uint8_t)o->silence);
-    buffer_put_u64(b, core_arena_bytes());
+    buffer_put_u64(b, core_arena_bytes(o->caps));
     put_long(b, SPAN_LITERAL(PERIGEE_VERSION));
     put_long(b, o->engine);
     put_long(b, o->gpu);

@@ -40,16 +40,18 @@ static enum err read_start(struct replay *r, char *fault, size_t cap)
 
 static enum err make_core(struct replay *r, char *fault, size_t cap)
 {
-    const size_t bytes = core_arena_bytes();
-    if (r->start.arena_bytes != bytes)
+    const size_t bytes = core_arena_bytes(&caps_full), light = core_arena_bytes(&caps_light);
+    r->start.options.caps = r->start.arena_bytes == light ? &caps_light : &caps_full;
+    if (r->start.arena_bytes != core_arena_bytes(r->start.options.caps))
         return fault_set(fault, cap, ERR_VERSION,
                          "recorded by a program with other limits (version %.*s, tables of %" PRIu64
-                         " bytes, here %zu): replay it with that program",
+                         " bytes, here %zu, or %zu of a light node): replay it with that program",
                          (int)r->start.version.len, (const char *)r->start.version.data, r->start.arena_bytes,
-                         bytes);
-    r->memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+                         bytes, light);
+    r->memory = mmap(NULL, r->start.arena_bytes, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (r->memory == MAP_FAILED) return fault_set(fault, cap, ERR_NO_MEMORY, "%s", err_text(ERR_NO_MEMORY));
-    r->arena = arena_make(r->memory, bytes);
+    r->arena = arena_make(r->memory, r->start.arena_bytes);
     const enum err err = core_new(&r->core, &r->arena, &r->start.options);
     return err == OK ? OK
                      : fault_set(fault, cap, err, "no core can be made of what it says: %s", err_text(err));
@@ -88,7 +90,7 @@ enum err replay_open(struct replay **out, struct span file, char *fault, size_t 
 void replay_close(struct replay *r)
 {
     if (r == NULL) return;
-    if (r->memory != MAP_FAILED) (void)munmap(r->memory, core_arena_bytes());
+    if (r->memory != MAP_FAILED) (void)munmap(r->memory, r->arena.cap);
     free(r);
 }
 

@@ -16,25 +16,28 @@ enum {
 _Static_assert(PART_BYTES % 16 == 0 && (int)CHAIN_RECORD_BYTES <= (int)CAP_AHEAD_BYTES,
                "parts of one memory; any record waits");
 
-size_t chain_bytes(void)
+size_t chain_bytes(uint32_t parts)
 {
-    return ARENA_BYTES(CAP_CHAIN_PARTS, PART_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
-           ARENA_BYTES(CAP_RECORDS, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
-           2 * index_bytes(CAP_RECORDS);
+    const uint32_t records = parts * CAP_AUTHOR_RECORDS;
+    return ARENA_BYTES(parts, PART_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
+           ARENA_BYTES(records, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
+           2 * index_bytes(records);
 }
 
-enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt)
+enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct node_id self, uint64_t salt)
 {
-    uint8_t *memory = arena_take(arena, CAP_CHAIN_PARTS, PART_BYTES);
-    *c = (struct chain){.self = self, .places_left = CAP_RECORDS - CAP_AUTHOR_RECORDS};
+    const uint32_t records = parts * CAP_AUTHOR_RECORDS;
+    uint8_t *memory = arena_take(arena, parts, PART_BYTES);
+    ASSERT(parts > 1);
+    *c = (struct chain){.self = self, .places_left = records - CAP_AUTHOR_RECORDS};
     c->author = ARENA_ARRAY(arena, struct author, CAP_AUTHORS);
-    c->entry = ARENA_ARRAY(arena, struct chain_entry, CAP_RECORDS);
+    c->entry = ARENA_ARRAY(arena, struct chain_entry, records);
     if (memory == NULL || c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
     c->own = arena_make(memory, PART_BYTES);
-    c->others = arena_make(memory + PART_BYTES, (CAP_CHAIN_PARTS - 1) * PART_BYTES);
+    c->others = arena_make(memory + PART_BYTES, (parts - 1) * PART_BYTES);
     TRY(index_init(&c->authors, arena, CAP_AUTHORS, salt));
-    TRY(index_init(&c->entries, arena, CAP_RECORDS, salt));
-    return index_init(&c->ids, arena, CAP_RECORDS, salt);
+    TRY(index_init(&c->entries, arena, records, salt));
+    return index_init(&c->ids, arena, records, salt);
 }
 
 /* 24 bytes of the author and the seq: unique unless two authors share 192 bits. */

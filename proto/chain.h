@@ -7,7 +7,7 @@
  * CAP_AUTHOR_BYTES for all other records, counted along the chain. The record that exceeds them is held, where it shows
  * that something is missing, and its turn never comes: whoever signs it ends its own chain. What lies behind a hole is held
  * as far as CAP_AHEAD_BYTES go, the rest comes again in its turn. All memory is taken at the start: one part is this node's
- * own, and CAP_CHAIN_PARTS - 1 are for all others together, who fill them only when so many of them say all they may.
+ * own, and the others (of caps.h's `chain_parts`) are for all others together, who fill them only when so many of them say all they may.
  * Ownership: records are copied and stay; an author's pair changes when a lower one comes. Pure. */
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
@@ -68,8 +68,9 @@ const struct record *chain_early(const struct chain *c, const struct author *a, 
 enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL };
 enum { CHAIN_RECORD_BYTES = CAP_HEADER_BYTES + CAP_BODY_BYTES }; /* the most that one takes */
 
-size_t chain_bytes(void); /* that it takes */
-MUST_USE enum err chain_init(struct chain *c, struct arena *arena, struct node_id self, uint64_t salt);
+size_t chain_bytes(uint32_t parts); /* that it takes */
+MUST_USE enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct node_id self,
+                             uint64_t salt);
 /* Would the author's next record have its turn, if it is of this kind, with a header and a body of these lengths? The answer
  * holds until that chain grows. */
 bool chain_room(const struct chain *c, struct node_id author, enum kind kind, size_t header_len,

@@ -10,34 +10,70 @@ const char *run_state_name(enum run_state s)
     return (unsigned)s < RUN_STATE_COUNT ? state_names[s] : "unknown";
 }
 
-/* Virtual, not resident: tables are touched only as far as they are used. */
-size_t core_arena_bytes(void)
+/* X(array, rows) */
+#define ARRAYS(X)                                                                                            \
+    X(peer, caps->peers)                                                                                     \
+    X(join, caps->joins)                                                                                     \
+    X(join_block, caps->joins)                                                                               \
+    X(join_from, caps->joins)                                                                                \
+    X(own_queue, caps->own_queue)                                                                            \
+    X(want, caps->wants)                                                                                     \
+    X(answer, caps->answers)                                                                                 \
+    X(advert, caps->adverts)                                                                                 \
+    X(result_taken, caps->enclaves)                                                                          \
+    X(result, caps->enclaves)                                                                                \
+    X(pending_of, caps->pending)                                                                             \
+    X(pending, caps->pending)                                                                                \
+    X(effect, caps->effects)                                                                                 \
+    X(track, CAP_RUNS)                                                                                       \
+    X(certificate, CAP_RUNS)
+
+/* A block of the largest body for each: what is full is done later. */
+static size_t pool_bytes(const struct caps *caps)
 {
-    return core_registry_bytes() + chain_bytes() + heads_bytes() + mesh_bytes() + contacts_bytes();
+    return (size_t)(caps->pending + caps->own_queue + caps->joins) * POOL_BODY_BYTES;
+}
+
+static size_t answers_bytes(const struct caps *caps)
+{
+    return (size_t)caps->answers * ANSWER_BOX_BYTES;
+}
+
+static size_t registry_and_work_bytes(const struct caps *caps)
+{
+    size_t bytes = ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
+                   ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + registry_bytes() + promises_bytes(PROMISES_MAX) +
+                   index_bytes(CAP_RUNS) + ARENA_BYTES(1, SCRATCH_BYTES) +
+                   arena_part_bytes(pool_bytes(caps)) + arena_part_bytes(answers_bytes(caps));
+#define ADD_ARRAY(array, rows) bytes += ARENA_BYTES(rows, sizeof *((struct core *)NULL)->array);
+    ARRAYS(ADD_ARRAY)
+#undef ADD_ARRAY
+    return bytes;
+}
+
+/* Virtual, not resident: tables are touched only as far as they are used. */
+size_t core_arena_bytes(const struct caps *caps)
+{
+    if (caps == NULL) caps = &caps_full;
+    return registry_and_work_bytes(caps) + chain_bytes(caps->chain_parts) + heads_bytes() + mesh_bytes(caps) +
+           contacts_bytes(caps);
 }
 
 size_t core_registry_bytes(void)
 {
-    return ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
-           ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + registry_bytes() + promises_bytes(PROMISES_MAX) +
-           ARENA_BYTES(EFFECTS_MAX, sizeof(struct effect)) +
-           ARENA_BYTES(CAP_PENDING, sizeof(struct pending)) +
-           ARENA_BYTES(CAP_RUNS, sizeof(struct run_track)) + ARENA_BYTES(CAP_RUNS, CERTIFICATE_BYTES_MAX) +
-           index_bytes(CAP_RUNS) + ARENA_BYTES(CAP_ENCLAVES, CAP_BODY_BYTES) + ARENA_BYTES(1, SCRATCH_BYTES) +
-           arena_part_bytes(POOL_BYTES) + arena_part_bytes((size_t)ANSWERS_MAX * ANSWER_BOX_BYTES);
+    return registry_and_work_bytes(&caps_full);
 }
 
 /* Everything that a core ever needs: nothing is taken from the arena afterwards. */
 static enum err take_memory(struct core *c, struct arena *arena, uint64_t salt)
 {
-    c->effect = ARENA_ARRAY(arena, struct effect, EFFECTS_MAX);
-    c->pending = ARENA_ARRAY(arena, struct pending, CAP_PENDING);
-    c->track = ARENA_ARRAY(arena, struct run_track, CAP_RUNS);
-    c->certificate = arena_take(arena, CAP_RUNS, CERTIFICATE_BYTES_MAX);
-    c->result = arena_take(arena, CAP_ENCLAVES, CAP_BODY_BYTES);
-    c->answers = arena_part(arena, (size_t)ANSWERS_MAX * ANSWER_BOX_BYTES);
+    const struct caps *caps = c->options.caps;
+#define TAKE_ARRAY(array, rows) c->array = arena_take(arena, rows, sizeof *c->array);
+    ARRAYS(TAKE_ARRAY)
+#undef TAKE_ARRAY
+    c->answers = arena_part(arena, answers_bytes(caps));
     void *scratch = arena_take(arena, SCRATCH_BYTES, 1);
-    struct arena *blocks = arena_part(arena, POOL_BYTES);
+    struct arena *blocks = arena_part(arena, pool_bytes(caps));
     TRY(index_init(&c->tracks, arena, CAP_RUNS, salt));
     ASSERT(scratch != NULL && blocks != NULL); /* core_new has seen that there is room */
     c->scratch = arena_make(scratch, SCRATCH_BYTES);
@@ -53,10 +89,12 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     if (options->charter.len > CAP_DOCUMENT_BYTES || options->engine.len > CAP_TEXT ||
         options->gpu.len > CAP_TEXT)
         return ERR_TOO_LARGE;
-    if (arena->cap - before < core_arena_bytes()) return ERR_NO_MEMORY;
+    if (arena->cap - before < core_arena_bytes(options->caps)) return ERR_NO_MEMORY;
     struct core *c = ARENA_NEW(arena, struct core);
     c->options = *options;
-    if (c->options.enclaves_max > CAP_ENCLAVES) c->options.enclaves_max = CAP_ENCLAVES;
+    if (options->caps == NULL) c->options.caps = &caps_full;
+    const struct caps *caps = c->options.caps;
+    if (c->options.enclaves_max > caps->enclaves) c->options.enclaves_max = caps->enclaves;
     c->token_next = 1;
     c->silence = options->silence;
     TRY(arena_copy(arena, &c->options.engine, options->engine));
@@ -65,14 +103,14 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(arena_copy(arena, &c->options.announce, options->announce));
     TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
     registry_await_keys(c->registry);
-    TRY(chain_init(&c->chain, arena, options->self, salt));
+    TRY(chain_init(&c->chain, arena, caps->chain_parts, options->self, salt));
     chain_restore(&c->chain, true); /* until EVENT_READY */
     TRY(promises_init(&c->promises, arena, PROMISES_MAX, salt));
     TRY(take_memory(c, arena, salt));
     TRY(heads_init(&c->heads, arena, &c->chain));
     TRY(mesh_begin(c, arena, salt));
     TRY(contacts_begin(c, arena));
-    ASSERT(arena_mark(arena) - before <= core_arena_bytes());
+    ASSERT(arena_mark(arena) - before <= core_arena_bytes(caps));
     *out = c;
     return OK;
 }
@@ -81,7 +119,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
 
 struct effect *emit(struct core *c, enum effect_type type)
 {
-    ASSERT(c->effect_count < EFFECTS_MAX);
+    ASSERT(c->effect_count < c->options.caps->effects);
     struct effect *e = &c->effect[c->effect_count++];
     memset(e, 0, sizeof *e);
     e->type = type;
@@ -96,7 +134,7 @@ const struct effect *core_effects(const struct core *c, uint32_t *count)
 
 bool step_has_room(const struct core *c)
 {
-    return c->effect_count < EFFECTS_MAX / 2 && c->scratch.used < SCRATCH_BYTES / 2;
+    return c->effect_count < c->options.caps->effects / 2 && c->scratch.used < SCRATCH_BYTES / 2;
 }
 
 struct buffer scratch_buffer(struct core *c, size_t cap)
@@ -113,19 +151,39 @@ struct span scratch_copy(struct core *c, struct span bytes)
     return buffer_span(&b);
 }
 
+uint32_t pending_part(const struct core *c, uint32_t sixteenths)
+{
+    return c->options.caps->pending * sixteenths / 16;
+}
+
+static struct pending *take_row(struct core *c)
+{
+    if (c->pending_free_plus_one == 0) return &c->pending[c->pending_used++];
+    struct pending *p = &c->pending[c->pending_free_plus_one - 1];
+    c->pending_free_plus_one = p->next_free_plus_one;
+    return p;
+}
+
 struct pending *pending_new(struct core *c, pending_step then)
 {
-    for (uint32_t i = 0; i < CAP_PENDING; i++) {
-        uint32_t at = (c->pending_next + i) % CAP_PENDING;
-        struct pending *p = &c->pending[at];
-        if (p->token != 0) continue;
-        memset(p, 0, sizeof *p);
-        p->token = c->token_next++ * CAP_PENDING + at;
-        p->then = then;
-        c->pending_next = at + 1;
+    const uint32_t slots = c->options.caps->pending;
+    for (uint32_t i = 0; i < slots; i++) {
+        const uint32_t at = (c->slot_next + i) % slots;
+        if (c->pending_of[at] != 0) continue;
+        struct pending *p = take_row(c);
+        *p = (struct pending){.token = c->token_next++ * CAP_PENDING + at, .then = then};
+        c->pending_of[at] = (uint16_t)(p - c->pending + 1);
+        c->slot_next = at + 1;
         return p;
     }
     return NULL;
+}
+
+static void give_row(struct core *c, struct pending *p)
+{
+    c->pending_of[p->token % CAP_PENDING] = 0;
+    *p = (struct pending){.next_free_plus_one = c->pending_free_plus_one};
+    c->pending_free_plus_one = (uint32_t)(p - c->pending) + 1;
 }
 
 bool pending_keep(struct core *c, struct pending *p, struct span bytes)
@@ -187,9 +245,9 @@ static bool has_share_left(struct core *c, struct node_id peer)
     const struct peer *row = peer_find(c, peer);
     uint32_t in_flight = row != NULL ? row->in_flight : c->rowless_in_flight;
     bool known = row != NULL && core_tier(c, peer) == TIER_MEMBER;
-    if (in_flight >= (known ? MEMBER_PENDING_MAX : STRANGER_PENDING_MAX)) return false;
-    if (c->foreign_in_flight >= FOREIGN_PENDING_MAX) return false;
-    return is_custodian(c, peer) || c->members_in_flight < MEMBERS_PENDING_MAX;
+    if (in_flight >= (known ? pending_part(c, MEMBER_PENDING_16THS) : STRANGER_PENDING_MAX)) return false;
+    if (c->foreign_in_flight >= pending_part(c, FOREIGN_PENDING_16THS)) return false;
+    return is_custodian(c, peer) || c->members_in_flight < pending_part(c, MEMBERS_PENDING_16THS);
 }
 
 struct pending *pending_for(struct core *c, struct node_id peer, pending_step then)
@@ -207,7 +265,8 @@ struct pending *pending_urgent(struct core *c, struct node_id peer, pending_step
     struct pending *p = pending_for(c, peer, then);
     const struct peer *row = peer_find(c, peer);
     if (p != NULL || row == NULL || core_tier(c, peer) != TIER_MEMBER) return p;
-    if (row->urgent >= URGENT_PENDING_MAX || c->foreign_in_flight >= FOREIGN_PENDING_MAX) return NULL;
+    if (row->urgent >= URGENT_PENDING_MAX || c->foreign_in_flight >= pending_part(c, FOREIGN_PENDING_16THS))
+        return NULL;
     p = pending_new(c, then);
     if (p == NULL) return NULL;
     p->peer = peer;
@@ -222,7 +281,7 @@ void pending_end(struct core *c, struct pending *p)
     discharge(c, p);
     pool_give(&c->pool, p->block);
     pool_give(&c->pool, p->side);
-    memset(p, 0, sizeof *p);
+    give_row(c, p);
 }
 
 struct crypto_job *ask_crypto(struct core *c, struct pending *p, enum crypto_op op, pending_step then)
@@ -400,7 +459,9 @@ static void on_message(struct core *c, const struct event *event)
 
 static void on_done(struct core *c, const struct event *event)
 {
-    struct pending *p = &c->pending[event->token % CAP_PENDING];
+    const uint32_t at = (uint32_t)(event->token % CAP_PENDING);
+    ASSERT(at < c->options.caps->pending && c->pending_of[at] != 0);
+    struct pending *p = &c->pending[c->pending_of[at] - 1];
     ASSERT(p->token == event->token);
     p->then(c, p, event);
 }
@@ -509,7 +570,8 @@ struct instant core_deadline(const struct core *c)
 
 void core_check(const struct core *c)
 {
-    ASSERT(c->effect_count <= EFFECTS_MAX && c->peer_count <= CAP_PEERS && c->track_count <= CAP_RUNS);
+    const struct caps *caps = c->options.caps;
+    ASSERT(c->effect_count <= caps->effects && c->peer_count <= caps->peers && c->track_count <= CAP_RUNS);
     for (uint32_t i = 0; i < c->chain.author_count; i++) {
         const struct author *a = &c->chain.author[i];
         ASSERT(a->applied <= a->seen);
@@ -520,7 +582,7 @@ void core_check(const struct core *c)
         ASSERT(c->track[i].view.state < RUN_STATE_COUNT);
         results += c->track[i].result.len > 0;
     }
-    for (uint32_t i = 0; i < CAP_ENCLAVES; i++) results -= c->result_taken[i];
+    for (uint32_t i = 0; i < caps->enclaves; i++) results -= c->result_taken[i];
     ASSERT(results == 0);
 }
 
@@ -539,6 +601,11 @@ const struct chain *core_chain(const struct core *c)
 struct node_id core_self(const struct core *c)
 {
     return c->options.self;
+}
+
+const struct caps *core_caps(const struct core *c)
+{
+    return c->options.caps;
 }
 
 bool core_run(const struct core *c, struct run_id run, struct run_view *out)

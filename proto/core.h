@@ -29,12 +29,13 @@ struct core_options {
     uint32_t enclaves_max;   /* compute: runs at once */
     uint64_t salt;        /* secret: with it nobody outside can choose ids that fall together in its tables */
     enum silence silence; /* what the store's mark says: this key signs nothing any more */
+    const struct caps *caps; /* its profile, static; NULL: caps_full */
 };
 
-/* The arena must be at least core_arena_bytes() of zeroed (sparse) memory and belongs to the core from now on. */
+/* The arena must be at least core_arena_bytes(options->caps) of zeroed (sparse) memory and belongs to the core from now on. */
 MUST_USE enum err core_new(struct core **out, struct arena *arena, const struct core_options *options);
-size_t core_arena_bytes(void);
-size_t core_registry_bytes(void); /* enough for a registry without a core and its chains */
+size_t core_arena_bytes(const struct caps *caps); /* NULL: caps_full */
+size_t core_registry_bytes(void);                 /* enough for a registry without a core and its chains */
 
 void core_step(struct core *c, const struct event *event);
 /* The effects of the last step, in order. */
@@ -48,6 +49,7 @@ const struct chain *core_chain(const struct core *c);
 /* Over all that is held (PROTOCOL.md "Heads"): nodes with one root hold the same. */
 struct hash32 core_root(struct core *c);
 struct node_id core_self(const struct core *c);
+const struct caps *core_caps(const struct core *c);
 /* A custodian that has not compared heads with q-1 others since it started or was cut off from them for a lease. */
 bool core_isolated(const struct core *c);
 /* Own clock minus the median of the custodians', this node's among them if it is one. False: fewer than q are known. */

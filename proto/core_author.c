@@ -240,7 +240,7 @@ bool author_in_making(const struct core *c, enum kind kind, struct span body)
 
 void author_record(struct core *c, enum kind kind, struct span body, uint64_t expires_ms, uint64_t token)
 {
-    struct pending *p = c->own_queue_count < OWN_QUEUE_MAX ? pending_new(c, own_signed) : NULL;
+    struct pending *p = c->own_queue_count < c->options.caps->own_queue ? pending_new(c, own_signed) : NULL;
     if (p == NULL) {
         reply(c, token, verdict_refuse(REFUSAL_FULL, NULL), NULL);
         return;

@@ -119,16 +119,16 @@ static void x_hang_up(void *context, struct node_id node)
     emit(context, EFFECT_HANG_UP)->peer = node;
 }
 
-size_t contacts_bytes(void)
+size_t contacts_bytes(const struct caps *caps)
 {
-    return view_bytes(CAP_CONTACTS);
+    return view_bytes(caps->contacts);
 }
 
 enum err contacts_begin(struct core *c, struct arena *arena)
 {
     const struct view_holder holder = {x_member, x_linked, x_dial, x_hang_up, c};
     c->dialling.ask_every_ms = VIEW_TICK_MS;
-    return view_new(&c->view, arena, CAP_CONTACTS, c->options.salt ^ load_u64(c->options.self.bytes),
+    return view_new(&c->view, arena, c->options.caps->contacts, c->options.salt ^ load_u64(c->options.self.bytes),
                     &holder);
 }
 

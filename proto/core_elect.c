@@ -420,7 +420,7 @@ const struct advert *advert_find(const struct core *c, struct node_id node)
 static void advert_keep(struct core *c, struct advert said)
 {
     struct advert *a = (struct advert *)advert_find(c, said.node);
-    if (a == NULL && c->advert_count < ADVERTS_MAX) a = &c->advert[c->advert_count++];
+    if (a == NULL && c->advert_count < c->options.caps->adverts) a = &c->advert[c->advert_count++];
     if (a != NULL && a->time_ms <= said.time_ms) *a = said;
 }
 

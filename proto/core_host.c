@@ -297,8 +297,8 @@ static enum receipt_check check_receipt(struct core *c, const struct record *r)
 static void keep_result(struct core *c, struct run_track *t, struct span body)
 {
     uint32_t i = 0;
-    while (i < CAP_ENCLAVES && c->result_taken[i]) i++;
-    ASSERT(i < CAP_ENCLAVES && body.len <= CAP_BODY_BYTES && t->result.len == 0);
+    while (i < c->options.caps->enclaves && c->result_taken[i]) i++;
+    ASSERT(i < c->options.caps->enclaves && body.len <= CAP_BODY_BYTES && t->result.len == 0);
     memcpy(c->result[i], body.data, body.len);
     c->result_taken[i] = true;
     t->result = span_make(c->result[i], body.len);
@@ -566,7 +566,7 @@ static void want_next(struct core *c, struct want *w)
 void host_blob_missing(struct core *c, struct run_id run, struct span cid)
 {
     if (cid.len != 36) return;
-    for (uint32_t i = 0; i < WANTS_MAX; i++) {
+    for (uint32_t i = 0; i < c->options.caps->wants; i++) {
         struct want *w = &c->want[i];
         if (w->active) continue;
         *w = (struct want){.run = run, .active = true};
@@ -587,7 +587,7 @@ static bool blob_named(const uint8_t cid[36], struct span bytes)
  * next owner is asked, and whoever sent it has lied. */
 void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m)
 {
-    for (uint32_t i = 0; i < WANTS_MAX; i++) {
+    for (uint32_t i = 0; i < c->options.caps->wants; i++) {
         struct want *w = &c->want[i];
         if (!w->active || !span_equal(SPAN_OF(w->cid), m->cid) || !ID_EQUAL(w->from, from)) continue;
         const bool lies = m->refusal == REFUSAL_NONE && !blob_named(w->cid, m->bytes);
@@ -729,7 +729,7 @@ void host_tick(struct core *c)
     repeat_progress(c);
     look_for_receipts(c);
     for (uint32_t i = 0; i < c->track_count; i++) result_tick(c, &c->track[i]);
-    for (uint32_t i = 0; i < WANTS_MAX; i++) {
+    for (uint32_t i = 0; i < c->options.caps->wants; i++) {
         struct want *w = &c->want[i];
         if (w->active && (c->now.ns - w->since_ns) / 1000000 >= BLOB_WAIT_MS) want_next(c, w);
     }

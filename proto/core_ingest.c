@@ -30,7 +30,8 @@ static bool ask_key(struct core *c, uint32_t row, struct node_id key)
 {
     const struct approval *a = registry_approval_at(c->registry, row);
     const struct header *h = &a->record->header;
-    struct pending *p = c->keys_asked < KEYS_ASKED_MAX ? pending_new(c, on_key_read) : NULL;
+    struct pending *p =
+        c->keys_asked < pending_part(c, KEYS_ASKED_16THS) ? pending_new(c, on_key_read) : NULL;
     if (p == NULL) return false;
     struct hash32 message = approval_sign_hash(c->options.consortium, h->author, &a->body, h->expires_ms);
     p->number = row;
@@ -84,7 +85,8 @@ static void ask_disk(struct core *c, struct pending *p, const struct record *kep
 
 static void ask_again(struct core *c, uint32_t most)
 {
-    for (uint32_t n = 0; n < most && c->unkept > 0 && c->again < AGAIN_MAX && step_has_room(c); n++) {
+    const uint32_t again_max = pending_part(c, AGAIN_16THS);
+    for (uint32_t n = 0; n < most && c->unkept > 0 && c->again < again_max && step_has_room(c); n++) {
         struct pending *p = pending_new(c, on_kept);
         if (p == NULL) return;
         p->again = true;
@@ -445,7 +447,8 @@ static void drop_join(struct core *c, uint32_t i)
  * a peer that is gone. Keys are had for nothing, links are not: whoever stays linked keeps its place. */
 static bool join_place(struct core *c, struct node_id from)
 {
-    uint32_t own = 0, oldest = JOINS_MAX, gone = JOINS_MAX;
+    const uint32_t most = c->options.caps->joins;
+    uint32_t own = 0, oldest = most, gone = most;
     for (uint32_t i = c->join_count; i > 0; i--) {
         const struct peer *p = peer_find(c, c->join_from[i - 1]);
         bool same = ID_EQUAL(c->join_from[i - 1], from);
@@ -455,9 +458,9 @@ static bool join_place(struct core *c, struct node_id from)
     }
     if (own >= JOINS_A_PEER)
         drop_join(c, oldest);
-    else if (c->join_count == JOINS_MAX && gone != JOINS_MAX)
+    else if (c->join_count == most && gone != most)
         drop_join(c, gone);
-    return c->join_count < JOINS_MAX;
+    return c->join_count < most;
 }
 
 static bool wrong_replacement(const struct body_JOIN *b)

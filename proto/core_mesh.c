@@ -2,12 +2,12 @@
 #include "proto/core_state.h"
 
 enum {
-    SPREADING_MAX =
-        GOSSIP_LINKS_MAX * GOSSIP_WANT_MAX * 2, /* what links may make it want, and as much of what is held */
     URGENT_MOST = 16, /* of an author at once, and then one a second: beyond that they spread like others */
     WALK_AGAIN_MS = 10000,
     FRESH_MS = 600000, /* older ones come by heads: whoever catches up does not tell others what they have */
 };
+_Static_assert((int)CAP_SPREADING >= GOSSIP_LINKS_MAX * GOSSIP_WANT_MAX * 2,
+               "what all links may make it want, and as much of what is held");
 
 static struct core *core_of(void *context)
 {
@@ -76,9 +76,9 @@ static void send_absent(void *context, uint32_t link, struct span ids)
     send_ids(core_of(context), link, MESSAGE_ABSENT_CODE, ids);
 }
 
-size_t mesh_bytes(void)
+size_t mesh_bytes(const struct caps *caps)
 {
-    return gossip_bytes(SPREADING_MAX) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct urgency));
+    return gossip_bytes(caps->spreading) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct urgency));
 }
 
 enum err mesh_begin(struct core *c, struct arena *arena, uint64_t salt)
@@ -86,7 +86,7 @@ enum err mesh_begin(struct core *c, struct arena *arena, uint64_t salt)
     const struct gossip_holder holder = {holds, send_record, send_announce, send_want, send_absent, c};
     c->urgency = ARENA_ARRAY(arena, struct urgency, CAP_AUTHORS);
     if (c->urgency == NULL) return ERR_NO_MEMORY;
-    return gossip_new(&c->gossip, arena, SPREADING_MAX, salt, &holder);
+    return gossip_new(&c->gossip, arena, c->options.caps->spreading, salt, &holder);
 }
 
 static void link_down(struct core *c, struct peer *p)

@@ -89,7 +89,7 @@ static void on_sealed(struct core *c, struct pending *p, const struct event *eve
     if (event->err == OK) {
         relay_back(c, p, event->bytes);
         bool repeatable = a->plain[0] == release_tag(p) || a->plain[0] == ANSWER_COMMIT;
-        if (repeatable && c->answer_count < ANSWERS_MAX) {
+        if (repeatable && c->answer_count < c->options.caps->answers) {
             struct answer *kept = &c->answer[c->answer_count];
             *kept = (struct answer){p->run,    p->term, p->party, a->plain[0], a->record.header.author,
                                     SPAN_NONE, false};

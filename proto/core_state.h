@@ -14,20 +14,18 @@
 #include "proto/view.h"
 
 enum {
-    EFFECTS_MAX = 4096,
-    SCRATCH_BYTES = 16 << 20,
-    JOINS_MAX = 64,
+    SCRATCH_BYTES = 16 << 20, /* half of it is what the start of an enclave takes */
     JOINS_A_PEER = 4,
-    /* Work in flight at once for one peer: that is no member, that is one (more than a whole answer to `get`); for all that
-     * are no custodians; for all. What is left is for this node's own. */
+    /* Work in flight at once for one peer: that is no member; that is one, in sixteenths (more than a whole answer to `get`); for all
+     * that are no custodians; for all. What is left is for this node's own. */
     STRANGER_PENDING_MAX = 4,
-    MEMBER_PENDING_MAX = CAP_PENDING * 3 / 16,
-    MEMBERS_PENDING_MAX = CAP_PENDING / 2,
+    MEMBER_PENDING_16THS = 3,
+    MEMBERS_PENDING_16THS = 8,
+    FOREIGN_PENDING_16THS = 12,
     URGENT_PENDING_MAX = 4, /* revocations and removals that a member brings, beside all that */
-    FOREIGN_PENDING_MAX = CAP_PENDING * 3 / 4,
+    KEYS_ASKED_16THS = 1,
+    AGAIN_16THS = 1,
     PROMISES_MAX = CAP_RUNS * 6,
-    KEYS_ASKED_MAX = CAP_PENDING / 16,
-    AGAIN_MAX = CAP_PENDING / 16,
     KEYS_A_STEP = 1024,
     UNKEPT_MS = 1000, /* after it has refused something the disk is asked again */
     STRANGER_NOTICE_MS = 1000,
@@ -46,7 +44,8 @@ struct pending;
 typedef void (*pending_step)(struct core *c, struct pending *p, const struct event *event);
 
 struct pending {
-    uint64_t token; /* 0: free slot */
+    uint64_t token; /* 0: free */
+    uint32_t next_free_plus_one;
     pending_step then;
     struct node_id peer;
     /* Whose work it is, if not this node's own: a row of `peer` and its serial then, or NO_ROW. */
@@ -206,12 +205,7 @@ struct want {
     bool active;
 };
 enum { NO_ROW = UINT16_MAX };
-enum { WANTS_MAX = 64, ANSWERS_MAX = 256, ADVERTS_MAX = 256, OWN_QUEUE_MAX = 64 };
-enum {
-    /* A block of the largest body for each: what is full is done later. */
-    POOL_BYTES = (CAP_PENDING + OWN_QUEUE_MAX + JOINS_MAX) * POOL_BODY_BYTES,
-    ANSWER_BOX_BYTES = (ANSWER_BYTES_MAX + KEM_OVERHEAD_BYTES + 15) / 16 * 16,
-};
+enum { ANSWER_BOX_BYTES = (ANSWER_BYTES_MAX + KEM_OVERHEAD_BYTES + 15) / 16 * 16 };
 
 /* All memory is taken in core_new: what may grow has its cap there, and what finds no place is refused as full. */
 struct core {
@@ -236,12 +230,15 @@ struct core {
     uint32_t effect_count;
 
     struct pending *pending;
-    uint32_t pending_next;
+    uint32_t pending_used,
+        pending_free_plus_one; /* rows that ever were, and of these the one given back last */
+    uint16_t *pending_of; /* by slot, which is part of the token: a row, plus one. Slots are taken in turn */
+    uint32_t slot_next;
     uint32_t foreign_in_flight, members_in_flight; /* all peers' work; that of those that are no custodians */
     uint32_t rowless_in_flight;                    /* of peers that found no place in `peer` */
     uint64_t token_next;
 
-    struct peer peer[CAP_PEERS];
+    struct peer *peer;
     uint32_t peer_count, peer_serial;
     struct view *view;
     struct dialling dialling;
@@ -258,9 +255,9 @@ struct core {
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */
 
-    struct join_request join[JOINS_MAX]; /* oldest first */
-    uint8_t *join_block[JOINS_MAX];      /* pool memory: what their spans point into */
-    struct node_id join_from[JOINS_MAX]; /* the peer that each came from */
+    struct join_request *join; /* oldest first */
+    uint8_t **join_block;      /* pool memory: what their spans point into */
+    struct node_id *join_from; /* the peer that each came from */
     uint32_t join_count;
     int64_t stranger_notice_ns; /* when the next notice that strangers can cause may be given */
     struct span join_body;      /* own request, repeated until admitted */
@@ -268,7 +265,7 @@ struct core {
     int64_t join_next_ns;
 
     struct pending *own_head; /* own record being made; others wait in own_queue */
-    struct pending *own_queue[OWN_QUEUE_MAX];
+    struct pending **own_queue;
     uint32_t own_queue_count;
     bool
         own_stuck; /* the store failed on an own record: nothing is signed until a restart has read what it holds */
@@ -278,7 +275,7 @@ struct core {
     struct run_track *track;
     uint8_t (*certificate)[CERTIFICATE_BYTES_MAX]; /* one for each track */
     uint8_t (*result)[CAP_BODY_BYTES];             /* one for each enclave: busy() counts who holds one */
-    bool result_taken[CAP_ENCLAVES];
+    bool *result_taken;
     uint32_t track_count;
     struct index tracks;
     uint32_t run_next, track_next; /* what the next tick looks at first: runs of the registry, tracks */
@@ -289,12 +286,12 @@ struct core {
     uint32_t receipt_next,
         receipts_left; /* receipts among the chain's entries: where to look on, how many entries */
 
-    struct answer answer[ANSWERS_MAX];
+    struct answer *answer;
     uint32_t answer_count;
-    struct advert advert[ADVERTS_MAX];
+    struct advert *advert;
     uint32_t advert_count;
     int64_t advert_next_ns;
-    struct want want[WANTS_MAX];
+    struct want *want;
     uint32_t enclaves_running;
 
     struct keygen keygen;
@@ -312,7 +309,8 @@ struct effect *emit(struct core *c, enum effect_type type);
 /* A buffer in this step's scratch memory. */
 struct buffer scratch_buffer(struct core *c, size_t cap);
 struct span scratch_copy(struct core *c, struct span bytes);
-struct pending *pending_new(struct core *c, pending_step then); /* NULL when the table is full */
+uint32_t pending_part(const struct core *c, uint32_t sixteenths); /* of the work that may be in flight */
+struct pending *pending_new(struct core *c, pending_step then);   /* NULL when the table is full */
 /* Work that this peer causes: NULL, too, when it has its share in flight. What is dropped it offers again. */
 struct pending *pending_for(struct core *c, struct node_id peer, pending_step then);
 /* The same, and some more for what may not wait behind the work of others. */
@@ -396,7 +394,7 @@ bool sync_clock_off(const struct core *c);
 
 /* --- core_mesh.c: records over links, by gossip.h ---------------------------------------------------------------------- */
 MUST_USE enum err mesh_begin(struct core *c, struct arena *arena, uint64_t salt);
-size_t mesh_bytes(void);
+size_t mesh_bytes(const struct caps *caps);
 /* Members that are up have a link, as many as there is room for. */
 void mesh_peer(struct core *c, struct peer *p);
 void mesh_peers(struct core *c);
@@ -420,7 +418,7 @@ void mesh_tick(struct core *c);
 
 /* --- core_contacts.c: whom this node dials, by view.h ------------------------------------------------------------------ */
 MUST_USE enum err contacts_begin(struct core *c, struct arena *arena);
-size_t contacts_bytes(void);
+size_t contacts_bytes(const struct caps *caps);
 bool contacts_want(struct core *c, const struct record *r); /* is its signature worth a check? */
 void contacts_said(struct core *c, const struct record *r, const struct body_CONTACT *b);
 void contacts_get(struct core *c, struct node_id from, const struct message_CONTACTS_GET *m);

@@ -215,11 +215,11 @@ static struct peer *take_place(struct core *c, struct node_id node)
         if (tier < TIER_MEMBER && tier <= own && p->view.up) least[tier] = p;
         if (!p->view.up && (gone == NULL || tier == TIER_STRANGER)) gone = p;
     }
-    if (own != TIER_MEMBER && alike >= CAP_PEERS / 4) return NULL;
-    struct peer *place = c->peer_count < CAP_PEERS      ? &c->peer[c->peer_count++]
-                         : gone != NULL                 ? gone
-                         : least[TIER_STRANGER] != NULL ? least[TIER_STRANGER]
-                                                        : least[TIER_DEVICE];
+    if (own != TIER_MEMBER && alike >= c->options.caps->peers / 4) return NULL;
+    struct peer *place = c->peer_count < c->options.caps->peers ? &c->peer[c->peer_count++]
+                         : gone != NULL                         ? gone
+                         : least[TIER_STRANGER] != NULL         ? least[TIER_STRANGER]
+                                                                : least[TIER_DEVICE];
     if (place != NULL) place->view.up = false;
     if (place != NULL && place->link != 0) mesh_peer(c, place);
     if (place != NULL)
@@ -321,6 +321,13 @@ static uint64_t held_up_to(const struct core *c, const struct author *a)
     return a->frozen != 0 ? a->seen : chain_tip(&c->chain, a, &head);
 }
 
+/* As many records as may be looked at here at once, for one that answers. */
+static uint64_t get_most(const struct core *c)
+{
+    const uint32_t share = pending_part(c, MEMBER_PENDING_16THS);
+    return share < GET_MAX ? share : GET_MAX;
+}
+
 /* What it says of one author, in a comparison or unasked: asks for what is missing here. Is something that may matter? */
 static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEADS_ITEM_BYTES], bool compared)
 {
@@ -338,7 +345,7 @@ static bool is_ahead(struct core *c, struct node_id from, const uint8_t item[HEA
     if (fork)
         sync_walk_down(c, from, author, theirs);
     else if (ours < CAP_AUTHOR_RECORDS) /* more would not be kept */
-        ask(c, from, author, ours + 1, theirs < ours + GET_MAX ? theirs : ours + GET_MAX);
+        ask(c, from, author, ours + 1, theirs < ours + get_most(c) ? theirs : ours + get_most(c));
     return may_matter(c, author, a);
 }
 

@@ -424,9 +424,13 @@ static void restore_event(void *context, const struct event *event)
     station_event(context, *event);
 }
 
+enum { MANY_PARTIES = 64 }; /* more of them have less memory each */
+
 static void start_core(struct station *n)
 {
     const struct simulation *s = n->simulation;
+    const struct caps *caps = s->count > MANY_PARTIES ? &caps_sim : &caps_full;
+    const size_t bytes = core_arena_bytes(caps);
     const struct core_options options = {.self = n->player->id,
                                          .consortium = s->cast->consortium,
                                          .charter = s->cast->charter,
@@ -434,10 +438,11 @@ static void start_core(struct station *n)
                                          .platform = n->player->platform,
                                          .engine = SPAN_LITERAL("int-gate/1"),
                                          .gpu = SPAN_LITERAL(""),
-                                         .enclaves_max = scenario_enclaves(n->player->party)};
-    void *memory = sparse(core_arena_bytes());
+                                         .enclaves_max = scenario_enclaves(n->player->party),
+                                         .caps = caps};
+    void *memory = sparse(bytes);
     ASSERT(n->core == NULL && memory != NULL);
-    n->arena = arena_make(memory, core_arena_bytes());
+    n->arena = arena_make(memory, bytes);
     n->incarnation++;
     n->tick_ns = UINT64_MAX;
     enum err err = core_new(&n->core, &n->arena, &options);

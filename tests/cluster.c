@@ -704,9 +704,10 @@ void cluster_restart(struct cluster *c, uint32_t node)
                                    .platform = platform_of(c, node),
                                    .engine = SPAN_LITERAL("int-gate/1"),
                                    .gpu = SPAN_LITERAL(""),
-                                   .enclaves_max = 2};
+                                   .enclaves_max = 2,
+                                   .caps = &caps_full};
     ASSERT(n->core == NULL);
-    n->arena = arena_make(sparse(core_arena_bytes()), core_arena_bytes());
+    n->arena = arena_make(sparse(core_arena_bytes(&caps_full)), core_arena_bytes(&caps_full));
     n->incarnation++;
     must(core_new(&n->core, &n->arena, &options));
     n->taken = arena_mark(&n->arena);

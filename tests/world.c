@@ -689,7 +689,7 @@ static void *sparse(size_t len)
 /* A core, and what a test makes beside it. */
 static size_t arena_bytes(void)
 {
-    return core_arena_bytes() + ((size_t)64 << 20);
+    return core_arena_bytes(&caps_full) + ((size_t)64 << 20);
 }
 
 struct arena *world_arena(struct world *w)

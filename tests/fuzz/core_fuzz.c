@@ -176,7 +176,7 @@ static void start(struct host *h)
     static uint8_t packed[CAP_BODY_BYTES + 1024];
     struct world *w = h->world;
     const struct core_options options = {
-        .self = w->node[SELF].id, .consortium = w->consortium, .charter = w->charter};
+        .self = w->node[SELF].id, .consortium = w->consortium, .charter = w->charter, .caps = &caps_full};
     ASSERT(core_new(&h->core, &h->core_arena, &options) == OK);
     for (uint32_t i = 0; i < w->record_count; i++) {
         struct buffer b = BUFFER_OF(packed);
@@ -198,7 +198,7 @@ static struct host *fresh(void)
     static struct host h;
     if (h.world == NULL) {
         h.world = world_new();
-        h.core_arena = sparse(core_arena_bytes());
+        h.core_arena = sparse(core_arena_bytes(&caps_full));
         h.answers = sparse(ANSWERS_BYTES);
     }
     empty(&h.core_arena);

@@ -8,7 +8,11 @@ tests=$(cd "$(dirname "$0")/.." && pwd)
 leak=$PERIGEE_BUILD_DIR/tests/leak
 source "$tests/nodes.sh"
 eval "plain_$(declare -f init)"
-init() { plain_init "$@"; echo 'recording: { file: node.recording, mb: 64 }' >>"$1/perigee.yaml"; }
+init() {
+    plain_init "$@"
+    echo 'recording: { file: node.recording, mb: 64 }' >>"$1/perigee.yaml"
+    [[ $1 != lab ]] || echo 'profile: light' >>"$1/perigee.yaml"
+}
 founders="a b lab"
 source "$tests/consortium.sh"
 

@@ -1,8 +1,21 @@
 #!/usr/bin/env bash
 # An owner's veto on real nodes: a dataset sealed with --owner-veto is computed on while its owner's node gives its half of the
-# key, which the receipt shows; where both owners keep one, both halves are needed.
+# key, which the receipt shows; where both owners keep one, both halves are needed. One of the owners and the requester are small machines.
 set -euo pipefail
-source "$(dirname "${BASH_SOURCE[0]}")/../consortium.sh"
+tests=$(dirname "${BASH_SOURCE[0]}")/..
+source "$tests/nodes.sh"
+eval "plain_$(declare -f init)"
+init() {
+    plain_init "$@"
+    case $1 in b | lab) echo 'profile: light' >>"$1/perigee.yaml" ;; esac
+}
+source "$tests/consortium.sh"
+for name in b lab; do
+    "$PERIGEE" status --data $name | grep -q '^profile  *light' || fail "$name does not say that it is light"
+    [[ $("$PERIGEE" status --data $name --json | jq -r .profile) == light ]] || fail "nor does its API"
+done
+curl -s --unix-socket b/api.sock http://localhost/metrics | grep -q '^perigee_peers_max 64$' || fail "b has other places than it should"
+curl -s --unix-socket a/api.sock http://localhost/metrics | grep -q '^perigee_peers_max 256$' || fail "a has other places than it should"
 
 consortium=$(as lab consortium status)
 # settles SLOT HALVES: a run there, and so many owners' halves in its receipt.

@@ -107,7 +107,7 @@ static void test_chain_records(void **state)
     (void)state;
     struct chain c;
     uint32_t seen = 0;
-    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, author_number(0), 7), OK);
     for (uint32_t i = 0; i < CAP_AUTHORS; i++) {
         assert_int_equal(grow_all(&c, author_number(i), KIND_JOB), POSITIVE);
         assert_int_equal(grow_all(&c, author_number(i), KIND_REVOCATION), CAP_AUTHOR_RECORDS - POSITIVE);
@@ -125,14 +125,14 @@ static void test_chain_records(void **state)
         }
         assert_true(chain_whole(&c, author));
     }
-    assert_int_equal(seen, CAP_RECORDS);
+    assert_int_equal(seen, CAP_CHAIN_PARTS * CAP_AUTHOR_RECORDS);
 }
 
 static void test_chain_authors(void **state)
 {
     (void)state;
     struct chain c;
-    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, author_number(0), 7), OK);
     for (uint32_t i = 0; i < CAP_AUTHORS; i++)
         assert_int_equal(grow(&c, author_number(i), KIND_JOB), CHAIN_NEW);
     assert_int_equal(grow(&c, author_number(CAP_AUTHORS), KIND_JOB), CHAIN_FULL);
@@ -157,7 +157,7 @@ static void test_chain_keeps_an_own_place(void **state)
 {
     (void)state;
     struct chain c;
-    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, author_number(0), 7), OK);
     for (uint32_t i = 1; i < CAP_AUTHORS; i++)
         assert_int_equal(grow(&c, author_number(i), KIND_JOB), CHAIN_NEW);
     assert_int_equal(grow(&c, author_number(CAP_AUTHORS), KIND_JOB), CHAIN_FULL);
@@ -192,7 +192,7 @@ static void test_chain_bytes(void **state)
 {
     (void)state;
     struct chain c;
-    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, author_number(0), 7), OK);
     for (uint32_t i = 0; i < CAP_AUTHORS; i++) {
         struct node_id author = author_number(i);
         assert_in_range(grow_large(&c, author, 40000), 2, CAP_AUTHOR_BYTES / 40000);
@@ -209,7 +209,7 @@ static void test_chain_of_all_others(void **state)
     (void)state;
     struct chain c;
     struct node_id self = author_number(0), other = author_number(1), late = author_number(2);
-    assert_int_equal(chain_init(&c, memory, self, 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, self, 7), OK);
     c.places_left = 3;
     for (uint32_t i = 0; i < 3; i++) assert_int_equal(grow(&c, other, KIND_JOB), CHAIN_NEW);
     assert_int_equal(grow(&c, other, KIND_JOB), CHAIN_FULL);
@@ -217,7 +217,7 @@ static void test_chain_of_all_others(void **state)
     assert_false(chain_room(&c, other, KIND_JOB, 0, 0));
     assert_true(chain_whole(&c, other)); /* it is this node that has no room, nothing of theirs is missing */
     assert_int_equal(grow(&c, self, KIND_JOB), CHAIN_NEW);
-    assert_int_equal(chain_init(&c, memory, self, 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, self, 7), OK);
     c.others.used = c.others.cap - CHAIN_RECORD_BYTES;
     assert_int_equal(grow(&c, other, KIND_JOB), CHAIN_FULL);
     assert_int_equal(grow(&c, self, KIND_JOB), CHAIN_NEW);
@@ -234,7 +234,7 @@ static void test_chain_ahead(void **state)
     const struct record *chain[CAP_AHEAD_BYTES / sizeof zero + 2];
     enum { COUNT = sizeof chain / sizeof chain[0] };
     struct node_id author = author_number(0);
-    assert_int_equal(chain_init(&c, memory, author, 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, author, 7), OK);
     for (uint32_t i = 0; i < COUNT; i++) {
         chain[i] = record_at(author, i + 1, head, KIND_RECEIPT, &body);
         head = chain[i]->id;
@@ -300,7 +300,7 @@ static void check_too_much(size_t len, uint32_t over)
     for (uint32_t order = 0; order < too_much_count; order++) {
         struct chain c;
         size_t mark = arena_mark(memory);
-        assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+        assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, author_number(0), 7), OK);
         take_from(&c, order);
         const struct author *a = chain_author(&c, author);
         if (order == 0) {
@@ -568,7 +568,7 @@ static void test_small_places(void **state)
                      REFUSAL_NONE);
     assert_true(registry_waits(registry, device));
     struct chain c;
-    assert_int_equal(chain_init(&c, memory, author_number(0), 7), OK);
+    assert_int_equal(chain_init(&c, memory, CAP_CHAIN_PARTS, author_number(0), 7), OK);
     assert_true(chain_room_small(&c, author_number(1), 200, 100));
     assert_false(chain_room_small(&c, author_number(1), CAP_HEADER_BYTES, CAP_SMALL_BYTES));
     assert_int_equal(grow(&c, author_number(1), KIND_JOB), CHAIN_NEW);
@@ -872,19 +872,20 @@ static void test_pending(void **state)
         assert_in_range(few, 1, STRANGER_PENDING_MAX);
         of_strangers += few;
     }
-    assert_int_equal(of_strangers, MEMBERS_PENDING_MAX);
+    assert_int_equal(of_strangers, pending_part(c, MEMBERS_PENDING_16THS));
     begun = begin_for(c, world->node[1].id, 0, token);
-    assert_int_equal(begun, MEMBER_PENDING_MAX);
+    assert_int_equal(begun, pending_part(c, MEMBER_PENDING_16THS));
     assert_int_equal(begin_for(c, world->node[0].id, 0, others), 0); /* these are being looked at */
     uint32_t more = begin_for(c, world->node[0].id, begun, others);
-    assert_int_equal(more, FOREIGN_PENDING_MAX - begun - of_strangers);
-    assert_int_equal(begin_for(c, nobody, 0, others), CAP_PENDING - FOREIGN_PENDING_MAX);
+    assert_int_equal(more, pending_part(c, FOREIGN_PENDING_16THS) - begun - of_strangers);
+    assert_int_equal(begin_for(c, nobody, 0, others), CAP_PENDING - pending_part(c, FOREIGN_PENDING_16THS));
     for (uint32_t i = 0; i < begun; i++) finish(c, token[i]);
     assert_int_equal(deliver(c, world->record[begun + more], &token[0]), 1);
     core_step(c,
               &(struct event){.type = EVENT_PEER_DOWN, .wall_ms = world->now_ms, .peer = world->node[1].id});
     finish(c, token[0]);
-    assert_int_equal(c->foreign_in_flight, FOREIGN_PENDING_MAX - MEMBER_PENDING_MAX);
+    assert_int_equal(c->foreign_in_flight,
+                     pending_part(c, FOREIGN_PENDING_16THS) - pending_part(c, MEMBER_PENDING_16THS));
 }
 
 /* The table of peers is full of members: a stranger finds no place, and every one that has one is told of heads. */

@@ -31,13 +31,13 @@ struct holder {
 
 static struct holder *holder_new(void)
 {
-    const size_t bytes = chain_bytes() + 2 * heads_bytes();
+    const size_t bytes = chain_bytes(CAP_CHAIN_PARTS) + 2 * heads_bytes();
     struct holder *n = calloc(1, sizeof *n);
     void *memory =
         mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     assert_true(n != NULL && memory != MAP_FAILED);
     n->arena = arena_make(memory, bytes);
-    assert_int_equal(chain_init(&n->chain, &n->arena, (struct node_id){{0xff}}, 7), OK);
+    assert_int_equal(chain_init(&n->chain, &n->arena, CAP_CHAIN_PARTS, (struct node_id){{0xff}}, 7), OK);
     assert_int_equal(heads_init(&n->heads, &n->arena, &n->chain), OK);
     return n;
 }

@@ -65,6 +65,44 @@ static void relay_has_caps(void **state)
     config_free(c);
 }
 
+static void profiles_have_names(void **state)
+{
+    struct config *c = NULL;
+    (void)state;
+    assert_int_equal(load(&c, "listen: \"tcp://127.0.0.1:7001\"\n"), OK);
+    assert_ptr_equal(c->caps, &caps_full);
+    config_free(c);
+    assert_int_equal(load(&c, "profile: full\ncompute: { enclaves: 64 }\n"), OK);
+    assert_ptr_equal(c->caps, &caps_full);
+    config_free(c);
+    assert_int_equal(load(&c, "profile: light\ncompute: { enclaves: 4 }\n"), OK);
+    assert_ptr_equal(c->caps, &caps_light);
+    config_free(c);
+}
+
+/* Each with a port of its own. */
+static enum err load_peers(const char *head, uint32_t count)
+{
+    static char text[32 * (CAP_PEERS + 1) + 64];
+    struct config *c = NULL;
+    int len = snprintf(text, sizeof text, "%speers:\n", head);
+    for (uint32_t i = 0; i < count; i++)
+        len += snprintf(text + len, sizeof text - (size_t)len, "  - address: tcp://h:%u\n", 7000 + i);
+    const enum err err = load(&c, text);
+    config_free(c);
+    return err;
+}
+
+static void peers_are_as_many_as_have_a_place(void **state)
+{
+    (void)state;
+    assert_int_equal(load_peers("", CAP_PEERS), OK);
+    assert_int_not_equal(load_peers("", CAP_PEERS + 1), OK);
+    assert_int_equal(load_peers("profile: light\n", caps_light.peers), OK);
+    assert_int_equal(load_peers("profile: light\n", caps_light.peers + 1), ERR_RANGE);
+    assert_non_null(strstr(fault, "peers: expected at most 64, as the profile is light; got 65"));
+}
+
 static void recording_has_bounds(void **state)
 {
     struct config *c = NULL;
@@ -129,6 +167,9 @@ static void refusals_say_why(void **state)
         {"compute: { enclaves: many }\n", "many"},
         {"compute: { enclaves: 65 }\n", "compute.enclaves"},
         {"compute: { enclaves: 0 }\n", "compute.enclaves"},
+        {"profile: light\ncompute: { enclaves: 5 }\n", "compute.enclaves: expected 1 to 4, got 5"},
+        {"profile: sim\n", "profile: expected full or light, got \"sim\""},
+        {"profile: tiny\n", "profile: expected full or light"},
         {"compute: { memory_mb: 0 }\n", "compute.memory_mb"},
         {"compute: { threads: 0 }\n", "compute.threads"},
         {"store: { map_gb: 0 }\n", "store.map_gb"},
@@ -230,10 +271,11 @@ static void absent_and_large(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(empty_is_defaults),  cmocka_unit_test(compute_has_defaults),
-        cmocka_unit_test(relay_has_caps),     cmocka_unit_test(recording_has_bounds),
-        cmocka_unit_test(everything_is_read), cmocka_unit_test(refusals_say_why),
-        cmocka_unit_test(example_is_read),    cmocka_unit_test(absent_and_large),
+        cmocka_unit_test(empty_is_defaults),   cmocka_unit_test(compute_has_defaults),
+        cmocka_unit_test(relay_has_caps),      cmocka_unit_test(recording_has_bounds),
+        cmocka_unit_test(profiles_have_names), cmocka_unit_test(peers_are_as_many_as_have_a_place),
+        cmocka_unit_test(everything_is_read),  cmocka_unit_test(refusals_say_why),
+        cmocka_unit_test(example_is_read),     cmocka_unit_test(absent_and_large),
     };
     int fd = mkstemp(path);
     if (fd < 0) return 1;

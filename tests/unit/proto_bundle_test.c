@@ -316,7 +316,7 @@ static void test_gather(void **state)
     struct chain chain;
     struct arena *arena = world_arena(world);
     struct bundle *b = whole();
-    assert_int_equal(chain_init(&chain, arena, (struct node_id){{0}}, 1), OK);
+    assert_int_equal(chain_init(&chain, arena, CAP_CHAIN_PARTS, (struct node_id){{0}}, 1), OK);
     for (uint32_t i = 0; i < world->record_count; i++)
         assert_non_null(chain_insert(&chain, world->record[i]));
     struct buffer out = BUFFER_OF(other);

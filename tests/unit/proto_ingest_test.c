@@ -41,10 +41,13 @@ static void store_answers(struct core *core, enum err err)
                                         .err = err});
 }
 
+static const struct caps *profile = &caps_full; /* of cores that begin */
+
 static struct core *core_begin(void)
 {
     struct core *core;
     struct core_options options = {.self = {{0xee}},
+                                   .caps = profile,
                                    .consortium = world->consortium,
                                    .charter = world->charter,
                                    .engine = SPAN_OF(engine)};
@@ -153,7 +156,7 @@ static void test_gap_closes_in_its_turn(void **state)
     (void)state;
     struct chain c;
     struct record first = *world->record[0];
-    assert_int_equal(chain_init(&c, world_arena(world), (struct node_id){{0}}, 1), OK);
+    assert_int_equal(chain_init(&c, world_arena(world), CAP_CHAIN_PARTS, (struct node_id){{0}}, 1), OK);
     assert_int_equal(first.header.seq, 1);
     assert_true(chain_miss(&c, first.header.author, 1));
     assert_false(chain_whole(&c, first.header.author));
@@ -272,7 +275,7 @@ static void test_pairs_are_bounded(void **state)
     struct arena *arena = world_arena(world);
     struct node_id author = world->node[0].id;
     struct record a[3], b[3];
-    assert_int_equal(chain_init(&c, arena, (struct node_id){{0}}, 1), OK);
+    assert_int_equal(chain_init(&c, arena, CAP_CHAIN_PARTS, (struct node_id){{0}}, 1), OK);
     for (uint32_t i = 0; i < 3; i++) {
         uint64_t seq = i == 0 ? CAP_AUTHOR_RECORDS + 1 : 10 - i;
         a[i] = revocation(seq, 1);
@@ -880,12 +883,12 @@ static void test_what_is_taken_back_is_looked_at(void **state)
     deliver_world(core);
     for (uint32_t n = WORLD_CUSTODIANS; n < WORLD_NODES; n++) {
         link_up(core, world->node[n].id, true);
-        for (uint32_t i = 0; i <= MEMBER_PENDING_MAX; i++) {
+        for (uint32_t i = 0; i <= pending_part(core, MEMBER_PENDING_16THS); i++) {
             struct record r = make(world->node[n].id, KIND_JOB, 1000 + i, &job);
             busy += offer(core, world->node[n].id, &r, token);
         }
     }
-    assert_int_equal(busy, MEMBERS_PENDING_MAX);
+    assert_int_equal(busy, pending_part(core, MEMBERS_PENDING_16THS));
     for (uint32_t n = 0; n < URGENT_PENDING_MAX + 2; n++) {
         store_u32(none.subject.bytes, n);
         struct record r = fresh_of(&author, KIND_REVOCATION, &none);
@@ -927,6 +930,55 @@ static void test_who_is_slow_compares(void **state)
         if (p->turn != last) asked_turn[t] = last = p->turn;
     }
     assert_true(p->compared);
+}
+
+/* Of the first author here it is told that it has many more. */
+static uint64_t records_asked(struct core *core, struct node_id by)
+{
+    uint8_t item[HEADS_ITEM_BYTES] = {0}, bytes[HEADS_ITEM_BYTES + 128];
+    struct buffer b = BUFFER_OF(bytes);
+    uint32_t count;
+    memcpy(item, world->node[0].id.bytes, 32);
+    store_u64(item + 32, 10000);
+    const struct message_HEADS heads = {WORLD_START_MS + WALL_MS_LATER, 0, 0, {{0}}, SPAN_OF(item)};
+    message_encode(&b, MESSAGE_HEADS_CODE, &heads);
+    hear(core, by, buffer_span(&b));
+    const struct effect *e = core_effects(core, &count);
+    for (uint32_t i = 0; i < count; i++) {
+        union message_body m;
+        enum message code;
+        if (e[i].type == EFFECT_SEND && message_decode(&code, &m, e[i].bytes) == OK &&
+            code == MESSAGE_GET_CODE)
+            return m.GET.to - m.GET.from + 1;
+    }
+    return 0;
+}
+
+/* What a node has at once is its profile's, and it asks for no more than it may look at. */
+static void has_at_once(const struct caps *caps, uint32_t get_most)
+{
+    profile = caps;
+    struct core *core = core_begin();
+    profile = &caps_full;
+    deliver_world(core);
+    store_answers(core, OK);
+    link_up(core, world->node[1].id, true);
+    assert_int_equal(records_asked(core, world->node[1].id), get_most);
+    for (uint32_t i = 0; i < caps_full.peers; i++)
+        link_up(core, (struct node_id){{0xc5, (uint8_t)i, 1}}, true);
+    assert_int_equal(up_of(core, 0xc5), caps->peers / 4);
+    while (pending_new(core, NULL) != NULL)
+        ;
+    assert_int_equal(core->pending_used, caps->pending);
+    core_check(core);
+}
+
+static void test_profiles(void **state)
+{
+    (void)state;
+    has_at_once(&caps_full, 256);
+    has_at_once(&caps_light, caps_light.pending * 3 / 16);
+    has_at_once(&caps_sim, caps_sim.pending * 3 / 16);
 }
 
 static struct core *core_of(uint32_t node)
@@ -1301,7 +1353,7 @@ static void test_a_disk_that_comes_back(void **state)
     const struct body_JOB job = {.app = world->app, .compose = world->compose, .task = SPAN_LITERAL("kept")};
     deliver_world(core);
     store_answers(core, OK);
-    for (uint32_t n = 0; n < 3 * AGAIN_MAX; n++) {
+    for (uint32_t n = 0; n < 3 * pending_part(core, AGAIN_16THS); n++) {
         struct record r = fresh_of(&author, KIND_JOB, &job);
         author.seq++, author.head = r.id;
         deliver(core, nobody, &r);
@@ -1315,7 +1367,7 @@ static void test_a_disk_that_comes_back(void **state)
                                             .wall_ms = WORLD_START_MS + WALL_MS_LATER,
                                             .token = asked[at]});
             if (asked_count < 500) note_asked(core);
-            assert_true(core->again <= AGAIN_MAX);
+            assert_true(core->again <= pending_part(core, AGAIN_16THS));
         }
         asked_count = 0;
     }
@@ -1419,6 +1471,7 @@ int main(void)
         cmocka_unit_test(test_held_is_on_the_disk),
         cmocka_unit_test(test_what_is_taken_back_is_looked_at),
         cmocka_unit_test(test_who_is_slow_compares),
+        cmocka_unit_test(test_profiles),
         cmocka_unit_test(test_own_revocation_by_a_wrong_clock),
         cmocka_unit_test(test_own_old_ones_come_back),
         cmocka_unit_test(test_pairs_that_walk_down),

@@ -95,9 +95,8 @@ static void test_numbers_leave_room(void **state)
 }
 
 /* core_arena_bytes is the sum of all that a core takes. */
-static void test_sum(void **state)
+static void sum_of(const struct caps *caps)
 {
-    (void)state;
     struct core *c;
     struct arena *memory = world_arena(world);
     uint8_t longest[CAP_TEXT + 1] = {0};
@@ -105,12 +104,14 @@ static void test_sum(void **state)
                                    .consortium = world->consortium,
                                    .charter = world->charter,
                                    .engine = span_make(longest, CAP_TEXT),
-                                   .gpu = span_make(longest, CAP_TEXT)};
-    memory->cap = core_arena_bytes() - 1;
+                                   .gpu = span_make(longest, CAP_TEXT),
+                                   .caps = caps};
+    memory->cap = core_arena_bytes(caps) - 1;
     assert_int_equal(core_new(&c, memory, &options), ERR_NO_MEMORY);
     assert_int_equal(arena_mark(memory), 0);
-    memory->cap = core_arena_bytes();
+    memory->cap = core_arena_bytes(caps);
     assert_int_equal(core_new(&c, memory, &options), OK);
+    assert_ptr_equal(core_caps(c), caps != NULL ? caps : &caps_full);
     size_t spare = CAP_DOCUMENT_BYTES - world->charter.len;
     assert_in_range(memory->cap - arena_mark(memory), spare / 16 * 16, spare);
     world_arena_free(memory);
@@ -118,6 +119,17 @@ static void test_sum(void **state)
     memory = world_arena(world);
     assert_int_equal(core_new(&c, memory, &options), ERR_TOO_LARGE);
     world_arena_free(memory);
+}
+
+static void test_sum(void **state)
+{
+    (void)state;
+    sum_of(NULL);
+    sum_of(&caps_full);
+    sum_of(&caps_light);
+    sum_of(&caps_sim);
+    assert_true(core_arena_bytes(&caps_light) < core_arena_bytes(&caps_full));
+    assert_int_equal(core_arena_bytes(NULL), core_arena_bytes(&caps_full));
 }
 
 /* --- Documents that are kept ------------------------------------------------------------------------------------------------ */
