@@ -41,8 +41,9 @@ enum {
     CAP_SERVICES = 8,
     CAP_JURISDICTIONS = 32,
     CAP_PLATFORMS = 8,
-    CAP_MAKER_DEVICES = 256, /* of one maker in force at once, at most */
-    SMALL_PART = 1024,       /* of every table, for a device */
+    CAP_MAKER_DEVICES =
+        1024, /* of one maker in force at once, at most: together they have what one member has */
+    SMALL_PART = 4 * CAP_MAKER_DEVICES, /* of every table, for a device; for a member a quarter */
 };
 
 /* Table sizes. */
@@ -69,12 +70,12 @@ enum {
 #else
 enum {
     CAP_MEMBERS = 4096,
-    CAP_AUTHORS = 4096,
+    CAP_AUTHORS = 16384,
     CAP_AUTHOR_RECORDS = 65536,
     CAP_AUTHOR_BYTES = 128 << 20, /* headers and bodies of its records, but for revocations and removals */
     CAP_AHEAD_BYTES = 4 << 20,    /* of those that came before their turn */
-    CAP_SMALL_RECORDS = 256,      /* of a device */
-    CAP_SMALL_BYTES = 512 << 10,
+    CAP_SMALL_RECORDS = CAP_AUTHOR_RECORDS / CAP_MAKER_DEVICES, /* of a device */
+    CAP_SMALL_BYTES = CAP_AUTHOR_BYTES / CAP_MAKER_DEVICES,
     CAP_ASSETS = 32768,
     CAP_GRANTS = 65536,
     CAP_JOBS = 4096,
@@ -82,8 +83,7 @@ enum {
     CAP_RUNS = 8192,
     CAP_DECISIONS = 65536,
     CAP_REMOVALS = 16384,
-    CAP_DEVICES =
-        2048, /* admissions by makers; half of the authors, so that others always find their place */
+    CAP_DEVICES = CAP_AUTHORS / 2, /* admissions by makers: others always find their place */
     CAP_REVOCATIONS = 16384,
     CAP_KEPT_BYTES = 96 << 20, /* what is kept of all assets' documents beside their records */
 };

@@ -18,7 +18,7 @@ for who in "hospital hospital owner,custodian,steward" "maker pumps maker" "othe
     init "$name" "$organisation" "$roles" CH $everyone
 done
 "$PERIGEE" init --data mixed --organisation pumps --jurisdiction CH --roles device,compute >/dev/null
-refused 3 "--maker-devices: expected" consortium new --name c --out charter.json --maker-devices 257 hospital/card.json
+refused 3 "--maker-devices: expected" consortium new --name c --out charter.json --maker-devices 1025 hospital/card.json
 "$PERIGEE" consortium new --name pumps --out charter.json --maker-devices 1 hospital/card.json >/dev/null
 for name in $everyone mixed; do
     "$PERIGEE" consortium join --data "$name" charter.json >/dev/null

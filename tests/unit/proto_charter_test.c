@@ -114,7 +114,7 @@ static void test_refusals(void **state)
          "true or false"},
         {"\"lease_ms\":1000", "\"lease_ms\":0", ERR_RANGE, "lease_ms", ""},
         {"\"members\":[", "\"maker_devices\":0,\"members\":[", ERR_RANGE, "maker_devices", "integer from 1"},
-        {"\"members\":[", "\"maker_devices\":257,\"members\":[", ERR_RANGE, "maker_devices", ""},
+        {"\"members\":[", "\"maker_devices\":1025,\"members\":[", ERR_RANGE, "maker_devices", ""},
         {"\"extra\":{", "\"extra\":[{", ERR_SYNTAX, "byte", ""},
         {"{\"motto\":\"ad fontes\"}", "3", ERR_TYPE, "extra", "an object"},
         /* members */
@@ -268,8 +268,8 @@ static void test_maker_devices(void **state)
     struct buffer out = BUFFER_OF(bytes);
     assert_int_equal(parse_sample(span_text(sample_charter))->maker_devices, 0);
     struct charter *c =
-        parse_sample(sample_with(sample_charter, "\"members\":[", "\"maker_devices\":256,\"members\":["));
-    assert_int_equal(c->maker_devices, 256);
+        parse_sample(sample_with(sample_charter, "\"members\":[", "\"maker_devices\":1024,\"members\":["));
+    assert_int_equal(c->maker_devices, 1024);
     assert_int_equal(charter_write(&out, c), OK);
     assert_true(span_equal(buffer_span(&out), c->bytes));
 }
