@@ -26,9 +26,13 @@ bool player_is(const struct player *p, uint32_t roles)
 
 struct player *cast_find(const struct cast *c, struct node_id id)
 {
-    for (uint32_t i = 0; i < c->count; i++)
-        if (ID_EQUAL(c->player[i].id, id)) return &c->player[i];
-    return NULL;
+    const uint32_t row = index_find(&c->ids, id.bytes);
+    return row != INDEX_NONE ? &c->player[row] : NULL;
+}
+
+struct span player_organisation(const struct cast *c, const struct player *p)
+{
+    return player_is(p, ROLE_DEVICE) ? c->player[p->party->maker].party->name : p->party->name;
 }
 
 /* --- Keys --------------------------------------------------------------------------------------------------------------- */
@@ -87,6 +91,7 @@ static struct charter constitution(const struct scenario *s)
                             .s = s->s,
                             .t = s->t,
                             .accept_simulated = true,
+                            .maker_devices = s->maker_devices,
                             .evidence_age_max_ms = EVIDENCE_AGE_MAX_MS,
                             .lease_ms = s->lease_ms,
                             .rank_delay_ms = s->rank_delay_ms,
@@ -122,7 +127,11 @@ enum err cast_make(struct cast **out, struct arena *arena, const struct scenario
     *c = (struct cast){.scenario = scenario, .seed = seed, .count = scenario->party_count};
     c->player = ARENA_ARRAY(arena, struct player, c->count);
     if (c->player == NULL) return ERR_NO_MEMORY;
-    for (uint32_t i = 0; i < c->count; i++) TRY(player_make(&c->player[i], c, i));
+    TRY(index_init(&c->ids, arena, c->count, seed));
+    for (uint32_t i = 0; i < c->count; i++) {
+        TRY(player_make(&c->player[i], c, i));
+        TRY(index_add(&c->ids, c->player[i].id.bytes, i));
+    }
     c->measurement = cast_derive(seed, "measurement", 0, 0);
     *out = c;
     return charter_make(c, arena, fault);

@@ -1,11 +1,12 @@
 /* cast: the parties of a simulation with their keys, and the charter they found. All keys follow from the seed: they are
  * worth nothing outside a simulation.
- * Rules: players stand in the scenario's order; the charter's members are those with a seat (custodian or steward), the others
- * ask to be admitted. Ownership: everything in the arena. */
+ * Rules: players stand in the scenario's order; the charter's members are those with a seat (custodian or steward), makers know the
+ * keys of their devices and admit them, the others ask to be admitted. Ownership: everything in the arena. */
 #ifndef PERIGEE_SIM_CAST_H
 #define PERIGEE_SIM_CAST_H
 
 #include "crypto/types.h"
+#include "proto/base/index.h"
 #include "proto/charter.h"
 #include "sim/scenario.h"
 
@@ -26,6 +27,7 @@ struct cast {
     uint64_t seed;
     uint32_t count;
     struct player *player;
+    struct index ids; /* of players */
     struct span charter;
     const struct charter *founding; /* the same, read */
     struct consortium_id consortium;
@@ -39,5 +41,6 @@ MUST_USE enum err cast_make(struct cast **out, struct arena *arena, const struct
                             uint64_t seed, struct json_fault *fault);
 struct player *cast_find(const struct cast *c, struct node_id id); /* NULL: none of them */
 bool player_is(const struct player *p, uint32_t roles);            /* has it one of these roles? */
+struct span player_organisation(const struct cast *c, const struct player *p); /* a device's is its maker's */
 
 #endif

@@ -7,6 +7,8 @@
 #include "proto/wire/table.h"
 #include "sim/regions.h"
 
+#include <string.h>
+
 enum {
     FOR_MS_MAX = 24 * 3600 * 1000,
     FOR_MS = 600000,
@@ -71,18 +73,53 @@ static void read_signed(struct json_reader *r, const char *key, int32_t most, in
 
 static const char region_expected[] = "a region of the table: `perigee sim --regions` lists them";
 
+static bool is_region(struct span name, void *index)
+{
+    return regions_find(index, name) == OK;
+}
+
 static void read_region(struct json_reader *r, struct scenario_party *p)
 {
     struct span name;
     field_name(r, "region", &name);
-    if (r->err == OK && regions_find(&p->region, name) != OK)
-        json_refuse(r, "region", ERR_RANGE, region_expected);
+    if (r->err == OK && !is_region(name, &p->region)) json_refuse(r, "region", ERR_RANGE, region_expected);
 }
 
-static enum err party_read(struct scenario_party *p, struct json_reader *r)
+/* One for all of the kind, or several. */
+static void read_regions(struct json_reader *r, struct scenario_kind *k, struct scenario_party *p)
 {
+    const struct json *value = json_read_any(r, "region");
+    if (value == NULL || value->type != JSON_TYPE_ARRAY) {
+        read_region(r, p);
+        return;
+    }
+    if (k->count == 0) json_refuse(r, "region", ERR_CONFLICT, "one region, where there is no `count`");
+    field_list(r, "region", 1, REGIONS_COUNT, is_region, region_expected, k->region, sizeof k->region[0],
+               &k->region_count);
+}
+
+static void check_roles(const struct scenario_party *p, struct json_reader *r)
+{
+    const bool device = (p->roles & ROLE_DEVICE) != 0;
+    if (p->rows > 0 && (p->roles & ROLE_OWNER) == 0)
+        json_refuse(r, "rows", ERR_CONFLICT, "rows of an owner only");
+    if (p->refuses && p->rows == 0) json_refuse(r, "refuses", ERR_CONFLICT, "an owner with rows");
+    if (device && p->roles != ROLE_DEVICE)
+        json_refuse(r, "roles", ERR_CONFLICT, "device alone, beside no other role");
+    if (json_has(r, "maker") != device) json_refuse(r, "maker", ERR_CONFLICT, "the maker of a device");
+    if ((p->enclaves | p->speed_percent) != 0 && (p->roles & ROLE_COMPUTE) == 0)
+        json_refuse(r, p->enclaves != 0 ? "enclaves" : "speed_percent", ERR_CONFLICT,
+                    "a party with the role compute");
+}
+
+/* One of its kind. Its maker is read when all parties are there. */
+static enum err party_read(struct scenario_party *p, struct scenario_kind *k, struct json_reader *r)
+{
+    struct span maker;
     field_name(r, "name", &p->name);
-    read_region(r, p);
+    read_optional(r, "count", 1, SCENARIO_PARTIES_MAX, &k->count);
+    k->name = p->name;
+    read_regions(r, k, p);
     field_jurisdiction(r, "jurisdiction", &p->jurisdiction);
     charter_read_role_set(r, "roles", &p->roles);
     read_optional(r, "rows", 1, SCENARIO_ROWS_MAX, &p->rows);
@@ -93,14 +130,8 @@ static enum err party_read(struct scenario_party *p, struct json_reader *r)
     read_optional(r, "enclaves", 1, CAP_ENCLAVES, &p->enclaves);
     read_optional(r, "speed_percent", 1, SPEED_PERCENT_MAX, &p->speed_percent);
     if (json_has(r, "refuses")) json_read_bool(r, "refuses", &p->refuses);
-    if (p->rows > 0 && (p->roles & ROLE_OWNER) == 0)
-        json_refuse(r, "rows", ERR_CONFLICT, "rows of an owner only");
-    if (p->refuses && p->rows == 0) json_refuse(r, "refuses", ERR_CONFLICT, "an owner with rows");
-    if ((p->roles & (ROLE_DEVICE | ROLE_MAKER)) != 0)
-        json_refuse(r, "roles", ERR_RANGE, "no makers and devices yet");
-    if ((p->enclaves | p->speed_percent) != 0 && (p->roles & ROLE_COMPUTE) == 0)
-        json_refuse(r, p->enclaves != 0 ? "enclaves" : "speed_percent", ERR_CONFLICT,
-                    "a party with the role compute");
+    if (json_has(r, "maker")) field_name(r, "maker", &maker);
+    if (r->err == OK) check_roles(p, r);
     return json_reader_done(r);
 }
 
@@ -111,22 +142,137 @@ static uint32_t party_find(const struct scenario *s, struct span name)
     return i;
 }
 
+/* The first of a kind of that name. */
+static uint32_t kind_find(const struct scenario *s, struct span name)
+{
+    uint32_t i = 0;
+    while (i < s->party_count && (s->party[i].kind == NULL || !span_equal(s->party[i].kind->name, name))) i++;
+    return i;
+}
+
+enum { NUMBER_CHARS = 6 }; /* of one of a kind, with what stands before it */
+
+static struct span numbered(struct buffer *out, struct span name, uint32_t number)
+{
+    out->len = 0;
+    buffer_put(out, name);
+    buffer_put_u8(out, '-');
+    buffer_put_decimal(out, number);
+    ASSERT(!out->overflow);
+    return buffer_span(out);
+}
+
+/* Is that the name of one of this kind? */
+static bool is_of(const struct scenario_kind *k, struct span name)
+{
+    uint32_t number = 0;
+    size_t at = k->name.len;
+    if (name.len <= at + 1 || name.len > at + NUMBER_CHARS || name.data[at++] != '-') return false;
+    if (memcmp(name.data, k->name.data, k->name.len) != 0 || name.data[at] == '0') return false;
+    for (; at < name.len && name.data[at] >= '0' && name.data[at] <= '9'; at++)
+        number = number * 10 + name.data[at] - '0';
+    return at == name.len && number <= k->count;
+}
+
+/* Names tell parties and kinds apart. */
+static void check_name(const struct scenario *s, const struct scenario_kind *k, struct json_reader *r)
+{
+    bool taken = party_find(s, k->name) < s->party_count || kind_find(s, k->name) < s->party_count;
+    for (uint32_t i = 0; !taken && i < s->party_count; i++) taken = is_of(k, s->party[i].name);
+    if (taken) json_refuse(r, "name", ERR_DUPLICATE, "a name that no other party has");
+    if (k->count > 0 && k->name.len + NUMBER_CHARS > CAP_NAME)
+        json_refuse(r, "name", ERR_RANGE, "at most 58 characters, numbers being put behind it");
+}
+_Static_assert(CAP_NAME - NUMBER_CHARS == 58 && SCENARIO_PARTIES_MAX < 100000, "the text above");
+
+static enum err add_kind(struct scenario *s, struct arena *arena, const struct scenario_party *one,
+                         const struct scenario_kind *k)
+{
+    uint8_t bytes[CAP_NAME];
+    struct buffer b = BUFFER_OF(bytes);
+    struct scenario_kind *kept = ARENA_NEW(arena, struct scenario_kind);
+    if (kept == NULL) return ERR_NO_MEMORY;
+    *kept = *k;
+    for (uint32_t i = 0; i < k->count; i++) {
+        struct scenario_party *p = &s->party[s->party_count++];
+        *p = *one;
+        p->kind = kept;
+        if (k->region_count > 0) p->region = k->region[i % k->region_count];
+        TRY(arena_copy(arena, &p->name, numbered(&b, k->name, i + 1)));
+    }
+    return OK;
+}
+
+/* How many they are, all told; 0: too many, or not well said. */
+static uint32_t count_parties(const struct json *array, struct json_reader *r)
+{
+    uint32_t sum = 0;
+    for (uint32_t i = 0; i < array->count; i++) {
+        uint32_t count = 1;
+        struct json_reader item;
+        field_item(&item, r, "parties", i, &array->items[i]);
+        read_optional(&item, "count", 1, SCENARIO_PARTIES_MAX, &count);
+        sum += count;
+        if (item.err == OK && sum > SCENARIO_PARTIES_MAX)
+            json_refuse(&item, "count", ERR_RANGE, "at most 16384 parties in all");
+        if (item.err != OK) r->err = item.err;
+        if (item.err != OK) return 0;
+    }
+    return sum;
+}
+_Static_assert(SCENARIO_PARTIES_MAX == 16384, "the text above");
+
+/* All parties are there by now. */
+static void maker_read(struct scenario *s, uint32_t first, uint32_t count, struct json_reader *r)
+{
+    struct span name;
+    field_name(r, "maker", &name);
+    const uint32_t maker = party_find(s, name);
+    if (maker == s->party_count || (s->party[maker].roles & ROLE_MAKER) == 0) {
+        json_refuse(r, "maker", ERR_NOT_FOUND, "the name of a party with the role maker");
+        return;
+    }
+    s->party[maker].devices += count;
+    for (uint32_t i = 0; i < count; i++) s->party[first + i].maker = maker;
+}
+
+static enum err makers_read(struct scenario *s, const struct json *array, struct json_reader *r)
+{
+    uint32_t first = 0;
+    for (uint32_t i = 0; i < array->count; i++) {
+        struct json_reader item;
+        const struct scenario_party *p = &s->party[first];
+        const uint32_t count = p->kind != NULL ? p->kind->count : 1;
+        field_item(&item, r, "parties", i, &array->items[i]);
+        if (p->roles == ROLE_DEVICE) maker_read(s, first, count, &item);
+        if (item.err != OK) return item.err;
+        first += count;
+    }
+    return OK;
+}
+
 static enum err parties_read(struct scenario *s, struct arena *arena, struct json_reader *r)
 {
     const struct json *array = json_read_array(r, "parties", 1, SCENARIO_PARTIES_MAX);
-    if (array == NULL) return r->err;
-    s->party = ARENA_ARRAY(arena, struct scenario_party, array->count);
+    const uint32_t count = array != NULL ? count_parties(array, r) : 0;
+    if (count == 0) return r->err;
+    s->party = ARENA_ARRAY(arena, struct scenario_party, count);
     if (s->party == NULL) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < array->count; i++) {
         struct json_reader item;
+        struct scenario_kind kind = {.count = 0};
+        struct scenario_party *p = &s->party[s->party_count];
         field_item(&item, r, "parties", i, &array->items[i]);
-        TRY(party_read(&s->party[i], &item));
-        if (party_find(s, s->party[i].name) < s->party_count)
-            json_refuse(&item, "name", ERR_DUPLICATE, "a name that no other party has");
+        TRY(party_read(p, &kind, &item));
+        check_name(s, &kind, &item);
         if (item.err != OK) return item.err;
-        s->party_count = i + 1;
+        const struct scenario_party one = *p;
+        if (kind.count > 0)
+            TRY(add_kind(s, arena, &one, &kind));
+        else
+            s->party_count++;
     }
-    return OK;
+    return makers_read(s, array, r);
 }
 
 uint32_t scenario_count(const struct scenario *s, uint32_t roles)
@@ -160,9 +306,37 @@ uint32_t scenario_willing(const struct scenario *s)
     return count;
 }
 
+static void refuse_range(struct json_reader *r, const char *key, uint32_t least, uint32_t most,
+                         const char *of, uint32_t count)
+{
+    char expected[96];
+    struct buffer b = buffer_make(expected, sizeof expected - 1);
+    buffer_put_decimal(&b, least);
+    buffer_put_text(&b, " to ");
+    buffer_put_decimal(&b, most);
+    buffer_put_text(&b, ", there being ");
+    buffer_put_decimal(&b, count);
+    buffer_put_text(&b, of);
+    buffer_put_zero(&b);
+    json_refuse(r, key, ERR_RANGE, expected);
+}
+
+/* As many as the protocol lets one maker have, and all together. */
+static void check_devices(struct scenario *s, struct json_reader *r)
+{
+    const uint32_t all = scenario_count(s, ROLE_DEVICE);
+    for (uint32_t i = 0; i < s->party_count; i++)
+        if (s->party[i].devices > s->maker_devices) s->maker_devices = s->party[i].devices;
+    if (s->maker_devices > CAP_MAKER_DEVICES)
+        refuse_range(r, "parties", 0, CAP_MAKER_DEVICES, " devices of one maker", s->maker_devices);
+    if (all > CAP_DEVICES) refuse_range(r, "parties", 0, CAP_DEVICES, " devices", all);
+    if (s->party_count - all > CAP_MEMBERS)
+        refuse_range(r, "parties", 0, CAP_MEMBERS, " that are no devices", s->party_count - all);
+}
+
 _Static_assert(CAP_CUSTODIANS == 32 && CAP_STEWARDS == 32, "a text below names the caps");
 
-static void check_parties(const struct scenario *s, struct json_reader *r)
+static void check_parties(struct scenario *s, struct json_reader *r)
 {
     if (scenario_count(s, ROLE_CUSTODIAN) == 0 || scenario_count(s, ROLE_STEWARD) == 0)
         json_refuse(r, "parties", ERR_RANGE, "a custodian and a steward among them");
@@ -178,6 +352,9 @@ static void check_parties(const struct scenario *s, struct json_reader *r)
         json_refuse(r, "parties", ERR_RANGE, "1 to 16 owners with rows");
     else if (scenario_willing(s) == 0)
         json_refuse(r, "parties", ERR_RANGE, "an owner with rows that approves");
+    if (scenario_count(s, ROLE_REQUESTER) > CAP_REQUESTERS)
+        refuse_range(r, "parties", 1, CAP_REQUESTERS, " requesters", scenario_count(s, ROLE_REQUESTER));
+    check_devices(s, r);
 }
 
 /* --- Charter, study, network ---------------------------------------------------------------------------------------------- */
@@ -210,38 +387,23 @@ static void charter_defaults(struct scenario *s)
 }
 
 /* What the charter will ask for when it is written, in the words of who wrote the scenario. */
-static void refuse_threshold(struct json_reader *r, const char *key, uint32_t least, uint32_t most,
-                             const char *of, uint32_t count)
-{
-    char expected[96];
-    struct buffer b = buffer_make(expected, sizeof expected - 1);
-    buffer_put_decimal(&b, least);
-    buffer_put_text(&b, " to ");
-    buffer_put_decimal(&b, most);
-    buffer_put_text(&b, ", there being ");
-    buffer_put_decimal(&b, count);
-    buffer_put_text(&b, of);
-    buffer_put_zero(&b);
-    json_refuse(r, key, ERR_RANGE, expected);
-}
-
 /* proto/charter.c check_thresholds: quorums of q intersect in one honest custodian, and n - f are always enough. */
 static void check_thresholds(const struct scenario *s, struct json_reader *r)
 {
     const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), stewards = scenario_count(s, ROLE_STEWARD);
     const uint32_t f_most = (n - 1) / 3;
     if (s->f > f_most) {
-        refuse_threshold(r, "charter.f", 0, f_most, " custodians (3 f < n)", n);
+        refuse_range(r, "charter.f", 0, f_most, " custodians (3 f < n)", n);
         return;
     }
     const uint32_t q_least = (n + s->f) / 2 + 1, q_most = n - s->f;
     if (s->q < q_least || s->q > q_most)
-        refuse_threshold(r, "charter.q", q_least, q_most, " custodians of which f may fail", n);
+        refuse_range(r, "charter.q", q_least, q_most, " custodians of which f may fail", n);
     const uint32_t t_least = n + s->f + 1 > s->q + s->f ? n + s->f + 1 - s->q : s->f + 1;
     if (s->t < t_least || s->t > t_most(n, s->f))
-        refuse_threshold(r, "charter.t", t_least, t_most(n, s->f), " custodians of which f may fail", n);
+        refuse_range(r, "charter.t", t_least, t_most(n, s->f), " custodians of which f may fail", n);
     if (s->s <= stewards / 2 || s->s > stewards)
-        refuse_threshold(r, "charter.s", stewards / 2 + 1, stewards, " stewards", stewards);
+        refuse_range(r, "charter.s", stewards / 2 + 1, stewards, " stewards", stewards);
 }
 
 static void charter_read(struct scenario *s, struct json_reader *parent)
@@ -297,12 +459,17 @@ static void network_read(struct scenario *s, struct json_reader *parent)
 
 /* --- Faults ------------------------------------------------------------------------------------------------------------------ */
 
-static void read_party(struct json_reader *r, const struct scenario *s, const char *key, uint32_t *out)
+static void read_party(struct json_reader *r, const struct scenario *s, const char *key,
+                       struct scenario_side *out)
 {
-    struct span party;
-    field_name(r, key, &party);
-    if (r->err == OK && (*out = party_find(s, party)) == s->party_count)
-        json_refuse(r, key, ERR_NOT_FOUND, "the name of a party");
+    struct span name;
+    field_name(r, key, &name);
+    if (r->err != OK || (out->party = party_find(s, name)) < s->party_count) return;
+    out->party = kind_find(s, name);
+    if (out->party < s->party_count)
+        out->more = s->party[out->party].kind->count - 1;
+    else
+        json_refuse(r, key, ERR_NOT_FOUND, "the name of a party, or of a kind of them");
 }
 
 /* The key by which a side is named; BY_COUNT: by none of them, or by more than one. */
@@ -324,7 +491,7 @@ static void read_side(struct scenario_side *out, const struct scenario *s, struc
     struct span region;
     out->by = named_by(r, keys);
     switch (out->by) {
-    case BY_PARTY: read_party(r, s, keys[BY_PARTY], &out->party); break;
+    case BY_PARTY: read_party(r, s, keys[BY_PARTY], out); break;
     case BY_JURISDICTION: field_jurisdiction(r, keys[BY_JURISDICTION], &out->jurisdiction); break;
     case BY_REGION:
         field_name(r, keys[BY_REGION], &region);
@@ -339,7 +506,7 @@ bool scenario_has(const struct scenario *s, const struct scenario_side *side, ui
 {
     const struct scenario_party *p = &s->party[party];
     switch (side->by) {
-    case BY_PARTY: return side->party == party;
+    case BY_PARTY: return party >= side->party && party - side->party <= side->more;
     case BY_JURISDICTION: return span_equal(side->jurisdiction, p->jurisdiction);
     case BY_REGION: return side->region == p->region;
     case BY_COUNT: break;
@@ -523,22 +690,58 @@ static void put_if(struct json_writer *w, const char *key, uint32_t value)
     if (value > 0) field_put_int(w, key, value);
 }
 
-static void put_party(struct json_writer *w, const struct scenario_party *p)
+static void put_regions(struct json_writer *w, const struct scenario_kind *k)
+{
+    struct span name[REGIONS_COUNT];
+    for (uint32_t i = 0; i < k->region_count; i++) name[i] = span_text(regions_at(k->region[i])->name);
+    field_put_texts(w, "region", name, k->region_count);
+}
+
+/* `kind`: of all of these; NULL: of one. */
+static void put_party(struct json_writer *w, const struct scenario *s, const struct scenario_party *p,
+                      const struct scenario_kind *kind)
 {
     json_begin_object(w);
     put_if(w, "bandwidth_kbps", p->bandwidth_kbps);
+    if (kind != NULL) field_put_int(w, "count", kind->count);
     if (p->drift_ppm != 0) field_put_int(w, "drift_ppm", p->drift_ppm);
     put_if(w, "enclaves", p->enclaves);
     field_put_text(w, "jurisdiction", p->jurisdiction);
     put_if(w, "latency_ms", p->latency_ms);
     put_if(w, "loss_ppm", p->loss_ppm);
-    field_put_text(w, "name", p->name);
+    if (p->roles == ROLE_DEVICE) field_put_text(w, "maker", s->party[p->maker].name);
+    field_put_text(w, "name", kind != NULL ? kind->name : p->name);
     if (p->refuses) field_put_bool(w, "refuses", true);
-    field_put_word(w, "region", regions_at(p->region)->name);
+    if (kind != NULL && kind->region_count > 0)
+        put_regions(w, kind);
+    else
+        field_put_word(w, "region", regions_at(p->region)->name);
     charter_put_roles(w, "roles", p->roles);
     put_if(w, "rows", p->rows);
     put_if(w, "speed_percent", p->speed_percent);
     json_end_object(w);
+}
+
+/* The kind that begins here, if all of it is here still. */
+static const struct scenario_kind *whole_kind(const struct scenario *s, uint32_t at)
+{
+    const struct scenario_kind *kind = s->party[at].kind;
+    if (kind == NULL || kind->count > s->party_count - at) return NULL;
+    for (uint32_t i = 0; i < kind->count; i++)
+        if (s->party[at + i].kind != kind) return NULL;
+    return kind;
+}
+
+static void put_parties(struct json_writer *w, const struct scenario *s)
+{
+    json_key(w, "parties");
+    json_begin_array(w);
+    for (uint32_t i = 0; i < s->party_count;) {
+        const struct scenario_kind *kind = whole_kind(s, i);
+        put_party(w, s, &s->party[i], kind);
+        i += kind != NULL ? kind->count : 1;
+    }
+    json_end_array(w);
 }
 
 static void put_charter(struct json_writer *w, const struct scenario *s)
@@ -583,7 +786,11 @@ static void put_side(struct json_writer *w, const struct scenario *s, const stru
 {
     if (side->by != by) return;
     switch (by) {
-    case BY_PARTY: field_put_text(w, keys[by], s->party[side->party].name); break;
+    case BY_PARTY: {
+        const struct scenario_party *p = &s->party[side->party];
+        field_put_text(w, keys[by], side->more > 0 ? p->kind->name : p->name);
+        break;
+    }
     case BY_JURISDICTION: field_put_text(w, keys[by], side->jurisdiction); break;
     case BY_REGION: field_put_word(w, keys[by], regions_at(side->region)->name); break;
     case BY_COUNT: UNREACHABLE();
@@ -636,10 +843,7 @@ enum err scenario_write(struct buffer *out, const struct scenario *s)
     json_begin_object(&w);
     field_put_int(&w, "loss_ppm", s->loss_ppm);
     json_end_object(&w);
-    json_key(&w, "parties");
-    json_begin_array(&w);
-    for (uint32_t i = 0; i < s->party_count; i++) put_party(&w, &s->party[i]);
-    json_end_array(&w);
+    put_parties(&w, s);
     field_put_word(&w, "perigee", "scenario/1");
     put_study(&w, s);
     if (s->trust != TRUST_FEDERATED) field_put_word(&w, "trust", scenario_trust_names[s->trust]);

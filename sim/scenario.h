@@ -1,5 +1,6 @@
 /* scenario: what a simulation is of, scenario/1 (docs/SIMULATION.md "Scenarios"): who takes part, where they are, what they
  * do and what goes wrong. Canonical JSON here; the command line makes that of a YAML file.
+ * Many alike are said once, with how many they are, and are parties as any other from then on.
  * Rules: everything is bounded and checked before anything is simulated; an unknown key, a region that is not in the table, a
  * charter under which quorums do not intersect are refused with the path and what was expected. Thresholds that are not given
  * follow from the parties: f the most that n custodians bear, q and t as many as n - f, s a majority, k two.
@@ -9,13 +10,14 @@
 
 #include "proto/base/arena.h"
 #include "proto/base/json.h"
+#include "sim/regions.h"
 
 /* How far the clocks of a consortium may drift from true time: each node's leases count on it. */
 enum { SCENARIO_DRIFT_PPM = 200 };
 
 enum {
     SCENARIO_BYTES_MAX = 256 * 1024, /* of canonical JSON; a YAML file has the same limit */
-    SCENARIO_PARTIES_MAX = 64,
+    SCENARIO_PARTIES_MAX = 16384,
     SCENARIO_RUNS_MAX = 1000,
     SCENARIO_ROWS_MAX = 100000,
     SCENARIO_FAULTS_MAX = 256,
@@ -25,16 +27,26 @@ enum {
     SCENARIO_ENCLAVES = 2,
 };
 
+/* Parties that are said once, with `count`. */
+struct scenario_kind {
+    struct span name;
+    uint32_t count; /* they are called NAME-1 to NAME-COUNT, and stand beside each other in this order */
+    uint32_t region_count, region[REGIONS_COUNT]; /* over which they are spread, in turn */
+};
+
 struct scenario_party {
     struct span name, jurisdiction;
-    uint32_t region;   /* of sim/regions.h */
-    uint32_t roles;    /* proto/charter.h enum role bits */
-    uint32_t rows;     /* owners: of its dataset; 0: it brings none */
-    int32_t drift_ppm; /* of its clocks against true time */
+    const struct scenario_kind *kind; /* NULL: it is said by itself */
+    uint32_t region;                  /* of sim/regions.h */
+    uint32_t roles;                   /* proto/charter.h enum role bits */
+    uint32_t rows;                    /* owners: of its dataset; 0: it brings none */
+    int32_t drift_ppm;                /* of its clocks against true time */
     /* Of its access link, one way, both ways alike. 0: SCENARIO_LATENCY_MS, SCENARIO_KBPS, and no loss. */
     uint32_t latency_ms, bandwidth_kbps, loss_ppm;
     uint32_t enclaves;      /* compute: runs at once; 0: SCENARIO_ENCLAVES */
     uint32_t speed_percent; /* compute: of study.compute_ms; 0: 100 */
+    uint32_t maker;         /* a device: the party that admits it */
+    uint32_t devices;       /* a maker: how many it admits */
     bool refuses;           /* an owner with rows: it never approves the recipe */
 };
 
@@ -72,11 +84,12 @@ enum scenario_fault_whom {
     FAULT_OF_COMPUTE,
     FAULT_OF_CUSTODIAN
 };
-/* Whom a fault names: a party, or all parties of a jurisdiction or of a region; of these it befalls each that it can befall. */
+/* Whom a fault names: a party, all of one kind, of a jurisdiction or of a region; of these it befalls each that it can befall. */
 enum scenario_by { BY_PARTY, BY_JURISDICTION, BY_REGION, BY_COUNT };
 struct scenario_side {
     enum scenario_by by;
     uint32_t party, region; /* as `by` says */
+    uint32_t more;          /* BY_PARTY: so many behind it, which are of its kind; 0: it is one */
     struct span jurisdiction;
 };
 enum scenario_fault_whom scenario_fault_whom(enum scenario_fault_kind kind);
@@ -109,7 +122,8 @@ struct scenario {
     struct scenario_party *party;
     uint32_t f, k, q, s, t; /* of the charter */
     uint32_t lease_ms, rank_delay_ms, skew_max_ms;
-    uint64_t epsilon_nano; /* of one run */
+    uint32_t maker_devices; /* the most that one maker has here; 0: there are none */
+    uint64_t epsilon_nano;  /* of one run */
     uint32_t runs, every_ms;
     uint32_t compute_ms; /* what one computation takes */
     uint32_t expires_ms; /* a run is over so long after it was asked for; 0: a day */

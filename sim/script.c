@@ -8,7 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { AGAIN_NS = 500000000, GRANT_SLOTS = 1 << 20, EXCUSED_WAIT_MS = 60000 };
+enum {
+    AGAIN_NS = 500000000,
+    DEVICE_NS = 5000000, /* from one device that a maker admits to the next */
+    GRANT_SLOTS = 1 << 20,
+    EXCUSED_WAIT_MS = 60000
+};
 #define KEYGEN_AGAIN_NS UINT64_C(10000000000)
 #define EXPIRES_MS      (SIMULATION_START_MS + UINT64_C(30) * 86400 * 1000)
 
@@ -59,7 +64,14 @@ static void author(const struct script *s, enum deed deed, enum kind kind, const
 static bool lasts(int deed, bool done)
 {
     if (deed == DEED_OVERSPEND || deed == DEED_RETYPE_ASK) return true;
-    return done && deed != DEED_ADMIT && deed != DEED_KEYGEN && deed != DEED_COUNT;
+    return done && deed != DEED_ADMIT && deed != DEED_DEVICE && deed != DEED_KEYGEN && deed != DEED_COUNT;
+}
+
+/* It is a machine that works through a list, not a person who looks now and then. */
+static void go_on(struct station *n)
+{
+    n->device_next = n->admitting + 1;
+    simulation_later(n->simulation, n->simulation->now_ns + DEVICE_NS, n->number, WHAT_DEVICE);
 }
 
 /* No run of another output type than was approved comes to be. */
@@ -80,6 +92,7 @@ void script_reply(struct station *n, uint64_t token, struct verdict verdict, str
     const bool done = verdict.refusal == REFUSAL_NONE || verdict.refusal == REFUSAL_EXISTS;
     if (!done) n->pause_ns = s->now_ns + AGAIN_NS;
     if (done && n->doing == DEED_ADMIT) n->admitted[n->admitting] = true;
+    if (done && n->doing == DEED_DEVICE) go_on(n);
     if (done && n->doing == DEED_KEYGEN) n->keygen_ns = s->now_ns + KEYGEN_AGAIN_NS;
     if (done && n->doing == DEED_REVOKE) s->revoked = true;
     if (n->doing == DEED_RETYPE_ASK) note_barred(s, verdict.refusal);
@@ -102,20 +115,24 @@ static bool sign_charter(const struct script *s)
     return true;
 }
 
+static struct body_MEMBER member_body(const struct cast *c, const struct player *p)
+{
+    return (struct body_MEMBER){.node = p->id,
+                                .organisation = player_organisation(c, p),
+                                .jurisdiction = p->party->jurisdiction,
+                                .roles = p->party->roles,
+                                .kem = p->kem,
+                                .approval = player_is(p, ROLE_OWNER) ? p->approval : p->id,
+                                .platforms = SPAN_LITERAL(""),
+                                .consent = SPAN_LITERAL("")};
+}
+
 static bool join(const struct script *s)
 {
     static uint8_t bytes[1024];
     struct buffer b = BUFFER_OF(bytes);
-    const bool owner = player_is(s->who, ROLE_OWNER);
     if (registry_charter(s->r) == NULL || is_member(s)) return false;
-    const struct body_MEMBER body = {.node = s->who->id,
-                                     .organisation = s->who->party->name,
-                                     .jurisdiction = s->who->party->jurisdiction,
-                                     .roles = s->who->party->roles,
-                                     .kem = s->who->kem,
-                                     .approval = owner ? s->who->approval : s->who->id,
-                                     .platforms = SPAN_LITERAL(""),
-                                     .consent = SPAN_LITERAL("")};
+    const struct body_MEMBER body = member_body(s->p->cast, s->who);
     body_encode(&b, KIND_JOIN, &body);
     command(s->n, DEED_JOIN,
             &(struct command){.type = COMMAND_JOIN, .kind = KIND_JOIN, .body = buffer_span(&b)});
@@ -136,6 +153,22 @@ static bool admit(const struct script *s)
         return true;
     }
     return false;
+}
+
+/* A maker knows the keys of what it makes: no device has to ask. */
+static bool device(const struct script *s)
+{
+    struct station *n = s->n;
+    const struct cast *c = s->p->cast;
+    if (!player_is(s->who, ROLE_MAKER) || !is_member(s)) return false;
+    while (n->device_next < c->count && (!player_is(&c->player[n->device_next], ROLE_DEVICE) ||
+                                         c->player[n->device_next].party->maker != n->number))
+        n->device_next++;
+    if (n->device_next == c->count) return false;
+    const struct body_MEMBER body = member_body(c, &c->player[n->device_next]);
+    n->admitting = n->device_next;
+    author(s, DEED_DEVICE, KIND_MEMBER, &body, 0);
+    return true;
 }
 
 static bool all_custodians_linked(const struct script *s)
@@ -382,7 +415,17 @@ static void usable(const struct script *s, struct buffer *out)
     }
 }
 
-/* The job is endorsed, and who is to approve has. */
+static bool has_devices(const struct script *s)
+{
+    const struct cast *c = s->p->cast;
+    for (uint32_t i = 0; i < c->count; i++) {
+        const uint32_t devices = c->player[i].party->devices;
+        if (devices > 0 && registry_device_count(s->r, c->player[i].id) < devices) return false;
+    }
+    return true;
+}
+
+/* All devices are members, the job is endorsed, and who is to approve has. */
 static bool is_ready(const struct script *s)
 {
     const struct job *posted = registry_job(s->r, s->p->compose);
@@ -395,7 +438,7 @@ static bool is_ready(const struct script *s)
         if (is_out(s->n->simulation, d)) continue;
         if (a == NULL || registry_approval(s->r, a, s->p->compose, 0, now_ms).approval == NULL) return false;
     }
-    return true;
+    return has_devices(s);
 }
 
 /* Is nobody asked any more? An owner has taken back, and without it no run is wished for, or fewer than k are left. */
@@ -476,6 +519,7 @@ static bool (*const deeds[DEED_COUNT])(const struct script *) = {
     [DEED_RETYPE_JOB] = retype_job,
     [DEED_RETYPE_ENDORSE] = retype_endorse,
     [DEED_RETYPE_ASK] = retype_ask,
+    [DEED_DEVICE] = device,
 };
 
 void script_turn(struct station *n)

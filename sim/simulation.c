@@ -261,6 +261,11 @@ static void script_at(struct simulation *s, struct station *n)
     if (player_is(n->player, ROLE_REQUESTER)) watch_runs(n);
 }
 
+static void device_at(struct station *n)
+{
+    if (n->core != NULL) script_turn(n);
+}
+
 static void sync_at(struct station *n)
 {
     if (n->core == NULL || !n->sync_due) return;
@@ -286,6 +291,7 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     case WHAT_ROGUE: fault_rogue(&s->station[entry.who]); break;
     case WHAT_REPLAY: adversary_replay(&s->station[entry.who]); break;
     case WHAT_FLOOD: adversary_flood(&s->station[entry.who]); break;
+    case WHAT_DEVICE: device_at(&s->station[entry.who]); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
     case WHAT_COMPUTED: central_computed(s, entry.who); break;
     default: deliver(s, entry.who, entry.what);
@@ -550,8 +556,9 @@ static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fa
         TRY(station_begin(&s->station[i], s, i));
     }
     for (uint32_t i = 0; i < s->count; i++) station_start(&s->station[i]);
-    for (uint32_t i = 0; i < s->count; i++)
-        simulation_later(s, script_begin(seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
+    for (uint32_t i = 0; i < s->count; i++) /* nobody sits at a device */
+        if (!player_is(s->station[i].player, ROLE_DEVICE))
+            simulation_later(s, script_begin(seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
     for (uint32_t i = 0; i < s->scenario->fault_count; i++) {
         const struct scenario_fault *f = &s->scenario->fault[i];
         for (uint64_t time = 0; time <= f->again; time++)

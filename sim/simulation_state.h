@@ -64,6 +64,7 @@ enum {
     WHAT_SILENT,   /* which fault: nothing was heard for so long that links are given up */
     WHAT_REPLAY,
     WHAT_FLOOD,
+    WHAT_DEVICE, /* a maker admits the next of its devices */
 };
 
 /* Deeds of a script, in the order in which they come up. */
@@ -87,7 +88,8 @@ enum {
     X(DEED_RETYPE)                                                                                           \
     X(DEED_RETYPE_JOB)                                                                                       \
     X(DEED_RETYPE_ENDORSE)                                                                                   \
-    X(DEED_RETYPE_ASK)
+    X(DEED_RETYPE_ASK)                                                                                       \
+    X(DEED_DEVICE)
 #define DEED_ENUM(symbol) symbol,
 enum deed { DEED_TABLE(DEED_ENUM) DEED_COUNT };
 #undef DEED_ENUM
@@ -119,8 +121,8 @@ struct station {
     const uint8_t *said_at;
     /* Its script. */
     bool deed_done[DEED_COUNT];
-    bool admitted[SCENARIO_PARTIES_MAX]; /* by this steward's word */
-    uint32_t admitting;
+    bool *admitted; /* of a steward: by its word; each party's */
+    uint32_t admitting, device_next;
     uint64_t keygen_ns; /* before then it is not begun again */
     uint64_t waiting;   /* token of the command under way; 0: none */
     int doing;          /* enum deed, DEED_COUNT: a run */

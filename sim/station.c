@@ -501,7 +501,10 @@ enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
                                         x_enclave_send, x_enclave_blob, x_enclave_stop, x_dial, x_hang_up,
                                         x_reply, x_notice, x_happened}};
     n->labour = (struct labour){.cast = s->cast, .player = n->player};
-    return disk_new(&n->disk, DISK_BYTES_MAX, on_stored, n);
+    TRY(disk_new(&n->disk, DISK_BYTES_MAX, on_stored, n));
+    if (!player_is(n->player, ROLE_STEWARD)) return OK;
+    n->admitted = calloc(s->count, sizeof *n->admitted);
+    return n->admitted != NULL ? OK : ERR_NO_MEMORY;
 }
 
 void station_free(struct station *n)
@@ -511,4 +514,5 @@ void station_free(struct station *n)
     adversary_free(n);
     disk_free(n->disk);
     free(n->own);
+    free(n->admitted);
 }

@@ -238,7 +238,15 @@ static bool needs(const struct scenario *s, uint32_t party)
     }
     for (uint32_t role = 1; role < ROLE_ALL; role <<= 1)
         if ((s->party[party].roles & role) != 0 && scenario_count(s, role) == 1) return true;
-    return s->party[party].rows > 0 && scenario_willing(s) == 1;
+    return s->party[party].devices > 0 || (s->party[party].rows > 0 && scenario_willing(s) == 1);
+}
+
+static void side_without(struct scenario_side *side, uint32_t party)
+{
+    if (side->party > party)
+        side->party--;
+    else if (side->more > 0 && party - side->party <= side->more)
+        side->more--;
 }
 
 static void shrink_parties(struct shrinking *g)
@@ -250,9 +258,10 @@ static void shrink_parties(struct shrinking *g)
         memmove(s->party + at, s->party + at + 1, (s->party_count - at - 1) * sizeof *s->party);
         s->party_count--;
         for (uint32_t i = 0; i < s->fault_count; i++) {
-            s->fault[i].of.party -= s->fault[i].of.party > at;
-            s->fault[i].other.party -= s->fault[i].other.party > at;
+            side_without(&s->fault[i].of, at);
+            side_without(&s->fault[i].other, at);
         }
+        for (uint32_t i = 0; i < s->party_count; i++) s->party[i].maker -= s->party[i].maker > at;
         settle_thresholds(s);
         (void)stays(g);
     }

@@ -152,7 +152,11 @@ static void what_is_refused(void **state)
         {"\"name\":\"hall\"", "\"name\":\"north\"", "parties[1].name"},
         {"\"roles\":[\"algorithm\",\"compute\",\"requester\"]", "\"roles\":[\"algorithm\",\"compute\"]",
          "parties"},
-        {"\"roles\":[\"algorithm\",\"compute\",\"requester\"]", "\"roles\":[\"device\"]", "parties[1].roles"},
+        {"\"roles\":[\"algorithm\",\"compute\",\"requester\"]", "\"roles\":[\"device\"]", "parties[1].maker"},
+        {"\"roles\":[\"algorithm\",\"compute\",\"requester\"]", "\"roles\":[\"compute\",\"device\"]",
+         "parties[1].roles"},
+        {"\"name\":\"hall\"", "\"maker\":\"north\",\"name\":\"hall\"", "parties[1].maker"},
+        {"\"region\":\"us-east\"", "\"region\":[\"us-east\"]", "parties[1].region"},
         {"\"party\":\"north\"", "\"party\":\"south\"", "faults[0].party"},
         {"\"kind\":\"elected\"", "\"kind\":\"eleted\"", "faults[1].kind"},
         {"\"by_ms\":-500", "\"by_ms\":-5000000000", "faults[2].by_ms"},
@@ -243,6 +247,132 @@ static void roles_in_any_order(void **state)
     assert_int_equal(parse(&s, text, &fault), ERR_DUPLICATE);
 }
 
+/* --- Many alike ------------------------------------------------------------------------------------------------------------ */
+
+#define DEVICES                                                                                              \
+    "{\"count\":7,\"jurisdiction\":\"EU\",\"maker\":\"mill\",\"name\":\"band\",\"region\":[\"sweden\","      \
+    "\"italy\"],"                                                                                            \
+    "\"roles\":[\"device\"]},"
+
+static const char many[] = "{\"faults\":[{\"at_ms\":1,\"for_ms\":2,\"kind\":\"crash\",\"party\":\"band\"},"
+                           "{\"at_ms\":1,\"for_ms\":2,\"kind\":\"crash\",\"party\":\"band-7\"}],"
+                           "\"for_ms\":60000,\"name\":\"many\",\"parties\":[" DEVICES
+                           "{\"count\":3,\"jurisdiction\":\"EU\",\"name\":\"seat\",\"region\":\"france\","
+                           "\"roles\":[\"custodian\",\"owner\",\"steward\"],\"rows\":10},"
+                           "{\"jurisdiction\":\"EU\",\"name\":\"mill\",\"region\":\"italy\","
+                           "\"roles\":[\"algorithm\",\"compute\",\"maker\",\"requester\"]}],"
+                           "\"perigee\":\"scenario/1\"}";
+
+static const char *many_with(const char *from, const char *to)
+{
+    static char text[4096];
+    const char *at = strstr(many, from);
+    assert_non_null(at);
+    (void)snprintf(text, sizeof text, "%.*s%s%s", (int)(at - many), many, to, at + strlen(from));
+    return text;
+}
+
+static void many_are_said_once(void **state)
+{
+    struct scenario *s;
+    struct json_fault fault;
+    (void)state;
+    assert_int_equal(parse(&s, many, &fault), OK);
+    assert_int_equal(s->party_count, 11);
+    assert_true(span_equal_text(s->party[0].name, "band-1") && span_equal_text(s->party[6].name, "band-7"));
+    assert_true(span_equal_text(s->party[7].name, "seat-1") && span_equal_text(s->party[10].name, "mill"));
+    for (uint32_t i = 0; i < 7; i++) {
+        assert_string_equal(regions_at(s->party[i].region)->name, i % 2 == 0 ? "sweden" : "italy");
+        assert_int_equal(s->party[i].maker, 10);
+    }
+    assert_int_equal(s->party[10].devices, 7);
+    assert_int_equal(s->maker_devices, 7);
+    assert_string_equal(regions_at(s->party[9].region)->name, "france");
+    assert_int_equal(scenario_count(s, ROLE_CUSTODIAN), 3);
+}
+
+/* All of a kind by its name, or one of it. */
+static void a_fault_befalls_a_kind(void **state)
+{
+    struct scenario *s;
+    struct json_fault fault;
+    (void)state;
+    assert_int_equal(parse(&s, many, &fault), OK);
+    for (uint32_t i = 0; i < s->party_count; i++) {
+        assert_int_equal(scenario_befalls(s, &s->fault[0], i), i < 7);
+        assert_int_equal(scenario_befalls(s, &s->fault[1], i), i == 6);
+    }
+}
+
+static void a_kind_is_written_once(void **state)
+{
+    static uint8_t written[SCENARIO_BYTES_MAX], again[SCENARIO_BYTES_MAX];
+    struct buffer a = BUFFER_OF(written), b = BUFFER_OF(again);
+    struct scenario *s;
+    struct json_fault fault;
+    (void)state;
+    assert_int_equal(parse(&s, many, &fault), OK);
+    assert_int_equal(scenario_write(&a, s), OK);
+    buffer_put_zero(&a);
+    assert_non_null(strstr((const char *)written, DEVICES));
+    assert_non_null(strstr((const char *)written, "\"party\":\"band\"}"));
+    assert_int_equal(parse(&s, (const char *)written, &fault), OK);
+    assert_int_equal(s->party_count, 11);
+    assert_int_equal(scenario_write(&b, s), OK);
+    buffer_put_zero(&b);
+    assert_string_equal((const char *)written, (const char *)again);
+    s->fault_count = 0; /* and one by one, when some of them are gone */
+    for (uint32_t i = 1; i < s->party_count; i++) s->party[i - 1] = s->party[i];
+    for (uint32_t i = 0; i < 6; i++) s->party[i].maker--;
+    s->party_count--;
+    b.len = 0;
+    assert_int_equal(scenario_write(&b, s), OK);
+    buffer_put_zero(&b);
+    assert_int_equal(parse(&s, (const char *)again, &fault), OK);
+    assert_int_equal(s->party_count, 10);
+    assert_true(span_equal_text(s->party[0].name, "band-2") && s->party[0].kind == NULL);
+    assert_true(s->party[6].kind != NULL);
+}
+
+static void many_that_are_refused(void **state)
+{
+    static const struct {
+        const char *from, *to, *path, *expected;
+    } wrong[] = {
+        {"\"count\":7", "\"count\":10000000", "parties[0].count", "16384"},
+        {"\"count\":7", "\"count\":0", "parties[0].count", "1"},
+        {"\"count\":3", "\"count\":16380", "parties[1].count", "at most 16384 parties in all"},
+        {"\"count\":3", "\"count\":33", "parties", "at most 32 custodians and 32 stewards among them"},
+        {"\"count\":3", "\"count\":17", "parties", "1 to 16 owners with rows"},
+        {"\"count\":7", "\"count\":2000", "parties", "devices of one maker"},
+        {"\"name\":\"mill\"", "\"name\":\"band\"", "parties[2].name", "a name that no other party has"},
+        {"\"name\":\"mill\"", "\"name\":\"band-7\"", "parties[2].name", "a name that no other party has"},
+        {"\"name\":\"seat\"", "\"name\":\"band\"", "parties[1].name", "a name that no other party has"},
+        {"\"name\":\"band\"", "\"name\":\"a23456789-123456789-123456789-123456789-123456789-123456789\"",
+         "parties[0].name", "at most 58 characters"},
+        {"\"maker\":\"mill\"", "\"maker\":\"seat-1\"", "parties[0].maker", "a party with the role maker"},
+        {"\"maker\":\"mill\"", "\"maker\":\"nobody\"", "parties[0].maker", "a party with the role maker"},
+        {"\"party\":\"band-7\"", "\"party\":\"band-8\"", "faults[1].party", "a party, or of a kind"},
+        {"\"party\":\"band-7\"", "\"party\":\"band-07\"", "faults[1].party", "a party, or of a kind"},
+        {"[\"sweden\",\"italy\"]", "[]", "parties[0].region", "1"},
+        {"[\"sweden\",\"italy\"]", "[\"sweden\",\"atlantis\"]", "parties[0].region", "a region of the table"},
+        {"[\"sweden\",\"italy\"]", "[\"sweden\",\"sweden\"]", "parties[0].region", ""},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+        struct scenario *s;
+        struct json_fault fault;
+        assert_int_not_equal(parse(&s, many_with(wrong[i].from, wrong[i].to), &fault), OK);
+        if (strncmp(fault.path, wrong[i].path, strlen(wrong[i].path)) != 0 ||
+            strstr(fault.expected, wrong[i].expected) == NULL)
+            fail_msg("%s: refused at \"%s\", expected %s", wrong[i].to, fault.path, fault.expected);
+    }
+    struct scenario *s;
+    struct json_fault fault;
+    assert_int_equal(parse(&s, many_with("\"name\":\"mill\"", "\"name\":\"band-8\""), &fault), ERR_NOT_FOUND);
+    assert_string_equal(fault.path, "parties[0].maker"); /* that name is free; nobody is called mill now */
+}
+
 /* The limit is the scenario's own, not that of the documents that travel. */
 static void a_large_one(void **state)
 {
@@ -278,6 +408,10 @@ int main(void)
                                        cmocka_unit_test(what_is_refused),
                                        cmocka_unit_test(thresholds_in_the_scenarios_words),
                                        cmocka_unit_test(roles_in_any_order),
+                                       cmocka_unit_test(many_are_said_once),
+                                       cmocka_unit_test(a_fault_befalls_a_kind),
+                                       cmocka_unit_test(a_kind_is_written_once),
+                                       cmocka_unit_test(many_that_are_refused),
                                        cmocka_unit_test(a_large_one)};
     return cmocka_run_group_tests_name("sim_scenario", tests, NULL, NULL);
 }
