@@ -60,8 +60,11 @@ bool adversary_at_work(const struct station *n)
 static uint32_t tell_all(struct station *n, struct slice *slice, uint64_t *last_ns)
 {
     uint32_t told = 0;
-    for (uint32_t to = 0; to < n->simulation->count; to++) {
-        if (to == n->number || !simulation_linked(n->simulation, n->number, to)) continue;
+    const struct simulation *s = n->simulation;
+    const uint32_t neighbours = simulation_neighbours(s, n->number);
+    for (uint32_t i = 0; i < neighbours; i++) {
+        const uint32_t to = simulation_neighbour(s, n->number, i);
+        if (!simulation_linked(s, n->number, to)) continue;
         const uint64_t arrives_ns = station_carry_slice(n, to, slice);
         if (arrives_ns > *last_ns) *last_ns = arrives_ns;
         told++;

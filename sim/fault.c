@@ -43,13 +43,9 @@ static void crash_elected(struct simulation *s, uint32_t index)
 static void cut_off(struct simulation *s, uint32_t number, uint32_t for_ms)
 {
     struct station *n = &s->station[number];
-    const struct net_side side = {&number, NULL, 1, 0};
-    uint32_t cut;
-    if (n->cut != 0) return;
-    simulation_tell_links(s, number, false);
-    const enum err err = net_cut(s->net, &cut, &side, NULL, true);
-    ASSERT(err == OK);
-    n->cut = cut + 1;
+    if (n->cut) return;
+    links_of(s, number, false);
+    n->cut = true;
     s->counts.parts++;
     census_happened(s->census, number, MOMENT_CUT, s->now_ns);
     simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_REJOIN);
@@ -58,38 +54,13 @@ static void cut_off(struct simulation *s, uint32_t number, uint32_t for_ms)
 void fault_rejoin(struct simulation *s, uint32_t number)
 {
     struct station *n = &s->station[number];
-    if (n->cut == 0) return;
-    net_heal(s->net, n->cut - 1);
-    n->cut = 0;
+    if (!n->cut) return;
+    n->cut = false;
     census_happened(s->census, number, MOMENT_LINKED, s->now_ns);
-    if (n->up) simulation_tell_links(s, number, true);
+    if (n->up) links_of(s, number, true);
 }
 
 /* --- Sides ------------------------------------------------------------------------------------------------------------------ */
-
-static bool is_opposite(const struct simulation *s, const struct scenario_fault *f, uint32_t party)
-{
-    return f->kind == FAULT_SPLIT ? scenario_has(s->scenario, &f->other, party)
-                                  : !scenario_has(s->scenario, &f->of, party);
-}
-
-static void tell_sides(struct simulation *s, const struct scenario_fault *f, bool up)
-{
-    for (uint32_t a = 0; a < s->count; a++)
-        for (uint32_t b = 0; b < s->count; b++)
-            if (scenario_has(s->scenario, &f->of, a) && is_opposite(s, f, b))
-                simulation_tell_pair(s, a, b, up);
-}
-
-/* A byte stream whose one way is dead keeps what is sent into it, until it is given up: links of the product are (net.h). */
-static void hold_sides(struct simulation *s, const struct scenario_fault *f)
-{
-    const uint64_t until_ns = s->now_ns + (uint64_t)f->for_ms * 1000000;
-    for (uint32_t a = 0; a < s->count; a++)
-        for (uint32_t b = 0; b < s->count; b++)
-            if (scenario_has(s->scenario, &f->of, a) && is_opposite(s, f, b))
-                net_clog_link(s->net, a, b, until_ns);
-}
 
 /* Whoever is cut off from all others shows it, once, however many faults do so. */
 static void note_parted(struct simulation *s, const struct scenario_fault *f, bool on)
@@ -104,26 +75,20 @@ static void note_parted(struct simulation *s, const struct scenario_fault *f, bo
     s->counts.parts += on;
 }
 
+/* A byte stream whose one way is dead keeps what is sent into it, until it is given up: links of the product are (net.h). */
 static void cut_sides(struct simulation *s, uint32_t index, bool on)
 {
     const struct scenario_fault *f = &s->scenario->fault[index];
+    const uint64_t lasts_ns = (uint64_t)f->for_ms * 1000000;
     note_parted(s, f, on);
-    if (!f->oneway) {
-        tell_sides(s, f, !on);
-    } else if (on) {
-        hold_sides(s, f);
-        if ((uint64_t)f->for_ms * 1000000 > SILENT_NS)
-            simulation_later(s, s->now_ns + SILENT_NS, index, WHAT_SILENT);
-    } else if (s->fault_silent[index]) {
-        s->fault_silent[index] = false;
-        tell_sides(s, f, true);
+    if (!on) {
+        links_mend(s, index);
+    } else if (!f->oneway) {
+        links_cut(s, index);
+    } else {
+        links_hold(s, index, s->now_ns + lasts_ns);
+        if (lasts_ns > SILENT_NS) simulation_later(s, s->now_ns + SILENT_NS, index, WHAT_SILENT);
     }
-}
-
-void fault_silent(struct simulation *s, uint32_t index)
-{
-    s->fault_silent[index] = true;
-    tell_sides(s, &s->scenario->fault[index], false);
 }
 
 /* --- Owners ----------------------------------------------------------------------------------------------------------------- */
@@ -355,7 +320,7 @@ void fault_begin(struct simulation *s, uint32_t index)
     switch (f->kind) {
     case FAULT_CRASH: set(s, index, true); break; /* each ends by its own start */
     case FAULT_PART:
-        if (f->of.by == BY_PARTY && !f->oneway)
+        if (f->of.by == BY_PARTY && f->of.more == 0 && !f->oneway)
             cut_off(s, f->of.party, f->for_ms);
         else
             last(s, index);

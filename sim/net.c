@@ -242,6 +242,11 @@ static struct trip trip_between(const struct net *n, uint32_t from, uint32_t to,
     };
 }
 
+uint64_t net_round_trip_ns(const struct net *n, uint32_t a, uint32_t b)
+{
+    return trip_between(n, a, b, 0).latency_ns + trip_between(n, b, a, 0).latency_ns;
+}
+
 /* The chance that one packet at least is lost, by squaring in fixed point. */
 static uint32_t message_loss_ppm(const struct trip *t)
 {

@@ -107,6 +107,9 @@ MUST_USE enum err net_cut(struct net *n, uint32_t *cut, const struct net_side *f
 void net_heal(struct net *n, uint32_t cut);
 bool net_reaches(const struct net *n, uint32_t from, uint32_t to);
 
+/* There and back, without jitter and what bits take. */
+uint64_t net_round_trip_ns(const struct net *n, uint32_t a, uint32_t b);
+
 /* The link between these two begins anew: what is sent on it needn't wait for what was sent before, which is its caller's
  * to drop. */
 void net_reconnect(struct net *n, uint32_t a, uint32_t b);

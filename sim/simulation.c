@@ -85,62 +85,6 @@ static void trace(struct simulation *s, struct agenda_entry entry)
     if (p != NULL && p->slice != NULL) sha256_add(&s->trace, span_make(p->slice->bytes, p->slice->len));
 }
 
-/* --- Links ------------------------------------------------------------------------------------------------------------------------ */
-
-static size_t pair(const struct simulation *s, uint32_t a, uint32_t b)
-{
-    return a < b ? (size_t)a * s->count + b : (size_t)b * s->count + a;
-}
-
-bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b)
-{
-    return s->station[a].up && s->station[b].up && s->station[a].cut == 0 && s->station[b].cut == 0 &&
-           s->apart[pair(s, a, b)] == 0;
-}
-
-uint64_t simulation_link(const struct simulation *s, uint32_t a, uint32_t b)
-{
-    return s->station[a].links + s->station[b].links + s->breaks[pair(s, a, b)]; /* none ever falls */
-}
-
-static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
-{
-    if (!s->station[to].up) return;
-    const struct parcel p = {.type = up ? EVENT_PEER_UP : EVENT_PEER_DOWN,
-                             .from = peer,
-                             .incarnation = s->station[to].incarnation};
-    simulation_post(s, s->now_ns + 1, to, &p);
-}
-
-static void tell_both(struct simulation *s, uint32_t a, uint32_t b, bool up)
-{
-    if (up) net_reconnect(s->net, a, b);
-    tell(s, a, b, up);
-    tell(s, b, a, up);
-}
-
-/* All links of this node; it is up or down already. */
-void simulation_tell_links(struct simulation *s, uint32_t number, bool up)
-{
-    if (!up) s->station[number].links++;
-    for (uint32_t i = 0; i < s->count; i++) {
-        if (i == number || !s->station[i].up || s->station[i].cut != 0) continue;
-        if ((up && s->station[number].cut != 0) || s->apart[pair(s, number, i)] != 0) continue;
-        tell_both(s, number, i, up);
-    }
-}
-
-/* The link between these two alone begins to be cut, or ends to be; faults may overlap. */
-void simulation_tell_pair(struct simulation *s, uint32_t a, uint32_t b, bool up)
-{
-    uint8_t *apart = &s->apart[pair(s, a, b)];
-    const bool was_linked = simulation_linked(s, a, b);
-    *apart = (uint8_t)(up ? *apart - 1 : *apart + 1);
-    if (simulation_linked(s, a, b) == was_linked) return;
-    if (!up) s->breaks[pair(s, a, b)]++;
-    tell_both(s, a, b, up);
-}
-
 /* --- Guests ------------------------------------------------------------------------------------------------------------------------ */
 
 void guest_schedule(struct simulation *s, uint32_t index)
@@ -287,10 +231,12 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     case WHAT_REJOIN: fault_rejoin(s, entry.who); break;
     case WHAT_FAULT: fault_begin(s, entry.who); break;
     case WHAT_MEND: fault_mend(s, entry.who); break;
-    case WHAT_SILENT: fault_silent(s, entry.who); break;
+    case WHAT_SILENT: links_cut(s, entry.who); break;
     case WHAT_ROGUE: fault_rogue(&s->station[entry.who]); break;
     case WHAT_REPLAY: adversary_replay(&s->station[entry.who]); break;
     case WHAT_FLOOD: adversary_flood(&s->station[entry.who]); break;
+    case WHAT_DIALLED: links_dialled(s, entry.who); break;
+    case WHAT_ACQUAINTANCE: acquaintance_turn(&s->station[entry.who]); break;
     case WHAT_DEVICE: device_at(&s->station[entry.who]); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
     case WHAT_COMPUTED: central_computed(s, entry.who); break;
@@ -302,7 +248,7 @@ static bool all_are_back(const struct simulation *s)
 {
     if (s->faults_on > 0) return false;
     for (uint32_t i = 0; i < s->count; i++)
-        if (!s->station[i].up || s->station[i].cut != 0) return false;
+        if (!s->station[i].up || s->station[i].cut) return false;
     return true;
 }
 
@@ -522,13 +468,8 @@ static enum err take_memory(struct simulation *s)
     s->count = s->scenario->party_count;
     s->station = calloc(s->count, sizeof *s->station);
     s->parcel = calloc(PARCELS_MAX, sizeof *s->parcel);
-    s->apart = calloc((size_t)s->count * s->count, sizeof *s->apart);
-    s->breaks = calloc((size_t)s->count * s->count, sizeof *s->breaks);
     s->fault_begun = calloc(s->scenario->fault_count + 1, sizeof *s->fault_begun);
-    s->fault_silent = calloc(s->scenario->fault_count + 1, sizeof *s->fault_silent);
-    if (s->station == NULL || s->parcel == NULL || s->apart == NULL || s->breaks == NULL ||
-        s->fault_begun == NULL || s->fault_silent == NULL)
-        return ERR_NO_MEMORY;
+    if (s->station == NULL || s->parcel == NULL || s->fault_begun == NULL) return ERR_NO_MEMORY;
     return agenda_new(&s->agenda, PARCELS_MAX + (uint64_t)1024 * s->count + GUESTS_MAX +
                                       2 * SCENARIO_FAULTS_MAX + times_of_faults(s->scenario));
 }
@@ -550,6 +491,7 @@ static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fa
     s->net_chance = chance_stream(seed, "net", 0);
     TRY(take_memory(s));
     TRY(make_net(s));
+    TRY(links_begin(s));
     for (uint32_t i = 0; i < s->count; i++) {
         const int32_t ppm = s->scenario->party[i].drift_ppm;
         s->clocks_apart |= ppm > SCENARIO_DRIFT_PPM || ppm < -SCENARIO_DRIFT_PPM;
@@ -559,6 +501,7 @@ static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fa
     for (uint32_t i = 0; i < s->count; i++) /* nobody sits at a device */
         if (!player_is(s->station[i].player, ROLE_DEVICE))
             simulation_later(s, script_begin(seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
+    acquaintance_begin(s);
     for (uint32_t i = 0; i < s->scenario->fault_count; i++) {
         const struct scenario_fault *f = &s->scenario->fault[i];
         for (uint64_t time = 0; time <= f->again; time++)
@@ -594,14 +537,12 @@ void simulation_free(struct simulation *s)
     central_free(s->central);
     agenda_free(s->agenda);
     net_free(s->net);
+    links_free(s->links);
     census_free(s->census);
     free(s->station);
     free(s->parcel);
     free(s->run);
-    free(s->apart);
-    free(s->breaks);
     free(s->fault_begun);
-    free(s->fault_silent);
     ledger_free(&s->ledger);
     free(s);
 }

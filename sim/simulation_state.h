@@ -1,5 +1,6 @@
 /* simulation_state: what the files of one simulation share.
- *  simulation.c  time, parcels, links, faults, the trace
+ *  simulation.c  time, parcels, the trace
+ *  links.c       who is linked with whom
  *  station.c     one node: its core and the executors of the production pump
  *  script.c      what people do at it
  *  fault.c       what goes wrong, and hosts that cheat
@@ -19,13 +20,15 @@
 #include "sim/labour.h"
 #include "sim/ledger.h"
 #include "sim/net.h"
+#include "sim/pairs.h"
 #include "sim/simulation.h"
 
 #define SIMULATION_START_MS UINT64_C(1767225600000)
 
 enum {
     PARCELS_MAX = 1 << 20,
-    GUESTS_MAX = 512, /* at once */
+    GUESTS_MAX = 512,   /* at once */
+    LINKS_ALL_MAX = 64, /* of nodes: so many have links with all others */
     VIOLATION_MAX = 256,
     LOCAL_NS = 50000,    /* from one part of a node to another */
     FRAME_OVERHEAD = 40, /* of a link: length, type, tag */
@@ -64,7 +67,9 @@ enum {
     WHAT_SILENT,   /* which fault: nothing was heard for so long that links are given up */
     WHAT_REPLAY,
     WHAT_FLOOD,
-    WHAT_DEVICE, /* a maker admits the next of its devices */
+    WHAT_DEVICE,  /* a maker admits the next of its devices */
+    WHAT_DIALLED, /* which dial */
+    WHAT_ACQUAINTANCE,
 };
 
 /* Deeds of a script, in the order in which they come up. */
@@ -109,7 +114,7 @@ struct station {
     uint64_t tick_ns; /* the next in the agenda; UINT64_MAX: none */
     bool sync_due;
     uint64_t links;          /* rises whenever its links break: what was on them is gone */
-    uint32_t cut;            /* of the network, plus one; 0: it is not cut off */
+    bool cut;                /* off from all others, by itself */
     uint32_t parted;         /* so many faults cut off a group that it is of */
     int64_t ahead_ms;        /* of its wall clock, while a fault makes it wrong */
     bool rogue, twin, forge; /* how it cheats as a host */
@@ -169,14 +174,13 @@ struct simulation {
     uint64_t guests_started;
     struct run_watch *run;
     uint32_t run_count, run_cap;
-    uint8_t *apart;   /* count * count: so many faults keep these two from each other */
-    uint64_t *breaks; /* count * count: how often the link between these two broke alone */
+    struct links *links;
+    uint32_t circle; /* acquaintance.c: roles */
     uint32_t faults_on;
-    bool *fault_begun;  /* of each fault of the scenario */
-    bool *fault_silent; /* of one-way cuts: links were given up */
-    bool retype;        /* a recipe that lets rows out is to be published and asked for */
-    bool revoked;       /* an owner has taken back: no more runs are asked for */
-    bool clocks_apart;  /* some drift beyond the bound: leases may overlap */
+    bool *fault_begun; /* of each fault of the scenario */
+    bool retype;       /* a recipe that lets rows out is to be published and asked for */
+    bool revoked;      /* an owner has taken back: no more runs are asked for */
+    bool clocks_apart; /* some drift beyond the bound: leases may overlap */
     struct ledger ledger;
     struct flow flow;
     struct central *central; /* NULL: federated */
@@ -184,6 +188,7 @@ struct simulation {
     struct census *census; /* NULL: nobody asked for results */
     struct sha256_stream trace;
     char violation[VIOLATION_MAX];
+    uint32_t unlike; /* a station that held another chain than the first when that was looked at last */
     bool ended;
 };
 
@@ -194,14 +199,35 @@ void slice_drop(struct slice *slice);
 void simulation_later(struct simulation *s, uint64_t at_ns, uint32_t who, uint32_t what);
 /* The slice is the parcel's from now on. */
 void simulation_post(struct simulation *s, uint64_t at_ns, uint32_t to, const struct parcel *parcel);
-void simulation_tell_links(struct simulation *s, uint32_t number, bool up);
-void simulation_tell_pair(struct simulation *s, uint32_t a, uint32_t b, bool up);
-bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b);
-uint64_t simulation_link(const struct simulation *s, uint32_t a,
-                         uint32_t b);                  /* another one after each break */
 void guest_drop(struct simulation *s, uint32_t index); /* it is gone, and nobody is told */
 void guest_end(struct simulation *s, uint32_t index);
 void guest_schedule(struct simulation *s, uint32_t index);
+
+/* links.c */
+MUST_USE enum err links_begin(struct simulation *s);
+void links_free(struct links *l);
+bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b);
+uint64_t simulation_link(const struct simulation *s, uint32_t a,
+                         uint32_t b); /* of two that are linked: another one after each break */
+/* With whom this node may be linked: in a large world with whom it is. */
+uint32_t simulation_neighbours(const struct simulation *s, uint32_t number);
+uint32_t simulation_neighbour(const struct simulation *s, uint32_t number, uint32_t index);
+/* In a world where links are dialled: one is there after the round trips of a handshake, and both hear of it, if both are up and
+ * nothing is between them; else nothing is. Both hear, too, when one hangs up. Elsewhere these do nothing. */
+void simulation_dial(struct simulation *s, uint32_t from, uint32_t to);
+void simulation_hang_up(struct simulation *s, uint32_t from, uint32_t to);
+void links_dialled(struct simulation *s, uint32_t dial);
+/* All links of this node: it is up, or down, or cut off by itself, or will be; both sides are told. */
+void links_of(struct simulation *s, uint32_t number, bool up);
+/* By a fault that keeps two sides apart: links are gone; what is sent over them from one side is held until then, and none comes up;
+ * it is over. */
+void links_cut(struct simulation *s, uint32_t fault);
+void links_hold(struct simulation *s, uint32_t fault, uint64_t until_ns);
+void links_mend(struct simulation *s, uint32_t fault);
+
+/* acquaintance.c: in place of cores that dial by themselves */
+void acquaintance_begin(struct simulation *s);
+void acquaintance_turn(struct station *n);
 
 /* station.c */
 MUST_USE enum err station_begin(struct station *n, struct simulation *s, uint32_t number);
@@ -224,7 +250,6 @@ uint64_t station_wall_ms(const struct station *n);
 /* fault.c */
 void fault_begin(struct simulation *s, uint32_t index);
 void fault_mend(struct simulation *s, uint32_t index);
-void fault_silent(struct simulation *s, uint32_t index);
 void fault_rejoin(struct simulation *s, uint32_t number);
 void fault_rogue(struct station *n); /* its turn to cheat */
 void fault_phase(struct simulation *s,

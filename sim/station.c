@@ -460,7 +460,7 @@ void station_start(struct station *n)
         start_core(n);
     else
         n->incarnation++;
-    simulation_tell_links(n->simulation, n->number, true);
+    links_of(n->simulation, n->number, true);
 }
 
 /* Of what waits for the disk a random part had reached it. */
@@ -486,7 +486,7 @@ void station_crash(struct station *n)
     n->sync_due = false;
     n->waiting = 0; /* whoever waits for an answer asks again */
     n->busy_ns = 0;
-    simulation_tell_links(n->simulation, n->number, false);
+    links_of(n->simulation, n->number, false);
 }
 
 enum err station_begin(struct station *n, struct simulation *s, uint32_t number)

@@ -232,25 +232,40 @@ const char *watch_open_run(struct simulation *s, char *text, size_t cap)
 
 /* --- converge ---------------------------------------------------------------------------------------------------------------------- */
 
-static bool same_chains(struct station *a, struct station *b, const struct cast *cast)
+/* Of each author as much, by what had its turn. */
+static bool holds_as(const struct chain *a, const struct chain *b)
 {
-    for (uint32_t i = 0; i < cast->count; i++) {
-        const struct author *x = chain_author(core_chain(a->core), cast->player[i].id);
-        const struct author *y = chain_author(core_chain(b->core), cast->player[i].id);
-        const uint64_t applied_x = x != NULL ? x->applied : 0, applied_y = y != NULL ? y->applied : 0;
-        if (applied_x != applied_y || (applied_x > 0 && !ID_EQUAL(x->head, y->head))) return false;
+    for (uint32_t i = 0; i < a->author_count; i++) {
+        const struct author *x = &a->author[i];
+        const struct author *y = x->applied > 0 ? chain_author(b, x->node) : NULL;
+        if (x->applied > 0 && (y == NULL || x->applied != y->applied || !ID_EQUAL(x->head, y->head)))
+            return false;
     }
     return true;
 }
 
+static bool same_chains(const struct station *a, const struct station *b)
+{
+    const struct chain *x = core_chain(a->core), *y = core_chain(b->core);
+    return holds_as(x, y) && holds_as(y, x);
+}
+
+static bool is_expected(const struct station *n)
+{
+    return n->core != NULL && !n->cut && !adversary_at_work(n);
+}
+
 bool watch_converged(struct simulation *s)
 {
-    struct station *first = NULL;
-    for (uint32_t i = 0; i < s->count; i++) {
-        struct station *n = &s->station[i];
-        if (n->core == NULL || n->cut != 0 || adversary_at_work(n)) continue;
-        if (first == NULL) first = n;
-        if (!same_chains(first, n, s->cast)) return false;
+    uint32_t first = 0;
+    while (first < s->count && !is_expected(&s->station[first])) first++;
+    if (first == s->count) return true;
+    const struct station *other = &s->station[s->unlike]; /* who differed last is asked first */
+    if (is_expected(other) && !same_chains(&s->station[first], other)) return false;
+    for (uint32_t i = first + 1; i < s->count; i++) {
+        if (!is_expected(&s->station[i]) || same_chains(&s->station[first], &s->station[i])) continue;
+        s->unlike = i;
+        return false;
     }
     return true;
 }
