@@ -259,11 +259,15 @@ static void print_records(const json_t *report)
 static void print_report(const json_t *report)
 {
     const bool central = mode_of(report, "central") != NULL;
+    const char *crypto = json_string_value(json_object_get(report, "crypto"));
+    const bool modelled = crypto != NULL && strcmp(crypto, "modelled") == 0;
     (void)printf("%s, seed %" JSON_INTEGER_FORMAT ": %.1f s of virtual time, %" JSON_INTEGER_FORMAT
                  " events; %s\n",
                  json_string_value(json_object_get(report, "name")), number(report, "seed"),
                  thousandth(report, "virtual_ms"), number(report, "events"),
-                 central ? "at one machine, without the protocol" : "every signature and share was computed");
+                 central    ? "at one machine, without the protocol"
+                 : modelled ? "every share was computed, signatures are MODELLED"
+                            : "every signature and share was computed");
     if (json_is_true(json_object_get(report, "interrupted")))
         (void)puts("  INTERRUPTED: this is what was done so far");
     print_runs(report);

@@ -8,7 +8,7 @@
 #include "crypto/types.h"
 #include "proto/base/index.h"
 #include "proto/charter.h"
-#include "sim/scenario.h"
+#include "sim/notary.h"
 
 struct player {
     const struct scenario_party *party;
@@ -27,7 +27,8 @@ struct cast {
     uint64_t seed;
     uint32_t count;
     struct player *player;
-    struct index ids; /* of players */
+    struct index ids;      /* of players */
+    struct notary *notary; /* by whom they sign */
     struct span charter;
     const struct charter *founding; /* the same, read */
     struct consortium_id consortium;

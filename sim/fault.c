@@ -3,7 +3,6 @@
  * overlap. */
 #include "sim/simulation_state.h"
 
-#include "crypto/identity.h"
 #include "proto/base/panic.h"
 #include "proto/wire/pack.h"
 
@@ -137,7 +136,8 @@ struct span fault_statement(const struct station *n, struct node_id author,
     size_t header_len;
     enum err err = record_build(&b, &header_len, &h, body);
     if (err == OK)
-        err = identity_sign(&signature, secret, record_sign_hash(h.kind, span_make(built, header_len)));
+        err = notary_sign(n->simulation->cast->notary, &signature, secret,
+                          record_sign_hash(h.kind, span_make(built, header_len)));
     if (err == OK)
         err = record_open(&r, span_make(built, header_len), &signature,
                           span_make(built + header_len, b.len - header_len));
@@ -184,7 +184,8 @@ static void vote_for(struct station *n, const struct run_entry *run, struct run_
                                   .term = term,
                                   .node = node};
     struct body_VOTE vote = {.run = id, .term = term, .node = node, .known = term};
-    const enum err err = identity_sign(&vote.vote, &n->player->secret, certificate_vote_hash(&c));
+    const enum err err =
+        notary_sign(n->simulation->cast->notary, &vote.vote, &n->player->secret, certificate_vote_hash(&c));
     ASSERT(err == OK);
     station_send(n, node, statement_of(n, KIND_VOTE, &vote));
     station_forget_said(n);

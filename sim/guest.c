@@ -147,7 +147,9 @@ static void do_verify(struct guest *g, const struct enclave_effect *f)
 {
     uint8_t index[4];
     for (uint32_t i = 0; i < f->check_count; i++) {
-        if (identity_verify(f->check[i].author, f->check[i].message, &f->check[i].signature) == OK) continue;
+        const struct signature *signature = &f->check[i].signature;
+        if (notary_verify(g->options.cast->notary, f->check[i].author, f->check[i].message, signature) == OK)
+            continue;
         store_u32(index, i);
         done(g, f, ERR_SIGNATURE, SPAN_OF(index));
         return;
@@ -158,7 +160,7 @@ static void do_verify(struct guest *g, const struct enclave_effect *f)
 static void do_sign(struct guest *g, const struct enclave_effect *f)
 {
     struct signature signature;
-    const enum err err = identity_sign(&signature, &g->signing, f->hash);
+    const enum err err = notary_sign(g->options.cast->notary, &signature, &g->signing, f->hash);
     done(g, f, err, SPAN_OF(signature.bytes));
 }
 

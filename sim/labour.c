@@ -15,10 +15,34 @@ static void fill(void *context, const char *what, void *out, size_t len)
     }
 }
 
+static enum err sign(struct labour *l, struct buffer *out, const struct crypto_job *job)
+{
+    struct signature signature;
+    TRY(notary_sign(l->cast->notary, &signature, &l->player->secret, job->hash));
+    buffer_put(out, SPAN_OF(signature.bytes));
+    return buffer_done(out);
+}
+
+static enum err verify(struct labour *l, const struct crypto_job *job)
+{
+    struct cursor c = cursor_make(job->parts);
+    for (uint32_t i = 0; i < job->part_count; i++) {
+        struct node_id author;
+        struct hash32 message;
+        struct signature signature;
+        TRY(cursor_copy(&c, author.bytes, sizeof author.bytes));
+        TRY(cursor_copy(&c, message.bytes, sizeof message.bytes));
+        TRY(cursor_copy(&c, signature.bytes, sizeof signature.bytes));
+        TRY(notary_verify(l->cast->notary, author, message, &signature));
+    }
+    return cursor_end(&c);
+}
+
 enum err labour_do(struct labour *l, struct buffer *out, const struct crypto_job *job)
 {
-    const struct work_keys keys = {.identity = &l->player->secret,
-                                   .kem = &l->player->kem_secret,
+    if (job->op == CRYPTO_SIGN) return sign(l, out, job);
+    if (job->op == CRYPTO_VERIFY) return verify(l, job);
+    const struct work_keys keys = {.kem = &l->player->kem_secret,
                                    .dkg = &l->player->dkg_secret,
                                    .keep = work_memory_keep(&l->kept),
                                    .entropy = {l, fill}};

@@ -1,5 +1,5 @@
-/* labour: the keyed work of a simulated node, done for real (crypto/work.h) with its player's keys, and what it costs in virtual
- * time. What is random in it follows from the seed, so that a run repeats.
+/* labour: the keyed work of a simulated node with its player's keys, and what it costs in virtual time. Signatures are made and
+ * checked by the notary of this world (sim/notary.h), at its level; all else is done for real (crypto/work.h). What is random in it follows from the seed, so that a run repeats.
  * Ownership: the caller's; what key generation leaves lives in the struct and outlives a crash, as a file would.
  * Single-threaded. */
 #ifndef PERIGEE_SIM_LABOUR_H

@@ -118,6 +118,18 @@ static void put_verdict(FILE *out, const struct results *r)
         (void)fputs("<p class=\"verdict bad\">It was interrupted: this is what was done so far.</p>\n", out);
 }
 
+static const char *what_it_is(const struct results *r)
+{
+    if (is_central(r))
+        return "The study at one machine that all rows are sent to, without the protocol, in virtual time.";
+    return r->scenario->crypto == SCENARIO_CRYPTO_REAL ? "The production protocol in virtual time. Every "
+                                                         "signature and share was computed; evidence is "
+                                                         "SIMULATED."
+                                                       : "The production protocol in virtual time. Every "
+                                                         "share was computed, signatures are MODELLED; "
+                                                         "evidence is SIMULATED.";
+}
+
 static void put_summary(FILE *out, const struct results *r)
 {
     const struct simulation_counts *c = &r->counts;
@@ -129,11 +141,7 @@ static void put_summary(FILE *out, const struct results *r)
     (void)fputs("</p>\n", out);
     put_verdict(out, r);
     (void)fprintf(out, "<p class=\"note\">%s The computation is a digest of the rows.</p>\n<dl>\n",
-                  is_central(r)
-                      ? "The study at one machine that all rows are sent to, without the protocol, in "
-                        "virtual time."
-                      : "The production protocol in virtual time. Every signature and share was "
-                        "computed; evidence is SIMULATED.");
+                  what_it_is(r));
     tile_ms(out, "virtual time", c->now_ns / 1000000);
     tile_count(out, "parties", r->scenario->party_count);
     tile_count(out, "runs asked for", c->runs_requested);

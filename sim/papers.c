@@ -2,7 +2,6 @@
 
 #include "crypto/body.h"
 #include "crypto/hash.h"
-#include "crypto/identity.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
 
@@ -359,6 +358,6 @@ enum err papers_approval(struct papers *p, struct body_APPROVAL *out, const stru
                                   .cost = p->cast->scenario->epsilon_nano,
                                   .text = sha256(buffer_span(&b))};
     arena_release(p->arena, mark);
-    return identity_sign(&out->approval_signature, &d->owner->approval_secret,
-                         approval_sign_hash(p->cast->consortium, d->owner->id, out, expires_ms));
+    return notary_sign(p->cast->notary, &out->approval_signature, &d->owner->approval_secret,
+                       approval_sign_hash(p->cast->consortium, d->owner->id, out, expires_ms));
 }

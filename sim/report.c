@@ -91,7 +91,7 @@ void report_write(struct buffer *out, const struct results *r)
     field_put_int(&w, "bytes_abroad", (int64_t)c->bytes_abroad);
     field_put_word(&w, "computation", "digest"); /* of the rows and the seed, in place of the gate's output */
     field_put_int(&w, "crashes", c->crashes);
-    if (federated) field_put_word(&w, "crypto", "real");
+    if (federated) field_put_word(&w, "crypto", scenario_crypto_names[r->scenario->crypto]);
     put_delivery(&w, r);
     put_table(&w, r, RESULTS_ELECTIONS);
     field_put_int(&w, "events", (int64_t)c->events);

@@ -28,6 +28,8 @@ static const char *const fault_names[FAULT_KIND_COUNT] = {
 #undef FAULT_NAME
 };
 
+const char *const scenario_crypto_names[SCENARIO_CRYPTO_COUNT] = {"real", "modelled"};
+
 const char *const scenario_trust_names[TRUST_COUNT] = {"federated", "central"};
 
 static const char *const target_names[TARGET_COUNT] = {"approval", "recipe", "dataset", "all"};
@@ -657,6 +659,17 @@ static enum err document(struct json_reader *r, struct arena *arena, struct span
     return r->err;
 }
 
+static void crypto_read(struct scenario *s, struct json_reader *r)
+{
+    uint32_t crypto = SCENARIO_CRYPTO_REAL;
+    if (json_has(r, "crypto"))
+        json_read_enum(r, "crypto", scenario_crypto_names, SCENARIO_CRYPTO_COUNT, &crypto);
+    else if (s->party_count > SCENARIO_UNSAID_MAX)
+        json_refuse(r, "crypto", ERR_RANGE, "a choice, real or modelled, with more than 1000 parties");
+    s->crypto = (enum scenario_crypto)crypto;
+}
+_Static_assert(SCENARIO_UNSAID_MAX == 1000, "the text above");
+
 enum err scenario_parse(struct scenario **out, struct arena *arena, struct span bytes,
                         struct json_fault *fault)
 {
@@ -673,6 +686,7 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
     read_optional(&r, "for_ms", 1, FOR_MS_MAX, &s->for_ms);
     TRY(parties_read(s, arena, &r));
     check_parties(s, &r);
+    crypto_read(s, &r);
     charter_read(s, &r);
     if (r.err == OK) check_thresholds(s, &r);
     study_read(s, &r);
@@ -835,6 +849,8 @@ enum err scenario_write(struct buffer *out, const struct scenario *s)
     json_writer_init(&w, out);
     json_begin_object(&w);
     put_charter(&w, s);
+    if (s->crypto != SCENARIO_CRYPTO_REAL || s->party_count > SCENARIO_UNSAID_MAX)
+        field_put_word(&w, "crypto", scenario_crypto_names[s->crypto]);
     if (s->description.len > 0) field_put_text(&w, "description", s->description);
     put_faults(&w, s);
     field_put_int(&w, "for_ms", s->for_ms);

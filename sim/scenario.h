@@ -115,9 +115,15 @@ struct scenario_fault {
 enum scenario_trust { TRUST_FEDERATED, TRUST_CENTRAL, TRUST_COUNT };
 extern const char *const scenario_trust_names[TRUST_COUNT];
 
+/* How signatures are made and checked (sim/notary.h); all other keyed work is computed. */
+enum scenario_crypto { SCENARIO_CRYPTO_REAL, SCENARIO_CRYPTO_MODELLED, SCENARIO_CRYPTO_COUNT };
+extern const char *const scenario_crypto_names[SCENARIO_CRYPTO_COUNT];
+enum { SCENARIO_UNSAID_MAX = 1000 }; /* of parties: with more of them it must be said */
+
 struct scenario {
     struct span name, description;
     enum scenario_trust trust;
+    enum scenario_crypto crypto;
     uint32_t party_count;
     struct scenario_party *party;
     uint32_t f, k, q, s, t; /* of the charter */

@@ -3,7 +3,6 @@
  * on its disk. */
 #include "sim/simulation_state.h"
 
-#include "crypto/identity.h"
 #include "crypto/tdh2.h"
 #include "proto/promise.h"
 
@@ -88,7 +87,8 @@ static const char *objection_to(struct simulation *s, const struct certificate *
         if (c->custodian[i] >= charter->custodian_count) return "a vote is by no custodian";
         if (i > 0 && c->custodian[i] <= c->custodian[i - 1]) return "a custodian's vote is in it twice";
         const struct node_id author = charter->member[charter->custodian[c->custodian[i]]].node;
-        if (identity_verify(author, message, &c->vote[i]) != OK) return "a vote's signature does not hold";
+        if (notary_verify(s->cast->notary, author, message, &c->vote[i]) != OK)
+            return "a vote's signature does not hold";
         const struct station *voter = &s->station[cast_find(s->cast, author)->number];
         if (!voter->byzantine && !promised(voter, PROMISE_VOTE, c->run.bytes, c->term, ID_SPAN(c->node)))
             return "a vote is not on its custodian's disk";

@@ -345,6 +345,7 @@ static void many_that_are_refused(void **state)
         {"\"count\":3", "\"count\":33", "parties", "at most 32 custodians and 32 stewards among them"},
         {"\"count\":3", "\"count\":17", "parties", "1 to 16 owners with rows"},
         {"\"count\":7", "\"count\":2000", "parties", "devices of one maker"},
+        {"{\"faults\"", "{\"crypto\":\"fast\",\"faults\"", "crypto", "real"},
         {"\"name\":\"mill\"", "\"name\":\"band\"", "parties[2].name", "a name that no other party has"},
         {"\"name\":\"mill\"", "\"name\":\"band-7\"", "parties[2].name", "a name that no other party has"},
         {"\"name\":\"seat\"", "\"name\":\"band\"", "parties[1].name", "a name that no other party has"},
@@ -371,6 +372,43 @@ static void many_that_are_refused(void **state)
     struct json_fault fault;
     assert_int_equal(parse(&s, many_with("\"name\":\"mill\"", "\"name\":\"band-8\""), &fault), ERR_NOT_FOUND);
     assert_string_equal(fault.path, "parties[0].maker"); /* that name is free; nobody is called mill now */
+}
+
+/* 999 that stand by, and eleven others. */
+static const char *crowd(const char *crypto)
+{
+    static char text[4096];
+    const char *one = "{\"count\":999,\"jurisdiction\":\"EU\",\"name\":\"audit\",\"region\":\"france\","
+                      "\"roles\":[\"auditor\"]},";
+    const char *at = strstr(many, DEVICES);
+    (void)snprintf(text, sizeof text, "{%s%.*s%s%s", crypto, (int)(at - many) - 1, many + 1, one, at);
+    return text;
+}
+
+static void how_signatures_are_made(void **state)
+{
+    static uint8_t written[SCENARIO_BYTES_MAX];
+    struct buffer b = BUFFER_OF(written);
+    struct scenario *s;
+    struct json_fault fault;
+    (void)state;
+    assert_int_equal(parse(&s, many, &fault), OK);
+    assert_int_equal(s->crypto, SCENARIO_CRYPTO_REAL);
+    assert_int_not_equal(parse(&s, crowd(""), &fault), OK);
+    assert_string_equal(fault.path, "crypto");
+    assert_int_equal(parse(&s, crowd("\"crypto\":\"real\","), &fault), OK);
+    assert_int_equal(s->crypto, SCENARIO_CRYPTO_REAL);
+    assert_int_equal(scenario_write(&b, s), OK);
+    buffer_put_zero(&b);
+    assert_int_equal(parse(&s, (const char *)written, &fault), OK);
+    assert_int_equal(parse(&s, crowd("\"crypto\":\"modelled\","), &fault), OK);
+    assert_int_equal(s->crypto, SCENARIO_CRYPTO_MODELLED);
+    b.len = 0;
+    assert_int_equal(scenario_write(&b, s), OK);
+    buffer_put_zero(&b);
+    assert_int_equal(parse(&s, (const char *)written, &fault), OK);
+    assert_int_equal(s->crypto, SCENARIO_CRYPTO_MODELLED);
+    assert_int_equal(s->party_count, 1010);
 }
 
 /* The limit is the scenario's own, not that of the documents that travel. */
@@ -412,6 +450,7 @@ int main(void)
                                        cmocka_unit_test(a_fault_befalls_a_kind),
                                        cmocka_unit_test(a_kind_is_written_once),
                                        cmocka_unit_test(many_that_are_refused),
+                                       cmocka_unit_test(how_signatures_are_made),
                                        cmocka_unit_test(a_large_one)};
     return cmocka_run_group_tests_name("sim_scenario", tests, NULL, NULL);
 }
