@@ -128,8 +128,8 @@ enum err contacts_begin(struct core *c, struct arena *arena)
 {
     const struct view_holder holder = {x_member, x_linked, x_dial, x_hang_up, c};
     c->dialling.ask_every_ms = VIEW_TICK_MS;
-    return view_new(&c->view, arena, c->options.caps->contacts, c->options.salt ^ load_u64(c->options.self.bytes),
-                    &holder);
+    return view_new(&c->view, arena, c->options.caps->contacts,
+                    c->options.salt ^ load_u64(c->options.self.bytes), &holder);
 }
 
 /* --- Contacts of others ------------------------------------------------------------------------------------------------------- */
