@@ -21,7 +21,8 @@ struct net_node {
     struct net_access access;
     uint64_t up_free_ns, clogged_ns;
     uint64_t cut[2]; /* a bit for each cut it is on that end of */
-    uint32_t down_lane, region;
+    uint32_t region;
+    struct net_lane down_lane;
 };
 
 struct net {
@@ -378,7 +379,7 @@ void net_check(const struct net *n)
 {
     uint32_t spans = net_lane_free_count(&n->lanes);
     for (uint32_t i = 0; i < n->node_count; i++) {
-        spans += net_lane_check(&n->lanes, n->node[i].down_lane);
+        spans += net_lane_check(&n->lanes, &n->node[i].down_lane);
         ASSERT(!((n->node[i].cut[FROM] | n->node[i].cut[TO]) & ~n->cuts));
     }
     ASSERT(!n->lanes.count || spans == n->lanes.count - 1);

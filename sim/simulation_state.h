@@ -294,7 +294,8 @@ bool script_over(struct simulation *s); /* all runs were asked for and have ende
 /* watch.c */
 __attribute__((format(printf, 3, 4))) void watch_violation(struct simulation *s, const char *property,
                                                            const char *format, ...);
-void watch_message(struct station *n, uint32_t to, struct span message);
+/* Leaves for this one; `again`: the same bytes have just left for another. */
+void watch_message(struct station *n, uint32_t to, struct span message, bool again);
 void watch_record(struct station *n, const struct record *r); /* its own: it took effect here, or leaves */
 void watch_asked(struct station *n, struct run_id run);       /* it asks for a run */
 void watch_kept(struct station *n);                           /* some more is on its disk */

@@ -38,9 +38,14 @@ static void post_here(struct station *n, uint64_t at_ns, struct parcel parcel)
 /* --- Messages ------------------------------------------------------------------------------------------------------------ */
 
 /* What is told to many is the same bytes of the core's: one slice. */
+static bool is_said(const struct station *n, struct span message)
+{
+    return n->said != NULL && n->said_at == message.data && n->said->len == message.len;
+}
+
 static struct slice *said(struct station *n, struct span message)
 {
-    if (n->said != NULL && n->said_at == message.data && n->said->len == message.len) {
+    if (is_said(n, message)) {
         n->said->refs++;
         return n->said;
     }
@@ -105,7 +110,7 @@ void station_send(struct station *n, struct node_id peer, struct span message)
     struct simulation *s = n->simulation;
     const uint32_t to = number_of(s, peer);
     if (to == s->count) return;
-    watch_message(n, to, message);
+    watch_message(n, to, message, is_said(n, message));
     if (to == n->number)
         send_to_itself(n, message);
     else if (simulation_linked(s, n->number, to) && !adversary_keeps(n, message))
@@ -403,7 +408,7 @@ void station_event(struct station *n, struct event event)
     event.wall_ms = station_wall_ms(n);
     pump_event(n->core, &n->executors, &event);
     station_forget_said(n);
-    core_check(n->core);
+    if (n->simulation->count <= LINKS_ALL_MAX || event.type == EVENT_TICK) core_check(n->core);
 }
 
 /* When the core wants a tick, if that is not in the agenda already. */

@@ -113,11 +113,13 @@ static void watch_statement(struct station *n, uint32_t to, const struct record 
         watch_certificate(n, body.PROGRESS.certificate);
 }
 
-static void watch_shown(struct station *n, uint32_t to, const struct message_RECORD *m)
+/* Others' records are theirs to show; a chained one is the same to everybody. */
+static void watch_shown(struct station *n, uint32_t to, const struct message_RECORD *m, bool again)
 {
     struct record r;
-    if (record_open(&r, m->header, &m->signature, m->body) != OK) return;
-    if (!ID_EQUAL(r.header.author, n->player->id)) return;
+    struct header h;
+    if (header_decode(&h, m->header) != OK || !ID_EQUAL(h.author, n->player->id)) return;
+    if ((again && h.seq > 0) || record_open(&r, m->header, &m->signature, m->body) != OK) return;
     if (r.header.seq == 0) {
         watch_statement(n, to, &r);
         return;
@@ -142,18 +144,25 @@ static void watch_heads(struct station *n, struct span heads)
     }
 }
 
-void watch_message(struct station *n, uint32_t to, struct span message)
+/* What is looked at with an eye to whom it goes; the rest is the same for all. */
+static bool is_for_one(struct span message)
+{
+    return message.len == 0 || message.data[0] == MESSAGE_RECORD_CODE || message.data[0] == MESSAGE_BLOB_CODE;
+}
+
+void watch_message(struct station *n, uint32_t to, struct span message, bool again)
 {
     static union message_body m;
     enum message code;
-    watch_plaintext(n->simulation, message, "a message", n->number);
+    if (again && !is_for_one(message)) return;
+    if (!again) watch_plaintext(n->simulation, message, "a message", n->number);
     if (message_decode(&code, &m, message) != OK) {
         watch_violation(n->simulation, "live", "%.*s sends what does not decode", NAMED(n));
         return;
     }
     if (code == MESSAGE_EQUIVOCATION_CODE) /* nobody here signs two records in one place */
         watch_violation(n->simulation, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
-    if (code == MESSAGE_RECORD_CODE) watch_shown(n, to, &m.RECORD);
+    if (code == MESSAGE_RECORD_CODE) watch_shown(n, to, &m.RECORD, again);
     if (code == MESSAGE_HEADS_CODE) watch_heads(n, m.HEADS.heads);
     if (code == MESSAGE_BLOB_GET_CODE) watch_certificate(n, m.BLOB_GET.certificate);
     if (code == MESSAGE_BLOB_CODE && m.BLOB.bytes.len > 0) watch_blob(n, to, &m.BLOB);

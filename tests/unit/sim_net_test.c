@@ -569,7 +569,7 @@ static void test_a_hundred_thousand_nodes_fit(void **state)
     (void)state;
     struct net *n = make_many(100000);
     size_t idle = net_bytes(n);
-    assert_in_range(idle, 1, 100000 * 96);
+    assert_in_range(idle, 1, 100000 * 120);
     send_round(n, 100000, 0);
     assert_in_range(net_bytes(n) - idle, 1,
                     100000 * LINKS * 64); /* order and downlink of a message together */

@@ -125,7 +125,7 @@ static void shows(uint32_t number, uint32_t to, const struct record *r)
     struct buffer b = BUFFER_OF(message);
     record_encode(&b, r);
     assert_false(b.overflow);
-    watch_message(&s->station[number], to, buffer_span(&b));
+    watch_message(&s->station[number], to, buffer_span(&b), false);
 }
 
 static void promises(uint32_t number, enum promise_kind kind, const uint8_t subject[32], uint64_t n,
@@ -196,7 +196,7 @@ static void heads_of(uint32_t number, uint64_t seq, struct record_id id)
     buffer_put(&i, ID_SPAN(id));
     const struct message_HEADS heads = {1, 1, 0, {{0}}, SPAN_OF(item)};
     message_encode(&b, MESSAGE_HEADS_CODE, &heads);
-    watch_message(&s->station[number], WEST, buffer_span(&b));
+    watch_message(&s->station[number], WEST, buffer_span(&b), false);
 }
 
 static void what_is_said_to_be_held(void **state)
@@ -624,7 +624,7 @@ static void honest_nodes_are_no_offenders(void **state)
     s->station[NORTH].executors.offence(&s->station[NORTH], s->station[EAST].player->id);
     fired("live", "takes east");
     const uint8_t junk[3] = {250, 1, 2};
-    watch_message(&s->station[NORTH], EAST, SPAN_OF(junk));
+    watch_message(&s->station[NORTH], EAST, SPAN_OF(junk), false);
     fired("live", "does not decode");
 }
 
