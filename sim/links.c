@@ -101,6 +101,11 @@ static bool may_link(const struct simulation *s, uint32_t a, uint32_t b)
     return is_there(&s->station[a]) && is_there(&s->station[b]) && !is_between(s, a, b);
 }
 
+bool simulation_dials(const struct simulation *s)
+{
+    return s->links->pairs != NULL;
+}
+
 bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b)
 {
     const struct pairs *pairs = s->links->pairs;
@@ -205,6 +210,27 @@ void simulation_dial(struct simulation *s, uint32_t from, uint32_t to)
     simulation_later(s, s->now_ns + takes_ns, at, WHAT_DIALLED);
 }
 
+enum tier { TIER_STRANGER, TIER_DEVICE, TIER_MEMBER };
+static enum tier tier_of(struct core *core, struct node_id node)
+{
+    const struct member *m = registry_member(core_registry(core), node);
+    if (m == NULL) return TIER_STRANGER;
+    return m->admission != NULL ? TIER_DEVICE : TIER_MEMBER;
+}
+
+/* Of a node's places strangers have a quarter, and devices another (node/link_place.h). */
+static bool is_welcome(const struct simulation *s, uint32_t at, uint32_t from)
+{
+    struct core *core = s->station[at].core;
+    const uint32_t count = pairs_count(s->links->pairs, at);
+    if (core == NULL || count >= CAP_PEERS) return false;
+    const enum tier own = tier_of(core, s->station[from].player->id);
+    uint32_t alike = 0;
+    for (uint32_t i = 0; i < count && own != TIER_MEMBER; i++)
+        alike += tier_of(core, s->station[pairs_at(s->links->pairs, at, i)].player->id) == own;
+    return alike < CAP_PEERS / 4;
+}
+
 void links_dialled(struct simulation *s, uint32_t at)
 {
     struct links *l = s->links;
@@ -214,6 +240,7 @@ void links_dialled(struct simulation *s, uint32_t at)
     const bool same = s->station[d.from].incarnation == d.incarnation[0] &&
                       s->station[d.to].incarnation == d.incarnation[1];
     if (!same || simulation_linked(s, d.from, d.to) || !is_reached(s, d.from, d.to)) return;
+    if (!is_welcome(s, d.to, d.from)) return;
     pairs_add(l->pairs, d.from, d.to);
     tell_both(s, d.from, d.to, true);
 }

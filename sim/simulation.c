@@ -236,7 +236,7 @@ static void handle(struct simulation *s, struct agenda_entry entry)
     case WHAT_REPLAY: adversary_replay(&s->station[entry.who]); break;
     case WHAT_FLOOD: adversary_flood(&s->station[entry.who]); break;
     case WHAT_DIALLED: links_dialled(s, entry.who); break;
-    case WHAT_ACQUAINTANCE: acquaintance_turn(&s->station[entry.who]); break;
+    case WHAT_DIALLING: dialling_turn(&s->station[entry.who]); break;
     case WHAT_DEVICE: device_at(&s->station[entry.who]); break;
     case WHAT_GUEST: guest_at(s, entry.who); break;
     case WHAT_COMPUTED: central_computed(s, entry.who); break;
@@ -501,7 +501,7 @@ static enum err begin(struct simulation *s, uint64_t seed, struct json_fault *fa
     for (uint32_t i = 0; i < s->count; i++) /* nobody sits at a device */
         if (!player_is(s->station[i].player, ROLE_DEVICE))
             simulation_later(s, script_begin(seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
-    acquaintance_begin(s);
+    dialling_start(s);
     for (uint32_t i = 0; i < s->scenario->fault_count; i++) {
         const struct scenario_fault *f = &s->scenario->fault[i];
         for (uint64_t time = 0; time <= f->again; time++)

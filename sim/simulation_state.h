@@ -69,7 +69,7 @@ enum {
     WHAT_FLOOD,
     WHAT_DEVICE,  /* a maker admits the next of its devices */
     WHAT_DIALLED, /* which dial */
-    WHAT_ACQUAINTANCE,
+    WHAT_DIALLING,
 };
 
 /* Deeds of a script, in the order in which they come up. */
@@ -124,6 +124,9 @@ struct station {
     struct adversary *adversary; /* NULL: all that it sends is its core's */
     struct slice *said;          /* last sent: one message to many is one slice */
     const uint8_t *said_at;
+    uint32_t *dialled; /* by its core's word: numbers */
+    uint32_t dialled_count, dialled_cap;
+    bool visits_over; /* it is a member, and knows others */
     /* Its script. */
     bool deed_done[DEED_COUNT];
     bool *admitted; /* of a steward: by its word; each party's */
@@ -175,7 +178,7 @@ struct simulation {
     struct run_watch *run;
     uint32_t run_count, run_cap;
     struct links *links;
-    uint32_t circle; /* acquaintance.c: roles */
+    uint32_t host_roles; /* dialling.c */
     uint32_t faults_on;
     bool *fault_begun; /* of each fault of the scenario */
     bool retype;       /* a recipe that lets rows out is to be published and asked for */
@@ -206,6 +209,7 @@ void guest_schedule(struct simulation *s, uint32_t index);
 /* links.c */
 MUST_USE enum err links_begin(struct simulation *s);
 void links_free(struct links *l);
+bool simulation_dials(const struct simulation *s); /* is a link there because somebody dialled it? */
 bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b);
 uint64_t simulation_link(const struct simulation *s, uint32_t a,
                          uint32_t b); /* of two that are linked: another one after each break */
@@ -225,9 +229,11 @@ void links_cut(struct simulation *s, uint32_t fault);
 void links_hold(struct simulation *s, uint32_t fault, uint64_t until_ns);
 void links_mend(struct simulation *s, uint32_t fault);
 
-/* acquaintance.c: in place of cores that dial by themselves */
-void acquaintance_begin(struct simulation *s);
-void acquaintance_turn(struct station *n);
+/* dialling.c: whom a node dials in such a world */
+void dialling_start(struct simulation *s);
+void dialling_turn(struct station *n);
+void dialling_begin(struct station *n, uint32_t to); /* its core says so, until it says otherwise */
+void dialling_end(struct station *n, uint32_t to);
 
 /* station.c */
 MUST_USE enum err station_begin(struct station *n, struct simulation *s, uint32_t number);

@@ -5,6 +5,7 @@
 #include "proto/charter.h"
 #include "proto/wire/pack.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -331,15 +332,17 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
 
 /* --- Replies -------------------------------------------------------------------------------------------------------------------- */
 
-/* Everybody is linked with everybody, as far as nothing keeps them apart. */
 static void x_dial(void *context, struct node_id peer, struct span address)
 {
-    (void)context, (void)peer, (void)address;
+    struct station *n = context;
+    (void)address; /* everybody is where it says */
+    dialling_begin(n, number_of(n->simulation, peer));
 }
 
 static void x_hang_up(void *context, struct node_id peer)
 {
-    (void)context, (void)peer;
+    struct station *n = context;
+    dialling_end(n, number_of(n->simulation, peer));
 }
 
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
@@ -436,7 +439,10 @@ static void start_core(struct station *n)
     const struct simulation *s = n->simulation;
     const struct caps *caps = s->count > MANY_PARTIES ? &caps_sim : &caps_full;
     const size_t bytes = core_arena_bytes(caps);
+    char announce[CONTACT_ADDRESS_MAX];
+    (void)snprintf(announce, sizeof announce, "tcp://n%u.example:7001", (unsigned)n->number);
     const struct core_options options = {.self = n->player->id,
+                                         .announce = simulation_dials(s) ? span_text(announce) : SPAN_NONE,
                                          .consortium = s->cast->consortium,
                                          .charter = s->cast->charter,
                                          .compute = player_is(n->player, ROLE_COMPUTE),
@@ -477,6 +483,7 @@ static void stop_core(struct station *n)
         if (s->guest[i].station == n->number && s->guest[i].guest != NULL) guest_drop(s, i);
     (void)munmap(n->arena.data, n->arena.cap);
     n->core = NULL;
+    n->dialled_count = 0;
 }
 
 void station_crash(struct station *n)

@@ -108,7 +108,7 @@ enum {
     X(chain_parts, CAP_CHAIN_PARTS, CAP_AUTHORS, CAP_AUTHORS, CAP_AUTHORS)
 #else
 #define CAPS_TABLE(X)                                                                                        \
-    X(peers, CAP_PEERS, 256, 64, 64)             /* of these a quarter for strangers, one for devices */     \
+    X(peers, CAP_PEERS, 256, 64, 256)            /* of these a quarter for strangers, one for devices */     \
     X(contacts, CAP_CONTACTS, 1024, 128, 128)    /* of members, that say where they may be dialled */        \
     X(pending, CAP_PENDING, 2048, 512, 512)      /* work in flight: each may hold a whole record */          \
     X(effects, CAP_EFFECTS, 4096, 2048, 2048)    /* of one step */                                           \

@@ -1,0 +1,119 @@
+/* Whom a node of a large world dials: whom its core says, as the daemon does it (node/link.c), and whom its people told it of: founders each
+ * other, and who is no member yet, or knows few contacts, one of those that admit and found, another one time after time, since none has a
+ * place for all. What is not there is dialled again once a second. */
+#include "sim/simulation_state.h"
+
+#include "proto/base/panic.h"
+
+#include <stdlib.h>
+
+enum { HOSTS_MAX = 96 };
+#define AGAIN_NS UINT64_C(1000000000)
+#define VISIT_NS UINT64_C(4000000000)
+
+/* --- By its core ----------------------------------------------------------------------------------------------------------- */
+
+static bool find(const struct station *n, uint32_t to, uint32_t *at)
+{
+    for (*at = 0; *at < n->dialled_count; ++*at)
+        if (n->dialled[*at] == to) return true;
+    return false;
+}
+
+void dialling_begin(struct station *n, uint32_t to)
+{
+    uint32_t at;
+    if (!simulation_dials(n->simulation) || find(n, to, &at)) return;
+    if (n->dialled_count == n->dialled_cap) {
+        n->dialled_cap = n->dialled_cap == 0 ? 16 : 2 * n->dialled_cap;
+        n->dialled = realloc(n->dialled, n->dialled_cap * sizeof *n->dialled);
+        ASSERT(n->dialled != NULL);
+    }
+    n->dialled[n->dialled_count++] = to;
+    simulation_dial(n->simulation, n->number, to);
+}
+
+/* A link that the other one dials, too, stays. */
+void dialling_end(struct station *n, uint32_t to)
+{
+    uint32_t at;
+    if (!find(n, to, &at)) return;
+    n->dialled[at] = n->dialled[--n->dialled_count];
+    if (!find(&n->simulation->station[to], n->number, &at)) simulation_hang_up(n->simulation, n->number, to);
+}
+
+/* --- By its people ------------------------------------------------------------------------------------------------------------ */
+
+static bool is_founder(const struct station *n)
+{
+    return player_is(n->player, ROLE_CUSTODIAN | ROLE_STEWARD);
+}
+
+static void dial_founders(struct station *n)
+{
+    const struct simulation *s = n->simulation;
+    for (uint32_t i = 0; i < n->number; i++)
+        if (is_founder(&s->station[i])) simulation_dial(n->simulation, n->number, i);
+}
+
+/* Who is dialled by who is no member: all but devices, or where these are many, those with seats and those that compute. */
+static uint32_t host_roles(const struct scenario *s)
+{
+    const uint32_t all = ROLE_ALL & ~(uint32_t)ROLE_DEVICE;
+    return scenario_count(s, all) <= HOSTS_MAX ? all : ROLE_CUSTODIAN | ROLE_STEWARD | ROLE_COMPUTE;
+}
+
+static uint32_t host_of(const struct station *n, uint64_t time)
+{
+    const struct simulation *s = n->simulation;
+    struct chance c = chance_stream(s->cast->seed ^ time << 32, "host", n->number);
+    for (;;) {
+        const uint32_t i = (uint32_t)chance_below(&c, s->count);
+        if (i != n->number && player_is(s->station[i].player, s->host_roles)) return i;
+    }
+}
+
+static bool is_acquainted(const struct station *n)
+{
+    return n->core != NULL && registry_member(core_registry(n->core), n->player->id) != NULL &&
+           core_contacts(n->core).known >= VIEW_LINKS;
+}
+
+static void leave(struct station *n, uint32_t host)
+{
+    uint32_t at;
+    if (!find(n, host, &at) && !find(&n->simulation->station[host], n->number, &at))
+        simulation_hang_up(n->simulation, n->number, host);
+}
+
+static void visit(struct station *n)
+{
+    const uint64_t time = n->simulation->now_ns / VISIT_NS;
+    const bool over = is_acquainted(n);
+    if (over && n->visits_over) return;
+    n->visits_over = over;
+    if (time > 0) leave(n, host_of(n, time - 1));
+    if (over)
+        leave(n, host_of(n, time));
+    else
+        simulation_dial(n->simulation, n->number, host_of(n, time));
+}
+
+void dialling_turn(struct station *n)
+{
+    struct simulation *s = n->simulation;
+    simulation_later(s, s->now_ns + AGAIN_NS, n->number, WHAT_DIALLING);
+    if (!n->up) return;
+    for (uint32_t i = 0; i < n->dialled_count; i++) simulation_dial(s, n->number, n->dialled[i]);
+    if (is_founder(n))
+        dial_founders(n);
+    else
+        visit(n);
+}
+
+void dialling_start(struct simulation *s)
+{
+    if (!simulation_dials(s)) return;
+    s->host_roles = host_roles(s->scenario);
+    for (uint32_t i = 0; i < s->count; i++) simulation_later(s, i, i, WHAT_DIALLING);
+}
