@@ -20,8 +20,8 @@ size_t chain_bytes(uint32_t parts)
 {
     const uint32_t records = parts * CAP_AUTHOR_RECORDS;
     return ARENA_BYTES(parts, PART_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
-           ARENA_BYTES(records, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
-           2 * index_bytes(records);
+           ARENA_BYTES(CAP_AUTHORS, sizeof(struct pair)) + ARENA_BYTES(records, sizeof(struct chain_entry)) +
+           index_bytes(CAP_AUTHORS) + 2 * index_bytes(records);
 }
 
 enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct node_id self, uint64_t salt)
@@ -31,8 +31,9 @@ enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct
     ASSERT(parts > 1);
     *c = (struct chain){.self = self, .places_left = records - CAP_AUTHOR_RECORDS};
     c->author = ARENA_ARRAY(arena, struct author, CAP_AUTHORS);
+    c->pair = ARENA_ARRAY(arena, struct pair, CAP_AUTHORS);
     c->entry = ARENA_ARRAY(arena, struct chain_entry, records);
-    if (memory == NULL || c->author == NULL || c->entry == NULL) return ERR_NO_MEMORY;
+    if (memory == NULL || c->author == NULL || c->pair == NULL || c->entry == NULL) return ERR_NO_MEMORY;
     c->own = arena_make(memory, PART_BYTES);
     c->others = arena_make(memory + PART_BYTES, (parts - 1) * PART_BYTES);
     TRY(index_init(&c->authors, arena, CAP_AUTHORS, salt));
@@ -202,10 +203,10 @@ bool chain_may_freeze(const struct chain *c, struct node_id author, uint64_t seq
     return seq <= CAP_AUTHOR_RECORDS && (a == NULL || a->frozen == 0 || seq < a->frozen);
 }
 
-static void keep_half(struct author *author, uint32_t i, const struct record *half)
+static void keep_half(struct pair *pair, uint32_t i, const struct record *half)
 {
-    struct record *kept = &author->pair[i];
-    struct buffer b = buffer_make(author->pair_header[i], sizeof author->pair_header[i]);
+    struct record *kept = &pair->half[i];
+    struct buffer b = buffer_make(pair->header[i], sizeof pair->header[i]);
     *kept = *half;
     buffer_put(&b, half->header_bytes);
     kept->header_bytes = buffer_span(&b);
@@ -223,8 +224,9 @@ bool chain_freeze(struct chain *c, const struct record *a, const struct record *
     struct node_id node = a->header.author;
     struct author *author = chain_may_freeze(c, node, a->header.seq) ? need_author(c, node) : NULL;
     if (author == NULL) return false;
-    keep_half(author, 0, a);
-    keep_half(author, 1, b);
+    if (author->pair == NULL) author->pair = &c->pair[c->pair_count++];
+    keep_half(author->pair, 0, a);
+    keep_half(author->pair, 1, b);
     author->frozen = a->header.seq;
     return true;
 }

@@ -15,6 +15,11 @@
 #include "proto/base/index.h"
 #include "proto/record.h"
 
+/* Two different headers of one place. */
+struct pair {
+    struct record half[2]; /* without bodies */
+    uint8_t header[2][CAP_HEADER_BYTES];
+};
 struct author {
     struct node_id node;
     uint64_t applied;      /* all records up to here have had their turn */
@@ -23,14 +28,13 @@ struct author {
     uint64_t
         shown; /* all up to here follow each other and are on the disk: others may rely on it (heads.h) */
     struct record_id shown_head;
-    size_t bytes, ahead;   /* of records that are not negative: whose turn has come; and of the others */
-    uint64_t missing;      /* the highest seq of a record that was held once and is lost; 0: none */
-    uint64_t frozen;       /* 0, or the lowest seq with two headers */
-    struct record pair[2]; /* the two, without bodies */
-    uint8_t pair_header[2][CAP_HEADER_BYTES];
-    size_t held;      /* memory of all that is held of it */
-    bool moved;       /* its last record before a hole is another one (heads.h) */
-    bool pair_unkept; /* the disk has refused its pair, or is asked for another one of it */
+    size_t bytes, ahead; /* of records that are not negative: whose turn has come; and of the others */
+    uint64_t missing;    /* the highest seq of a record that was held once and is lost; 0: none */
+    uint64_t frozen;     /* 0, or the lowest seq with two headers */
+    struct pair *pair;   /* the two; NULL: it is not frozen */
+    size_t held;         /* memory of all that is held of it */
+    bool moved;          /* its last record before a hole is another one (heads.h) */
+    bool pair_unkept;    /* the disk has refused its pair, or is asked for another one of it */
     bool pair_asked;
 };
 enum chain_disk { DISK_LACKS, DISK_ASKED, DISK_HAS };
@@ -48,8 +52,9 @@ struct chain {
     struct arena own, others; /* headers and bodies */
     uint32_t places_left;     /* of others */
     struct author *author;
+    struct pair *pair;
     struct chain_entry *entry;
-    uint32_t author_count, entry_count;
+    uint32_t author_count, pair_count, entry_count;
     struct index authors, entries, ids;
 };
 

@@ -10,21 +10,21 @@ const char *run_state_name(enum run_state s)
     return (unsigned)s < RUN_STATE_COUNT ? state_names[s] : "unknown";
 }
 
-/* X(array, rows) */
+/* X(array, rows). Those of which most cores use little come first: they share their pages. */
 #define ARRAYS(X)                                                                                            \
-    X(peer, caps->peers)                                                                                     \
-    X(join, caps->joins)                                                                                     \
+    X(result_taken, caps->enclaves)                                                                          \
+    X(own_queue, caps->own_queue)                                                                            \
     X(join_block, caps->joins)                                                                               \
     X(join_from, caps->joins)                                                                                \
-    X(own_queue, caps->own_queue)                                                                            \
-    X(want, caps->wants)                                                                                     \
-    X(answer, caps->answers)                                                                                 \
-    X(advert, caps->adverts)                                                                                 \
-    X(result_taken, caps->enclaves)                                                                          \
-    X(result, caps->enclaves)                                                                                \
     X(pending_of, caps->pending)                                                                             \
+    X(peer, caps->peers)                                                                                     \
+    X(want, caps->wants)                                                                                     \
+    X(advert, caps->adverts)                                                                                 \
+    X(join, caps->joins)                                                                                     \
+    X(answer, caps->answers)                                                                                 \
     X(pending, caps->pending)                                                                                \
     X(effect, caps->effects)                                                                                 \
+    X(result, caps->enclaves)                                                                                \
     X(track, CAP_RUNS)                                                                                       \
     X(certificate, CAP_RUNS)
 
@@ -43,8 +43,8 @@ static size_t registry_and_work_bytes(const struct caps *caps)
 {
     size_t bytes = ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
                    ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + registry_bytes() + promises_bytes(PROMISES_MAX) +
-                   index_bytes(CAP_RUNS) + ARENA_BYTES(1, SCRATCH_BYTES) +
-                   arena_part_bytes(pool_bytes(caps)) + arena_part_bytes(answers_bytes(caps));
+                   index_bytes(CAP_RUNS) + ARENA_BYTES(1, SCRATCH_BYTES) + ARENA_BYTES(1, pool_bytes(caps)) +
+                   ARENA_BYTES(1, answers_bytes(caps));
 #define ADD_ARRAY(array, rows) bytes += ARENA_BYTES(rows, sizeof *((struct core *)NULL)->array);
     ARRAYS(ADD_ARRAY)
 #undef ADD_ARRAY
@@ -71,14 +71,12 @@ static enum err take_memory(struct core *c, struct arena *arena, uint64_t salt)
 #define TAKE_ARRAY(array, rows) c->array = arena_take(arena, rows, sizeof *c->array);
     ARRAYS(TAKE_ARRAY)
 #undef TAKE_ARRAY
-    c->answers = arena_part(arena, answers_bytes(caps));
-    void *scratch = arena_take(arena, SCRATCH_BYTES, 1);
-    struct arena *blocks = arena_part(arena, pool_bytes(caps));
-    TRY(index_init(&c->tracks, arena, CAP_RUNS, salt));
-    ASSERT(scratch != NULL && blocks != NULL); /* core_new has seen that there is room */
-    c->scratch = arena_make(scratch, SCRATCH_BYTES);
-    pool_init(&c->pool, blocks);
-    return OK;
+    const bool room = arena_part(arena, &c->scratch, SCRATCH_BYTES) != NULL &&
+                      arena_part(arena, &c->blocks, pool_bytes(caps)) != NULL &&
+                      arena_part(arena, &c->answers, answers_bytes(caps)) != NULL;
+    ASSERT(room); /* core_new has seen that there is */
+    pool_init(&c->pool, &c->blocks);
+    return index_init(&c->tracks, arena, CAP_RUNS, salt);
 }
 
 enum err core_new(struct core **out, struct arena *arena, const struct core_options *options)
@@ -134,7 +132,8 @@ const struct effect *core_effects(const struct core *c, uint32_t *count)
 
 bool step_has_room(const struct core *c)
 {
-    return c->effect_count < c->options.caps->effects / 2 && c->scratch.used < SCRATCH_BYTES / 2;
+    return !c->step_full && c->effect_count < c->options.caps->effects / 2 &&
+           c->scratch.used < SCRATCH_BYTES / 2;
 }
 
 struct buffer scratch_buffer(struct core *c, size_t cap)
@@ -142,6 +141,13 @@ struct buffer scratch_buffer(struct core *c, size_t cap)
     uint8_t *data = arena_take(&c->scratch, cap, 1);
     ASSERT(data != NULL);
     return buffer_make(data, cap);
+}
+
+void scratch_trim(struct core *c, const struct buffer *b, size_t touched)
+{
+    const size_t begin = (size_t)(b->data - c->scratch.data);
+    ASSERT(begin + ARENA_BYTES(1, b->cap) == c->scratch.used && touched <= b->cap);
+    c->scratch.used = begin + ARENA_BYTES(1, touched);
 }
 
 struct span scratch_copy(struct core *c, struct span bytes)
@@ -521,6 +527,7 @@ static void on_restore_record(struct core *c, const struct event *event)
 void core_step(struct core *c, const struct event *event)
 {
     c->effect_count = 0;
+    c->step_full = false;
     arena_release(&c->scratch, 0);
     c->said_row = 0;
     c->now = event->now;

@@ -32,8 +32,11 @@ static bool keep_built(struct core *c, struct pending *p, struct header *h, cons
 {
     size_t mark = arena_mark(&c->scratch);
     struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
-    bool kept =
-        record_build(&built, &p->header_len, h, body) == OK && pending_keep(c, p, buffer_span(&built));
+    const bool good = record_build(&built, &p->header_len, h, body) == OK;
+    if (good)
+        scratch_trim(c, &built,
+                     built.len + CAP_HEADER_BYTES); /* as it was built, with room before the body */
+    const bool kept = good && pending_keep(c, p, buffer_span(&built));
     arena_release(&c->scratch, mark);
     return kept;
 }
@@ -196,6 +199,7 @@ static struct verdict own_plan(struct core *c, struct pending *p, union body *bo
     size_t mark = arena_mark(&c->scratch);
     struct buffer encoded = scratch_buffer(c, CAP_BODY_BYTES);
     body_encode(&encoded, KIND_RUN, &run);
+    scratch_trim(c, &encoded, encoded.len);
     pool_give(&c->pool, p->side);
     bool kept = keep_body(c, p, buffer_span(&encoded));
     arena_release(&c->scratch, mark);
@@ -365,6 +369,7 @@ static void command_run(struct core *c, uint64_t token, const struct command *co
                                   .inputs = command->datasets};
     struct buffer body = scratch_buffer(c, CAP_BODY_BYTES);
     body_encode(&body, KIND_RUN, &wish);
+    scratch_trim(c, &body, body.len);
     author_record(c, KIND_RUN, buffer_span(&body), command->expires_ms, token);
 }
 

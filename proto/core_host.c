@@ -362,13 +362,16 @@ static void look_for_receipts(struct core *c)
 
 void host_start(struct core *c, struct run_track *t)
 {
-    struct buffer bundle = scratch_buffer(c, BUNDLE_BYTES_MAX),
-                  frame = scratch_buffer(c, BUNDLE_BYTES_MAX + 8192);
+    struct buffer bundle = scratch_buffer(c, BUNDLE_BYTES_MAX);
+    c->step_full = true;
     c->enclaves_running++;
-    if (bundle_collect(&bundle, c->registry, t->view.run) != OK) {
+    const enum err err = bundle_collect(&bundle, c->registry, t->view.run);
+    scratch_trim(c, &bundle, bundle.len);
+    if (err != OK) {
         fail(c, t, REFUSAL_FULL);
         return;
     }
+    struct buffer frame = scratch_buffer(c, bundle.len + 8192);
     enclave_start_frame(&frame, c->options.consortium, t->view.run, t->term, t->certificate_bytes,
                         buffer_span(&bundle));
     struct effect *e = emit(c, EFFECT_ENCLAVE_START);
@@ -566,15 +569,17 @@ static void want_next(struct core *c, struct want *w)
 void host_blob_missing(struct core *c, struct run_id run, struct span cid)
 {
     if (cid.len != 36) return;
-    for (uint32_t i = 0; i < c->options.caps->wants; i++) {
-        struct want *w = &c->want[i];
-        if (w->active) continue;
-        *w = (struct want){.run = run, .active = true};
-        memcpy(w->cid, cid.data, 36);
-        want_next(c, w);
+    uint32_t i = 0;
+    while (i < c->want_count && c->want[i].active) i++;
+    if (i == c->options.caps->wants) {
+        give_blob(c, run, cid.data, false, SPAN_NONE);
         return;
     }
-    give_blob(c, run, cid.data, false, SPAN_NONE);
+    if (i == c->want_count) c->want_count++;
+    struct want *w = &c->want[i];
+    *w = (struct want){.run = run, .active = true};
+    memcpy(w->cid, cid.data, 36);
+    want_next(c, w);
 }
 
 static bool blob_named(const uint8_t cid[36], struct span bytes)
@@ -587,7 +592,7 @@ static bool blob_named(const uint8_t cid[36], struct span bytes)
  * next owner is asked, and whoever sent it has lied. */
 void host_blob(struct core *c, struct node_id from, const struct message_BLOB *m)
 {
-    for (uint32_t i = 0; i < c->options.caps->wants; i++) {
+    for (uint32_t i = 0; i < c->want_count; i++) {
         struct want *w = &c->want[i];
         if (!w->active || !span_equal(SPAN_OF(w->cid), m->cid) || !ID_EQUAL(w->from, from)) continue;
         const bool lies = m->refusal == REFUSAL_NONE && !blob_named(w->cid, m->bytes);
@@ -729,7 +734,7 @@ void host_tick(struct core *c)
     repeat_progress(c);
     look_for_receipts(c);
     for (uint32_t i = 0; i < c->track_count; i++) result_tick(c, &c->track[i]);
-    for (uint32_t i = 0; i < c->options.caps->wants; i++) {
+    for (uint32_t i = 0; i < c->want_count; i++) {
         struct want *w = &c->want[i];
         if (w->active && (c->now.ns - w->since_ns) / 1000000 >= BLOB_WAIT_MS) want_next(c, w);
     }

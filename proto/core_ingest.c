@@ -255,7 +255,7 @@ bool ingest_open(const struct core *c, const struct record *r, struct node_id to
 
 void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a)
 {
-    const struct record *pair = a->pair;
+    const struct record *pair = a->pair->half;
     struct message_EQUIVOCATION m = {pair[0].header_bytes, pair[0].signature, pair[1].header_bytes,
                                      pair[1].signature};
     struct buffer b = scratch_buffer(c, 2048);
@@ -287,11 +287,11 @@ static void keep_pair(struct core *c, struct author *a)
     struct keep keep[2];
     uint32_t count = 0;
     for (uint32_t i = 0; i < 2; i++) {
-        const struct record *held = chain_get(&c->chain, a->node, a->pair[i].header.seq);
+        const struct record *held = chain_get(&c->chain, a->node, a->pair->half[i].header.seq);
         struct buffer packed = scratch_buffer(c, CAP_HEADER_BYTES + 128);
-        if (held != NULL && ID_EQUAL(held->id, a->pair[i].id)) continue;
-        record_pack(&packed, &a->pair[i]);
-        keep[count++] = (struct keep){KEEP_RECORD, ID_SPAN(a->pair[i].id), buffer_span(&packed)};
+        if (held != NULL && ID_EQUAL(held->id, a->pair->half[i].id)) continue;
+        record_pack(&packed, &a->pair->half[i]);
+        keep[count++] = (struct keep){KEEP_RECORD, ID_SPAN(a->pair->half[i].id), buffer_span(&packed)};
     }
     struct pending *p = count > 0 && !a->pair_asked ? pending_new(c, on_pair_kept) : NULL;
     note_pair(c, a, count > 0 && p == NULL);

@@ -93,7 +93,7 @@ static void on_sealed(struct core *c, struct pending *p, const struct event *eve
             struct answer *kept = &c->answer[c->answer_count];
             *kept = (struct answer){p->run,    p->term, p->party, a->plain[0], a->record.header.author,
                                     SPAN_NONE, false};
-            if (arena_copy(c->answers, &kept->box, event->bytes) == OK) c->answer_count++;
+            if (arena_copy(&c->answers, &kept->box, event->bytes) == OK) c->answer_count++;
         }
     }
     ask_end(c, p);

@@ -209,8 +209,7 @@ enum { ANSWER_BOX_BYTES = (ANSWER_BYTES_MAX + KEM_OVERHEAD_BYTES + 15) / 16 * 16
 
 /* All memory is taken in core_new: what may grow has its cap there, and what finds no place is refused as full. */
 struct core {
-    struct arena *answers; /* boxes of the answers kept */
-    struct arena scratch;
+    struct arena scratch, blocks, answers; /* blocks: of the pool; answers: boxes of those kept */
     struct pool pool;
     struct core_options options;
     struct instant now;
@@ -219,7 +218,6 @@ struct core {
 
     struct registry *registry;
     struct chain chain;
-    struct heads heads;
     struct promises promises;
     bool promise_lost; /* one in the store does not read back */
     enum silence silence;
@@ -228,6 +226,7 @@ struct core {
 
     struct effect *effect;
     uint32_t effect_count;
+    bool step_full; /* an enclave is started in it: the rest is for the next one */
 
     struct pending *pending;
     uint32_t pending_used,
@@ -261,7 +260,6 @@ struct core {
     uint32_t join_count;
     int64_t stranger_notice_ns; /* when the next notice that strangers can cause may be given */
     struct span join_body;      /* own request, repeated until admitted */
-    uint8_t join_bytes[CAP_BODY_BYTES];
     int64_t join_next_ns;
 
     struct pending *own_head; /* own record being made; others wait in own_queue */
@@ -292,9 +290,9 @@ struct core {
     uint32_t advert_count;
     int64_t advert_next_ns;
     struct want *want;
+    uint32_t want_count; /* rows that ever were one */
     uint32_t enclaves_running;
 
-    struct keygen keygen;
     bool clock_off; /* the operator has been told so */
     uint32_t refused_messages;
 
@@ -302,6 +300,11 @@ struct core {
     uint8_t half_header[CAP_HEADER_BYTES];
     size_t half_len;
     struct signature half_signature;
+
+    /* Large, and hardly touched by most: what all use lies together before it. */
+    struct heads heads;
+    struct keygen keygen;
+    uint8_t join_bytes[CAP_BODY_BYTES];
 };
 
 /* --- core.c ---------------------------------------------------------------------------------------------------------- */
@@ -309,6 +312,8 @@ struct effect *emit(struct core *c, enum effect_type type);
 /* A buffer in this step's scratch memory. */
 struct buffer scratch_buffer(struct core *c, size_t cap);
 struct span scratch_copy(struct core *c, struct span bytes);
+/* Gives back what lies behind the first `touched` bytes of this buffer, the last taken. */
+void scratch_trim(struct core *c, const struct buffer *b, size_t touched);
 uint32_t pending_part(const struct core *c, uint32_t sixteenths); /* of the work that may be in flight */
 struct pending *pending_new(struct core *c, pending_step then);   /* NULL when the table is full */
 /* Work that this peer causes: NULL, too, when it has its share in flight. What is dropped it offers again. */

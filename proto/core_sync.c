@@ -286,7 +286,7 @@ static bool parts_lower(const struct core *c, const struct author *a)
     const struct record *held = chain_get(&c->chain, a->node, a->frozen),
                         *before = chain_get(&c->chain, a->node, a->frozen - 1);
     return held != NULL && before != NULL && ID_EQUAL(held->header.prev, before->id) &&
-           !ID_EQUAL(a->pair[0].header.prev, a->pair[1].header.prev);
+           !ID_EQUAL(a->pair->half[0].header.prev, a->pair->half[1].header.prev);
 }
 
 /* Two chains of one author differ at `seq`: ask for the other one from there down, until where they part has been found

@@ -29,8 +29,8 @@ struct heads {
     struct chain *chain;
     uint32_t *row; /* of the chain's authors, by id */
     uint32_t count;
-    struct hash32 hash[HEADS_KNOWN];
     bool known[HEADS_KNOWN];
+    struct hash32 hash[HEADS_KNOWN];
 };
 
 size_t heads_bytes(void);

@@ -72,8 +72,8 @@ size_t registry_bytes(void)
     INDEXES(ADD_INDEX)
 #undef ADD_TABLE
 #undef ADD_INDEX
-    return bytes + arena_part_bytes(REGISTRY_SCRATCH_BYTES) + arena_part_bytes(CHARTER_KEPT_BYTES) +
-           arena_part_bytes(CAP_KEPT_BYTES);
+    return bytes + ARENA_BYTES(1, REGISTRY_SCRATCH_BYTES) + ARENA_BYTES(1, CHARTER_KEPT_BYTES) +
+           ARENA_BYTES(1, CAP_KEPT_BYTES);
 }
 
 static enum err allocate(struct registry *r, struct arena *arena)
@@ -87,9 +87,9 @@ static enum err allocate(struct registry *r, struct arena *arena)
     INDEXES(TAKE_INDEX)
 #undef TAKE_TABLE
 #undef TAKE_INDEX
-    r->scratch = arena_part(arena, REGISTRY_SCRATCH_BYTES);
-    r->charter_kept = arena_part(arena, CHARTER_KEPT_BYTES);
-    r->kept = arena_part(arena, CAP_KEPT_BYTES);
+    r->scratch = arena_part(arena, &r->part[0], REGISTRY_SCRATCH_BYTES);
+    r->charter_kept = arena_part(arena, &r->part[1], CHARTER_KEPT_BYTES);
+    r->kept = arena_part(arena, &r->part[2], CAP_KEPT_BYTES);
     return r->kept != NULL ? OK : ERR_NO_MEMORY; /* the last: an arena that was full stays full */
 }
 

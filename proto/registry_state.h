@@ -98,6 +98,7 @@ struct registry {
     struct arena *arena; /* all is taken at the start: these, and the tables */
     struct arena *scratch;
     struct arena *charter_kept, *kept; /* what stays of documents: of the charter, of assets */
+    struct arena part[3];              /* these */
     struct consortium_id consortium;
     const struct charter *charter;
     const struct tally *charter_tally; /* NULL: not decided yet */

@@ -23,16 +23,10 @@ void *arena_take(struct arena *a, size_t count, size_t size)
     return taken;
 }
 
-size_t arena_part_bytes(size_t bytes)
+struct arena *arena_part(struct arena *a, struct arena *part, size_t bytes)
 {
-    return ARENA_BYTES(1, sizeof(struct arena)) + ARENA_BYTES(1, bytes);
-}
-
-struct arena *arena_part(struct arena *a, size_t bytes)
-{
-    struct arena *part = ARENA_NEW(a, struct arena);
     void *memory = arena_take(a, bytes, 1);
-    if (part == NULL || memory == NULL) return NULL;
+    if (memory == NULL) return NULL;
     *part = arena_make(memory, bytes);
     return part;
 }

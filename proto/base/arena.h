@@ -25,9 +25,8 @@ struct arena arena_make(void *zeroed, size_t cap);
 void *arena_take(struct arena *a, size_t count, size_t size);
 #define ARENA_NEW(arena, type)          ((type *)arena_take((arena), 1, sizeof(type)))
 #define ARENA_ARRAY(arena, type, count) ((type *)arena_take((arena), (count), sizeof(type)))
-/* An arena of so many bytes within it; NULL when full. */
-struct arena *arena_part(struct arena *a, size_t bytes);
-size_t arena_part_bytes(size_t bytes); /* that it takes */
+/* `part`: an arena of so many bytes within it. Returns it, or NULL when full. */
+struct arena *arena_part(struct arena *a, struct arena *part, size_t bytes);
 /* A copy of the bytes inside the arena. */
 MUST_USE enum err arena_copy(struct arena *a, struct span *out, struct span bytes);
 size_t arena_mark(const struct arena *a);

@@ -1,6 +1,6 @@
 /* index: an open-addressing map from a 32-byte id to a row number. Fixed capacity, no removal. All memory is taken at the
- * start, for a small table and for each twice as large up to the last; a full one is copied to the next, so that what is
- * touched grows with what is held.
+ * start, for each table twice as large as the one before up to the last; a full one is copied to the next, so that what is touched
+ * grows with what is held. The first is in the index itself: many small ones lie together.
  * Keys are copied by pointer, not by value: they must stay where they are. Probing starts at the id's own bytes mixed
  * with a per-index salt, so that chosen ids do not collide in every node alike. Pure. */
 #ifndef PERIGEE_PROTO_BASE_INDEX_H
@@ -14,11 +14,13 @@ struct index_slot {
     const uint8_t *key;
     uint32_t row_plus_one;
 };
+enum { INDEX_SLOTS_FIRST = 32 };
 struct index {
-    struct index_slot *slot; /* the table in use; the next begins where it ends */
+    struct index_slot *next; /* of the tables after the one in use; they lie one behind the other */
     uint32_t mask, mask_last;
     uint32_t count;
     uint64_t salt;
+    struct index_slot first[INDEX_SLOTS_FIRST];
 };
 
 #define INDEX_NONE UINT32_MAX

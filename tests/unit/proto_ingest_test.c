@@ -289,9 +289,9 @@ static void test_pairs_are_bounded(void **state)
         assert_false(chain_freeze(&c, &a[i], &b[i]));
         const struct author *kept = chain_author(&c, author);
         assert_int_equal(kept->frozen, a[i].header.seq);
-        assert_true(span_equal(kept->pair[0].header_bytes, a[i].header_bytes));
-        assert_true(span_equal(kept->pair[1].header_bytes, b[i].header_bytes));
-        assert_true(ID_EQUAL(kept->pair[1].header.body_hash, b[i].header.body_hash));
+        assert_true(span_equal(kept->pair->half[0].header_bytes, a[i].header_bytes));
+        assert_true(span_equal(kept->pair->half[1].header_bytes, b[i].header_bytes));
+        assert_true(ID_EQUAL(kept->pair->half[1].header.body_hash, b[i].header.body_hash));
     }
     assert_int_equal(arena_mark(arena), before);
 }
