@@ -18,23 +18,38 @@ static uint32_t slots_after_first(uint32_t last)
     return 2 * last - 2 * INDEX_SLOTS_FIRST;
 }
 
+static uint32_t entries_after_first(uint32_t last)
+{
+    return last / 2 - INDEX_ENTRIES_FIRST;
+}
+
 size_t index_bytes(uint32_t rows_max)
 {
-    return ARENA_BYTES(slots_after_first(last_slots(rows_max)), sizeof(struct index_slot));
+    const uint32_t last = last_slots(rows_max);
+    return ARENA_BYTES(entries_after_first(last), sizeof(struct index_entry)) +
+           ARENA_BYTES(slots_after_first(last), sizeof(uint32_t));
 }
 
 enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt)
 {
     const uint32_t last = last_slots(rows_max);
-    struct index_slot *next = ARENA_ARRAY(arena, struct index_slot, slots_after_first(last));
-    *x = (struct index){.next = next, .mask = INDEX_SLOTS_FIRST - 1, .mask_last = last - 1, .salt = salt};
-    return next != NULL ? OK : ERR_NO_MEMORY;
+    struct index_entry *entry = ARENA_ARRAY(arena, struct index_entry, entries_after_first(last));
+    uint32_t *next = ARENA_ARRAY(arena, uint32_t, slots_after_first(last));
+    *x = (struct index){
+        .entry = entry, .next = next, .mask = INDEX_SLOTS_FIRST - 1, .mask_last = last - 1, .salt = salt};
+    return entry != NULL && next != NULL ? OK : ERR_NO_MEMORY;
 }
 
 /* The table in use. */
-static struct index_slot *slots(const struct index *x)
+static uint32_t *slots(const struct index *x)
 {
-    return x->mask < INDEX_SLOTS_FIRST ? (struct index_slot *)x->first : x->next - (x->mask + 1);
+    return x->mask < INDEX_SLOTS_FIRST ? (uint32_t *)x->slot : x->next - (x->mask + 1);
+}
+
+static struct index_entry *entry_at(const struct index *x, uint32_t at)
+{
+    return at < INDEX_ENTRIES_FIRST ? (struct index_entry *)&x->first[at]
+                                    : &x->entry[at - INDEX_ENTRIES_FIRST];
 }
 
 uint64_t index_hash(uint64_t salt, const uint8_t key[32])
@@ -54,42 +69,37 @@ static uint32_t start(const struct index *x, const uint8_t key[32])
 
 uint32_t index_find(const struct index *x, const uint8_t key[32])
 {
-    const struct index_slot *slot = slots(x);
+    const uint32_t *slot = slots(x);
     for (uint32_t at = start(x, key);; at = (at + 1) & x->mask) {
-        if (slot[at].row_plus_one == 0) return INDEX_NONE;
-        if (memcmp(slot[at].key, key, 32) == 0) return slot[at].row_plus_one - 1;
+        if (slot[at] == 0) return INDEX_NONE;
+        const struct index_entry *e = entry_at(x, slot[at] - 1);
+        if (memcmp(e->key, key, 32) == 0) return e->row;
     }
 }
 
-static void place(struct index *x, struct index_slot new)
+static void place(struct index *x, uint32_t entry)
 {
-    struct index_slot *slot = slots(x);
-    uint32_t at = start(x, new.key);
-    while (slot[at].row_plus_one != 0) {
-        ASSERT(memcmp(slot[at].key, new.key, 32) != 0);
-        at = (at + 1) & x->mask;
-    }
-    slot[at] = new;
+    uint32_t *slot = slots(x);
+    uint32_t at = start(x, entry_at(x, entry)->key);
+    while (slot[at] != 0) at = (at + 1) & x->mask;
+    slot[at] = entry + 1;
 }
 
 static void move_on(struct index *x)
 {
-    const struct index_slot *old = slots(x);
-    const uint32_t old_mask = x->mask;
-    x->mask = old_mask * 2 + 1;
+    x->mask = x->mask * 2 + 1;
     x->next += x->mask + 1;
-    for (uint32_t i = 0; i <= old_mask; i++)
-        if (old[i].row_plus_one != 0) place(x, old[i]);
+    for (uint32_t i = 0; i < x->count; i++) place(x, i);
 }
 
 enum err index_add(struct index *x, const uint8_t key[32], uint32_t row)
 {
-    ASSERT(row < UINT32_MAX - 1);
+    ASSERT(row < UINT32_MAX - 1 && index_find(x, key) == INDEX_NONE);
     if (x->count >= x->mask / 2 + 1) {
         if (x->mask == x->mask_last) return ERR_FULL;
         move_on(x);
     }
-    place(x, (struct index_slot){key, row + 1});
-    x->count++;
+    *entry_at(x, x->count) = (struct index_entry){key, row};
+    place(x, x->count++);
     return OK;
 }

@@ -1,6 +1,7 @@
 /* index: an open-addressing map from a 32-byte id to a row number. Fixed capacity, no removal. All memory is taken at the
- * start, for each table twice as large as the one before up to the last; a full one is copied to the next, so that what is touched
- * grows with what is held. The first is in the index itself: many small ones lie together.
+ * start: an entry for each row, one behind the other as they are added, and slots that name them, in tables each twice as large as the one
+ * before. A full table is copied to the next, so that what is touched grows with what is held. The first entries and slots are in the index
+ * itself: many small ones lie together.
  * Keys are copied by pointer, not by value: they must stay where they are. Probing starts at the id's own bytes mixed
  * with a per-index salt, so that chosen ids do not collide in every node alike. Pure. */
 #ifndef PERIGEE_PROTO_BASE_INDEX_H
@@ -10,17 +11,19 @@
 
 #include <stdint.h>
 
-struct index_slot {
+enum { INDEX_SLOTS_FIRST = 32, INDEX_ENTRIES_FIRST = INDEX_SLOTS_FIRST / 2 };
+struct index_entry {
     const uint8_t *key;
-    uint32_t row_plus_one;
+    uint32_t row;
 };
-enum { INDEX_SLOTS_FIRST = 32 };
 struct index {
-    struct index_slot *next; /* of the tables after the one in use; they lie one behind the other */
+    struct index_entry *entry; /* after the first */
+    uint32_t *next;            /* the tables after the one in use; they lie one behind the other */
     uint32_t mask, mask_last;
     uint32_t count;
     uint64_t salt;
-    struct index_slot first[INDEX_SLOTS_FIRST];
+    struct index_entry first[INDEX_ENTRIES_FIRST];
+    uint32_t slot[INDEX_SLOTS_FIRST]; /* an entry, plus one */
 };
 
 #define INDEX_NONE UINT32_MAX
