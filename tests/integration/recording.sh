@@ -83,7 +83,7 @@ refused 1 "its check does not hold" sim --replay flipped
 head -c $((size - 3)) a/node.recording >torn
 same torn "cut short"
 jq -e '.unread_bytes > 0' out >/dev/null || fail "it does not say what it left unread"
-sed '1s/1$/2/' a/node.recording >other
+sed '1s/2$/1/' a/node.recording >other
 refused 1 "another version" sim --replay other
 refused 1 "expected a recording" sim --replay charter.json
 : >empty

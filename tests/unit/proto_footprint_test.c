@@ -206,7 +206,7 @@ static void test_footprint(void **state)
     static const struct caps *const profile[] = {&caps_full, &caps_light, &caps_sim};
     static const struct {
         uint32_t members, most_kib;
-    } of[] = {{8, 128}, {64, 256}, {MEMBERS_MOST, 1408}};
+    } of[] = {{8, 144}, {64, 256}, {MEMBERS_MOST, 1408}};
     (void)state;
     for (uint32_t p = 0; p < sizeof profile / sizeof profile[0]; p++) {
         for (uint32_t i = 0; i < sizeof of / sizeof of[0]; i++) {
