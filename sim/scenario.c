@@ -323,14 +323,15 @@ static void refuse_range(struct json_reader *r, const char *key, uint32_t least,
     json_refuse(r, key, ERR_RANGE, expected);
 }
 
-/* As many as the protocol lets one maker have, and all together. */
+/* As many as the protocol lets one maker have, and all together: of their table an author has a quarter at most. */
 static void check_devices(struct scenario *s, struct json_reader *r)
 {
-    const uint32_t all = scenario_count(s, ROLE_DEVICE);
+    const uint32_t all = scenario_count(s, ROLE_DEVICE), quarter = CAP_DEVICES / 4;
+    const uint32_t most = CAP_MAKER_DEVICES < quarter ? CAP_MAKER_DEVICES : quarter;
     for (uint32_t i = 0; i < s->party_count; i++)
         if (s->party[i].devices > s->maker_devices) s->maker_devices = s->party[i].devices;
-    if (s->maker_devices > CAP_MAKER_DEVICES)
-        refuse_range(r, "parties", 0, CAP_MAKER_DEVICES, " devices of one maker", s->maker_devices);
+    if (s->maker_devices > most)
+        refuse_range(r, "parties", 0, most, " devices of one maker", s->maker_devices);
     if (all > CAP_DEVICES) refuse_range(r, "parties", 0, CAP_DEVICES, " devices", all);
     if (s->party_count - all > CAP_MEMBERS)
         refuse_range(r, "parties", 0, CAP_MEMBERS, " that are no devices", s->party_count - all);

@@ -116,10 +116,31 @@ static void a_topology_of_names(void **state)
     free(text);
 }
 
+/* Those of a kind that stand in one region are one of it. */
+static void a_topology_of_many(void **state)
+{
+    (void)state;
+    static const struct scenario_kind kind = {.name = SPAN_STATIC("band"), .count = 5};
+    struct scenario_party many[6] = {{.name = SPAN_STATIC("one"), .region = 1}};
+    const struct scenario s = {.name = SPAN_STATIC("many"), .party_count = 6, .party = many};
+    char *text = NULL;
+    size_t len = 0;
+    for (uint32_t i = 1; i < 6; i++) many[i] = (struct scenario_party){.kind = &kind, .region = 1 - i % 2};
+    FILE *out = open_memstream(&text, &len);
+    assert_non_null(out);
+    topology_write(out, &s);
+    assert_int_equal(fclose(out), 0);
+    assert_non_null(strstr(text, "label=\"one\"]"));
+    assert_non_null(strstr(text, "label=\"band, 3 of them\"]"));
+    assert_non_null(strstr(text, "label=\"band, 2 of them\"]"));
+    assert_null(strstr(text, "party3"));
+    free(text);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(work_ends_with_its_node),
-                                       cmocka_unit_test(names_are_names),
-                                       cmocka_unit_test(a_topology_of_names)};
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(work_ends_with_its_node), cmocka_unit_test(names_are_names),
+        cmocka_unit_test(a_topology_of_names), cmocka_unit_test(a_topology_of_many)};
     return cmocka_run_group_tests_name("sim_trace", tests, NULL, NULL);
 }
