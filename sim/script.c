@@ -71,7 +71,8 @@ static bool lasts(int deed, bool done)
 static void go_on(struct station *n)
 {
     n->device_next = n->admitting + 1;
-    simulation_later(n->simulation, n->simulation->now_ns + DEVICE_NS, n->number, WHAT_DEVICE);
+    n->device_ns = n->simulation->now_ns + DEVICE_NS;
+    simulation_later(n->simulation, n->device_ns, n->number, WHAT_DEVICE);
 }
 
 /* No run of another output type than was approved comes to be. */
@@ -160,7 +161,7 @@ static bool device(const struct script *s)
 {
     struct station *n = s->n;
     const struct cast *c = s->p->cast;
-    if (!player_is(s->who, ROLE_MAKER) || !is_member(s)) return false;
+    if (!player_is(s->who, ROLE_MAKER) || n->simulation->now_ns < n->device_ns || !is_member(s)) return false;
     while (n->device_next < c->count && (!player_is(&c->player[n->device_next], ROLE_DEVICE) ||
                                          c->player[n->device_next].party->maker != n->number))
         n->device_next++;

@@ -131,6 +131,7 @@ struct station {
     bool deed_done[DEED_COUNT];
     bool *admitted; /* of a steward: by its word; each party's */
     uint32_t admitting, device_next;
+    uint64_t device_ns; /* before then no device is admitted */
     uint64_t keygen_ns; /* before then it is not begun again */
     uint64_t waiting;   /* token of the command under way; 0: none */
     int doing;          /* enum deed, DEED_COUNT: a run */
