@@ -246,8 +246,35 @@ static void each_shows_what_it_says(void **state)
         }
 }
 
+/* With sixty of the thousand, which are minutes of work: each comes to hold what all hold. */
+static void wearables(void **state)
+{
+    enum { BANDS = 60, OTHERS = 11 };
+    size_t i, bands = 0;
+    json_t *scenario = loaded("wearables"), *party;
+    const json_t *node;
+    (void)state;
+    json_array_foreach(json_object_get(scenario, "parties"), i, party) if (number(party, "count") == 1000)
+        assert_int_equal(json_object_set_new(party, "count", json_integer(BANDS)), 0);
+    json_t *report = outcome(scenario, "wearables", 1);
+    const char *violation = json_string_value(json_object_get(report, "violation"));
+    if (violation != NULL) fail_msg("%s", violation);
+    runs(report, 1, 0);
+    assert_string_equal(word(report, "crypto"), "modelled");
+    assert_int_equal(json_array_size(json_object_get(report, "nodes")), BANDS + OTHERS);
+    json_array_foreach(json_object_get(report, "nodes"), i, node)
+    {
+        if (strncmp(word(node, "node"), "band-", 5) != 0) continue;
+        assert_true(number(node, "took_effect") >= BANDS);
+        bands++;
+    }
+    assert_int_equal(bands, BANDS);
+    json_decref(report);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(each_shows_what_it_says)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(each_shows_what_it_says),
+                                       cmocka_unit_test(wearables)};
     return cmocka_run_group_tests_name("sim_shipped", tests, NULL, NULL);
 }
