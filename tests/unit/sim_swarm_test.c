@@ -34,8 +34,8 @@ static void drawn_scenarios_are_whole(void **state)
         struct scenario drawn, *read;
         struct json_fault fault = {{0}, {0}, OK};
         struct cast *cast;
-        memset(memory, 0, ARENA_BYTES_HERE / 16);
-        struct arena arena = arena_make(memory, ARENA_BYTES_HERE / 16);
+        memset(memory, 0, ARENA_BYTES_HERE / 4);
+        struct arena arena = arena_make(memory, ARENA_BYTES_HERE / 4);
         swarm_draw(&drawn, &room, seed);
         const struct span first = write_to(text, &drawn);
         if (scenario_parse(&read, &arena, first, &fault) != OK ||
