@@ -65,6 +65,20 @@ static struct link_wire *least(const struct link_wire *than, bool alike)
     return found;
 }
 
+/* Who of this standing has been here longest, if that is long enough to have learnt of others. */
+static struct link_wire *longest(const struct link_wire *than)
+{
+    struct links *l = than->links;
+    struct link_wire *found = NULL;
+    for (struct link_wire *w = l->wires; w != NULL; w = w->next) {
+        if (w->stage != LINK_UP || standing(l, w->peer) != standing(l, than->peer) || is_named(w)) continue;
+        if (than->relayed && ID_EQUAL(w->peer, than->via)) continue;
+        if (links_now(l) - w->up_ms < l->pace.stay_ms) continue;
+        if (found == NULL || w->up_ms < found->up_ms) found = w;
+    }
+    return found;
+}
+
 const char *link_place_find(const struct link_wire *w, struct link_wire **gives_way)
 {
     const struct links *l = w->links;
@@ -73,6 +87,7 @@ const char *link_place_find(const struct link_wire *w, struct link_wire **gives_
     *gives_way = NULL;
     if (!part && !all_are_taken(l, own)) return NULL;
     *gives_way = least(w, part);
+    if (*gives_way == NULL && part) *gives_way = longest(w);
     if (*gives_way != NULL) return NULL;
     if (!part) return "as many links are up as there may be";
     return own == LINK_DEVICE ? "as many links with devices are up as there may be"

@@ -97,6 +97,7 @@ struct link_dial {
 struct links_pace {
     uint32_t tick_ms, handshake_ms, ping_ms, dead_ms, retry_min_ms, retry_max_ms, penalty_ms;
     uint32_t places;         /* for links that are up (link_place.h) */
+    uint32_t stay_ms;        /* so long a stranger or device has its place */
     uint32_t half_open_max;  /* inbound connections that have not proven who they are */
     uint32_t half_open_ms;   /* one that is older gives way to another */
     struct link_rate accept; /* of connections; of one address half of it */

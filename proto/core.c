@@ -422,6 +422,13 @@ bool core_member(struct core *c, struct node_id node, uint32_t role)
     return m != NULL && (role == 0 || (m->roles & role) != 0);
 }
 
+const struct member *core_lasting(struct core *c, struct node_id node)
+{
+    const struct member *m = registry_member(c->registry, node);
+    if (m != NULL || registry_removed(c->registry, node)) return m;
+    return registry_device_word(c->registry, node);
+}
+
 enum tier core_tier(struct core *c, struct node_id node)
 {
     const struct member *m = registry_member(c->registry, node);

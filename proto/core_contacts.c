@@ -94,7 +94,7 @@ bool core_party(struct core *c, struct node_id node)
 static bool x_member(void *context, struct node_id node, struct view_member *out)
 {
     struct core *c = context;
-    const struct member *m = registry_member(c->registry, node);
+    const struct member *m = core_lasting(c, node);
     if (m == NULL) return false;
     *out = (struct view_member){core_party(c, node), m->jurisdiction, m->organisation};
     return true;
@@ -136,7 +136,7 @@ enum err contacts_begin(struct core *c, struct arena *arena)
 bool contacts_want(struct core *c, const struct record *r)
 {
     const struct header *h = &r->header;
-    return !ID_EQUAL(h->author, c->options.self) && core_member(c, h->author, 0) &&
+    return !ID_EQUAL(h->author, c->options.self) && core_lasting(c, h->author) != NULL &&
            h->expires_ms <= h->time_ms + CONTACT_LIFE_MS && view_newer(c->view, h->author, h->time_ms);
 }
 
@@ -220,7 +220,7 @@ static struct peer *any_member(struct core *c, uint32_t *linked)
     *linked = 0;
     for (uint32_t i = 0; i < c->peer_count; i++) {
         struct peer *p = &c->peer[i];
-        if (!p->view.up || !core_member(c, p->view.node, 0)) continue;
+        if (!p->view.up || core_lasting(c, p->view.node) == NULL) continue;
         if (view_chance(c->view, ++*linked) == 0) found = p;
     }
     return found;
@@ -265,7 +265,7 @@ void contacts_tick(struct core *c)
     uint32_t linked;
     if (c->now.ns < d->next_ns || !step_has_room(c)) return;
     d->next_ns = c->now.ns + (int64_t)VIEW_TICK_MS * NS_A_MS;
-    if (!core_member(c, c->options.self, 0)) return;
+    if (core_lasting(c, c->options.self) == NULL) return;
     look_at_parties(c);
     announce(c);
     const struct peer *p = any_member(c, &linked);

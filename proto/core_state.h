@@ -348,6 +348,8 @@ void send_message(struct core *c, struct node_id to, struct span message);
 struct peer *peer_find(struct core *c, struct node_id node);
 int own_custodian(const struct core *c); /* index among the custodians, or -1 */
 bool core_member(struct core *c, struct node_id node, uint32_t role);
+/* A member, or a device that is none just now since something of its maker is missing here: it may bring that. NULL: neither. */
+const struct member *core_lasting(struct core *c, struct node_id node);
 /* How much of what all share a peer may have: makers' devices may be many, and have no more work in flight than strangers. */
 enum tier { TIER_STRANGER, TIER_DEVICE, TIER_MEMBER };
 enum tier core_tier(struct core *c, struct node_id node);

@@ -421,7 +421,7 @@ void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m
     if (p == NULL) return;
     note_presence(c, p, m->time);
     p->a_stranger_to = false;
-    if (!core_member(c, from, 0)) return;
+    if (core_lasting(c, from) == NULL) return;
     if (ID_EQUAL(m->root, own))
         same_root(c, p);
     else if (p->open == 0 || c->now.ns - p->answer_ns >= (int64_t)p->patience_ms * 1000000)
@@ -436,7 +436,7 @@ void sync_branch(struct core *c, struct node_id from, const struct message_BRANC
         offence(c, from, "malformed message from");
         return;
     }
-    if (p == NULL || p->open == 0 || m->turn != p->turn || !core_member(c, from, 0)) return;
+    if (p == NULL || p->open == 0 || m->turn != p->turn || core_lasting(c, from) == NULL) return;
     heads_update(&c->heads);
     p->behind |= !step_has_room(c); /* what is not asked for now was not seen */
     for (uint32_t i = 0; i < HEADS_RADIX && step_has_room(c); i++) {
@@ -461,7 +461,7 @@ void sync_heads(struct core *c, struct node_id from, const struct message_HEADS 
         return;
     }
     if (p != NULL) note_presence(c, p, m->time);
-    const bool compared = p != NULL && p->open > 0 && m->turn == p->turn && core_member(c, from, 0);
+    const bool compared = p != NULL && p->open > 0 && m->turn == p->turn && core_lasting(c, from) != NULL;
     for (size_t at = 0; at < m->heads.len; at += HEADS_ITEM_BYTES) {
         if (p != NULL) note_own(c, p, m->heads.data + at);
         behind |= is_ahead(c, from, m->heads.data + at, compared);

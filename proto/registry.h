@@ -235,6 +235,8 @@ bool registry_is_device(const struct body_MEMBER *b);
 uint32_t registry_device_count(const struct registry *r, struct node_id maker);
 /* Has this maker a word for this node that it has not taken back? */
 bool registry_names_device(const struct registry *r, struct node_id maker, struct node_id node);
+/* The word of a maker that makes this node a device, or would if nothing of its maker were missing here; NULL: there is none. */
+const struct member *registry_device_word(const struct registry *r, struct node_id node);
 /* May this member's enclave run on this platform? The stewards, or the charter, name a member's platforms, and answer for
  * where they stand; once they name one, no other is. Of whom they name none, any may be. */
 bool registry_platform_admitted(const struct registry *r, struct node_id node, struct hash32 platform);

@@ -138,12 +138,27 @@ struct verdict device_apply(struct registry *r, const struct record *record, con
 
 /* --- Who is one -------------------------------------------------------------------------------------------------------- */
 
-static bool may_admit(const struct registry *r, struct node_id maker, struct span organisation)
+/* But for what may be missing of it here. */
+static bool answers_for(const struct registry *r, struct node_id maker, struct span organisation)
 {
     const struct member *m = standing_admitted(r, maker);
     return m != NULL && (m->roles & ROLE_MAKER) != 0 && standing_last_seq(r, maker) == UINT64_MAX &&
            succession_last_seq(r, maker) == UINT64_MAX && standing_frozen(r, maker) == NULL &&
-           !standing_gap(r, maker) && span_equal(m->organisation, organisation);
+           span_equal(m->organisation, organisation);
+}
+
+static bool may_admit(const struct registry *r, struct node_id maker, struct span organisation)
+{
+    return answers_for(r, maker, organisation) && !standing_gap(r, maker);
+}
+
+const struct member *registry_device_word(const struct registry *r, struct node_id node)
+{
+    for (uint32_t next = first_of(r, node); next != 0; next = r->device[next - 1].next_plus_one) {
+        const struct device_row *d = &r->device[next - 1];
+        if (d->in_place && answers_for(r, maker_of(d), d->member.organisation)) return &d->member;
+    }
+    return NULL;
 }
 
 const struct member *device_find(const struct registry *r, struct node_id node)

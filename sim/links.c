@@ -11,6 +11,9 @@
 /* Half round trips: two of TCP, three of the handshake (PROTOCOL.md "Link handshake"). */
 enum { HANDSHAKE_HALVES = 5 };
 
+/* So long a stranger or device has its place (links_pace_usual of node/link.c). */
+#define STAY_NS UINT64_C(30000000000)
+
 /* Bits of a node: on which side of a cut it is. */
 enum { SIDE_OF = 1, SIDE_OTHER = 2 };
 
@@ -218,17 +221,37 @@ static enum tier tier_of(struct core *core, struct node_id node)
     return m->admission != NULL ? TIER_DEVICE : TIER_MEMBER;
 }
 
-/* Of a node's places strangers have a quarter, and devices another (node/link_place.h). */
-static bool is_welcome(const struct simulation *s, uint32_t at, uint32_t from)
+/* The link of these that stands longest. Who has one of this node's by its people's word is not looked at here: it dials again. */
+static bool oldest_alike(const struct simulation *s, uint32_t at, enum tier own, uint32_t *count,
+                         uint32_t *oldest)
+{
+    uint64_t first = UINT64_MAX;
+    *count = 0;
+    for (uint32_t i = 0; i < pairs_count(s->links->pairs, at); i++) {
+        const uint32_t other = pairs_at(s->links->pairs, at, i);
+        if (tier_of(s->station[at].core, s->station[other].player->id) != own) continue;
+        const uint64_t since_ns = pairs_since(s->links->pairs, at, other);
+        ++*count;
+        if (since_ns >= first) continue;
+        first = since_ns;
+        *oldest = other;
+    }
+    return first != UINT64_MAX && s->now_ns - first >= STAY_NS;
+}
+
+/* Of a node's places strangers have a quarter, and devices another; where that is full, who has stayed long enough gives way
+ * (node/link_place.h). */
+static bool is_welcome(struct simulation *s, uint32_t at, uint32_t from)
 {
     struct core *core = s->station[at].core;
-    const uint32_t count = pairs_count(s->links->pairs, at);
-    if (core == NULL || count >= CAP_PEERS) return false;
+    uint32_t alike, oldest;
+    if (core == NULL || pairs_count(s->links->pairs, at) >= CAP_PEERS) return false;
     const enum tier own = tier_of(core, s->station[from].player->id);
-    uint32_t alike = 0;
-    for (uint32_t i = 0; i < count && own != TIER_MEMBER; i++)
-        alike += tier_of(core, s->station[pairs_at(s->links->pairs, at, i)].player->id) == own;
-    return alike < CAP_PEERS / 4;
+    if (own == TIER_MEMBER) return true;
+    const bool gives_way = oldest_alike(s, at, own, &alike, &oldest);
+    if (alike < CAP_PEERS / 4) return true;
+    if (gives_way) part(s, at, oldest);
+    return gives_way;
 }
 
 void links_dialled(struct simulation *s, uint32_t at)
@@ -241,7 +264,7 @@ void links_dialled(struct simulation *s, uint32_t at)
                       s->station[d.to].incarnation == d.incarnation[1];
     if (!same || simulation_linked(s, d.from, d.to) || !is_reached(s, d.from, d.to)) return;
     if (!is_welcome(s, d.to, d.from)) return;
-    pairs_add(l->pairs, d.from, d.to);
+    pairs_add(l->pairs, d.from, d.to, s->now_ns);
     tell_both(s, d.from, d.to, true);
 }
 

@@ -8,7 +8,7 @@
 enum { ENDS_FIRST = 16 };
 
 struct end {
-    uint64_t serial;
+    uint64_t serial, since_ns;
     uint32_t peer;
 };
 struct ends {
@@ -50,13 +50,26 @@ static uint32_t place_of(const struct ends *e, uint32_t peer)
     return i;
 }
 
-uint64_t pairs_serial(const struct pairs *p, uint32_t a, uint32_t b)
+static const struct end *find(const struct pairs *p, uint32_t a, uint32_t b)
 {
     ASSERT(a < p->node_count && b < p->node_count);
     const bool shorter = p->of[a].count <= p->of[b].count;
     const struct ends *e = &p->of[shorter ? a : b];
     const uint32_t at = place_of(e, shorter ? b : a);
-    return at < e->count ? e->end[at].serial : 0;
+    return at < e->count ? &e->end[at] : NULL;
+}
+
+uint64_t pairs_serial(const struct pairs *p, uint32_t a, uint32_t b)
+{
+    const struct end *end = find(p, a, b);
+    return end != NULL ? end->serial : 0;
+}
+
+uint64_t pairs_since(const struct pairs *p, uint32_t a, uint32_t b)
+{
+    const struct end *end = find(p, a, b);
+    ASSERT(end != NULL);
+    return end->since_ns;
 }
 
 static void add_end(struct ends *e, struct end end)
@@ -69,12 +82,12 @@ static void add_end(struct ends *e, struct end end)
     e->end[e->count++] = end;
 }
 
-void pairs_add(struct pairs *p, uint32_t a, uint32_t b)
+void pairs_add(struct pairs *p, uint32_t a, uint32_t b, uint64_t now_ns)
 {
     ASSERT(a != b && pairs_serial(p, a, b) == 0);
     p->serial++;
-    add_end(&p->of[a], (struct end){p->serial, b});
-    add_end(&p->of[b], (struct end){p->serial, a});
+    add_end(&p->of[a], (struct end){p->serial, now_ns, b});
+    add_end(&p->of[b], (struct end){p->serial, now_ns, a});
 }
 
 static void drop_end(struct ends *e, uint32_t peer)

@@ -63,6 +63,7 @@ static const struct links_pace fast = {.tick_ms = 10,
                                        .retry_max_ms = 50,
                                        .penalty_ms = 60000,
                                        .places = CAP_PEERS,
+                                       .stay_ms = 30000,
                                        .half_open_max = 4,
                                        .half_open_ms = 1000,
                                        .accept = {.a_second = 0, .most = 100},
@@ -1252,13 +1253,19 @@ static void direct_takes_over(void **state)
 enum { PLACES = 8 };
 static struct raw guest[NODES];
 
-static void places_open(void)
+static void places_open_for(uint32_t stay_ms)
 {
     struct links_pace pace = links_pace_usual;
     pace.places = PLACES;
+    pace.stay_ms = stay_ms;
     pace.dead_ms = 100 * PATIENCE_MS;
     node_open(&node[0], "tcp://127.0.0.1:0");
     links_set_pace(node[0].links, &pace);
+}
+
+static void places_open(void)
+{
+    places_open_for(100 * PATIENCE_MS);
 }
 
 static bool is_up(int i)
@@ -1332,6 +1339,24 @@ static void strangers_have_a_quarter(void **state)
     assert_int_equal(node[0].downs, 1);
     raw_close(&raw);
     raw.self = NULL;
+    guests_close();
+}
+
+/* So that who comes has its time, too: but not of whom our configuration names, nor of members. */
+static void who_stays_longest_gives_way(void **state)
+{
+    (void)state;
+    places_open_for(50);
+    assert_int_equal(links_dial(node[0].links, "tcp://127.0.0.1:1", node[4].id), OK);
+    guests_stay(4, 5, LINK_STRANGER);
+    guests_stay(6, 7, LINK_DEVICE);
+    run_for(100);
+    guests_stay(8, 8, LINK_STRANGER);
+    guest_gave_way(5);
+    assert_true(is_up(4) && is_up(6) && is_up(7));
+    guests_stay(9, 9, LINK_DEVICE);
+    guest_gave_way(6);
+    assert_true(is_up(4) && is_up(7) && is_up(8));
     guests_close();
 }
 
@@ -2017,6 +2042,7 @@ int main(void)
         WITH_LOOP(devices_have_a_quarter),
         WITH_LOOP(strangers_give_way),
         WITH_LOOP(members_leave_custodians_their_places),
+        WITH_LOOP(who_stays_longest_gives_way),
         WITH_LOOP(strangers_give_way_to_who_is_named),
         WITH_LOOP(a_relay_gives_way_to_nobody_behind_it),
         WITH_LOOP(no_tunnel_for_a_stranger),

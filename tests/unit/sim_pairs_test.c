@@ -41,7 +41,7 @@ static void as_a_matrix_has_it(void **state)
             pairs_drop(p, a, b);
             serial[a][b] = serial[b][a] = 0;
         } else {
-            pairs_add(p, a, b);
+            pairs_add(p, a, b, 1);
             serial[a][b] = serial[b][a] = pairs_serial(p, a, b);
             assert_true(serial[a][b] > last); /* of no other link, now or before */
             last = serial[a][b];
@@ -58,7 +58,8 @@ static void all_of_one(void **state)
     struct pairs *p;
     (void)state;
     assert_int_equal(pairs_new(&p, NODES), OK);
-    for (uint32_t b = 1; b < NODES; b++) pairs_add(p, 0, b);
+    for (uint32_t b = 1; b < NODES; b++) pairs_add(p, 0, b, b);
+    for (uint32_t b = 1; b < NODES; b++) assert_int_equal(pairs_since(p, b, 0), b);
     for (uint32_t i = pairs_count(p, 0); i-- > 0;) pairs_drop(p, 0, pairs_at(p, 0, i));
     for (uint32_t a = 0; a < NODES; a++) assert_int_equal(pairs_count(p, a), 0);
     pairs_free(p);
