@@ -1,6 +1,6 @@
 /* config: perigee.yaml of a node (libcyaml). Unknown keys are errors with their line; every key has a default.
  *   listen: tcp://127.0.0.1:7001          # none: outbound only
- *   announce: tcp://node.example.org:7001 # where other members may dial this node; none: nowhere
+ *   announce: tcp://192.0.2.7:7001      # where other members may dial this node; none: nowhere
  *   peers:                                # dialled for ever
  *     - address: tcp://127.0.0.1:7002
  *       node: <64 hex, optional>

@@ -29,8 +29,8 @@ static uint32_t members(void *context, struct node_id *out, uint32_t cap)
     const struct registry *r = core_registry(core);
     const struct member *m;
     uint32_t at = 0, count = 0;
-    while (count < cap && (m = registry_member_next(r, &at)) != NULL)
-        if (core_party(core, m->node)) out[count++] = m->node;
+    while (count < cap && (m = registry_member_next(r, &at)) != NULL && m->admission == NULL)
+        if (core_party(core, m->node)) out[count++] = m->node; /* devices come last, and are none */
     return count;
 }
 

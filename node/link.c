@@ -24,7 +24,10 @@ const struct links_pace links_pace_usual = {.tick_ms = 100,
                                             .retry_max_ms = 5000,
                                             .penalty_ms = 30000,
                                             .places = CAP_PEERS,
-                                            .stay_ms = 30000,
+                                            .kept = CAP_CUSTODIANS,
+                                            .told_min_ms = 5000,
+                                            .told_max_ms = 60000,
+                                            .stay_ms = 10000,
                                             .half_open_max = 32,
                                             .half_open_ms = 1000,
                                             .accept = {.a_second = 32, .most = 128},
@@ -231,12 +234,18 @@ static void accepted(struct links *l)
 /* --- Dialling ------------------------------------------------------------------------------------------- */
 
 /* Half the delay and up to half of it more, so that many nodes do not come back in step. */
-void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms)
+void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms, uint32_t most_ms)
 {
     uint32_t random;
     random_fill(&random, sizeof random);
     *next_ms = links_now(l) + *delay_ms / 2 + random % (*delay_ms / 2 + 1);
-    *delay_ms = 2 * *delay_ms < l->pace.retry_max_ms ? 2 * *delay_ms : l->pace.retry_max_ms;
+    *delay_ms = 2 * *delay_ms < most_ms ? 2 * *delay_ms : most_ms;
+}
+
+/* Where others say that somebody is, nobody may be: it is not knocked at as often as where our own configuration does. */
+void links_dial_later(struct link_dial *d, struct links *l)
+{
+    links_schedule(l, &d->next_ms, &d->delay_ms, d->for_now ? l->pace.told_max_ms : l->pace.retry_max_ms);
 }
 
 struct node_id links_dial_peer(const struct link_dial *d)
@@ -282,7 +291,7 @@ static void dialled(struct links *l, struct link_dial *d)
     if (!d->said_unreachable)
         links_log(l, "cannot reach %s: %s; trying on", d->address, nng_strerror(result));
     d->said_unreachable = true;
-    links_schedule(l, &d->next_ms, &d->delay_ms);
+    links_dial_later(d, l);
 }
 
 static void dial_free(struct link_dial *d)
@@ -333,6 +342,7 @@ static enum err dial_add(struct links *l, const char *address, struct node_id ex
         return err;
     }
     d->for_now = for_now;
+    if (for_now) d->delay_ms = l->pace.told_min_ms;
     d->next = l->dials;
     l->dials = d;
     dial_tick(l, d);

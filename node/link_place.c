@@ -20,6 +20,7 @@ bool link_place_member(const struct links *l, struct node_id node)
 static bool is_named(const struct link_wire *w)
 {
     for (const struct link_dial *d = w->links->dials; d != NULL; d = d->next) {
+        if (d->for_now) continue;
         if (d == w->dial || ID_EQUAL(links_dial_peer(d), w->peer)) return true;
     }
     return false;
@@ -45,7 +46,7 @@ static bool part_is_full(const struct links *l, enum link_standing of)
 
 static bool all_are_taken(const struct links *l, enum link_standing by)
 {
-    const uint32_t kept = l->pace.places / PLACE_KEPT;
+    const uint32_t kept = l->pace.kept;
     const uint32_t custodians = by == LINK_CUSTODIAN ? kept : up_count(l, LINK_CUSTODIAN);
     return l->status.up + (custodians < kept ? kept - custodians : 0) >= l->pace.places;
 }

@@ -6,7 +6,7 @@
  *    So does a stranger (or device) for another that our own configuration names: a node that knows no members yet still
  *    finds those it was told to dial. Members give way to nobody: who dials is up before the other side has said whether it
  *    wants the link, and would drop a member for nothing each time it tries.
- *  - where the part of strangers, or of devices, is full, the one of them that has been here longest gives way, if that is for half a minute
+ *  - where the part of strangers, or of devices, is full, the one of them that has been here longest gives way, if that is for ten seconds
  *    and our own configuration does not name it: whoever stays for ever would keep newcomers from ever hearing of another node.
  * Who is what is asked when a place is wanted: it may change while a link is up. Links through a relay count as others do. */
 #ifndef PERIGEE_NODE_LINK_PLACE_H

@@ -58,7 +58,7 @@ void link_tunnel_begins(struct link_tunnel *t, struct link_wire *w)
 static void tunnel_ask_later(struct link_tunnel *t)
 {
     t->asked = false;
-    links_schedule(t->relay->links, &t->next_ms, &t->delay_ms);
+    links_schedule(t->relay->links, &t->next_ms, &t->delay_ms, t->relay->links->pace.retry_max_ms);
 }
 
 void link_tunnel_ends(struct link_tunnel *t, bool steady)
@@ -241,7 +241,7 @@ static struct link_tunnel *tunnel_new(struct link_wire *relay, struct node_id pe
     t->peer = peer;
     t->delay_ms = relay->links->pace.retry_min_ms;
     link_queue_init(&t->arrived, LINK_TUNNEL_WINDOW);
-    links_schedule(relay->links, &t->next_ms, &t->delay_ms);
+    links_schedule(relay->links, &t->next_ms, &t->delay_ms, relay->links->pace.retry_max_ms);
     t->next = relay->tunnels;
     relay->tunnels = t;
     return t;

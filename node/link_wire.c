@@ -167,7 +167,7 @@ static void wire_redial_later(struct link_wire *w)
     if (d == NULL) return;
     d->wire = NULL;
     if (steady) d->delay_ms = l->pace.retry_min_ms;
-    links_schedule(l, &d->next_ms, &d->delay_ms);
+    links_dial_later(d, l);
 }
 
 /* Whom an offence is put down to: what is not known to come from the peer itself, to where it came from. */

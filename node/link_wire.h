@@ -96,12 +96,14 @@ struct link_dial {
 /* How fast things happen, and how many may be; tests go faster, with fewer. */
 struct links_pace {
     uint32_t tick_ms, handshake_ms, ping_ms, dead_ms, retry_min_ms, retry_max_ms, penalty_ms;
-    uint32_t places;         /* for links that are up (link_place.h) */
-    uint32_t stay_ms;        /* so long a stranger or device has its place */
-    uint32_t half_open_max;  /* inbound connections that have not proven who they are */
-    uint32_t half_open_ms;   /* one that is older gives way to another */
-    struct link_rate accept; /* of connections; of one address half of it */
-    struct link_rate lines;  /* of the log, about what peers do */
+    uint32_t places;                   /* for links that are up (link_place.h) */
+    uint32_t kept;                     /* of these, for custodians */
+    uint32_t told_min_ms, told_max_ms; /* as retry_*, for addresses that are others' word */
+    uint32_t stay_ms;                  /* so long a stranger or device has its place */
+    uint32_t half_open_max;            /* inbound connections that have not proven who they are */
+    uint32_t half_open_ms;             /* one that is older gives way to another */
+    struct link_rate accept;           /* of connections; of one address half of it */
+    struct link_rate lines;            /* of the log, about what peers do */
 };
 
 struct links {
@@ -147,7 +149,8 @@ void links_wait(struct links *l,
 struct link_wire *links_find(struct links *l, struct node_id peer);
 struct node_id links_dial_peer(const struct link_dial *d); /* whom it leads to; zero: not known yet */
 /* The next attempt, later than the last one. */
-void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms);
+void links_schedule(struct links *l, uint64_t *next_ms, uint32_t *delay_ms, uint32_t most_ms);
+void links_dial_later(struct link_dial *d, struct links *l);
 
 /* Where a wire comes from. A stream, dialled or (dial NULL) accepted; or a tunnel. */
 struct link_origin {

@@ -15,16 +15,6 @@ static bool is_hex(uint8_t ch)
     return is_digit(ch) || (ch >= 'a' && ch <= 'f');
 }
 
-static bool is_name_char(uint8_t ch)
-{
-    return is_digit(ch) || (ch >= 'a' && ch <= 'z') || ch == '-' || ch == '.';
-}
-
-static bool is_ip6_char(uint8_t ch)
-{
-    return is_hex(ch) || ch == ':' || ch == '.';
-}
-
 static bool all(struct span text, bool (*is)(uint8_t ch))
 {
     for (size_t i = 0; i < text.len; i++)
@@ -59,12 +49,7 @@ static bool split(struct span address, struct span *host, struct span *port)
     return true;
 }
 
-static bool in_brackets(struct span host)
-{
-    return host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
-}
-
-/* Four numbers of up to three digits; what begins with a digit is a number or no host. */
+/* Four numbers to 255 without leading zeros, which some read as octal. */
 static bool ip4_valid(struct span host)
 {
     uint32_t numbers = 0, value = 0, digits = 0;
@@ -73,7 +58,7 @@ static bool ip4_valid(struct span host)
             if (digits == 0 || value > 255) return false;
             numbers++;
             value = digits = 0;
-        } else if (!is_digit(host.data[i]) || ++digits > 3) {
+        } else if (!is_digit(host.data[i]) || (digits > 0 && value == 0) || ++digits > 3) {
             return false;
         } else {
             value = value * 10 + (host.data[i] - '0');
@@ -82,29 +67,37 @@ static bool ip4_valid(struct span host)
     return numbers == 4;
 }
 
-static bool name_valid(struct span host)
+enum { IP6_GROUPS = 8 };
+
+/* Eight groups of up to four digits; `::` stands for those that are zero, once. No IPv4 number within. */
+static bool ip6_valid(struct span host)
 {
-    const uint8_t first = host.data[0], last = host.data[host.len - 1];
-    for (size_t i = 1; i < host.len; i++)
-        if (host.data[i] == '.' && host.data[i - 1] == '.') return false;
-    return first != '-' && first != '.' && last != '-' && last != '.';
+    uint32_t groups = 0, digits = 0;
+    bool gap = false;
+    for (size_t i = 0; i < host.len; i++) {
+        const bool colon = host.data[i] == ':', next = i + 1 < host.len && host.data[i + 1] == ':';
+        if (!colon && (!is_hex(host.data[i]) || ++digits > 4)) return false;
+        if (!colon) continue;
+        if ((digits == 0 && !next) || (next && gap) || (!next && i + 1 == host.len)) return false;
+        groups += digits > 0;
+        digits = 0;
+        gap |= next;
+        i += next;
+    }
+    groups += digits > 0;
+    return gap ? groups < IP6_GROUPS : groups == IP6_GROUPS;
 }
 
-/* Resolvers read "127.1", "0x7f.1" and "2130706433" as numbers: a name has a last label that begins with a letter. */
-static bool ends_as_name(struct span host)
+static bool in_brackets(struct span host)
 {
-    size_t at = host.len;
-    while (at > 0 && host.data[at - 1] != '.') at--;
-    return !is_digit(host.data[at]);
+    return host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
 }
 
 bool contact_valid(struct span address)
 {
     struct span host, port;
     if (address.len > CONTACT_ADDRESS_MAX || !split(address, &host, &port) || !port_valid(port)) return false;
-    if (in_brackets(host)) return all(span_make(host.data + 1, host.len - 2), is_ip6_char);
-    if (!all(host, is_name_char)) return false;
-    return ip4_valid(host) || (name_valid(host) && ends_as_name(host));
+    return in_brackets(host) ? ip6_valid(span_make(host.data + 1, host.len - 2)) : ip4_valid(host);
 }
 
 bool contact_local(struct span address)
@@ -114,8 +107,6 @@ bool contact_local(struct span address)
     struct span host, port;
     if (!split(address, &host, &port)) return true;
     for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)
-        if (begins(host, beginnings[i]) && (host.data[0] == '[' || ip4_valid(host))) return true;
-    const size_t dotted = sizeof ".localhost" - 1;
-    return span_equal_text(host, "localhost") ||
-           (host.len > dotted && memcmp(host.data + host.len - dotted, ".localhost", dotted) == 0);
+        if (begins(host, beginnings[i])) return true;
+    return false;
 }

@@ -1,5 +1,6 @@
 /* contact: where a member may be dialled, as it says itself (PROTOCOL.md "Contacts"). The address is a peer's word, and whoever believes it
- * opens a connection there: so it has one narrow form, and one that would lead back into the machine that dials is known. Pure. */
+ * opens a connection there: so it has one narrow form, and one that would lead back into the machine that dials is known. A number and no
+ * name: a name may lead anywhere, another place each time, and whoever answers for it may take as long as it likes. Pure. */
 #ifndef PERIGEE_PROTO_CONTACT_H
 #define PERIGEE_PROTO_CONTACT_H
 
@@ -7,8 +8,8 @@
 #include "proto/base/span.h"
 
 #define CONTACT_EXPECTED                                                                                     \
-    "tcp://HOST:PORT with a name in lower case, an IPv4 number or an IPv6 number in brackets, and a port "   \
-    "from 1 to 65535"
+    "tcp://NUMBER:PORT with an IPv4 number, or an IPv6 number in brackets in lower case, and a port from 1 " \
+    "to 65535"
 
 bool contact_valid(struct span address);
 /* Of a valid one: does it lead to the dialling machine itself, or to its own wire alone? */

@@ -42,8 +42,9 @@ static size_t answers_bytes(const struct caps *caps)
 static size_t registry_and_work_bytes(const struct caps *caps)
 {
     size_t bytes = ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
-                   ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + registry_bytes() + promises_bytes(PROMISES_MAX) +
-                   index_bytes(CAP_RUNS) + ARENA_BYTES(1, SCRATCH_BYTES) + ARENA_BYTES(1, pool_bytes(caps)) +
+                   ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + ARENA_BYTES(1, CONTACT_ADDRESS_MAX) +
+                   registry_bytes() + promises_bytes(PROMISES_MAX) + index_bytes(CAP_RUNS) +
+                   ARENA_BYTES(1, SCRATCH_BYTES) + ARENA_BYTES(1, pool_bytes(caps)) +
                    ARENA_BYTES(1, answers_bytes(caps));
 #define ADD_ARRAY(array, rows) bytes += ARENA_BYTES(rows, sizeof *((struct core *)NULL)->array);
     ARRAYS(ADD_ARRAY)
@@ -250,7 +251,7 @@ static bool has_share_left(struct core *c, struct node_id peer)
 {
     const struct peer *row = peer_find(c, peer);
     uint32_t in_flight = row != NULL ? row->in_flight : c->rowless_in_flight;
-    bool known = row != NULL && core_tier(c, peer) == TIER_MEMBER;
+    bool known = row != NULL && (core_tier(c, peer) == TIER_MEMBER || sync_has_turn(c, row));
     if (in_flight >= (known ? pending_part(c, MEMBER_PENDING_16THS) : STRANGER_PENDING_MAX)) return false;
     if (c->foreign_in_flight >= pending_part(c, FOREIGN_PENDING_16THS)) return false;
     return is_custodian(c, peer) || c->members_in_flight < pending_part(c, MEMBERS_PENDING_16THS);

@@ -26,11 +26,15 @@ static bool is_custodian(const struct core *c, struct node_id node)
 /* Those of a run's work: who does it needs its inputs' owners and tells its requester. */
 static void add_party(struct dialling *d, struct node_id node)
 {
+    for (uint32_t i = 0; i < d->party_count; i++)
+        if (ID_EQUAL(d->party[i], node)) return;
     if (d->party_count < VIEW_PARTIES_MAX) d->party[d->party_count++] = node;
 }
 
+/* Or would be, if owners were linked. */
 static bool is_at_work(const struct run_track *t)
 {
+    if (t->phase == CANDIDATE_WAITING) return t->view.verdict.refusal == REFUSAL_INPUT_MISSING;
     return t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE || t->phase == CANDIDATE_HOLDER;
 }
 
@@ -59,8 +63,8 @@ static uint32_t members_up_to(const struct core *c, uint32_t most)
 {
     const struct member *m;
     uint32_t at = 0, count = 0;
-    while (count < most && (m = registry_member_next(c->registry, &at)) != NULL)
-        count += m->admission == NULL;
+    while (count < most && (m = registry_member_next(c->registry, &at)) != NULL && m->admission == NULL)
+        count++; /* devices come last */
     return count;
 }
 
@@ -137,7 +141,8 @@ bool contacts_want(struct core *c, const struct record *r)
 {
     const struct header *h = &r->header;
     return !ID_EQUAL(h->author, c->options.self) && core_lasting(c, h->author) != NULL &&
-           h->expires_ms <= h->time_ms + CONTACT_LIFE_MS && view_newer(c->view, h->author, h->time_ms);
+           h->expires_ms > h->time_ms && h->expires_ms <= h->time_ms + CONTACT_LIFE_MS &&
+           view_newer(c->view, h->author, h->time_ms);
 }
 
 /* May this node dial it? What leads back to whoever dials is no address, but among nodes of one machine. */
@@ -158,7 +163,10 @@ void contacts_said(struct core *c, const struct record *r, const struct body_CON
     struct buffer packed = scratch_buffer(c, record_bytes_max(r));
     record_pack(&packed, r);
     const struct view_contact contact = contact_of(r, b->address, buffer_span(&packed));
-    if (view_learn(c->view, &contact)) c->dialling.ask_every_ms = VIEW_TICK_MS;
+    if (!view_learn(c->view, &contact)) return;
+    c->dialling.ask_every_ms = VIEW_TICK_MS;
+    const int64_t soon_ns = c->now.ns + (int64_t)VIEW_TICK_MS * NS_A_MS;
+    if (c->dialling.ask_next_ns > soon_ns) c->dialling.ask_next_ns = soon_ns;
 }
 
 /* A packed record as the message that carries it. */
@@ -192,6 +200,7 @@ void contacts_signed(struct core *c, const struct record *r)
     record_pack(&b, r);
     ASSERT(!b.overflow);
     c->dialling.own_len = (uint16_t)b.len;
+    c->dialling.own_next_ns = c->now.ns + (int64_t)CONTACT_EVERY_MS * NS_A_MS;
 }
 
 static void announce(struct core *c)
@@ -200,7 +209,7 @@ static void announce(struct core *c)
     const struct body_CONTACT body = {c->options.announce};
     if (c->options.announce.len == 0 || c->now.ns < d->own_next_ns || !core_member(c, c->options.self, 0))
         return;
-    d->own_next_ns = c->now.ns + (int64_t)CONTACT_EVERY_MS * NS_A_MS;
+    d->own_next_ns = c->now.ns + (int64_t)ASK_MOST_MS * NS_A_MS; /* if nothing comes of it */
     author_ephemeral(c, KIND_CONTACT, &body, c->wall_ms + CONTACT_LIFE_MS);
 }
 
@@ -239,11 +248,12 @@ static void ask(struct core *c, const struct peer *p)
 }
 
 /* What the next start dials first. */
-static void keep(struct core *c)
+static void keep(struct core *c, uint32_t linked)
 {
     struct dialling *d = &c->dialling;
     struct span kept[VIEW_KEPT_MAX];
-    if (c->now.ns < d->keep_next_ns) return;
+    if (c->now.ns < d->keep_next_ns || linked == 0)
+        return; /* cut off, it would keep those that it tries in vain */
     d->keep_next_ns = c->now.ns + (int64_t)KEEP_EVERY_MS * NS_A_MS;
     const uint32_t count = view_kept(c->view, kept);
     struct buffer b = scratch_buffer(c, VIEW_KEPT_MAX * (2 + VIEW_PACKED_MAX));
@@ -265,13 +275,16 @@ void contacts_tick(struct core *c)
     uint32_t linked;
     if (c->now.ns < d->next_ns || !step_has_room(c)) return;
     d->next_ns = c->now.ns + (int64_t)VIEW_TICK_MS * NS_A_MS;
-    if (core_lasting(c, c->options.self) == NULL) return;
+    if (core_lasting(c, c->options.self) == NULL) {
+        view_end(c->view);
+        return;
+    }
     look_at_parties(c);
     announce(c);
     const struct peer *p = any_member(c, &linked);
     if (p != NULL && c->now.ns >= d->ask_next_ns) ask(c, p);
     view_tick(c->view, c->now.ns, c->wall_ms, linked);
-    keep(c);
+    keep(c, linked);
 }
 
 /* --- Over a restart ------------------------------------------------------------------------------------------------------------------ */

@@ -669,6 +669,7 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
     }
     if (chained && !mesh_arrived(c, from, r.id)) return;
     struct pending *p = (acts_on_receipt(r.header.kind) ? pending_urgent : pending_for)(c, from, on_verified);
+    if (chained) sync_answered(c, from);
     if (p == NULL) { /* full: the sender's heads will offer it again */
         if (chained) mesh_dropped(c, r.id, true);
         return;

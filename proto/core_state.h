@@ -251,6 +251,10 @@ struct core {
     uint32_t again;               /* of these: asked for again now */
     uint32_t unkept_pairs;        /* authors whose equivocation it has refused */
     int64_t unkept_ns, unkept_notice_ns;
+    struct { /* a peer that is no member and was asked for records: its turn (core_sync.c) */
+        uint32_t serial, awaited;
+        int64_t until_ns;
+    } answerer;
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */
 
@@ -391,6 +395,9 @@ void sync_root(struct core *c, struct node_id from, const struct message_ROOT *m
 void sync_branch_get(struct core *c, struct node_id from, const struct message_BRANCH_GET *m);
 void sync_branch(struct core *c, struct node_id from, const struct message_BRANCH *m);
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
+/* Is it the one peer that is no member of which much is awaited? And a record of it came. */
+bool sync_has_turn(const struct core *c, const struct peer *p);
+void sync_answered(struct core *c, struct node_id from);
 /* May it be sent so many bytes more, in answers? Then they are counted. */
 MUST_USE bool sync_afford(struct core *c, struct peer *p, size_t bytes);
 void sync_tick(struct core *c);

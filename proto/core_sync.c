@@ -7,6 +7,7 @@
 
 enum {
     GET_MAX = 256,
+    ANSWER_MS = 5000, /* of who has its turn to answer */
     GET_BYTES_A_SECOND = 4 << 20,
     GET_FILLS_MS = 2000,
     FOUNDERS_BYTES = HEADS_ITEM_BYTES * CAP_STEWARDS,
@@ -258,8 +259,34 @@ void sync_peer_down(struct core *c, struct node_id node)
     compare_anew(p);
 }
 
+/* Of all peers that are no members one at a time may answer as fast as a member does, or who catches up from devices would take four
+ * records a second. Whoever has that turn and says nothing loses it. */
+static void give_turn(struct core *c, struct node_id of, uint64_t count)
+{
+    struct peer *p = peer_find(c, of);
+    const bool taken = c->answerer.serial != 0 && c->now.ns < c->answerer.until_ns;
+    if (p == NULL || core_tier(c, of) == TIER_MEMBER || core_lasting(c, of) == NULL) return;
+    if (taken && c->answerer.serial != p->serial) return;
+    c->answerer.serial = p->serial;
+    c->answerer.awaited = (uint32_t)count;
+    c->answerer.until_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000;
+}
+
+bool sync_has_turn(const struct core *c, const struct peer *p)
+{
+    return c->answerer.serial == p->serial && c->answerer.awaited > 0 && c->now.ns < c->answerer.until_ns;
+}
+
+void sync_answered(struct core *c, struct node_id from)
+{
+    const struct peer *p = peer_find(c, from);
+    if (p == NULL || !sync_has_turn(c, p)) return;
+    if (--c->answerer.awaited == 0) c->answerer.serial = 0;
+}
+
 static void ask(struct core *c, struct node_id of, struct node_id author, uint64_t first, uint64_t last)
 {
+    give_turn(c, of, last - first + 1);
     struct message_GET get = {author, first, last};
     struct buffer b = scratch_buffer(c, 96);
     message_encode(&b, MESSAGE_GET_CODE, &get);

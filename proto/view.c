@@ -7,6 +7,7 @@
 enum {
     NS_A_MS = 1000000,
     DIALS_A_TICK = 4,
+    ORGANISATION_PART = 4,          /* of the table: a quarter for one, where others want it */
     MESH_MAX = 4 * VIEW_LINKS_MOST, /* of which jurisdictions and organisations are looked at */
 };
 
@@ -20,6 +21,7 @@ struct row {
     uint8_t address_len, failures;
     bool dialled, party, anchor;
     bool restored; /* dialled before the last restart, and not linked since */
+    bool moved;    /* since it was dialled */
     uint8_t address[CONTACT_ADDRESS_MAX];
     uint8_t packed[VIEW_PACKED_MAX];
 };
@@ -78,14 +80,29 @@ static bool is_linked(const struct view *v, const struct row *r)
     return v->holder.linked(v->holder.context, r->node);
 }
 
-/* In a full table one that is neither dialled nor linked gives its place up. */
-static struct row *place(struct view *v)
+static bool is_of(const struct view *v, const struct row *r, struct span organisation)
 {
+    struct view_member member;
+    return v->holder.member(v->holder.context, r->node, &member) &&
+           span_equal(member.organisation, organisation);
+}
+
+static bool may_go(const struct view *v, const struct row *r)
+{
+    return !r->dialled && !r->anchor && !r->restored && !is_linked(v, r);
+}
+
+/* In a full table one that is of no use now gives its place up: another one of the same organisation, if that has a quarter of all. */
+static struct row *place(struct view *v, struct span organisation)
+{
+    uint32_t alike = 0;
     if (v->count < v->cap) return &v->row[v->count++];
+    for (uint32_t i = 0; i < v->cap; i++) alike += is_of(v, &v->row[i], organisation);
+    const bool own = alike >= v->cap / ORGANISATION_PART;
     const uint32_t from = (uint32_t)view_chance(v, v->cap);
     for (uint32_t i = 0; i < v->cap; i++) {
         struct row *r = &v->row[(from + i) % v->cap];
-        if (!r->dialled && !r->restored && !is_linked(v, r)) return r;
+        if (may_go(v, r) && (!own || is_of(v, r, organisation))) return r;
     }
     return NULL;
 }
@@ -108,12 +125,10 @@ static void write_down(struct row *r, const struct view_contact *c)
     memcpy(r->packed, c->packed.data, c->packed.len);
 }
 
-/* Who has moved is dialled there. */
-static void renew(struct view *v, struct row *r, const struct view_contact *c)
+static void renew(struct row *r, const struct view_contact *c)
 {
     const bool moved = !span_equal(span_make(r->address, r->address_len), c->address);
-    if (moved && r->dialled && !is_linked(v, r)) hang_up(v, r);
-    if (moved) r->failures = 0, r->next_ns = 0;
+    r->moved |= moved && r->dialled;
     write_down(r, c);
 }
 
@@ -121,10 +136,12 @@ bool view_learn(struct view *v, const struct view_contact *c)
 {
     struct row *r = find(v, c->node);
     if (r != NULL) {
-        if (c->time_ms > r->time_ms) renew(v, r, c);
+        if (c->time_ms > r->time_ms) renew(r, c);
         return false;
     }
-    r = place(v);
+    struct view_member member = {.organisation = SPAN_NONE}; /* restored, it may not be known yet */
+    (void)v->holder.member(v->holder.context, c->node, &member);
+    r = place(v, member.organisation);
     if (r == NULL) return false;
     *r = (struct row){.node = c->node};
     write_down(r, c);
@@ -136,15 +153,24 @@ void view_restore(struct view *v, const struct view_contact *c)
     if (view_learn(v, c)) find(v, c->node)->restored = true;
 }
 
+/* Algorithm R, Vitter 1985: rows stand as they came, and whoever sent many at once has them side by side. */
 uint32_t view_draw(struct view *v, struct node_id but, struct span *out, uint32_t count)
 {
-    uint32_t drawn = 0;
-    const uint32_t from = v->count > 0 ? (uint32_t)view_chance(v, v->count) : 0;
-    for (uint32_t i = 0; i < v->count && drawn < count; i++) { /* they stand in no order */
-        const struct row *r = &v->row[(from + i) % v->count];
-        if (!ID_EQUAL(r->node, but)) out[drawn++] = span_make(r->packed, r->packed_len);
+    uint32_t seen = 0;
+    for (uint32_t i = 0; i < v->count && count > 0; i++) {
+        const struct row *r = &v->row[i];
+        if (ID_EQUAL(r->node, but)) continue;
+        const uint32_t at = seen < count ? seen : (uint32_t)view_chance(v, seen + 1);
+        if (at < count) out[at] = span_make(r->packed, r->packed_len);
+        seen++;
     }
-    return drawn;
+    return seen < count ? seen : count;
+}
+
+void view_end(struct view *v)
+{
+    for (uint32_t i = 0; i < v->count; i++)
+        if (v->row[i].dialled) hang_up(v, &v->row[i]);
 }
 
 /* --- Who is dialled --------------------------------------------------------------------------------------------------------- */
@@ -152,6 +178,7 @@ uint32_t view_draw(struct view *v, struct node_id but, struct span *out, uint32_
 static void dial(struct view *v, struct row *r, int64_t now_ns)
 {
     r->dialled = true;
+    r->moved = false;
     r->up_ns = 0;
     r->down_ns = now_ns;
     v->holder.dial(v->holder.context, r->node, span_make(r->address, r->address_len));
@@ -173,13 +200,16 @@ static void look_at_link(struct view *v, struct row *r, int64_t now_ns)
     if (is_linked(v, r)) {
         if (r->up_ns == 0) r->up_ns = now_ns;
         r->down_ns = 0;
-        r->failures = 0;
+        if (now_ns - r->up_ns >= (int64_t)VIEW_STEADY_MS * NS_A_MS) r->failures = 0;
         r->restored = false;
         return;
     }
     r->up_ns = 0;
     if (r->down_ns == 0) r->down_ns = now_ns;
-    if (!r->party && now_ns - r->down_ns >= (int64_t)VIEW_TRY_MS * NS_A_MS) give_up(v, r, now_ns);
+    const bool in_vain = now_ns - r->down_ns >= (int64_t)VIEW_TRY_MS * NS_A_MS;
+    if (in_vain && !r->party) give_up(v, r, now_ns);
+    if (r->party && r->moved) hang_up(v, r); /* and is dialled where it is now */
+    if (r->dialled && in_vain) dial(v, r, now_ns);
 }
 
 static void forget(struct view *v, uint32_t at)
@@ -345,9 +375,11 @@ void view_tick(struct view *v, int64_t now_ns, uint64_t wall_ms, uint32_t linked
     choose_anchors(v);
     take_turn(v, now_ns);
     let_surplus_go(v, linked);
-    struct row *r;
-    for (uint32_t n = 0; n < DIALS_A_TICK && wants_more(mesh_count(v), linked); n++)
-        if ((r = another(v, now_ns)) != NULL) dial(v, r, now_ns);
+    for (uint32_t n = 0; n < DIALS_A_TICK && wants_more(mesh_count(v), linked); n++) {
+        struct row *r = another(v, now_ns);
+        if (r == NULL) return;
+        dial(v, r, now_ns);
+    }
 }
 
 /* --- What is told of it ---------------------------------------------------------------------------------------------------------- */

@@ -20,8 +20,9 @@ enum {
     VIEW_TRY_MS = 20000,      /* without a link, before another is dialled in its place */
     VIEW_AGAIN_MS = 60000,    /* then it is left alone so long, twice as long each time */
     VIEW_AGAIN_MOST_MS = 3600000,
-    VIEW_TURN_MS = 300000, /* and up to half of it less or more: the oldest gives way to another */
-    VIEW_KEPT_MAX = 32,    /* contacts kept over a restart */
+    VIEW_STEADY_MS = 300000, /* a link that stood so long makes good for all that */
+    VIEW_TURN_MS = 300000,   /* and up to half of it less or more: the oldest gives way to another */
+    VIEW_KEPT_MAX = 32,      /* contacts kept over a restart */
     VIEW_PACKED_MAX = CAP_HEADER_BYTES + 64 + CONTACT_ADDRESS_MAX + 32, /* a contact, as record_pack has it */
 };
 
@@ -38,6 +39,7 @@ struct view_member {
 struct view_holder {
     bool (*member)(void *context, struct node_id node, struct view_member *out); /* false: it is none */
     bool (*linked)(void *context, struct node_id node);
+    /* Said again for a party that has no link, each VIEW_TRY_MS. */
     void (*dial)(void *context, struct node_id node, struct span address);
     void (*hang_up)(void *context, struct node_id node); /* of those that it was told to dial */
     void *context;
@@ -53,6 +55,8 @@ bool view_newer(const struct view *v, struct node_id node, uint64_t time_ms);
 bool view_learn(struct view *v, const struct view_contact *contact);
 /* One that was kept over a restart: dialled before others. */
 void view_restore(struct view *v, const struct view_contact *contact);
+/* This node is no member any more: nobody is dialled. */
+void view_end(struct view *v);
 /* About once a second. `linked`: members whose links are up. */
 void view_tick(struct view *v, int64_t now_ns, uint64_t wall_ms, uint32_t linked);
 

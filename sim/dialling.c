@@ -1,6 +1,6 @@
 /* Whom a node of a large world dials: whom its core says, as the daemon does it (node/link.c), and whom its people told it of: founders each
- * other, and who is no member yet, or knows few contacts, one of those that admit and found, another one time after time, since none has a
- * place for all. What is not there is dialled again once a second. */
+ * other, and who is no member yet, or knows few contacts, one of those that admit and found: another one each second until one has a place for it.
+ * What is not there is dialled again once a second. */
 #include "sim/simulation_state.h"
 
 #include "proto/base/panic.h"
@@ -9,7 +9,7 @@
 
 enum { HOSTS_MAX = 96 };
 #define AGAIN_NS UINT64_C(1000000000)
-#define VISIT_NS UINT64_C(4000000000)
+#define VISIT_NS UINT64_C(12000000000)
 
 /* --- By its core ----------------------------------------------------------------------------------------------------------- */
 
@@ -86,17 +86,16 @@ static void leave(struct station *n, uint32_t host)
         simulation_hang_up(n->simulation, n->number, host);
 }
 
+/* One that is reached is stayed with for a while, and then, as it may be none that admits, or have let this guest go, another is visited. */
 static void visit(struct station *n)
 {
-    const uint64_t time = n->simulation->now_ns / VISIT_NS;
-    const bool over = is_acquainted(n);
-    if (over && n->visits_over) return;
-    n->visits_over = over;
-    if (time > 0) leave(n, host_of(n, time - 1));
-    if (over)
-        leave(n, host_of(n, time));
-    else
-        simulation_dial(n->simulation, n->number, host_of(n, time));
+    struct simulation *s = n->simulation;
+    const bool over = is_acquainted(n), there = n->host != 0 && simulation_linked(s, n->number, n->host - 1);
+    if (!over && there && s->now_ns - n->host_ns < VISIT_NS) return;
+    if (n->host != 0) leave(n, n->host - 1);
+    n->host = over ? 0 : host_of(n, s->now_ns / AGAIN_NS) + 1;
+    n->host_ns = s->now_ns;
+    if (!over) simulation_dial(s, n->number, n->host - 1);
 }
 
 void dialling_turn(struct station *n)

@@ -12,7 +12,7 @@
 enum { HANDSHAKE_HALVES = 5 };
 
 /* So long a stranger or device has its place (links_pace_usual of node/link.c). */
-#define STAY_NS UINT64_C(30000000000)
+#define STAY_NS UINT64_C(10000000000)
 
 /* Bits of a node: on which side of a cut it is. */
 enum { SIDE_OF = 1, SIDE_OTHER = 2 };

@@ -126,7 +126,8 @@ struct station {
     const uint8_t *said_at;
     uint32_t *dialled; /* by its core's word: numbers */
     uint32_t dialled_count, dialled_cap;
-    bool visits_over; /* it is a member, and knows others */
+    uint64_t host_ns;
+    uint32_t host; /* whom it visits, plus one, until it is a member and knows others */
     /* Its script. */
     bool deed_done[DEED_COUNT];
     bool *admitted; /* of a steward: by its word; each party's */

@@ -440,7 +440,8 @@ static void start_core(struct station *n)
     const struct caps *caps = s->count > MANY_PARTIES ? &caps_sim : &caps_full;
     const size_t bytes = core_arena_bytes(caps);
     char announce[CONTACT_ADDRESS_MAX];
-    (void)snprintf(announce, sizeof announce, "tcp://n%u.example:7001", (unsigned)n->number);
+    (void)snprintf(announce, sizeof announce, "tcp://10.%u.%u.%u:7001", (unsigned)n->number >> 16,
+                   (unsigned)n->number >> 8 & 255, (unsigned)n->number & 255);
     const struct core_options options = {.self = n->player->id,
                                          .announce = simulation_dials(s) ? span_text(announce) : SPAN_NONE,
                                          .consortium = s->cast->consortium,

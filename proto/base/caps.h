@@ -25,11 +25,11 @@ enum {
     CAP_NAME = 64,
     CAP_INPUTS = 16, /* input slots of a workflow */
     CAP_STEPS = 4,
-    CONTACT_ADDRESS_MAX = 128, /* where a member may be dialled */
-    CONTACTS_ASKED_MAX = 32,   /* at once */
-    CAP_GROUPS = 4,            /* grouping columns of a privacy step */
-    CAP_DOMAIN = 64,           /* values of one grouping column */
-    CAP_CELLS = 4096,          /* groups of a step: product of its domains */
+    CONTACT_ADDRESS_MAX = 64, /* where a member may be dialled */
+    CONTACTS_ASKED_MAX = 32,  /* at once */
+    CAP_GROUPS = 4,           /* grouping columns of a privacy step */
+    CAP_DOMAIN = 64,          /* values of one grouping column */
+    CAP_CELLS = 4096,         /* groups of a step: product of its domains */
     CAP_STATISTICS = 16,
     CAP_PARAMETERS = 16, /* of a workflow */
     CAP_COLUMNS = 64,
@@ -112,7 +112,7 @@ enum {
     X(contacts, CAP_CONTACTS, 1024, 128, 128)    /* of members, that say where they may be dialled */        \
     X(pending, CAP_PENDING, 2048, 512, 512)      /* work in flight: each may hold a whole record */          \
     X(effects, CAP_EFFECTS, 4096, 2048, 2048)    /* of one step */                                           \
-    X(spreading, CAP_SPREADING, 8192, 1024, 256) /* records that spread at once */                           \
+    X(spreading, CAP_SPREADING, 8192, 8192, 256) /* records that spread at once */                           \
     X(joins, CAP_JOINS, 64, 16, 16)                                                                          \
     X(own_queue, CAP_OWN_QUEUE, 64, 16, 16) /* own records that wait to be signed */                         \
     X(wants, CAP_WANTS, 64, 16, 64)         /* chunks that enclaves here wait for */                         \

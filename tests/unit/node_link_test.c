@@ -63,7 +63,9 @@ static const struct links_pace fast = {.tick_ms = 10,
                                        .retry_max_ms = 50,
                                        .penalty_ms = 60000,
                                        .places = CAP_PEERS,
-                                       .stay_ms = 30000,
+                                       .told_min_ms = 10,
+                                       .told_max_ms = 50,
+                                       .stay_ms = 10000,
                                        .half_open_max = 4,
                                        .half_open_ms = 1000,
                                        .accept = {.a_second = 0, .most = 100},
@@ -1257,6 +1259,7 @@ static void places_open_for(uint32_t stay_ms)
 {
     struct links_pace pace = links_pace_usual;
     pace.places = PLACES;
+    pace.kept = 1;
     pace.stay_ms = stay_ms;
     pace.dead_ms = 100 * PATIENCE_MS;
     node_open(&node[0], "tcp://127.0.0.1:0");

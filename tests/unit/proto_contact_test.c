@@ -11,18 +11,29 @@
 static void test_what_is_an_address(void **state)
 {
     static const char *const good[] = {
-        "tcp://node.hospital.example:7001",
-        "tcp://n:1",
-        "tcp://10.0.0.7:65535",
-        "tcp://255.255.255.255:7001",
-        "tcp://[2001:db8::7]:7001",
-        "tcp://[::ffff:10.0.0.7]:7001",
-        "tcp://7001.example:7001",
-        "tcp://xn--bcher-kva.example:7001",
+        "tcp://10.0.0.7:65535",     "tcp://255.255.255.255:7001", "tcp://1.2.3.4:1",
+        "tcp://[2001:db8::7]:7001", "tcp://[1:2:3:4:5:6:7:8]:1",  "tcp://[::1]:7001",
+        "tcp://[::]:7001",          "tcp://[2001:db8::]:7001",    "tcp://[1::3:4:5:6:7:8]:1",
     };
     static const char *const bad[] = {
         "",
         "tcp://",
+        "tcp://node.hospital.example:7001", /* a name */
+        "tcp://localhost:7001",
+        "tcp://00.0.0.0:7001",
+        "tcp://127.0.0.01:7001",
+        "tcp://[127.0.0.1]:7001",
+        "tcp://[127.1]:7001",
+        "tcp://[2130706433]:7001",
+        "tcp://[::ffff:127.0.0.1]:7001",
+        "tcp://[1:2:3:4:5:6:7]:7001",
+        "tcp://[1:2:3:4:5:6:7:8:9]:7001",
+        "tcp://[1:2:3:4:5:6:7::8]:7001",
+        "tcp://[1::2::3]:7001",
+        "tcp://[:::]:7001",
+        "tcp://[:1:2:3:4:5:6:7]:7001",
+        "tcp://[1:2:3:4:5:6:7:]:7001",
+        "tcp://[12345::]:7001",
         "tcp://:7001",
         "tcp://node",
         "tcp://node:",
@@ -65,33 +76,18 @@ static void test_what_is_an_address(void **state)
     assert_false(contact_valid(SPAN_LITERAL("tcp://no\0de:7001")));
 }
 
-static void test_length(void **state)
-{
-    char text[CONTACT_ADDRESS_MAX + 2] = "tcp://";
-    (void)state;
-    memset(text + 6, 'n', sizeof text - 6);
-    memcpy(text + CONTACT_ADDRESS_MAX - 5, ":7001", 5);
-    assert_true(contact_valid(span_make(text, CONTACT_ADDRESS_MAX)));
-    memset(text + 6, 'n', sizeof text - 6);
-    memcpy(text + CONTACT_ADDRESS_MAX - 4, ":7001", 5);
-    assert_false(contact_valid(span_make(text, CONTACT_ADDRESS_MAX + 1)));
-}
-
 static void test_what_leads_back(void **state)
 {
     static const char *const local[] = {
-        "tcp://127.0.0.1:7001",       "tcp://127.255.1.2:7001",
-        "tcp://0.0.0.0:7001",         "tcp://169.254.169.254:80",
-        "tcp://localhost:7001",       "tcp://api.localhost:7001",
-        "tcp://[::1]:7001",           "tcp://[::]:7001",
-        "tcp://[::ffff:127.0.0.1]:1", "tcp://[0:0:0:0:0:0:0:1]:7001",
-        "tcp://[fe80::1]:7001",       "tcp://[febf::1]:7001",
+        "tcp://127.0.0.1:7001",    "tcp://127.255.1.2:7001",
+        "tcp://0.0.0.0:7001",      "tcp://169.254.169.254:80",
+        "tcp://[::1]:7001",        "tcp://[::]:7001",
+        "tcp://[::ffff:7f00:1]:1", "tcp://[0:0:0:0:0:0:0:1]:7001",
+        "tcp://[fe80::1]:7001",    "tcp://[febf::1]:7001",
     };
     static const char *const far[] = {
-        "tcp://10.0.0.7:7001",          "tcp://192.168.1.1:7001", "tcp://1.0.0.127:7001",
-        "tcp://[2001:db8::1]:7001",     "tcp://[fd00::1]:7001",   "tcp://mylocalhost:7001",
-        "tcp://localhost.example:7001", "tcp://0.example:7001",   "tcp://127.0.0.1.example:7001",
-        "tcp://[fec0::1]:7001",
+        "tcp://10.0.0.7:7001",      "tcp://192.168.1.1:7001", "tcp://1.0.0.127:7001",
+        "tcp://[2001:db8::1]:7001", "tcp://[fd00::1]:7001",   "tcp://[fec0::1]:7001",
     };
     (void)state;
     for (size_t i = 0; i < sizeof local / sizeof local[0]; i++)
@@ -106,7 +102,6 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_an_address),
-        cmocka_unit_test(test_length),
         cmocka_unit_test(test_what_leads_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

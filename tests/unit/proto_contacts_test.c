@@ -134,7 +134,7 @@ static void test_it_says_where_it_is(void **state)
 {
     const struct node_id self = world->node[OWN].id, stranger = {{0xee}};
     (void)state;
-    begin("tcp://requester.example:7001");
+    begin("tcp://10.0.0.1:7001");
     lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = stranger});
     wait_s(3);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_int_equal(told(world->node[i].id, self), 1);
@@ -162,12 +162,12 @@ static void test_parties_are_dialled(void **state)
 {
     (void)state;
     begin(NULL);
-    hear_of(WORLD_COMPUTE, "tcp://compute.example:7001");
-    hear_of(1, "tcp://owner.example:7001"); /* linked already */
+    hear_of(WORLD_COMPUTE, "tcp://10.0.0.2:7001");
+    hear_of(1, "tcp://10.0.0.3:7001"); /* linked already */
     wait_s(2);
     assert_int_equal(lone->dial_count, 1);
     assert_true(ID_EQUAL(lone->dial[0].node, world->node[WORLD_COMPUTE].id));
-    assert_true(span_equal_text(lone->dial[0].address, "tcp://compute.example:7001"));
+    assert_true(span_equal_text(lone->dial[0].address, "tcp://10.0.0.2:7001"));
     assert_int_equal(core_contacts(lone->core).known, 2);
     lone_event(lone, (struct event){.type = EVENT_PEER_DOWN, .peer = world->node[1].id});
     wait_s(2);
@@ -182,11 +182,11 @@ static void test_what_is_not_believed(void **state)
     const uint64_t now_ms = world->now_ms;
     (void)state;
     begin(NULL);
-    say(0, contact_by(WORLD_COMPUTE, 1, "tcp://compute.example:7001", now_ms, WEEK_MS)); /* another's word */
+    say(0, contact_by(WORLD_COMPUTE, 1, "tcp://10.0.0.2:7001", now_ms, WEEK_MS)); /* another's word */
     assert_int_equal(verified, 1);
-    say(0, contact_by(OWN, OWN, "tcp://me.example:7001", now_ms, WEEK_MS));
-    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://compute.example:7001", now_ms, WEEK_MS + 1));
-    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://compute.example:7001", now_ms - WEEK_MS, WEEK_MS));
+    say(0, contact_by(OWN, OWN, "tcp://10.0.0.4:7001", now_ms, WEEK_MS));
+    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://10.0.0.2:7001", now_ms, WEEK_MS + 1));
+    say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://10.0.0.2:7001", now_ms - WEEK_MS, WEEK_MS));
     assert_int_equal(verified, 1); /* not worth a check */
     say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "ipc:///run/perigee.sock", now_ms, WEEK_MS));
     say(0, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://127.0.0.1:22", now_ms, WEEK_MS));
@@ -209,12 +209,12 @@ static void test_what_is_known_is_not_checked_again(void **state)
     const uint64_t now_ms = world->now_ms;
     (void)state;
     begin(NULL);
-    for (uint32_t i = 0; i < 5; i++) hear_of(WORLD_COMPUTE, "tcp://compute.example:7001");
+    for (uint32_t i = 0; i < 5; i++) hear_of(WORLD_COMPUTE, "tcp://10.0.0.2:7001");
     assert_int_equal(verified, 1);
-    say(1, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://moved.example:7001", now_ms + 1, WEEK_MS));
+    say(1, contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://10.0.0.5:7001", now_ms + 1, WEEK_MS));
     assert_int_equal(verified, 2);
     wait_s(2);
-    assert_true(span_equal_text(lone->dial[0].address, "tcp://moved.example:7001"));
+    assert_true(span_equal_text(lone->dial[0].address, "tcp://10.0.0.5:7001"));
 }
 
 /* --- What it tells -------------------------------------------------------------------------------------------------------------- */
@@ -223,12 +223,12 @@ static void test_members_are_told_what_is_known(void **state)
 {
     const struct node_id stranger = {{0xee}}, asker = world->node[1].id;
     (void)state;
-    begin("tcp://requester.example:7001");
+    begin("tcp://10.0.0.1:7001");
     lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = stranger});
     wait_s(2);
-    hear_of(0, "tcp://a.example:7001");
-    hear_of(1, "tcp://b.example:7001");
-    hear_of(WORLD_COMPUTE, "tcp://c.example:7001");
+    hear_of(0, "tcp://10.0.0.6:7001");
+    hear_of(1, "tcp://10.0.0.7:7001");
+    hear_of(WORLD_COMPUTE, "tcp://10.0.0.8:7001");
     lone->sent_count = 0;
     ask(stranger, 32);
     assert_int_equal(told(stranger, anybody), 0);
@@ -252,7 +252,7 @@ static void test_answers_have_a_budget(void **state)
 {
     const struct node_id asker = world->node[1].id;
     (void)state;
-    begin("tcp://requester.example:7001");
+    begin("tcp://10.0.0.1:7001");
     wait_s(2);
     struct peer *p = peer_find(lone->core, asker);
     lone->sent_count = 0;
@@ -285,7 +285,7 @@ static void test_it_asks_less_when_nothing_comes(void **state)
     assert_true(asked_within(20) >= 3);
     const uint32_t later = asked_within(600);
     assert_true(later >= 6 && later <= 24); /* one a minute, about */
-    hear_of(WORLD_COMPUTE, "tcp://c.example:7001");
+    hear_of(WORLD_COMPUTE, "tcp://10.0.0.8:7001");
     assert_true(asked_within(90) >= 4);
 }
 
@@ -295,8 +295,8 @@ static void test_a_restart_dials_whom_it_had_dialled(void **state)
 {
     (void)state;
     begin(NULL);
-    hear_of(WORLD_COMPUTE, "tcp://compute.example:7001");
-    hear_of(WORLD_ALGORITHM, "tcp://algorithm.example:7001");
+    hear_of(WORLD_COMPUTE, "tcp://10.0.0.2:7001");
+    hear_of(WORLD_ALGORITHM, "tcp://10.0.0.9:7001");
     wait_s(2);
     assert_int_equal(lone->dial_count, 2);
     lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = world->node[WORLD_COMPUTE].id});
@@ -319,7 +319,7 @@ static void test_what_was_kept_and_is_damaged(void **state)
     assert_int_equal(core_contacts(lone->core).known, 0);
     lone_free(lone);
     const struct span good =
-        contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://c.example:7001", world->now_ms, WEEK_MS);
+        contact_by(WORLD_COMPUTE, WORLD_COMPUTE, "tcp://10.0.0.8:7001", world->now_ms, WEEK_MS);
     store_u16(value, (uint16_t)good.len);
     memcpy(value + 2, good.data, good.len);
     lone_contacts = span_make(value, 2 + good.len);

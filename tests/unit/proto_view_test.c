@@ -54,11 +54,12 @@ static void on_dial(void *context, struct node_id id, struct span address)
 {
     const uint32_t n = number_of(id);
     (void)context;
-    assert_false(node[n].dialled);
+    assert_true(!node[n].dialled || (node[n].party && !node[n].linked)); /* again, of a party */
     assert_true(span_equal_text(address, node[n].address));
+    const bool was = node[n].dialled;
     node[n].dialled = true;
     node[n].linked |= node[n].answers;
-    dials++;
+    dials += !was;
 }
 
 static void on_hang_up(void *context, struct node_id id)
@@ -336,28 +337,50 @@ static void test_anchors_outlast_a_cut(void **state)
 
 /* --- Contacts ------------------------------------------------------------------------------------------------------------------------ */
 
+/* A party is dialled where it is now once the link that it had is gone, and another node when its turn comes. */
 static void test_who_moves(void **state)
 {
     uint8_t packed[4];
     (void)state;
-    node[0].answers = false;
+    node[0].party = true;
     learn_all(0, 1);
     run(2);
-    assert_true(node[0].dialled);
-    (void)snprintf(node[0].address, sizeof node[0].address, "tcp://elsewhere:7001");
+    assert_true(node[0].linked);
+    (void)snprintf(node[0].address, sizeof node[0].address, "tcp://10.9.9.9:7001");
     assert_false(view_newer(view, id_of(0), START_MS));
     assert_true(view_newer(view, id_of(0), START_MS + 1));
     struct view_contact c = contact(0, START_MS + 1, packed);
     assert_false(view_learn(view, &c)); /* known, but it is taken */
-    node[0].answers = true;
-    run(1);
-    assert_true(node[0].linked); /* on_dial saw the new address */
-    c.address = SPAN_LITERAL("tcp://nowhere:1");
+    c.address = SPAN_LITERAL("tcp://10.1.1.1:1");
     c.time_ms = START_MS;
     assert_false(view_learn(view, &c)); /* what is older is not */
+    run(2);
+    assert_int_equal(dials, 1);
     node[0].linked = false;
-    run(VIEW_TRY_MS / 1000 + 2 + VIEW_AGAIN_MS / 1000);
+    run(2);
+    assert_int_equal(dials, 2); /* on_dial saw the new address */
     assert_true(node[0].linked);
+}
+
+static void test_a_party_is_dialled_again(void **state)
+{
+    (void)state;
+    node[0].party = true;
+    node[0].answers = false;
+    learn_all(0, 1);
+    run(VIEW_TRY_MS / 1000 - 1);
+    node[0].answers = true; /* the first time the dial found no place */
+    run(3);
+    assert_true(node[0].linked);
+}
+
+static void test_who_is_no_member_dials_nobody(void **state)
+{
+    (void)state;
+    learn_all(0, 30);
+    run(5);
+    view_end(view);
+    assert_int_equal(dialled(0, 30), 0);
 }
 
 static void test_a_full_table_keeps_whom_it_needs(void **state)
@@ -373,6 +396,19 @@ static void test_a_full_table_keeps_whom_it_needs(void **state)
     assert_int_equal(view_count(view).known, 32);
     for (uint32_t n = 0; n < 32; n++)
         if (needed[n]) assert_false(view_newer(view, id_of(n), START_MS));
+}
+
+/* However many contacts one organisation has, it takes a quarter of a full table. */
+static void test_a_full_table_is_not_one_hands(void **state)
+{
+    (void)state;
+    for (uint32_t n = 100; n < NODES; n++) (void)snprintf(node[n].organisation, 8, "many");
+    new_view(64, 5);
+    learn_all(0, 64);
+    for (uint32_t n = 100; n < NODES; n++) (void)learn(n);
+    uint32_t honest = 0;
+    for (uint32_t n = 0; n < 64; n++) honest += !view_newer(view, id_of(n), START_MS);
+    assert_int_equal(honest, 48);
 }
 
 static void test_contacts_expire(void **state)
@@ -440,7 +476,10 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_what_was_kept_is_dialled_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_anchors_outlast_a_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_moves, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_party_is_dialled_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_no_member_dials_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_table_keeps_whom_it_needs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_table_is_not_one_hands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_contacts_expire, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_others_are_told, setup, teardown),
         cmocka_unit_test_setup_teardown(test_eclipse, setup, teardown),
