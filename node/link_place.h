@@ -1,7 +1,7 @@
 /* link_place: whose link is up when more nodes want one than may have one. A key costs nothing, so whoever has many must not keep out
  * those that this node needs:
  *  - strangers have a quarter of the places, and devices another;
- *  - an eighth is kept for custodians, so that no number of others keeps them out;
+ *  - as many as a charter may have are kept for custodians, so that no number of others keeps them out;
  *  - where there is no place for a member or custodian, a stranger gives way, then a device; of two alike the one that came last.
  *    So does a stranger (or device) for another that our own configuration names: a node that knows no members yet still
  *    finds those it was told to dial. Members give way to nobody: who dials is up before the other side has said whether it

@@ -204,10 +204,11 @@ static void look_at_link(struct view *v, struct row *r, int64_t now_ns)
         r->restored = false;
         return;
     }
+    const bool lost = r->up_ns != 0; /* it may have no place for this node any more */
     r->up_ns = 0;
     if (r->down_ns == 0) r->down_ns = now_ns;
     const bool in_vain = now_ns - r->down_ns >= (int64_t)VIEW_TRY_MS * NS_A_MS;
-    if (in_vain && !r->party) give_up(v, r, now_ns);
+    if ((in_vain || lost) && !r->party) give_up(v, r, now_ns);
     if (r->party && r->moved) hang_up(v, r); /* and is dialled where it is now */
     if (r->dialled && in_vain) dial(v, r, now_ns);
 }

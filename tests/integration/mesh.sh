@@ -84,4 +84,11 @@ await '[.[0].peers[] | select(.up)] | length >= 2' "$liar" status
 reaches "$(publish "$liar" fourth)" "${all[@]}"
 echo "who gives an address where another answers keeps nobody from anything"
 for name in "${!node[@]}"; do stop "$name"; done
+
+# --- two alone, that have no address but what they kept ------------------------------------------------------------------------------
+for name in n2 n4; do sed -i '/^peers:/,$d' "$name/perigee.yaml"; done
+for name in n2 n4; do start "$name"; done
+for name in n2 n4; do await '.[0].peers | any(.up)' "$name" status; done
+for name in "${!node[@]}"; do stop "$name"; done
+echo "two that start alone find each other by what they kept"
 echo passed
