@@ -86,7 +86,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     size_t before = arena_mark(arena);
     if (options->charter.len == 0) return ERR_NOT_READY;
     if (options->charter.len > CAP_DOCUMENT_BYTES || options->engine.len > CAP_TEXT ||
-        options->gpu.len > CAP_TEXT)
+        options->gpu.len > CAP_TEXT || options->announce.len > CONTACT_ADDRESS_MAX)
         return ERR_TOO_LARGE;
     if (arena->cap - before < core_arena_bytes(options->caps)) return ERR_NO_MEMORY;
     struct core *c = ARENA_NEW(arena, struct core);

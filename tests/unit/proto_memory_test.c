@@ -105,6 +105,7 @@ static void sum_of(const struct caps *caps)
                                    .charter = world->charter,
                                    .engine = span_make(longest, CAP_TEXT),
                                    .gpu = span_make(longest, CAP_TEXT),
+                                   .announce = span_make(longest, CONTACT_ADDRESS_MAX),
                                    .caps = caps};
     memory->cap = core_arena_bytes(caps) - 1;
     assert_int_equal(core_new(&c, memory, &options), ERR_NO_MEMORY);
