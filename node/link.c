@@ -574,6 +574,7 @@ enum err links_open(struct links **out, const struct links_options *options)
     l->handles_open = 2;
     struct links_pace pace = links_pace_usual;
     if (options->places > 0) pace.places = options->places;
+    if (pace.kept > pace.places / 4) pace.kept = pace.places / 4;
     links_set_pace(l, &pace);
     enum err err = prepare(l);
     if (err == OK && l->listen != NULL) err = start_listening(l);

@@ -2,8 +2,7 @@
 
 #include "proto/base/caps.h"
 
-enum { PLACE_PART = 4, PLACE_KEPT = 8 }; /* of all places: a quarter, an eighth */
-_Static_assert(CAP_PEERS / PLACE_KEPT >= CAP_CUSTODIANS, "every custodian of a charter has a place");
+enum { PLACE_PART = 4 }; /* of all places: a quarter */
 
 static enum link_standing standing(const struct links *l, struct node_id node)
 {

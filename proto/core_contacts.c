@@ -11,7 +11,10 @@ enum {
     CONTACT_LIFE_MS = 7 * 86400000,
     VIEW_TICK_MS = 1000,
     ASK_MOST_MS = 60000,
-    KEEP_EVERY_MS = 60000,
+    CONTACT_LIFE_LEAST_MS = 86400000,
+    CONTACT_FIRST_MS =
+        120000, /* the second one: the first may have come too soon after one before a restart */
+    KEEP_EVERY_MS = 10000,
     NS_A_MS = 1000000,
 };
 static const uint8_t key_bytes[8] = {'c', 'o', 'n', 't', 'a', 'c', 't', 's'};
@@ -141,8 +144,8 @@ bool contacts_want(struct core *c, const struct record *r)
 {
     const struct header *h = &r->header;
     return !ID_EQUAL(h->author, c->options.self) && core_lasting(c, h->author) != NULL &&
-           h->expires_ms > h->time_ms && h->expires_ms <= h->time_ms + CONTACT_LIFE_MS &&
-           view_newer(c->view, h->author, h->time_ms);
+           h->expires_ms >= h->time_ms + CONTACT_LIFE_LEAST_MS &&
+           h->expires_ms <= h->time_ms + CONTACT_LIFE_MS && view_newer(c->view, h->author, h->time_ms);
 }
 
 /* May this node dial it? What leads back to whoever dials is no address, but among nodes of one machine. */
@@ -199,8 +202,9 @@ void contacts_signed(struct core *c, const struct record *r)
     struct buffer b = BUFFER_OF(c->dialling.own);
     record_pack(&b, r);
     ASSERT(!b.overflow);
+    const int64_t again_ms = c->dialling.own_len == 0 ? CONTACT_FIRST_MS : CONTACT_EVERY_MS;
+    c->dialling.own_next_ns = c->now.ns + again_ms * NS_A_MS;
     c->dialling.own_len = (uint16_t)b.len;
-    c->dialling.own_next_ns = c->now.ns + (int64_t)CONTACT_EVERY_MS * NS_A_MS;
 }
 
 static void announce(struct core *c)

@@ -254,6 +254,8 @@ struct core {
     struct { /* a peer that is no member and was asked for records: its turn (core_sync.c) */
         uint32_t serial, awaited;
         int64_t until_ns;
+        uint32_t passed; /* who let its turn pass, and until when it has none */
+        int64_t passed_ns;
     } answerer;
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */

@@ -7,7 +7,9 @@
 
 enum {
     GET_MAX = 256,
-    ANSWER_MS = 5000, /* of who has its turn to answer */
+    ANSWER_MS = 5000,  /* of who has its turn to answer */
+    PASSED_MS = 60000, /* who let it pass has none so long, while others want it */
+    TURN_RECORDS_MAX = 4 * GET_MAX,
     GET_BYTES_A_SECOND = 4 << 20,
     GET_FILLS_MS = 2000,
     FOUNDERS_BYTES = HEADS_ITEM_BYTES * CAP_STEWARDS,
@@ -260,15 +262,28 @@ void sync_peer_down(struct core *c, struct node_id node)
 }
 
 /* Of all peers that are no members one at a time may answer as fast as a member does, or who catches up from devices would take four
- * records a second. Whoever has that turn and says nothing loses it. */
+ * records a second. Whoever has that turn keeps it only by what comes, and comes after others when it let it pass. */
 static void give_turn(struct core *c, struct node_id of, uint64_t count)
 {
     struct peer *p = peer_find(c, of);
     const bool taken = c->answerer.serial != 0 && c->now.ns < c->answerer.until_ns;
     if (p == NULL || core_tier(c, of) == TIER_MEMBER || core_lasting(c, of) == NULL) return;
-    if (taken && c->answerer.serial != p->serial) return;
+    if (taken) {
+        const uint64_t more = c->answerer.serial == p->serial ? count : 0;
+        c->answerer.awaited += (uint32_t)(more < TURN_RECORDS_MAX - c->answerer.awaited
+                                              ? more
+                                              : TURN_RECORDS_MAX - c->answerer.awaited);
+        return;
+    }
+    if (p->serial == c->answerer.passed && c->now.ns < c->answerer.passed_ns) return;
+    if (c->answerer.serial != 0) { /* it said too little in its time */
+        c->answerer.passed = c->answerer.serial;
+        c->answerer.passed_ns = c->now.ns + (int64_t)PASSED_MS * 1000000;
+        c->answerer.serial = 0;
+        if (p->serial == c->answerer.passed) return;
+    }
     c->answerer.serial = p->serial;
-    c->answerer.awaited = (uint32_t)count;
+    c->answerer.awaited = (uint32_t)(count < TURN_RECORDS_MAX ? count : TURN_RECORDS_MAX);
     c->answerer.until_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000;
 }
 

@@ -17,11 +17,13 @@ struct row {
     int64_t up_ns;   /* since when its link stands, while it is dialled; 0: it does not */
     int64_t down_ns; /* since when it is dialled and has none; 0: it has */
     int64_t next_ns; /* not dialled before */
+    int64_t seen_ns; /* an anchor: when its link was seen last */
     uint16_t packed_len;
     uint8_t address_len, failures;
     bool dialled, party, anchor;
     bool restored; /* dialled before the last restart, and not linked since */
     bool moved;    /* since it was dialled */
+    bool lost;     /* it had a link, and has none: it may have no place for this node any more */
     uint8_t address[CONTACT_ADDRESS_MAX];
     uint8_t packed[VIEW_PACKED_MAX];
 };
@@ -32,6 +34,7 @@ struct view {
     uint32_t count, cap;
     uint64_t random;
     int64_t turn_ns; /* when the oldest gives way */
+    bool alone;      /* nobody is linked: whoever may be there is tried, however often it was in vain */
 };
 
 size_t view_bytes(uint32_t contacts)
@@ -72,7 +75,7 @@ static struct row *find(const struct view *v, struct node_id node)
 bool view_newer(const struct view *v, struct node_id node, uint64_t time_ms)
 {
     const struct row *r = find(v, node);
-    return r == NULL || time_ms > r->time_ms;
+    return r == NULL || time_ms >= r->time_ms + VIEW_NEWER_MS;
 }
 
 static bool is_linked(const struct view *v, const struct row *r)
@@ -110,7 +113,7 @@ static struct row *place(struct view *v, struct span organisation)
 static void hang_up(struct view *v, struct row *r)
 {
     v->holder.hang_up(v->holder.context, r->node);
-    r->dialled = r->party = false;
+    r->dialled = r->party = r->lost = false;
     r->up_ns = r->down_ns = 0;
 }
 
@@ -136,21 +139,23 @@ bool view_learn(struct view *v, const struct view_contact *c)
 {
     struct row *r = find(v, c->node);
     if (r != NULL) {
-        if (c->time_ms > r->time_ms) renew(r, c);
+        if (view_newer(v, c->node, c->time_ms)) renew(r, c);
         return false;
     }
     struct view_member member = {.organisation = SPAN_NONE}; /* restored, it may not be known yet */
     (void)v->holder.member(v->holder.context, c->node, &member);
+    const bool more = v->count < v->cap;
     r = place(v, member.organisation);
     if (r == NULL) return false;
     *r = (struct row){.node = c->node};
     write_down(r, c);
-    return true;
+    return more;
 }
 
 void view_restore(struct view *v, const struct view_contact *c)
 {
-    if (view_learn(v, c)) find(v, c->node)->restored = true;
+    if (view_newer(v, c->node, c->time_ms) && (view_learn(v, c) || find(v, c->node) != NULL))
+        find(v, c->node)->restored = true;
 }
 
 /* Algorithm R, Vitter 1985: rows stand as they came, and whoever sent many at once has them side by side. */
@@ -201,15 +206,16 @@ static void look_at_link(struct view *v, struct row *r, int64_t now_ns)
         if (r->up_ns == 0) r->up_ns = now_ns;
         r->down_ns = 0;
         if (now_ns - r->up_ns >= (int64_t)VIEW_STEADY_MS * NS_A_MS) r->failures = 0;
-        r->restored = false;
+        r->restored = r->lost = false;
         return;
     }
-    const bool lost = r->up_ns != 0; /* it may have no place for this node any more */
+    r->lost |= r->up_ns != 0;
     r->up_ns = 0;
     if (r->down_ns == 0) r->down_ns = now_ns;
-    const bool in_vain = now_ns - r->down_ns >= (int64_t)VIEW_TRY_MS * NS_A_MS;
-    if ((in_vain || lost) && !r->party) give_up(v, r, now_ns);
-    if (r->party && r->moved) hang_up(v, r); /* and is dialled where it is now */
+    const int64_t patience_ms = r->lost && !r->anchor && !r->party ? VIEW_LOST_MS : VIEW_TRY_MS;
+    const bool in_vain = now_ns - r->down_ns >= patience_ms * NS_A_MS;
+    if (in_vain && !r->party) give_up(v, r, now_ns);
+    if (in_vain && r->party && r->moved) hang_up(v, r); /* and is dialled where it is now */
     if (r->dialled && in_vain) dial(v, r, now_ns);
 }
 
@@ -237,7 +243,8 @@ static void look_at_all(struct view *v, int64_t now_ns, uint64_t wall_ms)
         }
         r->party = member.party;
         if (r->dialled) look_at_link(v, r, now_ns);
-        if (r->party && !r->dialled && !is_linked(v, r)) dial(v, r, now_ns);
+        const bool wanted = r->party || (r->anchor && now_ns >= r->next_ns);
+        if (wanted && !r->dialled && !is_linked(v, r)) dial(v, r, now_ns);
         i++;
     }
 }
@@ -292,7 +299,7 @@ enum { RANK_RESTORED, RANK_WANTED, RANK_SAME_PLACE, RANK_SAME_HOUSE = 4, RANK_NO
 static uint32_t rank(const struct view *v, const struct row *r, const struct mesh *m, int64_t now_ns)
 {
     struct view_member member;
-    if (r->dialled || now_ns < r->next_ns || is_linked(v, r) ||
+    if (r->dialled || (now_ns < r->next_ns && !v->alone) || is_linked(v, r) ||
         !v->holder.member(v->holder.context, r->node, &member))
         return RANK_NONE;
     if (r->anchor || r->restored) return RANK_RESTORED;
@@ -337,14 +344,20 @@ static struct row *oldest(const struct view *v, bool anchors)
     return found;
 }
 
-/* Those whose links have stood longest; they stay that while too few stand. */
-static void choose_anchors(struct view *v)
+/* Those whose links have stood longest; one that has none is waited for, for some minutes. */
+static void choose_anchors(struct view *v, int64_t now_ns)
 {
-    uint32_t up = 0;
-    for (uint32_t i = 0; i < v->count; i++) up += in_mesh(&v->row[i]) && v->row[i].up_ns != 0;
-    if (up < VIEW_ANCHORS) return;
-    for (uint32_t i = 0; i < v->count; i++) v->row[i].anchor = false;
-    for (uint32_t n = 0; n < VIEW_ANCHORS; n++) oldest(v, false)->anchor = true;
+    uint32_t anchors = 0;
+    for (uint32_t i = 0; i < v->count; i++) {
+        struct row *r = &v->row[i];
+        if (r->anchor && in_mesh(r) && r->up_ns != 0) r->seen_ns = now_ns;
+        if (now_ns - r->seen_ns >= (int64_t)VIEW_STEADY_MS * NS_A_MS) r->anchor = false;
+        anchors += r->anchor;
+    }
+    for (struct row *r; anchors < VIEW_ANCHORS && (r = oldest(v, false)) != NULL; anchors++) {
+        r->anchor = true;
+        r->seen_ns = now_ns;
+    }
 }
 
 static int64_t next_turn_ns(struct view *v)
@@ -372,8 +385,9 @@ static void let_surplus_go(struct view *v, uint32_t linked)
 
 void view_tick(struct view *v, int64_t now_ns, uint64_t wall_ms, uint32_t linked)
 {
+    v->alone = linked == 0;
     look_at_all(v, now_ns, wall_ms);
-    choose_anchors(v);
+    choose_anchors(v, now_ns);
     take_turn(v, now_ns);
     let_surplus_go(v, linked);
     for (uint32_t n = 0; n < DIALS_A_TICK && wants_more(mesh_count(v), linked); n++) {

@@ -18,6 +18,8 @@ enum {
     VIEW_JURISDICTIONS = 3,   /* at least, where there are so many */
     VIEW_OF_ORGANISATION = 2, /* at most, while there is another */
     VIEW_TRY_MS = 20000,      /* without a link, before another is dialled in its place */
+    VIEW_LOST_MS = 5000,      /* the same of one that had a link, but for anchors */
+    VIEW_NEWER_MS = 60000,    /* a contact is taken for a later one when it is so much later */
     VIEW_AGAIN_MS = 60000,    /* then it is left alone so long, twice as long each time */
     VIEW_AGAIN_MOST_MS = 3600000,
     VIEW_STEADY_MS = 300000, /* a link that stood so long makes good for all that */
@@ -51,7 +53,7 @@ MUST_USE enum err view_new(struct view **out, struct arena *arena, uint32_t cont
 
 /* Is it later than what is known of this node? Asked before a signature is checked. */
 bool view_newer(const struct view *v, struct node_id node, uint64_t time_ms);
-/* Its signature holds. True: its node was not known. */
+/* Its signature holds. True: more are known now. */
 bool view_learn(struct view *v, const struct view_contact *contact);
 /* One that was kept over a restart: dialled before others. */
 void view_restore(struct view *v, const struct view_contact *contact);

@@ -86,9 +86,15 @@ echo "who gives an address where another answers keeps nobody from anything"
 for name in "${!node[@]}"; do stop "$name"; done
 
 # --- two alone, that have no address but what they kept ------------------------------------------------------------------------------
-for name in n2 n4; do sed -i '/^peers:/,$d' "$name/perigee.yaml"; done
-for name in n2 n4; do start "$name"; done
-for name in n2 n4; do await '.[0].peers | any(.up)' "$name" status; done
-for name in "${!node[@]}"; do stop "$name"; done
-echo "two that start alone find each other by what they kept"
+if [[ $count -le 32 ]]; then
+    start n2 && start n4
+    for name in n2 n4; do await '.[0].peers | any(.up)' "$name" status; done
+    sleep 12 # what is dialled is kept each ten seconds
+    for name in n2 n4; do stop "$name"; done
+    for name in n2 n4; do sed -i '/^peers:/,$d' "$name/perigee.yaml"; done
+    for name in n2 n4; do start "$name"; done
+    for name in n2 n4; do await '.[0].peers | any(.up)' "$name" status; done
+    for name in "${!node[@]}"; do stop "$name"; done
+    echo "two that start alone find each other by what they kept"
+fi
 echo passed

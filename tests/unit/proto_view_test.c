@@ -216,6 +216,7 @@ static void test_who_does_not_answer_is_left_alone_for_longer_each_time(void **s
     uint32_t times = 0;
     (void)state;
     node[0].answers = false;
+    node[300].linked = true; /* it is not alone */
     learn_all(0, 1);
     int64_t begun[8] = {0};
     for (uint32_t i = 0; i < 2000 && times < 5; i++) {
@@ -327,12 +328,48 @@ static void test_anchors_outlast_a_cut(void **state)
     }
     learn_all(2, 100);
     run(30);
-    assert_false(node[0].dialled || node[1].dialled);
     assert_true(view_kept(view, kept) >= 2);
     assert_true(kept[0].data[0] < 2 && kept[1].data[0] < 2);
     for (uint32_t n = 0; n < 2; n++) node[n].answers = true;
     run(120);
     assert_true(node[0].linked && node[1].linked);
+}
+
+/* A blip of a few seconds changes no anchor, and a longer one of them alone neither. */
+static void test_anchors_outlast_a_blip(void **state)
+{
+    struct span kept[VIEW_KEPT_MAX];
+    (void)state;
+    for (uint32_t n = 300; n < 313; n++) node[n].linked = true;
+    learn_all(0, 100);
+    run(30);
+    assert_true(view_kept(view, kept) >= VIEW_ANCHORS);
+    const uint32_t one = kept[0].data[0], two = kept[1].data[0];
+    for (uint32_t n = 0; n < 100; n++) node[n].linked = false;
+    run(3);
+    for (uint32_t n = 0; n < 100; n++) node[n].linked = node[n].dialled;
+    run(30);
+    assert_true(node[one].linked && node[two].linked);
+    node[one].linked = node[one].answers = false; /* it starts again, and takes its time */
+    run(100);
+    node[one].answers = true;
+    run(130);
+    assert_true(node[one].linked);
+    assert_int_equal(view_kept(view, kept) >= VIEW_ANCHORS, true);
+    assert_true((kept[0].data[0] == one && kept[1].data[0] == two) ||
+                (kept[0].data[0] == two && kept[1].data[0] == one));
+}
+
+/* However often they were dialled in vain. */
+static void test_who_is_alone_tries_whomever_it_knows(void **state)
+{
+    (void)state;
+    learn_all(0, 5);
+    for (uint32_t n = 0; n < 5; n++) node[n].answers = false;
+    run(3 * 3600);
+    for (uint32_t n = 0; n < 5; n++) node[n].answers = true;
+    run(VIEW_TRY_MS / 1000 + 2);
+    assert_true(linked() > 0);
 }
 
 /* --- Contacts ------------------------------------------------------------------------------------------------------------------------ */
@@ -348,16 +385,20 @@ static void test_who_moves(void **state)
     assert_true(node[0].linked);
     (void)snprintf(node[0].address, sizeof node[0].address, "tcp://10.9.9.9:7001");
     assert_false(view_newer(view, id_of(0), START_MS));
-    assert_true(view_newer(view, id_of(0), START_MS + 1));
-    struct view_contact c = contact(0, START_MS + 1, packed);
+    assert_false(view_newer(view, id_of(0), START_MS + VIEW_NEWER_MS - 1));
+    assert_true(view_newer(view, id_of(0), START_MS + VIEW_NEWER_MS));
+    struct view_contact c = contact(0, START_MS + VIEW_NEWER_MS, packed);
     assert_false(view_learn(view, &c)); /* known, but it is taken */
     c.address = SPAN_LITERAL("tcp://10.1.1.1:1");
     c.time_ms = START_MS;
     assert_false(view_learn(view, &c)); /* what is older is not */
     run(2);
     assert_int_equal(dials, 1);
-    node[0].linked = false;
-    run(2);
+    node[0].linked = node[0].answers = false;
+    run(VIEW_TRY_MS / 1000 - 1);
+    assert_int_equal(dials, 1);
+    node[0].answers = true;
+    run(4);
     assert_int_equal(dials, 2); /* on_dial saw the new address */
     assert_true(node[0].linked);
 }
@@ -392,7 +433,7 @@ static void test_a_full_table_keeps_whom_it_needs(void **state)
     run(10);
     bool needed[NODES];
     for (uint32_t n = 0; n < 32; n++) needed[n] = node[n].dialled;
-    for (uint32_t n = 32; n < 300; n++) assert_true(learn(n));
+    for (uint32_t n = 32; n < 300; n++) assert_false(learn(n)); /* no more than before */
     assert_int_equal(view_count(view).known, 32);
     for (uint32_t n = 0; n < 32; n++)
         if (needed[n]) assert_false(view_newer(view, id_of(n), START_MS));
@@ -475,6 +516,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_turns_and_anchors, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_kept_is_dialled_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_anchors_outlast_a_cut, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_anchors_outlast_a_blip, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_alone_tries_whomever_it_knows, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_moves, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_party_is_dialled_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_no_member_dials_nobody, setup, teardown),
