@@ -17,7 +17,7 @@ refused 1 "consortium join" node --data a
 for name in a b lab gpu; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; done
 cp a/perigee.yaml kept.yaml
 echo "listne: x" >>a/perigee.yaml
-refused 1 "did you mean listen?; expected one of listen, peers" node --data a
+refused 1 "did you mean listen?; expected one of listen, announce, peers" node --data a
 mv kept.yaml a/perigee.yaml
 for name in a b lab; do start $name; done
 for name in a b lab; do await '.[0].peers | map(select(.up)) | length == 2' $name status; done
