@@ -11,11 +11,12 @@ init() {
 }
 source "$tests/consortium.sh"
 for name in b lab; do
-    "$PERIGEE" status --data $name | grep -q '^profile  *light' || fail "$name does not say that it is light"
+    grep -q '^profile  *light' <<<"$("$PERIGEE" status --data $name)" || fail "$name does not say that it is light"
     [[ $("$PERIGEE" status --data $name --json | jq -r .profile) == light ]] || fail "nor does its API"
 done
-curl -s --unix-socket b/api.sock http://localhost/metrics | grep -q '^perigee_peers_max 64$' || fail "b has other places than it should"
-curl -s --unix-socket a/api.sock http://localhost/metrics | grep -q '^perigee_peers_max 256$' || fail "a has other places than it should"
+metrics_of() { curl -s --unix-socket "$1/api.sock" http://localhost/metrics; }
+grep -q '^perigee_peers_max 64$' <<<"$(metrics_of b)" || fail "b has other places than it should"
+grep -q '^perigee_peers_max 256$' <<<"$(metrics_of a)" || fail "a has other places than it should"
 
 consortium=$(as lab consortium status)
 # settles SLOT HALVES: a run there, and so many owners' halves in its receipt.
