@@ -5,7 +5,7 @@
  *    missing (that may be a revocation);
  *  - no later revocation of its author covers it;
  *  - its node is among the first that its author's chain names and has not revoked, as many as the charter says: a device
- *    that is revoked gives its place to the next;
+ *    that is revoked gives its place to the next, and to name it again before changes nothing;
  *  - the device is of its maker's organisation.
  * Where several stand for one node, the smallest record id does. Only what depends on the maker's own chain is kept in the
  * rows; it changes with that chain. */
@@ -41,16 +41,6 @@ static uint32_t first_of(const struct registry *r, struct node_id node)
     return row == INDEX_NONE ? 0 : row + 1;
 }
 
-/* The same maker's word for the same node, said before: they share a place. */
-static const struct device_row *said_before(const struct registry *r, const struct device_row *d)
-{
-    for (uint32_t next = first_of(r, d->member.node); next != 0; next = r->device[next - 1].next_plus_one) {
-        const struct device_row *other = &r->device[next - 1];
-        if (other < d && !other->revoked && ID_EQUAL(maker_of(other), maker_of(d))) return other;
-    }
-    return NULL;
-}
-
 /* The rows of one author are in the order of its chain. */
 static void give_places(struct registry *r, struct node_id maker)
 {
@@ -58,19 +48,16 @@ static void give_places(struct registry *r, struct node_id maker)
     for (uint32_t i = 0; i < r->device_count; i++) {
         struct device_row *d = &r->device[i];
         if (!ID_EQUAL(maker_of(d), maker)) continue;
-        const struct device_row *same = said_before(r, d);
-        d->in_place = !d->revoked && (same != NULL ? same->in_place : given < r->charter->maker_devices);
-        given += d->in_place && same == NULL;
+        d->in_place = !d->over && given < r->charter->maker_devices;
+        given += d->in_place;
     }
 }
 
 uint32_t registry_device_count(const struct registry *r, struct node_id maker)
 {
     uint32_t count = 0;
-    for (uint32_t i = 0; i < r->device_count; i++) {
-        const struct device_row *d = &r->device[i];
-        count += d->in_place && ID_EQUAL(maker_of(d), maker) && said_before(r, d) == NULL;
-    }
+    for (uint32_t i = 0; i < r->device_count; i++)
+        count += r->device[i].in_place && ID_EQUAL(maker_of(&r->device[i]), maker);
     return count;
 }
 
@@ -78,17 +65,37 @@ bool registry_names_device(const struct registry *r, struct node_id maker, struc
 {
     for (uint32_t next = first_of(r, node); next != 0; next = r->device[next - 1].next_plus_one) {
         const struct device_row *d = &r->device[next - 1];
-        if (!d->revoked && ID_EQUAL(maker_of(d), maker)) return true;
+        if (!d->over && ID_EQUAL(maker_of(d), maker)) return true;
     }
     return false;
+}
+
+/* Of the rows of one node the first stays listed; of the others those that are not over, which is one of each maker. */
+static void list_row(struct registry *r, uint32_t at)
+{
+    uint32_t first = index_find(&r->devices, r->device[at].member.node.bytes);
+    if (first != INDEX_NONE) {
+        r->device[at].next_plus_one = r->device[first].next_plus_one;
+        r->device[first].next_plus_one = at + 1;
+        return;
+    }
+    enum err err = index_add(&r->devices, r->device[at].member.node.bytes, at);
+    ASSERT(err == OK); /* as many places as rows */
+}
+
+static void unlist_row(struct registry *r, uint32_t at)
+{
+    for (uint32_t i = first_of(r, r->device[at].member.node); i != 0; i = r->device[i - 1].next_plus_one)
+        if (r->device[i - 1].next_plus_one == at + 1) r->device[i - 1].next_plus_one = r->device[at].next_plus_one;
 }
 
 void device_revoke(struct registry *r, const struct revocation *v)
 {
     bool any = false;
     for (uint32_t i = 0; i < r->device_count; i++) {
-        if (r->device[i].revoked || !covers(v, &r->device[i])) continue;
-        r->device[i].revoked = any = true;
+        if (r->device[i].over || !covers(v, &r->device[i])) continue;
+        r->device[i].over = any = true;
+        unlist_row(r, i);
     }
     if (any) give_places(r, v->record->header.author);
 }
@@ -101,18 +108,6 @@ static struct verdict check(const struct registry *r)
     if (r->charter == NULL) return verdict_refuse(REFUSAL_CONSORTIUM_FORMING, NULL);
     if (r->charter->maker_devices == 0) return verdict_refuse(REFUSAL_DEVICES, r->charter->hash.bytes);
     return r->device_count < CAP_DEVICES ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
-}
-
-static void link_row(struct registry *r, uint32_t at)
-{
-    uint32_t first = index_find(&r->devices, r->device[at].member.node.bytes);
-    if (first != INDEX_NONE) {
-        r->device[at].next_plus_one = r->device[first].next_plus_one;
-        r->device[first].next_plus_one = at + 1;
-        return;
-    }
-    enum err err = index_add(&r->devices, r->device[at].member.node.bytes, at);
-    ASSERT(err == OK); /* as many places as rows */
 }
 
 struct verdict device_apply(struct registry *r, const struct record *record, const struct body_MEMBER *b)
@@ -130,8 +125,10 @@ struct verdict device_apply(struct registry *r, const struct record *record, con
                                         .approval = b->approval,
                                         .platforms = b->platforms,
                                         .admission = record}};
-    for (uint32_t i = 0; i < r->revocation_count; i++) d->revoked |= covers(&r->revocation[i], d);
-    link_row(r, at);
+    d->over = registry_names_device(r, maker_of(d), b->node); /* said before, it stands as it was said */
+    for (uint32_t i = 0; i < r->revocation_count; i++) d->over |= covers(&r->revocation[i], d);
+    if (d->over) return VERDICT_OK;
+    list_row(r, at);
     give_places(r, record->header.author);
     return VERDICT_OK;
 }

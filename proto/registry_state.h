@@ -39,7 +39,7 @@ struct member_row {
 };
 struct device_row {
     struct member member;
-    bool revoked;           /* by a later revocation of its maker */
+    bool over;              /* revoked by its maker later, or the maker had named it already */
     bool in_place;          /* among as many as the charter lets its maker have */
     uint32_t next_plus_one; /* of the same node */
 };

@@ -2,6 +2,7 @@
 
 #include "crypto/body.h"
 #include "crypto/hash.h"
+#include "crypto/kem.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
 
@@ -102,7 +103,7 @@ static enum err make_policy(struct papers *p, struct dataset *d)
 {
     uint8_t bytes[1024];
     struct buffer b = BUFFER_OF(bytes);
-    const struct policy policy = {.export_to = EXPORT_TO_ENCLAVE};
+    const struct policy policy = {.export_to = EXPORT_TO_ENCLAVE, .owner_veto = d->owner->party->veto};
     TRY(policy_write(&b, &policy));
     d->policy = keep(p, &b);
     d->policy_hash = sha256(d->policy);
@@ -300,15 +301,29 @@ static enum err seal_body(struct papers *p, struct dataset *d, struct manifest *
     return OK;
 }
 
+/* PROTOCOL.md "Owner's veto": a half for the owner's node; `part` becomes the other. */
+static enum err split_key(struct papers *p, struct dataset *d, struct manifest *m, uint8_t part[32])
+{
+    const struct hash32 half = cast_derive(p->cast->seed, "half", d->number, 0),
+                        secret = cast_derive(p->cast->seed, "half-ephemeral", d->number, 0);
+    struct kem_secret ephemeral;
+    memcpy(ephemeral.bytes, secret.bytes, 32);
+    for (uint32_t i = 0; i < 32; i++) part[i] ^= half.bytes[i];
+    m->veto = true;
+    return kem_seal_from(m->half, &d->owner->kem, ID_SPAN(half), SPAN_OF(d->label.bytes), &ephemeral);
+}
+
 static enum err wrap_key(struct papers *p, struct dataset *d, struct manifest *m, const struct point *key_a)
 {
     d->label = label_make(m->root_key_id, p->app, p->compose, m->owner, m->content, d->policy_hash);
-    uint8_t entropy[64];
+    uint8_t entropy[64], part[32];
+    memcpy(part, d->data_key, 32);
+    if (d->owner->party->veto) TRY(split_key(p, d, m, part));
     for (uint32_t i = 0; i < 2; i++) {
         const struct hash32 h = cast_derive(p->cast->seed, "envelope", d->number, i);
         memcpy(entropy + (size_t)32 * i, h.bytes, 32);
     }
-    TRY(envelope_seal_from(&d->envelope, key_a, &d->label, d->data_key, entropy));
+    TRY(envelope_seal_from(&d->envelope, key_a, &d->label, part, entropy));
     memcpy(m->envelope, d->envelope.bytes, ENVELOPE_BYTES);
     return OK;
 }

@@ -27,7 +27,7 @@ struct dataset {
     struct content_id content;
     uint64_t budget;
     uint8_t data_key[32];
-    struct envelope envelope; /* of that, under this label; once it is sealed */
+    struct envelope envelope; /* of that, or of a half where its owner keeps the other; once it is sealed */
     struct label label;
     uint32_t blob_count;
     struct paper_blob blob[PAPERS_CHUNKS_MAX + 2]; /* chunks, their list, the manifest */

@@ -105,7 +105,8 @@ static void check_roles(const struct scenario_party *p, struct json_reader *r)
     const bool device = (p->roles & ROLE_DEVICE) != 0;
     if (p->rows > 0 && (p->roles & ROLE_OWNER) == 0)
         json_refuse(r, "rows", ERR_CONFLICT, "rows of an owner only");
-    if (p->refuses && p->rows == 0) json_refuse(r, "refuses", ERR_CONFLICT, "an owner with rows");
+    if ((p->refuses || p->veto) && p->rows == 0)
+        json_refuse(r, p->refuses ? "refuses" : "veto", ERR_CONFLICT, "an owner with rows");
     if (device && p->roles != ROLE_DEVICE)
         json_refuse(r, "roles", ERR_CONFLICT, "device alone, beside no other role");
     if (json_has(r, "maker") != device) json_refuse(r, "maker", ERR_CONFLICT, "the maker of a device");
@@ -132,6 +133,7 @@ static enum err party_read(struct scenario_party *p, struct scenario_kind *k, st
     read_optional(r, "enclaves", 1, CAP_ENCLAVES, &p->enclaves);
     read_optional(r, "speed_percent", 1, SPEED_PERCENT_MAX, &p->speed_percent);
     if (json_has(r, "refuses")) json_read_bool(r, "refuses", &p->refuses);
+    if (json_has(r, "veto")) json_read_bool(r, "veto", &p->veto);
     if (json_has(r, "maker")) field_name(r, "maker", &maker);
     if (r->err == OK) check_roles(p, r);
     return json_reader_done(r);
@@ -734,6 +736,7 @@ static void put_party(struct json_writer *w, const struct scenario *s, const str
     charter_put_roles(w, "roles", p->roles);
     put_if(w, "rows", p->rows);
     put_if(w, "speed_percent", p->speed_percent);
+    if (p->veto) field_put_bool(w, "veto", true);
     json_end_object(w);
 }
 

@@ -48,6 +48,7 @@ struct scenario_party {
     uint32_t maker;         /* a device: the party that admits it */
     uint32_t devices;       /* a maker: how many it admits */
     bool refuses;           /* an owner with rows: it never approves the recipe */
+    bool veto;              /* an owner with rows: its own node keeps half of the data's key */
 };
 
 /* X(symbol, name, whom it names, does it last for for_ms) */

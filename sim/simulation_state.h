@@ -151,6 +151,7 @@ struct guest_place {
     uint64_t term, due_ns;
     bool twin;             /* the second under one certificate */
     bool keyed, committed; /* as it said */
+    uint32_t halves;       /* of data keys, that owners have given it: by dataset */
 };
 
 struct run_watch {

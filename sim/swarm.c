@@ -154,6 +154,26 @@ static void draw_cheat(struct scenario *s, struct chance *c)
     f->for_ms = SWARM_FAULTS_MS - f->at_ms;
 }
 
+/* Members that break the protocol in what they send, or vote for whoever asks: of custodians no more than quorums bear. */
+static void draw_members(struct scenario *s, struct chance *c)
+{
+    static const enum scenario_fault_kind kinds[] = {FAULT_WITHHOLD, FAULT_REPLAY, FAULT_FLOOD};
+    const uint64_t liars = chance_within(c, 1, 2);
+    for (uint64_t i = 0; i < liars; i++)
+        (void)add_fault(s, c, kinds[chance_below(c, sizeof kinds / sizeof kinds[0])]);
+    if (s->f > 0 && chance_ppm(c, PPM(50)))
+        add_fault(s, c, FAULT_DOUBLE)->of.party = one_of(s, c, ROLE_CUSTODIAN);
+    if (chance_ppm(c, PPM(20))) add_fault(s, c, FAULT_RETYPE)->for_ms = 0;
+}
+
+/* Owners that keep half of their key: all, or some. */
+static void draw_vetoes(struct scenario *s, struct chance *c)
+{
+    const bool all = chance_ppm(c, PPM(30));
+    for (uint32_t i = 0; i < s->party_count; i++)
+        s->party[i].veto = s->party[i].rows > 0 && (all || chance_ppm(c, PPM(50)));
+}
+
 void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
 {
     struct chance c = chance_stream(seed, "swarm", 0);
@@ -171,6 +191,8 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     if (chance_ppm(&c, PPM(30))) draw_restarts(out, &c);
     if (chance_ppm(&c, PPM(50))) draw_revocation(out, &c);
     if (chance_ppm(&c, PPM(50))) draw_cheat(out, &c);
+    if (chance_ppm(&c, PPM(40))) draw_members(out, &c);
+    if (chance_ppm(&c, PPM(25))) draw_vetoes(out, &c);
 }
 
 /* --- Smaller ----------------------------------------------------------------------------------------------------------------------- */
@@ -276,6 +298,9 @@ static void shrink_sizes(struct shrinking *g)
         s->party[i].drift_ppm = 0;
     }
     s->loss_ppm = 0;
+    (void)stays(g);
+    remember(g);
+    for (uint32_t i = 0; i < s->party_count; i++) s->party[i].veto = false;
     (void)stays(g);
     remember(g);
     s->race = false;

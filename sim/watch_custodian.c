@@ -122,29 +122,50 @@ void watch_certificate(struct station *n, struct span bytes)
 
 /* --- What is sealed to enclaves --------------------------------------------------------------------------------------------- */
 
-/* Is there, or was there, an enclave with this key, where the certificate says? */
-static bool is_guest(const struct simulation *s, const struct ledger_certificate *c, struct node_id enclave)
+/* NULL: it is gone. */
+static struct guest_place *guest_of(struct simulation *s, struct node_id enclave)
 {
     for (uint32_t i = 0; i < s->guest_count; i++) {
-        const struct guest_place *p = &s->guest[i];
-        if (p->guest == NULL) continue;
-        const struct node_id id = guest_id(p->guest);
-        if (ID_EQUAL(id, enclave))
-            return ID_EQUAL(p->run, c->run) && p->term == c->term &&
-                   ID_EQUAL(s->station[p->station].player->id, c->node);
+        if (s->guest[i].guest == NULL) continue;
+        const struct node_id id = guest_id(s->guest[i].guest);
+        if (ID_EQUAL(id, enclave)) return &s->guest[i];
     }
-    return true; /* it is gone: who asked it was, and nobody has its key any more */
+    return NULL;
 }
 
-/* What shares, leases and commits need alike. */
-static struct ledger_seat *watch_standing(struct station *n, struct run_id id, uint64_t term,
-                                          const char *what)
+/* To an enclave with this key, where the certificate says? Of one that is gone nobody has the key any more. */
+static bool elects(struct simulation *s, const struct ledger_certificate *c, struct node_id enclave)
+{
+    const struct guest_place *p = guest_of(s, enclave);
+    return p == NULL || (ID_EQUAL(p->run, c->run) && p->term == c->term &&
+                         ID_EQUAL(s->station[p->station].player->id, c->node));
+}
+
+/* A part of a key leaves: under which certificate, to whom. */
+static void watch_recipient(struct station *n, struct run_id run, uint64_t term, struct hash32 certificate,
+                            struct node_id enclave, bool same_key)
+{
+    struct simulation *s = n->simulation;
+    const struct ledger_certificate *c = ledger_certificate_find(&s->ledger, certificate);
+    if (c == NULL || !ID_EQUAL(c->run, run) || c->term != term)
+        watch_violation(s, "quorum-release", "%.*s releases under no certificate of this run and term",
+                        NAMED(n));
+    else if (!elects(s, c, enclave))
+        watch_violation(s, "quorum-release",
+                        "%.*s releases to an enclave that the certificate does not elect", NAMED(n));
+    if (!same_key)
+        watch_violation(s, "quorum-release", "%.*s seals shares to another key than it signed for", NAMED(n));
+    if (!promised(n, PROMISE_RELEASE, run.bytes, term, ID_SPAN(enclave)))
+        watch_violation(s, "quorum-release", "%.*s releases before that is on its disk", NAMED(n));
+}
+
+/* Whoever gives something for a run, by what it holds of it. NULL: there is none. */
+static struct ledger_run *watch_run(struct station *n, struct run_id id, const char *what)
 {
     struct simulation *s = n->simulation;
     struct ledger_run *run = ledger_run_find(&s->ledger, id);
-    const int custodian = custodian_of(n);
-    if (run == NULL || custodian < 0) {
-        watch_violation(s, "quorum-release", "%.*s gives %s for no run, or is no custodian", NAMED(n), what);
+    if (run == NULL) {
+        watch_violation(s, "quorum-release", "%.*s gives %s for no run", NAMED(n), what);
         return NULL;
     }
     const char *objection = ledger_objection(&s->ledger, core_chain(n->core), run, station_wall_ms(n));
@@ -152,6 +173,21 @@ static struct ledger_seat *watch_standing(struct station *n, struct run_id id, u
         watch_violation(s, "quorum-release", "%.*s gives %s: %s", NAMED(n), what, objection);
     if (!has_slot(n, run))
         watch_violation(s, "budget", "%.*s gives %s before the slot is on its disk", NAMED(n), what);
+    return run;
+}
+
+/* What shares, leases and commits need alike. */
+static struct ledger_seat *watch_standing(struct station *n, struct run_id id, uint64_t term,
+                                          const char *what)
+{
+    struct simulation *s = n->simulation;
+    struct ledger_run *run = watch_run(n, id, what);
+    const int custodian = custodian_of(n);
+    if (run == NULL) return NULL;
+    if (custodian < 0) {
+        watch_violation(s, "quorum-release", "%.*s gives %s and is no custodian", NAMED(n), what);
+        return NULL;
+    }
     struct ledger_seat *seat = &ledger_term_of(run, term)->seat[custodian];
     for (uint32_t i = 0; i < run->term_count; i++)
         if (run->term[i].term > term && run->term[i].seat[custodian].voted)
@@ -164,25 +200,29 @@ static void watch_release(struct station *n, const struct body_RELEASE *b, const
 {
     struct simulation *s = n->simulation;
     struct ledger_seat *seat = watch_standing(n, b->run, b->term, "shares");
-    const struct ledger_certificate *c = ledger_certificate_find(&s->ledger, b->certificate);
     if (seat == NULL) return;
-    if (c == NULL || !ID_EQUAL(c->run, b->run) || c->term != b->term)
-        watch_violation(s, "quorum-release", "%.*s releases under no certificate of this run and term",
-                        NAMED(n));
-    else if (!is_guest(s, c, b->enclave))
-        watch_violation(s, "quorum-release",
-                        "%.*s releases to an enclave that the certificate does not elect", NAMED(n));
     if (seat->released && !ID_EQUAL(seat->enclave, b->enclave))
         watch_violation(s, "quorum-release", "%.*s releases to two enclaves in term %llu", NAMED(n),
                         (unsigned long long)b->term);
-    if (!ID_EQUAL(*to, b->kem))
-        watch_violation(s, "quorum-release", "%.*s seals shares to another key than it signed for", NAMED(n));
-    if (!promised(n, PROMISE_RELEASE, b->run.bytes, b->term, ID_SPAN(b->enclave)))
-        watch_violation(s, "quorum-release", "%.*s releases before that is on its disk", NAMED(n));
+    watch_recipient(n, b->run, b->term, b->certificate, b->enclave, ID_EQUAL(*to, b->kem));
     seat->released = true;
     seat->enclave = b->enclave;
     seat->answered_ns = s->now_ns;
     ledger_run_find(&s->ledger, b->run)->released |= UINT32_C(1) << custodian_of(n);
+}
+
+/* An owner's, of its own data. */
+static void watch_half(struct station *n, const struct body_OWNER_RELEASE *b, const struct kem_public *to)
+{
+    struct simulation *s = n->simulation;
+    const struct dataset *own = papers_of(s->papers, n->player);
+    struct guest_place *p = guest_of(s, b->enclave);
+    if (watch_run(n, b->run, "half of a key") == NULL) return;
+    watch_recipient(n, b->run, b->term, b->certificate, b->enclave, ID_EQUAL(*to, b->kem));
+    if (own == NULL || !ID_EQUAL(own->dt, b->dt))
+        watch_violation(s, "quorum-release", "%.*s gives half of the key of another's data", NAMED(n));
+    else if (p != NULL)
+        p->halves |= UINT32_C(1) << own->number;
 }
 
 static void watch_lease(struct station *n, const struct body_LEASE *b)
@@ -226,12 +266,13 @@ static void watch_answer(struct station *n, const struct crypto_job *job)
     if (job->box.len < 2) return;
     const uint8_t tag = job->box.data[0];
     struct span packed = span_make(job->box.data + 1, job->box.len - 1);
-    if (tag == ANSWER_SHARES && body_decode(&answer, KIND_SHARE_ANSWER, packed) == OK)
-        packed = answer.release;
+    const bool part_of_key = tag == ANSWER_SHARES || tag == ANSWER_HALF;
+    if (part_of_key && body_decode(&answer, KIND_SHARE_ANSWER, packed) == OK) packed = answer.release;
     if (tag == ANSWER_REFUSAL || record_unpack(&r, packed) != OK ||
         body_decode(&b, r.header.kind, r.body) != OK)
         return;
     if (tag == ANSWER_SHARES && r.header.kind == KIND_RELEASE) watch_release(n, &b.RELEASE, &job->kem);
+    if (tag == ANSWER_HALF && r.header.kind == KIND_OWNER_RELEASE) watch_half(n, &b.OWNER_RELEASE, &job->kem);
     if (tag == ANSWER_LEASE && r.header.kind == KIND_LEASE) watch_lease(n, &b.LEASE);
     if (tag == ANSWER_COMMIT && r.header.kind == KIND_COMMIT) watch_commit(n, &b.COMMIT);
 }

@@ -11,8 +11,11 @@
 
 #include <cmocka.h>
 
-/* In canonical form: what is before the parties, how many devices, what is behind them. */
-static const char *world(const char *before, unsigned devices)
+#define BANDS "\"maker\":\"mill\",\"name\":\"band\",\"region\":[\"sweden\",\"italy\",\"uk\"],\"roles\":[\"device\"]"
+#define READERS "\"name\":\"reader\",\"region\":[\"sweden\",\"italy\",\"uk\"],\"roles\":[\"auditor\"]"
+
+/* In canonical form: what is before the parties, how many there are of a crowd, and what it is. */
+static const char *world(const char *before, unsigned count, const char *crowd)
 {
     static char text[4096];
     (void)snprintf(
@@ -20,15 +23,15 @@ static const char *world(const char *before, unsigned devices)
         "{%s\"for_ms\":120000,\"name\":\"many\",\"parties\":["
         "{\"count\":4,\"jurisdiction\":\"EU\",\"name\":\"seat\",\"region\":[\"sweden\",\"france\",\"italy\","
         "\"germany\"],\"roles\":[\"custodian\",\"steward\"]},"
+        "{\"count\":%u,\"jurisdiction\":\"EU\",%s},"
         "{\"count\":2,\"jurisdiction\":\"EU\",\"name\":\"clinic\",\"region\":\"germany\",\"roles\":["
         "\"owner\"],"
         "\"rows\":100},"
         "{\"jurisdiction\":\"EU\",\"name\":\"mill\",\"region\":\"italy\",\"roles\":[\"algorithm\",\"maker\","
         "\"requester\"]},"
-        "{\"jurisdiction\":\"EU\",\"name\":\"hall\",\"region\":\"ireland\",\"roles\":[\"compute\"]},"
-        "{\"count\":%u,\"jurisdiction\":\"EU\",\"maker\":\"mill\",\"name\":\"band\",\"region\":[\"sweden\","
-        "\"italy\",\"uk\"],\"roles\":[\"device\"]}],\"perigee\":\"scenario/1\"}",
-        before, devices);
+        "{\"jurisdiction\":\"EU\",\"name\":\"hall\",\"region\":\"ireland\",\"roles\":[\"compute\"]}],"
+        "\"perigee\":\"scenario/1\"}",
+        before, count, crowd);
     return text;
 }
 
@@ -74,7 +77,7 @@ static void a_hundred_and_fifty(void **state)
     json_t *report = played(world("\"crypto\":\"modelled\",\"faults\":["
                                   "{\"at_ms\":900,\"for_ms\":700,\"kind\":\"crash\",\"party\":\"band-7\"},"
                                   "{\"at_ms\":700,\"for_ms\":900,\"kind\":\"part\",\"region\":\"uk\"}],",
-                                  DEVICES));
+                                  DEVICES, BANDS));
     one_run_settled(report);
     assert_string_equal(word(report, "crypto"), "modelled");
     assert_int_equal(number(report, "crashes"), 1);
@@ -89,10 +92,23 @@ static void a_hundred_and_fifty(void **state)
     json_decref(report);
 }
 
+/* More members than a node has links with: whoever has a part in the run finds whom it needs, though a custodian and the elected node fall. */
+static void more_members_than_links(void **state)
+{
+    (void)state;
+    json_t *report = played(world("\"crypto\":\"modelled\",\"faults\":["
+                                  "{\"at_ms\":1000,\"for_ms\":9000,\"kind\":\"elected\"},"
+                                  "{\"at_ms\":1000,\"for_ms\":30000,\"kind\":\"crash\",\"party\":\"seat-1\"}],",
+                                  100, READERS));
+    one_run_settled(report);
+    assert_int_equal(number(report, "crashes"), 2);
+    json_decref(report);
+}
+
 static void one_seed_one_run(void **state)
 {
     (void)state;
-    const char *text = world("", 62);
+    const char *text = world("", 62, BANDS);
     json_t *first = played(text), *again = played(text);
     assert_true(json_equal(first, again));
     assert_string_equal(word(first, "crypto"), "real");
@@ -104,8 +120,8 @@ static void one_seed_one_run(void **state)
 static void both_levels(void **state)
 {
     (void)state;
-    json_t *real = played(world("\"crypto\":\"real\",", 12)),
-           *modelled = played(world("\"crypto\":\"modelled\",", 12));
+    json_t *real = played(world("\"crypto\":\"real\",", 12, BANDS)),
+           *modelled = played(world("\"crypto\":\"modelled\",", 12, BANDS));
     one_run_settled(real);
     one_run_settled(modelled);
     assert_int_equal(number(real, "records_applied"), number(modelled, "records_applied"));
@@ -117,7 +133,7 @@ static void both_levels(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_hundred_and_fifty),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_hundred_and_fifty), cmocka_unit_test(more_members_than_links),
                                        cmocka_unit_test(one_seed_one_run), cmocka_unit_test(both_levels)};
     return cmocka_run_group_tests_name("sim_many", tests, NULL, NULL);
 }

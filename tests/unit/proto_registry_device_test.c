@@ -287,7 +287,7 @@ static void test_places(void **state)
 {
     (void)state;
     struct scene *s = one_device();
-    name_device(s, MAKER, 2, DEVICE); /* said again: it shares its place */
+    name_device(s, MAKER, 2, DEVICE); /* said again, which changes nothing */
     name_device(s, MAKER, 3, DEVICE + 1);
     name_device(s, MAKER, 4, DEVICE + 2);
     assert_true(is_member(s, DEVICE) && is_member(s, DEVICE + 1) && !is_member(s, DEVICE + 2));
@@ -299,6 +299,26 @@ static void test_places(void **state)
     assert_false(is_member(s, DEVICE));
     revoke(s, MAKER, 7, REVOKE_DEVICE, DEVICE + 2);
     assert_true(is_member(s, DEVICE));
+    scene_free(s);
+}
+
+/* What it said first stands until it takes it back; what came in between stays over. */
+static void test_named_again(void **state)
+{
+    (void)state;
+    struct scene *s = one_device();
+    const struct record *first = registry_member(s->registry, node_of(DEVICE))->admission;
+    ACCEPTED(registry_apply(s->registry, word_for(s, MAKER, 2, DEVICE, "others")));
+    assert_ptr_equal(registry_member(s->registry, node_of(DEVICE))->admission, first);
+    for (uint8_t i = 0; i < 40; i++) {
+        revoke(s, MAKER, 3u + 3u * i, REVOKE_DEVICE, DEVICE);
+        assert_false(is_member(s, DEVICE));
+        name_device(s, MAKER, 4u + 3u * i, DEVICE);
+        name_device(s, MAKER, 5u + 3u * i, DEVICE);
+        assert_int_equal(registry_member(s->registry, node_of(DEVICE))->admission->header.seq, 4u + 3u * i);
+    }
+    assert_int_equal(registry_device_count(s->registry, node_of(MAKER)), 1);
+    assert_int_equal(listed(s, DEVICE), 1);
     scene_free(s);
 }
 
@@ -368,7 +388,7 @@ static void test_preview(void **state)
 
 /* --- In any order ---------------------------------------------------------------------------------------------------------- */
 
-enum { STREAMS = 6, STREAM_MAX = 8, DEVICES = 4, SHUFFLES = 40 };
+enum { STREAMS = 6, STREAM_MAX = 10, DEVICES = 4, SHUFFLES = 40 };
 struct stream {
     uint32_t count, at;
     const struct record *record[STREAM_MAX];
@@ -404,6 +424,7 @@ static void make_streams(struct scene *s, struct stream st[STREAMS])
     put(&st[3], revocation_of(s, MAKER, 5, REVOKE_DEVICE, DEVICE));
     put(&st[3], word_for(s, MAKER, 6, DEVICE, "makers"));
     put(&st[3], revocation_of(s, MAKER, 7, REVOKE_DEVICE, DEVICE + 1));
+    put(&st[3], word_for(s, MAKER, 8, DEVICE, "others"));
     put(&st[4], word_for(s, OTHER_MAKER, 1, DEVICE + 2, "makers"));
     put(&st[4], revocation_of(s, OTHER_MAKER, 2, REVOKE_ALL, 0));
     put(&st[4], word_for(s, OTHER_MAKER, 3, DEVICE + 3, "makers"));
@@ -487,6 +508,7 @@ int main(void)
         cmocka_unit_test(test_stewards_go_before_makers),
         cmocka_unit_test(test_smallest_word_of_two_makers),
         cmocka_unit_test(test_places),
+        cmocka_unit_test(test_named_again),
         cmocka_unit_test(test_each_maker_has_its_own_places),
         cmocka_unit_test(test_revocation_reaches_back_only),
         cmocka_unit_test(test_preview),

@@ -24,7 +24,7 @@ static const char text[] =
     "{\"jurisdiction\":\"EU\",\"name\":\"north\",\"region\":\"sweden\",\"roles\":[\"custodian\",\"owner\","
     "\"steward\"],\"rows\":3},"
     "{\"jurisdiction\":\"EU\",\"name\":\"east\",\"region\":\"sweden\",\"roles\":[\"custodian\",\"owner\","
-    "\"steward\"],\"rows\":3},"
+    "\"steward\"],\"rows\":3,\"veto\":true},"
     "{\"jurisdiction\":\"EU\",\"name\":\"south\",\"region\":\"italy\",\"roles\":[\"custodian\",\"steward\"]},"
     "{\"jurisdiction\":\"EU\",\"name\":\"west\",\"region\":\"france\",\"roles\":[\"custodian\",\"steward\"]},"
     "{\"jurisdiction\":\"EU\",\"name\":\"hall\",\"region\":\"ireland\",\"roles\":[\"compute\"]},"
@@ -333,7 +333,7 @@ static void answers(uint32_t number, uint8_t tag, enum kind kind, const void *bo
     const struct body_SHARE_ANSWER shares = {buffer_span(&p), SPAN_LITERAL("shares")};
     body_encode(&a, KIND_SHARE_ANSWER, &shares);
     buffer_put_u8(&out, tag);
-    buffer_put(&out, tag == ANSWER_SHARES ? buffer_span(&a) : buffer_span(&p));
+    buffer_put(&out, tag == ANSWER_SHARES || tag == ANSWER_HALF ? buffer_span(&a) : buffer_span(&p));
     const struct crypto_job job = {.op = CRYPTO_SEAL, .kem = *to, .box = buffer_span(&out)};
     watch_keyed(&s->station[number], &job, OK);
 }
@@ -348,15 +348,22 @@ static struct body_RELEASE release_of(uint64_t term, struct hash32 certificate, 
                                  .heads = SPAN_LITERAL("")};
 }
 
-static void releases(void **state)
+/* Of the enclave at work. */
+static struct hash32 own_certificate(void)
 {
-    const struct kem_public nobody = {{0}}, other = {{1}};
-    const struct node_id enclave = guest_id(place->guest), another = {{9}};
-    (void)state;
     struct hash32 certificate = {{0}};
     for (uint32_t i = 0; i < s->ledger.certificates; i++)
         if (s->ledger.certificate[i].term == place->term && ID_EQUAL(s->ledger.certificate[i].run, run->run))
             certificate = s->ledger.certificate[i].hash;
+    return certificate;
+}
+
+static void releases(void **state)
+{
+    const struct kem_public nobody = {{0}}, other = {{1}};
+    const struct node_id enclave = guest_id(place->guest), another = {{9}};
+    const struct hash32 certificate = own_certificate();
+    (void)state;
     struct body_RELEASE body = release_of(place->term, certificate, enclave);
     answers(NORTH, ANSWER_SHARES, KIND_RELEASE, &body, &nobody);
     quiet(); /* again what it gave */
@@ -383,6 +390,43 @@ static void releases(void **state)
     answers(EAST, ANSWER_SHARES, KIND_RELEASE, &body, &nobody);
     fired("quorum-release", "before that is on its disk");
     *seat(92, NORTH) = *seat(92, EAST) = *seat(90, NORTH) = (struct ledger_seat){.voted = false};
+}
+
+/* EAST keeps half of its key; NORTH brings data, and gave all of it away. */
+static void halves(void **state)
+{
+    const struct kem_public nobody = {{0}}, other = {{1}};
+    const struct dataset *own = papers_of(s->papers, s->station[EAST].player),
+                         *another = papers_of(s->papers, s->station[NORTH].player);
+    struct body_OWNER_RELEASE body = {.run = run->run,
+                                      .term = place->term,
+                                      .certificate = own_certificate(),
+                                      .enclave = guest_id(place->guest),
+                                      .heads = SPAN_LITERAL(""),
+                                      .dt = own->dt};
+    (void)state;
+    assert_int_equal(place->halves, 1u << own->number);
+    answers(EAST, ANSWER_HALF, KIND_OWNER_RELEASE, &body, &nobody);
+    quiet(); /* again what it gave */
+    answers(EAST, ANSWER_HALF, KIND_OWNER_RELEASE, &body, &other);
+    fired("quorum-release", "another key than it signed for");
+    body.dt = another->dt;
+    answers(EAST, ANSWER_HALF, KIND_OWNER_RELEASE, &body, &nobody);
+    fired("quorum-release", "of another's data");
+    body.dt = own->dt;
+    body.certificate.bytes[0] ^= 1;
+    answers(EAST, ANSWER_HALF, KIND_OWNER_RELEASE, &body, &nobody);
+    fired("quorum-release", "under no certificate");
+    body.certificate.bytes[0] ^= 1;
+    body.enclave.bytes[0] ^= 1;
+    answers(EAST, ANSWER_HALF, KIND_OWNER_RELEASE, &body, &nobody);
+    fired("quorum-release", "before that is on its disk");
+    place->halves = 0;
+    watch_opened(place, another->number);
+    quiet();
+    watch_opened(place, own->number);
+    fired("quorum-release", "without its owner's half");
+    place->halves = 1u << own->number;
 }
 
 /* What must hold is worked out from the records that the node holds. */
@@ -648,6 +692,7 @@ int main(void)
         cmocka_unit_test(certificates),
         cmocka_unit_test(leases),
         cmocka_unit_test(releases),
+        cmocka_unit_test(halves),
         cmocka_unit_test(conditions),
         cmocka_unit_test(labels),
         cmocka_unit_test(commits),
