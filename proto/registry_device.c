@@ -86,7 +86,8 @@ static void list_row(struct registry *r, uint32_t at)
 static void unlist_row(struct registry *r, uint32_t at)
 {
     for (uint32_t i = first_of(r, r->device[at].member.node); i != 0; i = r->device[i - 1].next_plus_one)
-        if (r->device[i - 1].next_plus_one == at + 1) r->device[i - 1].next_plus_one = r->device[at].next_plus_one;
+        if (r->device[i - 1].next_plus_one == at + 1)
+            r->device[i - 1].next_plus_one = r->device[at].next_plus_one;
 }
 
 void device_revoke(struct registry *r, const struct revocation *v)

@@ -81,8 +81,8 @@ void watch_opened(struct guest_place *p, uint32_t dataset)
     const struct ledger_run *run = ledger_run_find(&s->ledger, p->run);
     watch_term(p, "opens rows");
     if (s->papers->dataset[dataset].owner->party->veto && (p->halves >> dataset & 1) == 0)
-        watch_violation(s, "quorum-release", "rows of input %u are opened without its owner's half of the key",
-                        dataset);
+        watch_violation(s, "quorum-release",
+                        "rows of input %u are opened without its owner's half of the key", dataset);
     if (run == NULL || run->no_keys_ns == UINT64_MAX) return;
     watch_violation(
         s, "revoke-final",

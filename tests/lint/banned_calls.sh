@@ -57,16 +57,16 @@ is_allowed() { # is_allowed PATH NAME
 }
 
 check() {
-    local names path line name
+    local names paths path line name
     names=$(banned | awk '{ print $1 }' | paste -sd'|')
-    files '\.(c|h|cc|cu|cuh)$' | while read -r path; do
-        strip "$path" | grep -noE "(^|[^A-Za-z0-9_.>])($names)[[:space:]]*\(" |
-            sed -E "s/^([0-9]+):.*[^A-Za-z0-9_]?($names)[[:space:]]*\($/\1 \2/" |
-            while read -r line name; do
-                is_allowed "$path" "$name" ||
-                    echo "$path:$line: $name: use $(banned | sed -nE "s/^$name +//p")"
-            done || true
-    done
+    mapfile -t paths < <(files '\.(c|h|cc|cu|cuh)$')
+    strip_all "${paths[@]}" |
+        names=$names perl -ne 'my ($path, $line, $text) = /^([^:]+):(\d+):(.*)/ or next;
+            print "$path $line $1\n" while $text =~ /(?<![A-Za-z0-9_.>])($ENV{names})\s*\(/g' |
+        while read -r path line name; do
+            is_allowed "$path" "$name" ||
+                echo "$path:$line: $name: use $(banned | sed -nE "s/^$name +//p")"
+        done
 }
 
 bad_findings=4

@@ -24,11 +24,12 @@ files() {
     done
 }
 
-# strip FILE: its text with comments and the insides of strings blanked, line for line.
-strip() {
-    perl -0777 -pe 's{(/\*.*?\*/|//[^\n]*)|("(?:\\.|[^"\\\n])*"|\x27(?:\\.|[^\x27\\\n])*\x27)}
-        {my $t = defined $1 ? $1 : $2; my $q = defined $1 ? "" : "\""; $t =~ s/[^\n]//g; "$q$t$q"}gsex' "$1"
-}
+# strip FILE: its text with comments and the insides of strings blanked, line for line. strip_all FILE...: theirs, each line behind
+# `FILE:NUMBER:`.
+strip_code='s{(/\*.*?\*/|//[^\n]*)|("(?:\\.|[^"\\\n])*"|\x27(?:\\.|[^\x27\\\n])*\x27)}
+    {my $t = defined $1 ? $1 : $2; my $q = defined $1 ? "" : "\""; $t =~ s/[^\n]//g; "$q$t$q"}gsex;'
+strip() { perl -0777 -pe "$strip_code" "$1"; }
+strip_all() { perl -0777 -ne "$strip_code"' my $n = 0; s/^/"$ARGV:" . ++$n . ":"/gme; print' "$@"; }
 
 fixture() { # fixture PATH: writes standard input there
     mkdir -p "$(dirname "$1")"

@@ -13,13 +13,13 @@ check() {
     files "$pattern" | while read -r path; do
         [[ $path == tests/lint/* ]] && grep -qF "$path" tests/lint/*.sh && continue # a script compiles it
         [[ $path == node/ranks_mpi.c ]] && ! pkg-config --exists ompi-c && continue # without Open MPI it is rightly left out
-        grep -qF "/$path\"" "$commands" || echo "$path: nothing builds it"
-    done
+        echo "/$path\""
+    done | sort >"$lint_tmp/sources"
+    grep -oFf "$lint_tmp/sources" "$commands" | sort -u | comm -23 "$lint_tmp/sources" - |
+        sed -E 's#^/(.*)"$#\1: nothing builds it#'
     files '\.(c|h|cc|cu|cuh)$' | xargs -r grep -hoE '^[[:space:]]*#[[:space:]]*include "[^"]+"' |
         sed -E 's/.*"([^"]+)"/\1/' | sort -u >"$lint_tmp/included"
-    files '\.(h|cuh)$' | while read -r path; do
-        grep -qxF "$path" "$lint_tmp/included" || echo "$path: nothing includes it"
-    done
+    files '\.(h|cuh)$' | sort | comm -23 - "$lint_tmp/included" | sed 's/$/: nothing includes it/'
 }
 
 bad_findings=2

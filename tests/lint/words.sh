@@ -16,11 +16,10 @@ machine='(^|[^A-Za-z0-9_.-])/(home|wo''rk|Users)/'
 outside='\bsha''red/'
 
 check() {
-    local path
-    files '.' | grep -vxE 'LICENSE' | while read -r path; do
-        grep -InE "$unfinished|$machine" "$path" | sed "s#^#$path:#" || true
-        [[ $path =~ ^(tests/|docs/|README\.md$) ]] || grep -InE "$outside" "$path" | sed "s#^#$path:#" || true
-    done
+    local named=$lint_tmp/named
+    files '.' | grep -vxE 'LICENSE' >"$named"
+    xargs -d '\n' grep -HInE "$unfinished|$machine" <"$named" || true
+    grep -vE '^(tests/|docs/|README\.md$)' "$named" | xargs -r -d '\n' grep -HInE "$outside" || true
 }
 
 bad_findings=4

@@ -11,7 +11,8 @@
 
 #include <cmocka.h>
 
-#define BANDS "\"maker\":\"mill\",\"name\":\"band\",\"region\":[\"sweden\",\"italy\",\"uk\"],\"roles\":[\"device\"]"
+#define BANDS                                                                                                \
+    "\"maker\":\"mill\",\"name\":\"band\",\"region\":[\"sweden\",\"italy\",\"uk\"],\"roles\":[\"device\"]"
 #define READERS "\"name\":\"reader\",\"region\":[\"sweden\",\"italy\",\"uk\"],\"roles\":[\"auditor\"]"
 
 /* In canonical form: what is before the parties, how many there are of a crowd, and what it is. */
@@ -96,10 +97,11 @@ static void a_hundred_and_fifty(void **state)
 static void more_members_than_links(void **state)
 {
     (void)state;
-    json_t *report = played(world("\"crypto\":\"modelled\",\"faults\":["
-                                  "{\"at_ms\":1000,\"for_ms\":9000,\"kind\":\"elected\"},"
-                                  "{\"at_ms\":1000,\"for_ms\":30000,\"kind\":\"crash\",\"party\":\"seat-1\"}],",
-                                  100, READERS));
+    json_t *report =
+        played(world("\"crypto\":\"modelled\",\"faults\":["
+                     "{\"at_ms\":1000,\"for_ms\":9000,\"kind\":\"elected\"},"
+                     "{\"at_ms\":1000,\"for_ms\":30000,\"kind\":\"crash\",\"party\":\"seat-1\"}],",
+                     100, READERS));
     one_run_settled(report);
     assert_int_equal(number(report, "crashes"), 2);
     json_decref(report);
@@ -133,7 +135,8 @@ static void both_levels(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(a_hundred_and_fifty), cmocka_unit_test(more_members_than_links),
+    const struct CMUnitTest tests[] = {cmocka_unit_test(a_hundred_and_fifty),
+                                       cmocka_unit_test(more_members_than_links),
                                        cmocka_unit_test(one_seed_one_run), cmocka_unit_test(both_levels)};
     return cmocka_run_group_tests_name("sim_many", tests, NULL, NULL);
 }
