@@ -63,20 +63,27 @@ static uint32_t host_roles(const struct scenario *s)
     return scenario_count(s, all) <= HOSTS_MAX ? all : ROLE_CUSTODIAN | ROLE_STEWARD | ROLE_COMPUTE;
 }
 
+static bool is_member(const struct station *n)
+{
+    return n->core != NULL && registry_member(core_registry(n->core), n->player->id) != NULL;
+}
+
+/* Who asks to be admitted was given addresses of those that can; a device, by its maker, of any that stay. */
 static uint32_t host_of(const struct station *n, uint64_t time)
 {
     const struct simulation *s = n->simulation;
+    const uint32_t roles =
+        is_member(n) || player_is(n->player, ROLE_DEVICE) ? s->host_roles : ROLE_CUSTODIAN | ROLE_STEWARD;
     struct chance c = chance_stream(s->cast->seed ^ time << 32, "host", n->number);
     for (;;) {
         const uint32_t i = (uint32_t)chance_below(&c, s->count);
-        if (i != n->number && player_is(s->station[i].player, s->host_roles)) return i;
+        if (i != n->number && player_is(s->station[i].player, roles)) return i;
     }
 }
 
 static bool is_acquainted(const struct station *n)
 {
-    return n->core != NULL && registry_member(core_registry(n->core), n->player->id) != NULL &&
-           core_contacts(n->core).known >= VIEW_LINKS;
+    return is_member(n) && core_contacts(n->core).known >= VIEW_LINKS;
 }
 
 static void leave(struct station *n, uint32_t host)
