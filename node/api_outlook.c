@@ -197,10 +197,16 @@ static void add_compute(struct outlook *o, const struct body_RUN *run)
 /* --- Before a run ------------------------------------------------------------------------------------------------------ */
 
 /* What all inputs together are refused for, and none alone: too few owners, a slot that is used. */
-static void add_together(struct outlook *o, const struct verdict *plan)
+static void add_together(struct outlook *o, const struct verdict *plan, struct compose_hash compose,
+                         uint64_t slot)
 {
     add(o, "owners", json_null(), plan->refusal == REFUSAL_OWNERS ? *plan : VERDICT_OK);
-    add(o, "slot", json_null(), plan->refusal == REFUSAL_SLOT_SPENT ? *plan : VERDICT_OK);
+    const struct run_entry *holder = slot > 0 ? registry_slot_holder(o->r, compose, slot) : NULL;
+    const bool spent = plan->refusal == REFUSAL_SLOT_SPENT;
+    add(o, "slot", json_null(),
+        spent            ? *plan
+        : holder != NULL ? verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes)
+                         : VERDICT_OK);
 }
 
 /* Whatever no line above names: nothing is called ready that the plan itself refuses. */
@@ -234,7 +240,7 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
     add_requester(&o, self);
     add_own_signature(&o);
     add_inputs(&o, &wish, self);
-    add_together(&o, &plan);
+    add_together(&o, &plan, c->compose, run.slot > 0 ? run.slot : c->slot);
     add_owners_linked(&o, &wish);
     add_custodians(&o);
     add_own_shares(&o);

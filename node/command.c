@@ -184,13 +184,27 @@ static int dispatch(int argc, char **argv, bool json)
     return unknown_verb(argv[0], verb, json);
 }
 
+/* `--json` may stand first: it goes behind the command's words. */
+static void json_behind_words(int argc, char **argv)
+{
+    for (int i = 1; i < 3 && i + 1 < argc && strcmp(argv[i], "--json") == 0; i++) {
+        if (i == 2 && argv[i + 1][0] == '-') return;
+        char *option = argv[i];
+        argv[i] = argv[i + 1];
+        argv[i + 1] = option;
+    }
+}
+
 static int main_of(int argc, char **argv, bool json)
 {
     problem_begin("", json);
+    json_behind_words(argc, argv);
     if (argc < 2 || strcmp(argv[1], "--json") == 0) return help_all(json);
-    if (strcmp(argv[1], "help") == 0) return command_help(argc - 1, argv + 1, json);
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) return help_all(json);
+    if (strcmp(argv[1], "help") == 0 || strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)
+        return command_help(argc - 1, argv + 1, json);
     if (strcmp(argv[1], "--version") == 0) {
+        if (argc > 2 + json)
+            return problem_say(EXIT_USAGE, "--version: expected no command, got \"%s\"", argv[2]);
         (void)puts(json ? "{\"version\":\"" PERIGEE_VERSION "\"}" : "perigee " PERIGEE_VERSION);
         return EXIT_OK;
     }

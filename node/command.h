@@ -20,7 +20,7 @@ enum exit_code {
 /* X(noun, verb, function, arguments, summary): verb "" when the noun stands alone. */
 #define COMMAND_TABLE(X)                                                                                     \
     X("init", "", command_init,                                                                              \
-      "--data DIR --organisation NAME --jurisdiction CODE --roles A,B [--listen ADDR] "                      \
+      "--data DIR --organisation NAME --jurisdiction CODE --roles A,B [--listen ADDR] [--announce ADDR] "    \
       "[--passphrase-file FILE|-] [--approval-key KEY]",                                                     \
       "make a node's data directory, keys and member card; with a passphrase the keys are encrypted")        \
     X("node", "", command_node, "--data DIR [--passphrase-file FILE|-]",                                     \

@@ -142,5 +142,5 @@ enum err yaml_json_load(json_t **out, const char *path, char *fault, size_t cap)
 
 char *yaml_json_canonical(const json_t *value)
 {
-    return json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS);
+    return json_dumps(value, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY);
 }

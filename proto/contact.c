@@ -93,17 +93,38 @@ static bool in_brackets(struct span host)
     return host.len > 2 && host.data[0] == '[' && host.data[host.len - 1] == ']';
 }
 
+/* Not "this host", many at once, or a reserved number. */
+static bool ip4_of_one(struct span host)
+{
+    uint32_t first = 0;
+    for (size_t i = 0; host.data[i] != '.'; i++) first = first * 10 + (host.data[i] - '0');
+    return first > 0 && first < 224;
+}
+
+/* Not the unspecified address, one that is meant for many (ff00::/8), or one that says nothing without its wire (fe80::/10). */
+static bool ip6_of_one(struct span host)
+{
+    static const char *const others[] = {"ff", "fe8", "fe9", "fea", "feb"};
+    size_t digits = 0, zeros = 0;
+    while (digits < host.len && host.data[digits] != ':') digits++;
+    while (zeros < host.len && (host.data[zeros] == ':' || host.data[zeros] == '0')) zeros++;
+    for (size_t i = 0; digits == 4 && i < sizeof others / sizeof others[0]; i++)
+        if (begins(host, others[i])) return false;
+    return zeros < host.len;
+}
+
 bool contact_valid(struct span address)
 {
     struct span host, port;
     if (address.len > CONTACT_ADDRESS_MAX || !split(address, &host, &port) || !port_valid(port)) return false;
-    return in_brackets(host) ? ip6_valid(span_make(host.data + 1, host.len - 2)) : ip4_valid(host);
+    if (!in_brackets(host)) return ip4_valid(host) && ip4_of_one(host);
+    host = span_make(host.data + 1, host.len - 2);
+    return ip6_valid(host) && ip6_of_one(host);
 }
 
 bool contact_local(struct span address)
 {
-    static const char *const beginnings[] = {"127.", "0.",   "169.254.", "[:",  "[0",
-                                             "[fe8", "[fe9", "[fea",     "[feb"};
+    static const char *const beginnings[] = {"127.", "169.254.", "[:", "[0"};
     struct span host, port;
     if (!split(address, &host, &port)) return true;
     for (size_t i = 0; i < sizeof beginnings / sizeof beginnings[0]; i++)

@@ -8,8 +8,9 @@
 #include "proto/base/span.h"
 
 #define CONTACT_EXPECTED                                                                                     \
-    "tcp://NUMBER:PORT with an IPv4 number, or an IPv6 number in brackets in lower case, and a port from 1 " \
-    "to 65535"
+    "tcp://NUMBER:PORT with the IPv4 number of one machine, or its IPv6 number in brackets in lower case "   \
+    "(no "                                                                                                   \
+    "0.0.0.0, [::], [fe80::...] or multicast), and a port from 1 to 65535"
 
 bool contact_valid(struct span address);
 /* Of a valid one: does it lead to the dialling machine itself, or to its own wire alone? */

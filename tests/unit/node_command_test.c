@@ -104,6 +104,27 @@ static void test_version(void **state)
     assert_true(says(0, "perigee "));
 }
 
+/* In front of the command `--json` is what it is behind it, and help is help: nothing is taken for done that was not. */
+static void test_options_in_front(void **state)
+{
+    (void)state;
+    assert_int_equal(run("perigee --json stauts"), EXIT_USAGE);
+    assert_true(says(1, "did you mean `perigee status`"));
+    assert_int_equal(run("perigee --json run reqest"), EXIT_USAGE);
+    assert_int_equal(run("perigee --json status --dta x"), EXIT_USAGE);
+    assert_true(says(1, "did you mean --data") && says(1, "{"));
+    assert_int_equal(run("perigee --json verify /nonexistent"), run("perigee verify --json /nonexistent"));
+    assert_int_not_equal(run("perigee --json verify /nonexistent"), EXIT_OK);
+    assert_int_equal(run("perigee --json --data x status"), EXIT_USAGE);
+    assert_int_equal(run("perigee --json --version"), EXIT_OK);
+    assert_true(says(0, "{\"version\""));
+    assert_int_equal(run("perigee --version status"), EXIT_USAGE);
+    assert_int_equal(run("perigee --help verify"), EXIT_OK);
+    assert_true(says(0, "usage: perigee verify"));
+    assert_int_equal(run("perigee -h stauts"), EXIT_USAGE);
+    assert_int_equal(run("perigee --json"), EXIT_OK);
+}
+
 static void test_unknown_words(void **state)
 {
     (void)state;
@@ -388,6 +409,7 @@ int main(void)
         cmocka_unit_test(test_help_names_everything),
         cmocka_unit_test(test_every_command_has_help),
         cmocka_unit_test(test_version),
+        cmocka_unit_test(test_options_in_front),
         cmocka_unit_test(test_unknown_words),
         cmocka_unit_test(test_local_errors_are_problems),
         cmocka_unit_test(test_help_and_version_are_objects),
