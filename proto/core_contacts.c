@@ -61,6 +61,24 @@ static void look_at_run(struct core *c, const struct run_track *t)
     if (own && other_works) add_party(d, t->view.node);
 }
 
+/* It signs nothing before custodians have compared heads with it, and what it signed, or took back, must reach them: until q of them are
+ * seen to hold all of its chain they are its parties. */
+static void look_at_own_chain(struct core *c)
+{
+    struct dialling *d = &c->dialling;
+    struct record_id head;
+    const struct author *own = chain_author(&c->chain, c->options.self);
+    const uint64_t tip =
+        own != NULL ? chain_shown(&c->chain, &c->chain.author[own - c->chain.author], &head) : 0;
+    uint32_t holding = is_custodian(c, c->options.self);
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer_view *p = &c->peer[i].view;
+        holding += p->up && p->own_seq >= tip && is_custodian(c, p->node);
+    }
+    if (holding >= registry_charter_bytes(c->registry)->q) d->shown_seq = tip;
+    d->must_show = c->unshown || tip > d->shown_seq;
+}
+
 /* Are all whom charter or stewards admitted few enough to be linked with each other? */
 static uint32_t members_up_to(const struct core *c, uint32_t most)
 {
@@ -78,6 +96,7 @@ static void look_at_parties(struct core *c)
     if (members != d->members) d->ask_every_ms = VIEW_TICK_MS; /* others may be known now */
     d->members = members;
     d->party_count = 0;
+    look_at_own_chain(c);
     for (uint32_t i = 0; i < c->track_count; i++) look_at_run(c, &c->track[i]);
 }
 
@@ -88,8 +107,9 @@ bool core_party(struct core *c, struct node_id node)
     if (own == NULL || m == NULL || own == m) return false;
     if (own->admission != NULL || m->admission != NULL) return false; /* a device has none */
     if (c->dialling.members <= VIEW_ALL) return true;
-    if (is_custodian(c, node) && (is_custodian(c, own->node) || (own->roles & ROLE_COMPUTE) != 0))
-        return true;
+    const bool to_custodians =
+        c->dialling.must_show || is_custodian(c, own->node) || (own->roles & ROLE_COMPUTE) != 0;
+    if (to_custodians && is_custodian(c, node)) return true;
     if (is_custodian(c, own->node) && (m->roles & ROLE_COMPUTE) != 0) return true;
     for (uint32_t i = 0; i < c->dialling.party_count; i++)
         if (ID_EQUAL(c->dialling.party[i], node)) return true;

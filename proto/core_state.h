@@ -186,6 +186,8 @@ struct dialling {
     uint32_t members;                       /* that charter or stewards admitted, up to VIEW_ALL + 1 */
     struct node_id party[VIEW_PARTIES_MAX]; /* of runs under way */
     uint32_t party_count;
+    uint64_t shown_seq;  /* up to there q custodians were seen to hold the own chain */
+    bool must_show;      /* not all of it, or heads were not compared with them since the start */
     int64_t ask_next_ns; /* when the next member is asked for contacts; so long after that another */
     uint32_t ask_every_ms;
     uint8_t

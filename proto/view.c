@@ -21,6 +21,7 @@ struct row {
     uint16_t packed_len;
     uint8_t address_len, failures;
     bool dialled, party, anchor;
+    bool served;   /* it was a party, and is dialled still: the first to be let go */
     bool restored; /* dialled before the last restart, and not linked since */
     bool moved;    /* since it was dialled */
     bool lost;     /* it had a link, and has none: it may have no place for this node any more */
@@ -113,7 +114,7 @@ static struct row *place(struct view *v, struct span organisation)
 static void hang_up(struct view *v, struct row *r)
 {
     v->holder.hang_up(v->holder.context, r->node);
-    r->dialled = r->party = r->lost = false;
+    r->dialled = r->party = r->served = r->lost = false;
     r->up_ns = r->down_ns = 0;
 }
 
@@ -241,6 +242,7 @@ static void look_at_all(struct view *v, int64_t now_ns, uint64_t wall_ms)
             forget(v, i);
             continue;
         }
+        r->served = r->dialled && !r->anchor && !member.party && (r->party || r->served);
         r->party = member.party;
         if (r->dialled) look_at_link(v, r, now_ns);
         const bool wanted = r->party || (r->anchor && now_ns >= r->next_ns);
@@ -332,13 +334,13 @@ static bool wants_more(uint32_t mesh, uint32_t linked)
 
 /* --- Letting go -------------------------------------------------------------------------------------------------------------- */
 
-/* Dialled longest ago, but for anchors. */
-static struct row *oldest(const struct view *v, bool anchors)
+/* Dialled longest ago, but for anchors and those that were parties. */
+static struct row *oldest(const struct view *v)
 {
     struct row *found = NULL;
     for (uint32_t i = 0; i < v->count; i++) {
         struct row *r = &v->row[i];
-        if (!in_mesh(r) || r->up_ns == 0 || (r->anchor && !anchors)) continue;
+        if (!in_mesh(r) || r->up_ns == 0 || r->anchor || r->served) continue;
         if (found == NULL || r->up_ns < found->up_ns) found = r;
     }
     return found;
@@ -354,10 +356,18 @@ static void choose_anchors(struct view *v, int64_t now_ns)
         if (now_ns - r->seen_ns >= (int64_t)VIEW_STEADY_MS * NS_A_MS) r->anchor = false;
         anchors += r->anchor;
     }
-    for (struct row *r; anchors < VIEW_ANCHORS && (r = oldest(v, false)) != NULL; anchors++) {
+    for (struct row *r; anchors < VIEW_ANCHORS && (r = oldest(v)) != NULL; anchors++) {
         r->anchor = true;
         r->seen_ns = now_ns;
     }
+}
+
+/* Who was a party, or else was dialled longest ago. */
+static struct row *least_wanted(const struct view *v)
+{
+    for (uint32_t i = 0; i < v->count; i++)
+        if (v->row[i].served && v->row[i].up_ns != 0) return &v->row[i];
+    return oldest(v);
 }
 
 static int64_t next_turn_ns(struct view *v)
@@ -370,7 +380,7 @@ static void take_turn(struct view *v, int64_t now_ns)
     if (v->turn_ns == 0) v->turn_ns = now_ns + next_turn_ns(v);
     if (now_ns < v->turn_ns) return;
     v->turn_ns = now_ns + next_turn_ns(v);
-    struct row *leaves = oldest(v, false), *comes = another(v, now_ns);
+    struct row *leaves = least_wanted(v), *comes = another(v, now_ns);
     if (leaves == NULL || comes == NULL) return;
     hang_up(v, leaves);
     leaves->next_ns = now_ns + (int64_t)VIEW_AGAIN_MS * NS_A_MS;
@@ -379,7 +389,7 @@ static void take_turn(struct view *v, int64_t now_ns)
 
 static void let_surplus_go(struct view *v, uint32_t linked)
 {
-    struct row *leaves = linked > VIEW_LINKS_MOST && mesh_count(v) > VIEW_DIALLED ? oldest(v, false) : NULL;
+    struct row *leaves = linked > VIEW_LINKS_MOST && mesh_count(v) > VIEW_DIALLED ? least_wanted(v) : NULL;
     if (leaves != NULL) hang_up(v, leaves);
 }
 

@@ -183,7 +183,7 @@ bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_bo
     return false;
 }
 
-bool lone_forgets_its_vote, lone_knows_no_platform;
+bool lone_forgets_its_vote, lone_knows_no_platform, lone_alone;
 const char *lone_announce;
 struct span lone_contacts;
 enum { WORLD_VOTERS = 3 }; /* of world_certificate */
@@ -247,7 +247,7 @@ struct lone *lone_new(struct world *w, uint32_t self)
     l->arena = world_arena(w);
     must(core_new(&l->core, l->arena, &options));
     restore(l);
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS && !lone_alone; i++)
         if (i != self) lone_greet(l, w->node[i].id);
     if (!lone_knows_no_platform) lone_advertise(l);
     l->sent_count = 0;

@@ -26,8 +26,8 @@ static struct {
 
 uint64_t world_start_ms = WORLD_START_MS;
 const uint32_t world_rows[WORLD_DATASETS] = {96000, 8};
-uint32_t world_rows_extra, world_maker_devices, world_vetoes, world_computes;
-uint32_t world_lease_ms = 1000;
+uint32_t world_rows_extra, world_maker_devices, world_vetoes, world_computes, world_others;
+uint32_t world_lease_ms = 1000, world_others_role = ROLE_AUDITOR;
 enum world_platforms world_platforms;
 bool world_output_rows;
 struct hash32 world_measurement;
@@ -138,11 +138,28 @@ static int by_id(const void *a, const void *b)
     return memcmp(((const struct world_node *)a)->id.bytes, ((const struct world_node *)b)->id.bytes, 32);
 }
 
+static int by_member(const void *a, const void *b)
+{
+    return memcmp(((const struct charter_member *)a)->node.bytes,
+                  ((const struct charter_member *)b)->node.bytes, 32);
+}
+
+static void add_others(struct charter *c)
+{
+    for (uint32_t i = 0; i < world_others; i++) {
+        struct world_node n;
+        make_node(&n, WORLD_NODES + i);
+        c->member[c->member_count++] = (struct charter_member){
+            n.id, SPAN_LITERAL("other"), SPAN_LITERAL("EU"), world_others_role, n.kem, n.dkg, n.id, SPAN_NONE};
+    }
+    qsort(c->member, c->member_count, sizeof c->member[0], by_member);
+}
+
 static void make_charter(struct world *w)
 {
     static const char *const names[] = {"budapest", "cleveland", "long-beach", "zurich"};
-    static uint8_t bytes[8192];
-    struct charter_member member[WORLD_CUSTODIANS];
+    static uint8_t bytes[CAP_DOCUMENT_BYTES];
+    struct charter_member member[WORLD_CUSTODIANS + WORLD_OTHERS_MAX];
     struct charter charter = {.name = SPAN_LITERAL("heart"),
                               .version = 1,
                               .f = 1,
@@ -172,6 +189,7 @@ static void make_charter(struct world *w)
                                             n->approval,
                                             SPAN_NONE};
     }
+    add_others(&charter);
     must(charter_write(&b, &charter));
     w->charter = keep(w, &b);
     struct hash32 hash = sha256(w->charter);

@@ -18,6 +18,7 @@ enum {
     WORLD_ALGORITHM = 5,
     WORLD_REQUESTER = 6,
     WORLD_NODES = 7,
+    WORLD_OTHERS_MAX = 64,
     WORLD_DATASETS = 2,
     WORLD_RECORDS_MAX = 256,
     WORLD_BLOBS_MAX = 16,
@@ -39,6 +40,8 @@ extern uint32_t world_rows_extra;    /* what manifests claim beyond them: 0 unle
 extern uint32_t world_vetoes;   /* bit per dataset: its owner keeps a veto; 0 unless set before world_new */
 extern uint32_t world_lease_ms; /* of the charter: a second unless set before world_new */
 extern uint32_t world_computes; /* bit per founder: it computes, too; 0 unless set before world_new */
+extern uint32_t world_others;      /* more founders, WORLD_OTHERS_MAX at most; 0 unless set before world_new */
+extern uint32_t world_others_role; /* of each: auditor, unless set before world_new */
 
 struct world_node {
     struct identity_secret secret, approval_secret; /* an owner's approval key is another one */

@@ -39,6 +39,16 @@ static int setup(void **state)
     return 0;
 }
 
+/* More than are all linked with each other. */
+static int setup_large(void **state)
+{
+    (void)state;
+    world_others = WORLD_OTHERS_MAX;
+    world = world_new();
+    world_others = 0;
+    return 0;
+}
+
 static int teardown(void **state)
 {
     (void)state;
@@ -46,6 +56,7 @@ static int teardown(void **state)
     world_free(world);
     lone_announce = NULL;
     lone_contacts = SPAN_NONE;
+    lone_alone = false;
     return 0;
 }
 
@@ -154,6 +165,59 @@ static void test_who_has_no_address_says_none(void **state)
     wait_s(3);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_int_equal(told(world->node[i].id, anybody), 0);
     assert_true(asked() > 0); /* it dials all the same */
+}
+
+/* It revokes something of its own. */
+static void take_back(void)
+{
+    uint8_t bytes[128];
+    struct buffer b = BUFFER_OF(bytes);
+    const struct body_REVOCATION body = {.target = REVOKE_APPROVAL};
+    body_encode(&b, KIND_REVOCATION, &body);
+    const struct command command = {.type = COMMAND_AUTHOR, .kind = KIND_REVOCATION, .body = buffer_span(&b)};
+    lone_event(lone, (struct event){.type = EVENT_COMMAND, .token = 9, .command = &command});
+}
+
+/* --- Parties of the few ------------------------------------------------------------------------------------------------------ */
+
+static uint32_t custodians_that_are_parties(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) count += core_party(lone->core, world->node[i].id);
+    return count;
+}
+
+/* It signs nothing before it has compared heads with them, be it to take back. */
+static void test_who_starts_with_records_asks_custodians(void **state)
+{
+    (void)state;
+    lone_alone = true;
+    begin(NULL);
+    hear_of(1, "tcp://10.0.0.3:7001");
+    wait_s(2);
+    assert_int_equal(custodians_that_are_parties(), WORLD_CUSTODIANS);
+    for (uint32_t i = 0; i < 3; i++) lone_greet(lone, world->node[i].id);
+    wait_s(2);
+    assert_int_equal(custodians_that_are_parties(), 0);
+}
+
+/* And what it signs must reach them. */
+static void test_who_takes_back_asks_custodians(void **state)
+{
+    (void)state;
+    begin(NULL);
+    wait_s(2);
+    assert_int_equal(custodians_that_are_parties(), 0);
+    take_back();
+    wait_s(2);
+    assert_int_equal(custodians_that_are_parties(), WORLD_CUSTODIANS);
+    for (uint32_t i = 0; i < 3; i++) {
+        wait_s(2);
+        assert_int_equal(custodians_that_are_parties(), WORLD_CUSTODIANS);
+        lone_greet(lone, world->node[i].id);
+    }
+    wait_s(2);
+    assert_int_equal(custodians_that_are_parties(), 0);
 }
 
 /* --- Those of others --------------------------------------------------------------------------------------------------------- */
@@ -339,6 +403,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_it_says_where_it_is, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_has_no_address_says_none, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_starts_with_records_asks_custodians, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(test_who_takes_back_asks_custodians, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_parties_are_dialled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nodes_of_one_machine_dial_each_other, setup, teardown),

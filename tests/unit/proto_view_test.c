@@ -168,6 +168,25 @@ static void test_parties_are_dialled_for_as_long_as_they_are_that(void **state)
     assert_int_equal(view_count(view).known, 39);
 }
 
+/* Those that this node had to be linked with for a while do not push others out of its mesh. */
+static void test_who_was_a_party_is_let_go_first(void **state)
+{
+    bool before[NODES];
+    (void)state;
+    for (uint32_t n = 300; n < 300 + VIEW_LINKS; n++) node[n].linked = true;
+    learn_all(0, 200);
+    run(VIEW_STEADY_MS / 1000);
+    for (uint32_t n = 0; n < 200; n++) before[n] = node[n].dialled;
+    uint32_t parties = 0;
+    for (uint32_t n = 0; n < 200 && parties < 4; n++)
+        if (!before[n]) node[n].party = true, parties++;
+    run(3);
+    assert_int_equal(dialled(0, 200), VIEW_DIALLED + 4);
+    for (uint32_t n = 0; n < 200; n++) node[n].party = false;
+    run(4);
+    for (uint32_t n = 0; n < 200; n++) assert_int_equal(node[n].dialled, before[n]);
+}
+
 static void test_who_is_linked_already_is_not_dialled(void **state)
 {
     (void)state;
@@ -506,6 +525,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_parties_are_dialled_for_as_long_as_they_are_that, setup,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_who_was_a_party_is_let_go_first, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_linked_already_is_not_dialled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_some_of_many, setup, teardown),
         cmocka_unit_test_setup_teardown(test_others_are_drawn_otherwise, setup, teardown),
