@@ -3,6 +3,7 @@
  * checked when they came. */
 #include "proto/contact.h"
 #include "proto/core_state.h"
+#include "proto/election.h"
 
 #include <string.h>
 
@@ -15,6 +16,7 @@ enum {
     CONTACT_FIRST_MS =
         120000, /* the second one: the first may have come too soon after one before a restart */
     KEEP_EVERY_MS = 10000,
+    WORKERS_TURN_MS = 120000, /* then others may have the run */
     NS_A_MS = 1000000,
 };
 static const uint8_t key_bytes[8] = {'c', 'o', 'n', 't', 'a', 'c', 't', 's'};
@@ -26,7 +28,12 @@ static bool is_custodian(const struct core *c, struct node_id node)
     return charter_custodian(registry_charter_bytes(c->registry), node) >= 0;
 }
 
-/* Those of a run's work: who does it needs its inputs' owners and tells its requester. */
+static bool is_up(struct core *c, struct node_id node)
+{
+    const struct peer *p = peer_find(c, node);
+    return p != NULL && p->view.up;
+}
+
 static void add_party(struct dialling *d, struct node_id node)
 {
     for (uint32_t i = 0; i < d->party_count; i++)
@@ -41,24 +48,48 @@ static bool is_at_work(const struct run_track *t)
     return t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE || t->phase == CANDIDATE_HOLDER;
 }
 
-static void look_at_run(struct core *c, const struct run_track *t)
+/* Whoever does it needs its inputs' owners, and tells who asked for it. */
+static void add_askers(struct core *c, const struct run_entry *run)
 {
-    struct dialling *d = &c->dialling;
-    const struct run_entry *run = registry_run(c->registry, t->view.run);
-    const bool other_works = t->view.state >= RUN_ELECTED && t->view.state < RUN_SETTLED &&
-                             !ID_IS_ZERO(t->view.node) && !ID_EQUAL(t->view.node, c->options.self);
-    if (run == NULL || !(is_at_work(t) || other_works)) return;
-    const struct node_id requester = run->record->header.author;
-    bool own = ID_EQUAL(requester, c->options.self);
-    if (is_at_work(t)) add_party(d, requester);
+    add_party(&c->dialling, run->record->header.author);
     for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
         const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, i).dt);
-        if (a == NULL) continue;
-        const struct node_id owner = registry_holder(c->registry, a->owner);
-        own |= ID_EQUAL(owner, c->options.self);
-        if (is_at_work(t)) add_party(d, owner);
+        if (a != NULL) add_party(&c->dialling, registry_holder(c->registry, a->owner));
     }
-    if (own && other_works) add_party(d, t->view.node);
+}
+
+static bool is_asker(const struct core *c, const struct run_entry *run)
+{
+    bool own = ID_EQUAL(run->record->header.author, c->options.self);
+    for (uint32_t i = 0; i < run_input_count(&run->body) && !own; i++) {
+        const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, i).dt);
+        own = a != NULL && ID_EQUAL(registry_holder(c->registry, a->owner), c->options.self);
+    }
+    return own;
+}
+
+/* And these, since some of them can be dialled by nobody, who has its enclave; while that one is not linked, some who may have it
+ * next. All draw the same, and others when nothing came of it. */
+static void add_workers(struct core *c, const struct run_track *t, const struct run_entry *run)
+{
+    struct node_id first[ELECTION_FIRST_MAX];
+    struct dialling *d = &c->dialling;
+    const bool works = t->view.state >= RUN_ELECTED && t->view.state < RUN_SETTLED;
+    const uint64_t since_ms = run->record->header.time_ms,
+                   passed_ms = c->wall_ms > since_ms ? c->wall_ms - since_ms : 0;
+    if (works) add_party(d, t->view.node);
+    if (works && (ID_EQUAL(t->view.node, c->options.self) || is_up(c, t->view.node))) return;
+    const uint32_t count = election_first(c->registry, &run->body, t->view.run,
+                                          1 + passed_ms / WORKERS_TURN_MS, first, ELECTION_FIRST_MAX);
+    for (uint32_t i = 0; i < count; i++) add_party(d, first[i]);
+}
+
+static void look_at_run(struct core *c, const struct run_track *t)
+{
+    const struct run_entry *run = registry_run(c->registry, t->view.run);
+    if (run == NULL) return;
+    if (is_at_work(t)) add_askers(c, run);
+    if (track_open(t) && is_asker(c, run)) add_workers(c, t, run);
 }
 
 /* It signs nothing before custodians have compared heads with it, and what it signed, or took back, must reach them: until q of them are
@@ -96,6 +127,7 @@ static void look_at_parties(struct core *c)
     if (members != d->members) d->ask_every_ms = VIEW_TICK_MS; /* others may be known now */
     d->members = members;
     d->party_count = 0;
+    if (members <= VIEW_ALL) return;
     look_at_own_chain(c);
     for (uint32_t i = 0; i < c->track_count; i++) look_at_run(c, &c->track[i]);
 }
@@ -129,8 +161,7 @@ static bool x_member(void *context, struct node_id node, struct view_member *out
 
 static bool x_linked(void *context, struct node_id node)
 {
-    const struct peer *p = peer_find(context, node);
-    return p != NULL && p->view.up;
+    return is_up(context, node);
 }
 
 static void x_dial(void *context, struct node_id node, struct span address)

@@ -468,13 +468,12 @@ bool track_revoked(struct core *c, struct run_track *t)
     return !works || c->now.ns >= t->revoked_ns + elect_lease_ns(c);
 }
 
-/* Has it ended, as far as this node can tell? A node that fell silent may be back, and another may go on without it. */
-static bool open_still(const struct run_track *t)
+bool track_open(const struct run_track *t)
 {
     const struct run_view *v = &t->view;
     bool silent =
         v->state == RUN_FAILED && v->verdict.refusal != REFUSAL_COMPUTATION; /* the one that is an end */
-    return (v->state < RUN_SETTLED || silent) && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
+    return v->state < RUN_SETTLED || silent;
 }
 
 /* Nobody waits for ever: a run whose slot went to another is refused, one past its end expired, one whose node fell silent
@@ -504,7 +503,7 @@ static void seen_tick(struct core *c, struct run_track *t)
 static bool track_tick(struct core *c, struct run_track *t)
 {
     bool waits = t->phase == CANDIDATE_WAITING && c->now.ns >= t->next_ns;
-    bool open = open_still(t);
+    bool open = track_open(t) && t->phase != CANDIDATE_HOLDER && t->result.len == 0;
     if (open) seen_tick(c, t);
     if (waits) candidate_tick(c, t);
     return open || waits;

@@ -65,3 +65,24 @@ uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct ru
     }
     return before;
 }
+
+uint32_t election_first(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term,
+                        struct node_id *out, uint32_t most)
+{
+    struct hash32 rank[ELECTION_FIRST_MAX];
+    const struct member *m;
+    uint32_t count = 0;
+    if (most > ELECTION_FIRST_MAX) most = ELECTION_FIRST_MAX;
+    for (uint32_t at = 0; (m = registry_member_next(r, &at)) != NULL;) {
+        if ((m->roles & ROLE_COMPUTE) == 0) continue;
+        const struct hash32 own = rank_of(id, term, m->node);
+        uint32_t place = count;
+        while (place > 0 && memcmp(own.bytes, rank[place - 1].bytes, 32) < 0) place--;
+        if (place >= most || registry_check_node(r, run, m->node).refusal != REFUSAL_NONE) continue;
+        count += count < most;
+        for (uint32_t i = count - 1; i > place; i--) rank[i] = rank[i - 1], out[i] = out[i - 1];
+        rank[place] = own;
+        out[place] = m->node;
+    }
+    return count;
+}

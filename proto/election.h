@@ -26,4 +26,9 @@ struct verdict election_decide(struct registry *r, const struct promises *p, str
 uint32_t election_rank(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term,
                        struct node_id node);
 
+/* Of those the first, in their order, `most` and ELECTION_FIRST_MAX at most: how many. */
+enum { ELECTION_FIRST_MAX = 4 };
+uint32_t election_first(struct registry *r, const struct body_RUN *run, struct run_id id, uint64_t term,
+                        struct node_id *out, uint32_t most);
+
 #endif

@@ -150,7 +150,8 @@ static void add_others(struct charter *c)
         struct world_node n;
         make_node(&n, WORLD_NODES + i);
         c->member[c->member_count++] = (struct charter_member){
-            n.id, SPAN_LITERAL("other"), SPAN_LITERAL("EU"), world_others_role, n.kem, n.dkg, n.id, SPAN_NONE};
+            n.id,     SPAN_LITERAL("other"), SPAN_LITERAL("EU"), world_others_role, n.kem, n.dkg, n.id,
+            SPAN_NONE};
     }
     qsort(c->member, c->member_count, sizeof c->member[0], by_member);
 }

@@ -40,7 +40,7 @@ extern uint32_t world_rows_extra;    /* what manifests claim beyond them: 0 unle
 extern uint32_t world_vetoes;   /* bit per dataset: its owner keeps a veto; 0 unless set before world_new */
 extern uint32_t world_lease_ms; /* of the charter: a second unless set before world_new */
 extern uint32_t world_computes; /* bit per founder: it computes, too; 0 unless set before world_new */
-extern uint32_t world_others;      /* more founders, WORLD_OTHERS_MAX at most; 0 unless set before world_new */
+extern uint32_t world_others;   /* more founders, WORLD_OTHERS_MAX at most; 0 unless set before world_new */
 extern uint32_t world_others_role; /* of each: auditor, unless set before world_new */
 
 struct world_node {

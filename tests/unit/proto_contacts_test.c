@@ -1,6 +1,7 @@
 /* Contacts at a core: what it says of itself, what it believes of others, whom it dials by that, and what it tells whom. The
  * requester's node; the world has seven members, so all are parties to all. */
 #include "proto/core_state.h"
+#include "proto/election.h"
 #include "tests/lone.h"
 
 #include <setjmp.h>
@@ -47,6 +48,14 @@ static int setup_large(void **state)
     world = world_new();
     world_others = 0;
     return 0;
+}
+
+static int setup_workers(void **state)
+{
+    world_others_role = ROLE_COMPUTE;
+    const int rc = setup_large(state);
+    world_others_role = ROLE_AUDITOR;
+    return rc;
 }
 
 static int teardown(void **state)
@@ -218,6 +227,33 @@ static void test_who_takes_back_asks_custodians(void **state)
     }
     wait_s(2);
     assert_int_equal(custodians_that_are_parties(), 0);
+}
+
+static uint32_t workers_that_are_parties(uint64_t term)
+{
+    struct registry *r = core_registry(lone->core);
+    const struct run_entry *run = registry_run(r, world->run);
+    const struct member *m;
+    uint32_t count = 0;
+    for (uint32_t at = 0; (m = registry_member_next(r, &at)) != NULL;) {
+        if ((m->roles & ROLE_COMPUTE) == 0) continue;
+        const bool first = election_rank(r, &run->body, world->run, term, m->node) < ELECTION_FIRST_MAX;
+        assert_int_equal(core_party(lone->core, m->node), first);
+        count += first;
+    }
+    return count;
+}
+
+/* Who asked for a run, and the owners of its inputs, want links with those who may do it: a node that only dials out is dialled by nobody. */
+static void test_who_asked_for_a_run_asks_who_may_do_it(void **state)
+{
+    (void)state;
+    begin(NULL);
+    wait_s(2);
+    assert_int_equal(workers_that_are_parties(1), ELECTION_FIRST_MAX);
+    world->now_ms += 120000; /* none of them did */
+    wait_s(2);
+    assert_int_equal(workers_that_are_parties(2), ELECTION_FIRST_MAX);
 }
 
 /* --- Those of others --------------------------------------------------------------------------------------------------------- */
@@ -405,6 +441,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_has_no_address_says_none, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_starts_with_records_asks_custodians, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_takes_back_asks_custodians, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(test_who_asked_for_a_run_asks_who_may_do_it, setup_workers, teardown),
         cmocka_unit_test_setup_teardown(test_parties_are_dialled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nodes_of_one_machine_dial_each_other, setup, teardown),
