@@ -34,27 +34,44 @@ static bool is_up(struct core *c, struct node_id node)
     return p != NULL && p->view.up;
 }
 
-static void add_party(struct dialling *d, struct node_id node)
+/* Whatever runs there are. */
+static bool is_party_by_role(const struct core *c, const struct member *own, const struct member *m)
 {
-    for (uint32_t i = 0; i < d->party_count; i++)
-        if (ID_EQUAL(d->party[i], node)) return;
-    if (d->party_count < VIEW_PARTIES_MAX) d->party[d->party_count++] = node;
+    const bool custodian = is_custodian(c, own->node), computes = (own->roles & ROLE_COMPUTE) != 0;
+    return (is_custodian(c, m->node) && (custodian || computes || c->dialling.must_show)) ||
+           (custodian && (m->roles & ROLE_COMPUTE) != 0);
 }
 
-/* Or would be, if owners were linked. */
-static bool is_at_work(const struct run_track *t)
+/* Two that may be linked for what they are to each other: a device has no parties, and is nobody's. */
+static bool two_members(struct core *c, struct node_id node, const struct member **own,
+                        const struct member **m)
 {
-    if (t->phase == CANDIDATE_WAITING) return t->view.verdict.refusal == REFUSAL_INPUT_MISSING;
-    return t->phase == CANDIDATE_PREVOTE || t->phase == CANDIDATE_VOTE || t->phase == CANDIDATE_HOLDER;
+    *own = registry_member(c->registry, c->options.self);
+    *m = registry_member(c->registry, node);
+    return *own != NULL && *m != NULL && *own != *m && (*own)->admission == NULL && (*m)->admission == NULL;
+}
+
+/* A run as this node sees it. */
+struct sight {
+    const struct run_track *track;
+    const struct run_entry *run;
+    uint32_t number;
+};
+
+static void want(struct core *c, struct node_id node, enum parties_why why, const struct sight *of)
+{
+    const struct member *own, *m;
+    if (two_members(c, node, &own, &m) && !is_party_by_role(c, own, m))
+        parties_want(&c->dialling.parties, node, why, of->number);
 }
 
 /* Whoever does it needs its inputs' owners, and tells who asked for it. */
-static void add_askers(struct core *c, const struct run_entry *run)
+static void want_askers(struct core *c, enum parties_why why, const struct sight *of)
 {
-    add_party(&c->dialling, run->record->header.author);
-    for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
-        const struct asset *a = registry_asset(c->registry, run_input_at(&run->body, i).dt);
-        if (a != NULL) add_party(&c->dialling, registry_holder(c->registry, a->owner));
+    want(c, of->run->record->header.author, why, of);
+    for (uint32_t i = 0; i < run_input_count(&of->run->body); i++) {
+        const struct asset *a = registry_asset(c->registry, run_input_at(&of->run->body, i).dt);
+        if (a != NULL) want(c, registry_holder(c->registry, a->owner), why, of);
     }
 }
 
@@ -70,26 +87,45 @@ static bool is_asker(const struct core *c, const struct run_entry *run)
 
 /* And these, since some of them can be dialled by nobody, who has its enclave; while that one is not linked, some who may have it
  * next. All draw the same, and others when nothing came of it. */
-static void add_workers(struct core *c, const struct run_track *t, const struct run_entry *run)
+static void want_workers(struct core *c, const struct sight *of)
 {
     struct node_id first[ELECTION_FIRST_MAX];
-    struct dialling *d = &c->dialling;
-    const bool works = t->view.state >= RUN_ELECTED && t->view.state < RUN_SETTLED;
-    const uint64_t since_ms = run->record->header.time_ms,
+    const struct run_view *v = &of->track->view;
+    const bool works = v->state >= RUN_ELECTED && v->state < RUN_SETTLED;
+    const uint64_t since_ms = of->run->record->header.time_ms,
                    passed_ms = c->wall_ms > since_ms ? c->wall_ms - since_ms : 0;
-    if (works) add_party(d, t->view.node);
-    if (works && (ID_EQUAL(t->view.node, c->options.self) || is_up(c, t->view.node))) return;
-    const uint32_t count = election_first(c->registry, &run->body, t->view.run,
+    if (works) want(c, v->node, PARTIES_OF_ASKER, of);
+    if (works && (ID_EQUAL(v->node, c->options.self) || is_up(c, v->node))) return;
+    const uint32_t count = election_first(c->registry, &of->run->body, v->run,
                                           1 + passed_ms / WORKERS_TURN_MS, first, ELECTION_FIRST_MAX);
-    for (uint32_t i = 0; i < count; i++) add_party(d, first[i]);
+    for (uint32_t i = 0; i < count; i++) want(c, first[i], PARTIES_OF_WAITER, of);
 }
 
-static void look_at_run(struct core *c, const struct run_track *t)
+static void look_at_work(struct core *c, const struct sight *of)
 {
-    const struct run_entry *run = registry_run(c->registry, t->view.run);
-    if (run == NULL) return;
-    if (is_at_work(t)) add_askers(c, run);
-    if (track_open(t) && is_asker(c, run)) add_workers(c, t, run);
+    switch (of->track->phase) {
+    case CANDIDATE_HOLDER: want_askers(c, PARTIES_OF_HOLDER, of); break;
+    case CANDIDATE_PREVOTE:
+    case CANDIDATE_VOTE: want_askers(c, PARTIES_OF_CANDIDATE, of); break;
+    case CANDIDATE_WAITING:
+        if (of->track->view.verdict.refusal == REFUSAL_INPUT_MISSING) want_askers(c, PARTIES_OF_WAITER, of);
+        break;
+    case CANDIDATE_IDLE:
+    case CANDIDATE_DONE: break;
+    }
+}
+
+static void look_at_runs(struct core *c)
+{
+    parties_begin(&c->dialling.parties);
+    for (uint32_t i = 0; i < c->track_count; i++) {
+        const struct run_track *t = &c->track[i];
+        const struct sight sight = {t, registry_run(c->registry, t->view.run), i};
+        if (sight.run == NULL) continue;
+        look_at_work(c, &sight);
+        if (track_open(t) && is_asker(c, sight.run)) want_workers(c, &sight);
+    }
+    parties_end(&c->dialling.parties, c->now.ns);
 }
 
 /* It signs nothing before custodians have compared heads with it, and what it signed, or took back, must reach them: until q of them are
@@ -126,26 +162,17 @@ static void look_at_parties(struct core *c)
     const uint32_t members = members_up_to(c, VIEW_ALL + 1);
     if (members != d->members) d->ask_every_ms = VIEW_TICK_MS; /* others may be known now */
     d->members = members;
-    d->party_count = 0;
     if (members <= VIEW_ALL) return;
     look_at_own_chain(c);
-    for (uint32_t i = 0; i < c->track_count; i++) look_at_run(c, &c->track[i]);
+    look_at_runs(c);
 }
 
 bool core_party(struct core *c, struct node_id node)
 {
-    const struct member *own = registry_member(c->registry, c->options.self),
-                        *m = registry_member(c->registry, node);
-    if (own == NULL || m == NULL || own == m) return false;
-    if (own->admission != NULL || m->admission != NULL) return false; /* a device has none */
-    if (c->dialling.members <= VIEW_ALL) return true;
-    const bool to_custodians =
-        c->dialling.must_show || is_custodian(c, own->node) || (own->roles & ROLE_COMPUTE) != 0;
-    if (to_custodians && is_custodian(c, node)) return true;
-    if (is_custodian(c, own->node) && (m->roles & ROLE_COMPUTE) != 0) return true;
-    for (uint32_t i = 0; i < c->dialling.party_count; i++)
-        if (ID_EQUAL(c->dialling.party[i], node)) return true;
-    return false;
+    const struct member *own, *m;
+    return two_members(c, node, &own, &m) &&
+           (c->dialling.members <= VIEW_ALL || is_party_by_role(c, own, m) ||
+            parties_has(&c->dialling.parties, node));
 }
 
 /* --- What the view asks ------------------------------------------------------------------------------------------------------- */

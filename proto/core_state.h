@@ -10,6 +10,7 @@
 #include "proto/enclave.h"
 #include "proto/gossip.h"
 #include "proto/heads.h"
+#include "proto/parties.h"
 #include "proto/promise.h"
 #include "proto/view.h"
 
@@ -33,8 +34,7 @@ enum {
     HEADS_MS = 1000, /* oftener with a short lease */
     RESEND_MS = 1000,
     PREVOTE_WAIT_MS = 1500,
-    VIEW_ALL = 64,         /* members that are all linked with each other */
-    VIEW_PARTIES_MAX = 64, /* of runs under way, beyond which links are left to chance */
+    VIEW_ALL = 64, /* members that are all linked with each other */
     BLOB_WAIT_MS = 5000,
     RUN_SILENCE_MS = 90000, /* longer than an enclave waits for answers */
 };
@@ -182,13 +182,12 @@ struct keygen {
 
 /* Whom this node dials by contacts, beside the view itself. */
 struct dialling {
-    int64_t next_ns;                        /* when that is looked at again */
-    uint32_t members;                       /* that charter or stewards admitted, up to VIEW_ALL + 1 */
-    struct node_id party[VIEW_PARTIES_MAX]; /* of runs under way */
-    uint32_t party_count;
-    uint64_t shown_seq;  /* up to there q custodians were seen to hold the own chain */
-    bool must_show;      /* not all of it, or heads were not compared with them since the start */
-    int64_t ask_next_ns; /* when the next member is asked for contacts; so long after that another */
+    int64_t next_ns;        /* when that is looked at again */
+    uint32_t members;       /* that charter or stewards admitted, up to VIEW_ALL + 1 */
+    struct parties parties; /* of runs under way, but for who is one anyhow */
+    uint64_t shown_seq;     /* up to there q custodians were seen to hold the own chain */
+    bool must_show;         /* not all of it, or heads were not compared with them since the start */
+    int64_t ask_next_ns;    /* when the next member is asked for contacts; so long after that another */
     uint32_t ask_every_ms;
     uint8_t
         own[VIEW_PACKED_MAX]; /* the own contact, as record_pack has it; of no bytes: none is signed yet */

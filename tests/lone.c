@@ -183,7 +183,7 @@ bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_bo
     return false;
 }
 
-bool lone_forgets_its_vote, lone_knows_no_platform, lone_alone;
+bool lone_forgets_its_vote, lone_knows_no_platform, lone_alone, lone_computes;
 const char *lone_announce;
 struct span lone_contacts;
 enum { WORLD_VOTERS = 3 }; /* of world_certificate */
@@ -243,6 +243,11 @@ struct lone *lone_new(struct world *w, uint32_t self)
     l->queue = calloc(1, sizeof *l->queue);
     ASSERT(l->queue != NULL);
     struct core_options options = {.self = n->id, .consortium = w->consortium, .charter = w->charter};
+    if (lone_computes) {
+        options.compute = true;
+        options.enclaves_max = 1;
+        options.platform = w->platform;
+    }
     if (lone_announce != NULL) options.announce = span_text(lone_announce);
     l->arena = world_arena(w);
     must(core_new(&l->core, l->arena, &options));

@@ -44,7 +44,8 @@ struct lone {
 
 /* Set before lone_new: its store lacks the vote that it gave in term 1; no advert has come yet. */
 extern bool lone_forgets_its_vote, lone_knows_no_platform;
-extern bool lone_alone;           /* the same: no custodian comes up */
+extern bool lone_alone,
+    lone_computes; /* the same: no custodian comes up; it offers an enclave, which never says a word */
 extern const char *lone_announce; /* the same: where it may be dialled; NULL: nowhere */
 /* The same: a local value that its store gives back, under the key "contacts". */
 extern struct span lone_contacts;

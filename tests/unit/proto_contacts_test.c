@@ -25,12 +25,17 @@ static void count_checks(struct lone *l, enum crypto_op op)
     verified += op == CRYPTO_VERIFY;
 }
 
+static void begin_as(uint32_t node)
+{
+    lone = lone_new(world, node);
+    lone->meanwhile = count_checks;
+    verified = 0;
+}
+
 static void begin(const char *announce)
 {
     lone_announce = announce;
-    lone = lone_new(world, OWN);
-    lone->meanwhile = count_checks;
-    verified = 0;
+    begin_as(OWN);
 }
 
 static int setup(void **state)
@@ -65,7 +70,7 @@ static int teardown(void **state)
     world_free(world);
     lone_announce = NULL;
     lone_contacts = SPAN_NONE;
-    lone_alone = false;
+    lone_alone = lone_computes = false;
     return 0;
 }
 
@@ -256,6 +261,38 @@ static void test_who_asked_for_a_run_asks_who_may_do_it(void **state)
     assert_int_equal(workers_that_are_parties(2), ELECTION_FIRST_MAX);
 }
 
+static const struct parties *run_parties(void)
+{
+    return &lone->core->dialling.parties;
+}
+
+static void test_who_computes_asks_who_asked(void **state)
+{
+    const struct node_id requester = world->node[WORLD_REQUESTER].id;
+    (void)state;
+    lone_computes = true;
+    begin_as(WORLD_COMPUTE);
+    for (uint32_t i = 0; i < WORLD_DATASETS; i++) lone_greet(lone, world->node[i].id); /* the owners */
+    wait_s(2);
+    assert_int_equal(track_find(lone->core, world->run)->phase, CANDIDATE_PREVOTE);
+    assert_true(core_party(lone->core, requester));
+    assert_int_equal(run_parties()->count, 1);
+    assert_true(run_parties()->row[0].key >> 32 == PARTIES_OF_CANDIDATE);
+    track_find(lone->core, world->run)->phase = CANDIDATE_DONE;
+    wait_s(2);
+    assert_false(core_party(lone->core, requester));
+}
+
+/* Who is one anyhow takes no place among those of runs, nor does the node itself. */
+static void test_who_is_a_party_anyhow(void **state)
+{
+    (void)state;
+    begin_as(0);
+    wait_s(2);
+    assert_int_equal(run_parties()->count, 0);
+    assert_true(core_party(lone->core, world->node[WORLD_COMPUTE].id));
+}
+
 /* --- Those of others --------------------------------------------------------------------------------------------------------- */
 
 static void test_parties_are_dialled(void **state)
@@ -442,6 +479,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_starts_with_records_asks_custodians, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_takes_back_asks_custodians, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_asked_for_a_run_asks_who_may_do_it, setup_workers, teardown),
+        cmocka_unit_test_setup_teardown(test_who_computes_asks_who_asked, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(test_who_is_a_party_anyhow, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_parties_are_dialled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nodes_of_one_machine_dial_each_other, setup, teardown),
