@@ -20,7 +20,7 @@ struct link_tunnel {
     uint32_t theirs; /* may arrive */
     uint32_t eaten;  /* has been read and not been given back */
     bool asked;
-    uint64_t next_ms;
+    uint64_t next_ms, needed_ms; /* not asked for before; when a link with that node was needed last */
     uint32_t delay_ms;
 };
 
@@ -260,12 +260,30 @@ static void ask(struct link_wire *relay, struct node_id peer)
     tunnel_say(t, TUNNEL_ASK, 0);
 }
 
-/* Who is no member any more is not asked for: no more stand than there are members to ask for. */
-static void forget_others(struct link_wire *relay)
+struct needed {
+    struct node_id node[CAP_PEERS];
+    uint32_t count;
+};
+
+static bool is_needed(const struct needed *n, struct node_id peer)
 {
+    for (uint32_t i = 0; i < n->count; i++) {
+        if (ID_EQUAL(n->node[i], peer)) return true;
+    }
+    return false;
+}
+
+/* Whom this node need not be linked with any more is not asked for, so that no more stand than there may be links. An open tunnel stays
+ * for a while, since it may be needed yet at its other end. */
+static void forget_others(struct link_wire *relay, const struct needed *n)
+{
+    const uint64_t now_ms = links_now(relay->links);
     for (struct link_tunnel **at = &relay->tunnels; *at != NULL;) {
         struct link_tunnel *t = *at;
-        if (t->wire != NULL || link_place_member(relay->links, t->peer)) {
+        if (is_needed(n, t->peer)) t->needed_ms = now_ms;
+        if (t->wire != NULL && now_ms - t->needed_ms >= relay->links->pace.dead_ms)
+            link_wire_drop(t->wire, false, "a tunnel that is not needed any more");
+        if (t->wire != NULL || is_needed(n, t->peer)) {
             at = &t->next;
             continue;
         }
@@ -278,18 +296,18 @@ static void forget_others(struct link_wire *relay)
 void link_tunnels_tick(struct links *l)
 {
     const struct links_options *o = &l->options;
-    struct node_id member[CAP_PEERS];
+    struct needed needed;
     if (o->members == NULL || links_now(l) < l->tunnels_ms) return;
     l->tunnels_ms = links_now(l) + TUNNELS_LOOK_TICKS * (uint64_t)l->pace.tick_ms;
     if (!any_relay(l) || !link_place_member(l, o->self)) return;
     const uint32_t most = l->pace.places < CAP_PEERS ? l->pace.places : CAP_PEERS;
-    const uint32_t count = o->members(o->context, member, most);
-    for (struct link_wire *w = l->wires; w != NULL; w = w->next) forget_others(w);
-    for (uint32_t i = 0; i < count; i++) {
-        if (ID_EQUAL(member[i], o->self) || links_find(l, member[i]) != NULL || dial_is_hopeful(l, member[i]))
-            continue;
+    needed.count = o->members(o->context, needed.node, most);
+    for (struct link_wire *w = l->wires; w != NULL; w = w->next) forget_others(w, &needed);
+    for (uint32_t i = 0; i < needed.count; i++) {
+        const struct node_id peer = needed.node[i];
+        if (ID_EQUAL(peer, o->self) || links_find(l, peer) != NULL || dial_is_hopeful(l, peer)) continue;
         for (struct link_wire *w = l->wires; w != NULL; w = w->next) {
-            if (may_relay(w)) ask(w, member[i]);
+            if (may_relay(w)) ask(w, peer);
         }
     }
 }

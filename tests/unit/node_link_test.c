@@ -47,6 +47,7 @@ struct node {
     struct links *close_on_message;
     uint32_t relay_tunnels, relay_rate;
     enum link_standing standing; /* in everybody's eyes */
+    bool unneeded;               /* nobody has to be linked with it */
 };
 
 static uv_loop_t loop;
@@ -153,7 +154,7 @@ static uint32_t members(void *context, struct node_id *out, uint32_t cap)
 {
     uint32_t count = 0;
     for (int i = 0; i < NODES && count < cap; i++) {
-        if (standing(context, node[i].id) >= LINK_MEMBER) out[count++] = node[i].id;
+        if (standing(context, node[i].id) >= LINK_MEMBER && !node[i].unneeded) out[count++] = node[i].id;
     }
     return count;
 }
@@ -1216,6 +1217,31 @@ static void through_a_relay(void **state)
     assert_int_equal(node[0].downs + node[1].downs, 0);
 }
 
+static uint32_t asks_of(const struct node *n)
+{
+    const struct link_wire *w = links_find(node[2].links, n->id);
+    return w != NULL ? w->asks_count : 0;
+}
+
+/* Parties change with runs: what was for those of an earlier one takes no place at the relay. */
+static void a_tunnel_that_is_not_needed(void **state)
+{
+    (void)state;
+    node[3].standing = LINK_MEMBER; /* it is not there */
+    two_through_a_relay();
+    RUN_UNTIL(asks_of(&node[0]) == 1);
+    node[3].unneeded = true;
+    RUN_UNTIL(asks_of(&node[0]) == 0);
+    assert_true(relayed(&node[0], &node[1], &node[2]));
+    node[0].unneeded = node[1].unneeded = true;
+    RUN_UNTIL(node[0].up == 1 && node[1].up == 1 && node[2].links->status.tunnels == 0);
+    run_for(300);
+    assert_int_equal(asks_of(&node[0]) + asks_of(&node[1]), 0);
+    assert_int_equal(node[2].links->status.tunnels_total, 1);
+    node[0].unneeded = node[1].unneeded = false;
+    RUN_UNTIL(node[0].up == 2 && node[1].up == 2);
+}
+
 static void the_relay_comes_back(void **state)
 {
     (void)state;
@@ -2039,6 +2065,7 @@ int main(void)
         WITH_LOOP(close_in_the_middle),
         WITH_LOOP(close_from_a_message),
         WITH_LOOP(through_a_relay),
+        WITH_LOOP(a_tunnel_that_is_not_needed),
         WITH_LOOP(the_relay_comes_back),
         WITH_LOOP(direct_takes_over),
         WITH_LOOP(strangers_have_a_quarter),
