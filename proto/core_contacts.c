@@ -182,7 +182,10 @@ static bool x_member(void *context, struct node_id node, struct view_member *out
     struct core *c = context;
     const struct member *m = core_lasting(c, node);
     if (m == NULL) return false;
-    *out = (struct view_member){core_party(c, node), m->jurisdiction, m->organisation};
+    const bool party = core_party(c, node), needed = party || is_custodian(c, node);
+    const bool computes = m->admission == NULL && (m->roles & ROLE_COMPUTE) != 0;
+    const enum view_need need = needed ? VIEW_NEEDED : computes ? VIEW_COMPUTES : VIEW_ANYBODY;
+    *out = (struct view_member){party, need, m->jurisdiction, m->organisation};
     return true;
 }
 

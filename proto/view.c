@@ -20,6 +20,7 @@ struct row {
     int64_t seen_ns; /* an anchor: when its link was seen last */
     uint16_t packed_len;
     uint8_t address_len, failures;
+    enum view_need need;
     bool dialled, party, anchor;
     bool served;   /* it was a party, and is dialled still: the first to be let go */
     bool restored; /* dialled before the last restart, and not linked since */
@@ -91,22 +92,24 @@ static bool is_of(const struct view *v, const struct row *r, struct span organis
            span_equal(member.organisation, organisation);
 }
 
-static bool may_go(const struct view *v, const struct row *r)
+static bool gives_way(const struct view *v, const struct row *r, enum view_need to)
 {
-    return !r->dialled && !r->anchor && !r->restored && !is_linked(v, r);
+    return (r->need < to || r->need == VIEW_ANYBODY) && !r->dialled && !r->anchor && !r->restored &&
+           !is_linked(v, r);
 }
 
-/* In a full table one that is of no use now gives its place up: another one of the same organisation, if that has a quarter of all. */
-static struct row *place(struct view *v, struct span organisation)
+/* In a full table one that is of no use now gives its place up: another one of the same organisation, if that has a quarter of all and
+ * this one is not needed. */
+static struct row *place(struct view *v, const struct view_member *of)
 {
     uint32_t alike = 0;
     if (v->count < v->cap) return &v->row[v->count++];
-    for (uint32_t i = 0; i < v->cap; i++) alike += is_of(v, &v->row[i], organisation);
-    const bool own = alike >= v->cap / ORGANISATION_PART;
+    for (uint32_t i = 0; i < v->cap; i++) alike += is_of(v, &v->row[i], of->organisation);
+    const bool own = alike >= v->cap / ORGANISATION_PART && of->need != VIEW_NEEDED;
     const uint32_t from = (uint32_t)view_chance(v, v->cap);
     for (uint32_t i = 0; i < v->cap; i++) {
         struct row *r = &v->row[(from + i) % v->cap];
-        if (may_go(v, r) && (!own || is_of(v, r, organisation))) return r;
+        if (gives_way(v, r, of->need) && (!own || is_of(v, r, of->organisation))) return r;
     }
     return NULL;
 }
@@ -143,12 +146,12 @@ bool view_learn(struct view *v, const struct view_contact *c)
         if (view_newer(v, c->node, c->time_ms)) renew(r, c);
         return false;
     }
-    struct view_member member = {.organisation = SPAN_NONE}; /* restored, it may not be known yet */
+    struct view_member member = {.need = VIEW_ANYBODY}; /* restored, it may not be known yet */
     (void)v->holder.member(v->holder.context, c->node, &member);
     const bool more = v->count < v->cap;
-    r = place(v, member.organisation);
+    r = place(v, &member);
     if (r == NULL) return false;
-    *r = (struct row){.node = c->node};
+    *r = (struct row){.node = c->node, .need = member.need};
     write_down(r, c);
     return more;
 }
@@ -244,6 +247,7 @@ static void look_at_all(struct view *v, int64_t now_ns, uint64_t wall_ms)
         }
         r->served = r->dialled && !r->anchor && !member.party && (r->party || r->served);
         r->party = member.party;
+        r->need = member.need;
         if (r->dialled) look_at_link(v, r, now_ns);
         const bool wanted = r->party || (r->anchor && now_ns >= r->next_ns);
         if (wanted && !r->dialled && !is_linked(v, r)) dial(v, r, now_ns);

@@ -34,8 +34,11 @@ struct view_contact {
     struct span address, packed; /* at most CONTACT_ADDRESS_MAX, VIEW_PACKED_MAX */
     uint64_t time_ms, expires_ms;
 };
+/* Whose contact a full table keeps: those before who is needed less, and instead of others. */
+enum view_need { VIEW_ANYBODY, VIEW_COMPUTES, VIEW_NEEDED };
 struct view_member {
     bool party;
+    enum view_need need;
     struct span jurisdiction, organisation;
 };
 struct view_holder {

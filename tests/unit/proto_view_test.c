@@ -17,6 +17,7 @@ enum { NODES = 400, WEEK_MS = 7 * 86400000 };
 static struct {
     bool member, party, answers; /* answers: whoever dials it has a link at once */
     bool dialled, linked;        /* linked by whom it may be */
+    enum view_need need;
     char jurisdiction[8], organisation[8], address[64];
 } node[NODES];
 static uint32_t dials;
@@ -39,8 +40,8 @@ static bool on_member(void *context, struct node_id id, struct view_member *out)
 {
     const uint32_t n = number_of(id);
     (void)context;
-    *out =
-        (struct view_member){node[n].party, span_text(node[n].jurisdiction), span_text(node[n].organisation)};
+    *out = (struct view_member){node[n].party, node[n].need, span_text(node[n].jurisdiction),
+                                span_text(node[n].organisation)};
     return node[n].member;
 }
 
@@ -458,6 +459,35 @@ static void test_a_full_table_keeps_whom_it_needs(void **state)
         if (needed[n]) assert_false(view_newer(view, id_of(n), START_MS));
 }
 
+static bool is_known(uint32_t n)
+{
+    return !view_newer(view, id_of(n), START_MS);
+}
+
+/* Custodians and parties stay, and find a place; who computes gives way to them only, and others give way to all. */
+static void test_a_full_table_forgets_nobody_that_is_needed(void **state)
+{
+    enum { ROWS = 32, NEEDED = 4, COMPUTING = 8 };
+    (void)state;
+    for (uint32_t n = 0; n < COMPUTING; n++) node[n].need = n < NEEDED ? VIEW_NEEDED : VIEW_COMPUTES;
+    new_view(ROWS, 5);
+    learn_all(0, ROWS);
+    for (uint32_t n = ROWS; n < 200; n++) (void)learn(n);
+    for (uint32_t n = 0; n < COMPUTING; n++) assert_true(is_known(n));
+    for (uint32_t n = 200; n < 200 + ROWS; n++) node[n].need = VIEW_COMPUTES, (void)learn(n);
+    for (uint32_t n = 0; n < COMPUTING; n++) assert_true(is_known(n));
+    assert_false(is_known(200 + ROWS - 1)); /* no more than there is room for */
+    for (uint32_t n = 250; n < 260; n++) {
+        (void)learn(n);
+        assert_false(is_known(n));
+        (void)snprintf(node[n].organisation, sizeof node[n].organisation, "many");
+        node[n].need = VIEW_NEEDED;
+        (void)learn(n);
+        assert_true(is_known(n)); /* be it of an organisation that has its quarter */
+    }
+    for (uint32_t n = 0; n < NEEDED; n++) assert_true(is_known(n));
+}
+
 /* However many contacts one organisation has, it takes a quarter of a full table. */
 static void test_a_full_table_is_not_one_hands(void **state)
 {
@@ -542,6 +572,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_party_is_dialled_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_no_member_dials_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_table_keeps_whom_it_needs, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_full_table_forgets_nobody_that_is_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_full_table_is_not_one_hands, setup, teardown),
         cmocka_unit_test_setup_teardown(test_contacts_expire, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_others_are_told, setup, teardown),
