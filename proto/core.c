@@ -460,6 +460,7 @@ static void on_message(struct core *c, const struct event *event)
     case MESSAGE_WANT_CODE: mesh_want(c, event->peer, &m->WANT); break;
     case MESSAGE_ABSENT_CODE: mesh_absent(c, event->peer, &m->ABSENT); break;
     case MESSAGE_CONTACTS_GET_CODE: contacts_get(c, event->peer, &m->CONTACTS_GET); break;
+    case MESSAGE_CONTACTS_WANT_CODE: contacts_wanted(c, event->peer, &m->CONTACTS_WANT); break;
     case MESSAGE_BLOB_GET_CODE: host_blob_get(c, event->peer, &m->BLOB_GET); break;
     case MESSAGE_BLOB_CODE: host_blob(c, event->peer, &m->BLOB); break;
     case MESSAGE_RELAY_CODE:

@@ -146,6 +146,19 @@ static void look_at_own_chain(struct core *c)
     d->must_show = c->unshown || tip > d->shown_seq;
 }
 
+/* There are other parties than before: their contacts are asked for soon. */
+static void look_for_others(struct core *c)
+{
+    struct dialling *d = &c->dialling;
+    struct node_id all = {{d->must_show}};
+    for (uint32_t i = 0; i < d->parties.count; i++)
+        for (size_t at = 0; at < sizeof all.bytes; at++) all.bytes[at] ^= d->parties.row[i].node.bytes[at];
+    if (ID_EQUAL(all, d->wanted)) return;
+    d->wanted = all;
+    d->want_every_ms = VIEW_TICK_MS;
+    d->want_next_ns = c->now.ns;
+}
+
 /* Are all whom charter or stewards admitted few enough to be linked with each other? */
 static uint32_t members_up_to(const struct core *c, uint32_t most)
 {
@@ -165,6 +178,7 @@ static void look_at_parties(struct core *c)
     if (members <= VIEW_ALL) return;
     look_at_own_chain(c);
     look_at_runs(c);
+    look_for_others(c);
 }
 
 bool core_party(struct core *c, struct node_id node)
@@ -214,7 +228,7 @@ size_t contacts_bytes(const struct caps *caps)
 enum err contacts_begin(struct core *c, struct arena *arena)
 {
     const struct view_holder holder = {x_member, x_linked, x_dial, x_hang_up, c};
-    c->dialling.ask_every_ms = VIEW_TICK_MS;
+    c->dialling.ask_every_ms = c->dialling.want_every_ms = VIEW_TICK_MS;
     return view_new(&c->view, arena, c->options.caps->contacts,
                     c->options.salt ^ load_u64(c->options.self.bytes), &holder);
 }
@@ -276,6 +290,18 @@ void contacts_get(struct core *c, struct node_id from, const struct message_CONT
     for (uint32_t i = 0; i < count && step_has_room(c) && tell(c, p, drawn[i]); i++) continue;
 }
 
+void contacts_wanted(struct core *c, struct node_id from, const struct message_CONTACTS_WANT *m)
+{
+    struct peer *p = peer_find(c, from);
+    if (p == NULL || !core_member(c, from, 0)) return;
+    for (size_t at = 0; at < m->nodes.len && step_has_room(c); at += sizeof(struct node_id)) {
+        struct node_id node;
+        memcpy(node.bytes, m->nodes.data + at, sizeof node.bytes);
+        const struct span packed = view_packed(c->view, node);
+        if (packed.len > 0 && !tell(c, p, packed)) return;
+    }
+}
+
 /* --- The own one ---------------------------------------------------------------------------------------------------------------- */
 
 void contacts_signed(struct core *c, const struct record *r)
@@ -332,6 +358,36 @@ static void ask(struct core *c, const struct peer *p)
     d->ask_every_ms = d->ask_every_ms * 2 < ASK_MOST_MS ? d->ask_every_ms * 2 : ASK_MOST_MS;
 }
 
+/* Parties that this node can neither reach nor dial, CONTACTS_ASKED_MAX of them, drawn (algorithm R, Vitter 1985). */
+static struct span unknown_parties(struct core *c)
+{
+    struct buffer b = scratch_buffer(c, sizeof(struct node_id) * CONTACTS_ASKED_MAX);
+    const struct member *m;
+    uint32_t seen = 0;
+    for (uint32_t at = 0; (m = registry_member_next(c->registry, &at)) != NULL && m->admission == NULL;) {
+        if (!core_party(c, m->node) || is_up(c, m->node) || view_packed(c->view, m->node).len > 0) continue;
+        const uint32_t place = seen < CONTACTS_ASKED_MAX ? seen : (uint32_t)view_chance(c->view, seen + 1);
+        if (seen++ < CONTACTS_ASKED_MAX)
+            buffer_put(&b, ID_SPAN(m->node));
+        else if (place < CONTACTS_ASKED_MAX)
+            memcpy(b.data + place * sizeof m->node, m->node.bytes, sizeof m->node);
+    }
+    return buffer_span(&b);
+}
+
+/* What is drawn of many is the one that is needed by luck, and late. */
+static void ask_for_parties(struct core *c, const struct peer *p)
+{
+    struct dialling *d = &c->dialling;
+    const struct span nodes = unknown_parties(c);
+    const struct message_CONTACTS_WANT want = {nodes};
+    struct buffer b = scratch_buffer(c, nodes.len + 16);
+    message_encode(&b, MESSAGE_CONTACTS_WANT_CODE, &want);
+    if (nodes.len > 0) send_message(c, p->view.node, buffer_span(&b));
+    d->want_next_ns = c->now.ns + (int64_t)d->want_every_ms * NS_A_MS;
+    d->want_every_ms = d->want_every_ms * 2 < ASK_MOST_MS ? d->want_every_ms * 2 : ASK_MOST_MS;
+}
+
 /* What the next start dials first. */
 static void keep(struct core *c, uint32_t linked)
 {
@@ -368,6 +424,7 @@ void contacts_tick(struct core *c)
     announce(c);
     const struct peer *p = any_member(c, &linked);
     if (p != NULL && c->now.ns >= d->ask_next_ns) ask(c, p);
+    if (p != NULL && d->members > VIEW_ALL && c->now.ns >= d->want_next_ns) ask_for_parties(c, p);
     view_tick(c->view, c->now.ns, c->wall_ms, linked);
     keep(c, linked);
 }

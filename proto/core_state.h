@@ -189,6 +189,9 @@ struct dialling {
     bool must_show;         /* not all of it, or heads were not compared with them since the start */
     int64_t ask_next_ns;    /* when the next member is asked for contacts; so long after that another */
     uint32_t ask_every_ms;
+    int64_t want_next_ns; /* the same, for contacts of parties that are not known */
+    uint32_t want_every_ms;
+    struct node_id wanted; /* which parties there were then, all in one */
     uint8_t
         own[VIEW_PACKED_MAX]; /* the own contact, as record_pack has it; of no bytes: none is signed yet */
     uint16_t own_len;
@@ -439,6 +442,7 @@ size_t contacts_bytes(const struct caps *caps);
 bool contacts_want(struct core *c, const struct record *r); /* is its signature worth a check? */
 void contacts_said(struct core *c, const struct record *r, const struct body_CONTACT *b);
 void contacts_get(struct core *c, struct node_id from, const struct message_CONTACTS_GET *m);
+void contacts_wanted(struct core *c, struct node_id from, const struct message_CONTACTS_WANT *m);
 void contacts_signed(struct core *c, const struct record *r); /* the own one leaves */
 void contacts_peer_up(struct core *c, struct node_id node);
 void contacts_restore(struct core *c, struct span key, struct span value);

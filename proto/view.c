@@ -162,6 +162,12 @@ void view_restore(struct view *v, const struct view_contact *c)
         find(v, c->node)->restored = true;
 }
 
+struct span view_packed(const struct view *v, struct node_id node)
+{
+    const struct row *r = find(v, node);
+    return r != NULL ? span_make(r->packed, r->packed_len) : SPAN_NONE;
+}
+
 /* Algorithm R, Vitter 1985: rows stand as they came, and whoever sent many at once has them side by side. */
 uint32_t view_draw(struct view *v, struct node_id but, struct span *out, uint32_t count)
 {

@@ -65,6 +65,8 @@ void view_end(struct view *v);
 /* About once a second. `linked`: members whose links are up. */
 void view_tick(struct view *v, int64_t now_ns, uint64_t wall_ms, uint32_t linked);
 
+/* Its contact in packed form, valid until the view changes; none: it is not known. */
+struct span view_packed(const struct view *v, struct node_id node);
 /* Up to `count` contacts, drawn, not this node's; their packed form, valid until the view changes. */
 uint32_t view_draw(struct view *v, struct node_id but, struct span *out, uint32_t count);
 /* Those to keep over a restart, anchors first; at most VIEW_KEPT_MAX. */

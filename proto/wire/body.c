@@ -179,6 +179,9 @@ static const struct field message_fields_BRANCH[] = {MESSAGE_BRANCH(ROW)};
 #define OWNER message_CONTACTS_GET
 static const struct field message_fields_CONTACTS_GET[] = {MESSAGE_CONTACTS_GET(ROW)};
 #undef OWNER
+#define OWNER message_CONTACTS_WANT
+static const struct field message_fields_CONTACTS_WANT[] = {MESSAGE_CONTACTS_WANT(ROW)};
+#undef OWNER
 
 #define COUNT(array) (uint32_t)(sizeof(array) / sizeof((array)[0]))
 #define KIND_LAYOUT(symbol, code, name, class, who, refers)                                                  \

@@ -347,7 +347,8 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     F(ID, prefix, struct hash32)                                                                             \
     F(BYTES, hashes, 512) /* 16 of 32 */
 
-#define MESSAGE_CONTACTS_GET(F) F(UINT, count, CONTACTS_ASKED_MAX)
+#define MESSAGE_CONTACTS_GET(F)  F(UINT, count, CONTACTS_ASKED_MAX)
+#define MESSAGE_CONTACTS_WANT(F) F(LIST32, nodes, CONTACTS_ASKED_MAX)
 
 /* X(symbol, code, name, bulk, what for) */
 #define MESSAGE_TABLE(X)                                                                                     \
@@ -364,7 +365,8 @@ enum record_class { CLASS_CHAINED, CLASS_EPHEMERAL, CLASS_STATEMENT, CLASS_ENCLA
     X(ROOT, 11, "root", 0, "the hash over all that the sender holds, and its clock")                         \
     X(BRANCH_GET, 12, "branch-get", 0, "send me the hashes or heads under this prefix")                      \
     X(BRANCH, 13, "branch", 0, "the hashes of what the sender holds under a prefix")                         \
-    X(CONTACTS_GET, 14, "contacts-get", 0, "send me contacts that you know, so many at most")
+    X(CONTACTS_GET, 14, "contacts-get", 0, "send me contacts that you know, so many at most")                \
+    X(CONTACTS_WANT, 15, "contacts-want", 0, "send me the contacts of these nodes, if you know them")
 
 /* --- Structures and codes from the tables ---------------------------------------------------------------------------- */
 #define FIELD_DECLARE(kind, name, arg)  FIELD_DECLARE_##kind(name, arg)

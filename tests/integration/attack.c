@@ -203,7 +203,7 @@ static bool next_malformed(struct attack *a, struct wire *w, bool deaf)
     uint8_t bytes[200];
     (void)a;
     random_fill(bytes, sizeof bytes);
-    bytes[0] = bytes[0] % MESSAGE_CONTACTS_GET_CODE + 1;
+    bytes[0] = bytes[0] % MESSAGE_CONTACTS_WANT_CODE + 1;
     return wire_send(w, SPAN_OF(bytes), deaf);
 }
 

@@ -153,6 +153,14 @@ static void ask(struct node_id from, uint64_t count)
     lone_message(lone, from, buffer_span(&b));
 }
 
+static void ask_for(struct node_id from, struct node_id node)
+{
+    uint8_t bytes[64];
+    struct buffer b = BUFFER_OF(bytes);
+    message_encode(&b, MESSAGE_CONTACTS_WANT_CODE, &(struct message_CONTACTS_WANT){ID_SPAN(node)});
+    lone_message(lone, from, buffer_span(&b));
+}
+
 /* --- The own one --------------------------------------------------------------------------------------------------------- */
 
 static void test_it_says_where_it_is(void **state)
@@ -426,6 +434,75 @@ static void test_it_asks_less_when_nothing_comes(void **state)
     assert_true(asked_within(90) >= 4);
 }
 
+/* --- Those of parties ------------------------------------------------------------------------------------------------------------ */
+
+/* How often it asked for this node's contact. */
+static uint32_t wanted(struct node_id of)
+{
+    union message_body m;
+    struct node_id who;
+    uint32_t at = 0, count = 0;
+    while (lone_next(lone, &at, MESSAGE_CONTACTS_WANT_CODE, &m, &who))
+        for (size_t i = 0; i < m.CONTACTS_WANT.nodes.len; i += 32)
+            count += memcmp(m.CONTACTS_WANT.nodes.data + i, of.bytes, 32) == 0;
+    return count;
+}
+
+static uint32_t wanted_within(uint32_t seconds, struct node_id of)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < seconds; i++) {
+        lone->sent_count = 0;
+        wait_s(1);
+        count += wanted(of);
+    }
+    return count;
+}
+
+static void test_it_asks_for_parties(void **state)
+{
+    const struct node_id worker = world->node[WORLD_COMPUTE].id, other = world->node[WORLD_ALGORITHM].id;
+    (void)state;
+    begin(NULL);
+    const uint32_t count = wanted_within(20, worker);
+    assert_true(count >= 3 && count <= 6);
+    assert_int_equal(wanted_within(60, other), 0);
+    assert_int_equal(wanted_within(60, world->node[0].id), 0); /* linked */
+    hear_of(WORLD_COMPUTE, "tcp://10.0.0.2:7001");
+    assert_int_equal(wanted_within(120, worker), 0);
+}
+
+static void test_another_party_is_asked_for_soon(void **state)
+{
+    (void)state;
+    begin(NULL);
+    (void)asked_within(120);
+    lone_event(lone, (struct event){.type = EVENT_PEER_DOWN, .peer = world->node[1].id});
+    lone->sent_count = 0;
+    take_back();
+    wait_s(3);
+    assert_true(wanted(world->node[1].id) > 0);
+}
+
+static void test_it_is_asked_for_parties(void **state)
+{
+    const struct node_id stranger = {{0xee}}, asker = world->node[1].id,
+                         worker = world->node[WORLD_COMPUTE].id;
+    (void)state;
+    begin("tcp://10.0.0.1:7001");
+    lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = stranger});
+    wait_s(2);
+    hear_of(WORLD_COMPUTE, "tcp://10.0.0.8:7001");
+    hear_of(WORLD_ALGORITHM, "tcp://10.0.0.9:7001");
+    lone->sent_count = 0;
+    ask_for(stranger, worker);
+    ask_for(asker, world->node[2].id);
+    assert_int_equal(told(stranger, anybody) + told(asker, anybody), 0);
+    ask_for(asker, worker);
+    assert_int_equal(told(asker, worker), 1);
+    assert_int_equal(told(asker, anybody), 1);
+}
+
 /* --- Over a restart -------------------------------------------------------------------------------------------------------------- */
 
 static void test_a_restart_dials_whom_it_had_dialled(void **state)
@@ -488,6 +565,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_members_are_told_what_is_known, setup, teardown),
         cmocka_unit_test_setup_teardown(test_answers_have_a_budget, setup, teardown),
         cmocka_unit_test_setup_teardown(test_it_asks_less_when_nothing_comes, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_it_asks_for_parties, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(test_another_party_is_asked_for_soon, setup_large, teardown),
+        cmocka_unit_test_setup_teardown(test_it_is_asked_for_parties, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_restart_dials_whom_it_had_dialled, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_was_kept_and_is_damaged, setup, teardown),
     };
