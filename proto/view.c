@@ -7,6 +7,7 @@
 enum {
     NS_A_MS = 1000000,
     DIALS_A_TICK = 4,
+    RESTORED_TRIES = 5,             /* in vain: about half an hour */
     ORGANISATION_PART = 4,          /* of the table: a quarter for one, where others want it */
     MESH_MAX = 4 * VIEW_LINKS_MOST, /* of which jurisdictions and organisations are looked at */
 };
@@ -36,7 +37,7 @@ struct view {
     uint32_t count, cap;
     uint64_t random;
     int64_t turn_ns; /* when the oldest gives way */
-    bool alone;      /* nobody is linked: whoever may be there is tried, however often it was in vain */
+    bool alone;      /* nobody is linked: whoever may be there is tried, however lately it was in vain */
 };
 
 size_t view_bytes(uint32_t contacts)
@@ -199,12 +200,14 @@ static void dial(struct view *v, struct row *r, int64_t now_ns)
     v->holder.dial(v->holder.context, r->node, span_make(r->address, r->address_len));
 }
 
+/* In vain while nobody is linked, it may be for this node's own network. */
 static void give_up(struct view *v, struct row *r, int64_t now_ns)
 {
     int64_t ms = VIEW_AGAIN_MS;
     for (uint32_t i = 0; i < r->failures && ms < VIEW_AGAIN_MOST_MS; i++) ms *= 2;
     if (ms > VIEW_AGAIN_MOST_MS) ms = VIEW_AGAIN_MOST_MS;
-    if (r->failures < UINT8_MAX) r->failures++;
+    if (!v->alone && r->failures < UINT8_MAX) r->failures++;
+    r->restored &= r->failures < RESTORED_TRIES;
     hang_up(v, r);
     r->next_ns = now_ns + ms * NS_A_MS;
 }
@@ -311,10 +314,12 @@ enum { RANK_RESTORED, RANK_WANTED, RANK_SAME_PLACE, RANK_SAME_HOUSE = 4, RANK_NO
 static uint32_t rank(const struct view *v, const struct row *r, const struct mesh *m, int64_t now_ns)
 {
     struct view_member member;
-    if (r->dialled || (now_ns < r->next_ns && !v->alone) || is_linked(v, r) ||
+    const bool lately = now_ns < r->next_ns;
+    if (r->dialled || (lately && !v->alone) || is_linked(v, r) ||
         !v->holder.member(v->holder.context, r->node, &member))
         return RANK_NONE;
-    if (r->anchor || r->restored) return RANK_RESTORED;
+    if ((r->anchor || r->restored) && !lately)
+        return RANK_RESTORED; /* they do not take all turns of others */
     const bool same_house = of_organisation(m, member.organisation) >= VIEW_OF_ORGANISATION,
                same_place = m->jurisdictions < VIEW_JURISDICTIONS && has_jurisdiction(m, member.jurisdiction);
     return RANK_WANTED + (same_place ? RANK_SAME_PLACE : 0) + (same_house ? RANK_SAME_HOUSE : 0);
@@ -419,13 +424,19 @@ void view_tick(struct view *v, int64_t now_ns, uint64_t wall_ms, uint32_t linked
 
 /* --- What is told of it ---------------------------------------------------------------------------------------------------------- */
 
-enum { KEPT_ANCHORS, KEPT_MESH, KEPT_PARTIES, KEPT_ROUNDS };
+enum { KEPT_ANCHORS, KEPT_LINKED, KEPT_RESTORED, KEPT_TRIED, KEPT_PARTIES, KEPT_ROUNDS };
 
-static bool kept_in(const struct row *r, int round)
+static int kept_in(const struct row *r)
 {
-    const bool first = r->anchor || r->restored;
-    if (round == KEPT_ANCHORS) return first;
-    return r->dialled && !first && r->party == (round == KEPT_PARTIES);
+    if (r->anchor) return KEPT_ANCHORS;
+    if (in_mesh(r) && r->up_ns != 0) return KEPT_LINKED;
+    if (r->restored) return KEPT_RESTORED;
+    return r->party ? KEPT_PARTIES : KEPT_TRIED;
+}
+
+static bool is_kept(const struct row *r)
+{
+    return r->dialled || r->anchor || r->restored;
 }
 
 uint32_t view_kept(const struct view *v, struct span *out)
@@ -433,7 +444,8 @@ uint32_t view_kept(const struct view *v, struct span *out)
     uint32_t count = 0;
     for (int round = KEPT_ANCHORS; round < KEPT_ROUNDS; round++)
         for (uint32_t i = 0; i < v->count && count < VIEW_KEPT_MAX; i++)
-            if (kept_in(&v->row[i], round)) out[count++] = span_make(v->row[i].packed, v->row[i].packed_len);
+            if (is_kept(&v->row[i]) && kept_in(&v->row[i]) == round)
+                out[count++] = span_make(v->row[i].packed, v->row[i].packed_len);
     return count;
 }
 

@@ -58,7 +58,7 @@ MUST_USE enum err view_new(struct view **out, struct arena *arena, uint32_t cont
 bool view_newer(const struct view *v, struct node_id node, uint64_t time_ms);
 /* Its signature holds. True: more are known now. */
 bool view_learn(struct view *v, const struct view_contact *contact);
-/* One that was kept over a restart: dialled before others. */
+/* One that was kept over a restart: dialled before others, until it was in vain too often. */
 void view_restore(struct view *v, const struct view_contact *contact);
 /* This node is no member any more: nobody is dialled. */
 void view_end(struct view *v);

@@ -392,6 +392,60 @@ static void test_who_is_alone_tries_whomever_it_knows(void **state)
     assert_true(linked() > 0);
 }
 
+/* Those kept over a restart have gone, and fill all places of a node that was cut off; others have come back. */
+static void test_who_was_kept_keeps_nobody_out(void **state)
+{
+    uint8_t packed[VIEW_LINKS][4];
+    (void)state;
+    for (uint32_t n = 0; n < VIEW_LINKS; n++) {
+        node[n].answers = false;
+        const struct view_contact c = contact(n, START_MS, packed[n]);
+        view_restore(view, &c);
+    }
+    learn_all(VIEW_LINKS, 100);
+    node[300].linked = true;
+    run(600);
+    for (uint32_t n = 0; n < NODES; n++) node[n].linked = node[n].answers = false;
+    run(600);
+    for (uint32_t n = VIEW_LINKS; n < NODES; n++) node[n].answers = true;
+    run((VIEW_AGAIN_MS + 2 * VIEW_TRY_MS) / 1000);
+    assert_true(linked() > 0);
+}
+
+/* Who was kept and stays away while others are there is kept no longer; what stands is kept before it. */
+static void test_who_was_kept_and_is_gone_is_forgotten(void **state)
+{
+    struct span kept[VIEW_KEPT_MAX];
+    uint8_t packed[VIEW_KEPT_MAX][4];
+    (void)state;
+    for (uint32_t n = 0; n < VIEW_KEPT_MAX; n++) {
+        node[n].answers = false;
+        const struct view_contact c = contact(n, START_MS, packed[n]);
+        view_restore(view, &c);
+    }
+    learn_all(VIEW_KEPT_MAX, 100);
+    run(600);
+    assert_int_equal(view_kept(view, kept), VIEW_KEPT_MAX);
+    for (uint32_t i = 0; i < VIEW_DIALLED; i++) assert_true(kept[i].data[0] >= VIEW_KEPT_MAX);
+    run(3 * 3600);
+    const uint32_t count = view_kept(view, kept);
+    assert_true(count >= VIEW_DIALLED && count <= VIEW_LINKS);
+    for (uint32_t i = 0; i < count; i++) assert_true(node[kept[i].data[0]].linked);
+}
+
+/* However long it was alone: whom it tried in vain then is not left alone for that once somebody is there. */
+static void test_an_outage_of_its_own_says_nothing_of_others(void **state)
+{
+    (void)state;
+    learn_all(0, 100);
+    for (uint32_t n = 0; n < 100; n++) node[n].answers = false;
+    run(24 * 3600);
+    node[300].linked = true;
+    for (uint32_t n = 0; n < 100; n++) node[n].answers = true;
+    run((VIEW_AGAIN_MS + VIEW_TRY_MS) / 1000 + 5);
+    assert_true(dialled(0, 100) >= VIEW_DIALLED && linked() >= VIEW_DIALLED);
+}
+
 /* --- Contacts ------------------------------------------------------------------------------------------------------------------------ */
 
 /* A party is dialled where it is now once the link that it had is gone, and another node when its turn comes. */
@@ -568,6 +622,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_anchors_outlast_a_cut, setup, teardown),
         cmocka_unit_test_setup_teardown(test_anchors_outlast_a_blip, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_alone_tries_whomever_it_knows, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_was_kept_keeps_nobody_out, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_who_was_kept_and_is_gone_is_forgotten, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_an_outage_of_its_own_says_nothing_of_others, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_moves, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_party_is_dialled_again, setup, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_no_member_dials_nobody, setup, teardown),
