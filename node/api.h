@@ -50,7 +50,7 @@ enum { API_PAGE_MAX = 256 };
     X("GET", "/v1/openapi.json", api_openapi, SCOPE_READ, "", "", "any", "the same as OpenAPI 3.1")          \
     X("GET", "/v1/status", api_status, SCOPE_READ, "", "",                                                   \
       "{node:id, consortium:id, approval_key:id, organisation:text|null, jurisdiction:text|null, "           \
-      "roles:[text], member:bool, asked:bool, isolated:bool, promise_lost:bool, "                            \
+      "roles:[text], member:bool, asked:bool, isolated:bool, needs_custodians:bool, promise_lost:bool, "     \
       "silent:{reason:text, detail:text}|null, "                                                             \
       "replaced:{by:id, record:id, detail:text}|null, removed:bool, clock:{offset_ms:int|null, "             \
       "skew_max_ms:int, stopped:bool, silent:bool, dated_ahead_ms:int|null}, charter:" API_CHARTER           \

@@ -68,6 +68,8 @@ bool api_linked(struct daemon *d, struct node_id node);
 /* And does it say something? `why` is empty then, else it says what is seen of it from here. (api_wait.c) */
 enum { API_ABSENCE_BYTES = 128 };
 bool api_there(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
+/* Or has it no link here, and needs none? `why` says it then; nothing is known of it. (api_wait.c) */
+bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 

@@ -160,7 +160,8 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "roles", api_roles(self != NULL ? self->roles : 0));
     json_object_set_new(body, "member", json_boolean(self != NULL));
     json_object_set_new(body, "asked", json_boolean(core_asks_to_join(core)));
-    json_object_set_new(body, "isolated", json_boolean(core_isolated(core)));
+    json_object_set_new(body, "isolated", json_boolean(core_cut_off(core)));
+    json_object_set_new(body, "needs_custodians", json_boolean(core_needs_custodians(core)));
     json_object_set_new(body, "promise_lost",
                         json_boolean(custodian && core_standing(core) == REFUSAL_PROMISE_LOST));
     json_object_set_new(body, "silent", silent_state(core));

@@ -58,6 +58,13 @@ static void look_custodians(struct health_part *p, struct daemon *d)
 {
     const struct charter *c = registry_charter_bytes(core_registry(daemon_core(d)));
     uint32_t linked = 0;
+    if (!core_needs_custodians(daemon_core(d))) {
+        const bool alone = core_cut_off(daemon_core(d));
+        say(p, "custodians", !alone, "%s",
+            alone ? "expected a link to some member: there is none"
+                  : "it is linked to members, among whom custodians need not be");
+        return;
+    }
     for (uint32_t i = 0; i < c->custodian_count; i++)
         linked += api_linked(d, c->member[c->custodian[i]].node);
     say(p, "custodians", linked >= c->q,

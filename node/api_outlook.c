@@ -95,7 +95,12 @@ static void add_inputs(struct outlook *o, const struct run_wish *wish, struct no
 static void add_owner(struct outlook *o, const struct workflow_input *input)
 {
     char why[API_ABSENCE_BYTES], text[API_ABSENCE_BYTES + 160];
-    const bool there = api_there(o->d, registry_holder(o->r, input->owner), why);
+    const struct node_id owner = registry_holder(o->r, input->owner);
+    const bool there = api_there(o->d, owner, why);
+    if (!there && api_elsewhere(o->d, owner, why)) {
+        add_said(o, "owner linked", owner_json(o, input), true, "none", why);
+        return;
+    }
     (void)snprintf(
         text, sizeof text,
         "the owner serves its data, and %s: its node, its machine or the network between is looked at", why);
@@ -124,20 +129,22 @@ static void add_custodians(struct outlook *o)
     const struct charter *charter = registry_charter(o->r);
     char text[800], memory[600];
     struct buffer absent = BUFFER_OF(memory);
-    uint32_t there = 0;
+    uint32_t there = 0, elsewhere = 0;
     if (charter == NULL) return;
     for (uint32_t i = 0; i < charter->custodian_count; i++) {
         const struct charter_member *m = &charter->member[charter->custodian[i]];
         char why[API_ABSENCE_BYTES];
         const bool here = api_there(o->d, m->node, why);
         there += here;
-        if (!here) put_absent(&absent, m->organisation, why);
+        if (here) continue;
+        elsewhere += api_elsewhere(o->d, m->node, why);
+        put_absent(&absent, m->organisation, why);
     }
+    const bool enough = there + elsewhere >= charter->q;
     (void)snprintf(text, sizeof text,
                    "%u of %u custodians are linked here and heard from, and %u are needed%.*s", there,
                    charter->custodian_count, charter->q, (int)absent.len, memory);
-    add_said(o, "custodians", json_null(), there >= charter->q, there >= charter->q ? "none" : "timeout",
-             text);
+    add_said(o, "custodians", json_null(), enough, enough ? "none" : "timeout", text);
 }
 
 /* Of the custodians this node knows only itself from the inside. */
@@ -165,7 +172,7 @@ static const char *why_not(struct outlook *o, const struct body_RUN *run, const 
     struct verdict v = registry_check_node(o->r, run, m->node);
     if (v.refusal != REFUSAL_NONE) return refusal_text(v.refusal);
     if (!ID_EQUAL(m->node, daemon_home(o->d)->node))
-        return api_there(o->d, m->node, absence) ? NULL : absence;
+        return api_there(o->d, m->node, absence) || api_elsewhere(o->d, m->node, absence) ? NULL : absence;
     struct enclaves_status own;
     daemon_enclave_status(o->d, &own);
     return own.most > 0 ? NULL : own.why != NULL ? own.why : "it starts no enclaves";
@@ -175,20 +182,22 @@ static const char *why_not(struct outlook *o, const struct body_RUN *run, const 
 static void add_compute(struct outlook *o, const struct body_RUN *run)
 {
     const struct member *m;
-    uint32_t able = 0, most = 0;
+    uint32_t able = 0, elsewhere = 0, most = 0;
     json_t *others = json_array();
     for (uint32_t at = 0; (m = registry_member_next(o->r, &at)) != NULL;) {
         if ((m->roles & ROLE_COMPUTE) == 0) continue;
-        char absence[API_ABSENCE_BYTES];
+        char absence[API_ABSENCE_BYTES] = "";
         const char *why = why_not(o, run, m, absence);
         most++;
         able += why == NULL;
+        elsewhere += why == NULL && absence[0] != 0;
         json_array_append_new(others, json_pack("{s:o, s:b, s:s}", "who", api_span(m->organisation), "ok",
-                                                why == NULL, "why", why != NULL ? why : ""));
+                                                why == NULL, "why", why != NULL ? why : absence));
     }
     char text[160];
     (void)snprintf(text, sizeof text,
-                   "%u of %u compute members may run it, and are linked here and heard from", able, most);
+                   "%u of %u compute members may run it, and are linked here and heard from%s", able, most,
+                   elsewhere > 0 ? ", or need not be linked here" : "");
     add_said(o, "compute", json_null(), able > 0, able > 0 ? "none" : "not-compute", text);
     json_t *line = json_array_get(o->conditions, json_array_size(o->conditions) - 1);
     json_object_set_new(line, "members", others);

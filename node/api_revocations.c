@@ -106,13 +106,6 @@ static json_t *subject_of(const struct revocation *v)
     return v->body.target == REVOKE_DATASET ? api_dt_text(dt) : api_hex32(v->body.subject.bytes);
 }
 
-/* So many that say they have heard leave fewer than `needed` that have not, though f of them may lie. */
-static uint32_t enough(const struct charter *c, uint32_t needed)
-{
-    const uint32_t heard = c->custodian_count - needed + 1 + c->f;
-    return heard < c->custodian_count ? heard : c->custodian_count;
-}
-
 void api_revocation(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
@@ -134,6 +127,6 @@ void api_revocation(const struct http_request *q, struct http_reply *reply)
     http_answer(reply, 200,
                 json_pack("{s:o, s:s, s:o, s:o, s:I, s:I, s:I}", "record", api_hex32(id), "target",
                           targets[v->body.target], "subject", subject_of(v), "custodians", list, "heard",
-                          (json_int_t)count, "no_keys_from", (json_int_t)enough(c, c->t), "no_output_from",
-                          (json_int_t)enough(c, c->q)));
+                          (json_int_t)count, "no_keys_from", (json_int_t)charter_stops(c, c->t),
+                          "no_output_from", (json_int_t)charter_stops(c, c->q)));
 }

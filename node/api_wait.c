@@ -28,11 +28,23 @@ bool api_there(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES
     return false;
 }
 
+bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES])
+{
+    if (api_linked(d, node) || core_needs_link(daemon_core(d), node)) return false;
+    (void)snprintf(why, API_ABSENCE_BYTES, "it is not linked here, and need not be");
+    return true;
+}
+
+static bool may_be_there(struct daemon *d, struct node_id node)
+{
+    char why[API_ABSENCE_BYTES];
+    return api_there(d, node, why) || api_elsewhere(d, node, why);
+}
+
 static bool can_compute(struct daemon *d, struct node_id node)
 {
     struct enclaves_status own;
-    char why[API_ABSENCE_BYTES];
-    if (!ID_EQUAL(node, daemon_home(d)->node)) return api_there(d, node, why);
+    if (!ID_EQUAL(node, daemon_home(d)->node)) return may_be_there(d, node);
     daemon_enclave_status(d, &own);
     return own.most > 0;
 }
@@ -57,13 +69,13 @@ static json_t *nobody_may(const struct verdict *last)
 static json_t *owners_away(struct daemon *d, const struct body_RUN *run)
 {
     struct registry *r = core_registry(daemon_core(d));
-    char memory[512], text[640], why[API_ABSENCE_BYTES];
+    char memory[512], text[640];
     struct buffer names = BUFFER_OF(memory);
     for (uint32_t i = 0; i < run_input_count(run); i++) {
         const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
         const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};
         const struct member *m = registry_member(r, holder);
-        if (m == NULL || api_there(d, holder, why)) continue;
+        if (m == NULL || may_be_there(d, holder)) continue;
         name_one(&names, m);
     }
     if (names.len == 0) return NULL;

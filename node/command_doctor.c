@@ -437,11 +437,19 @@ static void check_machine(struct doctor *d)
 
 /* --- The node, if it runs -------------------------------------------------------------------------------------------- */
 
+static bool needs_custodians(const struct doctor *d)
+{
+    return json_is_true(json_object_get(d->status, "needs_custodians"));
+}
+
 static void check_clock(struct doctor *d, const json_t *clock)
 {
     const json_int_t offset = client_number(clock, "offset_ms"), most = client_number(clock, "skew_max_ms");
     const json_int_t apart = offset < 0 ? -offset : offset;
-    if (!json_is_integer(json_object_get(clock, "offset_ms")))
+    const bool known = json_is_integer(json_object_get(clock, "offset_ms"));
+    if (!known && !needs_custodians(d))
+        say(d, FINDING_OK, "clock", "not compared: custodians need not be linked from here");
+    else if (!known)
         say(d, FINDING_WARN, "clock", "not compared: too few custodians are in touch");
     else
         say(d,
@@ -461,9 +469,11 @@ static void check_peers(struct doctor *d, const json_t *s)
     say(d, up > 0 ? FINDING_OK : FINDING_WARN, "links", "%zu of %zu peers that were seen are linked%s", up,
         json_array_size(peers),
         up > 0 ? "" : ": look at peers in perigee.yaml, and whether their addresses can be reached");
-    const bool isolated = json_is_true(json_object_get(s, "isolated"));
+    const bool isolated = json_is_true(json_object_get(s, "isolated")), needs = needs_custodians(d);
     say(d, isolated ? FINDING_WARN : FINDING_OK, "custodians", "%s",
-        isolated
+        !needs && isolated ? "no member is linked: nothing is heard, and nothing said"
+        : !needs           ? "they need not be linked from here: members are, who are among more than 64"
+        : isolated
             ? "fewer than q-1 others are in touch: no votes, and no records after a start, until they are"
             : "enough of them are in touch");
 }

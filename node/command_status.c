@@ -79,11 +79,12 @@ static void print_silent(const json_t *clock)
         when);
 }
 
-static void print_clock(const json_t *clock)
+static void print_clock(const json_t *clock, bool needs_custodians)
 {
     json_int_t offset = client_number(clock, "offset_ms");
     if (!json_is_integer(json_object_get(clock, "offset_ms")))
-        (void)puts("clock         not compared: too few custodians are in touch");
+        (void)puts(needs_custodians ? "clock         not compared: too few custodians are in touch"
+                                    : "clock         not compared: custodians need not be linked from here");
     else
         (void)printf("clock         %" JSON_INTEGER_FORMAT " ms %s the custodians' median\n",
                      offset < 0 ? -offset : offset, offset < 0 ? "behind" : "ahead of");
@@ -154,7 +155,9 @@ static void print_waiting(const json_t *s)
             printf("wrong part    from %s: it must be seen to; then `perigee consortium keygen` again\n",
                    json_string_value(name));
     } else if (json_is_true(json_object_get(s, "isolated")))
-        (void)puts("waits for     other custodians, to compare what they know");
+        (void)puts(json_is_true(json_object_get(s, "needs_custodians"))
+                       ? "waits for     other custodians, to compare what they know"
+                       : "waits for     a link to some member");
 }
 
 int command_status(int argc, char **argv)
@@ -175,7 +178,7 @@ int command_status(int argc, char **argv)
         print_replaced(json_object_get(s, "replaced"));
         print_promise(s);
         print_key_shares(json_object_get(s, "key_shares"));
-        print_clock(json_object_get(s, "clock"));
+        print_clock(json_object_get(s, "clock"), json_is_true(json_object_get(s, "needs_custodians")));
         print_enclaves(json_object_get(s, "enclaves"));
         (void)printf("records       %" JSON_INTEGER_FORMAT "\n", client_number(s, "records"));
         print_waiting(s);

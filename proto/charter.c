@@ -356,3 +356,9 @@ int charter_steward(const struct charter *c, struct node_id node)
 {
     return find_seat(c, c->steward, c->steward_count, node);
 }
+
+uint32_t charter_stops(const struct charter *c, uint32_t needed)
+{
+    const uint32_t heard = c->custodian_count - needed + 1 + c->f;
+    return heard < c->custodian_count ? heard : c->custodian_count;
+}

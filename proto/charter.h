@@ -75,6 +75,8 @@ MUST_USE enum err charter_write(struct buffer *out, const struct charter *c);
 /* The index (0-based) of a node among the custodians or stewards, or -1. */
 int charter_custodian(const struct charter *c, struct node_id node);
 int charter_steward(const struct charter *c, struct node_id node);
+/* So many custodians that say they hold a revocation leave fewer than `needed` (t or q) that do not, though f of them may lie. */
+uint32_t charter_stops(const struct charter *c, uint32_t needed);
 
 /* Roles as documents and records spell them: distinct names, sorted, at least one. */
 void charter_read_roles(struct json_reader *r, const char *key, uint32_t *roles);

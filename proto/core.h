@@ -105,6 +105,13 @@ bool core_asks_to_join(const struct core *c);
 struct view_counts core_contacts(const struct core *c);
 /* Should this node have a link with that one, whatever else it is linked with (PROTOCOL.md "Views")? */
 bool core_party(struct core *c, struct node_id node);
+/* Does it need links with custodians to do its part? Not where members are too many to be all linked, and it neither computes nor is
+ * one; that it may want some for a while, to be heard, is no lack. */
+bool core_needs_custodians(struct core *c);
+/* Is it a lack when it has no link with that one? Of itself it says yes. */
+bool core_needs_link(struct core *c, struct node_id node);
+/* It is linked with no member; or, where it needs custodians, has not compared heads with enough of them. */
+bool core_cut_off(struct core *c);
 struct peer_view {
     struct node_id node;
     bool up;

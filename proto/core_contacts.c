@@ -38,7 +38,8 @@ static bool is_up(struct core *c, struct node_id node)
 static bool is_party_by_role(const struct core *c, const struct member *own, const struct member *m)
 {
     const bool custodian = is_custodian(c, own->node), computes = (own->roles & ROLE_COMPUTE) != 0;
-    return (is_custodian(c, m->node) && (custodian || computes || c->dialling.must_show)) ||
+    const bool shows = c->dialling.must_show || c->takes_back;
+    return (is_custodian(c, m->node) && (custodian || computes || shows)) ||
            (custodian && (m->roles & ROLE_COMPUTE) != 0);
 }
 

@@ -228,6 +228,8 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
     if (kept == NULL) return NULL;
     bool own = ID_EQUAL(kept->header.author, c->options.self);
     if (own && kept->header.time_ms > c->own_latest_ms) c->own_latest_ms = kept->header.time_ms;
+    if (own && kept->header.kind == KIND_REVOCATION && kept->header.seq > c->taken_back_seq)
+        c->taken_back_seq = kept->header.seq;
     if (p != NULL)
         ask_disk(c, p, kept);
     else

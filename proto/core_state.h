@@ -278,7 +278,9 @@ struct core {
     bool
         own_stuck; /* the store failed on an own record: nothing is signed until a restart has read what it holds */
 
-    uint64_t own_latest_ms; /* the latest date of all own records held */
+    uint64_t own_latest_ms;  /* the latest date of all own records held */
+    uint64_t taken_back_seq; /* of the last own revocation; 0: there is none */
+    bool takes_back;         /* too few custodians have shown to hold it to make it final */
 
     struct run_track *track;
     uint8_t (*certificate)[CERTIFICATE_BYTES_MAX]; /* one for each track */

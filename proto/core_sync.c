@@ -56,6 +56,33 @@ bool core_in_touch(const struct core *c, struct node_id node, uint64_t *silent_m
 /* The clocks of the other custodians that are in touch. */
 static uint32_t clocks_in_touch(const struct core *c, const struct charter *charter,
                                 int64_t clock[CAP_CUSTODIANS])
+/* Are members too many to be all linked with each other, this node among them? */
+static bool are_many(struct core *c)
+{
+    return c->dialling.members > VIEW_ALL && core_member(c, c->options.self, 0);
+}
+
+bool core_needs_custodians(struct core *c)
+{
+    return !are_many(c) || own_custodian(c) >= 0 || core_member(c, c->options.self, ROLE_COMPUTE);
+}
+
+bool core_needs_link(struct core *c, struct node_id node)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    if (!are_many(c) || ID_EQUAL(node, c->options.self)) return true;
+    if (charter_custodian(charter, node) >= 0 && !core_needs_custodians(c)) return false;
+    return core_party(c, node);
+}
+
+bool core_cut_off(struct core *c)
+{
+    if (core_needs_custodians(c)) return core_isolated(c);
+    for (uint32_t i = 0; i < c->peer_count; i++)
+        if (c->peer[i].view.up && core_lasting(c, c->peer[i].view.node) != NULL) return false;
+    return true;
+}
+
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->peer_count; i++) {
@@ -606,3 +633,18 @@ void sync_tick(struct core *c)
     for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++)
         if (c->peer[i].view.up) tell_peer(c, &c->peer[i], every_ms);
 }
+/* Do fewer custodians show that they hold the last own revocation than make it final? */
+static bool takes_back(const struct core *c)
+{
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    const uint32_t keys = charter_stops(charter, charter->t), output = charter_stops(charter, charter->q);
+    uint32_t heard = own_custodian(c) >= 0;
+    if (c->taken_back_seq == 0) return false;
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer_view *p = &c->peer[i].view;
+        heard += p->own_seq >= c->taken_back_seq && charter_custodian(charter, p->node) >= 0;
+    }
+    return heard < (keys > output ? keys : output);
+}
+
+    c->takes_back = takes_back(c);

@@ -322,6 +322,96 @@ static void test_parties_are_dialled(void **state)
     assert_false(core_party(lone->core, world->node[OWN].id));
 }
 
+/* As in a consortium of more members than are all linked with each other. */
+static void are_many(void)
+{
+    lone->core->dialling.members = VIEW_ALL + 1;
+}
+
+static uint32_t custodians_needed(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) count += core_needs_link(lone->core, world->node[i].id);
+    return count;
+}
+
+static void test_a_link_that_need_not_be_is_not_missed(void **state)
+{
+    const struct node_id stranger = {{0xee}};
+    (void)state;
+    begin(NULL);
+    assert_int_equal(custodians_needed(), WORLD_CUSTODIANS);
+    assert_true(core_needs_custodians(lone->core) && !core_cut_off(lone->core));
+    for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++)
+        lone_event(lone, (struct event){.type = EVENT_PEER_DOWN, .peer = world->node[i].id});
+    assert_true(core_cut_off(lone->core));
+    are_many();
+    assert_int_equal(custodians_needed(), 0);
+    assert_true(core_needs_link(lone->core, world->node[OWN].id));
+    assert_true(!core_needs_custodians(lone->core) && !core_cut_off(lone->core)); /* one member is linked */
+    lone_event(lone, (struct event){.type = EVENT_PEER_DOWN, .peer = world->node[0].id});
+    lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = stranger});
+    assert_true(core_cut_off(lone->core));
+}
+
+/* It revokes something of its own: its record, as custodians show it. */
+static uint64_t take_back(uint8_t head[32])
+{
+    uint8_t bytes[128];
+    struct buffer b = BUFFER_OF(bytes);
+    const struct body_REVOCATION body = {.target = REVOKE_APPROVAL};
+    body_encode(&b, KIND_REVOCATION, &body);
+    const struct command command = {.type = COMMAND_AUTHOR, .kind = KIND_REVOCATION, .body = buffer_span(&b)};
+    lone_event(lone, (struct event){.type = EVENT_COMMAND, .token = 9, .command = &command});
+    wait_s(1);
+    const struct author *own = chain_author(core_chain(lone->core), world->node[OWN].id);
+    assert_non_null(own);
+    memcpy(head, chain_get(core_chain(lone->core), own->node, own->seen)->id.bytes, 32);
+    return own->seen;
+}
+
+static void show_own(uint32_t custodian, uint64_t seq, const uint8_t head[32])
+{
+    uint8_t bytes[256], heads[HEADS_ITEM_BYTES];
+    struct buffer b = BUFFER_OF(bytes), item = BUFFER_OF(heads);
+    buffer_put(&item, ID_SPAN(world->node[OWN].id));
+    buffer_put_u64(&item, seq);
+    buffer_put(&item, span_make(head, 32));
+    const struct message_HEADS m = {world->now_ms, 0, 0, {{0}}, buffer_span(&item)};
+    message_encode(&b, MESSAGE_HEADS_CODE, &m);
+    lone_message(lone, world->node[custodian].id, buffer_span(&b));
+}
+
+static uint32_t custodian_parties(void)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) count += core_party(lone->core, world->node[i].id);
+    return count;
+}
+
+/* Custodians are parties of who takes back, until enough of them show that they have heard. */
+static void test_what_is_taken_back_reaches_custodians(void **state)
+{
+    const struct charter *charter = registry_charter_bytes(core_registry((begin(NULL), lone->core)));
+    const uint32_t keys = charter_stops(charter, charter->t), output = charter_stops(charter, charter->q),
+                   enough = keys > output ? keys : output;
+    uint8_t head[32];
+    (void)state;
+    wait_s(2);
+    are_many();
+    assert_int_equal(custodian_parties(), 0);
+    const uint64_t seq = take_back(head);
+    for (uint32_t i = 0; i < enough; i++) {
+        are_many();
+        assert_int_equal(custodian_parties(), WORLD_CUSTODIANS);
+        assert_int_equal(custodians_needed(), 0); /* it is no lack meanwhile */
+        show_own(i, seq, head);
+        wait_s(1);
+    }
+    are_many();
+    assert_int_equal(custodian_parties(), 0);
+}
+
 static void test_what_is_not_believed(void **state)
 {
     const uint64_t now_ms = world->now_ms;
@@ -559,6 +649,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_computes_asks_who_asked, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_a_party_anyhow, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_parties_are_dialled, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_link_that_need_not_be_is_not_missed, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_what_is_taken_back_reaches_custodians, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_not_believed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_nodes_of_one_machine_dial_each_other, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_is_known_is_not_checked_again, setup, teardown),
