@@ -667,11 +667,15 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
     const bool chained = kind_class(r.header.kind) == CLASS_CHAINED;
     if (!worth_checking(c, &r)) {
         if (chained && r.body_known) mesh_seen(c, from, r.id);
+        if (chained) sync_answered(c, from, false); /* another may have brought it first */
         return;
     }
-    if (chained && !mesh_arrived(c, from, r.id)) return;
+    if (chained && !mesh_arrived(c, from, r.id)) {
+        sync_answered(c, from, false);
+        return;
+    }
     struct pending *p = (acts_on_receipt(r.header.kind) ? pending_urgent : pending_for)(c, from, on_verified);
-    if (chained) sync_answered(c, from);
+    if (chained) sync_answered(c, from, p != NULL);
     if (p == NULL) { /* full: the sender's heads will offer it again */
         if (chained) mesh_dropped(c, r.id, true);
         return;

@@ -83,6 +83,8 @@ struct peer {
     bool a_stranger_to; /* it takes this node for one that is no member: it told founders' heads unasked */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
+    int64_t passed_ns; /* it let its turn to answer pass: it has none before */
+    uint8_t passed;    /* so often, and brought nothing since */
     int64_t notice_ns; /* when the next notice that it can cause may be given */
     int64_t heard_ns;  /* when its last heads came */
     int64_t clock_ms;  /* what they said of its clock (skew.h) */
@@ -257,9 +259,8 @@ struct core {
     int64_t unkept_ns, unkept_notice_ns;
     struct { /* a peer that is no member and was asked for records: its turn (core_sync.c) */
         uint32_t serial, awaited;
-        int64_t until_ns;
-        uint32_t passed; /* who let its turn pass, and until when it has none */
-        int64_t passed_ns;
+        int64_t since_ns, until_ns;
+        bool wanted; /* by another */
     } answerer;
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */
@@ -405,7 +406,8 @@ void sync_branch(struct core *c, struct node_id from, const struct message_BRANC
 void sync_get(struct core *c, struct node_id from, const struct message_GET *m);
 /* Is it the one peer that is no member of which much is awaited? And a record of it came. */
 bool sync_has_turn(const struct core *c, const struct peer *p);
-void sync_answered(struct core *c, struct node_id from);
+/* A chained record came; news: it was not held, and found room. */
+void sync_answered(struct core *c, struct node_id from, bool news);
 /* May it be sent so many bytes more, in answers? Then they are counted. */
 MUST_USE bool sync_afford(struct core *c, struct peer *p, size_t bytes);
 void sync_tick(struct core *c);

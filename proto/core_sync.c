@@ -7,8 +7,11 @@
 
 enum {
     GET_MAX = 256,
-    ANSWER_MS = 5000,  /* of who has its turn to answer */
-    PASSED_MS = 60000, /* who let it pass has none so long, while others want it */
+    ANSWER_MS = 5000,     /* of who has its turn to answer, for the next record */
+    TURN_MOST_MS = 60000, /* for all of them */
+    PASSED_MS =
+        60000, /* who let it pass while others wanted it has none so long, and twice as long each time */
+    PASSED_DOUBLINGS = 6,
     TURN_RECORDS_MAX = 4 * GET_MAX,
     GET_BYTES_A_SECOND = 4 << 20,
     GET_FILLS_MS = 2000,
@@ -53,9 +56,6 @@ bool core_in_touch(const struct core *c, struct node_id node, uint64_t *silent_m
     return false;
 }
 
-/* The clocks of the other custodians that are in touch. */
-static uint32_t clocks_in_touch(const struct core *c, const struct charter *charter,
-                                int64_t clock[CAP_CUSTODIANS])
 /* Are members too many to be all linked with each other, this node among them? */
 static bool are_many(struct core *c)
 {
@@ -83,6 +83,9 @@ bool core_cut_off(struct core *c)
     return true;
 }
 
+/* The clocks of the other custodians that are in touch. */
+static uint32_t clocks_in_touch(const struct core *c, const struct charter *charter,
+                                int64_t clock[CAP_CUSTODIANS])
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < c->peer_count; i++) {
@@ -289,29 +292,55 @@ void sync_peer_down(struct core *c, struct node_id node)
 }
 
 /* Of all peers that are no members one at a time may answer as fast as a member does, or who catches up from devices would take four
- * records a second. Whoever has that turn keeps it only by what comes, and comes after others when it let it pass. */
+ * records a second. Whoever has that turn keeps it by what comes, and comes after others when it let it pass while they wanted it. */
+static bool turn_taken(const struct core *c)
+{
+    return c->answerer.serial != 0 && c->now.ns < c->answerer.until_ns;
+}
+
+static void extend_turn(struct core *c)
+{
+    const int64_t next_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000,
+                  last_ns = c->answerer.since_ns + (int64_t)TURN_MOST_MS * 1000000;
+    c->answerer.until_ns = next_ns < last_ns ? next_ns : last_ns;
+}
+
+static void let_pass(struct core *c)
+{
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        struct peer *p = &c->peer[i];
+        if (p->serial != c->answerer.serial) continue;
+        p->passed_ns = c->now.ns + ((int64_t)PASSED_MS << p->passed) * 1000000;
+        if (p->passed < PASSED_DOUBLINGS) p->passed++;
+    }
+}
+
+static void more_awaited(struct core *c, uint64_t count)
+{
+    const uint32_t room = TURN_RECORDS_MAX - c->answerer.awaited;
+    c->answerer.awaited += count < room ? (uint32_t)count : room;
+}
+
 static void give_turn(struct core *c, struct node_id of, uint64_t count)
 {
     struct peer *p = peer_find(c, of);
-    const bool taken = c->answerer.serial != 0 && c->now.ns < c->answerer.until_ns;
     if (p == NULL || core_tier(c, of) == TIER_MEMBER || core_lasting(c, of) == NULL) return;
-    if (taken) {
-        const uint64_t more = c->answerer.serial == p->serial ? count : 0;
-        c->answerer.awaited += (uint32_t)(more < TURN_RECORDS_MAX - c->answerer.awaited
-                                              ? more
-                                              : TURN_RECORDS_MAX - c->answerer.awaited);
-        return;
-    }
-    if (p->serial == c->answerer.passed && c->now.ns < c->answerer.passed_ns) return;
-    if (c->answerer.serial != 0) { /* it said too little in its time */
-        c->answerer.passed = c->answerer.serial;
-        c->answerer.passed_ns = c->now.ns + (int64_t)PASSED_MS * 1000000;
+    if (c->now.ns < p->passed_ns) return;
+    if (turn_taken(c) && c->answerer.serial != p->serial) {
+        c->answerer.wanted = true;
+    } else if (turn_taken(c)) {
+        more_awaited(c, count);
+    } else {
+        if (c->answerer.serial != 0 && c->answerer.wanted) let_pass(c); /* it said too little in its time */
         c->answerer.serial = 0;
-        if (p->serial == c->answerer.passed) return;
+        if (c->now.ns < p->passed_ns) return;
+        c->answerer.serial = p->serial;
+        c->answerer.awaited = 0;
+        c->answerer.wanted = false;
+        c->answerer.since_ns = c->now.ns;
+        more_awaited(c, count);
+        extend_turn(c);
     }
-    c->answerer.serial = p->serial;
-    c->answerer.awaited = (uint32_t)(count < TURN_RECORDS_MAX ? count : TURN_RECORDS_MAX);
-    c->answerer.until_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000;
 }
 
 bool sync_has_turn(const struct core *c, const struct peer *p)
@@ -319,10 +348,14 @@ bool sync_has_turn(const struct core *c, const struct peer *p)
     return c->answerer.serial == p->serial && c->answerer.awaited > 0 && c->now.ns < c->answerer.until_ns;
 }
 
-void sync_answered(struct core *c, struct node_id from)
+void sync_answered(struct core *c, struct node_id from, bool news)
 {
-    const struct peer *p = peer_find(c, from);
+    struct peer *p = peer_find(c, from);
     if (p == NULL || !sync_has_turn(c, p)) return;
+    if (news) {
+        p->passed = 0;
+        extend_turn(c);
+    }
     if (--c->answerer.awaited == 0) c->answerer.serial = 0;
 }
 
@@ -625,14 +658,6 @@ static void tell_peer(struct core *c, struct peer *p, int64_t every_ms)
     if (ms >= every_ms || !ID_EQUAL(hash, p->told)) tell(c, p);
 }
 
-void sync_tick(struct core *c)
-{
-    int64_t every_ms = heads_every_ms(registry_charter_bytes(c->registry));
-    watch_clock(c);
-    mesh_peers(c);
-    for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++)
-        if (c->peer[i].view.up) tell_peer(c, &c->peer[i], every_ms);
-}
 /* Do fewer custodians show that they hold the last own revocation than make it final? */
 static bool takes_back(const struct core *c)
 {
@@ -647,4 +672,12 @@ static bool takes_back(const struct core *c)
     return heard < (keys > output ? keys : output);
 }
 
+void sync_tick(struct core *c)
+{
+    int64_t every_ms = heads_every_ms(registry_charter_bytes(c->registry));
     c->takes_back = takes_back(c);
+    watch_clock(c);
+    mesh_peers(c);
+    for (uint32_t i = 0; i < c->peer_count && step_has_room(c); i++)
+        if (c->peer[i].view.up) tell_peer(c, &c->peer[i], every_ms);
+}

@@ -752,6 +752,157 @@ static void test_device_has_few_checks(void **state)
     }
 }
 
+/* --- Their turns to answer --------------------------------------------------------------------------------------------------- */
+
+enum { AUTHOR = WORLD_REQUESTER, RECORDS = 64, FEW = 4 };
+static struct record row[RECORDS]; /* the author's next */
+static uint32_t row_next;
+
+static void hear_at(struct core *core, struct node_id from, struct span bytes)
+{
+    core_step(core, &(struct event){.type = EVENT_MESSAGE,
+                                    .now = {heard_ns},
+                                    .wall_ms = WORLD_START_MS + WALL_MS_LATER,
+                                    .peer = from,
+                                    .bytes = bytes});
+}
+
+/* It says that it holds the author's chain up to the last of these, and is asked for them. */
+static void shows(struct core *core, struct node_id from)
+{
+    uint8_t items[72], bytes[160];
+    struct buffer item = BUFFER_OF(items), b = BUFFER_OF(bytes);
+    buffer_put(&item, ID_SPAN(world->node[AUTHOR].id));
+    buffer_put_u64(&item, row[RECORDS - 1].header.seq);
+    buffer_put(&item, ID_SPAN(row[RECORDS - 1].id));
+    const struct message_HEADS m = {WORLD_START_MS + WALL_MS_LATER, 0, 0, {{0}}, SPAN_OF(items)};
+    message_encode(&b, MESSAGE_HEADS_CODE, &m);
+    hear_at(core, from, buffer_span(&b));
+    assert_int_equal(sent_to(core, from, MESSAGE_GET_CODE), 1);
+}
+
+/* It sends the next ones: how many are looked at, at once? The checks of them end after that. */
+static uint32_t brings(struct core *core, struct node_id from, uint32_t count)
+{
+    uint64_t token[RECORDS][8];
+    uint32_t taken = 0;
+    for (uint32_t i = 0; i < count && row_next < RECORDS; i++) {
+        if (offer(core, from, &row[row_next], token[taken]) == 0) continue;
+        row_next++;
+        taken++;
+    }
+    for (uint32_t i = 0; i < taken; i++) answer(core, token[i][0]);
+    return taken;
+}
+
+static bool has_turn(struct core *core, struct node_id who)
+{
+    return brings(core, who, FEW + 1) > FEW;
+}
+
+/* Again, what is held: no news. */
+static void repeats(struct core *core, struct node_id from, uint32_t count)
+{
+    uint64_t token[8];
+    for (uint32_t i = 0; i < count; i++) assert_int_equal(offer(core, from, &row[0], token), 0);
+}
+
+/* All of the world, and 70 devices of a maker that are linked. */
+static struct core *with_devices(uint8_t first, struct node_id *out, uint32_t count)
+{
+    struct core *core = with_device(first);
+    static const struct body_JOB job = {.task = {(const uint8_t *)"t", 1}};
+    struct world_node author = world->node[AUTHOR];
+    for (uint32_t i = 0; i < count; i++) {
+        out[i] = (struct node_id){{0xd7, first, (uint8_t)i, 1}};
+        struct body_MEMBER b = member_of(out[i], ROLE_DEVICE);
+        struct record word = next_of(&maker, KIND_MEMBER, &b);
+        deliver(core, nobody, &word);
+        link_up(core, out[i], true);
+    }
+    for (uint32_t i = 0; i < RECORDS; i++) {
+        row[i] = fresh_of(&author, KIND_JOB, &job);
+        author.seq++;
+        author.head = row[i].id;
+    }
+    heard_ns = INT64_C(1000000000);
+    row_next = 0;
+    return core;
+}
+
+static void later_s(int64_t seconds)
+{
+    heard_ns += seconds * INT64_C(1000000000);
+}
+
+/* Which one: it is who brings what it was asked for, at a member's pace. */
+static void test_one_device_at_a_time_answers(void **state)
+{
+    struct node_id d[2];
+    (void)state;
+    struct core *core = with_devices(0xa6, d, 2);
+    shows(core, d[0]);
+    shows(core, d[1]);
+    assert_false(has_turn(core, d[1]));
+    assert_true(has_turn(core, d[0]));
+    for (uint32_t i = 0; i < 5; i++) { /* for as long as it goes on */
+        later_s(4);
+        assert_true(has_turn(core, d[0]));
+    }
+    heard_ns = 0;
+}
+
+/* Others may have brought it first: what comes is an answer all the same, and its turn is over when all has come. */
+static void test_what_is_held_is_an_answer(void **state)
+{
+    struct node_id d[2];
+    (void)state;
+    struct core *core = with_devices(0xa7, d, 2);
+    shows(core, d[0]);
+    shows(core, d[1]);
+    deliver(core, nobody, &row[0]);
+    row_next = 1;
+    repeats(core, d[0], RECORDS);
+    shows(core, d[1]);
+    assert_true(has_turn(core, d[1]));
+    heard_ns = 0;
+}
+
+/* Nobody else wants it: who is slow has it again. */
+static void test_a_turn_that_nobody_wants_is_not_lost(void **state)
+{
+    struct node_id d[2];
+    (void)state;
+    struct core *core = with_devices(0xa8, d, 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        shows(core, d[0]);
+        later_s(6);
+    }
+    shows(core, d[0]);
+    assert_true(has_turn(core, d[0]));
+    heard_ns = 0;
+}
+
+/* As many as a maker has links, which bring nothing and show what they hold whenever they may: how long is the turn another's? */
+static void test_idle_devices_do_not_hold_the_turn(void **state)
+{
+    enum { IDLE = 20, STEPS = 2000 };
+    struct node_id d[IDLE + 1];
+    uint32_t got = 0;
+    (void)state;
+    struct core *core = with_devices(0xa9, d, IDLE + 1);
+    for (uint32_t step = 0; step < STEPS; step++) {
+        for (uint32_t i = 0; i < IDLE; i++) shows(core, d[i]);
+        shows(core, d[IDLE]);
+        const struct peer *honest = peer_find(core, d[IDLE]);
+        got += sync_has_turn(core, honest);
+        while (sync_has_turn(core, honest)) sync_answered(core, d[IDLE], true);
+        later_s(6);
+    }
+    if (got < STEPS / 2) fail_msg("%u of %u", got, STEPS);
+    heard_ns = 0;
+}
+
 static uint32_t up_of(struct core *core, uint8_t first)
 {
     const struct peer_view *p;
@@ -1465,6 +1616,10 @@ int main(void)
         cmocka_unit_test(test_device_is_kept_in_order),
         cmocka_unit_test(test_revoked_device_is_told),
         cmocka_unit_test(test_device_has_few_checks),
+        cmocka_unit_test(test_one_device_at_a_time_answers),
+        cmocka_unit_test(test_what_is_held_is_an_answer),
+        cmocka_unit_test(test_a_turn_that_nobody_wants_is_not_lost),
+        cmocka_unit_test(test_idle_devices_do_not_hold_the_turn),
         cmocka_unit_test(test_devices_have_some_links),
         cmocka_unit_test(test_hurry_is_bounded),
         cmocka_unit_test(test_what_is_old_is_not_spread),
