@@ -356,7 +356,9 @@ enum err links_dial(struct links *l, const char *address, struct node_id expecte
 
 enum err links_dial_for_now(struct links *l, const char *address, struct node_id expected)
 {
-    return l->closing ? OK : dial_add(l, address, expected, true);
+    const enum err err = l->closing ? OK : dial_add(l, address, expected, true);
+    if (err != OK && links_may_log(l, false)) links_log(l, "cannot dial %s: %s", address, err_text(err));
+    return err;
 }
 
 void links_hang_up(struct links *l, struct node_id peer)

@@ -48,7 +48,7 @@ struct links_options {
 MUST_USE enum err links_open(struct links **out, const struct links_options *options);
 /* Keep a link to this peer for ever. `expected` zero: whoever answers. ERR_USAGE, ERR_FULL (CAP_PEERS addresses). */
 MUST_USE enum err links_dial(struct links *l, const char *address, struct node_id expected);
-/* The same until links_hang_up, beside what was asked for for ever. */
+/* The same until links_hang_up, beside what was asked for for ever. An error is in the log, within the part of peers. */
 MUST_USE enum err links_dial_for_now(struct links *l, const char *address, struct node_id expected);
 /* It is dialled so no more, and the link that came of it ends; one that it dialled itself stays. */
 void links_hang_up(struct links *l, struct node_id peer);

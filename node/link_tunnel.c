@@ -228,7 +228,7 @@ static bool dial_is_hopeful(const struct links *l, struct node_id peer)
 {
     for (const struct link_dial *d = l->dials; d != NULL; d = d->next) {
         bool names_it = ID_EQUAL(d->expected, peer) || ID_EQUAL(d->found, peer);
-        if (names_it && !d->said_unreachable) return true;
+        if (names_it && !d->said_unreachable && !d->in_vain) return true;
     }
     return false;
 }

@@ -166,6 +166,7 @@ static void wire_redial_later(struct link_wire *w)
     w->tunnel = NULL;
     if (d == NULL) return;
     d->wire = NULL;
+    d->in_vain = w->up_ms == 0;
     if (steady) d->delay_ms = l->pace.retry_min_ms;
     links_dial_later(d, l);
 }

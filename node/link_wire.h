@@ -89,6 +89,7 @@ struct link_dial {
     uint64_t next_ms;
     uint32_t delay_ms;
     bool said_unreachable;
+    bool in_vain; /* something answered there last, and no link came of it */
     bool for_now; /* until it is hung up */
     bool gone;    /* it has been: freed when nothing on the stack can hold it */
 };

@@ -1191,6 +1191,39 @@ static void two_through_a_relay(void)
     assert_true(relayed(&node[0], &node[1], &node[2]) && relayed(&node[1], &node[0], &node[2]));
 }
 
+/* A port that takes connections and says nothing. */
+static int mute_listen(char address[64])
+{
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    socklen_t len = sizeof own;
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    assert_true(fd >= 0);
+    assert_int_equal(bind(fd, (struct sockaddr *)&own, sizeof own), 0);
+    assert_int_equal(listen(fd, 128), 0);
+    assert_int_equal(getsockname(fd, (struct sockaddr *)&own, &len), 0);
+    (void)snprintf(address, 64, "tcp://127.0.0.1:%u", ntohs(own.sin_port));
+    return fd;
+}
+
+/* Where one is said to be something else answers: no link comes of that, and so one comes through the relay. */
+static void an_address_where_another_answers_keeps_no_tunnel_away(void **state)
+{
+    (void)state;
+    char address[64];
+    const int mute = mute_listen(address);
+    relay_open("tcp://127.0.0.1:0");
+    for (int i = 0; i < 2; i++) {
+        node_open(&node[i], NULL);
+        links_set_pace(node[i].links, &fast);
+        assert_int_equal(links_dial_for_now(node[i].links, address, node[1 - i].id), OK);
+        assert_int_equal(links_dial(node[i].links, node_address(&node[2]), node[2].id), OK);
+    }
+    RUN_UNTIL(node[0].up == 2 && node[1].up == 2);
+    assert_true(relayed(&node[0], &node[1], &node[2]));
+    (void)close(mute);
+}
+
 static void through_a_relay(void **state)
 {
     (void)state;
@@ -2027,6 +2060,19 @@ static void hung_up_before_there_is_a_link(void **state)
     node[1].links = NULL;
 }
 
+/* What cannot be dialled is said, and not without end. */
+static void dials_in_vain_are_logged_with_measure(void **state)
+{
+    uint32_t lines = 0;
+    (void)state;
+    node_open(&node[1], NULL);
+    links_set_pace(node[1].links, &fast);
+    for (uint32_t i = 0; i < 100 + CAP_PEERS; i++)
+        assert_int_equal(links_dial_for_now(node[1].links, "no address", node[0].id), ERR_USAGE);
+    for (const char *at = node[1].log; (at = strstr(at, "cannot dial no address")) != NULL; at++) lines++;
+    assert_true(lines > 0 && lines <= fast.lines.most);
+}
+
 #define WITH_LOOP(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
@@ -2090,6 +2136,8 @@ int main(void)
         WITH_LOOP(a_stranger_that_offers),
         WITH_LOOP(dialled_until_it_is_hung_up),
         WITH_LOOP(hanging_up_leaves_what_was_not_dialled_so),
+        WITH_LOOP(dials_in_vain_are_logged_with_measure),
+        WITH_LOOP(an_address_where_another_answers_keeps_no_tunnel_away),
         WITH_LOOP(hung_up_before_there_is_a_link),
         cmocka_unit_test(tunnel_frames),
         WITH_LOOP(penalties),
