@@ -64,7 +64,7 @@ echo "without the node that they began with, too"
 # --- a third of them starts again, with no address to dial -------------------------------------------------------------------------
 again=()
 for name in "${rest[@]}"; do [[ $((${name#n} % 3)) -ne 0 ]] || again+=("$name"); done
-sleep 1 # contacts are kept once a minute at most, and at once the first time
+sleep 1 # contacts are kept each ten seconds at most, and at once the first time
 for name in "${again[@]}"; do
     stop "$name"
     sed -i '/^peers:/,$d' "$name/perigee.yaml"
