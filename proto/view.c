@@ -458,3 +458,23 @@ struct view_counts view_count(const struct view *v)
     }
     return counts;
 }
+
+static void check_row(const struct row *r)
+{
+    ASSERT(r->address_len <= sizeof r->address && r->packed_len <= sizeof r->packed);
+    ASSERT(r->dialled || (r->up_ns == 0 && r->down_ns == 0 && !r->lost));
+    ASSERT(r->up_ns == 0 || (r->down_ns == 0 && !r->lost && !r->restored));
+    ASSERT(!r->restored || r->failures < RESTORED_TRIES);
+}
+
+void view_check(const struct view *v)
+{
+    uint32_t anchors = 0;
+    ASSERT(v->count <= v->cap);
+    for (uint32_t i = 0; i < v->count; i++) {
+        check_row(&v->row[i]);
+        ASSERT(find(v, v->row[i].node) == &v->row[i]); /* each node once */
+        anchors += v->row[i].anchor;
+    }
+    ASSERT(anchors <= VIEW_ANCHORS);
+}

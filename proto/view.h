@@ -77,5 +77,6 @@ struct view_counts {
 struct view_counts view_count(const struct view *v);
 /* Each as likely: below `below`, which is not 0. */
 uint64_t view_chance(struct view *v, uint64_t below);
+void view_check(const struct view *v); /* every invariant; with the square of the contacts known */
 
 #endif

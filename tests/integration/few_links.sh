@@ -50,7 +50,7 @@ await '.[0].state == "settled"' lab run show "$run"
 
 # --- none is not ---------------------------------------------------------------------------------------------------------------------
 stop gpu1
-await '.[0].isolated and (.needs_custodians | not)' lab status # it is cut off from all
+await '.[0] | .isolated and (.needs_custodians | not)' lab status # it is cut off from all
 [[ $(healthz lab) -eq 503 ]] || fail "with no link at all it is not healthy: $(cat out)"
 "$PERIGEE" status --data lab | grep -q '^waits for  *a link to some member' || fail "status does not say it"
 for name in "${!node[@]}"; do stop "$name"; done

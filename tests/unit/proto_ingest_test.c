@@ -886,7 +886,7 @@ static void test_a_turn_that_nobody_wants_is_not_lost(void **state)
 /* As many as a maker has links, which bring nothing and show what they hold whenever they may: how long is the turn another's? */
 static void test_idle_devices_do_not_hold_the_turn(void **state)
 {
-    enum { IDLE = 20, STEPS = 2000 };
+    enum { IDLE = 63, STEPS = 2000 };
     struct node_id d[IDLE + 1];
     uint32_t got = 0;
     (void)state;

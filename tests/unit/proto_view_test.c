@@ -144,8 +144,11 @@ static uint32_t dialled(uint32_t from, uint32_t to)
 
 static void run(uint32_t seconds)
 {
-    for (uint32_t i = 0; i < seconds; i++, now += SECOND)
+    for (uint32_t i = 0; i < seconds; i++, now += SECOND) {
         view_tick(view, now, START_MS + (uint64_t)(now / 1000000), linked());
+        if (i % 64 == 0) view_check(view);
+    }
+    view_check(view);
 }
 
 /* --- Parties ------------------------------------------------------------------------------------------------------------- */
