@@ -118,7 +118,7 @@ static struct row *place(struct view *v, const struct view_member *of)
 static void hang_up(struct view *v, struct row *r)
 {
     v->holder.hang_up(v->holder.context, r->node);
-    r->dialled = r->party = r->served = r->lost = false;
+    r->dialled = r->served = r->lost = false;
     r->up_ns = r->down_ns = 0;
 }
 
