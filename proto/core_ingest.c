@@ -445,12 +445,20 @@ static void drop_join(struct core *c, uint32_t i)
     memmove(c->join_from + i, c->join_from + i + 1, after * sizeof *c->join_from);
 }
 
+/* Whose wish is fulfilled keeps no place. */
+static void drop_admitted(struct core *c)
+{
+    for (uint32_t i = c->join_count; i > 0; i--)
+        if (core_member(c, c->join[i - 1].author, 0)) drop_join(c, i - 1);
+}
+
 /* Requests are repeated, so one may make place: of a peer that has its share the oldest of its own; otherwise the oldest of
  * a peer that is gone. Keys are had for nothing, links are not: whoever stays linked keeps its place. */
 static bool join_place(struct core *c, struct node_id from)
 {
     const uint32_t most = c->options.caps->joins;
     uint32_t own = 0, oldest = most, gone = most;
+    if (c->join_count == most) drop_admitted(c);
     for (uint32_t i = c->join_count; i > 0; i--) {
         const struct peer *p = peer_find(c, c->join_from[i - 1]);
         bool same = ID_EQUAL(c->join_from[i - 1], from);

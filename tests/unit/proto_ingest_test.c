@@ -655,6 +655,26 @@ static struct core *with_device(uint8_t number)
     return core;
 }
 
+/* Who is admitted and stays linked keeps no place that another one waits for. */
+static void test_joins_of_the_admitted_give_way(void **state)
+{
+    enum { PLACES = 64, A_PEER = 4 };
+    (void)state;
+    struct core *core = core_begin();
+    deliver_world(core);
+    for (uint8_t i = 0; i < PLACES + A_PEER; i++) {
+        struct node_id peer = {{0xc4, (uint8_t)(i / A_PEER)}};
+        struct record r = join_of(i);
+        if (i % A_PEER == 0) link_up(core, peer, true);
+        deliver(core, peer, &r);
+    }
+    assert_true(has_joined(core, 7) && has_joined(core, PLACES - 1) && !has_joined(core, PLACES));
+    by_stewards(core, (struct node_id){{0xc0, 7}}, ROLE_COMPUTE);
+    const struct record late = join_of(PLACES + 1);
+    deliver(core, (struct node_id){{0xc4, PLACES / A_PEER}}, &late);
+    assert_true(has_joined(core, PLACES + 1) && !has_joined(core, 7));
+}
+
 static void tick(struct core *core)
 {
     at_time(core, WORLD_START_MS + WALL_MS_LATER);
@@ -1612,6 +1632,7 @@ int main(void)
         cmocka_unit_test(test_answers_go_on),
         cmocka_unit_test(test_one_peer_has_few_joins),
         cmocka_unit_test(test_joins_of_the_gone_give_way),
+        cmocka_unit_test(test_joins_of_the_admitted_give_way),
         cmocka_unit_test(test_device_waits_for_its_turn),
         cmocka_unit_test(test_device_is_kept_in_order),
         cmocka_unit_test(test_revoked_device_is_told),
