@@ -355,7 +355,7 @@ static void test_a_link_that_need_not_be_is_not_missed(void **state)
 }
 
 /* It revokes something of its own: its record, as custodians show it. */
-static uint64_t take_back(uint8_t head[32])
+static uint64_t revoke_own(uint8_t head[32])
 {
     uint8_t bytes[128];
     struct buffer b = BUFFER_OF(bytes);
@@ -400,7 +400,7 @@ static void test_what_is_taken_back_reaches_custodians(void **state)
     wait_s(2);
     are_many();
     assert_int_equal(custodian_parties(), 0);
-    const uint64_t seq = take_back(head);
+    const uint64_t seq = revoke_own(head);
     for (uint32_t i = 0; i < enough; i++) {
         are_many();
         assert_int_equal(custodian_parties(), WORLD_CUSTODIANS);
