@@ -501,8 +501,8 @@ static const struct said *twin_member(uint32_t who)
     return best;
 }
 
-/* Taken back by its author later, whoever else is missing? */
-static bool twin_word_revoked(const struct said *s)
+/* Taken back by its author later, before this place, whoever else is missing? */
+static bool twin_word_revoked(const struct said *s, uint64_t before)
 {
     for (uint32_t i = 0; i < said_count; i++) {
         const struct said *v = &said[i];
@@ -510,15 +510,33 @@ static bool twin_word_revoked(const struct said *s)
         const struct body_REVOCATION *b = &v->body.REVOCATION;
         bool covers = b->target == REVOKE_ALL ||
                       (b->target == REVOKE_DEVICE && same32(b->subject.bytes, s->body.MEMBER.node.bytes));
-        if (covers && v->record.header.seq > s->record.header.seq) return true;
+        if (covers && v->record.header.seq > s->record.header.seq && v->record.header.seq < before)
+            return true;
+    }
+    return false;
+}
+
+static bool twin_names(const struct said *s)
+{
+    return !s->withheld && s->record.header.kind == KIND_MEMBER && s->body.MEMBER.roles == ROLE_DEVICE &&
+           s->record.header.expires_ms == 0;
+}
+
+/* Had its author named this node before, and not taken that back since? */
+static bool twin_repeats(const struct said *s)
+{
+    for (uint32_t i = 0; i < said_count; i++) {
+        const struct said *o = &said[i];
+        if (o->author == s->author && twin_names(o) && o->record.header.seq < s->record.header.seq &&
+            ID_EQUAL(o->body.MEMBER.node, s->body.MEMBER.node) && !twin_word_revoked(o, s->record.header.seq))
+            return true;
     }
     return false;
 }
 
 static bool twin_is_word(const struct said *s)
 {
-    return !s->withheld && s->record.header.kind == KIND_MEMBER && s->body.MEMBER.roles == ROLE_DEVICE &&
-           s->record.header.expires_ms == 0 && !twin_word_revoked(s);
+    return twin_names(s) && !twin_word_revoked(s, UINT64_MAX) && !twin_repeats(s);
 }
 
 static bool twin_is_named(uint32_t who)
@@ -544,20 +562,19 @@ static uint32_t twin_places_before(const struct said *s)
     return count;
 }
 
-/* The standing word for this node with the smallest id. A node named again shares the place of the first time. */
+/* The standing word for this node with the smallest id. */
 static const struct said *twin_device(uint32_t who)
 {
-    const struct said *best = NULL, *first = NULL;
-    for (uint32_t i = 0; i < said_count; i++) { /* one author's records are said in the order of its chain */
+    const struct said *best = NULL;
+    for (uint32_t i = 0; i < said_count; i++) {
         const struct said *s = &said[i];
         if (!twin_is_word(s) || !ID_EQUAL(s->body.MEMBER.node, author[who])) continue;
         const struct said *maker = twin_member(s->author);
-        if (first == NULL) first = s;
         bool may = maker != NULL && (maker->body.MEMBER.roles & ROLE_MAKER) != 0 &&
                    twin_last_seq(s->author) == UINT64_MAX && twin_frozen(s->author) == 0 &&
                    !twin_gap(s->author);
         may = may && span_equal(maker->body.MEMBER.organisation, s->body.MEMBER.organisation);
-        if (!may || twin_places_before(first) >= PLACES) continue;
+        if (!may || twin_places_before(s) >= PLACES) continue;
         if (best == NULL || memcmp(s->record.id.bytes, best->record.id.bytes, 32) < 0) best = s;
     }
     return best;

@@ -53,8 +53,10 @@ static bool on_member(void *context, struct node_id id, struct view_member *out)
     static const char *const names[] = {"AA", "BB", "CC", "DD"};
     const struct twin *t = &node[id.bytes[0]];
     (void)context;
-    *out =
-        (struct view_member){t->party, span_text(names[id.bytes[0] % 4]), span_text(names[id.bytes[0] / 8])};
+    *out = (struct view_member){.party = t->party,
+                                .need = t->party ? VIEW_NEEDED : VIEW_ANYBODY,
+                                .jurisdiction = span_text(names[id.bytes[0] % 4]),
+                                .organisation = span_text(names[id.bytes[0] / 8])};
     return t->member;
 }
 

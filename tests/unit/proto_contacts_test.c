@@ -354,15 +354,10 @@ static void test_a_link_that_need_not_be_is_not_missed(void **state)
     assert_true(core_cut_off(lone->core));
 }
 
-/* It revokes something of its own: its record, as custodians show it. */
+/* The record, as custodians show it. */
 static uint64_t revoke_own(uint8_t head[32])
 {
-    uint8_t bytes[128];
-    struct buffer b = BUFFER_OF(bytes);
-    const struct body_REVOCATION body = {.target = REVOKE_APPROVAL};
-    body_encode(&b, KIND_REVOCATION, &body);
-    const struct command command = {.type = COMMAND_AUTHOR, .kind = KIND_REVOCATION, .body = buffer_span(&b)};
-    lone_event(lone, (struct event){.type = EVENT_COMMAND, .token = 9, .command = &command});
+    take_back();
     wait_s(1);
     const struct author *own = chain_author(core_chain(lone->core), world->node[OWN].id);
     assert_non_null(own);
