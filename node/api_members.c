@@ -27,37 +27,14 @@ static json_t *member_json(struct registry *r, const struct member *m)
 }
 
 /* consents: the key to be replaced has signed that it agrees, which is checked. */
-static json_t *request_json(const struct body_MEMBER *b)
+static json_t *request_json(const struct join_request *j)
 {
-    const bool replaces = !ID_IS_ZERO(b->replaces);
+    const bool replaces = !ID_IS_ZERO(j->body.replaces);
     return json_pack("{s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "replaces",
-                     replaces ? api_hex32(b->replaces.bytes) : json_null(), "consents", b->consent.len > 0,
-                     "node", api_hex32(b->node.bytes), "organisation", api_span(b->organisation),
-                     "jurisdiction", api_span(b->jurisdiction), "roles", api_roles((uint32_t)b->roles),
-                     "platforms", platforms_json(b->platforms));
-}
-
-static bool has_asked_here(const struct core *core, struct node_id node)
-{
-    const struct join_request *j;
-    for (uint32_t i = 0; (j = core_join_at(core, i)) != NULL; i++)
-        if (ID_EQUAL(j->author, node)) return true;
-    return false;
-}
-
-/* What another steward has signed for a node that is no member yet and has not asked here: it need not be linked with all of them. Not in
- * another's place, since that one's consent is checked as a request comes. The next from `*at` on; false: there is none. */
-static bool next_proposed(struct core *core, uint32_t *at, struct body_MEMBER *out)
-{
-    const struct registry *r = core_registry(core);
-    for (const struct tally *t; (t = registry_tally_at(r, *at)) != NULL;) {
-        ++*at;
-        if (t->kind != KIND_MEMBER || body_decode(out, KIND_MEMBER, t->vote[0]->body) != OK) continue;
-        if (ID_IS_ZERO(out->replaces) && registry_member(r, out->node) == NULL &&
-            !registry_removed(r, out->node) && !has_asked_here(core, out->node))
-            return true;
-    }
-    return false;
+                     replaces ? api_hex32(j->body.replaces.bytes) : json_null(), "consents",
+                     j->body.consent.len > 0, "node", api_hex32(j->author.bytes), "organisation",
+                     api_span(j->body.organisation), "jurisdiction", api_span(j->body.jurisdiction), "roles",
+                     api_roles((uint32_t)j->body.roles), "platforms", platforms_json(j->body.platforms));
 }
 
 void api_members(const struct http_request *q, struct http_reply *reply)
@@ -67,18 +44,14 @@ void api_members(const struct http_request *q, struct http_reply *reply)
     struct api_page page;
     const struct member *m;
     const struct join_request *j;
-    struct body_MEMBER proposed;
     if (!api_page_begin(&page, q, reply)) return;
     json_t *members = json_array(), *requests = json_array();
     for (uint32_t at = 0; !page.full && (m = registry_member_next(r, &at)) != NULL;)
         if (api_page_takes(&page, m->node.bytes)) json_array_append_new(members, member_json(r, m));
     for (uint32_t i = 0; !page.full && (j = core_join_at(core, i)) != NULL; i++) {
         if (registry_member(r, j->author) != NULL || registry_removed(r, j->author)) continue;
-        if (api_page_takes(&page, j->author.bytes)) json_array_append_new(requests, request_json(&j->body));
+        if (api_page_takes(&page, j->author.bytes)) json_array_append_new(requests, request_json(j));
     }
-    for (uint32_t at = 0; !page.full && next_proposed(core, &at, &proposed);)
-        if (api_page_takes(&page, proposed.node.bytes))
-            json_array_append_new(requests, request_json(&proposed));
     api_page_answer(&page, reply, json_pack("{s:o, s:o}", "members", members, "requests", requests));
 }
 
@@ -226,38 +199,27 @@ static uint64_t last_seq_of(struct core *core, const struct body_MEMBER *wanted)
     return held;
 }
 
-/* As it asked here itself, or else as another steward has signed. */
-static bool find_request(struct core *core, struct node_id node, struct body_MEMBER *out)
-{
-    const struct join_request *j;
-    for (uint32_t i = 0; (j = core_join_at(core, i)) != NULL; i++) {
-        *out = j->body;
-        if (ID_EQUAL(j->author, node)) return true;
-    }
-    for (uint32_t at = 0; next_proposed(core, &at, out);)
-        if (ID_EQUAL(out->node, node)) return true;
-    return false;
-}
-
 void api_member_admit(const struct http_request *q, struct http_reply *reply)
 {
     struct daemon *d = q->context;
     struct node_id node;
-    struct body_MEMBER body;
+    const struct join_request *j;
     if (!api_hash(q, reply, "node", node.bytes) || gone_for_good(d, reply, node)) return;
-    if (!find_request(daemon_core(d), node, &body)) {
-        http_problem(reply, 404, "no-request",
-                     "expected a node whose join request is waiting; came one whose is not: it asks with "
-                     "`perigee member request`");
+    for (uint32_t i = 0; (j = core_join_at(daemon_core(d), i)) != NULL; i++) {
+        if (!ID_EQUAL(j->author, node)) continue;
+        struct body_MEMBER body = j->body;
+        const bool replaces = !ID_IS_ZERO(body.replaces);
+        if (registry_is_device(&body) && device_refused(d, reply, &body)) return;
+        if (replaces && heir_refused(d, reply, &body)) return;
+        if (replaces) body.last_seq = last_seq_of(daemon_core(d), &body);
+        if (said_already(d, reply, KIND_MEMBER, &body)) return;
+        api_author(d, reply, KIND_MEMBER, &body, 0, "replaces",
+                   replaces ? api_hex32(body.replaces.bytes) : json_null());
         return;
     }
-    const bool replaces = !ID_IS_ZERO(body.replaces);
-    if (registry_is_device(&body) && device_refused(d, reply, &body)) return;
-    if (replaces && heir_refused(d, reply, &body)) return;
-    if (replaces) body.last_seq = last_seq_of(daemon_core(d), &body);
-    if (said_already(d, reply, KIND_MEMBER, &body)) return;
-    api_author(d, reply, KIND_MEMBER, &body, 0, "replaces",
-               replaces ? api_hex32(body.replaces.bytes) : json_null());
+    http_problem(reply, 404, "no-request",
+                 "expected a node whose join request is waiting; came one whose is not: it asks with "
+                 "`perigee member request`");
 }
 
 /* Stewards who want the same must say the same: what another proposed for this member, else all that is held of it here. */

@@ -139,11 +139,11 @@ static void print_waiting(const json_t *s)
         return;
     }
     if (!json_is_true(json_object_get(s, "member")))
-        (void)puts(
-            json_is_true(json_object_get(s, "asked"))
-                ? "waits for     admission: asked, waiting for stewards, or a device's maker, to `perigee "
-                  "member admit` it"
-                : "waits for     admission: `perigee member request`, then the stewards");
+        (void)puts(json_is_true(json_object_get(s, "asked"))
+                       ? "waits for     admission: asked whom it is linked with; s stewards of these, or a "
+                         "device's maker, "
+                         "`perigee member admit` it"
+                       : "waits for     admission: `perigee member request`, then the stewards");
     else if (!json_is_true(json_object_get(charter, "decided")))
         (void)puts("waits for     stewards to sign the charter: `perigee consortium sign`");
     else if (!json_is_object(json_object_get(s, "committee"))) {

@@ -17,6 +17,9 @@ enum {
         120000, /* the second one: the first may have come too soon after one before a restart */
     KEEP_EVERY_MS = 10000,
     WORKERS_TURN_MS = 120000, /* then others may have the run */
+    FIRST_AGAIN_MS = 10000,   /* who that is is looked for again */
+    LOOKS_A_TICK = 8,         /* for as many runs */
+    WANTED_BYTES = 256,       /* what it costs who asks to have one looked for */
     NS_A_MS = 1000000,
 };
 static const uint8_t key_bytes[8] = {'c', 'o', 'n', 't', 'a', 'c', 't', 's'};
@@ -54,7 +57,7 @@ static bool two_members(struct core *c, struct node_id node, const struct member
 
 /* A run as this node sees it. */
 struct sight {
-    const struct run_track *track;
+    struct run_track *track;
     const struct run_entry *run;
     uint32_t number;
 };
@@ -86,20 +89,32 @@ static bool is_asker(const struct core *c, const struct run_entry *run)
     return own;
 }
 
+/* All draw the same, and others when nothing came of it; for a run that nobody may do, nobody. Whoever may ask for runs may ask for
+ * thousands: of all that are open some are looked at a tick. */
+static void look_for_first(struct core *c, const struct sight *of)
+{
+    struct run_track *t = of->track;
+    const struct header *h = &of->run->record->header;
+    const uint64_t passed_ms = c->wall_ms > h->time_ms ? c->wall_ms - h->time_ms : 0;
+    if (c->now.ns < t->first_ns || c->dialling.looks == LOOKS_A_TICK) return;
+    c->dialling.looks++;
+    t->first_ns = c->now.ns + (int64_t)FIRST_AGAIN_MS * NS_A_MS;
+    t->first_count = 0;
+    if (registry_check_run(c->registry, &of->run->body, h->author, c->wall_ms).refusal == REFUSAL_NONE)
+        t->first_count = election_first(c->registry, &of->run->body, t->view.run,
+                                        1 + passed_ms / WORKERS_TURN_MS, t->first, ELECTION_FIRST_MAX);
+}
+
 /* And these, since some of them can be dialled by nobody, who has its enclave; while that one is not linked, some who may have it
- * next. All draw the same, and others when nothing came of it. */
+ * next. */
 static void want_workers(struct core *c, const struct sight *of)
 {
-    struct node_id first[ELECTION_FIRST_MAX];
     const struct run_view *v = &of->track->view;
     const bool works = v->state >= RUN_ELECTED && v->state < RUN_SETTLED;
-    const uint64_t since_ms = of->run->record->header.time_ms,
-                   passed_ms = c->wall_ms > since_ms ? c->wall_ms - since_ms : 0;
     if (works) want(c, v->node, PARTIES_OF_ASKER, of);
     if (works && (ID_EQUAL(v->node, c->options.self) || is_up(c, v->node))) return;
-    const uint32_t count = election_first(c->registry, &of->run->body, v->run,
-                                          1 + passed_ms / WORKERS_TURN_MS, first, ELECTION_FIRST_MAX);
-    for (uint32_t i = 0; i < count; i++) want(c, first[i], PARTIES_OF_WAITER, of);
+    look_for_first(c, of);
+    for (uint32_t i = 0; i < of->track->first_count; i++) want(c, of->track->first[i], PARTIES_OF_WAITER, of);
 }
 
 static void look_at_work(struct core *c, const struct sight *of)
@@ -118,9 +133,10 @@ static void look_at_work(struct core *c, const struct sight *of)
 
 static void look_at_runs(struct core *c)
 {
+    c->dialling.looks = 0;
     parties_begin(&c->dialling.parties);
     for (uint32_t i = 0; i < c->track_count; i++) {
-        const struct run_track *t = &c->track[i];
+        struct run_track *t = &c->track[i];
         const struct sight sight = {t, registry_run(c->registry, t->view.run), i};
         if (sight.run == NULL) continue;
         look_at_work(c, &sight);
@@ -298,6 +314,7 @@ void contacts_wanted(struct core *c, struct node_id from, const struct message_C
     for (size_t at = 0; at < m->nodes.len && step_has_room(c); at += sizeof(struct node_id)) {
         struct node_id node;
         memcpy(node.bytes, m->nodes.data + at, sizeof node.bytes);
+        if (!sync_afford(c, p, WANTED_BYTES)) return; /* known or not */
         const struct span packed = view_packed(c->view, node);
         if (packed.len > 0 && !tell(c, p, packed)) return;
     }

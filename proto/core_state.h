@@ -7,6 +7,7 @@
 #include "proto/certificate.h"
 #include "proto/chain.h"
 #include "proto/core.h"
+#include "proto/election.h"
 #include "proto/enclave.h"
 #include "proto/gossip.h"
 #include "proto/heads.h"
@@ -155,6 +156,10 @@ struct run_track {
      * give it again. */
     struct span result;
     int64_t result_ns; /* when to try (again) to author it */
+    /* For an owner or requester in a large consortium: who may do it first (core_contacts.c), and when to look again. */
+    struct node_id first[ELECTION_FIRST_MAX];
+    uint32_t first_count;
+    int64_t first_ns;
 };
 
 enum {
@@ -187,6 +192,7 @@ struct dialling {
     int64_t next_ns;        /* when that is looked at again */
     uint32_t members;       /* that charter or stewards admitted, up to VIEW_ALL + 1 */
     struct parties parties; /* of runs under way, but for who is one anyhow */
+    uint32_t looks;         /* for who may do a run, in this tick */
     uint64_t shown_seq;     /* up to there q custodians were seen to hold the own chain */
     bool must_show;         /* not all of it, or heads were not compared with them since the start */
     int64_t ask_next_ns;    /* when the next member is asked for contacts; so long after that another */
@@ -260,7 +266,7 @@ struct core {
     struct { /* a peer that is no member and was asked for records: its turn (core_sync.c) */
         uint32_t serial, awaited;
         int64_t since_ns, until_ns;
-        bool wanted; /* by another */
+        bool wanted, news; /* by another; some of what came */
     } answerer;
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */

@@ -64,7 +64,8 @@ static bool are_many(struct core *c)
 
 bool core_needs_custodians(struct core *c)
 {
-    return !are_many(c) || own_custodian(c) >= 0 || core_member(c, c->options.self, ROLE_COMPUTE);
+    return !are_many(c) || c->unshown || own_custodian(c) >= 0 ||
+           core_member(c, c->options.self, ROLE_COMPUTE);
 }
 
 bool core_needs_link(struct core *c, struct node_id node)
@@ -336,7 +337,7 @@ static void give_turn(struct core *c, struct node_id of, uint64_t count)
         if (c->now.ns < p->passed_ns) return;
         c->answerer.serial = p->serial;
         c->answerer.awaited = 0;
-        c->answerer.wanted = false;
+        c->answerer.wanted = c->answerer.news = false;
         c->answerer.since_ns = c->now.ns;
         more_awaited(c, count);
         extend_turn(c);
@@ -354,9 +355,13 @@ void sync_answered(struct core *c, struct node_id from, bool news)
     if (p == NULL || !sync_has_turn(c, p)) return;
     if (news) {
         p->passed = 0;
+        c->answerer.news = true;
         extend_turn(c);
     }
-    if (--c->answerer.awaited == 0) c->answerer.serial = 0;
+    if (--c->answerer.awaited > 0) return;
+    if (c->answerer.wanted && !c->answerer.news)
+        let_pass(c); /* what it brought is held: others may have more */
+    c->answerer.serial = 0;
 }
 
 static void ask(struct core *c, struct node_id of, struct node_id author, uint64_t first, uint64_t last)

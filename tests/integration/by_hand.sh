@@ -10,9 +10,6 @@ for who in "a owner,custodian,steward CH" "b owner,custodian,steward EU" "lab al
     read -r name roles place <<<"$who"
     init "$name" "$name-org" "$roles" "$place" a b lab gpu
 done
-sed -i "\\#$(address_of gpu)#d" b/perigee.yaml # of the stewards a alone hears what gpu asks, for now
-cp gpu/perigee.yaml gpu.yaml
-sed -i "\\#$(address_of b)#d" gpu/perigee.yaml
 refused 1 "exists already" init --data a --organisation a-org --jurisdiction CH --roles owner
 refused 1 "a/card.json: the same node as in a/card.json" consortium new --name study --out charter.json a/card.json b/card.json a/card.json
 "$PERIGEE" consortium new --name study --out charter.json a/card.json b/card.json >/dev/null
@@ -45,7 +42,6 @@ for name in lab gpu; do
     await '.[0].member' $name status
 done
 stop gpu
-mv gpu.yaml gpu/perigee.yaml
 await '.[0].peers | any(.organisation == "gpu-org" and (.up | not))' lab status
 
 # --- stewards: what may compute -------------------------------------------------------------------------------------------

@@ -200,6 +200,11 @@ static void take_back(void)
     lone_event(lone, (struct event){.type = EVENT_COMMAND, .token = 9, .command = &command});
 }
 
+static const struct parties *run_parties(void)
+{
+    return &lone->core->dialling.parties;
+}
+
 /* --- Parties of the few ------------------------------------------------------------------------------------------------------ */
 
 static uint32_t custodians_that_are_parties(void)
@@ -218,9 +223,24 @@ static void test_who_starts_with_records_asks_custodians(void **state)
     hear_of(1, "tcp://10.0.0.3:7001");
     wait_s(2);
     assert_int_equal(custodians_that_are_parties(), WORLD_CUSTODIANS);
+    assert_true(core_needs_custodians(lone->core) &&
+                core_cut_off(lone->core)); /* so it is not well without */
     for (uint32_t i = 0; i < 3; i++) lone_greet(lone, world->node[i].id);
     wait_s(2);
     assert_int_equal(custodians_that_are_parties(), 0);
+    assert_false(core_needs_custodians(lone->core));
+}
+
+/* A run that nobody may do is no reason for links, however often somebody asks for such. */
+static void test_nobody_is_asked_for_a_run_that_may_not_be(void **state)
+{
+    (void)state;
+    begin(NULL);
+    wait_s(2);
+    assert_true(run_parties()->count > 0);
+    registry_void(core_registry(lone->core), world->node[0].id); /* an owner: its approval is none any more */
+    wait_s(11);
+    assert_int_equal(run_parties()->count, 0);
 }
 
 /* And what it signs must reach them. */
@@ -265,13 +285,8 @@ static void test_who_asked_for_a_run_asks_who_may_do_it(void **state)
     wait_s(2);
     assert_int_equal(workers_that_are_parties(1), ELECTION_FIRST_MAX);
     world->now_ms += 120000; /* none of them did */
-    wait_s(2);
+    wait_s(11);
     assert_int_equal(workers_that_are_parties(2), ELECTION_FIRST_MAX);
-}
-
-static const struct parties *run_parties(void)
-{
-    return &lone->core->dialling.parties;
 }
 
 static void test_who_computes_asks_who_asked(void **state)
@@ -377,13 +392,6 @@ static void show_own(uint32_t custodian, uint64_t seq, const uint8_t head[32])
     lone_message(lone, world->node[custodian].id, buffer_span(&b));
 }
 
-static uint32_t custodian_parties(void)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) count += core_party(lone->core, world->node[i].id);
-    return count;
-}
-
 /* Custodians are parties of who takes back, until enough of them show that they have heard. */
 static void test_what_is_taken_back_reaches_custodians(void **state)
 {
@@ -394,17 +402,17 @@ static void test_what_is_taken_back_reaches_custodians(void **state)
     (void)state;
     wait_s(2);
     are_many();
-    assert_int_equal(custodian_parties(), 0);
+    assert_int_equal(custodians_that_are_parties(), 0);
     const uint64_t seq = revoke_own(head);
     for (uint32_t i = 0; i < enough; i++) {
         are_many();
-        assert_int_equal(custodian_parties(), WORLD_CUSTODIANS);
+        assert_int_equal(custodians_that_are_parties(), WORLD_CUSTODIANS);
         assert_int_equal(custodians_needed(), 0); /* it is no lack meanwhile */
         show_own(i, seq, head);
         wait_s(1);
     }
     are_many();
-    assert_int_equal(custodian_parties(), 0);
+    assert_int_equal(custodians_that_are_parties(), 0);
 }
 
 static void test_what_is_not_believed(void **state)
@@ -641,6 +649,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_starts_with_records_asks_custodians, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_takes_back_asks_custodians, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_asked_for_a_run_asks_who_may_do_it, setup_workers, teardown),
+        cmocka_unit_test_setup_teardown(test_nobody_is_asked_for_a_run_that_may_not_be, setup_workers,
+                                        teardown),
         cmocka_unit_test_setup_teardown(test_who_computes_asks_who_asked, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_a_party_anyhow, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_parties_are_dialled, setup, teardown),

@@ -883,6 +883,8 @@ static void test_what_is_held_is_an_answer(void **state)
     deliver(core, nobody, &row[0]);
     row_next = 1;
     repeats(core, d[0], RECORDS);
+    shows(core, d[0]);
+    assert_false(has_turn(core, d[0])); /* nothing was new, and another wants it */
     shows(core, d[1]);
     assert_true(has_turn(core, d[1]));
     heard_ns = 0;
