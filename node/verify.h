@@ -41,7 +41,7 @@ struct verify_result {
     uint32_t release_count, commit_count, record_count;
 };
 
-/* Memory for one verification at a time: a large sparse mapping, given back between verifications. */
+/* Memory for one verification at a time: a large sparse mapping, of which little is kept between verifications. */
 MUST_USE enum err verify_memory_open(struct arena *out);
 void verify_memory_reset(struct arena *arena);
 void verify_memory_close(struct arena *arena);
