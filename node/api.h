@@ -51,7 +51,7 @@ enum { API_PAGE_MAX = 256 };
     X("GET", "/v1/status", api_status, SCOPE_READ, "", "",                                                   \
       "{node:id, consortium:id, approval_key:id, organisation:text|null, jurisdiction:text|null, "           \
       "roles:[text], member:bool, asked:bool, isolated:bool, needs_custodians:bool, promise_lost:bool, "     \
-      "silent:{reason:text, detail:text}|null, "                                                             \
+      "silent:{reason:text, detail:text}|null, not_signing:{reason:text, detail:text}|null, "                \
       "replaced:{by:id, record:id, detail:text}|null, removed:bool, clock:{offset_ms:int|null, "             \
       "skew_max_ms:int, stopped:bool, silent:bool, dated_ahead_ms:int|null}, charter:" API_CHARTER           \
       ", keygen:{phase:text, missing:[text], wrong:[text]}, committee:" API_COMMITTEE                        \

@@ -46,7 +46,7 @@ static json_t *keygen_state(struct core *core)
                      "wrong", custodian_names(c, wrong));
 }
 
-/* stopped: this node is a custodian, and its clock keeps it from voting and releasing. silent: it signs no records;
+/* stopped: this node is a custodian, and its clock keeps it from voting and releasing. silent: it is why it signs no records;
  * dated_ahead_ms: because of one that it signed with a clock that went ahead. */
 static json_t *clock_state(struct core *core)
 {
@@ -57,7 +57,7 @@ static json_t *clock_state(struct core *core)
     return json_pack("{s:o, s:I, s:b, s:b, s:o}", "offset_ms", known ? json_integer(offset_ms) : json_null(),
                      "skew_max_ms", (json_int_t)c->skew_max_ms, "stopped",
                      custodian && core_standing(core) == REFUSAL_CLOCK, "silent",
-                     core_authoring(core) != REFUSAL_NONE, "dated_ahead_ms",
+                     core_authoring(core) == REFUSAL_CLOCK, "dated_ahead_ms",
                      ahead_ms != 0 ? json_integer((json_int_t)ahead_ms) : json_null());
 }
 
@@ -125,6 +125,14 @@ static json_t *silent_state(const struct core *core)
     return json_pack("{s:s, s:s}", "reason", silence_name(s), "detail", silence_text(s));
 }
 
+/* null: it signs. Whether for good or for now, the text says. */
+static json_t *not_signing_state(const struct core *core)
+{
+    const enum refusal why = core_authoring(core);
+    if (why == REFUSAL_NONE) return json_null();
+    return json_pack("{s:s, s:s}", "reason", refusal_name(why), "detail", refusal_text(why));
+}
+
 /* null: this key has its place. */
 static json_t *replaced_state(struct daemon *d)
 {
@@ -165,6 +173,7 @@ void api_status(const struct http_request *q, struct http_reply *reply)
     json_object_set_new(body, "promise_lost",
                         json_boolean(custodian && core_standing(core) == REFUSAL_PROMISE_LOST));
     json_object_set_new(body, "silent", silent_state(core));
+    json_object_set_new(body, "not_signing", not_signing_state(core));
     json_object_set_new(body, "replaced", replaced_state(d));
     json_object_set_new(body, "removed",
                         json_boolean(registry_removed(core_registry(daemon_core(d)), daemon_home(d)->node)));

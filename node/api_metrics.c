@@ -156,10 +156,11 @@ static void put_standing(struct buffer *out, struct daemon *d)
     if (core_clock_offset(core, &offset_ms))
         put_seconds(out, "perigee_clock_offset_seconds", "gauge", "Own clock minus the custodians' median.",
                     (double)offset_ms / 1000);
-    put_one(out, "perigee_isolated", "gauge",
-            "1: it has not compared with q-1 other custodians; where it needs no links with them, it has "
-            "none at all.",
-            core_cut_off(core));
+    put_one(
+        out, "perigee_isolated", "gauge",
+        "1: it has not compared with q-1 other custodians (q before it signs again after a start); where it "
+        "needs no links with them, it has none at all.",
+        core_cut_off(core));
     put_one(out, "perigee_silent", "gauge", "1: this node signs no records now.",
             core_authoring(core) != REFUSAL_NONE);
     put_one(out, "perigee_key_shares_bad", "gauge",

@@ -478,6 +478,18 @@ static void check_peers(struct doctor *d, const json_t *s)
             : "enough of them are in touch");
 }
 
+/* What passes by itself is only to look at. Silence has words of its own. */
+static void check_signing(struct doctor *d, const json_t *why)
+{
+    const char *reason = client_text(why, "reason");
+    const bool passes = strcmp(reason, refusal_name(REFUSAL_ISOLATED)) == 0 ||
+                        strcmp(reason, refusal_name(REFUSAL_GAP)) == 0 ||
+                        strcmp(reason, refusal_name(REFUSAL_CLOCK)) == 0;
+    if (json_is_object(why) && strcmp(reason, refusal_name(REFUSAL_SILENT)) != 0)
+        say(d, passes ? FINDING_WARN : FINDING_FAIL, "signing", "none of its records now: %s: %s", reason,
+            client_text(why, "detail"));
+}
+
 static void check_node(struct doctor *d)
 {
     const json_t *s = d->status;
@@ -496,6 +508,7 @@ static void check_node(struct doctor *d)
     else
         say(d, lost ? FINDING_FAIL : FINDING_OK, "node", "runs%s",
             lost ? "; a promise is damaged, so it never votes again: the others go on without it" : "");
+    check_signing(d, json_object_get(s, "not_signing"));
     check_peers(d, s);
     check_clock(d, json_object_get(s, "clock"));
     if (json_is_false(json_object_get(json_object_get(s, "key_shares"), "good")))

@@ -1,6 +1,7 @@
 #include "node/client.h"
 #include "node/listing.h"
 #include "proto/base/caps.h"
+#include "proto/refusal.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -116,6 +117,15 @@ static void print_silence(const json_t *silent)
                      client_text(silent, "detail"));
 }
 
+/* Silence and the clock have words of their own. */
+static void print_not_signing(const json_t *why)
+{
+    const char *reason = client_text(why, "reason");
+    if (json_is_object(why) && strcmp(reason, refusal_name(REFUSAL_SILENT)) != 0 &&
+        strcmp(reason, refusal_name(REFUSAL_CLOCK)) != 0)
+        (void)printf("not signing   %s: %s\n", reason, client_text(why, "detail"));
+}
+
 static void print_key_shares(const json_t *shares)
 {
     if (json_is_false(json_object_get(shares, "good")))
@@ -175,6 +185,7 @@ int command_status(int argc, char **argv)
         print_peers(json_object_get(s, "peers"));
         print_contacts(json_object_get(s, "contacts"));
         print_silence(json_object_get(s, "silent"));
+        print_not_signing(json_object_get(s, "not_signing"));
         print_replaced(json_object_get(s, "replaced"));
         print_promise(s);
         print_key_shares(json_object_get(s, "key_shares"));

@@ -59,7 +59,8 @@ bool core_clock_offset(const struct core *c, int64_t *offset_ms);
 uint64_t core_dated_ahead(const struct core *c);
 /* Why this key signs nothing any more, for good; or SILENCE_NONE. */
 enum silence core_silence(const struct core *c);
-/* Why this node signs no records of its own now: clock, or REFUSAL_NONE. */
+/* Why this node signs no records of its own now, or REFUSAL_NONE: what is wrong with its chain here, or, but for what takes back,
+ * with its clock. */
 enum refusal core_authoring(const struct core *c);
 /* Why this node as a custodian neither votes nor releases now: silent or promise-lost for ever; isolated or clock; or REFUSAL_NONE. */
 enum refusal core_standing(const struct core *c);

@@ -69,7 +69,7 @@ static void own_stored(struct core *c, struct pending *p, const struct event *ev
          * could be a second one. */
         c->own_stuck |= event->err != ERR_FULL;
         notice(c, "own record could not be stored", SPAN_NONE, err_text(event->err));
-        own_finish(c, p, verdict_refuse(REFUSAL_FULL, NULL), NULL);
+        own_finish(c, p, verdict_refuse(event->err == ERR_FULL ? REFUSAL_FULL : REFUSAL_STORE, NULL), NULL);
         return;
     }
     struct record r = record_of(p, &p->signature);
@@ -81,7 +81,7 @@ static void own_stored(struct core *c, struct pending *p, const struct event *ev
                "another record of this node's key came for a place that it has just signed; it signs no more",
                ID_SPAN(r.id), NULL);
     }
-    own_finish(c, p, kept != NULL ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL),
+    own_finish(c, p, kept != NULL ? VERDICT_OK : verdict_refuse(REFUSAL_STORE, NULL),
                kept != NULL ? kept->id.bytes : NULL);
 }
 
@@ -141,30 +141,41 @@ uint64_t core_dated_ahead(const struct core *c)
 }
 
 /* A record dated ahead, and all that follow it, would be acknowledged here and taken by nobody. */
-enum refusal core_authoring(const struct core *c)
+static bool clock_stops(const struct core *c)
 {
-    if (c->silence != SILENCE_NONE) return REFUSAL_SILENT;
-    return sync_clock_off(c) || core_dated_ahead(c) != 0 ? REFUSAL_CLOCK : REFUSAL_NONE;
+    return sync_clock_off(c) || core_dated_ahead(c) != 0;
 }
 
-/* May this node sign this body as its next record? Never into a place that may be taken: with a gap in its own chain, or
- * after a store that failed without saying what it kept; and never without room to keep it. */
-static struct verdict own_check(struct core *c, const struct pending *p, const union body *body)
+/* Never into a place that may be taken: with a gap in its own chain, or after a store that failed without saying what it kept. */
+static enum refusal chain_stops(const struct core *c)
 {
     const struct author *a = chain_author(&c->chain, c->options.self);
+    if (c->silence != SILENCE_NONE) return REFUSAL_SILENT;
+    if (c->own_stuck) return REFUSAL_STORE;
+    if (a != NULL && a->frozen != 0) return REFUSAL_FROZEN;
+    if (!chain_whole(&c->chain, c->options.self)) return REFUSAL_GAP;
+    return c->unshown ? REFUSAL_ISOLATED : REFUSAL_NONE;
+}
+
+enum refusal core_authoring(const struct core *c)
+{
+    const enum refusal why = chain_stops(c);
+    return why == REFUSAL_NONE && clock_stops(c) ? REFUSAL_CLOCK : why;
+}
+
+/* May this node sign this body as its next record? Never without room to keep it. */
+static struct verdict own_check(struct core *c, const struct pending *p, const union body *body)
+{
     struct node_id self = c->options.self;
-    if (c->silence != SILENCE_NONE) return verdict_refuse(REFUSAL_SILENT, self.bytes);
-    if (c->own_stuck) return verdict_refuse(REFUSAL_FULL, self.bytes);
-    if (a != NULL && a->frozen != 0) return verdict_refuse(REFUSAL_FROZEN, self.bytes);
-    if (!chain_whole(&c->chain, self)) return verdict_refuse(REFUSAL_GAP, self.bytes);
+    const enum refusal why = chain_stops(c);
+    if (why != REFUSAL_NONE) return verdict_refuse(why, self.bytes);
     bool room = chain_room(&c->chain, self, p->kind, CAP_HEADER_BYTES, p->side_len) &&
                 (registry_admitted(c->registry, self) ||
                  chain_room_small(&c->chain, self, CAP_HEADER_BYTES, p->side_len));
     if (!room) return verdict_refuse(REFUSAL_FULL, self.bytes);
-    if (c->unshown) return verdict_refuse(REFUSAL_ISOLATED, self.bytes);
     bool negative =
         p->kind == KIND_REVOCATION || p->kind == KIND_REMOVAL; /* no clock keeps anybody from taking back */
-    if (!negative && core_authoring(c) != REFUSAL_NONE) return verdict_refuse(core_authoring(c), self.bytes);
+    if (!negative && clock_stops(c)) return verdict_refuse(REFUSAL_CLOCK, self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

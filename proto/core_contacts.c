@@ -90,7 +90,7 @@ static bool is_asker(const struct core *c, const struct run_entry *run)
 }
 
 /* All draw the same, and others when nothing came of it; for a run that nobody may do, nobody. Whoever may ask for runs may ask for
- * thousands: of all that are open some are looked at a tick. */
+ * thousands: of all that are open some are looked at a tick, and each again once all others have been. */
 static void look_for_first(struct core *c, const struct sight *of)
 {
     struct run_track *t = of->track;
@@ -98,7 +98,8 @@ static void look_for_first(struct core *c, const struct sight *of)
     const uint64_t passed_ms = c->wall_ms > h->time_ms ? c->wall_ms - h->time_ms : 0;
     if (c->now.ns < t->first_ns || c->dialling.looks == LOOKS_A_TICK) return;
     c->dialling.looks++;
-    t->first_ns = c->now.ns + (int64_t)FIRST_AGAIN_MS * NS_A_MS;
+    t->first_ns =
+        c->now.ns + (FIRST_AGAIN_MS + (int64_t)c->track_count * VIEW_TICK_MS / LOOKS_A_TICK) * NS_A_MS;
     t->first_count = 0;
     if (registry_check_run(c->registry, &of->run->body, h->author, c->wall_ms).refusal == REFUSAL_NONE)
         t->first_count = election_first(c->registry, &of->run->body, t->view.run,

@@ -25,10 +25,10 @@ static void tell_progress(struct core *c, const struct run_track *t)
  * or of a rule would come again. */
 static bool passes(enum refusal r)
 {
-    return r == REFUSAL_ENCLAVE || r == REFUSAL_TIMEOUT || r == REFUSAL_FULL || r == REFUSAL_LEASE_LOST ||
-           r == REFUSAL_LEASE_HELD || r == REFUSAL_TERM || r == REFUSAL_OTHER_KEY ||
-           r == REFUSAL_INPUT_MISSING || r == REFUSAL_INPUT_CORRUPT || r == REFUSAL_TROUBLE ||
-           r == REFUSAL_ISOLATED || r == REFUSAL_CLOCK || r == REFUSAL_PROMISE_LOST ||
+    return r == REFUSAL_ENCLAVE || r == REFUSAL_TIMEOUT || r == REFUSAL_FULL || r == REFUSAL_STORE ||
+           r == REFUSAL_LEASE_LOST || r == REFUSAL_LEASE_HELD || r == REFUSAL_TERM ||
+           r == REFUSAL_OTHER_KEY || r == REFUSAL_INPUT_MISSING || r == REFUSAL_INPUT_CORRUPT ||
+           r == REFUSAL_TROUBLE || r == REFUSAL_ISOLATED || r == REFUSAL_CLOCK || r == REFUSAL_PROMISE_LOST ||
            r == REFUSAL_NOT_RELEASED || r == REFUSAL_OWNER_VETO;
 }
 

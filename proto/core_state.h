@@ -85,7 +85,7 @@ struct peer {
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
     int64_t passed_ns; /* it let its turn to answer pass: it has none before */
-    uint8_t passed;    /* so often, and brought nothing since */
+    uint8_t passed;    /* so often, and brought little since */
     int64_t notice_ns; /* when the next notice that it can cause may be given */
     int64_t heard_ns;  /* when its last heads came */
     int64_t clock_ms;  /* what they said of its clock (skew.h) */
@@ -264,9 +264,9 @@ struct core {
     uint32_t unkept_pairs;        /* authors whose equivocation it has refused */
     int64_t unkept_ns, unkept_notice_ns;
     struct { /* a peer that is no member and was asked for records: its turn (core_sync.c) */
-        uint32_t serial, awaited;
+        uint32_t serial, awaited, answers, news; /* records: of the answers some are news */
         int64_t since_ns, until_ns;
-        bool wanted, news; /* by another; some of what came */
+        bool wanted; /* by another */
     } answerer;
     bool answering;  /* what is sent answers a `want` */
     int64_t tick_ns; /* when all that is done now and then is due */

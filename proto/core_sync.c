@@ -7,7 +7,9 @@
 
 enum {
     GET_MAX = 256,
-    ANSWER_MS = 5000,     /* of who has its turn to answer, for the next record */
+    ANSWER_MS = 5000,     /* of who has its turn to answer, for its first record */
+    ANSWER_RECORDS = 8,   /* so many that were news here buy as much time again */
+    QUICK_MS = 1000,      /* who has answered all by then has kept nobody waiting */
     TURN_MOST_MS = 60000, /* for all of them */
     PASSED_MS =
         60000, /* who let it pass while others wanted it has none so long, and twice as long each time */
@@ -78,7 +80,7 @@ bool core_needs_link(struct core *c, struct node_id node)
 
 bool core_cut_off(struct core *c)
 {
-    if (core_needs_custodians(c)) return core_isolated(c);
+    if (core_needs_custodians(c)) return c->unshown || core_isolated(c);
     for (uint32_t i = 0; i < c->peer_count; i++)
         if (c->peer[i].view.up && core_lasting(c, c->peer[i].view.node) != NULL) return false;
     return true;
@@ -293,7 +295,7 @@ void sync_peer_down(struct core *c, struct node_id node)
 }
 
 /* Of all peers that are no members one at a time may answer as fast as a member does, or who catches up from devices would take four
- * records a second. Whoever has that turn keeps it by what comes, and comes after others when it let it pass while they wanted it. */
+ * records a second. Whoever has that turn keeps it by news, and comes after others when it let it pass while they wanted it. */
 static bool turn_taken(const struct core *c)
 {
     return c->answerer.serial != 0 && c->now.ns < c->answerer.until_ns;
@@ -301,18 +303,21 @@ static bool turn_taken(const struct core *c)
 
 static void extend_turn(struct core *c)
 {
-    const int64_t next_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000,
-                  last_ns = c->answerer.since_ns + (int64_t)TURN_MOST_MS * 1000000;
-    c->answerer.until_ns = next_ns < last_ns ? next_ns : last_ns;
+    const int64_t more_ns = c->answerer.until_ns + (int64_t)ANSWER_MS * 1000000 / ANSWER_RECORDS,
+                  next_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000,
+                  last_ns = c->answerer.since_ns + (int64_t)TURN_MOST_MS * 1000000,
+                  end_ns = more_ns < next_ns ? more_ns : next_ns;
+    c->answerer.until_ns = end_ns < last_ns ? end_ns : last_ns;
 }
 
 static void let_pass(struct core *c)
 {
+    const bool quick = c->answerer.awaited == 0 && c->now.ns - c->answerer.since_ns <= QUICK_MS * 1000000;
     for (uint32_t i = 0; i < c->peer_count; i++) {
         struct peer *p = &c->peer[i];
         if (p->serial != c->answerer.serial) continue;
-        p->passed_ns = c->now.ns + ((int64_t)PASSED_MS << p->passed) * 1000000;
-        if (p->passed < PASSED_DOUBLINGS) p->passed++;
+        p->passed_ns = c->now.ns + ((int64_t)PASSED_MS << (quick ? 0 : p->passed)) * 1000000;
+        if (!quick && p->passed < PASSED_DOUBLINGS) p->passed++;
     }
 }
 
@@ -336,11 +341,11 @@ static void give_turn(struct core *c, struct node_id of, uint64_t count)
         c->answerer.serial = 0;
         if (c->now.ns < p->passed_ns) return;
         c->answerer.serial = p->serial;
-        c->answerer.awaited = 0;
-        c->answerer.wanted = c->answerer.news = false;
+        c->answerer.awaited = c->answerer.answers = c->answerer.news = 0;
+        c->answerer.wanted = false;
         c->answerer.since_ns = c->now.ns;
+        c->answerer.until_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000;
         more_awaited(c, count);
-        extend_turn(c);
     }
 }
 
@@ -353,13 +358,15 @@ void sync_answered(struct core *c, struct node_id from, bool news)
 {
     struct peer *p = peer_find(c, from);
     if (p == NULL || !sync_has_turn(c, p)) return;
+    c->answerer.answers++;
     if (news) {
-        p->passed = 0;
-        c->answerer.news = true;
+        c->answerer.news++;
         extend_turn(c);
     }
     if (--c->answerer.awaited > 0) return;
-    if (c->answerer.wanted && !c->answerer.news)
+    if (c->answerer.news >= c->answerer.answers / 2 + c->answerer.answers % 2)
+        p->passed = 0;
+    else if (c->answerer.wanted)
         let_pass(c); /* what it brought is held: others may have more */
     c->answerer.serial = 0;
 }

@@ -125,7 +125,11 @@
     X(REFUSAL_SILENT, 74, "silent",                                                                          \
       "this key's store was lost or put back, so it may have signed what it does not know: it signs "        \
       "nothing "                                                                                             \
-      "again; `perigee recover` makes its successor, which the stewards admit")
+      "again; `perigee recover` makes its successor, which the stewards admit")                              \
+    X(REFUSAL_STORE, 75, "store-failed",                                                                     \
+      "the store failed on a record of this node's own and may hold it all the same: it signs nothing "      \
+      "until "                                                                                               \
+      "a restart has read what is there")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -225,10 +225,32 @@ static void test_who_starts_with_records_asks_custodians(void **state)
     assert_int_equal(custodians_that_are_parties(), WORLD_CUSTODIANS);
     assert_true(core_needs_custodians(lone->core) &&
                 core_cut_off(lone->core)); /* so it is not well without */
-    for (uint32_t i = 0; i < 3; i++) lone_greet(lone, world->node[i].id);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_int_equal(core_authoring(lone->core), REFUSAL_ISOLATED);
+        assert_true(core_cut_off(lone->core));
+        lone_greet(lone, world->node[i].id);
+    }
+    assert_int_equal(core_authoring(lone->core), REFUSAL_NONE);
     wait_s(2);
     assert_int_equal(custodians_that_are_parties(), 0);
     assert_false(core_needs_custodians(lone->core));
+}
+
+/* Another one is asked for, of this slot. */
+static const struct run_track *another_run(uint64_t slot)
+{
+    union body body;
+    struct run_id run;
+    (void)world_first(world, KIND_RUN, WORLD_REQUESTER, &body);
+    body.RUN.slot = slot;
+    const struct record *r =
+        world_record(world, WORLD_REQUESTER, KIND_RUN, &body.RUN, world_start_ms + 86400000);
+    lone_record(lone, world->node[WORLD_REQUESTER].id, r);
+    lone->sent_count = 0;
+    memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
+    const struct run_track *t = track_find(lone->core, run);
+    assert_non_null(t);
+    return t;
 }
 
 /* A run that nobody may do is no reason for links, however often somebody asks for such. */
@@ -238,9 +260,27 @@ static void test_nobody_is_asked_for_a_run_that_may_not_be(void **state)
     begin(NULL);
     wait_s(2);
     assert_true(run_parties()->count > 0);
-    registry_void(core_registry(lone->core), world->node[0].id); /* an owner: its approval is none any more */
-    wait_s(11);
-    assert_int_equal(run_parties()->count, 0);
+    const struct run_track *t = another_run(9); /* approved are 1 and 2 */
+    wait_s(3);
+    assert_true(track_open(t) && t->first_ns != 0);
+    assert_int_equal(t->first_count, 0);
+}
+
+/* Nor may many of these keep others from being looked at, or be looked at all at once. */
+static void test_each_run_is_looked_at_in_its_turn(void **state)
+{
+    enum { RUNS = 100, A_TICK = 8 };
+    uint32_t looked = 0, before = 0;
+    (void)state;
+    begin(NULL);
+    for (uint32_t i = 0; i < RUNS; i++) (void)another_run(9);
+    for (uint32_t s = 0; s < RUNS / A_TICK + 3; s++, before = looked) {
+        wait_s(1);
+        looked = 0;
+        for (uint32_t i = 0; i < lone->core->track_count; i++) looked += lone->core->track[i].first_ns != 0;
+        assert_true(looked <= before + A_TICK);
+    }
+    assert_true(looked > RUNS);
 }
 
 /* And what it signs must reach them. */
@@ -579,12 +619,14 @@ static void test_another_party_is_asked_for_soon(void **state)
 
 static void test_it_is_asked_for_parties(void **state)
 {
+    enum { WANTED_BYTES = 256 };
     const struct node_id stranger = {{0xee}}, asker = world->node[1].id,
                          worker = world->node[WORLD_COMPUTE].id;
     (void)state;
     begin("tcp://10.0.0.1:7001");
     lone_event(lone, (struct event){.type = EVENT_PEER_UP, .peer = stranger});
     wait_s(2);
+    struct peer *p = peer_find(lone->core, asker);
     hear_of(WORLD_COMPUTE, "tcp://10.0.0.8:7001");
     hear_of(WORLD_ALGORITHM, "tcp://10.0.0.9:7001");
     lone->sent_count = 0;
@@ -594,6 +636,13 @@ static void test_it_is_asked_for_parties(void **state)
     ask_for(asker, worker);
     assert_int_equal(told(asker, worker), 1);
     assert_int_equal(told(asker, anybody), 1);
+    lone->sent_count = 0;
+    spend_all(p);
+    p->get_bytes = 2 * (size_t)WANTED_BYTES - 1;
+    p->get_at_ns += 1000000;
+    ask_for(asker, stranger); /* whom nobody knows costs as much */
+    ask_for(asker, worker);
+    assert_int_equal(told(asker, worker), 0);
 }
 
 /* --- Over a restart -------------------------------------------------------------------------------------------------------------- */
@@ -651,6 +700,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_who_asked_for_a_run_asks_who_may_do_it, setup_workers, teardown),
         cmocka_unit_test_setup_teardown(test_nobody_is_asked_for_a_run_that_may_not_be, setup_workers,
                                         teardown),
+        cmocka_unit_test_setup_teardown(test_each_run_is_looked_at_in_its_turn, setup_workers, teardown),
         cmocka_unit_test_setup_teardown(test_who_computes_asks_who_asked, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_who_is_a_party_anyhow, setup_large, teardown),
         cmocka_unit_test_setup_teardown(test_parties_are_dialled, setup, teardown),

@@ -685,9 +685,10 @@ static void test_a_failing_store(void **state)
     cluster_fail_store(c, 0, OK);
     accepted(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL));
     cluster_fail_store(c, 0, ERR_IO);
-    refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_FULL);
+    refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_STORE);
     cluster_fail_store(c, 0, OK);
-    refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_FULL);
+    refused(cluster_author(c, 0, KIND_WORKERS, &body, 0, NULL), REFUSAL_STORE);
+    assert_int_equal(core_authoring(cluster_core(c, 0)), REFUSAL_STORE); /* and it says so when asked */
     cluster_crash(c, 0);
     cluster_restart(c, 0);
     cluster_run(c, 3000);

@@ -866,9 +866,11 @@ static void test_one_device_at_a_time_answers(void **state)
     assert_false(has_turn(core, d[1]));
     assert_true(has_turn(core, d[0]));
     for (uint32_t i = 0; i < 5; i++) { /* for as long as it goes on */
-        later_s(4);
+        later_s(3);
         assert_true(has_turn(core, d[0]));
     }
+    later_s(6);
+    assert_false(has_turn(core, d[0])); /* and no longer */
     heard_ns = 0;
 }
 
@@ -922,6 +924,48 @@ static void test_idle_devices_do_not_hold_the_turn(void **state)
         later_s(6);
     }
     if (got < STEPS / 2) fail_msg("%u of %u", got, STEPS);
+    heard_ns = 0;
+}
+
+/* Nor do those that bring one record each few seconds, which buys little time and no forgiveness. */
+static void test_dripping_devices_do_not_hold_the_turn(void **state)
+{
+    enum { DRIPPING = 63, STEPS = 3000 };
+    struct node_id d[DRIPPING + 1];
+    uint32_t got = 0;
+    (void)state;
+    struct core *core = with_devices(0xaa, d, DRIPPING + 1);
+    for (uint32_t step = 0; step < STEPS; step++) {
+        for (uint32_t i = 0; i <= DRIPPING; i++) {
+            const uint32_t who = (step * 37 + i) % (DRIPPING + 1); /* each comes first in its turn */
+            shows(core, d[who]);
+            if (who < DRIPPING && sync_has_turn(core, peer_find(core, d[who])))
+                sync_answered(core, d[who], true);
+        }
+        got += sync_has_turn(core, peer_find(core, d[DRIPPING]));
+        while (sync_has_turn(core, peer_find(core, d[DRIPPING]))) sync_answered(core, d[DRIPPING], true);
+        later_s(4);
+    }
+    if (got < STEPS / 3) fail_msg("%u of %u", got, STEPS);
+    heard_ns = 0;
+}
+
+/* It has answered all at once, and others were first each time: it waits a minute, and no longer each time. */
+static void test_who_lost_the_race_is_not_out_of_it(void **state)
+{
+    struct node_id d[2];
+    (void)state;
+    struct core *core = with_devices(0xab, d, 2);
+    deliver(core, nobody, &row[0]);
+    row_next = 1;
+    for (uint32_t i = 0; i < 8; i++) {
+        shows(core, d[0]);
+        shows(core, d[1]);
+        repeats(core, d[0], RECORDS);
+        later_s(61);
+    }
+    shows(core, d[0]);
+    assert_true(has_turn(core, d[0]));
     heard_ns = 0;
 }
 
@@ -1642,6 +1686,8 @@ int main(void)
         cmocka_unit_test(test_one_device_at_a_time_answers),
         cmocka_unit_test(test_what_is_held_is_an_answer),
         cmocka_unit_test(test_a_turn_that_nobody_wants_is_not_lost),
+        cmocka_unit_test(test_dripping_devices_do_not_hold_the_turn),
+        cmocka_unit_test(test_who_lost_the_race_is_not_out_of_it),
         cmocka_unit_test(test_idle_devices_do_not_hold_the_turn),
         cmocka_unit_test(test_devices_have_some_links),
         cmocka_unit_test(test_hurry_is_bounded),
