@@ -12,7 +12,6 @@ enum {
     EVIDENCE_GPU_BYTES = 1 + EVIDENCE_MODEL_BYTES + 32, /* mode, model, nonce */
     EVIDENCE_SIGNED_BYTES = 2 + 2 + 3 * 32 + 8 + 1 + EVIDENCE_GPU_BYTES,
     EVIDENCE_BYTES = EVIDENCE_SIGNED_BYTES + 64,
-    EVIDENCE_FUTURE_MS = 5000, /* clocks differ: evidence this far ahead of ours is still fresh */
 };
 
 /* SIMULATED. This "secret" is public on purpose: anybody can make such evidence, so it proves nothing. */
@@ -101,10 +100,10 @@ static enum err evidence_parse(struct evidence_view *v, struct span bytes)
 }
 
 /* Evidence from the future is no older than any other: it says that two clocks disagree. */
-static const char *evidence_age_refusal(uint64_t time_ms, uint64_t now_ms, uint64_t max_age_ms)
+static const char *evidence_age_refusal(uint64_t time_ms, uint64_t now_ms, const struct evidence_policy *p)
 {
-    if (time_ms > now_ms) return time_ms - now_ms <= EVIDENCE_FUTURE_MS ? NULL : "ahead";
-    return now_ms - time_ms <= max_age_ms ? NULL : "age";
+    if (time_ms > now_ms) return time_ms - now_ms <= p->max_ahead_ms ? NULL : "ahead";
+    return now_ms - time_ms <= p->max_age_ms ? NULL : "age";
 }
 
 static bool evidence_measurement_valid(struct hash32 measurement, const struct evidence_policy *policy)
@@ -122,7 +121,7 @@ static const char *evidence_refusal(const struct evidence_view *v, struct hash32
     if (v->kind != EVIDENCE_SIMULATED || !policy->allow_simulated) return "kind";
     if (v->version != EVIDENCE_VERSION || !evidence_gpu_valid(v)) return "canonical";
     if (policy->need_gpu && (v->has_gpu == 0 || v->gpu_confidential == 0)) return "gpu";
-    const char *age = evidence_age_refusal(v->time_ms, now_ms, policy->max_age_ms);
+    const char *age = evidence_age_refusal(v->time_ms, now_ms, policy);
     if (age != NULL) return age;
     if (!evidence_measurement_valid(v->measurement, policy)) return "measurement";
     if (v->has_gpu == 1 && !ID_EQUAL(v->gpu_nonce, evidence_gpu_nonce(binding))) return "gpu-nonce";
@@ -134,10 +133,12 @@ static const char *evidence_refusal(const struct evidence_view *v, struct hash32
 }
 
 struct evidence_policy evidence_policy_make(bool allow_simulated, bool need_gpu, uint64_t max_age_ms,
-                                            struct span measurements)
+                                            uint64_t max_ahead_ms, struct span measurements)
 {
-    struct evidence_policy policy = {
-        .allow_simulated = allow_simulated, .need_gpu = need_gpu, .max_age_ms = max_age_ms};
+    struct evidence_policy policy = {.allow_simulated = allow_simulated,
+                                     .need_gpu = need_gpu,
+                                     .max_age_ms = max_age_ms,
+                                     .max_ahead_ms = max_ahead_ms};
     size_t count = measurements.len / 32;
     policy.measurement_count =
         (uint32_t)(count < EVIDENCE_MEASUREMENTS_MAX ? count : EVIDENCE_MEASUREMENTS_MAX);

@@ -18,12 +18,12 @@ struct evidence_policy {
     bool need_gpu;
     uint32_t measurement_count; /* accepted worker measurements */
     struct hash32 measurement[EVIDENCE_MEASUREMENTS_MAX];
-    uint64_t max_age_ms;
+    uint64_t max_age_ms, max_ahead_ms; /* before and after the time of the check, for clocks differ */
 };
 
 /* Of measurements that are packed 32 bytes each; those that find no place are not accepted. */
 struct evidence_policy evidence_policy_make(bool allow_simulated, bool need_gpu, uint64_t max_age_ms,
-                                            struct span measurements);
+                                            uint64_t max_ahead_ms, struct span measurements);
 
 struct evidence_result {
     enum evidence_kind kind;
@@ -38,7 +38,7 @@ struct evidence_result {
 /* Check `bytes` against the binding, the time and the policy. On refusal (always ERR_EVIDENCE) `*field` names what
  * failed ("signature", "report-data", "gpu-nonce", "gpu", "measurement", "age", "ahead", "kind", "canonical") and `out` is
  * zero; on success it is NULL. `need_gpu` asks for a GPU in confidential mode.
- * Evidence may be at most 5 seconds ahead of `now_ms`; further, two clocks disagree ("ahead"). */
+ * Further ahead of `now_ms` than the policy lets it be, two clocks disagree ("ahead"). */
 MUST_USE enum err evidence_check(struct evidence_result *out, const char **field, struct span bytes,
                                  struct hash32 binding, uint64_t now_ms,
                                  const struct evidence_policy *policy);

@@ -92,7 +92,7 @@ struct crypto_job {
     const struct keygen_session *session;
     bool accept_simulated, need_gpu;
     struct span measurements;    /* CRYPTO_EVIDENCE: accepted, 32 bytes each */
-    uint64_t age_max_ms, now_ms; /* CRYPTO_EVIDENCE */
+    uint64_t age_max_ms, ahead_max_ms, now_ms; /* CRYPTO_EVIDENCE */
 };
 /* Output of CRYPTO_EVIDENCE. */
 struct evidence_out {

@@ -70,8 +70,8 @@ static enum err seal_box(const struct work_keys *keys, struct buffer *out, const
 
 static enum err check_evidence(struct buffer *out, const struct crypto_job *job)
 {
-    const struct evidence_policy policy =
-        evidence_policy_make(job->accept_simulated, job->need_gpu, job->age_max_ms, job->measurements);
+    const struct evidence_policy policy = evidence_policy_make(
+        job->accept_simulated, job->need_gpu, job->age_max_ms, job->ahead_max_ms, job->measurements);
     struct evidence_result result;
     const char *field = NULL;
     enum err err = evidence_check(&result, &field, job->box, job->hash, job->now_ms, &policy);

@@ -127,8 +127,10 @@ enum { API_PAGE_MAX = 256 };
                    "code?:text}], root_key:id|null, text?:text, text_hash?:id, diff?:text|null}",            \
       "one workflow: document, plain words, approvals")                                                      \
     X("POST", "/v1/grants", api_grant, SCOPE_APPROVE, "",                                                    \
-      "{lower:token, higher:token, ops:[id], slots_max:int, epsilon_max:text}", "{record:id}",               \
-      "grant a dataset to an algorithm")                                                                     \
+      "{lower:token, higher:token, ops:[id], slots_max:int, epsilon_max:text}",                              \
+      "{record:id, standing:{allotted_slots:int, slots_max:int|null, epsilon_max:text|null}}",               \
+      "grant a dataset to an algorithm; standing: what its approvals allot already, and what was granted "   \
+      "before")                                                                                              \
     X("GET", "/v1/approvals", api_approvals, SCOPE_READ, API_PAGE, "",                                       \
       "{approvals:[{record:id, owner:text|null, dataset:token, compose:id, slot_first:int, "                 \
       "slot_last:int, epsilon_per_slot:text}], next:text|null}",                                             \

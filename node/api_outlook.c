@@ -101,9 +101,10 @@ static void add_owner(struct outlook *o, const struct workflow_input *input)
         add_said(o, "owner linked", owner_json(o, input), true, "none", why);
         return;
     }
-    (void)snprintf(
-        text, sizeof text,
-        "the owner serves its data, and %s: its node, its machine or the network between is looked at", why);
+    (void)snprintf(text, sizeof text,
+                   "the owner serves its data, and %s; its operator looks at its node, its machine and the "
+                   "network between",
+                   why);
     add_said(o, "owner linked", owner_json(o, input), there, there ? "none" : "input-missing",
              there ? "" : text);
 }

@@ -433,6 +433,17 @@ static bool parse_epsilon(const char *text, uint64_t *out)
     return *at == 0;
 }
 
+/* A grant takes the place of the one before, for all recipes of that algorithm: null where there is none. */
+static json_t *grant_standing(const struct registry *r, const struct body_GRANT *b)
+{
+    const struct asset *a = registry_asset(r, b->lower);
+    const struct grant *g = registry_grant(r, b->lower, b->higher, daemon_wall_ms());
+    const uint64_t allotted = a != NULL ? registry_allotted_slots(r, a, b->higher) : 0;
+    return json_pack("{s:I, s:o, s:o}", "allotted_slots", (json_int_t)allotted, "slots_max",
+                     g != NULL ? json_integer((json_int_t)g->body.slots_max) : json_null(), "epsilon_max",
+                     g != NULL ? api_epsilon(g->body.epsilon_max) : json_null());
+}
+
 void api_grant(const struct http_request *q, struct http_reply *reply)
 {
     struct body_GRANT body = {.service = 0};
@@ -449,7 +460,7 @@ void api_grant(const struct http_request *q, struct http_reply *reply)
         return;
     }
     body.ops = span_make(ops, (size_t)count * 32);
-    api_author(q->context, reply, KIND_GRANT, &body, 0, NULL, NULL);
+    api_author(q->context, reply, KIND_GRANT, &body, 0, "standing", grant_standing(registry_of(q), &body));
 }
 
 /* --- Approvals ----------------------------------------------------------------------------------------------------------------- */

@@ -14,12 +14,22 @@ bool api_linked(struct daemon *d, struct node_id node)
     return false;
 }
 
+/* Whoever judges by another time finds runs, votes and leases over, or not begun. */
+static bool clock_agrees(const struct core *core, struct node_id node, char why[API_ABSENCE_BYTES])
+{
+    int64_t off_ms;
+    if (!core_peer_clock_off(core, node, &off_ms)) return true;
+    (void)snprintf(why, API_ABSENCE_BYTES, "its clock is %" PRId64 " s %s the custodians': it must be set",
+                   (off_ms < 0 ? -off_ms : off_ms) / 1000, off_ms < 0 ? "behind" : "ahead of");
+    return false;
+}
+
 bool api_there(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES])
 {
     uint64_t silent_ms = 0;
     why[0] = 0;
     if (ID_EQUAL(node, daemon_home(d)->node)) return true;
-    if (core_in_touch(daemon_core(d), node, &silent_ms)) return true;
+    if (core_in_touch(daemon_core(d), node, &silent_ms)) return clock_agrees(daemon_core(d), node, why);
     if (!api_linked(d, node))
         (void)snprintf(why, API_ABSENCE_BYTES, "it is not linked here");
     else

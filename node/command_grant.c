@@ -1,5 +1,6 @@
 #include "node/client.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -67,20 +68,38 @@ static json_t *make_body(const struct grant_words *w, const json_t *recipe, uint
                      w->epsilon != NULL ? w->epsilon : client_text(recipe, "epsilon"));
 }
 
+/* It holds for all recipes of the algorithm: what it takes from others is said. */
+static void say_before(const struct client *c, const json_t *standing, uint64_t slots)
+{
+    const json_int_t allotted = client_number(standing, "allotted_slots");
+    if (!c->json && json_is_integer(json_object_get(standing, "slots_max")))
+        (void)printf("before   %" JSON_INTEGER_FORMAT " slots, epsilon %s a run\n",
+                     client_number(standing, "slots_max"), client_text(standing, "epsilon_max"));
+    if (allotted > 0 && slots < (uint64_t)allotted)
+        (void)fprintf(
+            stderr,
+            "perigee: your approvals of this algorithm's recipes allot %" JSON_INTEGER_FORMAT
+            " slots already, and %" PRIu64
+            " are granted now for all of them together: under an approval that goes beyond them no run is "
+            "started. Grant more, if that is not meant\n",
+            allotted, slots);
+}
+
 /* The answer repeats what was granted: it may have been taken from the recipe. Takes both. */
-static int say(const struct client *c, json_t *answer, json_t *granted)
+static int say(const struct client *c, json_t *answer, json_t *granted, uint64_t slots)
 {
     size_t i;
     json_t *op;
     (void)json_object_update_missing(answer, granted);
     json_decref(granted);
+    say_before(c, json_object_get(answer, "standing"), slots);
     if (!c->json) {
         json_array_foreach(json_object_get(answer, "ops"), i, op)(void)
             printf("op       %s\n", json_string_value(op));
     }
     return client_done(c, answer,
                        "to       %s\nslots    %" JSON_INTEGER_FORMAT
-                       " in all approvals of it\nepsilon  %s a run\ngranted, record %s",
+                       " in all approvals of its recipes\nepsilon  %s a run\ngranted, record %s",
                        client_text(answer, "higher"), client_number(answer, "slots_max"),
                        client_text(answer, "epsilon_max"), client_text(answer, "record"));
 }
@@ -93,7 +112,7 @@ static int grant(const struct client *c, const struct grant_words *w, uint64_t s
     json_t *body = make_body(w, recipe, slots);
     json_decref(recipe);
     code = client_post(c, &answer, json_incref(body), "/v1/grants");
-    if (code == EXIT_OK) return say(c, answer, body);
+    if (code == EXIT_OK) return say(c, answer, body, slots);
     json_decref(body);
     return code;
 }

@@ -373,8 +373,8 @@ static void add_session(struct sha256_stream *s, const struct keygen_session *k)
 
 static void add_crypto(struct sha256_stream *s, const struct crypto_job *j)
 {
-    const uint64_t numbers[] = {j->op,       j->part_count, j->epoch,  j->index,          j->accept_simulated,
-                                j->need_gpu, j->age_max_ms, j->now_ms, j->session != NULL};
+    const uint64_t numbers[] = {j->op,       j->part_count, j->epoch,        j->index,  j->accept_simulated,
+                                j->need_gpu, j->age_max_ms, j->ahead_max_ms, j->now_ms, j->session != NULL};
     for (uint32_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) add_number(s, numbers[i]);
     if (j->op != CRYPTO_SIGN) sha256_add(s, ID_SPAN(j->hash));
     sha256_add(s, SPAN_OF(j->kem.bytes));

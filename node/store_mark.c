@@ -4,6 +4,7 @@
 #include "node/file.h"
 #include "proto/base/panic.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
@@ -67,6 +68,7 @@ void store_mark_open(struct store_mark *m, const char *path, struct node_id node
 {
     uint8_t bytes[STORE_MARK_BYTES + 1];
     *m = (struct store_mark){.file = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW)};
+    if (m->file < 0 && errno == EROFS) m->file = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
     if (m->file < 0) return;
     bool whole = pread(m->file, bytes, sizeof bytes, 0) == STORE_MARK_BYTES;
     m->readable = whole && decode(m, bytes) == OK && ID_EQUAL(m->node, node);

@@ -180,7 +180,8 @@ static enum err check_evidence(struct verifier *v)
     ASSERT(charter != NULL);
     /* link_evidence has refused simulated evidence that charter or workflow does not accept. */
     struct evidence_policy policy =
-        evidence_policy_make(p->simulated, p->need_gpu, charter->evidence_age_max_ms, p->measurements);
+        evidence_policy_make(p->simulated, p->need_gpu, charter->evidence_age_max_ms,
+                             charter_ahead_max_ms(charter), p->measurements);
     enum err err = evidence_check(&result, &field, p->evidence, p->binding, p->median_ms, &policy);
     if (err != OK) return refuse(v, err, "the evidence is refused at its %s", field != NULL ? field : "form");
     if (!registry_platform_admitted(p->bundle->registry, p->certificate.node, result.platform_id))

@@ -64,6 +64,12 @@ struct charter {
     const struct json *extra; /* NULL when absent */
 };
 
+/* How far what one node has dated may be ahead of another's clock, both of which may be skew_max from the median, either way. */
+static inline uint64_t charter_ahead_max_ms(const struct charter *c)
+{
+    return 2 * (uint64_t)c->skew_max_ms;
+}
+
 MUST_USE enum err charter_parse(struct charter **out, struct arena *arena, struct span bytes,
                                 struct json_fault *fault);
 /* What a registry needs of it, in `kept`; spans borrow from `bytes`, which must stay. `extra` is left out. ERR_NO_MEMORY, or that it

@@ -483,6 +483,7 @@ static void check_evidence(struct core *c, struct pending *p)
                         certificate_hash(a->share.certificate), a->record.header.author, a->share.kem);
     job->measurements = registry_workers(c->registry, w->workflow->workers);
     job->age_max_ms = charter->evidence_age_max_ms;
+    job->ahead_max_ms = charter_ahead_max_ms(charter);
     job->now_ms = c->wall_ms;
     release_evidence_policy(c->registry, &run->body, &job->need_gpu, &job->accept_simulated);
 }

@@ -124,6 +124,20 @@ bool sync_clock_off(const struct core *c)
     return core_clock_offset(c, &offset_ms) && (offset_ms > most || offset_ms < -most);
 }
 
+bool core_peer_clock_off(const struct core *c, struct node_id node, int64_t *offset_ms)
+{
+    const int64_t most = registry_charter_bytes(c->registry)->skew_max_ms;
+    int64_t own_ms;
+    for (uint32_t i = 0; i < c->peer_count; i++) {
+        const struct peer *p = &c->peer[i];
+        if (!ID_EQUAL(p->view.node, node) || !p->view.up || p->heard_ns == 0) continue;
+        if (!core_clock_offset(c, &own_ms)) return false;
+        *offset_ms = p->clock_ms - (skew_clock(c->wall_ms, c->now) - own_ms);
+        return *offset_ms > most || *offset_ms < -most;
+    }
+    return false;
+}
+
 bool sync_compared_with_quorum(const struct core *c)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);

@@ -213,6 +213,8 @@ bool registry_counts_for(const struct registry *r, const struct asset *a, const 
 uint64_t registry_version_next(const struct registry *r, const struct asset *a);
 /* Fold of all that the token's holder and those before it ever allotted, in the dataset's currency. */
 uint64_t registry_allotted(const struct registry *r, const struct asset *a);
+/* And how many slots to this algorithm's recipes. */
+uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a, struct dt app);
 /* A successor's own word, in force or not. NULL: it has said none. */
 const struct record *registry_claim(const struct registry *r, struct node_id node);
 /* Has the body of this claim been decided once? Before that its turn has not come. */

@@ -369,6 +369,13 @@ uint64_t registry_allotted(const struct registry *r, const struct asset *a)
     return allotted(r, a, &l, none).cost;
 }
 
+uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a, struct dt app)
+{
+    struct lineage l;
+    lineage_of(r, &l, registry_holder(r, a->owner));
+    return allotted(r, a, &l, app).app_slots;
+}
+
 static bool overlaps_earlier(const struct registry *r, const struct asset *a, const struct lineage *l,
                              const struct body_APPROVAL *b)
 {

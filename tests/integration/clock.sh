@@ -44,6 +44,17 @@ for wrong in $hour -$hour; do
     right
     "$PERIGEE" workers register --data gpu2 --name "set$slot" "$measure" >out 2>&1 || fail "with the right time: $(cat out)"
 done
+# An owner's keeps its data from every run: whoever asks for one is told whose clock it is.
+clock b $hour
+for _ in $(seq 600); do
+    { "$PERIGEE" run request --dry-run --workflow "$workflow" --data lab --json || true; } >plan
+    grep -q 'the owner serves its data, and its clock is 3[56][0-9]* s ahead of the custodians' plan && break
+    sleep 0.05
+done
+jq -e '(.ready | not) and any(.conditions[]; .what == "owner linked" and .who == "b-org" and (.ok | not))' plan >/dev/null ||
+    fail "whose clock it is is not said: $(cat plan)"
+clock b 0
+await '.[0].ready' lab run request --dry-run --workflow "$workflow"
 says "this node neither votes nor releases"
 says "agrees with the other custodians' again"
 

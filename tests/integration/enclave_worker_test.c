@@ -268,7 +268,8 @@ static size_t open_output(uint8_t out[2048], const struct core_receipt *core)
 static void check_evidence(const struct body_RECEIPT *body, const struct core_receipt *core)
 {
     struct evidence_result result;
-    struct evidence_policy policy = {.allow_simulated = true, .measurement_count = 1, .max_age_ms = 600000};
+    struct evidence_policy policy = {
+        .allow_simulated = true, .measurement_count = 1, .max_age_ms = 600000, .max_ahead_ms = 5000};
     const char *field;
     struct hash32 binding = enclave_binding(world->consortium, world->run, core->term, world->compose,
                                             certificate_hash(body->certificate), core->enclave, core->kem);

@@ -41,7 +41,8 @@ static int set_up(void **state)
     facts.has_gpu = facts.gpu_confidential = true;
     memcpy(facts.gpu_model, "NVIDIA H200", 11);
     facts.time_ms = 1700000000000u;
-    policy = (struct evidence_policy){.allow_simulated = true, .measurement_count = 2, .max_age_ms = 60000};
+    policy = (struct evidence_policy){
+        .allow_simulated = true, .measurement_count = 2, .max_age_ms = 60000, .max_ahead_ms = 5000};
     policy.measurement[1] = facts.measurement;
     return 0;
 }

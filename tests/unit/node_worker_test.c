@@ -286,7 +286,8 @@ static void evidence_is_bound(void **state)
     struct evidence_policy policy = {.allow_simulated = true,
                                      .measurement_count = 1,
                                      .measurement = {world->measurement},
-                                     .max_age_ms = 60000};
+                                     .max_age_ms = 60000,
+                                     .max_ahead_ms = 5000};
     const char *field;
     struct hash32 binding = {{7}}, other = {{8}};
     uint64_t now_ms = (uint64_t)time(NULL) * 1000 + 1000;

@@ -233,6 +233,19 @@ static void test_with_a_custodian_away(void **state)
     }
 }
 
+/* Clocks may be skew_max from the custodians', either way: the one that is needed is behind, and who computes is before it. */
+static void test_clocks_that_may_differ(void **state)
+{
+    (void)state;
+    begin(47);
+    cluster_crash(cluster, 3);
+    cluster_set_clock(cluster, 2, -55000);
+    cluster_set_clock(cluster, WORLD_COMPUTE, 4000);
+    settles();
+    assert_int_equal(starts(), 1);
+    end();
+}
+
 /* Stopped until the others have settled it without: then its own enclave ends, for a reason that is no longer the run's. */
 static void test_stopped_until_it_is_settled(void **state)
 {
@@ -436,6 +449,7 @@ int main(void)
         cmocka_unit_test(test_a_settled_run_has_no_later_term),
         cmocka_unit_test(test_a_liar_names_no_term),
         cmocka_unit_test(test_every_blow_at_every_phase),
+        cmocka_unit_test(test_clocks_that_may_differ),
         cmocka_unit_test(test_with_a_custodian_away),
         cmocka_unit_test(test_a_node_that_never_computes),
         cmocka_unit_test(test_stopped_until_it_is_settled),

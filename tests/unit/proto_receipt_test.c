@@ -79,7 +79,8 @@ static bool check_holds(const struct signature_check *c)
 
 static enum err check_evidence(const struct receipt_replay *r)
 {
-    struct evidence_policy policy = {.allow_simulated = true, .max_age_ms = 600000, .need_gpu = r->need_gpu};
+    struct evidence_policy policy = {
+        .allow_simulated = true, .max_age_ms = 600000, .max_ahead_ms = 5000, .need_gpu = r->need_gpu};
     struct evidence_result result;
     const char *field;
     policy.measurement_count = (uint32_t)(r->measurements.len / 32);
