@@ -329,7 +329,7 @@ void api_run_receipt(const struct http_request *q, struct http_reply *reply)
     if (run->receipt == NULL)
         http_problem(reply, 409, "not-settled",
                      "expected a settled run; came one without a receipt: `perigee run show` says what it "
-                     "waits for");
+                     "waits for, or why it ended");
     else
         open_output(q, reply, run, answer_receipt);
 }

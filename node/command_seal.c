@@ -23,6 +23,7 @@ struct sealing {
     const struct client *client;
     const struct seal_words *words;
     struct home home;
+    struct node_id holder; /* of the dataset */
     bool home_open;
     struct store *store;
     void *memory;
@@ -149,6 +150,10 @@ static int ask_schema(struct sealing *s)
     if (err == OK) err = ddo_parse(&ddo, &s->arena, text, &why);
     /* The first: in every label of this token, whoever holds it now. */
     if (err == OK) err = hex_decode(s->options.owner.bytes, 32, span_text(client_text(answer, "owner")));
+    const char *holder = client_text(answer, "holder");
+    if (err == OK)
+        err = hex_decode(s->holder.bytes, 32,
+                         span_text(holder[0] != 0 ? holder : client_text(answer, "owner")));
     json_decref(answer);
     if (err != OK)
         return client_fail(s->client, EXIT_REFUSED,
@@ -170,6 +175,10 @@ static int open_parts(struct sealing *s)
     if (err == OK) err = home_look(&s->home, s->client->data, fault, sizeof fault);
     if (err != OK) return refuse(s, err, fault);
     s->home_open = true;
+    if (!ID_EQUAL(s->holder, s->home.node))
+        return client_fail(s->client, EXIT_REFUSED,
+                           "%s is another member's: expected a dataset that this node registered",
+                           s->words->asset);
     return client_store(s->client, &s->store);
 }
 

@@ -213,6 +213,8 @@ static enum err explain(struct verifier *v, enum receipt_link link, enum err err
     if (err == ERR_REFUSED)
         return refuse(v, err, "%s: %s", refusal_name(v->replay->verdict[link].refusal),
                       refusal_text(v->replay->verdict[link].refusal));
+    if (link == LINK_CONSORTIUM && ID_IS_ZERO(*ours))
+        return refuse(v, err, "no consortium was given that is to be trusted: all zeros are none");
     if (link == LINK_CONSORTIUM && err == ERR_CONSORTIUM && !ids_equal(ours->bytes, its->bytes)) {
         hex_encode(of, its->bytes, 32);
         hex_encode(trusted, ours->bytes, 32);

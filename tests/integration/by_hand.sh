@@ -128,7 +128,8 @@ touch taken.tar
 refused 1 "exists already" seal --data a --asset "${dataset[a]}" --in a.csv --workflow "$workflow" --tar taken.tar
 refused 1 "no such file or folder" seal --data a --asset "${dataset[a]}" --in a.csv --workflow "$workflow" --tar none/a.tar
 refused 1 "No such file" seal --data a --asset "${dataset[a]}" --in none.csv --workflow "$workflow"
-[[ $(as a store.blobs status) -eq 0 ]] || fail "a refused sealing left blobs behind"
+refused 1 "another member's" seal --data b --asset "${dataset[a]}" --in a.csv --workflow "$workflow"
+for name in a b; do [[ $(as $name store.blobs status) -eq 0 ]] || fail "a refused sealing left blobs behind"; done
 # A node that refuses the binding: another owner's answers on the socket beside a's keys and store.
 mkdir -m 700 elsewhere
 ln -s ../a/store ../a/{version,card.json,charter.json,perigee.yaml,keygen} elsewhere
@@ -156,6 +157,12 @@ for name in a b; do
         --workflow "$workflow" --yes
     "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots 1-3 --yes >/dev/null
 done
+# Fewer than are allotted already, for another recipe perhaps: it is said, and can be put right.
+"$PERIGEE" grant --data a --asset "${dataset[a]}" --workflow "$workflow" --slots 2 >out 2>err
+grep -q '^before   3 slots, epsilon 1.5 a run$' out || fail "it does not say what it replaces: $(cat out)"
+grep -q 'allot 3 slots already, and 2 are granted now' err || fail "it does not say what it takes: $(cat err)"
+"$PERIGEE" grant --data a --asset "${dataset[a]}" --workflow "$workflow" --slots 3 >out 2>err
+[[ ! -s err ]] || fail "it warns of nothing: $(cat err)"
 await '.[0].approved == 2 and (.[0].approvals | all(.granted_slots == 3 and .granted_epsilon == "1.5"))' lab \
     workflow status "$workflow"
 await '.[0].job.endorsements == 2' lab workflow status "$workflow"
