@@ -91,7 +91,7 @@ struct crypto_job {
     uint32_t epoch, index; /* CRYPTO_SHARES: epoch of the share, its index 1..n */
     const struct keygen_session *session;
     bool accept_simulated, need_gpu;
-    struct span measurements;    /* CRYPTO_EVIDENCE: accepted, 32 bytes each */
+    struct span measurements;                  /* CRYPTO_EVIDENCE: accepted, 32 bytes each */
     uint64_t age_max_ms, ahead_max_ms, now_ms; /* CRYPTO_EVIDENCE */
 };
 /* Output of CRYPTO_EVIDENCE. */

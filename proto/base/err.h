@@ -31,7 +31,7 @@
     X(ERR_EXPIRED, "expired", "statement is past its expiry")                                                \
     X(ERR_FUTURE, "future", "statement claims a time too far ahead")                                         \
     X(ERR_REVOKED, "revoked", "statement has been revoked")                                                  \
-    X(ERR_NOT_FOUND, "not-found", "not found")                                                                \
+    X(ERR_NOT_FOUND, "not-found", "not found")                                                               \
     X(ERR_CONFLICT, "conflict", "this contradicts what is already decided")                                  \
     X(ERR_REFUSED, "refused", "a rule forbids this")                                                         \
     X(ERR_NOT_READY, "try-later", "a condition is not met yet")                                              \

@@ -153,12 +153,23 @@ static void ask(struct node_id from, uint64_t count)
     lone_message(lone, from, buffer_span(&b));
 }
 
+static void ask_for_these(struct node_id from, struct span nodes)
+{
+    uint8_t bytes[128];
+    struct buffer b = BUFFER_OF(bytes);
+    message_encode(&b, MESSAGE_CONTACTS_WANT_CODE, &(struct message_CONTACTS_WANT){nodes});
+    lone_message(lone, from, buffer_span(&b));
+}
+
 static void ask_for(struct node_id from, struct node_id node)
 {
-    uint8_t bytes[64];
-    struct buffer b = BUFFER_OF(bytes);
-    message_encode(&b, MESSAGE_CONTACTS_WANT_CODE, &(struct message_CONTACTS_WANT){ID_SPAN(node)});
-    lone_message(lone, from, buffer_span(&b));
+    ask_for_these(from, ID_SPAN(node));
+}
+
+static void ask_for_both(struct node_id from, struct node_id one, struct node_id two)
+{
+    const struct node_id both[] = {one, two};
+    ask_for_these(from, span_make(both, sizeof both));
 }
 
 /* --- The own one --------------------------------------------------------------------------------------------------------- */
@@ -636,13 +647,17 @@ static void test_it_is_asked_for_parties(void **state)
     ask_for(asker, worker);
     assert_int_equal(told(asker, worker), 1);
     assert_int_equal(told(asker, anybody), 1);
-    lone->sent_count = 0;
     spend_all(p);
-    p->get_bytes = 2 * (size_t)WANTED_BYTES - 1;
-    p->get_at_ns += 1000000;
-    ask_for(asker, stranger); /* whom nobody knows costs as much */
+    p->get_bytes = 1 << 20;
     ask_for(asker, worker);
-    assert_int_equal(told(asker, worker), 0);
+    const uint64_t cost = (1 << 20) - p->get_bytes; /* of the name, and of the contact */
+    for (uint32_t i = 0; i < 2; i++) {              /* whom nobody knows costs the name, too */
+        lone->sent_count = 0;
+        spend_all(p);
+        p->get_bytes = cost + WANTED_BYTES - 1 + i;
+        ask_for_both(asker, stranger, worker);
+        assert_int_equal(told(asker, worker), i);
+    }
 }
 
 /* --- Over a restart -------------------------------------------------------------------------------------------------------------- */
