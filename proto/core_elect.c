@@ -348,7 +348,7 @@ static uint32_t busy(const struct core *c)
     return count;
 }
 
-/* Its enclave would ask them in vain, and the term pass for nothing: who is away comes back. */
+/* Its enclave would ask them in vain, and the term pass for nothing: who is away comes back, and a clock is set. */
 static struct verdict check_holders(struct core *c, const struct run_entry *run)
 {
     for (uint32_t i = 0; i < run_input_count(&run->body); i++) {
@@ -356,7 +356,9 @@ static struct verdict check_holders(struct core *c, const struct run_entry *run)
         const struct node_id holder = a != NULL ? registry_holder(c->registry, a->owner) : c->options.self;
         if (ID_EQUAL(holder, c->options.self)) continue;
         const struct peer *owner = peer_find(c, holder);
-        if (owner == NULL || !owner->view.up) return verdict_refuse(REFUSAL_INPUT_MISSING, holder.bytes);
+        int64_t off_ms;
+        if (owner == NULL || !owner->view.up || core_peer_clock_off(c, holder, &off_ms))
+            return verdict_refuse(REFUSAL_INPUT_MISSING, holder.bytes);
     }
     return VERDICT_OK;
 }

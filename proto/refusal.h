@@ -78,8 +78,8 @@
       "the enclave could not be started, or ended, on the elected node: the run is tried again in a later "  \
       "term")                                                                                                \
     X(REFUSAL_INPUT_MISSING, 50, "input-missing",                                                            \
-      "no holder of a sealed input is linked, or none serves a chunk of it: the run goes on when its owner " \
-      "is there")                                                                                            \
+      "no holder of a sealed input is linked with a clock that is right, or none serves a chunk of it: the " \
+      "run goes on when its owner is there")                                                                 \
     X(REFUSAL_INPUT_CORRUPT, 51, "input-corrupt", "a sealed input does not match its content id")            \
     X(REFUSAL_GPU, 52, "gpu", "the policy demands a GPU in confidential mode, and the evidence shows none")  \
     X(REFUSAL_EXISTS, 53, "exists", "the same thing is already registered")                                  \

@@ -18,14 +18,20 @@ static struct world *world;
 static struct cluster *cluster;
 static struct run_id run;
 
-/* A run on its way, in a consortium of four custodians and two compute nodes. */
-static void begin(uint64_t seed)
+/* A consortium of four custodians and two compute nodes. */
+static void found(uint64_t seed)
 {
     struct cluster_options options = {.seed = seed, .enclaves = true, .compute_ms = 700};
     world_vetoes = (uint32_t)(seed % 4); /* no owner keeps a veto, one, the other, both */
     world = world_new();
     cluster = cluster_new(world, &options);
     cluster_run(cluster, 5000); /* custodians compare heads, adverts arrive */
+}
+
+/* And a run on its way. */
+static void begin(uint64_t seed)
+{
+    found(seed);
     struct verdict v = cluster_request(cluster, 1, &run);
     assert_string_equal(refusal_name(v.refusal), "none");
 }
@@ -246,6 +252,26 @@ static void test_clocks_that_may_differ(void **state)
     end();
 }
 
+/* An owner by whose clock all is over, or has not begun, serves nothing: nobody asks it in vain until the clock is right. */
+static void test_an_owner_with_a_wrong_clock(void **state)
+{
+    static const int64_t ahead_ms[] = {-3600000, 25 * 3600000};
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        found(48);
+        cluster_set_clock(cluster, 0, ahead_ms[i]);
+        cluster_run(cluster, 3000);
+        struct verdict v = cluster_request(cluster, 1, &run);
+        assert_string_equal(refusal_name(v.refusal), "none");
+        cluster_run(cluster, 30000);
+        assert_int_equal(starts(), 0);
+        cluster_set_clock(cluster, 0, 0);
+        settles();
+        assert_int_equal(starts(), 1);
+        end();
+    }
+}
+
 /* Stopped until the others have settled it without: then its own enclave ends, for a reason that is no longer the run's. */
 static void test_stopped_until_it_is_settled(void **state)
 {
@@ -450,6 +476,7 @@ int main(void)
         cmocka_unit_test(test_a_liar_names_no_term),
         cmocka_unit_test(test_every_blow_at_every_phase),
         cmocka_unit_test(test_clocks_that_may_differ),
+        cmocka_unit_test(test_an_owner_with_a_wrong_clock),
         cmocka_unit_test(test_with_a_custodian_away),
         cmocka_unit_test(test_a_node_that_never_computes),
         cmocka_unit_test(test_stopped_until_it_is_settled),
