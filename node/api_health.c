@@ -162,6 +162,7 @@ void api_healthz(const struct http_request *q, struct http_reply *reply)
     }
     (void)snprintf(text, sizeof text, "%s: %s", h.part[bad].name, h.part[bad].detail);
     json_t *problem = problem_json(503, "unhealthy", text);
+    (void)json_object_set_new(problem, "healthy", json_false());
     (void)json_object_set_new(problem, "parts", parts_json(&h));
     http_answer(reply, 503, problem);
 }

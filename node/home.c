@@ -248,9 +248,11 @@ static enum err create(struct home *h, const char *path, const struct home_ident
         return fault_set(fault, cap, file_error(), "%s: cannot be made: %s", path, strerror(errno));
     enum err err = fill(h, who, passphrase, fault, cap);
     if (err == OK && rename(h->path, final) != 0) {
+        const char *why =
+            errno == EBUSY ? "something is mounted there: name a new folder in it" : strerror(errno);
         err = file_error();
         err = fault_set(fault, cap, err, "%s: %s", path,
-                        err == ERR_CONFLICT ? "exists already; nothing was changed" : strerror(errno));
+                        err == ERR_CONFLICT ? "exists already; nothing was changed" : why);
     }
     if (err != OK) remove_draft(h->path);
     if (err == OK) err = file_sync_folder(final);

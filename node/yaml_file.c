@@ -5,6 +5,8 @@
 #include "node/file.h"
 #include "node/yaml_shape.h"
 
+#include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -75,21 +77,82 @@ static enum err refuse_key(const struct walk *w, const yaml_node_t *key, const c
 static enum err refuse_value(const struct walk *w, const yaml_node_t *value, const char *key,
                              const char *expected)
 {
-    return fault_set(w->fault, w->cap, ERR_SYNTAX, "%s:%zu: %s: expected %s, got \"%.80s\"", w->path,
-                     value->start_mark.line + 1, key, expected, (const char *)value->data.scalar.value);
+    const bool scalar = value->type == YAML_SCALAR_NODE;
+    return fault_set(w->fault, w->cap, ERR_SYNTAX, "%s:%zu: %s: expected %s, got %s%.80s%s", w->path,
+                     value->start_mark.line + 1, key[0] != 0 ? key : "the file", expected, scalar ? "\"" : "",
+                     scalar                             ? (const char *)value->data.scalar.value
+                     : value->type == YAML_MAPPING_NODE ? "keys and values"
+                                                        : "a list",
+                     scalar ? "\"" : "");
+}
+
+static enum err refuse_again(const struct walk *w, const yaml_node_t *key)
+{
+    return fault_set(w->fault, w->cap, ERR_SYNTAX, "%s:%zu: expected \"%.80s\" once, got it again", w->path,
+                     key->start_mark.line + 1, (const char *)key->data.scalar.value);
+}
+
+static enum err check_size(const struct walk *w, const yaml_node_t *value, const char *key, uint32_t bytes)
+{
+    char expected[64];
+    const uint64_t most = UINT64_MAX >> (64 - 8 * bytes);
+    errno = 0;
+    const uint64_t number = strtoull((const char *)value->data.scalar.value, NULL, 10);
+    if (errno == 0 && number <= most) return OK;
+    (void)snprintf(expected, sizeof expected, "a whole number up to %" PRIu64, most);
+    return refuse_value(w, value, key, expected);
+}
+
+static enum err check_length(const struct walk *w, const yaml_node_t *value, const char *key,
+                             const cyaml_schema_value_t *schema)
+{
+    char expected[64];
+    const size_t len = value->data.scalar.length;
+    if (len >= schema->string.min && len <= schema->string.max) return OK;
+    if (schema->string.min == schema->string.max)
+        (void)snprintf(expected, sizeof expected, "%" PRIu32 " characters", schema->string.max);
+    else
+        (void)snprintf(expected, sizeof expected, "%" PRIu32 " to %" PRIu32 " characters", schema->string.min,
+                       schema->string.max);
+    return refuse_value(w, value, key, expected);
 }
 
 /* libcyaml takes the digits that a number begins with (1e3 is 1, 010 is 8), and every word but four as true. */
 static enum err check_scalar(const struct walk *w, const yaml_node_t *value, const char *key,
-                             cyaml_type_e type)
+                             const cyaml_schema_value_t *schema)
 {
+    const cyaml_type_e type = schema->type;
     const char *text = (const char *)value->data.scalar.value;
     const size_t len = value->data.scalar.length;
     const bool whole = len > 0 && strspn(text, "0123456789") == len && (text[0] != '0' || len == 1);
     if (type == CYAML_UINT && !whole) return refuse_value(w, value, key, "a whole number, such as 4");
     if (type == CYAML_BOOL && strcmp(text, "true") != 0 && strcmp(text, "false") != 0)
         return refuse_value(w, value, key, "true or false");
+    return type == CYAML_UINT     ? check_size(w, value, key, schema->data_size)
+           : type == CYAML_STRING ? check_length(w, value, key, schema)
+                                  : OK;
+}
+
+static enum err check_kind(const struct walk *w, const yaml_node_t *node, const char *key, cyaml_type_e type)
+{
+    if (type == CYAML_MAPPING && node->type != YAML_MAPPING_NODE)
+        return refuse_value(w, node, key, "keys and values, or {} for what is usual");
+    if (type == CYAML_SEQUENCE && node->type != YAML_SEQUENCE_NODE)
+        return refuse_value(w, node, key, "a list");
+    if (type != CYAML_MAPPING && type != CYAML_SEQUENCE && node->type != YAML_SCALAR_NODE)
+        return refuse_value(w, node, key, "one value");
     return OK;
+}
+
+static bool came_before(const struct walk *w, const yaml_node_t *mapping, const yaml_node_pair_t *pair)
+{
+    const char *name = (const char *)yaml_document_get_node(w->document, pair->key)->data.scalar.value;
+    for (const yaml_node_pair_t *at = mapping->data.mapping.pairs.start; at < pair; at++) {
+        const yaml_node_t *key = yaml_document_get_node(w->document, at->key);
+        if (key->type == YAML_SCALAR_NODE && strcmp((const char *)key->data.scalar.value, name) == 0)
+            return true;
+    }
+    return false;
 }
 
 static enum err check_node(struct walk *w, int index, const char *key, const cyaml_schema_value_t *schema);
@@ -102,6 +165,7 @@ static enum err check_mapping(struct walk *w, const yaml_node_t *node, const cya
         if (key->type != YAML_SCALAR_NODE) continue;
         const cyaml_schema_field_t *field = find_field(fields, (const char *)key->data.scalar.value);
         if (field == NULL) return refuse_key(w, key, fields);
+        if (came_before(w, node, at)) return refuse_again(w, key);
         TRY(check_node(w, at->value, field->key, &field->value));
     }
     return OK;
@@ -112,10 +176,9 @@ static enum err check_node(struct walk *w, int index, const char *key, const cya
 {
     const yaml_node_t *node = yaml_document_get_node(w->document, index);
     if (w->left-- <= 0) return OK;
-    if (node->type == YAML_SCALAR_NODE) return check_scalar(w, node, key, schema->type);
-    if (node->type == YAML_MAPPING_NODE && schema->type == CYAML_MAPPING)
-        return check_mapping(w, node, schema->mapping.fields);
-    if (node->type != YAML_SEQUENCE_NODE || schema->type != CYAML_SEQUENCE) return OK;
+    TRY(check_kind(w, node, key, schema->type));
+    if (node->type == YAML_SCALAR_NODE) return check_scalar(w, node, key, schema);
+    if (node->type == YAML_MAPPING_NODE) return check_mapping(w, node, schema->mapping.fields);
     for (const yaml_node_item_t *at = node->data.sequence.items.start; at < node->data.sequence.items.top;
          at++)
         TRY(check_node(w, *at, key, schema->sequence.entry));
