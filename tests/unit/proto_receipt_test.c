@@ -1,6 +1,7 @@
 /* Receipts: a real one holds, link by link; bent in any byte, it breaks; each link breaks for its own reasons. */
 #include "crypto/evidence.h"
 #include "crypto/identity.h"
+#include "node/verify.h"
 #include "proto/receipt.h"
 #include "proto/wire/pack.h"
 #include "tests/world_run.h"
@@ -12,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 
 #include <cmocka.h>
 
@@ -25,12 +25,6 @@ static struct receipt_parts parts;
 static struct span receipt;
 static struct receipt_replay good;
 static struct arena *arena; /* of each replay, emptied before it */
-
-static void empty_arena(void)
-{
-    (void)madvise(arena->data, arena->cap, MADV_DONTNEED);
-    arena->used = 0;
-}
 
 static int setup(void **state)
 {
@@ -103,7 +97,7 @@ static uint32_t first_broken(const struct receipt_replay *r)
 static uint32_t verify_parts(const struct receipt_parts *p, struct consortium_id anchor)
 {
     static struct receipt_replay r;
-    empty_arena();
+    verify_memory_reset(arena);
     assert_int_equal(receipt_replay(&r, arena, p, anchor), OK);
     return first_broken(&r);
 }
@@ -112,7 +106,7 @@ static uint32_t verify_text(struct span bytes)
 {
     static struct receipt_replay r;
     struct receipt_parts p;
-    empty_arena();
+    verify_memory_reset(arena);
     if (receipt_parse(&p, arena, bytes, NULL) != OK) return LINK_DOCUMENT;
     assert_int_equal(receipt_replay(&r, arena, &p, world->consortium), OK);
     return first_broken(&r);
@@ -155,7 +149,7 @@ static void test_text_round_trip(void **state)
     struct receipt_parts p;
     struct json_fault fault;
     struct buffer b = BUFFER_OF(again);
-    empty_arena();
+    verify_memory_reset(arena);
     if (receipt_parse(&p, arena, receipt, &fault) != OK) fail_msg("%s: %s", fault.path, fault.expected);
     assert_true(span_equal(p.bundle, parts.bundle));
     assert_true(span_equal(p.output, parts.output));
@@ -431,7 +425,7 @@ static void test_output(void **state)
     p = parts;
     p.output = SPAN_NONE; /* who may not read it can verify all the rest */
     static struct receipt_replay r;
-    empty_arena();
+    verify_memory_reset(arena);
     assert_int_equal(receipt_replay(&r, arena, &p, world->consortium), OK);
     for (uint32_t l = 0; l < RECEIPT_LINK_COUNT; l++)
         assert_int_equal(r.err[l], l == LINK_OUTPUT ? ERR_NOT_FOUND : OK);
@@ -585,7 +579,7 @@ static void refused_text(const char *find, const char *replace)
     const char *at = strstr(copy, find);
     assert_non_null(at);
     int len = snprintf(bent, sizeof bent, "%.*s%s%s", (int)(at - copy), copy, replace, at + strlen(find));
-    empty_arena();
+    verify_memory_reset(arena);
     assert_int_not_equal(receipt_parse(&p, arena, span_make(bent, (size_t)len), NULL), OK);
 }
 
