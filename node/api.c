@@ -329,7 +329,7 @@ json_t *api_organisation(struct daemon *d, struct node_id node)
 static int refusal_status(enum refusal r)
 {
     bool passes = r == REFUSAL_CONSORTIUM_FORMING || r == REFUSAL_ISOLATED || r == REFUSAL_CLOCK ||
-                  r == REFUSAL_FULL || r == REFUSAL_STORE || r == REFUSAL_TIMEOUT;
+                  r == REFUSAL_FULL || r == REFUSAL_TIMEOUT;
     bool unknown = r == REFUSAL_WORKFLOW || r == REFUSAL_ASSET || r == REFUSAL_UNKNOWN_RUN;
     return passes ? 503 : unknown ? 404 : r == REFUSAL_MALFORMED ? 400 : 409;
 }

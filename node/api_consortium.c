@@ -56,9 +56,8 @@ static json_t *clock_state(struct core *core)
     uint64_t ahead_ms = core_dated_ahead(core);
     return json_pack("{s:o, s:I, s:b, s:b, s:o}", "offset_ms", known ? json_integer(offset_ms) : json_null(),
                      "skew_max_ms", (json_int_t)c->skew_max_ms, "stopped",
-                     custodian && core_standing(core) == REFUSAL_CLOCK, "silent",
-                     core_authoring(core) == REFUSAL_CLOCK, "dated_ahead_ms",
-                     ahead_ms != 0 ? json_integer((json_int_t)ahead_ms) : json_null());
+                     custodian && core_standing(core) == REFUSAL_CLOCK, "silent", core_clock_stops(core),
+                     "dated_ahead_ms", ahead_ms != 0 ? json_integer((json_int_t)ahead_ms) : json_null());
 }
 
 /* null: the link is direct, or there is none. */

@@ -479,12 +479,15 @@ static void check_peers(struct doctor *d, const json_t *s)
 }
 
 /* What passes by itself is only to look at. Silence has words of its own. */
-static void check_signing(struct doctor *d, const json_t *why)
+static void check_signing(struct doctor *d, const json_t *s)
 {
+    const json_t *why = json_object_get(s, "not_signing"), *clock = json_object_get(s, "clock");
     const char *reason = client_text(why, "reason");
-    const bool passes = strcmp(reason, refusal_name(REFUSAL_ISOLATED)) == 0 ||
-                        strcmp(reason, refusal_name(REFUSAL_GAP)) == 0 ||
-                        strcmp(reason, refusal_name(REFUSAL_CLOCK)) == 0;
+    const bool off = strcmp(reason, refusal_name(REFUSAL_CLOCK)) == 0,
+               ahead = json_is_integer(json_object_get(clock, "dated_ahead_ms"));
+    const bool passes =
+        strcmp(reason, refusal_name(REFUSAL_ISOLATED)) == 0 || strcmp(reason, refusal_name(REFUSAL_GAP)) == 0;
+    if (off && !ahead) return; /* check_clock says it */
     if (json_is_object(why) && strcmp(reason, refusal_name(REFUSAL_SILENT)) != 0)
         say(d, passes ? FINDING_WARN : FINDING_FAIL, "signing", "none of its records now: %s: %s", reason,
             client_text(why, "detail"));
@@ -508,7 +511,7 @@ static void check_node(struct doctor *d)
     else
         say(d, lost ? FINDING_FAIL : FINDING_OK, "node", "runs%s",
             lost ? "; a promise is damaged, so it never votes again: the others go on without it" : "");
-    check_signing(d, json_object_get(s, "not_signing"));
+    check_signing(d, s);
     check_peers(d, s);
     check_clock(d, json_object_get(s, "clock"));
     if (json_is_false(json_object_get(json_object_get(s, "key_shares"), "good")))

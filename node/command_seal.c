@@ -177,7 +177,7 @@ static int open_parts(struct sealing *s)
     s->home_open = true;
     if (!ID_EQUAL(s->holder, s->home.node))
         return client_fail(s->client, EXIT_REFUSED,
-                           "%s is another member's: expected a dataset that this node registered",
+                           "%s is another member's: expected a dataset that this node holds",
                            s->words->asset);
     return client_store(s->client, &s->store);
 }

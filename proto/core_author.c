@@ -141,7 +141,7 @@ uint64_t core_dated_ahead(const struct core *c)
 }
 
 /* A record dated ahead, and all that follow it, would be acknowledged here and taken by nobody. */
-static bool clock_stops(const struct core *c)
+bool core_clock_stops(const struct core *c)
 {
     return sync_clock_off(c) || core_dated_ahead(c) != 0;
 }
@@ -151,8 +151,8 @@ static enum refusal chain_stops(const struct core *c)
 {
     const struct author *a = chain_author(&c->chain, c->options.self);
     if (c->silence != SILENCE_NONE) return REFUSAL_SILENT;
-    if (c->own_stuck) return REFUSAL_STORE;
     if (a != NULL && a->frozen != 0) return REFUSAL_FROZEN;
+    if (c->own_stuck) return REFUSAL_STORE;
     if (!chain_whole(&c->chain, c->options.self)) return REFUSAL_GAP;
     return c->unshown ? REFUSAL_ISOLATED : REFUSAL_NONE;
 }
@@ -160,7 +160,7 @@ static enum refusal chain_stops(const struct core *c)
 enum refusal core_authoring(const struct core *c)
 {
     const enum refusal why = chain_stops(c);
-    return why == REFUSAL_NONE && clock_stops(c) ? REFUSAL_CLOCK : why;
+    return why == REFUSAL_NONE && core_clock_stops(c) ? REFUSAL_CLOCK : why;
 }
 
 /* May this node sign this body as its next record? Never without room to keep it. */
@@ -175,7 +175,7 @@ static struct verdict own_check(struct core *c, const struct pending *p, const u
     if (!room) return verdict_refuse(REFUSAL_FULL, self.bytes);
     bool negative =
         p->kind == KIND_REVOCATION || p->kind == KIND_REMOVAL; /* no clock keeps anybody from taking back */
-    if (!negative && clock_stops(c)) return verdict_refuse(REFUSAL_CLOCK, self.bytes);
+    if (!negative && core_clock_stops(c)) return verdict_refuse(REFUSAL_CLOCK, self.bytes);
     if (p->number != 0 && !registry_may_expire(p->kind)) return verdict_refuse(REFUSAL_MALFORMED, NULL);
     return registry_preview(c->registry, self, p->kind, body);
 }

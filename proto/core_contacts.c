@@ -96,10 +96,11 @@ static void look_for_first(struct core *c, const struct sight *of)
     struct run_track *t = of->track;
     const struct header *h = &of->run->record->header;
     const uint64_t passed_ms = c->wall_ms > h->time_ms ? c->wall_ms - h->time_ms : 0;
+    c->dialling.seeking++;
     if (c->now.ns < t->first_ns || c->dialling.looks == LOOKS_A_TICK) return;
     c->dialling.looks++;
     t->first_ns =
-        c->now.ns + (FIRST_AGAIN_MS + (int64_t)c->track_count * VIEW_TICK_MS / LOOKS_A_TICK) * NS_A_MS;
+        c->now.ns + (FIRST_AGAIN_MS + (int64_t)c->dialling.sought * VIEW_TICK_MS / LOOKS_A_TICK) * NS_A_MS;
     t->first_count = 0;
     if (registry_check_run(c->registry, &of->run->body, h->author, c->wall_ms).refusal == REFUSAL_NONE)
         t->first_count = election_first(c->registry, &of->run->body, t->view.run,
@@ -134,7 +135,8 @@ static void look_at_work(struct core *c, const struct sight *of)
 
 static void look_at_runs(struct core *c)
 {
-    c->dialling.looks = 0;
+    c->dialling.sought = c->dialling.seeking;
+    c->dialling.looks = c->dialling.seeking = 0;
     parties_begin(&c->dialling.parties);
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];

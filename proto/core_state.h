@@ -189,13 +189,14 @@ struct keygen {
 
 /* Whom this node dials by contacts, beside the view itself. */
 struct dialling {
-    int64_t next_ns;        /* when that is looked at again */
-    uint32_t members;       /* that charter or stewards admitted, up to VIEW_ALL + 1 */
-    struct parties parties; /* of runs under way, but for who is one anyhow */
-    uint32_t looks;         /* for who may do a run, in this tick */
-    uint64_t shown_seq;     /* up to there q custodians were seen to hold the own chain */
-    bool must_show;         /* not all of it, or heads were not compared with them since the start */
-    int64_t ask_next_ns;    /* when the next member is asked for contacts; so long after that another */
+    int64_t next_ns;          /* when that is looked at again */
+    uint32_t members;         /* that charter or stewards admitted, up to VIEW_ALL + 1 */
+    struct parties parties;   /* of runs under way, but for who is one anyhow */
+    uint32_t looks;           /* for who may do a run, in this tick */
+    uint32_t seeking, sought; /* runs that want such a look: so far in this tick, in the last */
+    uint64_t shown_seq;       /* up to there q custodians were seen to hold the own chain */
+    bool must_show;           /* not all of it, or heads were not compared with them since the start */
+    int64_t ask_next_ns;      /* when the next member is asked for contacts; so long after that another */
     uint32_t ask_every_ms;
     int64_t want_next_ns; /* the same, for contacts of parties that are not known */
     uint32_t want_every_ms;

@@ -126,7 +126,7 @@ bool sync_clock_off(const struct core *c)
 
 bool core_peer_clock_off(const struct core *c, struct node_id node, int64_t *offset_ms)
 {
-    const int64_t most = registry_charter_bytes(c->registry)->skew_max_ms;
+    const int64_t most = (int64_t)charter_ahead_max_ms(registry_charter_bytes(c->registry));
     int64_t own_ms;
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer *p = &c->peer[i];

@@ -127,9 +127,8 @@
       "nothing "                                                                                             \
       "again; `perigee recover` makes its successor, which the stewards admit")                              \
     X(REFUSAL_STORE, 75, "store-failed",                                                                     \
-      "the store failed on a record of this node's own and may hold it all the same: it signs nothing "      \
-      "until "                                                                                               \
-      "a restart has read what is there")
+      "a record of this node's own could not be kept where it belongs, and may be there all the same: it "   \
+      "signs nothing until a restart has read what is there; its log says what happened")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

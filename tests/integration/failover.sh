@@ -46,6 +46,7 @@ strike() {
     slot=$((slot + 1))
     run=$(as lab run run request --workflow "$workflow" --slot $slot)
     until_run "$run" "$2" 1
+    [[ $state != settled ]] || return 1
     at=$state
     $1 "$(elected "$run")" "$run"
     await '.[0].state == "settled" and .[0].output != null' lab run show "$run"
