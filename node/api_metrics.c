@@ -111,7 +111,7 @@ static void put_records(struct buffer *out, struct daemon *d)
     struct record_counts *n = daemon_record_counts(d);
     const struct chain *c = core_chain(daemon_core(d));
     for (; n->seen < c->entry_count; n->seen++) {
-        const enum kind kind = c->entry[n->seen].record.header.kind;
+        const enum kind kind = ROW(c->entry, n->seen).record.header.kind;
         if ((uint32_t)kind < RECORD_KIND_MAX) n->held[kind]++;
     }
     head(out, "perigee_records", "gauge", "Chained records held, by kind.");

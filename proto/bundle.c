@@ -285,7 +285,7 @@ static enum err find_all(const struct record **found, struct arena *scratch, con
         TRY(index_add(&index, ids.data + (size_t)i * 32, i));
     }
     for (uint32_t i = 0; i < chain->entry_count && left > 0; i++) {
-        const struct record *record = &chain->entry[i].record;
+        const struct record *record = &ROW(chain->entry, i).record;
         uint32_t row = index_find(&index, record->id.bytes);
         if (row == INDEX_NONE || found[row] != NULL || !record->body_known) continue;
         found[row] = record;

@@ -16,12 +16,17 @@ enum {
 _Static_assert(PART_BYTES % 16 == 0 && (int)CHAIN_RECORD_BYTES <= (int)CAP_AHEAD_BYTES,
                "parts of one memory; any record waits");
 
+static size_t heap_bytes(uint32_t records)
+{
+    return rows_bytes(CAP_AUTHORS, sizeof(struct author)) + rows_bytes(CAP_AUTHORS, sizeof(struct pair)) +
+           rows_bytes(records, sizeof(struct chain_entry)) + index_bytes(CAP_AUTHORS) +
+           2 * index_bytes(records);
+}
+
 size_t chain_bytes(uint32_t parts)
 {
     const uint32_t records = parts * CAP_AUTHOR_RECORDS;
-    return ARENA_BYTES(parts, PART_BYTES) + ARENA_BYTES(CAP_AUTHORS, sizeof(struct author)) +
-           ARENA_BYTES(CAP_AUTHORS, sizeof(struct pair)) + ARENA_BYTES(records, sizeof(struct chain_entry)) +
-           index_bytes(CAP_AUTHORS) + 2 * index_bytes(records);
+    return ARENA_BYTES(parts, PART_BYTES) + ARENA_BYTES(1, heap_bytes(records));
 }
 
 enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct node_id self, uint64_t salt)
@@ -30,15 +35,16 @@ enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct
     uint8_t *memory = arena_take(arena, parts, PART_BYTES);
     ASSERT(parts > 1);
     *c = (struct chain){.self = self, .places_left = records - CAP_AUTHOR_RECORDS};
-    c->author = ARENA_ARRAY(arena, struct author, CAP_AUTHORS);
-    c->pair = ARENA_ARRAY(arena, struct pair, CAP_AUTHORS);
-    c->entry = ARENA_ARRAY(arena, struct chain_entry, records);
-    if (memory == NULL || c->author == NULL || c->pair == NULL || c->entry == NULL) return ERR_NO_MEMORY;
+    if (memory == NULL || arena_part(arena, &c->heap, heap_bytes(records)) == NULL) return ERR_NO_MEMORY;
+    rows_init(&c->author.rows, &c->heap, CAP_AUTHORS);
+    rows_init(&c->pair.rows, &c->heap, CAP_AUTHORS);
+    rows_init(&c->entry.rows, &c->heap, records);
     c->own = arena_make(memory, PART_BYTES);
     c->others = arena_make(memory + PART_BYTES, (parts - 1) * PART_BYTES);
-    TRY(index_init(&c->authors, arena, CAP_AUTHORS, salt));
-    TRY(index_init(&c->entries, arena, records, salt));
-    return index_init(&c->ids, arena, records, salt);
+    index_init_in(&c->authors, &c->heap, CAP_AUTHORS, salt);
+    index_init_in(&c->entries, &c->heap, records, salt);
+    index_init_in(&c->ids, &c->heap, records, salt);
+    return OK;
 }
 
 /* 24 bytes of the author and the seq: unique unless two authors share 192 bits. */
@@ -53,13 +59,13 @@ static struct chain_entry *find_entry(const struct chain *c, struct node_id auth
     uint8_t key[32];
     entry_key(key, author, seq);
     uint32_t row = index_find(&c->entries, key);
-    return row != INDEX_NONE ? &c->entry[row] : NULL;
+    return row != INDEX_NONE ? &ROW(c->entry, row) : NULL;
 }
 
 static struct author *find_author(const struct chain *c, struct node_id node)
 {
     uint32_t row = index_find(&c->authors, node.bytes);
-    return row != INDEX_NONE ? &c->author[row] : NULL;
+    return row != INDEX_NONE ? &ROW(c->author, row) : NULL;
 }
 
 static void note_moved(struct chain *c, struct author *a)
@@ -79,7 +85,7 @@ static struct author *need_author(struct chain *c, struct node_id node)
     struct author *a = find_author(c, node);
     if (a != NULL) return a;
     if (!author_room(c, node)) return NULL;
-    a = &c->author[c->author_count];
+    a = &ROW(c->author, c->author_count);
     a->node = node;
     note_moved(c, a);
     enum err err = index_add(&c->authors, a->node.bytes, c->author_count++);
@@ -181,7 +187,7 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     ASSERT(r->body_known);
     if (chain_offer(c, r) != CHAIN_NEW) return NULL;
     struct author *a = need_author(c, r->header.author);
-    struct chain_entry *e = &c->entry[c->entry_count];
+    struct chain_entry *e = &ROW(c->entry, c->entry_count);
     ASSERT(a != NULL);
     entry_key(e->key, r->header.author, r->header.seq);
     bool own = ID_EQUAL(r->header.author, c->self);
@@ -224,7 +230,7 @@ bool chain_freeze(struct chain *c, const struct record *a, const struct record *
     struct node_id node = a->header.author;
     struct author *author = chain_may_freeze(c, node, a->header.seq) ? need_author(c, node) : NULL;
     if (author == NULL) return false;
-    if (author->pair == NULL) author->pair = &c->pair[c->pair_count++];
+    if (author->pair == NULL) author->pair = &ROW(c->pair, c->pair_count++);
     keep_half(author->pair, 0, a);
     keep_half(author->pair, 1, b);
     author->frozen = a->header.seq;
@@ -264,15 +270,15 @@ uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_
 void chain_disk(struct chain *c, uint32_t row, enum chain_disk disk)
 {
     ASSERT(row < c->entry_count);
-    c->entry[row].disk = disk;
-    if (disk == DISK_HAS) note_moved(c, find_author(c, c->entry[row].record.header.author));
+    ROW(c->entry, row).disk = disk;
+    if (disk == DISK_HAS) note_moved(c, find_author(c, ROW(c->entry, row).record.header.author));
 }
 
 uint32_t chain_unkept(const struct chain *c, uint32_t *at)
 {
     for (uint32_t n = 0; n < c->entry_count; n++) {
         const uint32_t row = (*at)++ % c->entry_count;
-        if (c->entry[row].disk == DISK_LACKS) return row;
+        if (ROW(c->entry, row).disk == DISK_LACKS) return row;
     }
     return INDEX_NONE;
 }
@@ -344,6 +350,16 @@ const struct record *chain_early(const struct chain *c, const struct author *a, 
     return NULL;
 }
 
+uint32_t chain_author_number(const struct chain *c, struct node_id node)
+{
+    return index_find(&c->authors, node.bytes);
+}
+
+struct author *chain_author_row(struct chain *c, struct node_id node)
+{
+    return find_author(c, node);
+}
+
 const struct author *chain_author(const struct chain *c, struct node_id author)
 {
     return find_author(c, author);
@@ -363,7 +379,7 @@ uint32_t chain_row(const struct chain *c, struct record_id id)
 const struct record *chain_at(const struct chain *c, uint32_t row)
 {
     ASSERT(row < c->entry_count);
-    return &c->entry[row].record;
+    return &ROW(c->entry, row).record;
 }
 
 const struct record *chain_find(const struct chain *c, struct node_id author, struct record_id id)

@@ -51,9 +51,10 @@ struct chain {
     bool restoring; /* what comes was held before: its author's place in the reading order says nothing */
     struct arena own, others; /* headers and bodies */
     uint32_t places_left;     /* of others */
-    struct author *author;
-    struct pair *pair;
-    struct chain_entry *entry;
+    struct arena heap;        /* of the tables and of their indexes */
+    ROWS(struct author) author;
+    ROWS(struct pair) pair;
+    ROWS(struct chain_entry) entry;
     uint32_t author_count, pair_count, entry_count;
     struct index authors, entries, ids;
 };
@@ -113,7 +114,10 @@ void chain_examined(struct chain *c, const struct record *kept, bool examined);
 bool chain_act_early(struct chain *c, const struct record *kept);
 
 const struct author *chain_author(const struct chain *c,
-                                  struct node_id author); /* NULL when nothing is held */
+                                  struct node_id author);              /* NULL when nothing is held */
+struct author *chain_author_row(struct chain *c, struct node_id node); /* the same one, to be changed */
+uint32_t chain_author_number(const struct chain *c,
+                             struct node_id node); /* its row; INDEX_NONE: it is none */
 const struct record *chain_get(const struct chain *c, struct node_id author, uint64_t seq);
 /* Its row, for chain_at; INDEX_NONE: it is not held. */
 uint32_t chain_row(const struct chain *c, struct record_id id);

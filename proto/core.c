@@ -23,7 +23,6 @@ const char *run_state_name(enum run_state s)
     X(join, caps->joins)                                                                                     \
     X(answer, caps->answers)                                                                                 \
     X(pending, caps->pending)                                                                                \
-    X(effect, caps->effects)                                                                                 \
     X(result, caps->enclaves)                                                                                \
     X(track, CAP_RUNS)                                                                                       \
     X(certificate, CAP_RUNS)
@@ -39,12 +38,37 @@ static size_t answers_bytes(const struct caps *caps)
     return (size_t)caps->answers * ANSWER_BOX_BYTES;
 }
 
+/* Without what a registry has by itself. */
+static size_t own_room_bytes(const struct caps *caps)
+{
+    return ARENA_BYTES(1, SCRATCH_BYTES) + ARENA_BYTES(caps->effects, sizeof(struct effect));
+}
+
+size_t step_room_bytes(const struct caps *caps)
+{
+    return own_room_bytes(caps != NULL ? caps : &caps_full) + ARENA_BYTES(1, registry_scratch_bytes());
+}
+
+static enum err own_room_init(struct step_room *room, struct arena *arena, const struct caps *caps)
+{
+    *room = (struct step_room){.effect = ARENA_ARRAY(arena, struct effect, caps->effects),
+                               .effects = caps->effects};
+    const bool taken = arena_part(arena, &room->scratch, SCRATCH_BYTES) != NULL;
+    return taken && room->effect != NULL ? OK : ERR_NO_MEMORY;
+}
+
+enum err step_room_init(struct step_room *room, struct arena *arena, const struct caps *caps)
+{
+    TRY(own_room_init(room, arena, caps != NULL ? caps : &caps_full));
+    return arena_part(arena, &room->documents, registry_scratch_bytes()) != NULL ? OK : ERR_NO_MEMORY;
+}
+
 static size_t registry_and_work_bytes(const struct caps *caps)
 {
     size_t bytes = ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
                    ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + ARENA_BYTES(1, CONTACT_ADDRESS_MAX) +
                    registry_bytes() + promises_bytes(PROMISES_MAX) + index_bytes(CAP_RUNS) +
-                   ARENA_BYTES(1, SCRATCH_BYTES) + ARENA_BYTES(1, pool_bytes(caps)) +
+                   own_room_bytes(caps) + ARENA_BYTES(1, pool_bytes(caps)) +
                    ARENA_BYTES(1, answers_bytes(caps));
 #define ADD_ARRAY(array, rows) bytes += ARENA_BYTES(rows, sizeof *((struct core *)NULL)->array);
     ARRAYS(ADD_ARRAY)
@@ -72,8 +96,10 @@ static enum err take_memory(struct core *c, struct arena *arena, uint64_t salt)
 #define TAKE_ARRAY(array, rows) c->array = arena_take(arena, rows, sizeof *c->array);
     ARRAYS(TAKE_ARRAY)
 #undef TAKE_ARRAY
-    const bool room = arena_part(arena, &c->scratch, SCRATCH_BYTES) != NULL &&
-                      arena_part(arena, &c->blocks, pool_bytes(caps)) != NULL &&
+    c->room = c->options.room != NULL ? c->options.room : &c->own_room;
+    if (c->options.room == NULL) TRY(own_room_init(&c->own_room, arena, caps));
+    ASSERT(c->room->effects >= caps->effects);
+    const bool room = arena_part(arena, &c->blocks, pool_bytes(caps)) != NULL &&
                       arena_part(arena, &c->answers, answers_bytes(caps)) != NULL;
     ASSERT(room); /* core_new has seen that there is */
     pool_init(&c->pool, &c->blocks);
@@ -100,7 +126,8 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(arena_copy(arena, &c->options.gpu, options->gpu));
     TRY(arena_copy(arena, &c->options.charter, options->charter));
     TRY(arena_copy(arena, &c->options.announce, options->announce));
-    TRY(registry_new(&c->registry, arena, options->consortium, c->options.charter));
+    struct arena *documents = options->room != NULL ? &options->room->documents : NULL;
+    TRY(registry_new_in(&c->registry, arena, documents, options->consortium, c->options.charter));
     registry_await_keys(c->registry);
     TRY(chain_init(&c->chain, arena, caps->chain_parts, options->self, salt));
     chain_restore(&c->chain, true); /* until EVENT_READY */
@@ -119,7 +146,7 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
 struct effect *emit(struct core *c, enum effect_type type)
 {
     ASSERT(c->effect_count < c->options.caps->effects);
-    struct effect *e = &c->effect[c->effect_count++];
+    struct effect *e = &c->room->effect[c->effect_count++];
     memset(e, 0, sizeof *e);
     e->type = type;
     return e;
@@ -128,27 +155,27 @@ struct effect *emit(struct core *c, enum effect_type type)
 const struct effect *core_effects(const struct core *c, uint32_t *count)
 {
     *count = c->effect_count;
-    return c->effect;
+    return c->room->effect;
 }
 
 bool step_has_room(const struct core *c)
 {
     return !c->step_full && c->effect_count < c->options.caps->effects / 2 &&
-           c->scratch.used < SCRATCH_BYTES / 2;
+           c->room->scratch.used < SCRATCH_BYTES / 2;
 }
 
 struct buffer scratch_buffer(struct core *c, size_t cap)
 {
-    uint8_t *data = arena_take(&c->scratch, cap, 1);
+    uint8_t *data = arena_take(&c->room->scratch, cap, 1);
     ASSERT(data != NULL);
     return buffer_make(data, cap);
 }
 
 void scratch_trim(struct core *c, const struct buffer *b, size_t touched)
 {
-    const size_t begin = (size_t)(b->data - c->scratch.data);
-    ASSERT(begin + ARENA_BYTES(1, b->cap) == c->scratch.used && touched <= b->cap);
-    c->scratch.used = begin + ARENA_BYTES(1, touched);
+    const size_t begin = (size_t)(b->data - c->room->scratch.data);
+    ASSERT(begin + ARENA_BYTES(1, b->cap) == c->room->scratch.used && touched <= b->cap);
+    c->room->scratch.used = begin + ARENA_BYTES(1, touched);
 }
 
 struct span scratch_copy(struct core *c, struct span bytes)
@@ -441,7 +468,7 @@ enum tier core_tier(struct core *c, struct node_id node)
 
 static void on_message(struct core *c, const struct event *event)
 {
-    union message_body *m = arena_take(&c->scratch, 1, sizeof *m);
+    union message_body *m = arena_take(&c->room->scratch, 1, sizeof *m);
     enum message code;
     ASSERT(m != NULL);
     if (message_decode(&code, m, event->bytes) != OK) {
@@ -537,7 +564,7 @@ void core_step(struct core *c, const struct event *event)
 {
     c->effect_count = 0;
     c->step_full = false;
-    arena_release(&c->scratch, 0);
+    arena_release(&c->room->scratch, 0);
     c->said_row = 0;
     c->now = event->now;
     c->wall_ms = event->wall_ms;
@@ -589,7 +616,7 @@ void core_check(const struct core *c)
     const struct caps *caps = c->options.caps;
     ASSERT(c->effect_count <= caps->effects && c->peer_count <= caps->peers && c->track_count <= CAP_RUNS);
     for (uint32_t i = 0; i < c->chain.author_count; i++) {
-        const struct author *a = &c->chain.author[i];
+        const struct author *a = &ROW(c->chain.author, i);
         ASSERT(a->applied <= a->seen);
         if (a->applied > 0) ASSERT(chain_get(&c->chain, a->node, a->applied) != NULL);
     }

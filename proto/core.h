@@ -18,6 +18,17 @@
 
 struct core;
 
+/* What a core needs for the time of a step and until its effects are done. Who steps many cores, one at a time, may lend them one room,
+ * which outlives them. */
+struct step_room {
+    struct arena scratch,
+        documents; /* what messages and effects hold; the registry's, for the time of a call */
+    struct effect *effect;
+    uint32_t effects;
+};
+size_t step_room_bytes(const struct caps *caps); /* NULL: caps_full */
+MUST_USE enum err step_room_init(struct step_room *room, struct arena *arena, const struct caps *caps);
+
 struct core_options {
     struct node_id self;
     struct consortium_id consortium;
@@ -30,6 +41,7 @@ struct core_options {
     uint64_t salt;        /* secret: with it nobody outside can choose ids that fall together in its tables */
     enum silence silence; /* what the store's mark says: this key signs nothing any more */
     const struct caps *caps; /* its profile, static; NULL: caps_full */
+    struct step_room *room;  /* made for this profile; NULL: its own */
 };
 
 /* The arena must be at least core_arena_bytes(options->caps) of zeroed (sparse) memory and belongs to the core from now on. */
@@ -38,7 +50,7 @@ size_t core_arena_bytes(const struct caps *caps); /* NULL: caps_full */
 size_t core_registry_bytes(void);                 /* enough for a registry without a core and its chains */
 
 void core_step(struct core *c, const struct event *event);
-/* The effects of the last step, in order. */
+/* The effects of the last step, in order, until the next one of a core that uses the same room. */
 const struct effect *core_effects(const struct core *c, uint32_t *count);
 struct instant core_deadline(const struct core *c); /* when to send EVENT_TICK */
 void core_check(const struct core *c);              /* every invariant */

@@ -30,14 +30,14 @@ static struct record record_of(const struct pending *p, const struct signature *
 /* Header and body into p->block. The scratch they are built in is given back: many may be built in one step. */
 static bool keep_built(struct core *c, struct pending *p, struct header *h, const void *body)
 {
-    size_t mark = arena_mark(&c->scratch);
+    size_t mark = arena_mark(&c->room->scratch);
     struct buffer built = scratch_buffer(c, CAP_BODY_BYTES + 2 * CAP_HEADER_BYTES);
     const bool good = record_build(&built, &p->header_len, h, body) == OK;
     if (good)
         scratch_trim(c, &built,
                      built.len + CAP_HEADER_BYTES); /* as it was built, with room before the body */
     const bool kept = good && pending_keep(c, p, buffer_span(&built));
-    arena_release(&c->scratch, mark);
+    arena_release(&c->room->scratch, mark);
     return kept;
 }
 
@@ -112,7 +112,7 @@ static void own_sign(struct core *c, struct pending *p)
     const struct author *a = chain_author(&c->chain, c->options.self);
     struct header h = header_for(c, p->kind, p->number);
     h.time_ms = dated(c);
-    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    union body *body = arena_take(&c->room->scratch, 1, sizeof *body);
     ASSERT(body != NULL);
     enum err err = body_decode(body, p->kind, span_make(p->side, p->side_len));
     ASSERT(err == OK); /* own_start saw it */
@@ -207,13 +207,13 @@ static struct verdict own_plan(struct core *c, struct pending *p, union body *bo
     struct verdict v = registry_plan_run(c->registry, &run, inputs, &wish, c->options.self, c->wall_ms);
     if (v.refusal == REFUSAL_NONE) v = bundle_check_room(c->registry, &run, c->options.self);
     if (v.refusal != REFUSAL_NONE) return v;
-    size_t mark = arena_mark(&c->scratch);
+    size_t mark = arena_mark(&c->room->scratch);
     struct buffer encoded = scratch_buffer(c, CAP_BODY_BYTES);
     body_encode(&encoded, KIND_RUN, &run);
     scratch_trim(c, &encoded, encoded.len);
     pool_give(&c->pool, p->side);
     bool kept = keep_body(c, p, buffer_span(&encoded));
-    arena_release(&c->scratch, mark);
+    arena_release(&c->room->scratch, mark);
     if (!kept) return verdict_refuse(REFUSAL_FULL, NULL);
     enum err err = body_decode(body, KIND_RUN, span_make(p->side, p->side_len));
     ASSERT(err == OK); /* it was written just now */
@@ -223,7 +223,7 @@ static struct verdict own_plan(struct core *c, struct pending *p, union body *bo
 /* p->side holds the encoded body, p->number the expiry. */
 static void own_start(struct core *c, struct pending *p)
 {
-    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    union body *body = arena_take(&c->room->scratch, 1, sizeof *body);
     struct span encoded = span_make(p->side, p->side_len);
     c->own_head = p;
     ASSERT(body != NULL);

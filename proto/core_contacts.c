@@ -156,7 +156,7 @@ static void look_at_own_chain(struct core *c)
     struct record_id head;
     const struct author *own = chain_author(&c->chain, c->options.self);
     const uint64_t tip =
-        own != NULL ? chain_shown(&c->chain, &c->chain.author[own - c->chain.author], &head) : 0;
+        own != NULL ? chain_shown(&c->chain, chain_author_row(&c->chain, own->node), &head) : 0;
     uint32_t holding = is_custodian(c, c->options.self);
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer_view *p = &c->peer[i].view;
@@ -457,7 +457,7 @@ static enum err restore_one(struct core *c, struct cursor *at)
     struct span packed;
     struct record r;
     uint16_t len;
-    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    union body *body = arena_take(&c->room->scratch, 1, sizeof *body);
     ASSERT(body != NULL);
     TRY(cursor_u16(at, &len));
     TRY(cursor_take(at, &packed, len));

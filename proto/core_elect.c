@@ -46,8 +46,8 @@ void track_settled(struct core *c, struct run_track *t)
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     const struct run_view before = t->view;
     struct certificate cert;
-    size_t mark = arena_mark(&c->scratch);
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    size_t mark = arena_mark(&c->room->scratch);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL && run != NULL && run->receipt != NULL);
     enum err err = body_decode(b, KIND_RECEIPT, run->receipt->body);
     ASSERT(err == OK); /* it was kept because it reads */
@@ -56,7 +56,7 @@ void track_settled(struct core *c, struct run_track *t)
         t->view.node = cert.node;
         t->view.term = cert.term;
     }
-    arena_release(&c->scratch, mark);
+    arena_release(&c->room->scratch, mark);
     t->view.verdict = VERDICT_OK;
     track_state(c, t, RUN_SETTLED);
     bool same = ID_EQUAL(t->view.node, before.node) && t->view.term == before.term;

@@ -286,7 +286,7 @@ static enum receipt_check check_body(struct core *c, const struct record *r, con
  * receipt, and they are checked here. */
 static enum receipt_check check_receipt(struct core *c, const struct record *r)
 {
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     if (body_decode(b, KIND_RECEIPT, r->body) == OK) return check_body(c, r, &b->RECEIPT);
     chain_examined(&c->chain, r, true);
@@ -316,13 +316,13 @@ static void give_result(struct core *c, struct run_track *t)
 /* An own record carries the result: it need not be kept for another try. */
 static void forget_result(struct core *c, const struct record *r)
 {
-    size_t mark = arena_mark(&c->scratch);
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    size_t mark = arena_mark(&c->room->scratch);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     bool known = ID_EQUAL(r->header.author, c->options.self) && body_decode(b, KIND_RECEIPT, r->body) == OK;
     struct run_track *t = known ? track_find(c, b->RECEIPT.run) : NULL;
     if (t != NULL) give_result(c, t);
-    arena_release(&c->scratch, mark);
+    arena_release(&c->room->scratch, mark);
 }
 
 void host_look_for_receipts(struct core *c)
@@ -343,15 +343,15 @@ static void look_for_receipts(struct core *c)
 {
     uint32_t examined = 0;
     for (uint32_t i = 0; i < ENTRIES_A_TICK && c->receipts_left > 0; i++) {
-        const struct chain_entry *e = &c->chain.entry[c->receipt_next % c->chain.entry_count];
+        const struct chain_entry *e = &ROW(c->chain.entry, c->receipt_next % c->chain.entry_count);
         bool open = e->record.header.kind == KIND_RECEIPT && e->applied && !e->examined;
         if (open) {
-            size_t mark = arena_mark(&c->scratch);
+            size_t mark = arena_mark(&c->room->scratch);
             if (!step_has_room(c) || examined == RECEIPTS_A_TICK) return;
             enum receipt_check found = check_receipt(c, &e->record);
             if (found == RECEIPT_BUSY) return;
             if (found == RECEIPT_EXAMINED) examined++;
-            if (found == RECEIPT_AWAITS_RUN) arena_release(&c->scratch, mark);
+            if (found == RECEIPT_AWAITS_RUN) arena_release(&c->room->scratch, mark);
         }
         c->receipt_next = (c->receipt_next + 1) % c->chain.entry_count;
         c->receipts_left--;
@@ -424,12 +424,12 @@ static void result_tick(struct core *c, struct run_track *t)
 
 static bool result_fits(struct core *c, const struct run_track *t, struct span body)
 {
-    size_t mark = arena_mark(&c->scratch);
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    size_t mark = arena_mark(&c->room->scratch);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     bool fits = body.len <= CAP_BODY_BYTES && body_decode(b, KIND_RECEIPT, body) == OK &&
                 ID_EQUAL(b->RECEIPT.run, t->view.run);
-    arena_release(&c->scratch, mark);
+    arena_release(&c->room->scratch, mark);
     return fits;
 }
 

@@ -195,7 +195,8 @@ static bool advance_all(struct core *c)
 {
     bool moved = false;
     for (uint32_t i = 0; i < c->chain.author_count && step_has_room(c); i++)
-        if (!chain_whole(&c->chain, c->chain.author[i].node)) moved |= advance(c, c->chain.author[i].node);
+        if (!chain_whole(&c->chain, ROW(c->chain.author, i).node))
+            moved |= advance(c, ROW(c->chain.author, i).node);
     return moved;
 }
 
@@ -274,7 +275,7 @@ static void note_pair(struct core *c, struct author *a, bool unkept)
 
 static void on_pair_kept(struct core *c, struct pending *p, const struct event *event)
 {
-    struct author *a = &c->chain.author[p->number];
+    struct author *a = &ROW(c->chain.author, p->number);
     pending_end(c, p);
     a->pair_asked = false;
     if (event->err == OK) return;
@@ -299,14 +300,14 @@ static void keep_pair(struct core *c, struct author *a)
     note_pair(c, a, count > 0 && p == NULL);
     if (p == NULL) return;
     a->pair_asked = true;
-    p->number = (uint64_t)(a - c->chain.author);
+    p->number = chain_author_number(&c->chain, a->node);
     ask_store(c, p, on_pair_kept, keep, count);
 }
 
 static void keep_pairs_again(struct core *c)
 {
     for (uint32_t i = 0; i < c->chain.author_count && c->unkept_pairs > 0 && step_has_room(c); i++)
-        if (c->chain.author[i].pair_unkept) keep_pair(c, &c->chain.author[i]);
+        if (ROW(c->chain.author, i).pair_unkept) keep_pair(c, &ROW(c->chain.author, i));
 }
 
 /* Whoever signs pairs each lower than the last has every node tell all others of each, and look through what it holds: of one that is
@@ -333,7 +334,7 @@ static void freeze(struct core *c, const struct record *one, const struct record
     if (!known) notice(c, "equivocation: two records in one place by", ID_SPAN(author), NULL);
     if (!c->ready) return; /* it comes from the store */
     const struct author *a = chain_author(&c->chain, author);
-    keep_pair(c, &c->chain.author[a - c->chain.author]);
+    keep_pair(c, chain_author_row(&c->chain, a->node));
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer_view *p = &c->peer[i].view;
         if (p->up && !ID_EQUAL(p->node, except) && core_member(c, p->node, 0))
@@ -505,7 +506,7 @@ static void on_join(struct core *c, const struct record *r, const struct body_JO
 static void on_consent(struct core *c, struct pending *p, const struct event *event)
 {
     struct record r;
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     enum err err = record_unpack(&r, span_make(p->block, p->len));
     if (err == OK) err = body_decode(b, KIND_JOIN, r.body);
@@ -537,7 +538,7 @@ static void ask_consent(struct core *c, const struct record *r, const struct bod
 
 static void dispatch_statement(struct core *c, const struct record *r, struct node_id from)
 {
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     struct node_id author = r->header.author;
     ASSERT(b != NULL);
     enum err err = body_decode(b, r->header.kind, r->body);
@@ -634,11 +635,11 @@ static void on_verified(struct core *c, struct pending *p, const struct event *e
 static bool reads(struct core *c, const struct record *r)
 {
     if (!r->body_known) return true;
-    size_t mark = arena_mark(&c->scratch);
-    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    size_t mark = arena_mark(&c->room->scratch);
+    union body *body = arena_take(&c->room->scratch, 1, sizeof *body);
     ASSERT(body != NULL);
     enum err err = body_decode(body, r->header.kind, r->body);
-    arena_release(&c->scratch, mark);
+    arena_release(&c->room->scratch, mark);
     return err == OK;
 }
 

@@ -8,7 +8,7 @@ static const uint8_t key_bytes[4] = {'j', 'o', 'i', 'n'};
 /* Of this node, by this node? */
 static bool reads(struct core *c, struct span bytes)
 {
-    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    union body *body = arena_take(&c->room->scratch, 1, sizeof *body);
     ASSERT(body != NULL);
     return bytes.len <= CAP_BODY_BYTES && body_decode(body, KIND_JOIN, bytes) == OK &&
            ID_EQUAL(body->JOIN.node, c->options.self);
@@ -89,7 +89,7 @@ void join_tick(struct core *c)
         e->keep_count = 1;
         return;
     }
-    union body *body = arena_take(&c->scratch, 1, sizeof *body);
+    union body *body = arena_take(&c->room->scratch, 1, sizeof *body);
     ASSERT(body != NULL);
     enum err err = body_decode(body, KIND_JOIN, c->join_body);
     ASSERT(err == OK);

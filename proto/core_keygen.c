@@ -183,7 +183,7 @@ static void on_examined(struct core *c, struct pending *p, const struct event *e
 static void examine(struct core *c, struct span bytes, const struct record *of)
 {
     struct keygen *k = &c->keygen;
-    union body *b = arena_take(&c->scratch, 1, sizeof *b);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     if (body_decode(b, KIND_COMMITTEE, bytes) != OK || b->COMMITTEE.epoch != EPOCH_FIRST ||
         !ID_EQUAL(b->COMMITTEE.charter, charter_of(c)->hash))

@@ -153,7 +153,7 @@ static bool takes_back(enum kind kind)
 
 static struct urgency *urgency_of(struct core *c, struct node_id author)
 {
-    return &c->urgency[chain_author(&c->chain, author) - c->chain.author];
+    return &c->urgency[chain_author_number(&c->chain, author)];
 }
 
 bool mesh_may_hurry(struct core *c, struct node_id author)

@@ -222,7 +222,8 @@ enum { ANSWER_BOX_BYTES = (ANSWER_BYTES_MAX + KEM_OVERHEAD_BYTES + 15) / 16 * 16
 
 /* All memory is taken in core_new: what may grow has its cap there, and what finds no place is refused as full. */
 struct core {
-    struct arena scratch, blocks, answers; /* blocks: of the pool; answers: boxes of those kept */
+    struct step_room *room, own_room; /* own: where none is lent */
+    struct arena blocks, answers;     /* of the pool; boxes of those kept */
     struct pool pool;
     struct core_options options;
     struct instant now;
@@ -237,7 +238,6 @@ struct core {
     enum chain_disk silence_disk; /* where the disk is with it */
     bool unshown; /* it held own records when it started, and has not compared heads with a quorum since */
 
-    struct effect *effect;
     uint32_t effect_count;
     bool step_full; /* an enclave is started in it: the rest is for the next one */
 

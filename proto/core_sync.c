@@ -172,7 +172,7 @@ static void tell_next_pair(struct core *c, struct peer *p)
 {
     if (!core_member(c, p->view.node, 0)) return;
     for (uint32_t i = 0; i < c->chain.author_count; i++) {
-        const struct author *a = &c->chain.author[p->pair_next++ % c->chain.author_count];
+        const struct author *a = &ROW(c->chain.author, p->pair_next++ % c->chain.author_count);
         if (a->frozen == 0) continue;
         ingest_tell_pair(c, p->view.node, a);
         return;
@@ -186,7 +186,7 @@ static void tell_next_early(struct core *c, struct peer *p)
     const uint32_t count = c->chain.author_count;
     if (!core_member(c, p->view.node, 0)) return;
     for (uint32_t i = 0; i < count; i++, p->early_next++) {
-        const struct author *a = &c->chain.author[p->early_next % count];
+        const struct author *a = &ROW(c->chain.author, p->early_next % count);
         const struct record *early = chain_early(&c->chain, a, p->early_next / count);
         if (early == NULL) continue;
         p->early_next++;
@@ -219,7 +219,7 @@ static struct span founders_heads(struct core *c)
         const struct author *a = chain_author(&c->chain, charter->member[charter->steward[i]].node);
         if (a == NULL) continue;
         buffer_put(&b, ID_SPAN(a->node));
-        buffer_put_u64(&b, chain_shown(&c->chain, &c->chain.author[a - c->chain.author], &head));
+        buffer_put_u64(&b, chain_shown(&c->chain, chain_author_row(&c->chain, a->node), &head));
         buffer_put(&b, ID_SPAN(head));
     }
     return buffer_span(&b);
@@ -517,7 +517,7 @@ static void holds_own(struct core *c, struct peer *p)
 {
     struct record_id head;
     const struct author *own = chain_author(&c->chain, c->options.self);
-    if (own != NULL) p->view.own_seq = chain_shown(&c->chain, &c->chain.author[own - c->chain.author], &head);
+    if (own != NULL) p->view.own_seq = chain_shown(&c->chain, chain_author_row(&c->chain, own->node), &head);
 }
 
 static void same_root(struct core *c, struct peer *p)

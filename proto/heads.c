@@ -50,7 +50,7 @@ struct heads_prefix heads_child(const struct heads_prefix *p, uint32_t branch)
 
 static const uint8_t *id_at(const struct heads *h, uint32_t place)
 {
-    return h->chain->author[h->row[place]].node.bytes;
+    return ROW(h->chain->author, h->row[place]).node.bytes;
 }
 
 /* The first place whose id is not below the prefix, or, `after`, is above all ids under it. */
@@ -90,7 +90,7 @@ static void moved(struct heads *h, const uint8_t *id)
 
 static void insert(struct heads *h, uint32_t row)
 {
-    const uint8_t *id = h->chain->author[row].node.bytes;
+    const uint8_t *id = ROW(h->chain->author, row).node.bytes;
     struct heads_prefix all = {HEADS_DEPTH_MAX, {{0}}};
     memcpy(all.bits.bytes, id, 32);
     const uint32_t place = bound(h, &all, false);
@@ -106,7 +106,7 @@ void heads_update(struct heads *h)
     h->chain->moved = false;
     while (h->count < h->chain->author_count) insert(h, h->count);
     for (uint32_t i = 0; i < h->chain->author_count; i++) {
-        struct author *a = &h->chain->author[i];
+        struct author *a = &ROW(h->chain->author, i);
         if (a->moved) moved(h, a->node.bytes);
         a->moved = false;
     }
@@ -116,7 +116,7 @@ void heads_update(struct heads *h)
 
 static void put_item(const struct heads *h, struct buffer *out, uint32_t place)
 {
-    struct author *a = &h->chain->author[h->row[place]];
+    struct author *a = &ROW(h->chain->author, h->row[place]);
     struct record_id head;
     buffer_put(out, ID_SPAN(a->node));
     buffer_put_u64(out, chain_shown(h->chain, a, &head));

@@ -7,14 +7,16 @@
 
 size_t promises_bytes(uint32_t cap)
 {
-    return ARENA_BYTES(cap, sizeof(struct promise)) + index_bytes(cap);
+    return ARENA_BYTES(1, rows_bytes(cap, sizeof(struct promise)) + index_bytes(cap));
 }
 
 enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, uint64_t salt)
 {
-    *p = (struct promises){ARENA_ARRAY(arena, struct promise, cap), 0, cap, {0}};
-    if (p->row == NULL) return ERR_NO_MEMORY;
-    return index_init(&p->index, arena, cap, salt);
+    *p = (struct promises){.cap = cap};
+    if (arena_part(arena, &p->heap, promises_bytes(cap)) == NULL) return ERR_NO_MEMORY;
+    rows_init(&p->row.rows, &p->heap, cap);
+    index_init_in(&p->index, &p->heap, cap, salt);
+    return OK;
 }
 
 void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32],
@@ -45,7 +47,7 @@ static struct promise *find(const struct promises *p, const uint8_t key[PROMISE_
 {
     struct hash32 name = name_of(key);
     uint32_t row = index_find(&p->index, name.bytes);
-    return row != INDEX_NONE ? &p->row[row] : NULL;
+    return row != INDEX_NONE ? &ROW(p->row, row) : NULL;
 }
 
 const uint8_t *promise_get(const struct promises *p, enum promise_kind kind, const uint8_t subject32[32],
@@ -61,7 +63,7 @@ static enum err add(struct promises *p, const uint8_t key[PROMISE_KEY_BYTES], co
 {
     struct hash32 name = name_of(key);
     if (p->count == p->cap) return ERR_FULL;
-    struct promise *fresh = &p->row[p->count];
+    struct promise *fresh = &ROW(p->row, p->count);
     memcpy(fresh->name, name.bytes, 32);
     memcpy(fresh->key, key, PROMISE_KEY_BYTES);
     memcpy(fresh->value, value, 32);

@@ -26,7 +26,8 @@ struct promise {
     uint8_t value[PROMISE_VALUE_BYTES];
 };
 struct promises {
-    struct promise *row;
+    struct arena heap; /* of the rows and of their index */
+    ROWS(struct promise) row;
     uint32_t count, cap;
     struct index index;
 };

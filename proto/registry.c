@@ -7,7 +7,6 @@
 
 /* X(table, rows): all rows of a table are taken at the start. */
 #define TABLES(X)                                                                                            \
-    X(looked, 1)                                                                                             \
     X(tally, TALLY_COUNT_MAX)                                                                                \
     X(member, CAP_DECISIONS)                                                                                 \
     X(device, CAP_DEVICES)                                                                                   \
@@ -63,48 +62,68 @@ _Static_assert((size_t)REGISTRY_SCRATCH_BYTES >=
                    ARENA_BYTES(CAP_ASSETS + 1, 1) + ARENA_BYTES(CAP_ASSETS + 1, 4),
                "a walk through all tokens");
 
-size_t registry_bytes(void)
+static size_t heap_bytes(void)
 {
-    size_t bytes = ARENA_BYTES(1, sizeof(struct registry));
-#define ADD_TABLE(table, rows) bytes += ARENA_BYTES(rows, sizeof *((struct registry *)NULL)->table);
+    size_t bytes = 0;
+#define ADD_TABLE(table, rows) bytes += rows_bytes(rows, sizeof *((struct registry *)NULL)->table.of);
 #define ADD_INDEX(x, rows)     bytes += index_bytes(rows);
     TABLES(ADD_TABLE)
     INDEXES(ADD_INDEX)
 #undef ADD_TABLE
 #undef ADD_INDEX
-    return bytes + ARENA_BYTES(1, REGISTRY_SCRATCH_BYTES) + ARENA_BYTES(1, CHARTER_KEPT_BYTES) +
-           ARENA_BYTES(1, CAP_KEPT_BYTES);
+    return bytes;
+}
+
+size_t registry_bytes(void)
+{
+    return ARENA_BYTES(1, sizeof(struct registry)) + ARENA_BYTES(1, sizeof(uint64_t)) +
+           ARENA_BYTES(1, heap_bytes()) + ARENA_BYTES(1, CHARTER_KEPT_BYTES) +
+           ARENA_BYTES(1, CAP_KEPT_BYTES) + ARENA_BYTES(1, REGISTRY_SCRATCH_BYTES);
+}
+
+size_t registry_scratch_bytes(void)
+{
+    return REGISTRY_SCRATCH_BYTES;
 }
 
 static enum err allocate(struct registry *r, struct arena *arena)
 {
     uint64_t salt = load_u64(r->consortium.bytes);
-#define TAKE_TABLE(table, rows)                                                                              \
-    r->table = arena_take(arena, rows, sizeof *r->table);                                                    \
-    if (r->table == NULL) return ERR_NO_MEMORY;
-#define TAKE_INDEX(x, rows) TRY(index_init(&r->x, arena, rows, salt));
+    r->looked = ARENA_NEW(arena, uint64_t);
+    if (r->looked == NULL || arena_part(arena, &r->heap, heap_bytes()) == NULL) return ERR_NO_MEMORY;
+#define TAKE_TABLE(table, most) rows_init(&r->table.rows, &r->heap, most);
+#define TAKE_INDEX(x, rows)     index_init_in(&r->x, &r->heap, rows, salt);
     TABLES(TAKE_TABLE)
     INDEXES(TAKE_INDEX)
 #undef TAKE_TABLE
 #undef TAKE_INDEX
-    r->scratch = arena_part(arena, &r->part[0], REGISTRY_SCRATCH_BYTES);
+    if (r->scratch == NULL) r->scratch = arena_part(arena, &r->part[0], REGISTRY_SCRATCH_BYTES);
     r->charter_kept = arena_part(arena, &r->part[1], CHARTER_KEPT_BYTES);
     r->kept = arena_part(arena, &r->part[2], CAP_KEPT_BYTES);
     return r->kept != NULL ? OK : ERR_NO_MEMORY; /* the last: an arena that was full stays full */
 }
 
+enum err registry_new_in(struct registry **out, struct arena *arena, struct arena *scratch,
+                         struct consortium_id consortium, struct span charter)
+{
+    struct registry *r = ARENA_NEW(arena, struct registry);
+    if (r == NULL) return ERR_NO_MEMORY;
+    ASSERT(scratch == NULL || scratch->cap >= REGISTRY_SCRATCH_BYTES);
+    r->arena = arena;
+    r->scratch = scratch;
+    r->consortium = consortium;
+    TRY(allocate(r, arena));
+    *out = r;
+    return charter.len > 0 ? registry_found(r, charter) : OK;
+}
+
 enum err registry_new(struct registry **out, struct arena *arena, struct consortium_id consortium,
                       struct span charter)
 {
-    size_t before = arena_mark(arena);
-    struct registry *r = ARENA_NEW(arena, struct registry);
-    if (r == NULL) return ERR_NO_MEMORY;
-    r->arena = arena;
-    r->consortium = consortium;
-    TRY(allocate(r, arena));
+    const size_t before = arena_mark(arena);
+    TRY(registry_new_in(out, arena, NULL, consortium, charter));
     ASSERT(arena_mark(arena) - before == registry_bytes());
-    *out = r;
-    return charter.len > 0 ? registry_found(r, charter) : OK;
+    return OK;
 }
 
 struct arena *registry_arena(const struct registry *r)
@@ -128,7 +147,7 @@ enum err registry_found(struct registry *r, struct span bytes)
     TRY(charter_keep(&charter, (struct json_room){r->charter_kept, r->scratch}, bytes));
     ASSERT(charter->member_count <= FOUNDERS_MAX);
     for (uint32_t i = 0; i < charter->member_count; i++)
-        r->founder[i] = member_of_charter(&charter->member[i]);
+        ROW(r->founder, i) = member_of_charter(&charter->member[i]);
     r->charter = charter;
     return OK;
 }
@@ -150,7 +169,7 @@ const struct committee *registry_committee(const struct registry *r)
     const struct charter *charter = registry_charter(r);
     const struct committee *best = NULL;
     for (uint32_t i = 0; charter != NULL && i < r->committee_count; i++) {
-        const struct committee *c = &r->committee[i];
+        const struct committee *c = &ROW(r->committee, i);
         if (!tally_decided(r, c->tally)) continue;
         if (best == NULL || tally_before(c->tally, best->tally)) best = c;
     }
@@ -160,7 +179,7 @@ const struct committee *registry_committee(const struct registry *r)
 const struct op *registry_op(const struct registry *r, struct hash32 op)
 {
     uint32_t row = index_find(&r->ops, op.bytes);
-    return row != INDEX_NONE && tally_decided(r, r->op[row].tally) ? &r->op[row].kept.op : NULL;
+    return row != INDEX_NONE && tally_decided(r, ROW(r->op, row).tally) ? &ROW(r->op, row).kept.op : NULL;
 }
 
 static bool supersedes(const struct worker_set *a, const struct worker_set *b)
@@ -173,7 +192,7 @@ const struct worker_set *registry_worker_set(const struct registry *r, struct sp
 {
     const struct worker_set *best = NULL;
     for (uint32_t i = 0; i < r->workers_count; i++) {
-        const struct worker_set *w = &r->workers[i];
+        const struct worker_set *w = &ROW(r->workers, i);
         if (!span_equal(w->body.name, set) || !tally_decided(r, w->tally)) continue;
         if (best == NULL || supersedes(w, best)) best = w;
     }
@@ -199,7 +218,7 @@ bool registry_worker(const struct registry *r, struct span set, struct hash32 me
 struct asset *asset_find(const struct registry *r, struct dt dt)
 {
     uint32_t row = index_find(&r->assets, dt.bytes);
-    return row != INDEX_NONE ? &r->asset[row] : NULL;
+    return row != INDEX_NONE ? &ROW(r->asset, row) : NULL;
 }
 
 const struct asset *registry_asset(const struct registry *r, struct dt dt)
@@ -213,8 +232,8 @@ const struct binding *registry_binding(const struct registry *r, const struct as
 {
     struct holding h;
     holding_of(r, &h, a->owner);
-    for (uint32_t next = a->bindings_plus_one; next != 0; next = r->binding[next - 1].next_plus_one) {
-        const struct binding *b = &r->binding[next - 1];
+    for (uint32_t next = a->bindings_plus_one; next != 0; next = ROW(r->binding, next - 1).next_plus_one) {
+        const struct binding *b = &ROW(r->binding, next - 1);
         ++*r->looked;
         if (ID_EQUAL(b->compose, compose) && holding_counts(&h, b->record)) return b;
     }
@@ -225,7 +244,7 @@ const struct binding *registry_binding_of(const struct registry *r, const struct
                                           struct record_id record)
 {
     uint32_t row = index_find(&r->bindings, record.bytes);
-    const struct binding *b = row != INDEX_NONE ? &r->binding[row] : NULL;
+    const struct binding *b = row != INDEX_NONE ? &ROW(r->binding, row) : NULL;
     return b != NULL && ID_EQUAL(b->dt, a->dt) && registry_counts_for(r, a, b->record) ? b : NULL;
 }
 
@@ -233,8 +252,8 @@ const struct published *registry_workflow(const struct registry *r, struct compo
 {
     uint32_t row = index_find(&r->workflows, compose.bytes);
     for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
-         next = r->workflow[next - 1].next_plus_one) {
-        const struct published *p = &r->workflow[next - 1];
+         next = ROW(r->workflow, next - 1).next_plus_one) {
+        const struct published *p = &ROW(r->workflow, next - 1);
         struct holding h;
         holding_of(r, &h, p->provider);
         if (holding_counts(&h, p->record)) return p;
@@ -245,7 +264,7 @@ const struct published *registry_workflow(const struct registry *r, struct compo
 const struct run_entry *registry_run(const struct registry *r, struct run_id run)
 {
     uint32_t row = index_find(&r->runs, run.bytes);
-    return row != INDEX_NONE ? &r->run[row] : NULL;
+    return row != INDEX_NONE ? &ROW(r->run, row) : NULL;
 }
 
 /* Who replaced a key has its grants, too; those of an author either all count or none. */
@@ -255,8 +274,8 @@ static const struct grant *grant_of(const struct registry *r, struct node_id own
     struct holding h;
     holding_of(r, &h, owner);
     if (standing_gap(r, h.holder) || !h.standing[0].member || h.standing[0].voided) return NULL;
-    for (uint32_t next = at_plus_one; next != 0; next = r->grant[next - 1].next_plus_one) {
-        const struct grant *g = &r->grant[next - 1];
+    for (uint32_t next = at_plus_one; next != 0; next = ROW(r->grant, next - 1).next_plus_one) {
+        const struct grant *g = &ROW(r->grant, next - 1);
         ++*r->looked;
         if (!ID_EQUAL(g->body.higher, higher) || g->revoked || holding_voided(&h, g->record)) continue;
         if (holding_counts(&h, g->record)) return g;
@@ -298,7 +317,7 @@ const struct job *registry_job(const struct registry *r, struct compose_hash com
     struct holding h;
     holding_of(r, &h, p->provider);
     for (uint32_t i = 0; i < r->job_count; i++) {
-        const struct job *j = &r->job[i];
+        const struct job *j = &ROW(r->job, i);
         ++*r->looked;
         if (!ID_EQUAL(j->body.compose, compose) || !holding_counts(&h, j->record)) continue;
         if (r->charter != NULL && registry_endorsements(r, j) >= r->charter->s) return j;
@@ -315,8 +334,8 @@ struct approval_view registry_approval(const struct registry *r, const struct as
     if (standing_gap(r, holder)) return none;
     const struct standing owner = standing_of(r, holder);
     const struct member *member = r->await_keys ? registry_member(r, holder) : NULL;
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
-        const struct approval *p = &r->approval[next - 1];
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
+        const struct approval *p = &ROW(r->approval, next - 1);
         ++*r->looked;
         if (!ID_EQUAL(p->body.compose, compose) || !ID_EQUAL(p->record->header.author, holder)) continue;
         if (!standing_counts(&owner, p->record)) continue;
@@ -334,45 +353,45 @@ struct approval_view registry_approval(const struct registry *r, const struct as
 
 const struct asset *registry_asset_at(const struct registry *r, uint32_t i)
 {
-    return i < r->asset_count ? &r->asset[i] : NULL;
+    return i < r->asset_count ? &ROW(r->asset, i) : NULL;
 }
 
 const struct published *registry_workflow_at(const struct registry *r, uint32_t i)
 {
-    return i < r->workflow_count ? &r->workflow[i] : NULL;
+    return i < r->workflow_count ? &ROW(r->workflow, i) : NULL;
 }
 
 const struct run_entry *registry_run_at(const struct registry *r, uint32_t i)
 {
-    return i < r->run_count ? &r->run[i] : NULL;
+    return i < r->run_count ? &ROW(r->run, i) : NULL;
 }
 
 const struct job *registry_job_at(const struct registry *r, uint32_t i)
 {
-    return i < r->job_count ? &r->job[i] : NULL;
+    return i < r->job_count ? &ROW(r->job, i) : NULL;
 }
 
 const struct tally *registry_tally_at(const struct registry *r, uint32_t i)
 {
-    return i < r->tally_count ? &r->tally[i] : NULL;
+    return i < r->tally_count ? &ROW(r->tally, i) : NULL;
 }
 
 const struct grant *registry_grant_at(const struct registry *r, uint32_t i)
 {
-    return i < r->grant_count ? &r->grant[i] : NULL;
+    return i < r->grant_count ? &ROW(r->grant, i) : NULL;
 }
 
 const struct approval *registry_approval_at(const struct registry *r, uint32_t i)
 {
-    return i < r->approval_count ? &r->approval[i] : NULL;
+    return i < r->approval_count ? &ROW(r->approval, i) : NULL;
 }
 
 const struct binding *registry_binding_at(const struct registry *r, uint32_t i)
 {
-    return i < r->binding_count ? &r->binding[i] : NULL;
+    return i < r->binding_count ? &ROW(r->binding, i) : NULL;
 }
 
 const struct revocation *registry_revocation_at(const struct registry *r, uint32_t i)
 {
-    return i < r->revocation_count ? &r->revocation[i] : NULL;
+    return i < r->revocation_count ? &ROW(r->revocation, i) : NULL;
 }

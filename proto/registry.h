@@ -146,6 +146,10 @@ MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struc
                                struct span charter);
 
 size_t registry_bytes(void); /* that it takes of the arena, all of it in registry_new */
+/* The same, with scratch memory that several may use in turn: at least so many bytes, of which a call leaves nothing. NULL: its own. */
+MUST_USE enum err registry_new_in(struct registry **out, struct arena *arena, struct arena *scratch,
+                                  struct consortium_id consortium, struct span charter);
+size_t registry_scratch_bytes(void);
 /* The memory it lives in. */
 struct arena *registry_arena(const struct registry *r);
 /* The hash an approval of this workflow for this dataset must carry. ERR_NO_MEMORY. */

@@ -36,7 +36,7 @@ static bool share_left(const struct registry *r, struct node_id author, uint32_t
     uint32_t row = index_find(&r->writers, author.bytes);
     if (row == INDEX_NONE) return shares == 0 || r->writer_count < CAP_WRITERS;
     for (uint32_t i = 0; i < SHARE_COUNT; i++)
-        if ((shares >> i & 1) != 0 && r->writer[row].used[i] >= (share_places[i] + 3) / 4) return false;
+        if ((shares >> i & 1) != 0 && ROW(r->writer, row).used[i] >= (share_places[i] + 3) / 4) return false;
     return true;
 }
 
@@ -45,8 +45,8 @@ bool registry_waits(const struct registry *r, struct node_id author)
     uint32_t row = index_find(&r->writers, author.bytes);
     bool used = false;
     for (uint32_t i = 0; row != INDEX_NONE && i < SHARE_COUNT; i++)
-        used |= r->writer[row].used[i] >= (share_places[i] + SMALL_PART - 1) / SMALL_PART;
-    if (row != INDEX_NONE) used |= r->writer[row].kept_bytes >= CAP_KEPT_BYTES / SMALL_PART;
+        used |= ROW(r->writer, row).used[i] >= (share_places[i] + SMALL_PART - 1) / SMALL_PART;
+    if (row != INDEX_NONE) used |= ROW(r->writer, row).kept_bytes >= CAP_KEPT_BYTES / SMALL_PART;
     return used && !registry_admitted(r, author);
 }
 
@@ -54,8 +54,8 @@ bool registry_waits(const struct registry *r, struct node_id author)
 static struct writer *need_writer(struct registry *r, struct node_id author)
 {
     uint32_t row = index_find(&r->writers, author.bytes);
-    if (row != INDEX_NONE) return &r->writer[row];
-    struct writer *w = &r->writer[r->writer_count];
+    if (row != INDEX_NONE) return &ROW(r->writer, row);
+    struct writer *w = &ROW(r->writer, r->writer_count);
     *w = (struct writer){.node = author};
     enum err err = index_add(&r->writers, w->node.bytes, r->writer_count++);
     ASSERT(err == OK); /* as many places as writers */
@@ -72,7 +72,7 @@ static void share_take(struct registry *r, struct node_id author, uint32_t share
 struct verdict share_check_kept(const struct registry *r, struct node_id author, size_t cost)
 {
     uint32_t row = index_find(&r->writers, author.bytes);
-    size_t used = row != INDEX_NONE ? r->writer[row].kept_bytes : 0;
+    size_t used = row != INDEX_NONE ? ROW(r->writer, row).kept_bytes : 0;
     return used + cost <= CAP_KEPT_BYTES / 4 ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, author.bytes);
 }
 
@@ -122,35 +122,35 @@ static void link_first(uint32_t *first_plus_one, uint32_t *next_plus_one, uint32
 /* It acts out of turn, so what it covers may come before it or after. */
 void revocation_of_grant(struct registry *r, uint32_t row)
 {
-    struct grant *g = &r->grant[row];
+    struct grant *g = &ROW(r->grant, row);
     struct writer *w = need_writer(r, g->record->header.author);
     link_first(&w->grants_plus_one, &g->author_next_plus_one, row);
     for (uint32_t next = w->revocations_plus_one; next != 0;
-         next = r->revocation[next - 1].author_next_plus_one)
-        meet_grant(&r->revocation[next - 1], g);
+         next = ROW(r->revocation, next - 1).author_next_plus_one)
+        meet_grant(&ROW(r->revocation, next - 1), g);
 }
 
 void revocation_of_approval(struct registry *r, uint32_t row)
 {
-    struct approval *p = &r->approval[row];
+    struct approval *p = &ROW(r->approval, row);
     struct writer *w = need_writer(r, p->record->header.author);
     link_first(&w->approvals_plus_one, &p->author_next_plus_one, row);
     for (uint32_t next = w->revocations_plus_one; next != 0;
-         next = r->revocation[next - 1].author_next_plus_one)
-        meet_approval(&r->revocation[next - 1], p);
+         next = ROW(r->revocation, next - 1).author_next_plus_one)
+        meet_approval(&ROW(r->revocation, next - 1), p);
 }
 
 static void revoke_step(struct registry *r, const struct revocation *v, const struct lineage *l,
                         const struct writer *w)
 {
     const struct compose_hash none = {{0}};
-    for (uint32_t next = w->grants_plus_one; next != 0; next = r->grant[next - 1].author_next_plus_one) {
-        struct grant *g = &r->grant[next - 1];
+    for (uint32_t next = w->grants_plus_one; next != 0; next = ROW(r->grant, next - 1).author_next_plus_one) {
+        struct grant *g = &ROW(r->grant, next - 1);
         if (lineage_covers(l, g->record)) g->revoked |= speaks_of(v, g->record, none, g->body.lower);
     }
     for (uint32_t next = w->approvals_plus_one; next != 0;
-         next = r->approval[next - 1].author_next_plus_one) {
-        struct approval *p = &r->approval[next - 1];
+         next = ROW(r->approval, next - 1).author_next_plus_one) {
+        struct approval *p = &ROW(r->approval, next - 1);
         if (lineage_covers(l, p->record))
             p->revoked |= speaks_of(v, p->record, p->body.compose, p->body.dataset);
     }
@@ -164,27 +164,28 @@ static void revoke_inherited(struct registry *r, const struct revocation *v)
     lineage_of(r, &l, v->record->header.author);
     for (uint32_t i = 1; i < l.count; i++) {
         uint32_t row = index_find(&r->writers, l.step[i].node.bytes);
-        if (row != INDEX_NONE) revoke_step(r, v, &l, &r->writer[row]);
+        if (row != INDEX_NONE) revoke_step(r, v, &l, &ROW(r->writer, row));
     }
 }
 
 void succession_revocations(struct registry *r, struct node_id heir)
 {
     uint32_t row = index_find(&r->writers, heir.bytes);
-    uint32_t next = row != INDEX_NONE ? r->writer[row].revocations_plus_one : 0;
-    for (; next != 0; next = r->revocation[next - 1].author_next_plus_one)
-        revoke_inherited(r, &r->revocation[next - 1]);
+    uint32_t next = row != INDEX_NONE ? ROW(r->writer, row).revocations_plus_one : 0;
+    for (; next != 0; next = ROW(r->revocation, next - 1).author_next_plus_one)
+        revoke_inherited(r, &ROW(r->revocation, next - 1));
 }
 
 static void revoke(struct registry *r, uint32_t row)
 {
-    struct revocation *v = &r->revocation[row];
+    struct revocation *v = &ROW(r->revocation, row);
     struct writer *w = need_writer(r, v->record->header.author);
     link_first(&w->revocations_plus_one, &v->author_next_plus_one, row);
-    for (uint32_t next = w->grants_plus_one; next != 0; next = r->grant[next - 1].author_next_plus_one)
-        meet_grant(v, &r->grant[next - 1]);
-    for (uint32_t next = w->approvals_plus_one; next != 0; next = r->approval[next - 1].author_next_plus_one)
-        meet_approval(v, &r->approval[next - 1]);
+    for (uint32_t next = w->grants_plus_one; next != 0; next = ROW(r->grant, next - 1).author_next_plus_one)
+        meet_grant(v, &ROW(r->grant, next - 1));
+    for (uint32_t next = w->approvals_plus_one; next != 0;
+         next = ROW(r->approval, next - 1).author_next_plus_one)
+        meet_approval(v, &ROW(r->approval, next - 1));
     revoke_inherited(r, v);
 }
 
@@ -196,10 +197,10 @@ static struct verdict apply_revocation(struct registry *r, const struct record *
         registry_void(r, record->header.author);
         return verdict_refuse(REFUSAL_FULL, NULL);
     }
-    r->revocation[r->revocation_count] = (struct revocation){.record = record, .body = *b};
+    ROW(r->revocation, r->revocation_count) = (struct revocation){.record = record, .body = *b};
     share_take(r, record->header.author, share);
     revoke(r, r->revocation_count);
-    device_revoke(r, &r->revocation[r->revocation_count++]);
+    device_revoke(r, &ROW(r->revocation, r->revocation_count++));
     return VERDICT_OK;
 }
 
@@ -212,7 +213,7 @@ static struct verdict apply_job(struct registry *r, const struct record *record,
 {
     struct verdict v = check_job(r);
     if (v.refusal != REFUSAL_NONE) return v;
-    struct job *job = &r->job[r->job_count++];
+    struct job *job = &ROW(r->job, r->job_count++);
     *job = (struct job){.record = record, .body = *b};
     tally_endorsement_key(job->endorsement, record->id);
     return v;
@@ -229,7 +230,7 @@ static struct verdict apply_run(struct registry *r, const struct record *record,
 {
     struct verdict v = check_run(r, b);
     if (v.refusal != REFUSAL_NONE) return v;
-    r->run[r->run_count] = (struct run_entry){.record = record, .body = *b};
+    ROW(r->run, r->run_count) = (struct run_entry){.record = record, .body = *b};
     enum err err = index_add(&r->runs, record->id.bytes, r->run_count);
     ASSERT(err == OK); /* as many places as runs */
     run_link(r, r->run_count++);
@@ -265,7 +266,7 @@ void registry_settle(struct registry *r, struct run_id run, const struct record 
 {
     uint32_t row = index_find(&r->runs, run.bytes);
     if (row == INDEX_NONE) return;
-    struct run_entry *entry = &r->run[row];
+    struct run_entry *entry = &ROW(r->run, row);
     if (entry->receipt == NULL || receipt_before(receipt, entry->receipt)) entry->receipt = receipt;
     run_settle(r, row);
 }
@@ -334,7 +335,7 @@ static void refresh_inherited(struct registry *r, const struct body_MEMBER *b)
     if (r->claim_count == 0 || ID_IS_ZERO(b->replaces)) return;
     for (uint32_t i = 0; i < r->asset_count; i++) {
         ++*r->looked;
-        if (succession_passes(r, r->asset[i].owner, b->replaces)) asset_refresh(r, &r->asset[i]);
+        if (succession_passes(r, ROW(r->asset, i).owner, b->replaces)) asset_refresh(r, &ROW(r->asset, i));
     }
 }
 
@@ -391,7 +392,8 @@ static struct verdict preview_endorsement(const struct registry *r, const struct
 {
     const struct published *p = NULL;
     for (uint32_t i = 0; i < r->job_count && p == NULL; i++)
-        if (ID_EQUAL(r->job[i].record->id, b->job)) p = registry_workflow(r, r->job[i].body.compose);
+        if (ID_EQUAL(ROW(r->job, i).record->id, b->job))
+            p = registry_workflow(r, ROW(r->job, i).body.compose);
     return p != NULL ? publication_check_room(r, p->workflow) : VERDICT_OK;
 }
 

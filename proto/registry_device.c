@@ -46,7 +46,7 @@ static void give_places(struct registry *r, struct node_id maker)
 {
     uint32_t given = 0;
     for (uint32_t i = 0; i < r->device_count; i++) {
-        struct device_row *d = &r->device[i];
+        struct device_row *d = &ROW(r->device, i);
         if (!ID_EQUAL(maker_of(d), maker)) continue;
         d->in_place = !d->over && given < r->charter->maker_devices;
         given += d->in_place;
@@ -57,14 +57,14 @@ uint32_t registry_device_count(const struct registry *r, struct node_id maker)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < r->device_count; i++)
-        count += r->device[i].in_place && ID_EQUAL(maker_of(&r->device[i]), maker);
+        count += ROW(r->device, i).in_place && ID_EQUAL(maker_of(&ROW(r->device, i)), maker);
     return count;
 }
 
 bool registry_names_device(const struct registry *r, struct node_id maker, struct node_id node)
 {
-    for (uint32_t next = first_of(r, node); next != 0; next = r->device[next - 1].next_plus_one) {
-        const struct device_row *d = &r->device[next - 1];
+    for (uint32_t next = first_of(r, node); next != 0; next = ROW(r->device, next - 1).next_plus_one) {
+        const struct device_row *d = &ROW(r->device, next - 1);
         if (!d->over && ID_EQUAL(maker_of(d), maker)) return true;
     }
     return false;
@@ -73,29 +73,30 @@ bool registry_names_device(const struct registry *r, struct node_id maker, struc
 /* Of the rows of one node the first stays listed; of the others those that are not over, which is one of each maker. */
 static void list_row(struct registry *r, uint32_t at)
 {
-    uint32_t first = index_find(&r->devices, r->device[at].member.node.bytes);
+    uint32_t first = index_find(&r->devices, ROW(r->device, at).member.node.bytes);
     if (first != INDEX_NONE) {
-        r->device[at].next_plus_one = r->device[first].next_plus_one;
-        r->device[first].next_plus_one = at + 1;
+        ROW(r->device, at).next_plus_one = ROW(r->device, first).next_plus_one;
+        ROW(r->device, first).next_plus_one = at + 1;
         return;
     }
-    enum err err = index_add(&r->devices, r->device[at].member.node.bytes, at);
+    enum err err = index_add(&r->devices, ROW(r->device, at).member.node.bytes, at);
     ASSERT(err == OK); /* as many places as rows */
 }
 
 static void unlist_row(struct registry *r, uint32_t at)
 {
-    for (uint32_t i = first_of(r, r->device[at].member.node); i != 0; i = r->device[i - 1].next_plus_one)
-        if (r->device[i - 1].next_plus_one == at + 1)
-            r->device[i - 1].next_plus_one = r->device[at].next_plus_one;
+    for (uint32_t i = first_of(r, ROW(r->device, at).member.node); i != 0;
+         i = ROW(r->device, i - 1).next_plus_one)
+        if (ROW(r->device, i - 1).next_plus_one == at + 1)
+            ROW(r->device, i - 1).next_plus_one = ROW(r->device, at).next_plus_one;
 }
 
 void device_revoke(struct registry *r, const struct revocation *v)
 {
     bool any = false;
     for (uint32_t i = 0; i < r->device_count; i++) {
-        if (r->device[i].over || !covers(v, &r->device[i])) continue;
-        r->device[i].over = any = true;
+        if (ROW(r->device, i).over || !covers(v, &ROW(r->device, i))) continue;
+        ROW(r->device, i).over = any = true;
         unlist_row(r, i);
     }
     if (any) give_places(r, v->record->header.author);
@@ -116,7 +117,7 @@ struct verdict device_apply(struct registry *r, const struct record *record, con
     struct verdict v = check(r);
     if (v.refusal != REFUSAL_NONE) return v;
     uint32_t at = r->device_count++;
-    struct device_row *d = &r->device[at];
+    struct device_row *d = &ROW(r->device, at);
     *d = (struct device_row){.member = {.node = b->node,
                                         .organisation = b->organisation,
                                         .jurisdiction = b->jurisdiction,
@@ -127,7 +128,7 @@ struct verdict device_apply(struct registry *r, const struct record *record, con
                                         .platforms = b->platforms,
                                         .admission = record}};
     d->over = registry_names_device(r, maker_of(d), b->node); /* said before, it stands as it was said */
-    for (uint32_t i = 0; i < r->revocation_count; i++) d->over |= covers(&r->revocation[i], d);
+    for (uint32_t i = 0; i < r->revocation_count; i++) d->over |= covers(&ROW(r->revocation, i), d);
     if (d->over) return VERDICT_OK;
     list_row(r, at);
     give_places(r, record->header.author);
@@ -152,8 +153,8 @@ static bool may_admit(const struct registry *r, struct node_id maker, struct spa
 
 const struct member *registry_device_word(const struct registry *r, struct node_id node)
 {
-    for (uint32_t next = first_of(r, node); next != 0; next = r->device[next - 1].next_plus_one) {
-        const struct device_row *d = &r->device[next - 1];
+    for (uint32_t next = first_of(r, node); next != 0; next = ROW(r->device, next - 1).next_plus_one) {
+        const struct device_row *d = &ROW(r->device, next - 1);
         if (d->in_place && answers_for(r, maker_of(d), d->member.organisation)) return &d->member;
     }
     return NULL;
@@ -162,8 +163,8 @@ const struct member *registry_device_word(const struct registry *r, struct node_
 const struct member *device_find(const struct registry *r, struct node_id node)
 {
     const struct member *best = NULL;
-    for (uint32_t next = first_of(r, node); next != 0; next = r->device[next - 1].next_plus_one) {
-        const struct device_row *d = &r->device[next - 1];
+    for (uint32_t next = first_of(r, node); next != 0; next = ROW(r->device, next - 1).next_plus_one) {
+        const struct device_row *d = &ROW(r->device, next - 1);
         if (!d->in_place || !may_admit(r, maker_of(d), d->member.organisation)) continue;
         if (best == NULL || memcmp(d->member.admission->id.bytes, best->admission->id.bytes, 32) < 0)
             best = &d->member;

@@ -78,7 +78,7 @@ static struct tally *tally_find(const struct registry *r, enum kind kind, struct
 {
     struct hash32 key = tally_key(kind, body_hash);
     uint32_t row = index_find(&r->tallies, key.bytes);
-    return row != INDEX_NONE ? &r->tally[row] : NULL;
+    return row != INDEX_NONE ? &ROW(r->tally, row) : NULL;
 }
 
 void tally_endorsement_key(uint8_t out[32], struct record_id job)
@@ -94,7 +94,7 @@ void tally_endorsement_key(uint8_t out[32], struct record_id job)
 const struct tally *tally_at(const struct registry *r, const uint8_t key[32])
 {
     uint32_t row = index_find(&r->tallies, key);
-    return row != INDEX_NONE ? &r->tally[row] : NULL;
+    return row != INDEX_NONE ? &ROW(r->tally, row) : NULL;
 }
 
 const struct tally *registry_tally(const struct registry *r, enum kind kind, struct hash32 body_hash)
@@ -129,7 +129,7 @@ static bool voice_given(struct tally *t, const struct record *record)
 
 static struct tally *tally_open(struct registry *r, enum kind kind, struct hash32 body_hash)
 {
-    struct tally *t = &r->tally[r->tally_count];
+    struct tally *t = &ROW(r->tally, r->tally_count);
     struct hash32 key = tally_key(kind, body_hash);
     ASSERT(r->tally_count < TALLY_COUNT_MAX); /* no more than all voices together */
     *t = (struct tally){.kind = kind, .body_hash = body_hash};
@@ -230,30 +230,30 @@ static struct verdict check_body(struct registry *r, enum kind kind, const union
 static void place_member(struct registry *r, const struct tally *t, const struct body_MEMBER *b)
 {
     uint32_t at = r->member_count++, first = index_find(&r->members, b->node.bytes);
-    r->member[at].member = (struct member){b->node,
-                                           b->organisation,
-                                           b->jurisdiction,
-                                           (uint32_t)b->roles,
-                                           b->kem,
-                                           b->dkg,
-                                           b->approval,
-                                           b->platforms,
-                                           t,
-                                           NULL};
+    ROW(r->member, at).member = (struct member){b->node,
+                                                b->organisation,
+                                                b->jurisdiction,
+                                                (uint32_t)b->roles,
+                                                b->kem,
+                                                b->dkg,
+                                                b->approval,
+                                                b->platforms,
+                                                t,
+                                                NULL};
     succession_place(r, at, b);
     if (first != INDEX_NONE) {
-        r->member[at].next_plus_one = r->member[first].next_plus_one;
-        r->member[first].next_plus_one = at + 1;
+        ROW(r->member, at).next_plus_one = ROW(r->member, first).next_plus_one;
+        ROW(r->member, first).next_plus_one = at + 1;
         return;
     }
-    enum err err = index_add(&r->members, r->member[at].member.node.bytes, at);
+    enum err err = index_add(&r->members, ROW(r->member, at).member.node.bytes, at);
     ASSERT(err == OK);
 }
 
 static void place_op(struct registry *r, const struct tally *t, const struct body_OP *b)
 {
     struct op *op;
-    struct op_row *row = &r->op[r->op_count];
+    struct op_row *row = &ROW(r->op, r->op_count);
     size_t mark = arena_mark(r->scratch);
     enum err err = op_open(&op, r->scratch, b->document, b->code, NULL);
     ASSERT(err == OK); /* check_body has opened it */
@@ -267,13 +267,13 @@ static void place_op(struct registry *r, const struct tally *t, const struct bod
 static void place_removal(struct registry *r, const struct tally *t, const struct body_REMOVAL *b)
 {
     uint32_t at = r->removal_count++, first = index_find(&r->removals, b->node.bytes);
-    r->removal[at] = (struct removal_row){*b, t, 0};
+    ROW(r->removal, at) = (struct removal_row){*b, t, 0};
     if (first != INDEX_NONE) {
-        r->removal[at].next_plus_one = r->removal[first].next_plus_one;
-        r->removal[first].next_plus_one = at + 1;
+        ROW(r->removal, at).next_plus_one = ROW(r->removal, first).next_plus_one;
+        ROW(r->removal, first).next_plus_one = at + 1;
         return;
     }
-    enum err err = index_add(&r->removals, r->removal[at].body.node.bytes, at);
+    enum err err = index_add(&r->removals, ROW(r->removal, at).body.node.bytes, at);
     ASSERT(err == OK);
 }
 
@@ -282,8 +282,9 @@ static void place(struct registry *r, const struct tally *t, const union body *b
 {
     if (t->kind == KIND_CHARTER) r->charter_tally = t;
     if (t->kind == KIND_MEMBER) place_member(r, t, &b->MEMBER);
-    if (t->kind == KIND_COMMITTEE) r->committee[r->committee_count++] = (struct committee){t, b->COMMITTEE};
-    if (t->kind == KIND_WORKERS) r->workers[r->workers_count++] = (struct worker_set){t, b->WORKERS};
+    if (t->kind == KIND_COMMITTEE)
+        ROW(r->committee, r->committee_count++) = (struct committee){t, b->COMMITTEE};
+    if (t->kind == KIND_WORKERS) ROW(r->workers, r->workers_count++) = (struct worker_set){t, b->WORKERS};
     if (t->kind == KIND_REMOVAL) place_removal(r, t, &b->REMOVAL);
     if (t->kind == KIND_OP) place_op(r, t, &b->OP);
 }

@@ -124,7 +124,7 @@ enum err registry_text_hash(struct hash32 *out, const struct registry *r, const 
 static struct verdict check_text(const struct registry *r, const struct workflow *w, const struct approval *p,
                                  const struct asset *a)
 {
-    struct approval *kept = &r->approval[p - r->approval];
+    struct approval *kept = (struct approval *)(uintptr_t)p; /* a row of this registry's */
     if (kept->text == TEXT_UNREAD) {
         struct hash32 shown;
         if (registry_text_hash(&shown, r, w, p->body.dataset) != OK)
@@ -312,12 +312,12 @@ static uint32_t slot_first(const struct registry *r, struct compose_hash compose
 
 void run_link(struct registry *r, uint32_t row)
 {
-    struct run_entry *run = &r->run[row];
+    struct run_entry *run = &ROW(r->run, row);
     slot_key(run->slot_key, run->body.compose, run->body.slot);
     uint32_t first = index_find(&r->slots, run->slot_key);
     if (first != INDEX_NONE) {
-        run->next_plus_one = r->run[first].next_plus_one;
-        r->run[first].next_plus_one = row + 1;
+        run->next_plus_one = ROW(r->run, first).next_plus_one;
+        ROW(r->run, first).next_plus_one = row + 1;
         return;
     }
     enum err err = index_add(&r->slots, run->slot_key, row);
@@ -326,7 +326,7 @@ void run_link(struct registry *r, uint32_t row)
 
 void run_settle(struct registry *r, uint32_t row)
 {
-    struct run_entry *first = &r->run[index_find(&r->slots, r->run[row].slot_key)];
+    struct run_entry *first = &ROW(r->run, index_find(&r->slots, ROW(r->run, row).slot_key));
     if (first->holder_plus_one == 0) first->holder_plus_one = row + 1;
 }
 
@@ -339,8 +339,8 @@ const struct run_entry *registry_slot_holder(const struct registry *r, struct co
                                              uint64_t slot)
 {
     uint32_t first = slot_first(r, compose, slot);
-    if (first == INDEX_NONE || r->run[first].holder_plus_one == 0) return NULL;
-    const struct run_entry *holder = &r->run[r->run[first].holder_plus_one - 1];
+    if (first == INDEX_NONE || ROW(r->run, first).holder_plus_one == 0) return NULL;
+    const struct run_entry *holder = &ROW(r->run, ROW(r->run, first).holder_plus_one - 1);
     return in_slot(holder, compose, slot) ? holder : NULL;
 }
 
@@ -356,8 +356,8 @@ static const struct run_entry *slot_user(const struct registry *r, const struct 
 {
     uint32_t first = slot_first(r, w->hash, slot);
     for (uint32_t next = first == INDEX_NONE ? 0 : first + 1; next != 0;
-         next = r->run[next - 1].next_plus_one) {
-        const struct run_entry *run = &r->run[next - 1];
+         next = ROW(r->run, next - 1).next_plus_one) {
+        const struct run_entry *run = &ROW(r->run, next - 1);
         bool uses = in_slot(run, w->hash, slot) && names_requester(w, run->record->header.author) &&
                     registry_counts(r, run->record);
         if (uses && (run->receipt != NULL || record_run_end_ms(&run->record->header) > after_ms)) return run;
@@ -419,13 +419,13 @@ static uint64_t lowest_slot(const struct registry *r, const struct workflow *w, 
 {
     uint64_t lowest = UINT64_MAX;
     for (uint32_t i = 0; i < r->approval_count; i++) {
-        const struct body_APPROVAL *b = &r->approval[i].body;
+        const struct body_APPROVAL *b = &ROW(r->approval, i).body;
         if (ID_EQUAL(b->compose, w->hash) && b->slot_first < lowest &&
             fits(r, w, wish, b->slot_first, now_ms))
             lowest = b->slot_first;
     }
     for (uint32_t i = 0; i < r->run_count; i++) {
-        const struct run_entry *run = &r->run[i];
+        const struct run_entry *run = &ROW(r->run, i);
         if (ID_EQUAL(run->body.compose, w->hash) && run->body.slot + 1 < lowest &&
             names_requester(w, run->record->header.author) && fits(r, w, wish, run->body.slot + 1, now_ms))
             lowest = run->body.slot + 1;

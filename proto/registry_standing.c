@@ -8,7 +8,7 @@
 struct frozen *standing_frozen(const struct registry *r, struct node_id author)
 {
     for (uint32_t i = 0; i < r->frozen_count; i++)
-        if (ID_EQUAL(r->frozen[i].author, author)) return &r->frozen[i];
+        if (ID_EQUAL(ROW(r->frozen, i).author, author)) return &ROW(r->frozen, i);
     return NULL;
 }
 
@@ -17,13 +17,14 @@ void registry_freeze(struct registry *r, struct node_id author, uint64_t seq)
     struct frozen *f = standing_frozen(r, author);
     if (f == NULL) {
         ASSERT(r->frozen_count < CAP_WRITERS); /* only members are frozen, and there are no more of them */
-        f = &r->frozen[r->frozen_count++];
+        f = &ROW(r->frozen, r->frozen_count++);
         *f = (struct frozen){author, seq};
     }
     if (seq < f->seq) f->seq = seq;
     /* Versions from the frozen seq on never were; nor were successors that it alone made. */
     for (uint32_t i = 0; i < r->asset_count; i++)
-        if (r->claim_count > 0 || ID_EQUAL(r->asset[i].owner, author)) asset_refresh(r, &r->asset[i]);
+        if (r->claim_count > 0 || ID_EQUAL(ROW(r->asset, i).owner, author))
+            asset_refresh(r, &ROW(r->asset, i));
 }
 
 void registry_void(struct registry *r, struct node_id author)
@@ -34,7 +35,7 @@ void registry_void(struct registry *r, struct node_id author)
 static uint32_t find_gap(const struct registry *r, struct node_id author)
 {
     uint32_t i = 0;
-    while (i < r->gap_count && !ID_EQUAL(r->gap[i], author)) i++;
+    while (i < r->gap_count && !ID_EQUAL(ROW(r->gap, i), author)) i++;
     return i;
 }
 
@@ -49,9 +50,9 @@ void registry_gap(struct registry *r, struct node_id author, bool gap)
     if (gap == standing_gap(r, author)) return;
     ASSERT(!gap || r->gap_count < CAP_WRITERS);
     if (gap)
-        r->gap[r->gap_count++] = author;
+        ROW(r->gap, r->gap_count++) = author;
     else
-        r->gap[at] = r->gap[--r->gap_count];
+        ROW(r->gap, at) = ROW(r->gap, --r->gap_count);
 }
 
 bool standing_before_freeze(const struct registry *r, const struct record *record)
@@ -77,12 +78,12 @@ bool standing_founder(const struct registry *r, struct node_id node)
 const struct member *standing_admitted(const struct registry *r, struct node_id node)
 {
     const struct charter_member *named = charter_find(r->charter, node);
-    if (named != NULL) return &r->founder[named - r->charter->member];
+    if (named != NULL) return &ROW(r->founder, named - r->charter->member);
     const struct member *best = NULL;
     uint32_t row = index_find(&r->members, node.bytes);
     for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
-         next = r->member[next - 1].next_plus_one) {
-        const struct member *m = &r->member[next - 1].member;
+         next = ROW(r->member, next - 1).next_plus_one) {
+        const struct member *m = &ROW(r->member, next - 1).member;
         if (!tally_decided(r, m->tally)) continue;
         if (best == NULL || tally_before(m->tally, best->tally)) best = m;
     }
@@ -108,8 +109,8 @@ uint64_t standing_last_seq(const struct registry *r, struct node_id node)
     if (joint_removed_by_lost(r, node)) return 0;
     uint32_t row = index_find(&r->removals, node.bytes);
     for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
-         next = r->removal[next - 1].next_plus_one) {
-        const struct removal_row *removal = &r->removal[next - 1];
+         next = ROW(r->removal, next - 1).next_plus_one) {
+        const struct removal_row *removal = &ROW(r->removal, next - 1);
         if (removal->body.last_seq < last && tally_decided(r, removal->tally)) last = removal->body.last_seq;
     }
     return last;
@@ -158,11 +159,11 @@ bool registry_may_write(const struct registry *r, struct node_id author)
 static const struct member *member_row(const struct registry *r, uint32_t i)
 {
     uint32_t founders = r->charter != NULL ? r->charter->member_count : 0;
-    if (i < founders) return &r->founder[i];
+    if (i < founders) return &ROW(r->founder, i);
     i -= founders;
-    if (i < r->member_count) return &r->member[i].member;
+    if (i < r->member_count) return &ROW(r->member, i).member;
     i -= r->member_count;
-    return i < r->device_count ? &r->device[i].member : NULL;
+    return i < r->device_count ? &ROW(r->device, i).member : NULL;
 }
 
 const struct member *registry_member_next(const struct registry *r, uint32_t *at)

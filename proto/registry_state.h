@@ -10,6 +10,7 @@
 #ifndef PERIGEE_PROTO_REGISTRY_STATE_H
 #define PERIGEE_PROTO_REGISTRY_STATE_H
 
+#include "proto/base/rows.h"
 #include "proto/registry.h"
 
 enum {
@@ -95,10 +96,10 @@ struct holding {
 };
 
 struct registry {
-    struct arena *arena; /* all is taken at the start: these, and the tables */
-    struct arena *scratch;
+    struct arena *arena;               /* all is taken at the start: these, and the tables */
+    struct arena *scratch;             /* empty between calls */
     struct arena *charter_kept, *kept; /* what stays of documents: of the charter, of assets */
-    struct arena part[3];              /* these */
+    struct arena part[3];              /* these, where none is lent */
     struct consortium_id consortium;
     const struct charter *charter;
     const struct tally *charter_tally; /* NULL: not decided yet */
@@ -110,27 +111,28 @@ struct registry {
     uint32_t tally_count, member_count, asset_count, binding_count, workflow_count, op_count, grant_count;
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
         committee_count, version_count, removal_count, device_count, writer_count;
-    uint64_t *looked; /* rows that questions have looked at: tests bound it */
-    struct writer *writer;
-    struct tally *tally;
-    struct member_row *member;
-    struct device_row *device;
-    struct member *founder; /* one per charter member */
-    struct asset *asset;
-    struct asset_version *version;
-    struct binding *binding;
-    struct published *workflow;
-    struct op_row *op;
-    struct grant *grant;
-    struct approval *approval;
-    struct job *job;
-    struct run_entry *run;
-    struct revocation *revocation;
-    struct frozen *frozen; /* seq UINT64_MAX: only its approvals and grants are void */
-    struct node_id *gap;   /* authors of whom something is missing */
-    struct removal_row *removal;
-    struct worker_set *workers;
-    struct committee *committee;
+    uint64_t *looked;  /* rows that questions have looked at: tests bound it */
+    struct arena heap; /* of the tables and of their indexes */
+    ROWS(struct writer) writer;
+    ROWS(struct tally) tally;
+    ROWS(struct member_row) member;
+    ROWS(struct device_row) device;
+    ROWS(struct member) founder; /* one per charter member */
+    ROWS(struct asset) asset;
+    ROWS(struct asset_version) version;
+    ROWS(struct binding) binding;
+    ROWS(struct published) workflow;
+    ROWS(struct op_row) op;
+    ROWS(struct grant) grant;
+    ROWS(struct approval) approval;
+    ROWS(struct job) job;
+    ROWS(struct run_entry) run;
+    ROWS(struct revocation) revocation;
+    ROWS(struct frozen) frozen; /* seq UINT64_MAX: only its approvals and grants are void */
+    ROWS(struct node_id) gap;   /* authors of whom something is missing */
+    ROWS(struct removal_row) removal;
+    ROWS(struct worker_set) workers;
+    ROWS(struct committee) committee;
     struct index writers, tallies, members, heirs, devices, removals, assets, bindings, workflows, ops, runs,
         slots;
 };

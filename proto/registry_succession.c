@@ -25,16 +25,16 @@ static uint32_t first_of(const struct registry *r, struct node_id node)
 /* The row that this node claimed by, or NULL. */
 static const struct member_row *claimed(const struct registry *r, struct node_id node)
 {
-    for (uint32_t next = first_of(r, node); next != 0; next = r->member[next - 1].next_plus_one)
-        if (r->member[next - 1].claim != NULL) return &r->member[next - 1];
+    for (uint32_t next = first_of(r, node); next != 0; next = ROW(r->member, next - 1).next_plus_one)
+        if (ROW(r->member, next - 1).claim != NULL) return &ROW(r->member, next - 1);
     return NULL;
 }
 
 static struct member_row *claimable(const struct registry *r, const struct header *claim)
 {
-    for (uint32_t next = first_of(r, claim->author); next != 0; next = r->member[next - 1].next_plus_one)
-        if (ID_EQUAL(r->member[next - 1].member.tally->body_hash, claim->body_hash))
-            return &r->member[next - 1];
+    for (uint32_t next = first_of(r, claim->author); next != 0; next = ROW(r->member, next - 1).next_plus_one)
+        if (ID_EQUAL(ROW(r->member, next - 1).member.tally->body_hash, claim->body_hash))
+            return &ROW(r->member, next - 1);
     return NULL;
 }
 
@@ -46,8 +46,8 @@ bool registry_claim_decided(const struct registry *r, const struct record *claim
 const struct record *registry_claim_due(const struct registry *r, struct node_id node)
 {
     if (claimed(r, node) != NULL || standing_founder(r, node)) return NULL;
-    for (uint32_t next = first_of(r, node); next != 0; next = r->member[next - 1].next_plus_one) {
-        const struct member_row *m = &r->member[next - 1];
+    for (uint32_t next = first_of(r, node); next != 0; next = ROW(r->member, next - 1).next_plus_one) {
+        const struct member_row *m = &ROW(r->member, next - 1);
         if (!ID_IS_ZERO(m->replaces) && tally_decided(r, m->member.tally)) return m->member.tally->vote[0];
     }
     return NULL;
@@ -61,14 +61,14 @@ const struct record *registry_claim(const struct registry *r, struct node_id nod
 
 void succession_place(struct registry *r, uint32_t at, const struct body_MEMBER *b)
 {
-    struct member_row *m = &r->member[at];
+    struct member_row *m = &ROW(r->member, at);
     if (ID_IS_ZERO(b->replaces) || ID_EQUAL(b->replaces, b->node)) return;
     m->replaces = b->replaces;
     m->last_seq = b->last_seq;
     uint32_t first = index_find(&r->heirs, m->replaces.bytes);
     if (first != INDEX_NONE) {
-        m->next_heir_plus_one = r->member[first].next_heir_plus_one;
-        r->member[first].next_heir_plus_one = at + 1;
+        m->next_heir_plus_one = ROW(r->member, first).next_heir_plus_one;
+        ROW(r->member, first).next_heir_plus_one = at + 1;
         return;
     }
     enum err err = index_add(&r->heirs, m->replaces.bytes, at);
@@ -115,8 +115,8 @@ static const struct member_row *heir_of(const struct registry *r, struct node_id
     const struct member_row *best = NULL;
     uint32_t row = r->claim_count > 0 ? index_find(&r->heirs, node.bytes) : INDEX_NONE;
     for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
-         next = r->member[next - 1].next_heir_plus_one) {
-        const struct member_row *m = &r->member[next - 1];
+         next = ROW(r->member, next - 1).next_heir_plus_one) {
+        const struct member_row *m = &ROW(r->member, next - 1);
         if (m->claim == NULL || !standing_before_freeze(r, m->claim) || !decided(r, m->member.tally))
             continue;
         if (best == NULL || tally_before(m->member.tally, best->member.tally)) best = m;
@@ -182,8 +182,8 @@ static const struct member_row *admitted_for(const struct registry *r, struct no
 {
     uint32_t row = index_find(&r->heirs, node.bytes);
     for (uint32_t next = row == INDEX_NONE ? 0 : row + 1; next != 0;
-         next = r->member[next - 1].next_heir_plus_one)
-        if (decided(r, r->member[next - 1].member.tally)) return &r->member[next - 1];
+         next = ROW(r->member, next - 1).next_heir_plus_one)
+        if (decided(r, ROW(r->member, next - 1).member.tally)) return &ROW(r->member, next - 1);
     return NULL;
 }
 

@@ -22,13 +22,13 @@ static struct verdict asset_register(struct registry *r, const struct record *re
 {
     struct verdict v = check_registration(r, record->header.author, b);
     if (v.refusal != REFUSAL_NONE) return v;
-    r->asset[r->asset_count] = (struct asset){.dt = b->dt,
-                                              .owner = record->header.author,
-                                              .ddo = ddo,
-                                              .record = record,
-                                              .first = record,
-                                              .version = 1};
-    enum err err = index_add(&r->assets, r->asset[r->asset_count].dt.bytes, r->asset_count);
+    ROW(r->asset, r->asset_count) = (struct asset){.dt = b->dt,
+                                                   .owner = record->header.author,
+                                                   .ddo = ddo,
+                                                   .record = record,
+                                                   .first = record,
+                                                   .version = 1};
+    enum err err = index_add(&r->assets, ROW(r->asset, r->asset_count).dt.bytes, r->asset_count);
     r->asset_count++;
     return err == OK ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
 }
@@ -37,8 +37,8 @@ static struct verdict asset_register(struct registry *r, const struct record *re
 static const struct asset_version *newest_version(const struct registry *r, const struct asset *a,
                                                   const struct lineage *l)
 {
-    for (uint32_t next = a->versions_plus_one; next != 0; next = r->version[next - 1].next_plus_one) {
-        const struct asset_version *v = &r->version[next - 1];
+    for (uint32_t next = a->versions_plus_one; next != 0; next = ROW(r->version, next - 1).next_plus_one) {
+        const struct asset_version *v = &ROW(r->version, next - 1);
         if (lineage_covers(l, v->record) && standing_before_freeze(r, v->record)) return v;
     }
     return NULL;
@@ -47,8 +47,8 @@ static const struct asset_version *newest_version(const struct registry *r, cons
 /* The highest it ever said: what may follow must not hang on when a freeze was heard of. */
 static uint64_t highest_said(const struct registry *r, const struct asset *a, const struct lineage *l)
 {
-    for (uint32_t next = a->versions_plus_one; next != 0; next = r->version[next - 1].next_plus_one)
-        if (lineage_covers(l, r->version[next - 1].record)) return r->version[next - 1].version;
+    for (uint32_t next = a->versions_plus_one; next != 0; next = ROW(r->version, next - 1).next_plus_one)
+        if (lineage_covers(l, ROW(r->version, next - 1).record)) return ROW(r->version, next - 1).version;
     return 0;
 }
 
@@ -92,7 +92,7 @@ static struct verdict check_update(const struct registry *r, const struct asset 
 static void asset_bind(struct registry *r, struct asset *a, const struct record *record,
                        const struct body_ASSET *b, const struct policy *policy)
 {
-    r->binding[r->binding_count] =
+    ROW(r->binding, r->binding_count) =
         (struct binding){record, b->dt, b->compose, b->content, b->manifest, policy, a->bindings_plus_one};
     enum err err = index_add(&r->bindings, record->id.bytes, r->binding_count);
     ASSERT(err == OK); /* as many places as bindings, and one of each record */
@@ -105,8 +105,8 @@ static bool published_before(const struct registry *r, uint32_t first, struct no
     struct lineage l;
     lineage_of(r, &l, author);
     for (uint32_t next = first == INDEX_NONE ? 0 : first + 1; next != 0;
-         next = r->workflow[next - 1].next_plus_one)
-        if (lineage_covers(&l, r->workflow[next - 1].record)) return true;
+         next = ROW(r->workflow, next - 1).next_plus_one)
+        if (lineage_covers(&l, ROW(r->workflow, next - 1).record)) return true;
     return false;
 }
 
@@ -115,13 +115,13 @@ static void asset_publish(struct registry *r, const struct asset *a, const struc
 {
     uint32_t first = index_find(&r->workflows, w->hash.bytes), at = r->workflow_count;
     if (published_before(r, first, record->header.author)) return;
-    r->workflow[r->workflow_count++] = (struct published){w, record, a->owner, 0};
+    ROW(r->workflow, r->workflow_count++) = (struct published){w, record, a->owner, 0};
     if (first != INDEX_NONE) {
-        r->workflow[at].next_plus_one = r->workflow[first].next_plus_one;
-        r->workflow[first].next_plus_one = at + 1;
+        ROW(r->workflow, at).next_plus_one = ROW(r->workflow, first).next_plus_one;
+        ROW(r->workflow, first).next_plus_one = at + 1;
         return;
     }
-    enum err err = index_add(&r->workflows, r->workflow[at].workflow->hash.bytes, at);
+    enum err err = index_add(&r->workflows, ROW(r->workflow, at).workflow->hash.bytes, at);
     ASSERT(err == OK); /* as many places as workflows */
 }
 
@@ -176,7 +176,7 @@ static struct verdict apply_parts(struct registry *r, const struct record *recor
                                  : check_update(r, a, record->header.author, b, parts->ddo);
     if (v.refusal != REFUSAL_NONE) return v;
     a = asset_find(r, b->dt);
-    r->version[r->version_count] =
+    ROW(r->version, r->version_count) =
         (struct asset_version){record, parts->ddo, b->version, a->versions_plus_one};
     a->versions_plus_one = ++r->version_count;
     asset_refresh(r, a);
@@ -252,7 +252,7 @@ struct verdict grant_apply(struct registry *r, const struct record *record, cons
     struct verdict v = check_grant(r, record->header.author, b);
     if (v.refusal != REFUSAL_NONE) return v;
     struct asset *a = asset_find(r, b->lower);
-    r->grant[r->grant_count] =
+    ROW(r->grant, r->grant_count) =
         (struct grant){.record = record, .body = *b, .next_plus_one = a->grants_plus_one};
     revocation_of_grant(r, r->grant_count);
     a->grants_plus_one = ++r->grant_count;
@@ -290,9 +290,9 @@ static bool grant_reaches(struct registry *r, struct dt from, struct dt target)
         queue[count++] = row;
     }
     for (uint32_t i = 0; i < count && !reached; i++) {
-        for (uint32_t next = r->asset[queue[i]].grants_plus_one; next != 0 && !reached;
-             next = r->grant[next - 1].next_plus_one) {
-            struct dt higher = r->grant[next - 1].body.higher;
+        for (uint32_t next = ROW(r->asset, queue[i]).grants_plus_one; next != 0 && !reached;
+             next = ROW(r->grant, next - 1).next_plus_one) {
+            struct dt higher = ROW(r->grant, next - 1).body.higher;
             reached = ID_EQUAL(higher, target);
             row = index_find(&r->assets, higher.bytes);
             if (row == INDEX_NONE || seen[row]) continue;
@@ -352,8 +352,8 @@ static struct allotment allotted(const struct registry *r, const struct asset *a
                                  struct dt app)
 {
     struct allotment sum = {0, 0};
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
-        const struct approval *p = &r->approval[next - 1];
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
+        const struct approval *p = &ROW(r->approval, next - 1);
         if (!lineage_covers(l, p->record)) continue;
         sum.cost += slots_of(&p->body) * p->body.cost;
         if (ID_EQUAL(p->body.app, app)) sum.app_slots += slots_of(&p->body);
@@ -379,8 +379,8 @@ uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a
 static bool overlaps_earlier(const struct registry *r, const struct asset *a, const struct lineage *l,
                              const struct body_APPROVAL *b)
 {
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = r->approval[next - 1].next_plus_one) {
-        const struct approval *other = &r->approval[next - 1];
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
+        const struct approval *other = &ROW(r->approval, next - 1);
         if (ID_EQUAL(other->body.compose, b->compose) && ranges_overlap(&other->body, b) &&
             lineage_covers(l, other->record))
             return true;
@@ -417,11 +417,11 @@ struct verdict approval_apply(struct registry *r, const struct record *record, c
     struct allotment sum;
     struct verdict v = check_approval(r, a, record->header.author, b, &sum);
     if (v.refusal != REFUSAL_NONE) return v;
-    r->approval[r->approval_count] = (struct approval){.record = record,
-                                                       .body = *b,
-                                                       .next_plus_one = a->approvals_plus_one,
-                                                       .app_slots = sum.app_slots,
-                                                       .text = TEXT_UNREAD};
+    ROW(r->approval, r->approval_count) = (struct approval){.record = record,
+                                                            .body = *b,
+                                                            .next_plus_one = a->approvals_plus_one,
+                                                            .app_slots = sum.app_slots,
+                                                            .text = TEXT_UNREAD};
     revocation_of_approval(r, r->approval_count);
     a->approvals_plus_one = ++r->approval_count;
     return VERDICT_OK;
@@ -445,7 +445,7 @@ uint32_t registry_approval_count(const struct registry *r)
 bool registry_approval_unread(const struct registry *r, uint32_t index, struct node_id *key)
 {
     ASSERT(index < r->approval_count);
-    const struct approval *p = &r->approval[index];
+    const struct approval *p = &ROW(r->approval, index);
     const struct member *m = registry_member(r, p->record->header.author);
     if (m == NULL || (p->key_state != KEY_UNREAD && ID_EQUAL(p->key, m->approval))) return false;
     *key = m->approval;
@@ -455,8 +455,8 @@ bool registry_approval_unread(const struct registry *r, uint32_t index, struct n
 void registry_approval_read(struct registry *r, uint32_t index, struct node_id key, enum approval_key state)
 {
     ASSERT(index < r->approval_count);
-    r->approval[index].key = key;
-    r->approval[index].key_state = state;
+    ROW(r->approval, index).key = key;
+    ROW(r->approval, index).key_state = state;
 }
 
 struct verdict approval_preview(struct registry *r, struct node_id author, const struct body_APPROVAL *b)

@@ -308,8 +308,8 @@ struct hash32 simulation_hash(struct simulation *s)
         if (s->station[i].core == NULL) continue;
         const struct chain *chain = core_chain(s->station[i].core);
         for (uint32_t j = 0; j < chain->author_count; j++) {
-            sha256_add(&state, ID_SPAN(chain->author[j].node));
-            sha256_add(&state, ID_SPAN(chain->author[j].head));
+            sha256_add(&state, ID_SPAN(ROW(chain->author, j).node));
+            sha256_add(&state, ID_SPAN(ROW(chain->author, j).head));
         }
     }
     return sha256_end(&state);

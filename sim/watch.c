@@ -245,7 +245,7 @@ const char *watch_open_run(struct simulation *s, char *text, size_t cap)
 static bool holds_as(const struct chain *a, const struct chain *b)
 {
     for (uint32_t i = 0; i < a->author_count; i++) {
-        const struct author *x = &a->author[i];
+        const struct author *x = &ROW(a->author, i);
         const struct author *y = x->applied > 0 ? chain_author(b, x->node) : NULL;
         if (x->applied > 0 && (y == NULL || x->applied != y->applied || !ID_EQUAL(x->head, y->head)))
             return false;

@@ -12,44 +12,31 @@ static uint32_t last_slots(uint32_t rows_max)
     return last;
 }
 
-/* Twice the first, and so on up to the last. */
-static uint32_t slots_after_first(uint32_t last)
-{
-    return 2 * last - 2 * INDEX_SLOTS_FIRST;
-}
-
-static uint32_t entries_after_first(uint32_t last)
-{
-    return last / 2 - INDEX_ENTRIES_FIRST;
-}
-
 size_t index_bytes(uint32_t rows_max)
 {
-    const uint32_t last = last_slots(rows_max);
-    return ARENA_BYTES(entries_after_first(last), sizeof(struct index_entry)) +
-           ARENA_BYTES(slots_after_first(last), sizeof(uint32_t));
+    size_t bytes = rows_bytes(last_slots(rows_max) / 2, sizeof(struct index_entry));
+    for (uint32_t slots = INDEX_SLOTS_FIRST; slots <= last_slots(rows_max); slots *= 2)
+        bytes += ARENA_BYTES(slots, sizeof(uint32_t));
+    return bytes;
+}
+
+void index_init_in(struct index *x, struct arena *heap, uint32_t rows_max, uint64_t salt)
+{
+    *x = (struct index){.mask = INDEX_SLOTS_FIRST - 1, .mask_last = last_slots(rows_max) - 1, .salt = salt};
+    rows_init(&x->entry.rows, heap, last_slots(rows_max) / 2);
 }
 
 enum err index_init(struct index *x, struct arena *arena, uint32_t rows_max, uint64_t salt)
 {
-    const uint32_t last = last_slots(rows_max);
-    struct index_entry *entry = ARENA_ARRAY(arena, struct index_entry, entries_after_first(last));
-    uint32_t *next = ARENA_ARRAY(arena, uint32_t, slots_after_first(last));
-    *x = (struct index){
-        .entry = entry, .next = next, .mask = INDEX_SLOTS_FIRST - 1, .mask_last = last - 1, .salt = salt};
-    return entry != NULL && next != NULL ? OK : ERR_NO_MEMORY;
+    index_init_in(x, &x->own, rows_max, salt);
+    return arena_part(arena, &x->own, index_bytes(rows_max)) != NULL ? OK : ERR_NO_MEMORY;
 }
 
-/* The table in use. */
-static uint32_t *slots(const struct index *x)
+/* The heap has room for it. */
+static void take_slots(struct index *x)
 {
-    return x->mask < INDEX_SLOTS_FIRST ? (uint32_t *)x->slot : x->next - (x->mask + 1);
-}
-
-static struct index_entry *entry_at(const struct index *x, uint32_t at)
-{
-    return at < INDEX_ENTRIES_FIRST ? (struct index_entry *)&x->first[at]
-                                    : &x->entry[at - INDEX_ENTRIES_FIRST];
+    x->slot = ARENA_ARRAY(x->entry.rows.heap, uint32_t, x->mask + 1);
+    ASSERT(x->slot != NULL);
 }
 
 uint64_t index_hash(uint64_t salt, const uint8_t key[32])
@@ -69,18 +56,18 @@ static uint32_t start(const struct index *x, const uint8_t key[32])
 
 uint32_t index_find(const struct index *x, const uint8_t key[32])
 {
-    const uint32_t *slot = slots(x);
+    if (x->count == 0) return INDEX_NONE;
+    const uint32_t *slot = x->slot;
     for (uint32_t at = start(x, key);; at = (at + 1) & x->mask) {
         if (slot[at] == 0) return INDEX_NONE;
-        const struct index_entry *e = entry_at(x, slot[at] - 1);
+        const struct index_entry *e = &ROW(x->entry, slot[at] - 1);
         if (memcmp(e->key, key, 32) == 0) return e->row;
     }
 }
 
 static void place(struct index *x, uint32_t entry)
 {
-    uint32_t *slot = slots(x);
-    uint32_t at = start(x, entry_at(x, entry)->key);
+    uint32_t *slot = x->slot, at = start(x, ROW(x->entry, entry).key);
     while (slot[at] != 0) at = (at + 1) & x->mask;
     slot[at] = entry + 1;
 }
@@ -88,7 +75,7 @@ static void place(struct index *x, uint32_t entry)
 static void move_on(struct index *x)
 {
     x->mask = x->mask * 2 + 1;
-    x->next += x->mask + 1;
+    take_slots(x);
     for (uint32_t i = 0; i < x->count; i++) place(x, i);
 }
 
@@ -99,7 +86,8 @@ enum err index_add(struct index *x, const uint8_t key[32], uint32_t row)
         if (x->mask == x->mask_last) return ERR_FULL;
         move_on(x);
     }
-    *entry_at(x, x->count) = (struct index_entry){key, row};
+    if (x->count == 0) take_slots(x);
+    ROW(x->entry, x->count) = (struct index_entry){key, row};
     place(x, x->count++);
     return OK;
 }

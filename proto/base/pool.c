@@ -8,10 +8,10 @@
 struct pool_block {
     struct pool_block *next;
     uint32_t class_index;
-    uint32_t taken;
+    uint32_t size; /* that was asked for; 0: it is free */
 };
 
-static const size_t class_bytes[POOL_CLASSES] = {256, 2048, 16384, 73728, 1 << 20};
+static const size_t class_bytes[POOL_CLASSES] = {256, 1024, 4096, 16384, 73728, 1 << 20};
 
 void pool_init(struct pool *p, struct arena *arena)
 {
@@ -21,6 +21,7 @@ void pool_init(struct pool *p, struct arena *arena)
 void *pool_take(struct pool *p, size_t size)
 {
     uint32_t i = 0;
+    ASSERT(size > 0);
     while (i < POOL_CLASSES && class_bytes[i] < size) i++;
     if (i == POOL_CLASSES) return NULL;
     struct pool_block *block = p->free[i];
@@ -31,7 +32,7 @@ void *pool_take(struct pool *p, size_t size)
     if (block == NULL) return NULL;
     block->next = NULL;
     block->class_index = i;
-    block->taken = 1;
+    block->size = (uint32_t)size;
     p->in_use++;
     return block + 1;
 }
@@ -40,9 +41,9 @@ void pool_give(struct pool *p, void *memory)
 {
     if (memory == NULL) return;
     struct pool_block *block = (struct pool_block *)memory - 1;
-    ASSERT(block->taken == 1 && block->class_index < POOL_CLASSES && p->in_use > 0);
-    block->taken = 0;
-    memset(block + 1, 0, class_bytes[block->class_index]);
+    ASSERT(block->size > 0 && block->class_index < POOL_CLASSES && p->in_use > 0);
+    memset(block + 1, 0, block->size);
+    block->size = 0;
     block->next = p->free[block->class_index];
     p->free[block->class_index] = block;
     p->in_use--;

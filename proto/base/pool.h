@@ -1,12 +1,12 @@
 /* pool: blocks of a few fixed sizes from an arena, with free lists, for work in flight.
- * A block is zeroed when it is given back, so what it held is gone, and reads as zero when taken. NULL means full or
+ * A block is as large as was asked for, and zeroed when it is given back, so what it held is gone, and reads as zero when taken. NULL means full or
  * larger than the largest class. Pure. */
 #ifndef PERIGEE_PROTO_BASE_POOL_H
 #define PERIGEE_PROTO_BASE_POOL_H
 
 #include "proto/base/arena.h"
 
-enum { POOL_CLASSES = 5, POOL_BODY_BYTES = 73728 + 16 /* a block for a record with a body of any length */ };
+enum { POOL_CLASSES = 6, POOL_BODY_BYTES = 73728 + 16 /* a block for a record with a body of any length */ };
 struct pool_block;
 struct pool {
     struct arena *arena;

@@ -526,9 +526,45 @@ static void test_index_needs_its_memory(void **state)
     assert_int_equal(index_init(&x, &a, 32, 7), OK);
 }
 
+/* Rows stay where they are, are zero at first and do not touch each other; two tables fill one heap, and it is large enough for both. */
+static void test_rows(void **state)
+{
+    enum { ROWS_MOST = 1000, OTHERS_MOST = 5 };
+    struct wide {
+        uint64_t number, more[4];
+    };
+    static _Alignas(16) uint8_t memory[64 << 10];
+    static struct wide *at[ROWS_MOST];
+    const size_t bytes = rows_bytes(ROWS_MOST, sizeof(struct wide)) + rows_bytes(OTHERS_MOST, 1);
+    struct arena heap = arena_make(memory, bytes);
+    ROWS(struct wide) wide;
+    ROWS(uint8_t) other;
+    (void)state;
+    assert_in_range(bytes, ROWS_MOST * sizeof(struct wide) + OTHERS_MOST, sizeof memory);
+    rows_init(&wide.rows, &heap, ROWS_MOST);
+    rows_init(&other.rows, &heap, OTHERS_MOST);
+    assert_int_equal(arena_mark(&heap), 0);
+    for (uint32_t i = 0; i < ROWS_MOST; i++) {
+        assert_int_equal(ROW(wide, i).number, 0);
+        ROW(wide, i) = (struct wide){i + 1, {i, i, i, i}};
+        at[i] = &ROW(wide, i);
+        if (i == 0) assert_in_range(arena_mark(&heap), 1, ROWS_FIRST * sizeof(struct wide));
+        if (i < OTHERS_MOST) ROW(other, i) = (uint8_t)(i + 1);
+    }
+    assert_int_equal(arena_mark(&heap), bytes);
+    for (uint32_t i = 0; i < ROWS_MOST; i++) {
+        assert_ptr_equal(at[i], &ROW(wide, i));
+        assert_int_equal(at[i]->number, i + 1);
+        assert_int_equal(at[i]->more[3], i);
+        if (i < OTHERS_MOST) assert_int_equal(ROW(other, i), i + 1);
+    }
+    expect_assert_failure(ROW(other, OTHERS_MOST + 4 * ROWS_FIRST) = 1); /* a block that there is not */
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_rows),
         cmocka_unit_test(test_err_table),
         cmocka_unit_test(test_try),
         cmocka_unit_test(test_span),
