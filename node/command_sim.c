@@ -100,14 +100,18 @@ static double thousandth(const json_t *object, const char *key)
     return (double)number(object, key) / 1e3;
 }
 
+enum { EXPOSURE_SHOWN = 64 };
 static void print_exposure(const json_t *report)
 {
     size_t i;
     const json_t *e;
     (void)puts("\nrows in plaintext, beside at their owner");
-    json_array_foreach(json_object_get(report, "exposure"), i, e)(void)
+    const json_t *rows = json_object_get(report, "exposure");
+    const size_t all = json_array_size(rows);
+    json_array_foreach(rows, i, e) if (i < EXPOSURE_SHOWN)(void)
         printf("  %-24s %6" JSON_INTEGER_FORMAT " rows, in %" JSON_INTEGER_FORMAT " enclaves (SIMULATED)\n",
                json_string_value(json_object_get(e, "owner")), number(e, "rows"), number(e, "enclaves"));
+    if (all > EXPOSURE_SHOWN) (void)printf("  and %zu more\n", all - EXPOSURE_SHOWN);
 }
 
 static const json_t *mode_of(const json_t *report, const char *trust)

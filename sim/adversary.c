@@ -60,11 +60,11 @@ bool adversary_at_work(const struct station *n)
 static uint32_t tell_all(struct station *n, struct slice *slice, uint64_t *last_ns)
 {
     uint32_t told = 0;
-    const struct simulation *s = n->simulation;
-    const uint32_t neighbours = simulation_neighbours(s, n->number);
+    const struct consortium *s = n->consortium;
+    const uint32_t neighbours = consortium_neighbours(s, n->number);
     for (uint32_t i = 0; i < neighbours; i++) {
-        const uint32_t to = simulation_neighbour(s, n->number, i);
-        if (!simulation_linked(s, n->number, to)) continue;
+        const uint32_t to = consortium_neighbour(s, n->number, i);
+        if (!consortium_linked(s, n->number, to)) continue;
         const uint64_t arrives_ns = station_carry_slice(n, to, slice);
         if (arrives_ns > *last_ns) *last_ns = arrives_ns;
         told++;
@@ -91,7 +91,7 @@ static bool is_passed_on(const struct station *n, struct span message)
 bool adversary_keeps(struct station *n, struct span message)
 {
     const bool keeps = seen_of(n)->withholds && is_passed_on(n, message);
-    n->simulation->counts.withheld += keeps;
+    n->consortium->counts.withheld += keeps;
     return keeps;
 }
 
@@ -106,7 +106,7 @@ static void remember(struct station *n, struct slice *slice)
     if (last->slice == slice) return;
     slice_drop(next->slice);
     slice->refs++;
-    *next = (struct past){slice, n->simulation->now_ns};
+    *next = (struct past){slice, now_of(n->consortium)};
     a->past_next = (a->past_next + 1) % REPLAY_MOST;
 }
 
@@ -127,7 +127,7 @@ bool adversary_hears(struct station *n, struct slice *slice)
 {
     if (seen_of(n)->replays) remember(n, slice);
     const bool silent = seen_of(n)->withholds && is_question(span_make(slice->bytes, slice->len));
-    n->simulation->counts.withheld += silent;
+    n->consortium->counts.withheld += silent;
     return silent;
 }
 
@@ -152,13 +152,13 @@ static uint32_t out_of_order(struct adversary *a, struct slice *order[REPLAY_MOS
 void adversary_replay(struct station *n)
 {
     struct adversary *a = n->adversary;
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct slice *order[REPLAY_MOST];
-    if (!a->replays || a->replay_ns != s->now_ns) return;
+    if (!a->replays || a->replay_ns != now_of(s)) return;
     a->replay_ns += REPLAY_EVERY_NS;
-    simulation_later(s, a->replay_ns, n->number, WHAT_REPLAY);
-    if (n->core == NULL || s->now_ns < a->arrived_ns) return;
-    const uint32_t count = out_of_order(a, order, s->now_ns);
+    consortium_later(s, a->replay_ns, n->number, WHAT_REPLAY);
+    if (n->core == NULL || now_of(s) < a->arrived_ns) return;
+    const uint32_t count = out_of_order(a, order, now_of(s));
     for (uint32_t i = 0; i < count; i++) s->counts.replayed += tell_all(n, order[i], &a->arrived_ns);
 }
 
@@ -183,7 +183,7 @@ static void make_heads(struct station *n, struct buffer *out)
 {
     uint8_t heads[FLOOD_HEADS * HEADS_ITEM_BYTES];
     struct chance *c = &n->adversary->chance;
-    const struct cast *cast = n->simulation->cast;
+    const struct cast *cast = n->consortium->cast;
     for (uint8_t *item = heads; item < heads + sizeof heads; item += HEADS_ITEM_BYTES) {
         memcpy(item, cast->player[chance_below(c, cast->count)].id.bytes, 32);
         store_u64(item + 32, chance_within(c, 1, UINT32_MAX));
@@ -235,10 +235,10 @@ static struct slice *free_slice(const struct adversary *a)
 void adversary_flood(struct station *n)
 {
     struct adversary *a = n->adversary;
-    struct simulation *s = n->simulation;
-    if (a->floods_a_second == 0 || a->flood_ns != s->now_ns) return;
+    struct consortium *s = n->consortium;
+    if (a->floods_a_second == 0 || a->flood_ns != now_of(s)) return;
     a->flood_ns += SECOND_NS / a->floods_a_second;
-    simulation_later(s, a->flood_ns, n->number, WHAT_FLOOD);
+    consortium_later(s, a->flood_ns, n->number, WHAT_FLOOD);
     struct slice *slice = n->core != NULL ? free_slice(a) : NULL;
     if (slice == NULL) return;
     uint64_t unused = 0;
@@ -254,7 +254,7 @@ static struct adversary *adversary_of(struct station *n)
     if (n->adversary != NULL) return n->adversary;
     struct adversary *a = calloc(1, sizeof *a);
     ASSERT(a != NULL);
-    a->chance = chance_stream(n->simulation->cast->seed, "adversary", n->number);
+    a->chance = chance_stream(n->consortium->cast->seed, "adversary", n->number);
     for (uint32_t i = 0; i < FLOOD_UNDER_WAY; i++) a->made[i] = slice_of(SPAN_OF(none));
     n->adversary = a;
     return a;
@@ -263,18 +263,18 @@ static struct adversary *adversary_of(struct station *n)
 void adversary_set(struct station *n, const struct scenario_fault *f, bool on)
 {
     struct adversary *a = adversary_of(n);
-    const uint64_t now_ns = n->simulation->now_ns;
+    const uint64_t now_ns = now_of(n->consortium);
     if (f->kind == FAULT_WITHHOLD) a->withholds = on;
     if (f->kind == FAULT_REPLAY) {
         a->replays = on;
         a->replay_ns = now_ns;
-        if (on) simulation_later(n->simulation, now_ns, n->number, WHAT_REPLAY);
+        if (on) consortium_later(n->consortium, now_ns, n->number, WHAT_REPLAY);
         forget(a);
     }
     if (f->kind != FAULT_FLOOD) return;
     a->floods_a_second = !on ? 0 : f->per_second > 0 ? f->per_second : FLOOD_A_SECOND;
     a->flood_ns = now_ns;
-    if (on) simulation_later(n->simulation, now_ns, n->number, WHAT_FLOOD);
+    if (on) consortium_later(n->consortium, now_ns, n->number, WHAT_FLOOD);
 }
 
 void adversary_free(struct station *n)

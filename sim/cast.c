@@ -127,7 +127,7 @@ enum err cast_make(struct cast **out, struct arena *arena, const struct scenario
     *c = (struct cast){.scenario = scenario, .seed = seed, .count = scenario->party_count};
     c->player = ARENA_ARRAY(arena, struct player, c->count);
     if (c->player == NULL) return ERR_NO_MEMORY;
-    TRY(notary_new(&c->notary, arena, scenario->crypto, seed));
+    TRY(notary_new(&c->notary, arena, scenario->crypto, seed, c->count));
     TRY(index_init(&c->ids, arena, c->count, seed));
     for (uint32_t i = 0; i < c->count; i++) {
         TRY(player_make(&c->player[i], c, i));

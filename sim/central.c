@@ -42,13 +42,13 @@ struct central {
     bool have[CAP_INPUTS], taken[CAP_INPUTS];          /* at the machine */
     bool acknowledged[CAP_INPUTS];                     /* at the owner */
     uint64_t sent_on[CAP_INPUTS], back_on[CAP_INPUTS]; /* as above */
-    bool ready[SCENARIO_PARTIES_MAX];                  /* at who asks */
+    bool ready[SCENARIO_PARTIES_MAX];                  /* at who asks; there is one consortium */
     uint64_t ready_on[SCENARIO_PARTIES_MAX];
     uint64_t computations;
     struct central_run run[SCENARIO_RUNS_MAX];
 };
 
-enum err central_begin(struct simulation *s)
+enum err central_begin(struct consortium *s)
 {
     s->central = calloc(1, sizeof *s->central);
     if (s->central == NULL) return ERR_NO_MEMORY;
@@ -95,10 +95,10 @@ static bool carry(struct station *n, uint32_t to, enum central_code code, uint32
 static void send(struct station *n, uint32_t to, uint64_t *sent_on, enum central_code code, uint32_t number,
                  struct span rest)
 {
-    const struct simulation *s = n->simulation;
+    const struct consortium *s = n->consortium;
     const bool itself = to == n->number;
-    const uint64_t link = itself ? 1 : simulation_link(s, n->number, to) + 1;
-    if (*sent_on == link || !(itself || simulation_linked(s, n->number, to))) return;
+    const uint64_t link = itself ? 1 : consortium_link(s, n->number, to) + 1;
+    if (*sent_on == link || !(itself || consortium_linked(s, n->number, to))) return;
     if (carry(n, to, code, number, rest)) *sent_on = link;
 }
 
@@ -106,7 +106,7 @@ static void send(struct station *n, uint32_t to, uint64_t *sent_on, enum central
 
 static void owner_turn(struct station *n)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct central *c = s->central;
     const struct dataset *d = papers_of(s->papers, n->player);
     if (d == NULL || n->player->party->refuses) return;
@@ -119,13 +119,13 @@ static void owner_turn(struct station *n)
 
 /* --- The machine ------------------------------------------------------------------------------------------------------------- */
 
-static bool is_out(const struct simulation *s, uint32_t dataset)
+static bool is_out(const struct consortium *s, uint32_t dataset)
 {
     return s->papers->dataset[dataset].owner->party->refuses || s->central->taken[dataset];
 }
 
 /* What it may use; 0: not all is there, fewer than k are left, or one took back and nobody goes on without it. */
-static uint32_t usable(const struct simulation *s)
+static uint32_t usable(const struct consortium *s)
 {
     uint32_t inputs = 0, count = 0;
     bool waits = false, taken = false;
@@ -140,7 +140,7 @@ static uint32_t usable(const struct simulation *s)
 }
 
 /* Can nothing be computed any more, whatever comes? */
-static bool is_barred(const struct simulation *s)
+static bool is_barred(const struct consortium *s)
 {
     uint32_t left = 0;
     bool taken = false;
@@ -151,12 +151,12 @@ static bool is_barred(const struct simulation *s)
     return left < s->scenario->k || (taken && !s->scenario->go_on);
 }
 
-static const struct scenario_party *hub_of(const struct simulation *s)
+static const struct scenario_party *hub_of(const struct consortium *s)
 {
     return &s->scenario->party[s->central->hub];
 }
 
-static void compute(struct simulation *s, struct central_run *r)
+static void compute(struct consortium *s, struct central_run *r)
 {
     struct central *c = s->central;
     r->inputs = usable(s);
@@ -165,13 +165,13 @@ static void compute(struct simulation *s, struct central_run *r)
     r->computing = true;
     r->computation = c->computations++;
     c->busy++;
-    simulation_later(s, s->now_ns + scenario_compute_ns(s->scenario, hub_of(s)), (uint32_t)r->computation,
+    consortium_later(s, now_of(s) + scenario_compute_ns(s->scenario, hub_of(s)), (uint32_t)r->computation,
                      WHAT_COMPUTED);
     static const uint64_t phases[] = {RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING};
     for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++) fault_phase(s, phases[i]);
 }
 
-void central_computed(struct simulation *s, uint32_t computation)
+void central_computed(struct consortium *s, uint32_t computation)
 {
     struct central *c = s->central;
     for (uint32_t i = 0; i < s->run_count; i++) {
@@ -187,13 +187,13 @@ void central_computed(struct simulation *s, uint32_t computation)
 
 void central_crashed(struct station *n)
 {
-    struct central *c = n->simulation->central;
+    struct central *c = n->consortium->central;
     if (n->number != c->hub) return;
-    for (uint32_t i = 0; i < n->simulation->run_count; i++) c->run[i].computing = false;
+    for (uint32_t i = 0; i < n->consortium->run_count; i++) c->run[i].computing = false;
     c->busy = 0;
 }
 
-bool central_busy(const struct simulation *s, uint32_t *number)
+bool central_busy(const struct consortium *s, uint32_t *number)
 {
     *number = s->central->hub;
     return s->central->busy > 0;
@@ -202,7 +202,7 @@ bool central_busy(const struct simulation *s, uint32_t *number)
 /* In place of a count: of the rows themselves, as the enclaves of this world have it. */
 static void send_result(struct station *n, uint32_t number, struct central_run *r)
 {
-    const struct papers *p = n->simulation->papers;
+    const struct papers *p = n->consortium->papers;
     uint8_t result[RESULT_BYTES];
     struct sha256_stream digest;
     sha256_begin(&digest);
@@ -216,7 +216,7 @@ static void send_result(struct station *n, uint32_t number, struct central_run *
 
 static void hub_turn(struct station *n)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct central *c = s->central;
     const bool ready = usable(s) != 0;
     for (uint32_t i = 0; i < s->count; i++)
@@ -231,7 +231,7 @@ static void hub_turn(struct station *n)
 
 /* --- Who asks ----------------------------------------------------------------------------------------------------------------- */
 
-static bool asks(const struct simulation *s, const struct station *n)
+static bool asks(const struct consortium *s, const struct station *n)
 {
     uint32_t first = 0;
     while (!player_is(s->station[first].player, ROLE_REQUESTER)) first++;
@@ -239,7 +239,7 @@ static bool asks(const struct simulation *s, const struct station *n)
 }
 
 /* Does nobody ask any more? */
-static bool is_over(const struct simulation *s)
+static bool is_over(const struct consortium *s)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < s->papers->dataset_count; i++) {
@@ -251,29 +251,29 @@ static bool is_over(const struct simulation *s)
 
 static void new_run(struct station *n)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     const struct hash32 id = cast_derive(s->cast->seed, "central-run", s->run_count, 0);
     struct run_id run;
     if (!s->central->ready[n->number] || !asks(s, n) || is_over(s)) return;
-    if (s->run_count >= s->scenario->runs || s->now_ns < n->pause_ns) return;
+    if (s->run_count >= s->scenario->runs || now_of(s) < n->pause_ns) return;
     memcpy(run.bytes, id.bytes, sizeof run.bytes);
     s->central->run[s->run_count].asker = n->number;
     watch_asked(n, run);
-    n->pause_ns = s->now_ns + (uint64_t)s->scenario->every_ms * 1000000;
+    n->pause_ns = now_of(s) + (uint64_t)s->scenario->every_ms * 1000000;
 }
 
-static void end_run(struct simulation *s, struct run_watch *w, bool settled)
+static void end_run(struct consortium *s, struct run_watch *w, bool settled)
 {
     w->ended = true;
     s->counts.runs_settled += settled;
     s->counts.runs_ended += !settled;
-    if (settled) w->settled_ms = s->now_ns / 1000000;
+    if (settled) w->settled_ms = now_of(s) / 1000000;
 }
 
 static void requester_turn(struct station *n)
 {
-    struct simulation *s = n->simulation;
-    const uint64_t now_ms = s->now_ns / 1000000, life_ms = s->scenario->expires_ms;
+    struct consortium *s = n->consortium;
+    const uint64_t now_ms = now_of(s) / 1000000, life_ms = s->scenario->expires_ms;
     new_run(n);
     for (uint32_t i = 0; i < s->run_count; i++) {
         struct run_watch *w = &s->run[i];
@@ -285,7 +285,7 @@ static void requester_turn(struct station *n)
 
 static void take_result(struct station *n, uint32_t number, struct span rest)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     if (rest.len != RESULT_BYTES || s->run[number].ended) return;
     const uint32_t inputs = load_u32(rest.data);
     for (uint32_t i = 0; i < s->papers->dataset_count; i++)
@@ -293,7 +293,7 @@ static void take_result(struct station *n, uint32_t number, struct span rest)
     end_run(s, &s->run[number], inputs != 0);
 }
 
-bool central_over(const struct simulation *s)
+bool central_over(const struct consortium *s)
 {
     if (s->run_count < s->scenario->runs && !is_over(s)) return false;
     for (uint32_t i = 0; i < s->run_count; i++)
@@ -305,7 +305,7 @@ bool central_over(const struct simulation *s)
 
 void central_take(struct station *n, uint32_t from, struct span message)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct central *c = s->central;
     uint64_t once = NOT_SENT;
     ASSERT(message.len >= PREFIX_BYTES);
@@ -328,6 +328,6 @@ void central_take(struct station *n, uint32_t from, struct span message)
 void central_turn(struct station *n)
 {
     owner_turn(n);
-    if (n->number == n->simulation->central->hub) hub_turn(n);
+    if (n->number == n->consortium->central->hub) hub_turn(n);
     if (player_is(n->player, ROLE_REQUESTER)) requester_turn(n);
 }

@@ -23,14 +23,14 @@ static bool find(const struct station *n, uint32_t to, uint32_t *at)
 void dialling_begin(struct station *n, uint32_t to)
 {
     uint32_t at;
-    if (!simulation_dials(n->simulation) || find(n, to, &at)) return;
+    if (!consortium_dials(n->consortium) || find(n, to, &at)) return;
     if (n->dialled_count == n->dialled_cap) {
         n->dialled_cap = n->dialled_cap == 0 ? 16 : 2 * n->dialled_cap;
         n->dialled = realloc(n->dialled, n->dialled_cap * sizeof *n->dialled);
         ASSERT(n->dialled != NULL);
     }
     n->dialled[n->dialled_count++] = to;
-    simulation_dial(n->simulation, n->number, to);
+    consortium_dial(n->consortium, n->number, to);
 }
 
 /* A link that the other one dials, too, stays. */
@@ -39,7 +39,7 @@ void dialling_end(struct station *n, uint32_t to)
     uint32_t at;
     if (!find(n, to, &at)) return;
     n->dialled[at] = n->dialled[--n->dialled_count];
-    if (!find(&n->simulation->station[to], n->number, &at)) simulation_hang_up(n->simulation, n->number, to);
+    if (!find(&n->consortium->station[to], n->number, &at)) consortium_hang_up(n->consortium, n->number, to);
 }
 
 /* --- By its people ------------------------------------------------------------------------------------------------------------ */
@@ -51,9 +51,9 @@ static bool is_founder(const struct station *n)
 
 static void dial_founders(struct station *n)
 {
-    const struct simulation *s = n->simulation;
+    const struct consortium *s = n->consortium;
     for (uint32_t i = 0; i < n->number; i++)
-        if (is_founder(&s->station[i])) simulation_dial(n->simulation, n->number, i);
+        if (is_founder(&s->station[i])) consortium_dial(n->consortium, n->number, i);
 }
 
 /* Who is dialled by who is no member: all but devices, or where these are many, those with seats and those that compute. */
@@ -71,7 +71,7 @@ static bool is_member(const struct station *n)
 /* Who asks to be admitted was given addresses of those that can; a device, by its maker, of any that stay. */
 static uint32_t host_of(const struct station *n, uint64_t time)
 {
-    const struct simulation *s = n->simulation;
+    const struct consortium *s = n->consortium;
     const uint32_t roles =
         is_member(n) || player_is(n->player, ROLE_DEVICE) ? s->host_roles : ROLE_CUSTODIAN | ROLE_STEWARD;
     struct chance c = chance_stream(s->cast->seed ^ time << 32, "host", n->number);
@@ -89,37 +89,37 @@ static bool is_acquainted(const struct station *n)
 static void leave(struct station *n, uint32_t host)
 {
     uint32_t at;
-    if (!find(n, host, &at) && !find(&n->simulation->station[host], n->number, &at))
-        simulation_hang_up(n->simulation, n->number, host);
+    if (!find(n, host, &at) && !find(&n->consortium->station[host], n->number, &at))
+        consortium_hang_up(n->consortium, n->number, host);
 }
 
 /* One that is reached is stayed with for a while, and then, as it may be none that admits, or have let this guest go, another is visited. */
 static void visit(struct station *n)
 {
-    struct simulation *s = n->simulation;
-    const bool over = is_acquainted(n), there = n->host != 0 && simulation_linked(s, n->number, n->host - 1);
-    if (!over && there && s->now_ns - n->host_ns < VISIT_NS) return;
+    struct consortium *s = n->consortium;
+    const bool over = is_acquainted(n), there = n->host != 0 && consortium_linked(s, n->number, n->host - 1);
+    if (!over && there && now_of(s) - n->host_ns < VISIT_NS) return;
     if (n->host != 0) leave(n, n->host - 1);
-    n->host = over ? 0 : host_of(n, s->now_ns / AGAIN_NS) + 1;
-    n->host_ns = s->now_ns;
-    if (!over) simulation_dial(s, n->number, n->host - 1);
+    n->host = over ? 0 : host_of(n, now_of(s) / AGAIN_NS) + 1;
+    n->host_ns = now_of(s);
+    if (!over) consortium_dial(s, n->number, n->host - 1);
 }
 
 void dialling_turn(struct station *n)
 {
-    struct simulation *s = n->simulation;
-    simulation_later(s, s->now_ns + AGAIN_NS, n->number, WHAT_DIALLING);
+    struct consortium *s = n->consortium;
+    consortium_later(s, now_of(s) + AGAIN_NS, n->number, WHAT_DIALLING);
     if (!n->up) return;
-    for (uint32_t i = 0; i < n->dialled_count; i++) simulation_dial(s, n->number, n->dialled[i]);
+    for (uint32_t i = 0; i < n->dialled_count; i++) consortium_dial(s, n->number, n->dialled[i]);
     if (is_founder(n))
         dial_founders(n);
     else
         visit(n);
 }
 
-void dialling_start(struct simulation *s)
+void dialling_start(struct consortium *s)
 {
-    if (!simulation_dials(s)) return;
+    if (!consortium_dials(s)) return;
     s->host_roles = host_roles(s->scenario);
-    for (uint32_t i = 0; i < s->count; i++) simulation_later(s, i, i, WHAT_DIALLING);
+    for (uint32_t i = 0; i < s->count; i++) consortium_later(s, i, i, WHAT_DIALLING);
 }

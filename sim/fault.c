@@ -15,16 +15,16 @@ enum {
 
 /* --- Processes and links ------------------------------------------------------------------------------------------------ */
 
-static void crash(struct simulation *s, uint32_t number, uint32_t for_ms)
+static void crash(struct consortium *s, uint32_t number, uint32_t for_ms)
 {
     if (!s->station[number].up) return;
     station_crash(&s->station[number]);
     s->counts.crashes++;
-    census_happened(s->census, number, MOMENT_CRASHED, s->now_ns);
-    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_RESTART);
+    census_happened(s->census, place_of(s, number), MOMENT_CRASHED, now_of(s));
+    consortium_later(s, now_of(s) + (uint64_t)for_ms * 1000000, number, WHAT_RESTART);
 }
 
-static void crash_elected(struct simulation *s, uint32_t index)
+static void crash_elected(struct consortium *s, uint32_t index)
 {
     uint32_t number;
     if (s->central != NULL && central_busy(s, &number)) {
@@ -36,46 +36,46 @@ static void crash_elected(struct simulation *s, uint32_t index)
             crash(s, s->guest[i].station, s->scenario->fault[index].for_ms);
             return;
         }
-    simulation_later(s, s->now_ns + LOOK_AGAIN_NS, index, WHAT_FAULT); /* as soon as there is one */
+    consortium_later(s, now_of(s) + LOOK_AGAIN_NS, index, WHAT_FAULT); /* as soon as there is one */
 }
 
-static void cut_off(struct simulation *s, uint32_t number, uint32_t for_ms)
+static void cut_off(struct consortium *s, uint32_t number, uint32_t for_ms)
 {
     struct station *n = &s->station[number];
     if (n->cut) return;
     links_of(s, number, false);
     n->cut = true;
     s->counts.parts++;
-    census_happened(s->census, number, MOMENT_CUT, s->now_ns);
-    simulation_later(s, s->now_ns + (uint64_t)for_ms * 1000000, number, WHAT_REJOIN);
+    census_happened(s->census, place_of(s, number), MOMENT_CUT, now_of(s));
+    consortium_later(s, now_of(s) + (uint64_t)for_ms * 1000000, number, WHAT_REJOIN);
 }
 
-void fault_rejoin(struct simulation *s, uint32_t number)
+void fault_rejoin(struct consortium *s, uint32_t number)
 {
     struct station *n = &s->station[number];
     if (!n->cut) return;
     n->cut = false;
-    census_happened(s->census, number, MOMENT_LINKED, s->now_ns);
+    census_happened(s->census, place_of(s, number), MOMENT_LINKED, now_of(s));
     if (n->up) links_of(s, number, true);
 }
 
 /* --- Sides ------------------------------------------------------------------------------------------------------------------ */
 
 /* Whoever is cut off from all others shows it, once, however many faults do so. */
-static void note_parted(struct simulation *s, const struct scenario_fault *f, bool on)
+static void note_parted(struct consortium *s, const struct scenario_fault *f, bool on)
 {
     if (f->kind != FAULT_PART) return;
     for (uint32_t i = 0; i < s->count; i++) {
         if (!scenario_has(s->scenario, &f->of, i)) continue;
         uint32_t *parted = &s->station[i].parted;
-        if (on && ++*parted == 1) census_happened(s->census, i, MOMENT_CUT, s->now_ns);
-        if (!on && --*parted == 0) census_happened(s->census, i, MOMENT_LINKED, s->now_ns);
+        if (on && ++*parted == 1) census_happened(s->census, place_of(s, i), MOMENT_CUT, now_of(s));
+        if (!on && --*parted == 0) census_happened(s->census, place_of(s, i), MOMENT_LINKED, now_of(s));
     }
     s->counts.parts += on;
 }
 
 /* A byte stream whose one way is dead keeps what is sent into it, until it is given up: links of the product are (net.h). */
-static void cut_sides(struct simulation *s, uint32_t index, bool on)
+static void cut_sides(struct consortium *s, uint32_t index, bool on)
 {
     const struct scenario_fault *f = &s->scenario->fault[index];
     const uint64_t lasts_ns = (uint64_t)f->for_ms * 1000000;
@@ -85,14 +85,14 @@ static void cut_sides(struct simulation *s, uint32_t index, bool on)
     } else if (!f->oneway) {
         links_cut(s, index);
     } else {
-        links_hold(s, index, s->now_ns + lasts_ns);
-        if (lasts_ns > SILENT_NS) simulation_later(s, s->now_ns + SILENT_NS, index, WHAT_SILENT);
+        links_hold(s, index, now_of(s) + lasts_ns);
+        if (lasts_ns > SILENT_NS) consortium_later(s, now_of(s) + SILENT_NS, index, WHAT_SILENT);
     }
 }
 
 /* --- Owners ----------------------------------------------------------------------------------------------------------------- */
 
-static void take_back(struct simulation *s, const struct scenario_fault *f)
+static void take_back(struct consortium *s, const struct scenario_fault *f)
 {
     for (uint32_t i = 0; i < s->count; i++) {
         struct station *n = &s->station[i];
@@ -103,7 +103,7 @@ static void take_back(struct simulation *s, const struct scenario_fault *f)
     }
 }
 
-void fault_phase(struct simulation *s, uint64_t state)
+void fault_phase(struct consortium *s, uint64_t state)
 {
     for (uint32_t i = 0; i < s->scenario->fault_count; i++) {
         const struct scenario_fault *f = &s->scenario->fault[i];
@@ -126,7 +126,7 @@ struct span fault_statement(const struct station *n, struct node_id author,
 {
     static uint8_t built[MESSAGE_BYTES_MAX], message[MESSAGE_BYTES_MAX];
     struct header h = {.kind = kind,
-                       .consortium = n->simulation->cast->consortium,
+                       .consortium = n->consortium->cast->consortium,
                        .author = author,
                        .time_ms = station_wall_ms(n),
                        .residency = SPAN_LITERAL("")};
@@ -136,7 +136,7 @@ struct span fault_statement(const struct station *n, struct node_id author,
     size_t header_len;
     enum err err = record_build(&b, &header_len, &h, body);
     if (err == OK)
-        err = notary_sign(n->simulation->cast->notary, &signature, secret,
+        err = notary_sign(n->consortium->cast->notary, &signature, secret,
                           record_sign_hash(h.kind, span_make(built, header_len)));
     if (err == OK)
         err = record_open(&r, span_make(built, header_len), &signature,
@@ -154,7 +154,7 @@ static struct span statement_of(const struct station *n, enum kind kind, const v
 /* For a term that is past, goes on or comes next. */
 static void ask_for_votes(struct station *n, const struct ledger_run *run)
 {
-    const struct charter *charter = n->simulation->cast->founding;
+    const struct charter *charter = n->consortium->cast->founding;
     const struct body_VOTE_ASK body = {run->run, chance_within(&n->rogue_chance, 1, last_term(run) + 1)};
     const struct span ask = statement_of(n, KIND_VOTE_ASK, &body);
     for (uint32_t i = 0; i < charter->custodian_count; i++)
@@ -164,9 +164,9 @@ static void ask_for_votes(struct station *n, const struct ledger_run *run)
 
 void fault_rogue(struct station *n)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     if (!n->rogue) return;
-    simulation_later(s, s->now_ns + ROGUE_NS, n->number, WHAT_ROGUE);
+    consortium_later(s, now_of(s) + ROGUE_NS, n->number, WHAT_ROGUE);
     if (n->core == NULL || s->ledger.runs == 0) return;
     ask_for_votes(n, &s->ledger.run[chance_below(&n->rogue_chance, s->ledger.runs)]);
 }
@@ -176,7 +176,7 @@ void fault_rogue(struct station *n)
 static void vote_for(struct station *n, const struct run_entry *run, struct run_id id, uint64_t term,
                      struct node_id node)
 {
-    const struct certificate c = {.consortium = n->simulation->cast->consortium,
+    const struct certificate c = {.consortium = n->consortium->cast->consortium,
                                   .epoch = run->body.epoch,
                                   .run = id,
                                   .compose = run->body.compose,
@@ -185,7 +185,7 @@ static void vote_for(struct station *n, const struct run_entry *run, struct run_
                                   .node = node};
     struct body_VOTE vote = {.run = id, .term = term, .node = node, .known = term};
     const enum err err =
-        notary_sign(n->simulation->cast->notary, &vote.vote, &n->player->secret, certificate_vote_hash(&c));
+        notary_sign(n->consortium->cast->notary, &vote.vote, &n->player->secret, certificate_vote_hash(&c));
     ASSERT(err == OK);
     station_send(n, node, statement_of(n, KIND_VOTE, &vote));
     station_forget_said(n);
@@ -239,7 +239,7 @@ struct span fault_forge(struct buffer *out, struct span frame)
     return buffer_span(out);
 }
 
-static void twins_end(struct simulation *s, uint32_t number)
+static void twins_end(struct consortium *s, uint32_t number)
 {
     for (uint32_t i = 0; i < s->guest_count; i++)
         if (s->guest[i].guest != NULL && s->guest[i].station == number && s->guest[i].twin) guest_drop(s, i);
@@ -249,13 +249,13 @@ static void twins_end(struct simulation *s, uint32_t number)
 
 static void set_one(struct station *n, const struct scenario_fault *f, bool on)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     switch (f->kind) {
     case FAULT_FULL: disk_fill(n->disk, on); break;
     case FAULT_CLOCK: n->ahead_ms = on ? f->by_ms : 0; break;
     case FAULT_ROGUE:
         n->rogue = on;
-        if (on) simulation_later(s, s->now_ns, n->number, WHAT_ROGUE);
+        if (on) consortium_later(s, now_of(s), n->number, WHAT_ROGUE);
         break;
     case FAULT_TWIN:
         n->twin = on;
@@ -281,7 +281,7 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
     }
 }
 
-static void set(struct simulation *s, uint32_t index, bool on)
+static void set(struct consortium *s, uint32_t index, bool on)
 {
     const struct scenario_fault *f = &s->scenario->fault[index];
     if (f->kind == FAULT_PART || f->kind == FAULT_SPLIT) {
@@ -298,14 +298,14 @@ static bool is_waited_for(enum scenario_fault_kind kind)
     return kind != FAULT_WITHHOLD && kind != FAULT_REPLAY && kind != FAULT_FLOOD;
 }
 
-static void last(struct simulation *s, uint32_t index)
+static void last(struct consortium *s, uint32_t index)
 {
     set(s, index, true);
     s->faults_on += is_waited_for(s->scenario->fault[index].kind);
-    simulation_later(s, s->now_ns + (uint64_t)s->scenario->fault[index].for_ms * 1000000, index, WHAT_MEND);
+    consortium_later(s, now_of(s) + (uint64_t)s->scenario->fault[index].for_ms * 1000000, index, WHAT_MEND);
 }
 
-void fault_mend(struct simulation *s, uint32_t index)
+void fault_mend(struct consortium *s, uint32_t index)
 {
     const bool waited_for = is_waited_for(s->scenario->fault[index].kind);
     ASSERT(s->faults_on >= waited_for);
@@ -313,7 +313,7 @@ void fault_mend(struct simulation *s, uint32_t index)
     set(s, index, false);
 }
 
-void fault_begin(struct simulation *s, uint32_t index)
+void fault_begin(struct consortium *s, uint32_t index)
 {
     const struct scenario_fault *f = &s->scenario->fault[index];
     if (s->end_ns != UINT64_MAX) return; /* what comes after the last run is not played */

@@ -23,6 +23,12 @@ static uint32_t *times_of(struct flow *f, uint32_t party, uint32_t dataset, enum
     return &f->times[party][dataset][held];
 }
 
+enum err flow_begin(struct flow *f, struct arena *arena, const struct papers *papers)
+{
+    *f = (struct flow){.papers = papers, .times = arena_take(arena, papers->cast->count, sizeof *f->times)};
+    return f->times != NULL ? OK : ERR_NO_MEMORY;
+}
+
 /* --- Being told ---------------------------------------------------------------------------------------------------------- */
 
 /* All rows of a dataset, as its owner has them; no two owners have one row in common. */

@@ -3,7 +3,7 @@
  * Rules: a party reads another's rows when they arrive at it in plaintext. A host of an enclave that opened rows holds them sealed, like
  * who passes them on: what the enclave holds it cannot read while its evidence says the truth. What custodians could read together is
  * tried, with the shares that they hold.
- * Ownership: the caller's; borrows the papers. Single-threaded. */
+ * Ownership: the arena's; borrows the papers. Single-threaded. */
 #ifndef PERIGEE_SIM_FLOW_H
 #define PERIGEE_SIM_FLOW_H
 
@@ -22,7 +22,7 @@ enum flow_held { FLOW_TABLE(FLOW_ENUM) FLOW_COUNT };
 
 struct flow {
     const struct papers *papers;
-    uint32_t times[SCENARIO_PARTIES_MAX][CAP_INPUTS][FLOW_COUNT];
+    uint32_t (*times)[CAP_INPUTS][FLOW_COUNT]; /* of each party */
     /* Bytes of messages that carried rows from one jurisdiction to another. */
     uint64_t plaintext_abroad, sealed_abroad;
 };
@@ -31,6 +31,8 @@ struct flow_share {
     struct key_share key;
 };
 
+MUST_USE enum err flow_begin(struct flow *f, struct arena *arena,
+                             const struct papers *papers); /* ERR_NO_MEMORY */
 const char *flow_name(enum flow_held held);
 /* A message of this length with what a link adds. */
 void flow_arrived(struct flow *f, uint32_t from, uint32_t to, struct span message, uint64_t bytes);

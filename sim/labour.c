@@ -44,7 +44,8 @@ enum err labour_do(struct labour *l, struct buffer *out, const struct crypto_job
     if (job->op == CRYPTO_VERIFY) return verify(l, job);
     const struct work_keys keys = {.kem = &l->player->kem_secret,
                                    .dkg = &l->player->dkg_secret,
-                                   .keep = work_memory_keep(&l->kept),
+                                   .keep =
+                                       l->kept != NULL ? work_memory_keep(l->kept) : (struct work_keep){0},
                                    .entropy = {l, fill}};
     return work_do(&keys, out, job);
 }

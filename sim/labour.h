@@ -1,6 +1,6 @@
 /* labour: the keyed work of a simulated node with its player's keys, and what it costs in virtual time. Signatures are made and
  * checked by the notary of this world (sim/notary.h), at its level; all else is done for real (crypto/work.h). What is random in it follows from the seed, so that a run repeats.
- * Ownership: the caller's; what key generation leaves lives in the struct and outlives a crash, as a file would.
+ * Ownership: the caller's, and what key generation leaves in `kept`, which outlives a crash, as a file would.
  * Single-threaded. */
 #ifndef PERIGEE_SIM_LABOUR_H
 #define PERIGEE_SIM_LABOUR_H
@@ -11,7 +11,7 @@
 struct labour {
     const struct cast *cast;
     const struct player *player;
-    struct work_memory kept;
+    struct work_memory *kept; /* NULL: it has no part in key generation */
     uint64_t entropy_used;
 };
 

@@ -44,7 +44,7 @@ static bool is_cut(const struct scenario_fault *f)
     return f->kind == FAULT_PART || f->kind == FAULT_SPLIT;
 }
 
-static enum err cut_make(struct cut *c, const struct simulation *s, uint32_t fault)
+static enum err cut_make(struct cut *c, const struct consortium *s, uint32_t fault)
 {
     const struct scenario_fault *f = &s->scenario->fault[fault];
     c->fault = fault;
@@ -58,7 +58,7 @@ static enum err cut_make(struct cut *c, const struct simulation *s, uint32_t fau
     return OK;
 }
 
-enum err links_begin(struct simulation *s)
+enum err links_begin(struct consortium *s)
 {
     struct links *l = s->links = calloc(1, sizeof *l);
     if (l == NULL) return ERR_NO_MEMORY;
@@ -87,7 +87,7 @@ static bool lies_between(const struct cut *c, uint32_t a, uint32_t b)
            ((c->side[b] & SIDE_OF) != 0 && (c->side[a] & SIDE_OTHER) != 0);
 }
 
-static bool is_between(const struct simulation *s, uint32_t a, uint32_t b)
+static bool is_between(const struct consortium *s, uint32_t a, uint32_t b)
 {
     for (uint32_t i = 0; i < s->links->cut_count; i++)
         if (s->links->cut[i].on && lies_between(&s->links->cut[i], a, b)) return true;
@@ -99,23 +99,23 @@ static bool is_there(const struct station *n)
     return n->up && !n->cut;
 }
 
-static bool may_link(const struct simulation *s, uint32_t a, uint32_t b)
+static bool may_link(const struct consortium *s, uint32_t a, uint32_t b)
 {
     return is_there(&s->station[a]) && is_there(&s->station[b]) && !is_between(s, a, b);
 }
 
-bool simulation_dials(const struct simulation *s)
+bool consortium_dials(const struct consortium *s)
 {
     return s->links->pairs != NULL;
 }
 
-bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b)
+bool consortium_linked(const struct consortium *s, uint32_t a, uint32_t b)
 {
     const struct pairs *pairs = s->links->pairs;
     return pairs != NULL ? pairs_serial(pairs, a, b) != 0 : may_link(s, a, b);
 }
 
-uint64_t simulation_link(const struct simulation *s, uint32_t a, uint32_t b)
+uint64_t consortium_link(const struct consortium *s, uint32_t a, uint32_t b)
 {
     if (s->links->pairs != NULL) return pairs_serial(s->links->pairs, a, b);
     uint64_t breaks = s->station[a].links + s->station[b].links; /* none ever falls */
@@ -124,12 +124,12 @@ uint64_t simulation_link(const struct simulation *s, uint32_t a, uint32_t b)
     return breaks;
 }
 
-uint32_t simulation_neighbours(const struct simulation *s, uint32_t number)
+uint32_t consortium_neighbours(const struct consortium *s, uint32_t number)
 {
     return s->links->pairs != NULL ? pairs_count(s->links->pairs, number) : s->count - 1;
 }
 
-uint32_t simulation_neighbour(const struct simulation *s, uint32_t number, uint32_t index)
+uint32_t consortium_neighbour(const struct consortium *s, uint32_t number, uint32_t index)
 {
     if (s->links->pairs != NULL) return pairs_at(s->links->pairs, number, index);
     return index < number ? index : index + 1;
@@ -137,35 +137,35 @@ uint32_t simulation_neighbour(const struct simulation *s, uint32_t number, uint3
 
 /* --- Coming up, and going down --------------------------------------------------------------------------------------------- */
 
-static void tell(struct simulation *s, uint32_t to, uint32_t peer, bool up)
+static void tell(struct consortium *s, uint32_t to, uint32_t peer, bool up)
 {
     if (!s->station[to].up) return;
     const struct parcel p = {.type = up ? EVENT_PEER_UP : EVENT_PEER_DOWN,
                              .from = peer,
                              .incarnation = s->station[to].incarnation};
-    simulation_post(s, s->now_ns + 1, to, &p);
+    consortium_post(s, now_of(s) + 1, to, &p);
 }
 
-static void tell_both(struct simulation *s, uint32_t a, uint32_t b, bool up)
+static void tell_both(struct consortium *s, uint32_t a, uint32_t b, bool up)
 {
-    if (up) net_reconnect(s->net, a, b);
+    if (up) net_reconnect(s->net, place_of(s, a), place_of(s, b));
     tell(s, a, b, up);
     tell(s, b, a, up);
 }
 
-static void part(struct simulation *s, uint32_t a, uint32_t b)
+static void part(struct consortium *s, uint32_t a, uint32_t b)
 {
     pairs_drop(s->links->pairs, a, b);
     tell_both(s, a, b, false);
 }
 
-static void part_from_all(struct simulation *s, uint32_t number)
+static void part_from_all(struct consortium *s, uint32_t number)
 {
     for (uint32_t i = pairs_count(s->links->pairs, number); i-- > 0;)
         part(s, number, pairs_at(s->links->pairs, number, i));
 }
 
-void links_of(struct simulation *s, uint32_t number, bool up)
+void links_of(struct consortium *s, uint32_t number, bool up)
 {
     const struct station *n = &s->station[number];
     if (!up) s->station[number].links++;
@@ -181,7 +181,7 @@ void links_of(struct simulation *s, uint32_t number, bool up)
 
 /* --- Dialling ------------------------------------------------------------------------------------------------------------- */
 
-static bool is_reached(const struct simulation *s, uint32_t from, uint32_t to)
+static bool is_reached(const struct consortium *s, uint32_t from, uint32_t to)
 {
     for (uint32_t i = 0; i < s->links->cut_count; i++)
         if (s->links->cut[i].one_way && lies_between(&s->links->cut[i], from, to)) return false;
@@ -203,14 +203,15 @@ static uint32_t dial_take(struct links *l)
     return l->dial_count++;
 }
 
-void simulation_dial(struct simulation *s, uint32_t from, uint32_t to)
+void consortium_dial(struct consortium *s, uint32_t from, uint32_t to)
 {
     struct links *l = s->links;
-    if (l->pairs == NULL || from == to || simulation_linked(s, from, to) || !is_reached(s, from, to)) return;
+    if (l->pairs == NULL || from == to || consortium_linked(s, from, to) || !is_reached(s, from, to)) return;
     const uint32_t at = dial_take(l);
     l->dial[at] = (struct dial){from, to, {s->station[from].incarnation, s->station[to].incarnation}, 0};
-    const uint64_t takes_ns = net_round_trip_ns(s->net, from, to) * HANDSHAKE_HALVES / 2;
-    simulation_later(s, s->now_ns + takes_ns, at, WHAT_DIALLED);
+    const uint64_t takes_ns =
+        net_round_trip_ns(s->net, place_of(s, from), place_of(s, to)) * HANDSHAKE_HALVES / 2;
+    consortium_later(s, now_of(s) + takes_ns, at, WHAT_DIALLED);
 }
 
 enum tier { TIER_STRANGER, TIER_DEVICE, TIER_MEMBER };
@@ -222,7 +223,7 @@ static enum tier tier_of(struct core *core, struct node_id node)
 }
 
 /* The link of these that stands longest. Who has one of this node's by its people's word is not looked at here: it dials again. */
-static bool oldest_alike(const struct simulation *s, uint32_t at, enum tier own, uint32_t *count,
+static bool oldest_alike(const struct consortium *s, uint32_t at, enum tier own, uint32_t *count,
                          uint32_t *oldest)
 {
     uint64_t first = UINT64_MAX;
@@ -236,12 +237,12 @@ static bool oldest_alike(const struct simulation *s, uint32_t at, enum tier own,
         first = since_ns;
         *oldest = other;
     }
-    return first != UINT64_MAX && s->now_ns - first >= STAY_NS;
+    return first != UINT64_MAX && now_of(s) - first >= STAY_NS;
 }
 
 /* Of a node's places strangers have a quarter, and devices another; where that is full, who has stayed long enough gives way
  * (node/link_place.h). */
-static bool is_welcome(struct simulation *s, uint32_t at, uint32_t from)
+static bool is_welcome(struct consortium *s, uint32_t at, uint32_t from)
 {
     struct core *core = s->station[at].core;
     uint32_t alike, oldest;
@@ -254,7 +255,7 @@ static bool is_welcome(struct simulation *s, uint32_t at, uint32_t from)
     return gives_way;
 }
 
-void links_dialled(struct simulation *s, uint32_t at)
+void links_dialled(struct consortium *s, uint32_t at)
 {
     struct links *l = s->links;
     const struct dial d = l->dial[at];
@@ -262,42 +263,42 @@ void links_dialled(struct simulation *s, uint32_t at)
     l->free_plus_one = at + 1;
     const bool same = s->station[d.from].incarnation == d.incarnation[0] &&
                       s->station[d.to].incarnation == d.incarnation[1];
-    if (!same || simulation_linked(s, d.from, d.to) || !is_reached(s, d.from, d.to)) return;
+    if (!same || consortium_linked(s, d.from, d.to) || !is_reached(s, d.from, d.to)) return;
     if (!is_welcome(s, d.to, d.from)) return;
-    pairs_add(l->pairs, d.from, d.to, s->now_ns);
+    pairs_add(l->pairs, d.from, d.to, now_of(s));
     tell_both(s, d.from, d.to, true);
 }
 
-void simulation_hang_up(struct simulation *s, uint32_t from, uint32_t to)
+void consortium_hang_up(struct consortium *s, uint32_t from, uint32_t to)
 {
-    if (s->links->pairs != NULL && simulation_linked(s, from, to)) part(s, from, to);
+    if (s->links->pairs != NULL && consortium_linked(s, from, to)) part(s, from, to);
 }
 
 /* --- Cuts ----------------------------------------------------------------------------------------------------------------- */
 
-static struct cut *cut_of(const struct simulation *s, uint32_t fault)
+static struct cut *cut_of(const struct consortium *s, uint32_t fault)
 {
     for (uint32_t i = 0; i < s->links->cut_count; i++)
         if (s->links->cut[i].fault == fault) return &s->links->cut[i];
     UNREACHABLE();
 }
 
-typedef void each_link(struct simulation *s, uint32_t a, uint32_t b, uint64_t number);
+typedef void each_link(struct consortium *s, uint32_t a, uint32_t b, uint64_t number);
 
 /* Every link, or in a small world every pair, that leads over it, from the side that it is of. */
-static void over(struct simulation *s, const struct cut *c, each_link *each, uint64_t number)
+static void over(struct consortium *s, const struct cut *c, each_link *each, uint64_t number)
 {
     for (uint32_t a = 0; a < s->count; a++) {
-        const uint32_t count = simulation_neighbours(s, a);
+        const uint32_t count = consortium_neighbours(s, a);
         for (uint32_t i = 0; (c->side[a] & SIDE_OF) != 0 && i < count; i++) {
             const uint32_t index = s->links->pairs != NULL ? count - 1 - i : i; /* sim/pairs.h, pairs_at */
-            const uint32_t b = simulation_neighbour(s, a, index);
+            const uint32_t b = consortium_neighbour(s, a, index);
             if ((c->side[b] & SIDE_OTHER) != 0) each(s, a, b, number);
         }
     }
 }
 
-static void end_one(struct simulation *s, uint32_t a, uint32_t b, uint64_t unused)
+static void end_one(struct consortium *s, uint32_t a, uint32_t b, uint64_t unused)
 {
     (void)unused;
     if (s->links->pairs != NULL)
@@ -306,13 +307,13 @@ static void end_one(struct simulation *s, uint32_t a, uint32_t b, uint64_t unuse
         tell_both(s, a, b, false);
 }
 
-static void begin_one(struct simulation *s, uint32_t a, uint32_t b, uint64_t unused)
+static void begin_one(struct consortium *s, uint32_t a, uint32_t b, uint64_t unused)
 {
     (void)unused;
     if (may_link(s, a, b)) tell_both(s, a, b, true);
 }
 
-void links_cut(struct simulation *s, uint32_t fault)
+void links_cut(struct consortium *s, uint32_t fault)
 {
     struct cut *c = cut_of(s, fault);
     ASSERT(!c->on);
@@ -321,7 +322,7 @@ void links_cut(struct simulation *s, uint32_t fault)
     c->times++;
 }
 
-void links_mend(struct simulation *s, uint32_t fault)
+void links_mend(struct consortium *s, uint32_t fault)
 {
     struct cut *c = cut_of(s, fault);
     c->one_way = false;
@@ -330,12 +331,12 @@ void links_mend(struct simulation *s, uint32_t fault)
     if (s->links->pairs == NULL) over(s, c, begin_one, 0);
 }
 
-static void hold_one(struct simulation *s, uint32_t a, uint32_t b, uint64_t until_ns)
+static void hold_one(struct consortium *s, uint32_t a, uint32_t b, uint64_t until_ns)
 {
-    net_clog_link(s->net, a, b, until_ns);
+    net_clog_link(s->net, place_of(s, a), place_of(s, b), until_ns);
 }
 
-void links_hold(struct simulation *s, uint32_t fault, uint64_t until_ns)
+void links_hold(struct consortium *s, uint32_t fault, uint64_t until_ns)
 {
     struct cut *c = cut_of(s, fault);
     c->one_way = true;

@@ -22,6 +22,7 @@ struct net_node {
     uint64_t up_free_ns, clogged_ns;
     uint64_t cut[2]; /* a bit for each cut it is on that end of */
     uint32_t region;
+    uint32_t stream;
     struct net_lane down_lane;
 };
 
@@ -137,6 +138,11 @@ enum err net_set_path(struct net *n, uint32_t from, uint32_t to, const struct ne
     if (!fits) return ERR_RANGE;
     n->path[pair_of(n, from, to)] = *path;
     return OK;
+}
+
+void net_stream(struct net *n, uint32_t node, uint32_t stream)
+{
+    node_at(n, node)->stream = stream;
 }
 
 uint32_t net_region(const struct net *n, uint32_t node)
@@ -260,9 +266,14 @@ static uint32_t message_loss_ppm(const struct trip *t)
     return NET_PPM - (uint32_t)((all_kept * NET_PPM + (UINT64_C(1) << 31)) >> 32);
 }
 
-static bool is_lost(struct net *n, uint32_t loss_ppm)
+static struct chance *chance_of(const struct net *n, const struct trip *t)
 {
-    return loss_ppm && chance_ppm(n->chance, loss_ppm);
+    return &n->chance[t->from->stream];
+}
+
+static bool is_lost(const struct net *n, const struct trip *t, uint32_t loss_ppm)
+{
+    return loss_ppm && chance_ppm(chance_of(n, t), loss_ppm);
 }
 
 static void go_out(const struct net *n, struct trip *t)
@@ -275,7 +286,7 @@ static void go_out(const struct net *n, struct trip *t)
 static void cross(struct net *n, struct trip *t, uint64_t wait_ns)
 {
     uint64_t delay_ns = t->latency_ns + wait_ns;
-    if (t->jitter_ns) delay_ns += chance_below(n->chance, t->jitter_ns + 1);
+    if (t->jitter_ns) delay_ns += chance_below(chance_of(n, t), t->jitter_ns + 1);
     t->first_ns = after(t->first_ns, delay_ns);
     t->last_ns = larger(after(t->last_ns, delay_ns), after(t->first_ns, bits_ns(t->bytes, t->path->bps)));
 }
@@ -305,7 +316,8 @@ static bool retransmit(struct net *n, const struct trip *t, uint64_t *wait_ns)
 {
     uint64_t timeout_ns = 2 * (t->latency_ns + t->jitter_ns) + TIMEOUT_SLACK_NS;
     uint32_t loss_ppm = message_loss_ppm(t), attempts = 0;
-    for (*wait_ns = 0; is_lost(n, loss_ppm); loss_ppm = t->loss_ppm) { /* only what was lost is sent again */
+    for (*wait_ns = 0; is_lost(n, t, loss_ppm);
+         loss_ppm = t->loss_ppm) { /* only what was lost is sent again */
         if (++attempts > ATTEMPTS_MAX) return false;
         t->traffic->retransmitted++;
         if (timeout_ns > TIMEOUT_MAX_NS) timeout_ns = TIMEOUT_MAX_NS;
@@ -330,11 +342,11 @@ static uint32_t send_ordered(struct net *n, struct trip *t, uint64_t *arrived_ns
 
 static uint32_t send_datagram(struct net *n, const struct trip *t, uint64_t *arrivals_ns)
 {
-    if (is_lost(n, message_loss_ppm(t))) {
+    if (is_lost(n, t, message_loss_ppm(t))) {
         t->traffic->lost++;
         return 0;
     }
-    uint32_t copies = is_lost(n, t->path->duplicate_ppm) ? 2 : 1;
+    uint32_t copies = is_lost(n, t, t->path->duplicate_ppm) ? 2 : 1;
     for (uint32_t i = 0; i < copies; i++) {
         struct trip copy = *t;
         cross(n, &copy, 0);

@@ -59,7 +59,7 @@ enum {
 struct net_options {
     uint32_t node_count, region_count;
     bool datagram;
-    struct chance *chance; /* the network's own stream; borrowed until net_free */
+    struct chance *chance; /* the network's own stream, or several (net_stream); borrowed until net_free */
 };
 
 /* The last mile of a node. 0 bits per second: no limit. */
@@ -99,6 +99,9 @@ void net_free(struct net *n); /* NULL is allowed */
 MUST_USE enum err net_place(struct net *n, uint32_t node, uint32_t region, const struct net_access *access);
 MUST_USE enum err net_set_path(struct net *n, uint32_t from, uint32_t to, const struct net_path *path);
 uint32_t net_region(const struct net *n, uint32_t node);
+/* What is uncertain of what this node sends is drawn from this one of the network's streams, in place of the first: nodes with streams of their
+ * own that never send each other anything touch each other in nothing. */
+void net_stream(struct net *n, uint32_t node, uint32_t stream);
 
 /* Nothing from `from` reaches `to`, nor the other way when `both_ways`; NULL for `to` is every node not in `from`. A
  * message is cut off by any cut that is in force. ERR_FULL at NET_CUTS_MAX. */

@@ -5,10 +5,8 @@
 
 #include <string.h>
 
-enum {
-    SIGNERS = 1 << 12,
-    CHECKS = 1 << 15
-}; /* remembered; each has one place, where the next one takes it */
+/* Remembered; each has one place, where the next one takes it. Checks: of each who signs. */
+enum { SIGNERS_LEAST = 1 << 6, SIGNERS_MOST = 1 << 12, CHECKS = 1 << 6, CHECKS_MOST = 1 << 15 };
 
 struct signer {
     struct identity_secret secret;
@@ -27,18 +25,32 @@ struct notary {
     struct hash32 key;
     struct signer *signer;
     struct check *check;
+    uint32_t signers, checks;
 };
 
-enum err notary_new(struct notary **out, struct arena *arena, enum scenario_crypto level, uint64_t seed)
+/* Places for so many, with enough between them. */
+static uint32_t places(uint32_t count)
+{
+    uint32_t places = SIGNERS_LEAST;
+    while (places < 4 * count && places < SIGNERS_MOST) places *= 2;
+    return places;
+}
+
+enum err notary_new(struct notary **out, struct arena *arena, enum scenario_crypto level, uint64_t seed,
+                    uint32_t signers)
 {
     uint8_t number[8];
+    const uint32_t seats = places(signers),
+                   checks = seats * CHECKS < CHECKS_MOST ? seats * CHECKS : CHECKS_MOST;
     struct notary *n = ARENA_NEW(arena, struct notary);
     if (n == NULL) return ERR_NO_MEMORY;
     store_u64(number, seed);
     *n = (struct notary){.level = level,
                          .key = HASH_FRAMED("perigee/simulation-notary/v1", SPAN_OF(number)),
-                         .signer = ARENA_ARRAY(arena, struct signer, SIGNERS),
-                         .check = ARENA_ARRAY(arena, struct check, CHECKS)};
+                         .signer = ARENA_ARRAY(arena, struct signer, seats),
+                         .check = ARENA_ARRAY(arena, struct check, checks),
+                         .signers = seats,
+                         .checks = checks};
     *out = n;
     return n->signer != NULL && n->check != NULL ? OK : ERR_NO_MEMORY;
 }
@@ -57,7 +69,7 @@ static void model(struct signature *out, const struct notary *n, struct node_id 
 /* Whose secret it is: a point of a curve, which is found once. */
 static enum err signer_of(struct notary *n, struct node_id *out, const struct identity_secret *secret)
 {
-    struct signer *s = &n->signer[load_u64(secret->bytes) % SIGNERS];
+    struct signer *s = &n->signer[load_u64(secret->bytes) % n->signers];
     if (!s->known || memcmp(s->secret.bytes, secret->bytes, sizeof s->secret.bytes) != 0) {
         s->known = false;
         TRY(identity_public(&s->id, secret));
@@ -99,7 +111,7 @@ enum err notary_verify(struct notary *n, struct node_id author, struct hash32 me
                        const struct signature *signature)
 {
     if (n->level == SCENARIO_CRYPTO_MODELLED) return model_verify(n, author, message, signature);
-    struct check *c = &n->check[load_u64(signature->bytes) % CHECKS];
+    struct check *c = &n->check[load_u64(signature->bytes) % n->checks];
     if (!is_that(c, author, message, signature))
         *c = (struct check){author, message, *signature, identity_verify(author, message, signature), true};
     return c->found;

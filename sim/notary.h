@@ -14,8 +14,9 @@
 
 struct notary;
 
+/* For about so many who sign: what is remembered is as large. */
 MUST_USE enum err notary_new(struct notary **out, struct arena *arena, enum scenario_crypto level,
-                             uint64_t seed);
+                             uint64_t seed, uint32_t signers);
 MUST_USE enum err notary_sign(struct notary *n, struct signature *out, const struct identity_secret *secret,
                               struct hash32 message); /* ERR_KEY */
 MUST_USE enum err notary_verify(struct notary *n, struct node_id author, struct hash32 message,

@@ -143,7 +143,8 @@ static void put_summary(FILE *out, const struct results *r)
     (void)fprintf(out, "<p class=\"note\">%s The computation is a digest of the rows.</p>\n<dl>\n",
                   what_it_is(r));
     tile_ms(out, "virtual time", c->now_ns / 1000000);
-    tile_count(out, "parties", r->scenario->party_count);
+    if (r->scenario->consortia > 1) tile_count(out, "consortia", r->scenario->consortia);
+    tile_count(out, "parties", scenario_nodes(r->scenario));
     tile_count(out, "runs asked for", c->runs_requested);
     tile_count(out, "settled", c->runs_settled);
     if (c->runs_settled > 0) tile_ms(out, "request to receipt, median", c->settle_ms_median);
@@ -279,9 +280,10 @@ static void put_bar(FILE *out, uint32_t row, const struct bar *b, uint64_t most)
 
 static void put_duplicates(FILE *out, const struct results *r)
 {
-    const uint32_t count = r->scenario->party_count,
+    const uint32_t count = scenario_nodes(r->scenario),
                    rows = count < SHEET_ROWS_SHOWN ? count : SHEET_ROWS_SHOWN;
     char word[PLOT_WORD_CHARS];
+    struct results_name room;
     uint64_t most = 0;
     section(out, "Duplicates",
             "Chained records that came to each node, and those of them that it held already.");
@@ -297,7 +299,7 @@ static void put_duplicates(FILE *out, const struct results *r)
     for (uint32_t i = 0; i < rows; i++) {
         const struct census_node *n = census_node(r->census, i);
         const struct bar b = {
-            results_party(r, i), {n->received - n->again, n->again}, plot_word_count(word, n->again)};
+            results_party(r, i, &room), {n->received - n->again, n->again}, plot_word_count(word, n->again)};
         put_bar(out, i, &b, most);
     }
     plot_end(out);
@@ -412,13 +414,14 @@ static void put_run(FILE *out, const struct results *r, uint32_t index, const st
     const uint32_t y = 40 + ROW * index;
     uint32_t count;
     char word[PLOT_WORD_CHARS];
+    struct results_name room;
     const struct census_election *e = census_elections(r->census, &count);
-    (void)snprintf(word, sizeof word, "%u", index + 1);
+    (void)snprintf(word, sizeof word, "%u", view.number);
     plot_text(out, "", x->from - 50, y + 90, PLOT_END, span_text(word));
     span_of_time(out, x, y, "wait", asked_ns, end_ns, span_text("waits"));
     for (uint32_t i = 0; i < count; i++) {
         if (!ID_EQUAL(e[i].run, view.run)) continue;
-        const struct span node = results_party(r, e[i].node);
+        const struct span node = results_party(r, e[i].node, &room);
         const uint64_t *at = e[i].at_ns;
         span_of_time(out, x, y, "d", at[PHASE_ELECTED], until(&e[i], PHASE_KEYED, now_ns), node);
         if (at[PHASE_KEYED] != 0)
@@ -438,10 +441,11 @@ static void put_faults(FILE *out, const struct results *r, const struct plot_axi
 {
     uint32_t count;
     char hint[128];
+    struct results_name room;
     const struct census_moment *m = census_moments(r->census, &count);
     for (uint32_t i = 0; i < count; i++) {
         if (m[i].kind != MOMENT_CRASHED && m[i].kind != MOMENT_CUT) continue;
-        const struct span name = results_party(r, m[i].node);
+        const struct span name = results_party(r, m[i].node, &room);
         const uint32_t from = plot_at(x, m[i].at_ns / 1000),
                        to = plot_at(x, fault_end(m, count, i, r->counts.now_ns) / 1000);
         (void)snprintf(hint, sizeof hint, "%.*s %s", (int)name.len, (const char *)name.data,
@@ -508,7 +512,7 @@ static struct heat heat_of(const struct results *r)
 {
     struct heat h = {.least = UINT64_MAX};
     bool used[REGIONS_COUNT] = {false};
-    for (uint32_t i = 0; i < r->scenario->party_count; i++) used[r->scenario->party[i].region] = true;
+    for (uint32_t i = 0; i < scenario_nodes(r->scenario); i++) used[census_node(r->census, i)->region] = true;
     for (uint32_t i = 0; i < REGIONS_COUNT; i++)
         if (used[i]) h.region[h.count++] = i;
     for (uint32_t a = 0; a < h.count; a++)

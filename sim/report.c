@@ -2,12 +2,14 @@
 
 #include "proto/field.h"
 
-static void put_table(struct json_writer *w, const struct results *r, enum results_table t)
+/* How many rows it leaves out. */
+static uint64_t put_table(struct json_writer *w, const struct results *r, enum results_table t)
 {
     struct sheet sheet = sheet_to_json(w);
-    if (!results_has(r, t)) return;
+    if (!results_has(r, t)) return 0;
     json_key(w, results_name(t));
     results_write(r, t, &sheet);
+    return sheet.skipped;
 }
 
 /* Microseconds from the author's disk to where a record took effect. */
@@ -42,7 +44,7 @@ static void put_records(struct json_writer *w, const struct results *r)
 {
     uint64_t received = 0, again = 0;
     if (r->census == NULL) return;
-    for (uint32_t i = 0; i < r->scenario->party_count; i++) {
+    for (uint32_t i = 0; i < scenario_nodes(r->scenario); i++) {
         received += census_node(r->census, i)->received;
         again += census_node(r->census, i)->again;
     }
@@ -83,6 +85,7 @@ void report_write(struct buffer *out, const struct results *r)
 {
     const struct simulation_counts *c = &r->counts;
     const bool federated = r->scenario->trust == TRUST_FEDERATED;
+    uint64_t unlisted = 0;
     struct json_writer w;
     json_writer_init(&w, out);
     json_begin_object(&w);
@@ -90,34 +93,36 @@ void report_write(struct buffer *out, const struct results *r)
     field_put_int(&w, "bytes", (int64_t)c->bytes);
     field_put_int(&w, "bytes_abroad", (int64_t)c->bytes_abroad);
     field_put_word(&w, "computation", "digest"); /* of the rows and the seed, in place of the gate's output */
+    if (r->scenario->consortia > 1) field_put_int(&w, "consortia", r->scenario->consortia);
     field_put_int(&w, "crashes", c->crashes);
     if (federated) field_put_word(&w, "crypto", scenario_crypto_names[r->scenario->crypto]);
     put_delivery(&w, r);
-    put_table(&w, r, RESULTS_ELECTIONS);
+    unlisted += put_table(&w, r, RESULTS_ELECTIONS);
     field_put_int(&w, "events", (int64_t)c->events);
     if (federated) field_put_word(&w, "evidence", "simulated");
-    put_table(&w, r, RESULTS_EXPOSURE);
-    put_table(&w, r, RESULTS_FAULTS);
+    unlisted += put_table(&w, r, RESULTS_EXPOSURE);
+    unlisted += put_table(&w, r, RESULTS_FAULTS);
     field_put_int(&w, "formed_ms", (int64_t)c->formed_ms);
     field_put_hex(&w, "hash", ID_SPAN(r->hash));
     if (r->interrupted) field_put_bool(&w, "interrupted", true);
-    put_table(&w, r, RESULTS_KINDS);
-    put_table(&w, r, RESULTS_LATENCY);
+    unlisted += put_table(&w, r, RESULTS_KINDS);
+    unlisted += put_table(&w, r, RESULTS_LATENCY);
     field_put_int(&w, "messages", (int64_t)c->messages);
     put_missed(&w, r);
-    put_table(&w, r, RESULTS_MODES);
+    unlisted += put_table(&w, r, RESULTS_MODES);
     field_put_text(&w, "name", r->scenario->name);
-    put_table(&w, r, RESULTS_NODES);
+    unlisted += put_table(&w, r, RESULTS_NODES);
     field_put_int(&w, "partitions", c->parts);
-    put_table(&w, r, RESULTS_PATHS);
+    unlisted += put_table(&w, r, RESULTS_PATHS);
     field_put_word(&w, "perigee", "simulation/1");
-    put_table(&w, r, RESULTS_READERS);
+    unlisted += put_table(&w, r, RESULTS_READERS);
     field_put_int(&w, "records_applied", (int64_t)c->records);
     put_records(&w, r);
     put_runs(&w, c);
     field_put_int(&w, "seed", (int64_t)r->seed);
-    put_table(&w, r, RESULTS_TIMELINE);
+    unlisted += put_table(&w, r, RESULTS_TIMELINE);
     field_put_word(&w, "trust", scenario_trust_names[r->scenario->trust]);
+    if (unlisted > 0) field_put_int(&w, "unlisted", (int64_t)unlisted);
     if (r->violation != NULL) field_put_word(&w, "violation", r->violation);
     field_put_int(&w, "virtual_ms", (int64_t)(c->now_ns / 1000000));
     json_end_object(&w);

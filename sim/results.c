@@ -20,20 +20,23 @@ struct results results_of(struct simulation *s, const struct scenario *scenario,
     return r;
 }
 
-struct span results_party(const struct results *r, uint32_t node)
+_Static_assert(SCENARIO_NODES_MAX < 1000000, "RESULTS_NAME_CHARS");
+struct span results_party(const struct results *r, uint32_t node, struct results_name *room)
 {
-    ASSERT(node < r->scenario->party_count);
-    return r->scenario->party[node].name;
+    const uint32_t count = r->scenario->party_count;
+    ASSERT(node < scenario_nodes(r->scenario));
+    const struct span name = r->scenario->party[node % count].name;
+    if (r->scenario->consortia == 1) return name;
+    (void)snprintf(room->text, sizeof room->text, "%.*s@%u", (int)name.len, (const char *)name.data,
+                   node / count + 1);
+    return span_text(room->text);
 }
 
 /* --- Runs and elections ---------------------------------------------------------------------------------------------------- */
 
-uint32_t results_number(const struct results *r, struct run_id run)
+uint32_t results_number(const struct results *r, const struct census_election *e)
 {
-    const uint32_t count = simulation_run_count(r->simulation);
-    for (uint32_t i = 0; i < count; i++)
-        if (ID_EQUAL(simulation_run_at(r->simulation, i).run, run)) return i + 1;
-    return 0;
+    return simulation_run_number(r->simulation, e->node, e->run);
 }
 
 struct results_run results_run(const struct results *r, uint32_t index)
@@ -57,12 +60,13 @@ static void put_ms(struct sheet *sheet, uint64_t at_ns)
 
 static void put_timeline(const struct results *r, struct sheet *sheet)
 {
+    struct results_name room;
     const uint32_t count = simulation_run_count(r->simulation);
     for (uint32_t i = 0; i < count; i++) {
         const struct results_run run = results_run(r, i);
         const struct census_election *e = run.election;
         const bool settled = run.view.settled_ms != 0;
-        sheet_number(sheet, i + 1);
+        sheet_number(sheet, run.view.number);
         sheet_word(sheet, span_text(settled ? "settled" : run.view.ended ? "ended" : "open"));
         sheet_number(sheet, run.view.asked_ms);
         put_ms(sheet, e != NULL ? e->at_ns[PHASE_ELECTED] : 0);
@@ -71,7 +75,7 @@ static void put_timeline(const struct results *r, struct sheet *sheet)
         sheet_number_if(sheet, settled, run.view.settled_ms);
         sheet_number_if(sheet, e != NULL, e != NULL ? e->term : 0);
         sheet_number_if(sheet, r->census != NULL, run.certificates);
-        sheet_word(sheet, e != NULL ? results_party(r, e->node) : SPAN_NONE);
+        sheet_word(sheet, e != NULL ? results_party(r, e->node, &room) : SPAN_NONE);
         sheet_row(sheet);
     }
 }
@@ -79,12 +83,13 @@ static void put_timeline(const struct results *r, struct sheet *sheet)
 static void put_elections(const struct results *r, struct sheet *sheet)
 {
     uint32_t count;
+    struct results_name room;
     const struct census_election *e = census_elections(r->census, &count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t number = results_number(r, e[i].run);
+        const uint32_t number = results_number(r, &e[i]);
         sheet_number_if(sheet, number != 0, number);
         sheet_number(sheet, e[i].term);
-        sheet_word(sheet, results_party(r, e[i].node));
+        sheet_word(sheet, results_party(r, e[i].node, &room));
         for (uint32_t phase = 0; phase < PHASE_COUNT; phase++) put_ms(sheet, e[i].at_ns[phase]);
         sheet_row(sheet);
     }
@@ -93,10 +98,11 @@ static void put_elections(const struct results *r, struct sheet *sheet)
 static void put_faults(const struct results *r, struct sheet *sheet)
 {
     uint32_t count;
+    struct results_name room;
     const struct census_moment *m = census_moments(r->census, &count);
     for (uint32_t i = 0; i < count; i++) {
         sheet_number(sheet, m[i].at_ns / 1000000);
-        sheet_word(sheet, results_party(r, m[i].node));
+        sheet_word(sheet, results_party(r, m[i].node, &room));
         sheet_word(sheet, span_text(census_moment_name(m[i].kind)));
         sheet_row(sheet);
     }
@@ -164,9 +170,10 @@ static void put_latency(const struct results *r, struct sheet *sheet)
 
 static void put_nodes(const struct results *r, struct sheet *sheet)
 {
-    for (uint32_t i = 0; i < r->scenario->party_count; i++) {
+    struct results_name room;
+    for (uint32_t i = 0; i < scenario_nodes(r->scenario); i++) {
         const struct census_node *n = census_node(r->census, i);
-        sheet_word(sheet, results_party(r, i));
+        sheet_word(sheet, results_party(r, i, &room));
         sheet_word(sheet, span_text(regions_at(n->region)->name));
         sheet_number(sheet, n->sent.messages);
         sheet_number(sheet, n->sent.bytes);
@@ -208,47 +215,55 @@ static void put_paths(const struct results *r, struct sheet *sheet)
 /* --- Exposure -------------------------------------------------------------------------------------------------------------------- */
 
 /* It costs, so that it is tried only for who wants details. */
-static uint32_t together_of(const struct results *r, uint32_t dataset)
+static uint32_t together_of(const struct results *r, uint32_t consortium, uint32_t dataset)
 {
-    return r->census != NULL ? simulation_together(r->simulation, dataset) : 0;
+    return r->census != NULL ? simulation_together(r->simulation, consortium, dataset) : 0;
 }
 
-/* Of the dataset for which it takes the fewest; 0: of none. */
+/* Of the dataset for which it takes the fewest; 0: of none. Of many consortia, in the first. */
 static uint32_t least_together(const struct results *r)
 {
     uint32_t least = 0;
-    for (uint32_t i = 0; i < simulation_papers(r->simulation)->dataset_count; i++) {
-        const uint32_t together = together_of(r, i);
+    for (uint32_t i = 0; i < simulation_papers(r->simulation, 0)->dataset_count; i++) {
+        const uint32_t together = together_of(r, 0, i);
         if (together > 0 && (least == 0 || together < least)) least = together;
     }
     return least;
 }
 
+static void put_owner(const struct results *r, struct sheet *sheet, uint32_t consortium, uint32_t dataset)
+{
+    const struct player *owner = simulation_papers(r->simulation, consortium)->dataset[dataset].owner;
+    const uint32_t first = consortium * r->scenario->party_count;
+    struct results_name room;
+    sheet_word(sheet, results_party(r, first + owner->number, &room));
+    sheet_number(sheet, owner->party->rows);
+    sheet_number(sheet, flow_opened_times(simulation_flow(r->simulation, consortium), dataset));
+    const uint32_t together = sheet->rows < SHEET_ROWS_MAX ? together_of(r, consortium, dataset) : 0;
+    sheet_number_if(sheet, together > 0, together);
+    sheet_row(sheet);
+}
+
 static void put_exposure(const struct results *r, struct sheet *sheet)
 {
-    const struct papers *p = simulation_papers(r->simulation);
-    for (uint32_t i = 0; i < p->dataset_count; i++) {
-        const struct scenario_party *owner = p->dataset[i].owner->party;
-        sheet_word(sheet, owner->name);
-        sheet_number(sheet, owner->rows);
-        sheet_number(sheet, flow_opened_times(simulation_flow(r->simulation), i));
-        const uint32_t together = together_of(r, i);
-        sheet_number_if(sheet, together > 0, together);
-        sheet_row(sheet);
-    }
+    for (uint32_t c = 0; c < r->scenario->consortia; c++)
+        for (uint32_t i = 0; i < simulation_papers(r->simulation, c)->dataset_count; i++)
+            put_owner(r, sheet, c, i);
 }
 
 /* What one party holds of one owner's rows: the most that it is, and what else. */
-static void put_held(const struct results *r, struct sheet *sheet, uint32_t party, uint32_t dataset)
+static void put_held(const struct results *r, struct sheet *sheet, uint32_t node, uint32_t dataset)
 {
-    const struct flow *f = simulation_flow(r->simulation);
+    const uint32_t count = r->scenario->party_count, party = node % count;
+    const struct flow *f = simulation_flow(r->simulation, node / count);
     const struct player *owner = f->papers->dataset[dataset].owner;
+    struct results_name room, other;
     for (uint32_t held = 0; held < FLOW_COUNT && owner->number != party; held++) {
         const uint32_t times = f->times[party][dataset][held];
         if (times == 0) continue;
         sheet_word(sheet, span_text(scenario_trust_names[r->scenario->trust]));
-        sheet_word(sheet, results_party(r, party));
-        sheet_word(sheet, owner->party->name);
+        sheet_word(sheet, results_party(r, node, &room));
+        sheet_word(sheet, results_party(r, node - party + owner->number, &other));
         sheet_number(sheet, held == FLOW_PLAINTEXT ? flow_readable(f, party, dataset) : 0);
         sheet_word(sheet, span_text(flow_name((enum flow_held)held)));
         sheet_number(sheet, times);
@@ -258,16 +273,33 @@ static void put_held(const struct results *r, struct sheet *sheet, uint32_t part
 
 static void put_readers(const struct results *r, struct sheet *sheet)
 {
-    const uint32_t datasets = simulation_papers(r->simulation)->dataset_count;
-    for (uint32_t party = 0; party < r->scenario->party_count; party++)
-        for (uint32_t i = 0; i < datasets; i++) put_held(r, sheet, party, i);
+    const uint32_t datasets = simulation_papers(r->simulation, 0)->dataset_count;
+    for (uint32_t node = 0; node < scenario_nodes(r->scenario); node++)
+        for (uint32_t i = 0; i < datasets; i++) put_held(r, sheet, node, i);
     if (r->beside != NULL) put_readers(r->beside, sheet);
+}
+
+struct flowed {
+    uint64_t plaintext_abroad, sealed_abroad;
+    uint32_t readers;
+};
+
+static struct flowed flowed(const struct results *r)
+{
+    struct flowed all = {0, 0, 0};
+    for (uint32_t c = 0; c < r->scenario->consortia; c++) {
+        const struct flow *f = simulation_flow(r->simulation, c);
+        all.plaintext_abroad += f->plaintext_abroad;
+        all.sealed_abroad += f->sealed_abroad;
+        all.readers += flow_readers(f);
+    }
+    return all;
 }
 
 static void put_modes(const struct results *r, struct sheet *sheet)
 {
     const struct simulation_counts *c = &r->counts;
-    const struct flow *f = simulation_flow(r->simulation);
+    const struct flowed f = flowed(r);
     const bool settled = c->runs_settled > 0;
     sheet_word(sheet, span_text(scenario_trust_names[r->scenario->trust]));
     sheet_number(sheet, c->formed_ms);
@@ -277,9 +309,9 @@ static void put_modes(const struct results *r, struct sheet *sheet)
     sheet_number(sheet, c->messages);
     sheet_number(sheet, c->bytes);
     sheet_number(sheet, c->bytes_abroad);
-    sheet_number(sheet, f->plaintext_abroad);
-    sheet_number(sheet, f->sealed_abroad);
-    sheet_number(sheet, flow_readers(f));
+    sheet_number(sheet, f.plaintext_abroad);
+    sheet_number(sheet, f.sealed_abroad);
+    sheet_number(sheet, f.readers);
     const uint32_t together = least_together(r);
     sheet_number_if(sheet, together > 0, together);
     sheet_row(sheet);

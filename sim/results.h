@@ -59,9 +59,14 @@ struct results_run {
     uint32_t certificates;
 };
 struct results_run results_run(const struct results *r, uint32_t index);
-struct span results_party(const struct results *r, uint32_t node); /* its name */
+/* Its name; where there are several consortia with the number of its own, NAME@2, in `room`. */
+enum { RESULTS_NAME_CHARS = CAP_NAME + 8 };
+struct results_name {
+    char text[RESULTS_NAME_CHARS];
+};
+struct span results_party(const struct results *r, uint32_t node, struct results_name *room);
 /* The number that a run has in the tables, from 1; 0: it is none of these. */
-uint32_t results_number(const struct results *r, struct run_id run);
+uint32_t results_number(const struct results *r, const struct census_election *e);
 
 /* What one kind of message took; sorted by bytes, most first. */
 enum { RESULTS_KINDS_MAX = 96, RESULTS_KIND_CHARS = 48 };

@@ -30,6 +30,7 @@ static const char *const fault_names[FAULT_KIND_COUNT] = {
 
 const char *const scenario_crypto_names[SCENARIO_CRYPTO_COUNT] = {"real", "modelled"};
 
+const char scenario_one_expected[] = "1, where the study is run at one machine, too";
 const char *const scenario_trust_names[TRUST_COUNT] = {"federated", "central"};
 
 static const char *const target_names[TARGET_COUNT] = {"approval", "recipe", "dataset", "all"};
@@ -620,6 +621,7 @@ static enum err fault_read(struct scenario_fault *f, const struct scenario *s, s
         field_u32(r, "for_ms", 1, FOR_MS_MAX, &f->for_ms);
         read_times(f, r);
     }
+    read_optional(r, "consortium", 1, s->consortia, &f->consortium);
     read_whom(f, s, r);
     if (f->kind == FAULT_CLOCK) read_signed(r, "by_ms", BY_MS_MAX, &f->by_ms);
     if (f->kind == FAULT_FLOOD) read_optional(r, "per_second", 1, PER_SECOND_MAX, &f->per_second);
@@ -662,12 +664,50 @@ static enum err document(struct json_reader *r, struct arena *arena, struct span
     return r->err;
 }
 
+uint32_t scenario_nodes(const struct scenario *s)
+{
+    return s->consortia * s->party_count;
+}
+
+enum err scenario_turned(const struct scenario **out, struct arena *arena, const struct scenario *s,
+                         uint32_t consortium)
+{
+    *out = s;
+    if (consortium == 0) return OK;
+    struct scenario *turned = ARENA_NEW(arena, struct scenario);
+    if (turned == NULL) return ERR_NO_MEMORY;
+    *turned = *s;
+    turned->party = ARENA_ARRAY(arena, struct scenario_party, s->party_count);
+    if (turned->party == NULL) return ERR_NO_MEMORY;
+    for (uint32_t i = 0, nth = 0; i < s->party_count; i++) {
+        struct scenario_party *p = &turned->party[i];
+        *p = s->party[i];
+        nth = i > 0 && p->kind == s->party[i - 1].kind ? nth + 1 : 0;
+        if (p->kind != NULL && p->kind->region_count > 0)
+            p->region = p->kind->region[(nth + consortium) % p->kind->region_count];
+    }
+    *out = turned;
+    return OK;
+}
+
+/* After parties, and how the study is run. */
+static void consortia_read(struct scenario *s, struct json_reader *r)
+{
+    s->consortia = 1;
+    read_optional(r, "consortia", 1, SCENARIO_NODES_MAX, &s->consortia);
+    if (r->err == OK && s->consortia > SCENARIO_NODES_MAX / s->party_count)
+        json_refuse(r, "consortia", ERR_RANGE, "at most 131072 nodes in all");
+    if (r->err == OK && s->consortia > 1 && s->trust == TRUST_CENTRAL)
+        json_refuse(r, "consortia", ERR_CONFLICT, scenario_one_expected);
+}
+_Static_assert(SCENARIO_NODES_MAX == 131072, "the text above");
+
 static void crypto_read(struct scenario *s, struct json_reader *r)
 {
     uint32_t crypto = SCENARIO_CRYPTO_REAL;
     if (json_has(r, "crypto"))
         json_read_enum(r, "crypto", scenario_crypto_names, SCENARIO_CRYPTO_COUNT, &crypto);
-    else if (s->party_count > SCENARIO_UNSAID_MAX)
+    else if (r->err == OK && scenario_nodes(s) > SCENARIO_UNSAID_MAX)
         json_refuse(r, "crypto", ERR_RANGE, "a choice, real or modelled, with more than 1000 parties");
     s->crypto = (enum scenario_crypto)crypto;
 }
@@ -689,6 +729,7 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
     read_optional(&r, "for_ms", 1, FOR_MS_MAX, &s->for_ms);
     TRY(parties_read(s, arena, &r));
     check_parties(s, &r);
+    consortia_read(s, &r);
     crypto_read(s, &r);
     charter_read(s, &r);
     if (r.err == OK) check_thresholds(s, &r);
@@ -821,6 +862,7 @@ static void put_fault(struct json_writer *w, const struct scenario *s, const str
     json_begin_object(w);
     field_put_int(w, "at_ms", f->at_ms);
     if (f->kind == FAULT_CLOCK) field_put_int(w, "by_ms", f->by_ms);
+    put_if(w, "consortium", f->consortium);
     if (f->again > 0) field_put_int(w, "every_ms", f->every_ms);
     if (scenario_fault_lasts(f->kind)) field_put_int(w, "for_ms", f->for_ms);
     if (whom != FAULT_OF_NONE) put_side(w, s, &f->of, of_keys, BY_JURISDICTION);
@@ -853,7 +895,8 @@ enum err scenario_write(struct buffer *out, const struct scenario *s)
     json_writer_init(&w, out);
     json_begin_object(&w);
     put_charter(&w, s);
-    if (s->crypto != SCENARIO_CRYPTO_REAL || s->party_count > SCENARIO_UNSAID_MAX)
+    if (s->consortia > 1) field_put_int(&w, "consortia", s->consortia);
+    if (s->crypto != SCENARIO_CRYPTO_REAL || scenario_nodes(s) > SCENARIO_UNSAID_MAX)
         field_put_word(&w, "crypto", scenario_crypto_names[s->crypto]);
     if (s->description.len > 0) field_put_text(&w, "description", s->description);
     put_faults(&w, s);

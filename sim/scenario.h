@@ -1,6 +1,6 @@
 /* scenario: what a simulation is of, scenario/1 (docs/SIMULATION.md "Scenarios"): who takes part, where they are, what they
  * do and what goes wrong. Canonical JSON here; the command line makes that of a YAML file.
- * Many alike are said once, with how many they are, and are parties as any other from then on.
+ * Many alike are said once, with how many they are, and are parties as any other from then on. So are many consortia, which stay as they are said.
  * Rules: everything is bounded and checked before anything is simulated; an unknown key, a region that is not in the table, a
  * charter under which quorums do not intersect are refused with the path and what was expected. Thresholds that are not given
  * follow from the parties: f the most that n custodians bear, q and t as many as n - f, s a majority, k two.
@@ -17,7 +17,8 @@ enum { SCENARIO_DRIFT_PPM = 200 };
 
 enum {
     SCENARIO_BYTES_MAX = 256 * 1024, /* of canonical JSON; a YAML file has the same limit */
-    SCENARIO_PARTIES_MAX = 16384,
+    SCENARIO_PARTIES_MAX = 16384,    /* of a consortium */
+    SCENARIO_NODES_MAX = 131072,     /* of all consortia */
     SCENARIO_RUNS_MAX = 1000,
     SCENARIO_ROWS_MAX = 100000,
     SCENARIO_FAULTS_MAX = 256,
@@ -102,6 +103,7 @@ enum scenario_target { TARGET_APPROVAL, TARGET_RECIPE, TARGET_DATASET, TARGET_AL
 struct scenario_fault {
     enum scenario_fault_kind kind;
     struct scenario_side of, other; /* as the kind says */
+    uint32_t consortium;            /* from 1; 0: each */
     uint32_t at_ms, for_ms;
     uint32_t again, every_ms;    /* so often after the first time, so far apart */
     bool oneway;                 /* FAULT_PART, FAULT_SPLIT: nothing comes from `of`, all comes to it */
@@ -115,6 +117,7 @@ struct scenario_fault {
 /* How the study is run: by the protocol, or by sending all rows to one machine, in plaintext (sim/central.c). */
 enum scenario_trust { TRUST_FEDERATED, TRUST_CENTRAL, TRUST_COUNT };
 extern const char *const scenario_trust_names[TRUST_COUNT];
+extern const char scenario_one_expected[]; /* of `consortia`, where the trust is central */
 
 /* How signatures are made and checked (sim/notary.h); all other keyed work is computed. */
 enum scenario_crypto { SCENARIO_CRYPTO_REAL, SCENARIO_CRYPTO_MODELLED, SCENARIO_CRYPTO_COUNT };
@@ -125,6 +128,7 @@ struct scenario {
     struct span name, description;
     enum scenario_trust trust;
     enum scenario_crypto crypto;
+    uint32_t consortia; /* so many are founded, each by parties like these */
     uint32_t party_count;
     struct scenario_party *party;
     uint32_t f, k, q, s, t; /* of the charter */
@@ -146,6 +150,11 @@ MUST_USE enum err scenario_parse(struct scenario **out, struct arena *arena, str
                                  struct json_fault *fault);
 /* The canonical text of it, which scenario_parse takes. ERR_TOO_LARGE. */
 MUST_USE enum err scenario_write(struct buffer *out, const struct scenario *s);
+uint32_t scenario_nodes(const struct scenario *s); /* parties of all consortia */
+/* What it is for the consortium of this number, from 0: parties of a kind stand that many regions further on in their list.
+ * `s` itself, or from the arena. ERR_NO_MEMORY. */
+MUST_USE enum err scenario_turned(const struct scenario **out, struct arena *arena, const struct scenario *s,
+                                  uint32_t consortium);
 /* Does this fault befall this party? For links: is it on this side? */
 bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, uint32_t party);
 bool scenario_has(const struct scenario *s, const struct scenario_side *side, uint32_t party);

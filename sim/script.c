@@ -28,7 +28,7 @@ struct script {
 
 static void command(struct station *n, int doing, const struct command *wish)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct command *kept = malloc(sizeof *kept + wish->body.len + wish->parameters.len + wish->datasets.len);
     ASSERT(kept != NULL);
     uint8_t *bytes = (uint8_t *)(kept + 1);
@@ -45,7 +45,7 @@ static void command(struct station *n, int doing, const struct command *wish)
     n->doing = doing;
     const struct parcel parcel = {
         .type = EVENT_COMMAND, .incarnation = n->incarnation, .token = n->waiting, .command = kept};
-    simulation_post(s, s->now_ns + 1, n->number, &parcel);
+    consortium_post(s, now_of(s) + 1, n->number, &parcel);
 }
 
 static void author(const struct script *s, enum deed deed, enum kind kind, const void *body,
@@ -71,12 +71,12 @@ static bool lasts(int deed, bool done)
 static void go_on(struct station *n)
 {
     n->device_next = n->admitting + 1;
-    n->device_ns = n->simulation->now_ns + DEVICE_NS;
-    simulation_later(n->simulation, n->device_ns, n->number, WHAT_DEVICE);
+    n->device_ns = now_of(n->consortium) + DEVICE_NS;
+    consortium_later(n->consortium, n->device_ns, n->number, WHAT_DEVICE);
 }
 
 /* No run of another output type than was approved comes to be. */
-static void note_barred(struct simulation *s, enum refusal refusal)
+static void note_barred(struct consortium *s, enum refusal refusal)
 {
     if (refusal == REFUSAL_NONE)
         watch_violation(s, "output-type", "a run of a recipe that lets rows out is taken");
@@ -86,19 +86,19 @@ static void note_barred(struct simulation *s, enum refusal refusal)
 
 void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     (void)id;
     if (token != n->waiting) return;
     n->waiting = 0;
     const bool done = verdict.refusal == REFUSAL_NONE || verdict.refusal == REFUSAL_EXISTS;
-    if (!done) n->pause_ns = s->now_ns + AGAIN_NS;
+    if (!done) n->pause_ns = now_of(s) + AGAIN_NS;
     if (done && n->doing == DEED_ADMIT) n->admitted[n->admitting] = true;
     if (done && n->doing == DEED_DEVICE) go_on(n);
-    if (done && n->doing == DEED_KEYGEN) n->keygen_ns = s->now_ns + KEYGEN_AGAIN_NS;
+    if (done && n->doing == DEED_KEYGEN) n->keygen_ns = now_of(s) + KEYGEN_AGAIN_NS;
     if (done && n->doing == DEED_REVOKE) s->revoked = true;
     if (n->doing == DEED_RETYPE_ASK) note_barred(s, verdict.refusal);
     if (lasts(n->doing, done)) n->deed_done[n->doing] = true;
-    if (done && n->doing == DEED_COUNT) n->pause_ns = s->now_ns + (uint64_t)s->scenario->every_ms * 1000000;
+    if (done && n->doing == DEED_COUNT) n->pause_ns = now_of(s) + (uint64_t)s->scenario->every_ms * 1000000;
 }
 
 /* --- Founding ------------------------------------------------------------------------------------------------------------- */
@@ -161,7 +161,7 @@ static bool device(const struct script *s)
 {
     struct station *n = s->n;
     const struct cast *c = s->p->cast;
-    if (!player_is(s->who, ROLE_MAKER) || n->simulation->now_ns < n->device_ns || !is_member(s)) return false;
+    if (!player_is(s->who, ROLE_MAKER) || now_of(n->consortium) < n->device_ns || !is_member(s)) return false;
     while (n->device_next < c->count && (!player_is(&c->player[n->device_next], ROLE_DEVICE) ||
                                          c->player[n->device_next].party->maker != n->number))
         n->device_next++;
@@ -177,7 +177,7 @@ static bool all_custodians_linked(const struct script *s)
     const struct charter *c = registry_charter(s->r);
     for (uint32_t i = 0; i < c->custodian_count; i++) {
         const struct player *p = cast_find(s->p->cast, c->member[c->custodian[i]].node);
-        if (p != s->who && !simulation_linked(s->n->simulation, s->n->number, p->number)) return false;
+        if (p != s->who && !consortium_linked(s->n->consortium, s->n->number, p->number)) return false;
     }
     return true;
 }
@@ -186,7 +186,7 @@ static bool keygen(const struct script *s)
 {
     const struct charter *c = registry_charter(s->r);
     if (c == NULL || registry_committee(s->r) != NULL || !player_is(s->who, ROLE_CUSTODIAN)) return false;
-    if (s->n->simulation->now_ns < s->n->keygen_ns) return false;
+    if (now_of(s->n->consortium) < s->n->keygen_ns) return false;
     if (!ID_EQUAL(c->member[c->custodian[0]].node, s->who->id) || !all_custodians_linked(s)) return false;
     command(s->n, DEED_KEYGEN, &(struct command){.type = COMMAND_KEYGEN});
     return true;
@@ -327,7 +327,7 @@ static bool overspend(const struct script *s)
 /* The provider's own doing, in all forms: a new version of the app, and a job. */
 static bool retype(const struct script *s)
 {
-    if (!s->n->simulation->retype || s->who != s->p->provider || !s->n->deed_done[DEED_WORKFLOW])
+    if (!s->n->consortium->retype || s->who != s->p->provider || !s->n->deed_done[DEED_WORKFLOW])
         return false;
     struct body_ASSET body = asset_body(s->p->app, 3, s->p->app_ddo);
     body.workflow = s->p->retyped;
@@ -369,7 +369,7 @@ static bool retype_ask(const struct script *s)
 
 static const struct ledger_approval *own_approval(const struct script *s)
 {
-    const struct ledger *l = &s->n->simulation->ledger;
+    const struct ledger *l = &s->n->consortium->ledger;
     for (uint32_t i = 0; i < l->approvals; i++)
         if (ID_EQUAL(l->approval[i].at.author, s->who->id)) return &l->approval[i];
     return NULL;
@@ -398,7 +398,7 @@ static bool revoke(const struct script *s)
 /* --- Runs --------------------------------------------------------------------------------------------------------------------- */
 
 /* Will this owner never approve, or not any more? Runs are asked for without it. */
-static bool is_out(const struct simulation *s, const struct dataset *d)
+static bool is_out(const struct consortium *s, const struct dataset *d)
 {
     const bool took_back = s->station[d->owner->number].revoke_due;
     return d->owner->party->refuses || (s->scenario->go_on && took_back);
@@ -407,7 +407,7 @@ static bool is_out(const struct simulation *s, const struct dataset *d)
 /* The datasets that a run may use, by what this node holds. */
 static void usable(const struct script *s, struct buffer *out)
 {
-    const uint64_t now_ms = simulation_wall_ms(s->n->simulation);
+    const uint64_t now_ms = consortium_wall_ms(s->n->consortium);
     for (uint32_t i = 0; i < s->p->dataset_count; i++) {
         const struct asset *a = registry_asset(s->r, s->p->dataset[i].dt);
         if (a == NULL) continue;
@@ -435,15 +435,15 @@ static bool is_ready(const struct script *s)
     for (uint32_t i = 0; i < s->p->dataset_count; i++) {
         const struct dataset *d = &s->p->dataset[i];
         const struct asset *a = registry_asset(s->r, d->dt);
-        const uint64_t now_ms = simulation_wall_ms(s->n->simulation);
-        if (is_out(s->n->simulation, d)) continue;
+        const uint64_t now_ms = consortium_wall_ms(s->n->consortium);
+        if (is_out(s->n->consortium, d)) continue;
         if (a == NULL || registry_approval(s->r, a, s->p->compose, 0, now_ms).approval == NULL) return false;
     }
     return has_devices(s);
 }
 
 /* Is nobody asked any more? An owner has taken back, and without it no run is wished for, or fewer than k are left. */
-static bool is_over(const struct simulation *s)
+static bool is_over(const struct consortium *s)
 {
     uint32_t left = 0;
     for (uint32_t i = 0; i < s->papers->dataset_count; i++) left += !is_out(s, &s->papers->dataset[i]);
@@ -459,7 +459,7 @@ static bool first_requester(const struct script *s)
 }
 
 /* Runs that were asked for, and what is on its way. */
-static uint32_t asked(const struct simulation *s)
+static uint32_t asked(const struct consortium *s)
 {
     uint32_t count = s->run_count;
     for (uint32_t i = 0; i < s->count; i++)
@@ -469,7 +469,7 @@ static uint32_t asked(const struct simulation *s)
 
 static void ask_for_run(const struct script *s)
 {
-    const struct simulation *sim = s->n->simulation;
+    const struct consortium *sim = s->n->consortium;
     const bool asks = sim->scenario->race ? player_is(s->who, ROLE_REQUESTER) : first_requester(s);
     uint8_t datasets[32 * CAP_INPUTS];
     struct buffer inputs = BUFFER_OF(datasets);
@@ -479,19 +479,19 @@ static void ask_for_run(const struct script *s)
     if (inputs.len == (size_t)32 * s->p->dataset_count) inputs.len = 0; /* all: it need not name them */
     command(s->n, DEED_COUNT,
             &(struct command){.type = COMMAND_RUN,
-                              .expires_ms = life_ms > 0 ? simulation_wall_ms(sim) + life_ms : 0,
+                              .expires_ms = life_ms > 0 ? consortium_wall_ms(sim) + life_ms : 0,
                               .compose = s->p->compose,
                               .datasets = buffer_span(&inputs),
                               .parameters = s->p->parameters});
 }
 
 /* What need not settle is waited for a while. */
-bool script_over(struct simulation *s)
+bool script_over(struct consortium *s)
 {
     if (s->run_count < s->scenario->runs && !is_over(s)) return false;
     for (uint32_t i = 0; i < s->run_count; i++) {
         const struct run_watch *w = &s->run[i];
-        const bool waited = s->now_ns / 1000000 >= w->asked_ms + EXCUSED_WAIT_MS;
+        const bool waited = now_of(s) / 1000000 >= w->asked_ms + EXCUSED_WAIT_MS;
         if (!w->ended && (!waited || !watch_excused(s, w))) return false;
     }
     return true;
@@ -525,8 +525,8 @@ static bool (*const deeds[DEED_COUNT])(const struct script *) = {
 
 void script_turn(struct station *n)
 {
-    const struct script s = {n, core_registry(n->core), n->simulation->papers, n->player};
-    if (n->waiting != 0 || n->simulation->now_ns < n->pause_ns) return;
+    const struct script s = {n, core_registry(n->core), n->consortium->papers, n->player};
+    if (n->waiting != 0 || now_of(n->consortium) < n->pause_ns) return;
     for (uint32_t i = 0; i < DEED_COUNT; i++)
         if (!n->deed_done[i] && deeds[i](&s)) return;
     ask_for_run(&s);

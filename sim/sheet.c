@@ -119,6 +119,7 @@ static void html_row(struct sheet *s)
     (void)fputs("</tr>\n", s->out);
 }
 
+_Static_assert(SHEET_ROWS_MAX == 16384, "the text below");
 static void html_end(struct sheet *s)
 {
     (void)fputs("</tbody></table></div>\n", s->out);
@@ -127,7 +128,8 @@ static void html_end(struct sheet *s)
     sheet_count(s->out, s->rows - s->skipped);
     (void)fputs(" of ", s->out);
     sheet_count(s->out, s->rows);
-    (void)fputs(" rows; all of them are in the CSV and the JSON.</p>\n", s->out);
+    (void)fprintf(s->out, " rows; %s of them are in the CSV and the JSON.</p>\n",
+                  s->rows <= SHEET_ROWS_MAX ? "all" : "the first 16,384");
 }
 
 /* --- JSON: members of an object stand by their names ---------------------------------------------------------------------------- */
@@ -204,15 +206,13 @@ void sheet_row(struct sheet *s)
 {
     ASSERT(s->cell_count == s->column_count);
     s->cell_count = 0;
-    s->rows++;
+    if (++s->rows > (s->form == SHEET_HTML ? SHEET_ROWS_SHOWN : SHEET_ROWS_MAX)) {
+        s->skipped++;
+        return;
+    }
     switch (s->form) {
     case SHEET_CSV: csv_row(s); break;
-    case SHEET_HTML:
-        if (s->rows <= SHEET_ROWS_SHOWN)
-            html_row(s);
-        else
-            s->skipped++;
-        break;
+    case SHEET_HTML: html_row(s); break;
     case SHEET_JSON: json_row(s); break;
     }
 }

@@ -1,7 +1,7 @@
 /* sheet: one table of results, row by row, in three forms: CSV (RFC 4180) and HTML to a stream, and JSON objects to a writer. A cell is a
  * number, a word or empty; JSON leaves empty ones out.
  * Rules: columns are named once, separated by commas; each row has a cell for each, in that order. Words may hold anything: each form
- * escapes them. HTML shows the first rows only, and says so.
+ * escapes them. A table has its first rows only, HTML still fewer, and says so: in `skipped`.
  * Ownership: the caller's; words are borrowed until the row ends. Errors stay in the stream or the writer's buffer. */
 #ifndef PERIGEE_SIM_SHEET_H
 #define PERIGEE_SIM_SHEET_H
@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { SHEET_COLUMNS_MAX = 12, SHEET_ROWS_SHOWN = 64 /* in HTML */ };
+enum { SHEET_COLUMNS_MAX = 12, SHEET_ROWS_SHOWN = 64 /* in HTML */, SHEET_ROWS_MAX = 16384 /* in any */ };
 
 enum sheet_form { SHEET_CSV, SHEET_HTML, SHEET_JSON };
 struct sheet_cell {

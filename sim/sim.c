@@ -15,7 +15,7 @@
 #include <sys/mman.h>
 
 enum { REPORT_BYTES = 1 << 24, REPORT_PARTY_BYTES = 512 };
-static const size_t arena_bytes = (size_t)1 << 30; /* sparse */
+static const size_t arena_bytes = (size_t)1 << 34; /* sparse */
 
 const char *sim_region(uint32_t index)
 {
@@ -38,7 +38,7 @@ static enum err hand_out(uint8_t **text, size_t *len, uint8_t *bytes, const stru
 
 static enum err report_of(const struct results *r, uint8_t **report, size_t *len)
 {
-    const size_t most = REPORT_BYTES + (size_t)REPORT_PARTY_BYTES * r->scenario->party_count;
+    const size_t most = REPORT_BYTES + (size_t)REPORT_PARTY_BYTES * scenario_nodes(r->scenario);
     uint8_t *bytes = malloc(most); /* touched as far as it is used */
     struct buffer out = buffer_make(bytes, most);
     if (bytes == NULL) return ERR_NO_MEMORY;
@@ -159,6 +159,13 @@ static enum err run_beside(struct arena *arena, uint8_t **report, size_t *len,
     return err;
 }
 
+static enum err refuse_central(struct json_fault *fault)
+{
+    *fault = (struct json_fault){.path = "consortia", .err = ERR_CONFLICT};
+    (void)snprintf(fault->expected, sizeof fault->expected, "%s", scenario_one_expected);
+    return ERR_CONFLICT;
+}
+
 static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const struct sim_wish *wish,
                        struct json_fault *fault)
 {
@@ -168,6 +175,7 @@ static enum err run_in(struct arena *arena, uint8_t **report, size_t *len, const
     TRY(scenario_parse(&scenario, arena, wish->scenario, fault));
     if (wish->trust != SIM_TRUST_AS_WRITTEN)
         scenario->trust = wish->trust == SIM_TRUST_CENTRAL ? TRUST_CENTRAL : TRUST_FEDERATED;
+    if (scenario->trust == TRUST_CENTRAL && scenario->consortia > 1) return refuse_central(fault);
     if (scenario->trust == TRUST_CENTRAL) return run_beside(arena, report, len, scenario, wish, fault);
     TRY(begin(&s, arena, scenario, wish, fault));
     const struct results r = run(s, scenario, wish);

@@ -1,8 +1,10 @@
-/* simulation: production cores, each with a disk, a clock and a link to every other, under virtual time. They are driven by the
+/* simulation: production cores, each with a disk, a clock and links to others, under virtual time. They are driven by the
  * production pump; keyed work is done for real (sim/labour.h), enclaves are the production machines (sim/guest.h), people do what
- * the scenario says (sim/script.h), and properties are watched after every step (sim/watch.h).
+ * the scenario says (sim/script.c), and properties are watched after every step (sim/watch.c).
+ * It has one consortium or many, which are alike: each has its own keys, charter, study, people and watch, and its own part of the network's
+ * chance. They share time, one agenda and one network, and end one by one; what happens in one touches no other.
  * Rules: everything follows from the scenario and the seed: no clock of this machine, no entropy, no address decides. Two runs of one
- * scenario and seed give the same trace hash, whatever the compiler.
+ * scenario and seed give the same trace hash, whatever the compiler. Nodes are numbered through all consortia, one after another.
  * Ownership: simulation_free. Errors: ERR_NO_MEMORY. Single-threaded. */
 #ifndef PERIGEE_SIM_SIMULATION_H
 #define PERIGEE_SIM_SIMULATION_H
@@ -25,11 +27,12 @@ struct simulation_counts {
     const char *barred_for; /* why; NULL: none was asked for */
     uint64_t settle_ms_least, settle_ms_median,
         settle_ms_most; /* from the request to the receipt, at the requester */
-    uint64_t formed_ms; /* when the first run was asked for */
+    uint64_t formed_ms; /* when the first run was asked for; in whichever consortium */
 };
 
 struct simulation_run_view {
     struct run_id run;
+    uint32_t number;               /* from 1, as many for each consortium as the scenario wants */
     uint64_t asked_ms, settled_ms; /* settled: 0, it has not */
     bool ended;
 };
@@ -54,16 +57,19 @@ const char *simulation_violation(const struct simulation *s);
 struct simulation_progress simulation_progress(const struct simulation *s);
 uint32_t simulation_run_count(const struct simulation *s); /* asked for so far */
 struct simulation_run_view simulation_run_at(const struct simulation *s, uint32_t index);
-void simulation_counts(struct simulation *s, struct simulation_counts *out);
-/* Over every event in its order, and what every node holds at the end. */
-struct hash32 simulation_hash(struct simulation *s);
+/* Of a run of this node's consortium; 0: it is none. */
+uint32_t simulation_run_number(const struct simulation *s, uint32_t node, struct run_id run);
+void simulation_counts(const struct simulation *s, struct simulation_counts *out);
+/* Over every event in its order, and what every node holds at the end; of many consortia over the hash of each. */
+struct hash32 simulation_hash(const struct simulation *s);
+struct hash32 simulation_hash_of(const struct simulation *s, uint32_t consortium);
 /* Who came to hold what of whose rows. */
-const struct flow *simulation_flow(const struct simulation *s);
+const struct flow *simulation_flow(const struct simulation *s, uint32_t consortium);
 /* Of a message that is sent where there is no protocol; NULL: none of these. */
 const char *simulation_plain_name(uint8_t code);
 /* The least number of custodians beside its owner whose shares together open this dataset's key, tried; 0: all do not. */
-uint32_t simulation_together(struct simulation *s, uint32_t dataset);
-const struct papers *simulation_papers(const struct simulation *s);
+uint32_t simulation_together(const struct simulation *s, uint32_t consortium, uint32_t dataset);
+const struct papers *simulation_papers(const struct simulation *s, uint32_t consortium);
 struct net_traffic simulation_traffic(const struct simulation *s, uint32_t from_region, uint32_t to_region);
 
 #endif

@@ -1,5 +1,6 @@
 /* simulation_state: what the files of one simulation share.
- *  simulation.c  time, parcels, the trace
+ *  simulation.c  the world: time, the agenda, parcels, the network; what came of all its consortia
+ *  consortium.c  one of them: what comes up in it, its trace, its beginning and its end
  *  links.c       who is linked with whom
  *  station.c     one node: its core and the executors of the production pump
  *  script.c      what people do at it
@@ -26,9 +27,12 @@
 #define SIMULATION_START_MS UINT64_C(1767225600000)
 
 enum {
-    PARCELS_MAX = 1 << 20,
-    GUESTS_MAX = 512,   /* at once */
-    LINKS_ALL_MAX = 64, /* of nodes: so many have links with all others */
+    PARCELS_LEAST = 1 << 20, /* under way at once; in a large world so many a node */
+    PARCELS_A_NODE = 64,
+    GUESTS_MAX = 512,   /* at once, of a consortium */
+    LINKS_ALL_MAX = 64, /* of a consortium's nodes: so many have links with all others */
+    CHECKED_MAX = 64,   /* of all nodes: so many are checked after every event */
+    MANY_NODES = 64,    /* more of them have less memory each */
     VIOLATION_MAX = 256,
     LOCAL_NS = 50000,    /* from one part of a node to another */
     FRAME_OVERHEAD = 40, /* of a link: length, type, tag */
@@ -52,9 +56,9 @@ struct parcel {
     struct command *command;
     uint32_t next_free_plus_one;
 };
-/* What comes up in the agenda beside parcels, for whom it names. */
+/* What comes up in the agenda, for whom it names. */
 enum {
-    WHAT_TICK = PARCELS_MAX,
+    WHAT_TICK,
     WHAT_SYNC,
     WHAT_SCRIPT,
     WHAT_RESTART,
@@ -70,6 +74,7 @@ enum {
     WHAT_DEVICE,  /* a maker admits the next of its devices */
     WHAT_DIALLED, /* which dial */
     WHAT_DIALLING,
+    WHAT_PARCEL, /* the first of them; those after it are the others */
 };
 
 /* Deeds of a script, in the order in which they come up. */
@@ -100,9 +105,9 @@ enum deed { DEED_TABLE(DEED_ENUM) DEED_COUNT };
 #undef DEED_ENUM
 
 struct station {
-    struct simulation *simulation;
+    struct consortium *consortium;
     const struct player *player;
-    uint32_t number, incarnation;
+    uint32_t number, incarnation; /* number: in its consortium */
     bool up;
     struct core *core; /* NULL: it is down, or there is no protocol */
     struct arena arena;
@@ -144,7 +149,7 @@ struct station {
 };
 
 struct guest_place {
-    struct simulation *simulation;
+    struct consortium *consortium;
     struct guest *guest; /* NULL: gone */
     uint32_t station;
     struct run_id run;
@@ -162,20 +167,18 @@ struct run_watch {
     struct hash32 commitment;
 };
 
-struct simulation {
-    const struct scenario *scenario;
-    struct arena *arena;
+/* One consortium with its study: it shares time, the agenda and the network with the others, and nothing else. It goes as it would alone. */
+struct consortium {
+    struct simulation *simulation;
+    uint32_t number, first;          /* first: of its nodes, among all */
+    const struct scenario *scenario; /* its own: with the places that are its turn */
     struct cast *cast;
     struct papers *papers;
-    struct agenda *agenda;
-    struct net *net;
-    struct chance net_chance;
-    uint64_t now_ns, token, end_ns;
+    struct net *net; /* of all */
+    uint64_t token, end_ns;
     struct station *station;
     uint32_t count;
-    struct parcel *parcel;
-    uint32_t parcel_count, free_plus_one;
-    struct guest_place guest[GUESTS_MAX];
+    struct guest_place *guest; /* GUESTS_MAX */
     uint32_t guest_count;
     uint64_t guests_started;
     struct run_watch *run;
@@ -191,55 +194,97 @@ struct simulation {
     struct flow flow;
     struct central *central; /* NULL: federated */
     struct simulation_counts counts;
-    struct census *census; /* NULL: nobody asked for results */
+    struct census *census; /* of all; NULL: nobody asked for results */
     struct sha256_stream trace;
-    char violation[VIOLATION_MAX];
     uint32_t unlike; /* a station that held another chain than the first when that was looked at last */
+    bool ended;      /* what is in the agenda for it happens no more */
+};
+
+/* All of them. */
+struct simulation {
+    const struct scenario *scenario;
+    struct agenda *agenda;
+    struct net *net;
+    struct chance *net_chance; /* of each consortium */
+    uint64_t now_ns;
+    struct parcel *parcel;
+    uint32_t parcel_count, parcels_max, free_plus_one;
+    struct consortium *consortium;
+    uint32_t count, open; /* open: have not ended */
+    uint32_t nodes;
+    const struct caps *caps; /* of all cores, which are stepped one at a time: */
+    struct step_room room;
+    void *room_memory;
+    struct census *census; /* NULL: nobody asked for results */
+    char violation[VIOLATION_MAX];
     bool ended;
 };
 
+static inline uint64_t now_of(const struct consortium *s)
+{
+    return s->simulation->now_ns;
+}
+
+/* The number of its node among all. */
+static inline uint32_t place_of(const struct consortium *s, uint32_t number)
+{
+    return s->first + number;
+}
+
 /* simulation.c */
-uint64_t simulation_wall_ms(const struct simulation *s);
+void *simulation_sparse(size_t len); /* zeroed, for munmap; NULL: there is no more */
 struct slice *slice_of(struct span bytes);
 void slice_drop(struct slice *slice);
-void simulation_later(struct simulation *s, uint64_t at_ns, uint32_t who, uint32_t what);
+void parcel_drop(struct simulation *w, uint32_t at);
+/* `who` is of this consortium: a node, a fault, as `what` says. */
+void consortium_later(struct consortium *s, uint64_t at_ns, uint32_t who, uint32_t what);
 /* The slice is the parcel's from now on. */
-void simulation_post(struct simulation *s, uint64_t at_ns, uint32_t to, const struct parcel *parcel);
-void guest_drop(struct simulation *s, uint32_t index); /* it is gone, and nobody is told */
-void guest_end(struct simulation *s, uint32_t index);
-void guest_schedule(struct simulation *s, uint32_t index);
+void consortium_post(struct consortium *s, uint64_t at_ns, uint32_t to, const struct parcel *parcel);
+
+/* consortium.c */
+/* The network has a place for its nodes. */
+MUST_USE enum err consortium_begin(struct consortium *s, struct arena *arena, uint64_t seed,
+                                   struct json_fault *fault);
+void consortium_start(struct consortium *s);
+void consortium_free(struct consortium *s);
+void consortium_happen(struct consortium *s, struct agenda_entry entry);
+struct hash32 consortium_hash(const struct consortium *s);
+uint64_t consortium_wall_ms(const struct consortium *s);
+void guest_drop(struct consortium *s, uint32_t index); /* it is gone, and nobody is told */
+void guest_end(struct consortium *s, uint32_t index);
+void guest_schedule(struct consortium *s, uint32_t index);
 
 /* links.c */
-MUST_USE enum err links_begin(struct simulation *s);
+MUST_USE enum err links_begin(struct consortium *s);
 void links_free(struct links *l);
-bool simulation_dials(const struct simulation *s); /* is a link there because somebody dialled it? */
-bool simulation_linked(const struct simulation *s, uint32_t a, uint32_t b);
-uint64_t simulation_link(const struct simulation *s, uint32_t a,
+bool consortium_dials(const struct consortium *s); /* is a link there because somebody dialled it? */
+bool consortium_linked(const struct consortium *s, uint32_t a, uint32_t b);
+uint64_t consortium_link(const struct consortium *s, uint32_t a,
                          uint32_t b); /* of two that are linked: another one after each break */
 /* With whom this node may be linked: in a large world with whom it is. */
-uint32_t simulation_neighbours(const struct simulation *s, uint32_t number);
-uint32_t simulation_neighbour(const struct simulation *s, uint32_t number, uint32_t index);
+uint32_t consortium_neighbours(const struct consortium *s, uint32_t number);
+uint32_t consortium_neighbour(const struct consortium *s, uint32_t number, uint32_t index);
 /* In a world where links are dialled: one is there after the round trips of a handshake, and both hear of it, if both are up and
  * nothing is between them; else nothing is. Both hear, too, when one hangs up. Elsewhere these do nothing. */
-void simulation_dial(struct simulation *s, uint32_t from, uint32_t to);
-void simulation_hang_up(struct simulation *s, uint32_t from, uint32_t to);
-void links_dialled(struct simulation *s, uint32_t dial);
+void consortium_dial(struct consortium *s, uint32_t from, uint32_t to);
+void consortium_hang_up(struct consortium *s, uint32_t from, uint32_t to);
+void links_dialled(struct consortium *s, uint32_t dial);
 /* All links of this node: it is up, or down, or cut off by itself, or will be; both sides are told. */
-void links_of(struct simulation *s, uint32_t number, bool up);
+void links_of(struct consortium *s, uint32_t number, bool up);
 /* By a fault that keeps two sides apart: links are gone; what is sent over them from one side is held until then, and none comes up;
  * it is over. */
-void links_cut(struct simulation *s, uint32_t fault);
-void links_hold(struct simulation *s, uint32_t fault, uint64_t until_ns);
-void links_mend(struct simulation *s, uint32_t fault);
+void links_cut(struct consortium *s, uint32_t fault);
+void links_hold(struct consortium *s, uint32_t fault, uint64_t until_ns);
+void links_mend(struct consortium *s, uint32_t fault);
 
 /* dialling.c: whom a node dials in such a world */
-void dialling_start(struct simulation *s);
+void dialling_start(struct consortium *s);
 void dialling_turn(struct station *n);
 void dialling_begin(struct station *n, uint32_t to); /* its core says so, until it says otherwise */
 void dialling_end(struct station *n, uint32_t to);
 
 /* station.c */
-MUST_USE enum err station_begin(struct station *n, struct simulation *s, uint32_t number);
+MUST_USE enum err station_begin(struct station *n, struct consortium *s, uint32_t number);
 void station_start(struct station *n);
 void station_crash(struct station *n);
 void station_free(struct station *n);
@@ -257,11 +302,11 @@ uint64_t station_true_ns(const struct station *n, uint64_t clock_ns); /* when th
 uint64_t station_wall_ms(const struct station *n);
 
 /* fault.c */
-void fault_begin(struct simulation *s, uint32_t index);
-void fault_mend(struct simulation *s, uint32_t index);
-void fault_rejoin(struct simulation *s, uint32_t number);
+void fault_begin(struct consortium *s, uint32_t index);
+void fault_mend(struct consortium *s, uint32_t index);
+void fault_rejoin(struct consortium *s, uint32_t number);
 void fault_rogue(struct station *n); /* its turn to cheat */
-void fault_phase(struct simulation *s,
+void fault_phase(struct consortium *s,
                  uint64_t state); /* an enclave says how far it is: who waited for that acts */
 /* Is this an ask for a vote, which a custodian that votes for whoever asks has answered? Its core is not told then. */
 bool fault_double(struct station *n, struct span message);
@@ -284,24 +329,24 @@ bool adversary_keeps(struct station *n, struct span message);
 bool adversary_hears(struct station *n, struct slice *slice);
 
 /* central.c */
-MUST_USE enum err central_begin(struct simulation *s);
+MUST_USE enum err central_begin(struct consortium *s);
 void central_free(struct central *c);
 void central_turn(struct station *n); /* people and programs there look */
 void central_take(struct station *n, uint32_t from, struct span message);
-void central_computed(struct simulation *s, uint32_t computation);
+void central_computed(struct consortium *s, uint32_t computation);
 void central_crashed(struct station *n);
 /* The machine that has all rows, if it computes now: whoever is elected, in this world. */
-bool central_busy(const struct simulation *s, uint32_t *number);
-bool central_over(const struct simulation *s);  /* all runs were asked for and have ended */
+bool central_busy(const struct consortium *s, uint32_t *number);
+bool central_over(const struct consortium *s);  /* all runs were asked for and have ended */
 const char *central_message_name(uint8_t code); /* NULL: none of its messages */
 
 /* script.c */
 void script_turn(struct station *n);
 void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id);
-bool script_over(struct simulation *s); /* all runs were asked for and have ended */
+bool script_over(struct consortium *s); /* all runs were asked for and have ended */
 
 /* watch.c */
-__attribute__((format(printf, 3, 4))) void watch_violation(struct simulation *s, const char *property,
+__attribute__((format(printf, 3, 4))) void watch_violation(struct consortium *s, const char *property,
                                                            const char *format, ...);
 /* Leaves for this one; `again`: the same bytes have just left for another. */
 void watch_message(struct station *n, uint32_t to, struct span message, bool again);
@@ -309,9 +354,9 @@ void watch_record(struct station *n, const struct record *r); /* its own: it too
 void watch_asked(struct station *n, struct run_id run);       /* it asks for a run */
 void watch_kept(struct station *n);                           /* some more is on its disk */
 void watch_runs(struct station *n);                           /* a requester's view of its own */
-bool watch_excused(struct simulation *s, const struct run_watch *w);      /* need it not settle? */
-const char *watch_open_run(struct simulation *s, char *text, size_t cap); /* one that has not ended */
-bool watch_converged(struct simulation *s);
+bool watch_excused(struct consortium *s, const struct run_watch *w);      /* need it not settle? */
+const char *watch_open_run(struct consortium *s, char *text, size_t cap); /* one that has not ended */
+bool watch_converged(struct consortium *s);
 
 /* watch_custodian.c */
 void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *vote);
@@ -325,8 +370,8 @@ void watch_keyed(struct station *n, const struct crypto_job *job, enum err err);
 void watch_frame(struct guest_place *p, struct span frame); /* from an enclave to its host */
 void watch_opened(struct guest_place *p, uint32_t dataset);
 void watch_guest(struct guest_place *p); /* after its turn */
-void watch_leases(struct simulation *s, struct run_id run);
-void watch_plaintext(struct simulation *s, struct span bytes, const char *where, uint32_t number);
+void watch_leases(struct consortium *s, struct run_id run);
+void watch_plaintext(struct consortium *s, struct span bytes, const char *where, uint32_t number);
 void watch_receipt(struct station *n, struct run_id run); /* it settled there */
 
 #endif

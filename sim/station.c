@@ -17,14 +17,7 @@ enum {
     START_BYTES_MAX = BUNDLE_BYTES_MAX + 16384,
 };
 
-static void *sparse(size_t len)
-{
-    void *memory =
-        mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return memory == MAP_FAILED ? NULL : memory;
-}
-
-static uint32_t number_of(const struct simulation *s, struct node_id id)
+static uint32_t number_of(const struct consortium *s, struct node_id id)
 {
     const struct player *p = cast_find(s->cast, id);
     return p != NULL ? p->number : s->count;
@@ -33,7 +26,7 @@ static uint32_t number_of(const struct simulation *s, struct node_id id)
 static void post_here(struct station *n, uint64_t at_ns, struct parcel parcel)
 {
     parcel.incarnation = n->incarnation;
-    simulation_post(n->simulation, at_ns, n->number, &parcel);
+    consortium_post(n->consortium, at_ns, n->number, &parcel);
 }
 
 /* --- Messages ------------------------------------------------------------------------------------------------------------ */
@@ -65,24 +58,25 @@ void station_forget_said(struct station *n)
 
 uint64_t station_carry_slice(struct station *n, uint32_t to, struct slice *slice)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     uint64_t arrivals_ns[NET_COPIES_MAX];
     const struct station *other = &s->station[to];
     const uint32_t len = (uint32_t)slice->len + FRAME_OVERHEAD;
     const struct parcel p = {.type = EVENT_MESSAGE,
                              .from = n->number,
                              .incarnation = other->incarnation,
-                             .link = simulation_link(s, n->number, to),
+                             .link = consortium_link(s, n->number, to),
                              .slice = slice};
     s->counts.messages++;
     s->counts.bytes += len;
     if (!span_equal(n->player->party->jurisdiction, other->player->party->jurisdiction))
         s->counts.bytes_abroad += len;
-    census_sent(s->census, n->number, span_make(slice->bytes, slice->len), len);
-    const uint32_t copies = net_send(s->net, n->number, to, len, s->now_ns, arrivals_ns);
+    census_sent(s->census, place_of(s, n->number), span_make(slice->bytes, slice->len), len);
+    const uint32_t copies =
+        net_send(s->net, place_of(s, n->number), place_of(s, to), len, now_of(s), arrivals_ns);
     for (uint32_t i = 0; i < copies; i++) {
         slice->refs++;
-        simulation_post(s, arrivals_ns[i], to, &p);
+        consortium_post(s, arrivals_ns[i], to, &p);
     }
     return copies > 0 ? arrivals_ns[copies - 1] : 0;
 }
@@ -100,21 +94,21 @@ uint64_t station_carry(struct station *n, uint32_t to, struct span message)
 
 static void send_to_itself(struct station *n, struct span message)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     const struct parcel p = {
         .type = EVENT_MESSAGE, .from = n->number, .incarnation = n->incarnation, .slice = said(n, message)};
-    simulation_post(s, s->now_ns + LOCAL_NS, n->number, &p);
+    consortium_post(s, now_of(s) + LOCAL_NS, n->number, &p);
 }
 
 void station_send(struct station *n, struct node_id peer, struct span message)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     const uint32_t to = number_of(s, peer);
     if (to == s->count) return;
     watch_message(n, to, message, is_said(n, message));
     if (to == n->number)
         send_to_itself(n, message);
-    else if (simulation_linked(s, n->number, to) && !adversary_keeps(n, message))
+    else if (consortium_linked(s, n->number, to) && !adversary_keeps(n, message))
         (void)station_carry(n, to, message);
 }
 
@@ -126,9 +120,9 @@ static void x_send(void *context, struct node_id peer, struct span message)
 static void x_offence(void *context, struct node_id peer)
 {
     struct station *n = context;
-    const struct player *p = cast_find(n->simulation->cast, peer);
+    const struct player *p = cast_find(n->consortium->cast, peer);
     const struct span name = p != NULL ? p->party->name : SPAN_LITERAL("a stranger");
-    watch_violation(n->simulation, "live", "%.*s takes %.*s, which keeps to the protocol, for an offender",
+    watch_violation(n->consortium, "live", "%.*s takes %.*s, which keeps to the protocol, for an offender",
                     (int)n->player->party->name.len, (const char *)n->player->party->name.data, (int)name.len,
                     (const char *)name.data);
 }
@@ -157,7 +151,7 @@ static bool is_guest_of(const struct guest_place *p, const struct station *n, st
 static void x_enclave_send(void *context, struct run_id run, struct span frame)
 {
     struct station *n = context;
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     for (uint32_t i = 0; i < s->guest_count; i++)
         if (is_guest_of(&s->guest[i], n, run)) {
             guest_frame(s->guest[i].guest, frame, station_clock_ns(n) + LOCAL_NS);
@@ -177,7 +171,7 @@ static void x_enclave_blob(void *context, struct run_id run, struct span cid)
         x_enclave_send(n, run, buffer_span(&b));
         return;
     }
-    post_here(n, n->simulation->now_ns + LOCAL_NS,
+    post_here(n, now_of(n->consortium) + LOCAL_NS,
               (struct parcel){.type = EVENT_BLOB_MISSING, .run = run, .slice = slice_of(cid)});
 }
 
@@ -186,23 +180,23 @@ static void x_enclave_blob(void *context, struct run_id run, struct span cid)
 static void on_frame(void *context, struct span frame)
 {
     struct guest_place *p = context;
-    struct simulation *s = p->simulation;
+    struct consortium *s = p->consortium;
     struct station *n = &s->station[p->station];
     enum census_phase phase;
     watch_frame(p, frame);
     if (census_phase_of(&phase, frame))
-        census_reached(s->census, n->number, p->run, p->term, phase, s->now_ns);
-    post_here(n, s->now_ns + LOCAL_NS,
+        census_reached(s->census, place_of(s, n->number), p->run, p->term, phase, now_of(s));
+    post_here(n, now_of(s) + LOCAL_NS,
               (struct parcel){.type = EVENT_ENCLAVE, .run = p->run, .slice = slice_of(frame)});
 }
 
 static void on_opened(void *context, struct dt dataset)
 {
     struct guest_place *p = context;
-    const struct papers *papers = p->simulation->papers;
+    const struct papers *papers = p->consortium->papers;
     for (uint32_t i = 0; i < papers->dataset_count; i++) {
         if (!ID_EQUAL(papers->dataset[i].dt, dataset)) continue;
-        flow_opened(&p->simulation->flow, p->station, i);
+        flow_opened(&p->consortium->flow, p->station, i);
         watch_opened(p, i);
     }
 }
@@ -222,7 +216,7 @@ static uint64_t term_of(struct span frame, struct span *certificate)
 }
 
 /* One that nothing in the agenda speaks of any more. */
-static struct guest_place *free_place(struct simulation *s)
+static struct guest_place *free_place(struct consortium *s)
 {
     for (uint32_t i = 0; i < s->guest_count; i++)
         if (s->guest[i].guest == NULL && s->guest[i].due_ns == UINT64_MAX) return &s->guest[i];
@@ -231,14 +225,14 @@ static struct guest_place *free_place(struct simulation *s)
 
 static void start_guest(struct station *n, struct run_id run, uint64_t term, struct span frame, bool twin)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct guest_place *p = free_place(s);
     if (p == NULL) {
         watch_violation(s, "live", "more than %d enclaves at once", GUESTS_MAX);
         return;
     }
     *p = (struct guest_place){
-        .simulation = s, .station = n->number, .run = run, .term = term, .due_ns = UINT64_MAX, .twin = twin};
+        .consortium = s, .station = n->number, .run = run, .term = term, .due_ns = UINT64_MAX, .twin = twin};
     const struct guest_options options = {.cast = s->cast,
                                           .host = n->player,
                                           .run = run,
@@ -249,7 +243,7 @@ static void start_guest(struct station *n, struct run_id run, uint64_t term, str
                                           .context = p};
     const enum err err = guest_new(&p->guest, &options);
     ASSERT(err == OK);
-    census_elected(s->census, n->number, run, p->term, s->now_ns);
+    census_elected(s->census, place_of(s, n->number), run, p->term, now_of(s));
     guest_frame(p->guest, frame, station_clock_ns(n) + LOCAL_NS);
     guest_schedule(s, (uint32_t)(p - s->guest));
 }
@@ -270,7 +264,7 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
 static void x_enclave_stop(void *context, struct run_id run)
 {
     struct station *n = context;
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     for (uint32_t i = 0; i < s->guest_count; i++) {
         if (!is_guest_of(&s->guest[i], n, run)) continue;
         if (s->guest[i].twin)
@@ -285,8 +279,8 @@ static void x_enclave_stop(void *context, struct run_id run)
 static void on_stored(void *context, uint64_t token, enum err err)
 {
     struct station *n = context;
-    census_kept(n->simulation->census, n->number, token, err, n->simulation->now_ns);
-    post_here(n, n->simulation->now_ns, (struct parcel){.type = EVENT_STORED, .token = token, .err = err});
+    census_kept(n->consortium->census, place_of(n->consortium, n->number), token, err, now_of(n->consortium));
+    post_here(n, now_of(n->consortium), (struct parcel){.type = EVENT_STORED, .token = token, .err = err});
 }
 
 /* For who counts: which of this node's own records wait under this token. */
@@ -294,24 +288,24 @@ static void note_own(const struct station *n, uint64_t token, const struct keep 
 {
     struct record r;
     struct record_id id;
-    struct census *t = n->simulation->census;
+    struct census *t = n->consortium->census;
     for (uint32_t i = 0; t != NULL && i < count; i++) {
         if (items[i].space != KEEP_RECORD || items[i].key.len != sizeof id.bytes) continue;
         memcpy(id.bytes, items[i].key.data, sizeof id.bytes);
         if (record_unpack_known(&r, items[i].value, id) == OK && ID_EQUAL(r.header.author, n->player->id))
-            census_keeping(t, n->number, token, items[i].key);
+            census_keeping(t, place_of(n->consortium, n->number), token, items[i].key);
     }
 }
 
 static void x_store(void *context, uint64_t token, const struct keep *items, uint32_t count)
 {
     struct station *n = context;
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     note_own(n, token, items, count);
     for (uint32_t i = 0; i < count; i++) watch_plaintext(s, items[i].value, "what is kept", n->number);
     if (!disk_keep(n->disk, token, items, count) || n->sync_due) return;
     n->sync_due = true;
-    simulation_later(s, s->now_ns + SYNC_NS + chance_below(&n->disk_chance, SYNC_NS), n->number, WHAT_SYNC);
+    consortium_later(s, now_of(s) + SYNC_NS + chance_below(&n->disk_chance, SYNC_NS), n->number, WHAT_SYNC);
 }
 
 static void x_crypto(void *context, uint64_t token, const struct crypto_job *job)
@@ -321,10 +315,10 @@ static void x_crypto(void *context, uint64_t token, const struct crypto_job *job
     struct buffer out = BUFFER_OF(output);
     const enum err err = labour_do(&n->labour, &out, job);
     watch_keyed(n, job, err);
-    const uint64_t now_ns = n->simulation->now_ns, from_ns = n->busy_ns > now_ns ? n->busy_ns : now_ns;
+    const uint64_t now_ns = now_of(n->consortium), from_ns = n->busy_ns > now_ns ? n->busy_ns : now_ns;
     n->busy_ns = from_ns + labour_cost_ns(job);
-    census_worked(n->simulation->census,
-                  &(struct census_work){now_ns, from_ns, n->busy_ns, n->number, job->op});
+    census_worked(n->consortium->census, &(struct census_work){now_ns, from_ns, n->busy_ns,
+                                                               place_of(n->consortium, n->number), job->op});
     post_here(n, n->busy_ns,
               (struct parcel){
                   .type = EVENT_CRYPTO, .token = token, .err = err, .slice = slice_of(buffer_span(&out))});
@@ -336,13 +330,13 @@ static void x_dial(void *context, struct node_id peer, struct span address)
 {
     struct station *n = context;
     (void)address; /* everybody is where it says */
-    dialling_begin(n, number_of(n->simulation, peer));
+    dialling_begin(n, number_of(n->consortium, peer));
 }
 
 static void x_hang_up(void *context, struct node_id peer)
 {
     struct station *n = context;
-    dialling_end(n, number_of(n->simulation, peer));
+    dialling_end(n, number_of(n->consortium, peer));
 }
 
 static void x_reply(void *context, uint64_t token, struct verdict verdict, struct hash32 id)
@@ -358,8 +352,9 @@ static void x_notice(void *context, struct span line)
 static void on_record(struct station *n, const struct happened *what)
 {
     struct record_id id;
-    n->simulation->counts.records++;
-    census_applied(n->simulation->census, n->number, what->id, n->simulation->now_ns);
+    n->consortium->counts.records++;
+    census_applied(n->consortium->census, place_of(n->consortium, n->number), what->id,
+                   now_of(n->consortium));
     memcpy(id.bytes, what->id.bytes, sizeof id.bytes);
     const struct record *own = chain_find(core_chain(n->core), n->player->id, id);
     if (own != NULL) watch_record(n, own);
@@ -369,7 +364,7 @@ static void x_happened(void *context, const struct happened *what)
 {
     struct station *n = context;
     if (what->type == HAPPENED_RECORD) on_record(n, what);
-    if (what->type == HAPPENED_RUN) watch_leases(n->simulation, what->run);
+    if (what->type == HAPPENED_RUN) watch_leases(n->consortium, what->run);
 }
 
 /* --- Clocks ---------------------------------------------------------------------------------------------------------------------- */
@@ -384,7 +379,7 @@ static uint64_t drifted(uint64_t ns, int32_t ppm)
 
 uint64_t station_clock_ns(const struct station *n)
 {
-    return drifted(n->simulation->now_ns, n->player->party->drift_ppm);
+    return drifted(now_of(n->consortium), n->player->party->drift_ppm);
 }
 
 /* The first moment at which it shows that. */
@@ -411,20 +406,20 @@ void station_event(struct station *n, struct event event)
     event.wall_ms = station_wall_ms(n);
     pump_event(n->core, &n->executors, &event);
     station_forget_said(n);
-    if (n->simulation->count <= LINKS_ALL_MAX || event.type == EVENT_TICK) core_check(n->core);
+    if (n->consortium->simulation->nodes <= CHECKED_MAX || event.type == EVENT_TICK) core_check(n->core);
 }
 
 /* When the core wants a tick, if that is not in the agenda already. */
 void station_tick(struct station *n)
 {
-    const struct simulation *s = n->simulation;
+    const struct consortium *s = n->consortium;
     const int64_t due = core_deadline(n->core).ns;
     if (due == INT64_MAX) return;
     const uint64_t due_ns = station_true_ns(n, (uint64_t)due);
-    const uint64_t at_ns = due_ns > s->now_ns ? due_ns : s->now_ns + 1;
+    const uint64_t at_ns = due_ns > now_of(s) ? due_ns : now_of(s) + 1;
     if (n->tick_ns <= at_ns) return;
     n->tick_ns = at_ns;
-    simulation_later(n->simulation, at_ns, n->number, WHAT_TICK);
+    consortium_later(n->consortium, at_ns, n->number, WHAT_TICK);
 }
 
 static void restore_event(void *context, const struct event *event)
@@ -432,18 +427,16 @@ static void restore_event(void *context, const struct event *event)
     station_event(context, *event);
 }
 
-enum { MANY_PARTIES = 64 }; /* more of them have less memory each */
-
 static void start_core(struct station *n)
 {
-    const struct simulation *s = n->simulation;
-    const struct caps *caps = s->count > MANY_PARTIES ? &caps_sim : &caps_full;
-    const size_t bytes = core_arena_bytes(caps);
+    const struct consortium *s = n->consortium;
+    const size_t bytes = core_arena_bytes(s->simulation->caps);
+    const uint32_t place = place_of(s, n->number);
     char announce[CONTACT_ADDRESS_MAX];
-    (void)snprintf(announce, sizeof announce, "tcp://10.%u.%u.%u:7001", (unsigned)n->number >> 16,
-                   (unsigned)n->number >> 8 & 255, (unsigned)n->number & 255);
+    (void)snprintf(announce, sizeof announce, "tcp://10.%u.%u.%u:7001", (unsigned)place >> 16,
+                   (unsigned)place >> 8 & 255, (unsigned)place & 255);
     const struct core_options options = {.self = n->player->id,
-                                         .announce = simulation_dials(s) ? span_text(announce) : SPAN_NONE,
+                                         .announce = consortium_dials(s) ? span_text(announce) : SPAN_NONE,
                                          .consortium = s->cast->consortium,
                                          .charter = s->cast->charter,
                                          .compute = player_is(n->player, ROLE_COMPUTE),
@@ -451,8 +444,9 @@ static void start_core(struct station *n)
                                          .engine = SPAN_LITERAL("int-gate/1"),
                                          .gpu = SPAN_LITERAL(""),
                                          .enclaves_max = scenario_enclaves(n->player->party),
-                                         .caps = caps};
-    void *memory = sparse(bytes);
+                                         .caps = s->simulation->caps,
+                                         .room = &s->simulation->room};
+    void *memory = simulation_sparse(bytes);
     ASSERT(n->core == NULL && memory != NULL);
     n->arena = arena_make(memory, bytes);
     n->incarnation++;
@@ -468,17 +462,17 @@ void station_start(struct station *n)
 {
     ASSERT(!n->up);
     n->up = true;
-    if (n->simulation->central == NULL)
+    if (n->consortium->central == NULL)
         start_core(n);
     else
         n->incarnation++;
-    links_of(n->simulation, n->number, true);
+    links_of(n->consortium, n->number, true);
 }
 
 /* Of what waits for the disk a random part had reached it. */
 static void stop_core(struct station *n)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     disk_crash(n->disk, (uint32_t)chance_below(&n->disk_chance, disk_waiting(n->disk) + 1));
     for (uint32_t i = 0; i < s->guest_count; i++)
         if (s->guest[i].station == n->number && s->guest[i].guest != NULL) guest_drop(s, i);
@@ -499,12 +493,12 @@ void station_crash(struct station *n)
     n->sync_due = false;
     n->waiting = 0; /* whoever waits for an answer asks again */
     n->busy_ns = 0;
-    links_of(n->simulation, n->number, false);
+    links_of(n->consortium, n->number, false);
 }
 
-enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
+enum err station_begin(struct station *n, struct consortium *s, uint32_t number)
 {
-    *n = (struct station){.simulation = s,
+    *n = (struct station){.consortium = s,
                           .player = &s->cast->player[number],
                           .number = number,
                           .tick_ns = UINT64_MAX,
@@ -514,6 +508,10 @@ enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
                                         x_enclave_send, x_enclave_blob, x_enclave_stop, x_dial, x_hang_up,
                                         x_reply, x_notice, x_happened}};
     n->labour = (struct labour){.cast = s->cast, .player = n->player};
+    if (player_is(n->player, ROLE_CUSTODIAN)) {
+        n->labour.kept = calloc(1, sizeof *n->labour.kept);
+        if (n->labour.kept == NULL) return ERR_NO_MEMORY;
+    }
     TRY(disk_new(&n->disk, DISK_BYTES_MAX, on_stored, n));
     if (!player_is(n->player, ROLE_STEWARD)) return OK;
     n->admitted = calloc(s->count, sizeof *n->admitted);
@@ -522,10 +520,12 @@ enum err station_begin(struct station *n, struct simulation *s, uint32_t number)
 
 void station_free(struct station *n)
 {
-    station_crash(n);
+    if (n->core != NULL) stop_core(n);
     station_forget_said(n);
     adversary_free(n);
     disk_free(n->disk);
+    free(n->labour.kept);
+    free(n->dialled);
     free(n->own);
     free(n->admitted);
 }

@@ -179,6 +179,7 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     struct chance c = chance_stream(seed, "swarm", 0);
     *out = (struct scenario){.name = SPAN_LITERAL("swarm"),
                              .description = SPAN_LITERAL(""),
+                             .consortia = 1,
                              .party = room->party,
                              .fault = room->fault,
                              .for_ms = SWARM_FAULTS_MS + SWARM_HEALED_MS};

@@ -150,7 +150,7 @@ static void put_elections(struct writer *w)
     uint32_t count;
     const struct census_election *e = census_elections(w->r->census, &count);
     for (uint32_t i = 0; i < count; i++) {
-        const uint32_t number = results_number(w->r, e[i].run),
+        const uint32_t number = results_number(w->r, &e[i]),
                        lane = take_lane(&w->track[e[i].node], &e[i], w->r->counts.now_ns);
         (void)snprintf(name, sizeof name, "elected: run %u, term %" PRIu64, number, e[i].term);
         instant(w, track_of(e[i].node, 0), "election", span_text(name), e[i].at_ns[PHASE_ELECTED]);
@@ -181,22 +181,23 @@ static void name_track(struct writer *w, uint32_t track, struct span name, uint3
 
 static void name_tracks(struct writer *w)
 {
+    struct results_name room;
     begin(w, 'M', 0, SPAN_LITERAL("process_name"));
     (void)fputs(",\"args\":{\"name\":\"", w->out);
     put_text(w->out, w->r->scenario->name);
     (void)fputs("\"}}", w->out);
-    for (uint32_t i = 0; i < w->r->scenario->party_count; i++) {
-        name_track(w, track_of(i, 0), results_party(w->r, i), 0);
+    for (uint32_t i = 0; i < scenario_nodes(w->r->scenario); i++) {
+        name_track(w, track_of(i, 0), results_party(w->r, i, &room), 0);
         for (uint32_t lane = 0; lane < LANES; lane++)
             if (w->track[i].lane_used[lane])
-                name_track(w, track_of(i, lane + 1), results_party(w->r, i), lane + 1);
+                name_track(w, track_of(i, lane + 1), results_party(w->r, i, &room), lane + 1);
     }
 }
 
 bool trace_write(FILE *out, const struct results *r)
 {
     ASSERT(r->census != NULL);
-    struct writer w = {.out = out, .r = r, .track = calloc(r->scenario->party_count, sizeof *w.track)};
+    struct writer w = {.out = out, .r = r, .track = calloc(scenario_nodes(r->scenario), sizeof *w.track)};
     if (w.track == NULL) return false;
     (void)fprintf(out,
                   "{\"displayTimeUnit\":\"ms\",\"otherData\":{\"format\":\"simulation/1\",\"seed\":%" PRIu64

@@ -11,15 +11,20 @@
 
 #define NAMED(n) (int)(n)->player->party->name.len, (const char *)(n)->player->party->name.data
 
-void watch_violation(struct simulation *s, const char *property, const char *format, ...)
+void watch_violation(struct consortium *s, const char *property, const char *format, ...)
 {
     char what[VIOLATION_MAX - 64];
     va_list arguments;
-    if (s->violation[0] != 0) return; /* the first is what led to the others */
+    struct simulation *w = s->simulation;
+    if (w->violation[0] != 0) return; /* the first is what led to the others */
     va_start(arguments, format);
     (void)vsnprintf(what, sizeof what, format, arguments);
     va_end(arguments);
-    (void)snprintf(s->violation, sizeof s->violation, "%s: %s", property, what);
+    if (w->count == 1)
+        (void)snprintf(w->violation, sizeof w->violation, "%s: %s", property, what);
+    else
+        (void)snprintf(w->violation, sizeof w->violation, "%s: in consortium %u %s", property, s->number + 1,
+                       what);
 }
 
 /* --- no-fork, and nothing leaves before it is durable ----------------------------------------------------------------------- */
@@ -37,7 +42,7 @@ static void own_grow(struct station *n, uint64_t count)
 /* One seq, one header, for ever: over restarts, too. */
 static void watch_own_record(struct station *n, const struct record *r)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     if (!disk_has_record(n->disk, r))
         watch_violation(s, "no-fork", "%.*s shows record %llu, which is not on its disk", NAMED(n),
                         (unsigned long long)r->header.seq);
@@ -52,33 +57,33 @@ static void watch_own_record(struct station *n, const struct record *r)
 /* An owner's node signs only what stays within the dataset's budget. */
 static void watch_allotment(struct station *n, const struct record *r)
 {
-    const struct papers *p = n->simulation->papers;
+    const struct papers *p = n->consortium->papers;
     for (uint32_t i = 0; i < p->dataset_count; i++) {
         const struct dataset *d = &p->dataset[i];
-        if (d->owner == n->player && ledger_allotted(&n->simulation->ledger, d->dt) > d->budget)
-            watch_violation(n->simulation, "budget", "%.*s allots more than its dataset has, by record %llu",
+        if (d->owner == n->player && ledger_allotted(&n->consortium->ledger, d->dt) > d->budget)
+            watch_violation(n->consortium, "budget", "%.*s allots more than its dataset has, by record %llu",
                             NAMED(n), (unsigned long long)r->header.seq);
     }
 }
 
 void watch_asked(struct station *n, struct run_id run)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     if (s->run_count == s->run_cap) {
         s->run_cap = s->run_cap == 0 ? 16 : 2 * s->run_cap;
         s->run = realloc(s->run, s->run_cap * sizeof *s->run);
         ASSERT(s->run != NULL);
     }
     struct run_watch *w = &s->run[s->run_count++];
-    *w = (struct run_watch){.run = run, .asker = n->number, .asked_ms = s->now_ns / 1000000};
+    *w = (struct run_watch){.run = run, .asker = n->number, .asked_ms = now_of(s) / 1000000};
     if (s->counts.runs_requested++ == 0) s->counts.formed_ms = w->asked_ms;
-    ledger_bar(&s->ledger, s->now_ns);
+    ledger_bar(&s->ledger, now_of(s));
 }
 
 void watch_record(struct station *n, const struct record *r)
 {
     struct run_id run;
-    if (!ledger_take(&n->simulation->ledger, r)) return;
+    if (!ledger_take(&n->consortium->ledger, r)) return;
     if (r->header.kind == KIND_APPROVAL) watch_allotment(n, r);
     if (r->header.kind != KIND_RUN) return;
     memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
@@ -88,7 +93,7 @@ void watch_record(struct station *n, const struct record *r)
 /* A custodian knows for good what is on its disk. */
 void watch_kept(struct station *n)
 {
-    struct ledger *l = &n->simulation->ledger;
+    struct ledger *l = &n->consortium->ledger;
     const int custodian = charter_custodian(l->charter, n->player->id);
     bool learnt = false;
     for (uint32_t i = 0; custodian >= 0 && i < l->revocations; i++) {
@@ -98,7 +103,7 @@ void watch_kept(struct station *n)
         v->known |= UINT32_C(1) << custodian;
         learnt = true;
     }
-    if (learnt) ledger_bar(l, n->simulation->now_ns);
+    if (learnt) ledger_bar(l, now_of(n->consortium));
 }
 
 /* --- Messages ------------------------------------------------------------------------------------------------------------------ */
@@ -138,7 +143,7 @@ static void watch_heads(struct station *n, struct span heads)
         memcpy(author.bytes, heads.data + at, sizeof author.bytes);
         memcpy(id.bytes, heads.data + at + 40, sizeof id.bytes);
         if (seq > 0 && !disk_has_place(n->disk, author, seq, id))
-            watch_violation(n->simulation, "revoke-final",
+            watch_violation(n->consortium, "revoke-final",
                             "%.*s says that it holds record %llu of another, which is not on its disk",
                             NAMED(n), (unsigned long long)seq);
     }
@@ -155,13 +160,13 @@ void watch_message(struct station *n, uint32_t to, struct span message, bool aga
     static union message_body m;
     enum message code;
     if (again && !is_for_one(message)) return;
-    if (!again) watch_plaintext(n->simulation, message, "a message", n->number);
+    if (!again) watch_plaintext(n->consortium, message, "a message", n->number);
     if (message_decode(&code, &m, message) != OK) {
-        watch_violation(n->simulation, "live", "%.*s sends what does not decode", NAMED(n));
+        watch_violation(n->consortium, "live", "%.*s sends what does not decode", NAMED(n));
         return;
     }
     if (code == MESSAGE_EQUIVOCATION_CODE) /* nobody here signs two records in one place */
-        watch_violation(n->simulation, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
+        watch_violation(n->consortium, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
     if (code == MESSAGE_RECORD_CODE) watch_shown(n, to, &m.RECORD, again);
     if (code == MESSAGE_HEADS_CODE) watch_heads(n, m.HEADS.heads);
     if (code == MESSAGE_BLOB_GET_CODE) watch_certificate(n, m.BLOB_GET.certificate);
@@ -181,10 +186,10 @@ static bool contested(const struct ledger *l, const struct ledger_run *run)
 
 /* Whoever meets another in its slot may find it spent, or shared by half of the votes each; what was taken back may settle or
  * not; and a run may come to its end before anybody can compute it. */
-bool watch_excused(struct simulation *s, const struct run_watch *w)
+bool watch_excused(struct consortium *s, const struct run_watch *w)
 {
     const struct ledger_run *run = ledger_run_find(&s->ledger, w->run);
-    const uint64_t true_ms = simulation_wall_ms(s), its_ms = station_wall_ms(&s->station[w->asker]);
+    const uint64_t true_ms = consortium_wall_ms(s), its_ms = station_wall_ms(&s->station[w->asker]);
     const uint64_t latest_ms = (true_ms > its_ms ? true_ms : its_ms) + s->scenario->skew_max_ms;
     const bool over = run != NULL && run->ends_ms <= latest_ms;
     return run != NULL && (over || contested(&s->ledger, run) || ledger_taken_back(&s->ledger, run));
@@ -192,12 +197,12 @@ bool watch_excused(struct simulation *s, const struct run_watch *w)
 
 static void note_end(struct station *n, struct run_watch *w, const struct run_view *view)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     w->ended = true;
     s->counts.runs_ended += view->state != RUN_SETTLED;
     s->counts.runs_settled += view->state == RUN_SETTLED;
     if (view->state != RUN_SETTLED) return;
-    w->settled_ms = s->now_ns / 1000000;
+    w->settled_ms = now_of(s) / 1000000;
     watch_receipt(n, w->run);
 }
 
@@ -205,19 +210,19 @@ static void note_end(struct station *n, struct run_watch *w, const struct run_vi
  * revoked, when nobody took it back, or is over, when its time is not, is never so. */
 static void watch_view(struct station *n, struct run_watch *w, const struct run_view *view)
 {
-    const bool excused = watch_excused(n->simulation, w);
+    const bool excused = watch_excused(n->consortium, w);
     const bool over = view->state == RUN_REVOKED || view->state == RUN_EXPIRED;
     const bool given_up = view->state == RUN_REFUSED || view->state == RUN_FAILED;
     if (view->state == RUN_SETTLED || (excused && (over || given_up)))
         note_end(n, w, view);
     else if (over)
-        watch_violation(n->simulation, "live", "a run ended as %s, for %s", run_state_name(view->state),
+        watch_violation(n->consortium, "live", "a run ended as %s, for %s", run_state_name(view->state),
                         refusal_name(view->verdict.refusal));
 }
 
 void watch_runs(struct station *n)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct run_view view;
     for (uint32_t i = 0; i < s->run_count; i++) {
         struct run_watch *w = &s->run[i];
@@ -225,7 +230,7 @@ void watch_runs(struct station *n)
     }
 }
 
-const char *watch_open_run(struct simulation *s, char *text, size_t cap)
+const char *watch_open_run(struct consortium *s, char *text, size_t cap)
 {
     struct run_view view;
     for (uint32_t i = 0; i < s->run_count; i++) {
@@ -264,7 +269,7 @@ static bool is_expected(const struct station *n)
     return n->core != NULL && !n->cut && !adversary_at_work(n);
 }
 
-bool watch_converged(struct simulation *s)
+bool watch_converged(struct consortium *s)
 {
     uint32_t first = 0;
     while (first < s->count && !is_expected(&s->station[first])) first++;

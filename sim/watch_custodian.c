@@ -12,7 +12,7 @@
 
 static int custodian_of(const struct station *n)
 {
-    return charter_custodian(n->simulation->cast->founding, n->player->id);
+    return charter_custodian(n->consortium->cast->founding, n->player->id);
 }
 
 static bool promised(const struct station *n, enum promise_kind kind, const uint8_t subject[32],
@@ -33,7 +33,7 @@ static bool has_slot(const struct station *n, const struct ledger_run *run)
 /* By what it did in other terms: none later may have had its vote, and no lease that it gave may run. */
 static void watch_terms(struct station *n, const struct ledger_run *run, uint32_t custodian, uint64_t term)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     const uint64_t most_ns =
         (uint64_t)s->scenario->lease_ms * 750000; /* of a lease, whatever its work waited */
     for (uint32_t i = 0; i < run->term_count; i++) {
@@ -42,7 +42,7 @@ static void watch_terms(struct station *n, const struct ledger_run *run, uint32_
         if (seat->voted && other > term)
             watch_violation(s, "one-certificate", "%.*s votes in term %llu, after term %llu", NAMED(n),
                             (unsigned long long)term, other);
-        if (seat->released && other < term && s->now_ns < seat->answered_ns + most_ns)
+        if (seat->released && other < term && now_of(s) < seat->answered_ns + most_ns)
             watch_violation(s, "one-certificate", "%.*s votes in term %llu while its lease of term %llu runs",
                             NAMED(n), (unsigned long long)term, other);
     }
@@ -50,7 +50,7 @@ static void watch_terms(struct station *n, const struct ledger_run *run, uint32_
 
 void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *vote)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct ledger_run *run = ledger_run_find(&s->ledger, vote->run);
     const struct node_id node = s->station[to].player->id;
     const int custodian = custodian_of(n);
@@ -78,7 +78,7 @@ void watch_vote(struct station *n, uint32_t to, const struct body_VOTE *vote)
 /* --- Certificates ---------------------------------------------------------------------------------------------------------- */
 
 /* Each vote by another custodian, signed, and on that one's disk. */
-static const char *objection_to(struct simulation *s, const struct certificate *c)
+static const char *objection_to(struct consortium *s, const struct certificate *c)
 {
     const struct charter *charter = s->cast->founding;
     const struct hash32 message = certificate_vote_hash(c);
@@ -98,7 +98,7 @@ static const char *objection_to(struct simulation *s, const struct certificate *
 
 void watch_certificate(struct station *n, struct span bytes)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct certificate c;
     const struct hash32 hash = certificate_hash(bytes);
     if (ledger_certificate_find(&s->ledger, hash) != NULL) return;
@@ -123,7 +123,7 @@ void watch_certificate(struct station *n, struct span bytes)
 /* --- What is sealed to enclaves --------------------------------------------------------------------------------------------- */
 
 /* NULL: it is gone. */
-static struct guest_place *guest_of(struct simulation *s, struct node_id enclave)
+static struct guest_place *guest_of(struct consortium *s, struct node_id enclave)
 {
     for (uint32_t i = 0; i < s->guest_count; i++) {
         if (s->guest[i].guest == NULL) continue;
@@ -134,7 +134,7 @@ static struct guest_place *guest_of(struct simulation *s, struct node_id enclave
 }
 
 /* To an enclave with this key, where the certificate says? Of one that is gone nobody has the key any more. */
-static bool elects(struct simulation *s, const struct ledger_certificate *c, struct node_id enclave)
+static bool elects(struct consortium *s, const struct ledger_certificate *c, struct node_id enclave)
 {
     const struct guest_place *p = guest_of(s, enclave);
     return p == NULL || (ID_EQUAL(p->run, c->run) && p->term == c->term &&
@@ -145,7 +145,7 @@ static bool elects(struct simulation *s, const struct ledger_certificate *c, str
 static void watch_recipient(struct station *n, struct run_id run, uint64_t term, struct hash32 certificate,
                             struct node_id enclave, bool same_key)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     const struct ledger_certificate *c = ledger_certificate_find(&s->ledger, certificate);
     if (c == NULL || !ID_EQUAL(c->run, run) || c->term != term)
         watch_violation(s, "quorum-release", "%.*s releases under no certificate of this run and term",
@@ -162,7 +162,7 @@ static void watch_recipient(struct station *n, struct run_id run, uint64_t term,
 /* Whoever gives something for a run, by what it holds of it. NULL: there is none. */
 static struct ledger_run *watch_run(struct station *n, struct run_id id, const char *what)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct ledger_run *run = ledger_run_find(&s->ledger, id);
     if (run == NULL) {
         watch_violation(s, "quorum-release", "%.*s gives %s for no run", NAMED(n), what);
@@ -180,7 +180,7 @@ static struct ledger_run *watch_run(struct station *n, struct run_id id, const c
 static struct ledger_seat *watch_standing(struct station *n, struct run_id id, uint64_t term,
                                           const char *what)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct ledger_run *run = watch_run(n, id, what);
     const int custodian = custodian_of(n);
     if (run == NULL) return NULL;
@@ -198,7 +198,7 @@ static struct ledger_seat *watch_standing(struct station *n, struct run_id id, u
 
 static void watch_release(struct station *n, const struct body_RELEASE *b, const struct kem_public *to)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct ledger_seat *seat = watch_standing(n, b->run, b->term, "shares");
     if (seat == NULL) return;
     if (seat->released && !ID_EQUAL(seat->enclave, b->enclave))
@@ -207,14 +207,14 @@ static void watch_release(struct station *n, const struct body_RELEASE *b, const
     watch_recipient(n, b->run, b->term, b->certificate, b->enclave, ID_EQUAL(*to, b->kem));
     seat->released = true;
     seat->enclave = b->enclave;
-    seat->answered_ns = s->now_ns;
+    seat->answered_ns = now_of(s);
     ledger_run_find(&s->ledger, b->run)->released |= UINT32_C(1) << custodian_of(n);
 }
 
 /* An owner's, of its own data. */
 static void watch_half(struct station *n, const struct body_OWNER_RELEASE *b, const struct kem_public *to)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     const struct dataset *own = papers_of(s->papers, n->player);
     struct guest_place *p = guest_of(s, b->enclave);
     if (watch_run(n, b->run, "half of a key") == NULL) return;
@@ -227,18 +227,18 @@ static void watch_half(struct station *n, const struct body_OWNER_RELEASE *b, co
 
 static void watch_lease(struct station *n, const struct body_LEASE *b)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct ledger_seat *seat = watch_standing(n, b->run, b->term, "a lease");
     if (seat == NULL) return;
     if (!seat->released || !ID_EQUAL(seat->enclave, b->enclave))
         watch_violation(s, "quorum-release", "%.*s gives a lease to an enclave that it released nothing to",
                         NAMED(n));
-    seat->answered_ns = s->now_ns;
+    seat->answered_ns = now_of(s);
 }
 
 static void watch_commit(struct station *n, const struct body_COMMIT *b)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct ledger_seat *seat = watch_standing(n, b->run, b->term, "a commit");
     if (seat == NULL) return;
     struct ledger_run *run = ledger_run_find(&s->ledger, b->run);
@@ -304,12 +304,12 @@ static bool is_noise_of(const struct ledger *l, struct hash32 input)
 
 static void watch_labels(struct station *n, const struct crypto_job *job)
 {
-    if (!is_noise_of(&n->simulation->ledger, job->hash))
-        watch_violation(n->simulation, "one-output", "%.*s computes a share of noise that is no run's",
+    if (!is_noise_of(&n->consortium->ledger, job->hash))
+        watch_violation(n->consortium, "one-output", "%.*s computes a share of noise that is no run's",
                         NAMED(n));
     for (uint32_t i = 0; i < job->part_count; i++)
-        if (!is_sealed_for(n->simulation->papers, job->parts.data + (size_t)i * SHARE_PART_BYTES))
-            watch_violation(n->simulation, "recipe-lock",
+        if (!is_sealed_for(n->consortium->papers, job->parts.data + (size_t)i * SHARE_PART_BYTES))
+            watch_violation(n->consortium, "recipe-lock",
                             "%.*s computes a share under a label that nothing was sealed for", NAMED(n));
 }
 
@@ -324,7 +324,7 @@ void watch_keyed(struct station *n, const struct crypto_job *job, enum err err)
 /* Ciphertext goes to a node that is elected for a run over this owner's data, and to no other. */
 void watch_blob(struct station *n, uint32_t to, const struct message_BLOB *m)
 {
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     const struct dataset *own = papers_of(s->papers, n->player);
     const struct node_id node = s->station[to].player->id;
     (void)m;

@@ -14,7 +14,7 @@ enum { OUTPUT_BYTES_MAX = 65536 };
 
 /* --- one-certificate: leases ------------------------------------------------------------------------------------------------ */
 
-void watch_leases(struct simulation *s, struct run_id run)
+void watch_leases(struct consortium *s, struct run_id run)
 {
     uint32_t held = 0;
     for (uint32_t i = 0; i < s->guest_count; i++)
@@ -27,17 +27,17 @@ void watch_leases(struct simulation *s, struct run_id run)
 /* By what custodians gave, not by what the enclave says of itself. */
 static void watch_term(struct guest_place *p, const char *doing)
 {
-    struct simulation *s = p->simulation;
+    struct consortium *s = p->consortium;
     struct ledger_run *run = ledger_run_find(&s->ledger, p->run);
     if (run == NULL || s->clocks_apart) return;
     const uint64_t end_ns = ledger_lease_end_ns(&s->ledger, ledger_term_of(run, p->term), guest_id(p->guest));
-    if (s->now_ns > end_ns)
+    if (now_of(s) > end_ns)
         watch_violation(s, "one-certificate",
                         "an enclave of party %u %s in term %llu, %llu ms after its lease ended", p->station,
                         doing, (unsigned long long)p->term,
-                        (unsigned long long)((s->now_ns - end_ns) / 1000000));
+                        (unsigned long long)((now_of(s) - end_ns) / 1000000));
     if (run->no_lease_ns != UINT64_MAX &&
-        s->now_ns > run->no_lease_ns + ((uint64_t)s->scenario->lease_ms + 20) * 1000000)
+        now_of(s) > run->no_lease_ns + ((uint64_t)s->scenario->lease_ms + 20) * 1000000)
         watch_violation(
             s, "revoke-final",
             "an enclave of party %u %s more than a lease after n-q+1 custodians knew of a revocation",
@@ -46,14 +46,14 @@ static void watch_term(struct guest_place *p, const char *doing)
 
 void watch_guest(struct guest_place *p)
 {
-    watch_leases(p->simulation, p->run);
+    watch_leases(p->consortium, p->run);
     if (!guest_gone(p->guest) && p->keyed && !p->committed) watch_term(p, "goes on with the keys");
 }
 
 /* --- budget ---------------------------------------------------------------------------------------------------------------------- */
 
 /* A run that is keyed has spent its slot, for every owner of its inputs. */
-static void watch_cost(struct simulation *s, struct ledger_run *run)
+static void watch_cost(struct consortium *s, struct ledger_run *run)
 {
     const uint64_t cost = s->scenario->epsilon_nano;
     run->keyed = true;
@@ -77,7 +77,7 @@ static void watch_cost(struct simulation *s, struct ledger_run *run)
 
 void watch_opened(struct guest_place *p, uint32_t dataset)
 {
-    struct simulation *s = p->simulation;
+    struct consortium *s = p->consortium;
     const struct ledger_run *run = ledger_run_find(&s->ledger, p->run);
     watch_term(p, "opens rows");
     if (s->papers->dataset[dataset].owner->party->veto && (p->halves >> dataset & 1) == 0)
@@ -93,7 +93,7 @@ void watch_opened(struct guest_place *p, uint32_t dataset)
 /* --- output-type, one-output, traceable ------------------------------------------------------------------------------------------- */
 
 /* To this reader: what the scenario's enclaves compute, of the size that the recipe allows, under the commitment. */
-static const char *objection_to_box(struct simulation *s, struct run_id run, struct node_id reader,
+static const char *objection_to_box(struct consortium *s, struct run_id run, struct node_id reader,
                                     struct span box, struct hash32 commitment)
 {
     static const char head[] = "{\"pad\":\"", type[] = "\"perigee\":\"output/1\"";
@@ -118,7 +118,7 @@ static const char *objection_to_box(struct simulation *s, struct run_id run, str
 
 static void watch_boxes(struct guest_place *p, struct span boxes, struct hash32 commitment)
 {
-    struct simulation *s = p->simulation;
+    struct consortium *s = p->consortium;
     struct cursor at = cursor_make(boxes);
     uint32_t count = 0;
     const char *objection =
@@ -135,7 +135,7 @@ static void watch_boxes(struct guest_place *p, struct span boxes, struct hash32 
         watch_violation(s, "output-type", "what leaves an enclave of party %u: %s", p->station, objection);
 }
 
-static struct run_watch *find_run(struct simulation *s, struct run_id run)
+static struct run_watch *find_run(struct consortium *s, struct run_id run)
 {
     for (uint32_t i = 0; i < s->run_count; i++)
         if (ID_EQUAL(s->run[i].run, run)) return &s->run[i];
@@ -151,7 +151,7 @@ static uint32_t commits_of(const struct ledger_run *run, struct hash32 commitmen
 }
 
 /* In the receipt, and by what custodians gave. */
-static bool is_committed(const struct simulation *s, const struct ledger_run *run, struct hash32 commitment,
+static bool is_committed(const struct consortium *s, const struct ledger_run *run, struct hash32 commitment,
                          struct span commits)
 {
     struct cursor at = cursor_make(commits);
@@ -165,7 +165,7 @@ static void watch_result(struct guest_place *p, struct span body)
 {
     static union body b;
     struct core_receipt core;
-    struct simulation *s = p->simulation;
+    struct consortium *s = p->consortium;
     struct run_watch *w = find_run(s, p->run);
     const struct ledger_run *run = ledger_run_find(&s->ledger, p->run);
     if (w == NULL || run == NULL || body_decode(&b, KIND_RECEIPT, body) != OK ||
@@ -190,7 +190,7 @@ static void watch_result(struct guest_place *p, struct span body)
 
 static void watch_state(struct guest_place *p, uint8_t state)
 {
-    struct simulation *s = p->simulation;
+    struct consortium *s = p->consortium;
     struct ledger_run *run = ledger_run_find(&s->ledger, p->run);
     if (state == RUN_KEYED && run != NULL) watch_cost(s, run);
     if (state == RUN_KEYED || state == RUN_COMPUTING || state == RUN_COMMITTED) watch_term(p, "goes on");
@@ -215,7 +215,7 @@ static bool has_form(struct span frame)
 
 void watch_frame(struct guest_place *p, struct span frame)
 {
-    struct simulation *s = p->simulation;
+    struct consortium *s = p->consortium;
     if (frame.len < 2 || !has_form(frame))
         watch_violation(s, "output-type", "an enclave of party %u sends its host what no frame is",
                         p->station);
@@ -270,7 +270,7 @@ void watch_receipt(struct station *n, struct run_id id)
 {
     static union body b;
     struct core_receipt core;
-    struct simulation *s = n->simulation;
+    struct consortium *s = n->consortium;
     struct ledger_run *run = ledger_run_find(&s->ledger, id);
     const struct run_entry *entry = registry_run(core_registry(n->core), id);
     if (run == NULL || entry == NULL || entry->receipt == NULL ||
@@ -294,7 +294,7 @@ void watch_receipt(struct station *n, struct run_id id)
 /* --- no-plaintext-out --------------------------------------------------------------------------------------------------------------- */
 
 /* The first line of every dataset, which nothing else holds, and every data key. */
-void watch_plaintext(struct simulation *s, struct span bytes, const char *where, uint32_t number)
+void watch_plaintext(struct consortium *s, struct span bytes, const char *where, uint32_t number)
 {
     const struct papers *p = s->papers;
     if (bytes.len == 0) return;

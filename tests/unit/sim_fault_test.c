@@ -26,7 +26,8 @@ enum { NORTH, EAST, SOUTH, HALL, OFFICE };
     "{\"jurisdiction\":\"US\",\"name\":\"office\",\"region\":\"us-west\",\"roles\":[\"algorithm\","          \
     "\"requester\"]}],\"perigee\":\"scenario/1\","
 
-static struct simulation *s;
+static struct simulation *sim;
+static struct consortium *s;                          /* the one that there is */
 static const char *hall = "\"jurisdiction\":\"US\","; /* what else is said of it */
 static struct arena arena;
 static size_t arena_cap = (size_t)1 << 30;
@@ -46,31 +47,32 @@ static void begin(const char *faults)
                    "\"study\":{\"every_ms\":60000,\"runs\":2}}",
                    faults, hall);
     if (scenario_parse(&scenario, &arena, span_text(text), &fault) != OK) fail_msg("%s", fault.expected);
-    assert_int_equal(simulation_new(&s, &arena, scenario, 1, &fault), OK);
-    assert_int_equal(simulation_count(s, false), OK);
+    assert_int_equal(simulation_new(&sim, &arena, scenario, 1, &fault), OK);
+    s = sim->consortium;
+    assert_int_equal(simulation_count(sim, false), OK);
 }
 
 static int end(void **state)
 {
     (void)state;
-    simulation_free(s);
+    simulation_free(sim);
     s = NULL;
     return munmap(arena.data, arena_cap);
 }
 
 static void until_ms(uint64_t ms)
 {
-    while (s->now_ns < ms * 1000000 && simulation_run(s, 1)) {
+    while (now_of(s) < ms * 1000000 && simulation_run(sim, 1)) {
     }
-    if (simulation_violation(s) != NULL) fail_msg("%s", simulation_violation(s));
-    assert_true(s->now_ns >= ms * 1000000);
+    if (simulation_violation(sim) != NULL) fail_msg("%s", simulation_violation(sim));
+    assert_true(now_of(s) >= ms * 1000000);
 }
 
 /* How long what is sent now is under way; 0: it does not arrive. */
 static uint64_t way_ms(uint32_t from, uint32_t to)
 {
     uint64_t arrival_ns[NET_COPIES_MAX];
-    return net_send(s->net, from, to, 100, s->now_ns, arrival_ns) > 0 ? (arrival_ns[0] - s->now_ns) / 1000000
+    return net_send(s->net, from, to, 100, now_of(s), arrival_ns) > 0 ? (arrival_ns[0] - now_of(s)) / 1000000
                                                                       : 0;
 }
 
@@ -80,14 +82,14 @@ static void a_jurisdiction_is_cut_off(void **state)
     begin("\"faults\":[{\"at_ms\":5000,\"for_ms\":9000,\"jurisdiction\":\"EU\",\"kind\":\"part\"},"
           "{\"at_ms\":7000,\"for_ms\":9000,\"kind\":\"part\",\"region\":\"sweden\"}],");
     until_ms(4900);
-    assert_true(simulation_linked(s, NORTH, SOUTH));
+    assert_true(consortium_linked(s, NORTH, SOUTH));
     until_ms(5100);
-    assert_true(simulation_linked(s, NORTH, EAST) && simulation_linked(s, SOUTH, HALL));
-    assert_true(!simulation_linked(s, NORTH, SOUTH) && !simulation_linked(s, OFFICE, EAST));
+    assert_true(consortium_linked(s, NORTH, EAST) && consortium_linked(s, SOUTH, HALL));
+    assert_true(!consortium_linked(s, NORTH, SOUTH) && !consortium_linked(s, OFFICE, EAST));
     until_ms(14100); /* the first is over, the second is not */
-    assert_true(simulation_linked(s, EAST, SOUTH) && !simulation_linked(s, NORTH, EAST));
+    assert_true(consortium_linked(s, EAST, SOUTH) && !consortium_linked(s, NORTH, EAST));
     until_ms(16100);
-    assert_true(simulation_linked(s, NORTH, EAST) && simulation_linked(s, NORTH, SOUTH));
+    assert_true(consortium_linked(s, NORTH, EAST) && consortium_linked(s, NORTH, SOUTH));
     assert_int_equal(s->counts.parts, 2);
     assert_int_equal(census_node(s->census, NORTH)->cuts, 1); /* for as long as one of both lasted */
     assert_int_equal(census_node(s->census, EAST)->cuts, 1);
@@ -100,10 +102,10 @@ static void two_sides_are_cut_from_each_other(void **state)
     begin("\"faults\":[{\"at_ms\":5000,\"for_ms\":3000,\"jurisdiction\":\"US\",\"kind\":\"split\","
           "\"other_jurisdiction\":\"EU\"}],");
     until_ms(5100);
-    assert_true(!simulation_linked(s, HALL, NORTH) && !simulation_linked(s, EAST, OFFICE));
-    assert_true(simulation_linked(s, HALL, SOUTH) && simulation_linked(s, NORTH, SOUTH));
+    assert_true(!consortium_linked(s, HALL, NORTH) && !consortium_linked(s, EAST, OFFICE));
+    assert_true(consortium_linked(s, HALL, SOUTH) && consortium_linked(s, NORTH, SOUTH));
     until_ms(8100);
-    assert_true(simulation_linked(s, HALL, NORTH) && simulation_linked(s, EAST, OFFICE));
+    assert_true(consortium_linked(s, HALL, NORTH) && consortium_linked(s, EAST, OFFICE));
 }
 
 /* A link that is mute in one direction is held up, and given up when the other side has heard nothing for 30 s. */
@@ -113,16 +115,16 @@ static void one_way(void **state)
     begin("\"faults\":[{\"at_ms\":5000,\"for_ms\":40000,\"kind\":\"part\",\"oneway\":true,\"party\":"
           "\"north\"}],");
     until_ms(5100);
-    assert_true(simulation_linked(s, NORTH, SOUTH));
+    assert_true(consortium_linked(s, NORTH, SOUTH));
     assert_in_range(way_ms(NORTH, SOUTH), 39000, 40100);
     assert_in_range(way_ms(SOUTH, NORTH), 1, 200);
     assert_in_range(way_ms(SOUTH, HALL), 1, 200);
     until_ms(34900);
-    assert_true(simulation_linked(s, NORTH, SOUTH));
+    assert_true(consortium_linked(s, NORTH, SOUTH));
     until_ms(35100);
-    assert_true(!simulation_linked(s, NORTH, SOUTH) && simulation_linked(s, SOUTH, HALL));
+    assert_true(!consortium_linked(s, NORTH, SOUTH) && consortium_linked(s, SOUTH, HALL));
     until_ms(45100);
-    assert_true(simulation_linked(s, NORTH, SOUTH));
+    assert_true(consortium_linked(s, NORTH, SOUTH));
     assert_in_range(way_ms(NORTH, SOUTH), 1, 200);
 }
 
@@ -133,11 +135,11 @@ static void a_short_one_is_a_delay(void **state)
         "\"faults\":[{\"at_ms\":5000,\"for_ms\":6000,\"kind\":\"split\",\"oneway\":true,\"other\":\"south\","
         "\"party\":\"north\"}],");
     until_ms(5100);
-    const uint64_t link = simulation_link(s, NORTH, SOUTH);
+    const uint64_t link = consortium_link(s, NORTH, SOUTH);
     assert_in_range(way_ms(NORTH, SOUTH), 5000, 6100);
     assert_in_range(way_ms(NORTH, EAST), 1, 200);
     until_ms(40000);
-    assert_int_equal(simulation_link(s, NORTH, SOUTH), link); /* it never broke */
+    assert_int_equal(consortium_link(s, NORTH, SOUTH), link); /* it never broke */
 }
 
 static void time_and_again(void **state)
@@ -168,8 +170,8 @@ static void an_access_link_of_its_own(void **state)
     until_ms(50000); /* its links are idle */
     const uint64_t way = way_ms(HALL, NORTH);
     assert_in_range(way, 350, 360); /* 50 ms from region to region, 2 ms of north's */
-    assert_int_equal(net_send(s->net, HALL, NORTH, 100000, s->now_ns, arrival_ns), 1);
-    assert_in_range((arrival_ns[0] - s->now_ns) / 1000000, way + 995, way + 1010);
+    assert_int_equal(net_send(s->net, HALL, NORTH, 100000, now_of(s), arrival_ns), 1);
+    assert_in_range((arrival_ns[0] - now_of(s)) / 1000000, way + 995, way + 1010);
 }
 
 /* --- Members that break the protocol ------------------------------------------------------------------------------------- */
@@ -186,7 +188,7 @@ static uint64_t records(enum kind kind)
 
 static void for_ms(uint64_t ms)
 {
-    until_ms(s->now_ns / 1000000 + ms);
+    until_ms(now_of(s) / 1000000 + ms);
 }
 
 /* North asks east for east's first record, the charter, in each way that there is. */
@@ -262,8 +264,8 @@ static uint32_t votes_of(uint64_t term)
     enum message code;
     struct record r;
     uint32_t count = 0;
-    for (uint32_t i = 0; i < s->parcel_count; i++) {
-        const struct parcel *p = &s->parcel[i];
+    for (uint32_t i = 0; i < sim->parcel_count; i++) {
+        const struct parcel *p = &sim->parcel[i];
         if (p->slice == NULL || p->type != EVENT_MESSAGE || p->from != SOUTH) continue;
         const bool record = message_decode(&code, &m, span_make(p->slice->bytes, p->slice->len)) == OK &&
                             code == MESSAGE_RECORD_CODE &&
@@ -306,7 +308,7 @@ static void follow(struct slice *const said[], uint32_t count, uint64_t ms, uint
 {
     uint32_t refs[SAID_MAX], arrived = 0;
     for (uint32_t i = 0; i < count; i++) refs[i] = said[i]->refs;
-    while (s->now_ns < ms * 1000000 && simulation_run(s, 1))
+    while (now_of(s) < ms * 1000000 && simulation_run(sim, 1))
         for (uint32_t i = 0; i < count; i++) {
             times[i] += said[i]->refs == 2 + 4 && refs[i] == 2;
             if (said[i]->refs == 2 && refs[i] == 3 && times[i] == 1 && arrived < count) order[arrived++] = i;

@@ -26,7 +26,8 @@ static const char text[] =
     "{\"jurisdiction\":\"EU\",\"name\":\"office\",\"region\":\"germany\",\"roles\":[\"algorithm\","
     "\"requester\"]}],\"perigee\":\"scenario/1\"}";
 
-static struct simulation *s;
+static struct simulation *sim;
+static struct consortium *s; /* the one that there is */
 static struct arena arena;
 static size_t arena_cap = (size_t)1 << 30;
 static struct flow flow;
@@ -42,23 +43,26 @@ static int setup(void **state)
     if (memory == MAP_FAILED || crypto_init() != OK) return -1;
     arena = arena_make(memory, arena_cap);
     if (scenario_parse(&scenario, &arena, span_text(text), &fault) != OK) return -1;
-    if (simulation_new(&s, &arena, scenario, 1, &fault) != OK) return -1;
-    while (simulation_run(s, UINT64_MAX)) {
+    if (simulation_new(&sim, &arena, scenario, 1, &fault) != OK) return -1;
+    s = sim->consortium;
+    while (simulation_run(sim, UINT64_MAX)) {
     }
-    return simulation_violation(s) == NULL && s->counts.runs_settled == 1 ? 0 : -1;
+    return simulation_violation(sim) == NULL && s->counts.runs_settled == 1 ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    simulation_free(s);
+    simulation_free(sim);
     return munmap(arena.data, arena_cap);
 }
 
 static int anew(void **state)
 {
     (void)state;
-    flow = (struct flow){.papers = s->papers};
+    static uint32_t times_of[OFFICE + 1][CAP_INPUTS][FLOW_COUNT];
+    memset(times_of, 0, sizeof times_of);
+    flow = (struct flow){.papers = s->papers, .times = times_of};
     return 0;
 }
 
@@ -75,7 +79,7 @@ static uint32_t times(uint32_t party, uint32_t owner, enum flow_held held)
 static void what_a_run_leaves(void **state)
 {
     (void)state;
-    const struct flow *f = simulation_flow(s);
+    const struct flow *f = simulation_flow(sim, 0);
     for (uint32_t owner = NORTH; owner <= EAST; owner++) {
         const uint32_t i = data_of(owner)->number;
         assert_int_equal(f->times[HALL][i][FLOW_SEALED], 1);
@@ -140,11 +144,11 @@ static void fewer_than_t_open_nothing(void **state)
     (void)state;
     const uint32_t i = data_of(NORTH)->number;
     assert_int_equal(s->cast->founding->t, 3);
-    assert_int_equal(simulation_together(s, i), 3);
-    size_t *len = &s->station[WEST].labour.kept.share[KEYGEN_PURPOSE_ENVELOPES - 1].len;
+    assert_int_equal(simulation_together(sim, 0, i), 3);
+    size_t *len = &s->station[WEST].labour.kept->share[KEYGEN_PURPOSE_ENVELOPES - 1].len;
     const size_t kept = *len;
     *len = 0;
-    assert_int_equal(simulation_together(s, i), 0);
+    assert_int_equal(simulation_together(sim, 0, i), 0);
     *len = kept;
     struct dataset never = *data_of(NORTH);
     never.blob_count = 0;
@@ -169,12 +173,12 @@ static void a_central_machine_that_stays_away(void **state)
     }
     assert_null(simulation_violation(central));
     assert_in_range(central->now_ns, UINT64_C(5000000000), UINT64_C(5100000000));
-    assert_int_equal(central->counts.crashes, 1);
-    assert_int_equal(central->counts.runs_requested, 1);
-    assert_int_equal(central->counts.runs_settled, 0);
-    assert_int_equal(flow_readers(simulation_flow(central)), 1);
-    assert_int_equal(flow_readable(simulation_flow(central), HALL, 0), 3);
-    assert_int_equal(simulation_together(central, 0), 0); /* nothing was sealed */
+    assert_int_equal(central->consortium[0].counts.crashes, 1);
+    assert_int_equal(central->consortium[0].counts.runs_requested, 1);
+    assert_int_equal(central->consortium[0].counts.runs_settled, 0);
+    assert_int_equal(flow_readers(simulation_flow(central, 0)), 1);
+    assert_int_equal(flow_readable(simulation_flow(central, 0), HALL, 0), 3);
+    assert_int_equal(simulation_together(central, 0, 0), 0); /* nothing was sealed */
     simulation_free(central);
 }
 

@@ -14,7 +14,8 @@
 
 enum { DEVICES = 70, OFFICE = DEVICES, HALL, NORTH };
 
-static struct simulation *s;
+static struct simulation *sim;
+static struct consortium *s; /* the one that there is */
 static struct arena arena;
 static size_t arena_cap = (size_t)1 << 30;
 
@@ -42,22 +43,23 @@ static void begin(const char *faults)
         faults, DEVICES);
     if (crypto_init() != OK || scenario_parse(&scenario, &arena, span_text(text), &fault) != OK)
         fail_msg("%s: %s", fault.path, fault.expected);
-    assert_int_equal(simulation_new(&s, &arena, scenario, 1, &fault), OK);
+    assert_int_equal(simulation_new(&sim, &arena, scenario, 1, &fault), OK);
+    s = sim->consortium;
 }
 
 static int end(void **state)
 {
     (void)state;
-    simulation_free(s);
+    simulation_free(sim);
     s = NULL;
     return munmap(arena.data, arena_cap);
 }
 
 static void until_ns(uint64_t ns)
 {
-    while (s->now_ns < ns && simulation_run(s, 1)) {
+    while (now_of(s) < ns && simulation_run(sim, 1)) {
     }
-    if (simulation_violation(s) != NULL) fail_msg("%s", simulation_violation(s));
+    if (simulation_violation(sim) != NULL) fail_msg("%s", simulation_violation(sim));
 }
 
 static bool hears(uint32_t number, uint32_t peer)
@@ -73,7 +75,7 @@ static void find_strangers(uint32_t *a, uint32_t *b)
 {
     for (*a = 0; *a < DEVICES; *a += 2)
         for (*b = 1; *b < DEVICES; *b += 2)
-            if (!simulation_linked(s, *a, *b)) return;
+            if (!consortium_linked(s, *a, *b)) return;
     fail();
 }
 
@@ -81,7 +83,7 @@ static void nothing_is_there_by_itself(void **state)
 {
     (void)state;
     begin("");
-    for (uint32_t a = 0; a < s->count; a++) assert_int_equal(simulation_neighbours(s, a), 0);
+    for (uint32_t a = 0; a < s->count; a++) assert_int_equal(consortium_neighbours(s, a), 0);
 }
 
 static void a_handshake_later(void **state)
@@ -91,19 +93,19 @@ static void a_handshake_later(void **state)
     begin("");
     until_ns(500000000);
     find_strangers(&a, &b);
-    const uint64_t from_ns = s->now_ns, trip_ns = net_round_trip_ns(s->net, a, b);
-    simulation_dial(s, a, b);
-    simulation_dial(s, b, a); /* the one that comes second finds it */
-    while (!simulation_linked(s, a, b) && simulation_run(s, 1)) {
+    const uint64_t from_ns = now_of(s), trip_ns = net_round_trip_ns(s->net, a, b);
+    consortium_dial(s, a, b);
+    consortium_dial(s, b, a); /* the one that comes second finds it */
+    while (!consortium_linked(s, a, b) && simulation_run(sim, 1)) {
     }
-    assert_int_equal(s->now_ns - from_ns, trip_ns * 5 / 2);
+    assert_int_equal(now_of(s) - from_ns, trip_ns * 5 / 2);
     assert_false(hears(a, b));
-    const uint32_t neighbours = simulation_neighbours(s, a);
-    until_ns(s->now_ns + 10);
+    const uint32_t neighbours = consortium_neighbours(s, a);
+    until_ns(now_of(s) + 10);
     assert_true(hears(a, b) && hears(b, a));
-    assert_int_equal(simulation_neighbours(s, a), neighbours);
-    assert_int_not_equal(simulation_link(s, a, b), 0);
-    assert_int_equal(simulation_link(s, a, b), simulation_link(s, b, a));
+    assert_int_equal(consortium_neighbours(s, a), neighbours);
+    assert_int_not_equal(consortium_link(s, a, b), 0);
+    assert_int_equal(consortium_link(s, a, b), consortium_link(s, b, a));
 }
 
 static void hung_up_for_both(void **state)
@@ -113,18 +115,18 @@ static void hung_up_for_both(void **state)
     begin("");
     until_ns(500000000);
     find_strangers(&a, &b);
-    simulation_dial(s, a, b);
+    consortium_dial(s, a, b);
     until_ns(700000000);
     assert_true(hears(a, b) && hears(b, a));
-    const uint64_t before = simulation_link(s, a, b);
-    simulation_hang_up(s, b, a);
-    simulation_hang_up(s, b, a); /* there is nothing any more */
-    assert_false(simulation_linked(s, a, b));
-    until_ns(s->now_ns + 10);
+    const uint64_t before = consortium_link(s, a, b);
+    consortium_hang_up(s, b, a);
+    consortium_hang_up(s, b, a); /* there is nothing any more */
+    assert_false(consortium_linked(s, a, b));
+    until_ns(now_of(s) + 10);
     assert_false(hears(a, b) || hears(b, a));
-    simulation_dial(s, b, a);
-    until_ns(s->now_ns + 200000000);
-    assert_true(hears(a, b) && simulation_link(s, a, b) != before);
+    consortium_dial(s, b, a);
+    until_ns(now_of(s) + 200000000);
+    assert_true(hears(a, b) && consortium_link(s, a, b) != before);
 }
 
 static void who_falls_has_none(void **state)
@@ -134,17 +136,17 @@ static void who_falls_has_none(void **state)
     begin("");
     until_ns(500000000);
     find_strangers(&a, &b);
-    simulation_dial(s, a, b);
+    consortium_dial(s, a, b);
     station_crash(&s->station[b]); /* during the handshake, and back before it is over */
     station_start(&s->station[b]);
-    assert_int_equal(simulation_neighbours(s, b), 0);
-    until_ns(s->now_ns + net_round_trip_ns(s->net, a, b) * 5 / 2 + 10);
-    assert_false(simulation_linked(s, a, b) || hears(a, b));
+    assert_int_equal(consortium_neighbours(s, b), 0);
+    until_ns(now_of(s) + net_round_trip_ns(s->net, a, b) * 5 / 2 + 10);
+    assert_false(consortium_linked(s, a, b) || hears(a, b));
     station_crash(&s->station[b]);
-    simulation_dial(s, a, b); /* to who is down: nothing */
-    simulation_dial(s, b, a);
-    until_ns(s->now_ns + 200000000);
-    assert_int_equal(simulation_neighbours(s, b), 0);
+    consortium_dial(s, a, b); /* to who is down: nothing */
+    consortium_dial(s, b, a);
+    until_ns(now_of(s) + 200000000);
+    assert_int_equal(consortium_neighbours(s, b), 0);
     for (uint32_t i = 0; i < s->count; i++)
         if (i != b) assert_false(hears(i, b));
 }
@@ -153,8 +155,8 @@ static void who_falls_has_none(void **state)
 static void dial_some(void)
 {
     until_ns(500000000);
-    for (uint32_t a = 0; a < DEVICES; a += 2) simulation_dial(s, a, a + 1);
-    simulation_dial(s, OFFICE, HALL);
+    for (uint32_t a = 0; a < DEVICES; a += 2) consortium_dial(s, a, a + 1);
+    consortium_dial(s, OFFICE, HALL);
 }
 
 /* From 1 s to 2 s Sweden is kept from Italy; everybody else reaches both. */
@@ -167,19 +169,19 @@ static void none_over_a_split(void **state)
     until_ns(900000000);
     uint32_t over = 0;
     for (uint32_t a = 0; a < DEVICES; a += 2)
-        for (uint32_t b = 1; b < DEVICES; b += 2) over += simulation_linked(s, a, b);
+        for (uint32_t b = 1; b < DEVICES; b += 2) over += consortium_linked(s, a, b);
     assert_true(over > 0);
     until_ns(1000000100);
     for (uint32_t a = 0; a < DEVICES; a += 2)
         for (uint32_t b = 1; b < DEVICES; b += 2) {
-            assert_false(simulation_linked(s, a, b) || hears(a, b) || hears(b, a));
-            simulation_dial(s, a, b);
+            assert_false(consortium_linked(s, a, b) || hears(a, b) || hears(b, a));
+            consortium_dial(s, a, b);
         }
-    assert_true(simulation_linked(s, OFFICE, HALL));
+    assert_true(consortium_linked(s, OFFICE, HALL));
     until_ns(1900000000);
-    for (uint32_t a = 0; a < DEVICES; a += 2) assert_false(simulation_linked(s, a, 1));
+    for (uint32_t a = 0; a < DEVICES; a += 2) assert_false(consortium_linked(s, a, 1));
     until_ns(2000001000);
-    simulation_dial(s, 0, 1);
+    consortium_dial(s, 0, 1);
     until_ns(2300000000);
     assert_true(hears(0, 1) && hears(1, 0));
 }
@@ -194,17 +196,17 @@ static void none_one_way(void **state)
     until_ns(1000000100);
     uint32_t a, b, stands = 0;
     for (a = 0; a < DEVICES; a += 2)
-        for (b = 1; b < DEVICES; b += 2) stands += simulation_linked(s, a, b);
+        for (b = 1; b < DEVICES; b += 2) stands += consortium_linked(s, a, b);
     assert_true(stands > 0);
     find_strangers(&a, &b);
-    simulation_dial(s, a, b);
-    simulation_dial(s, b, a);
+    consortium_dial(s, a, b);
+    consortium_dial(s, b, a);
     until_ns(1900000000);
-    assert_false(simulation_linked(s, a, b));
+    assert_false(consortium_linked(s, a, b));
     until_ns(2000001000);
-    simulation_dial(s, a, b);
+    consortium_dial(s, a, b);
     until_ns(2300000000);
-    assert_true(simulation_linked(s, a, b));
+    assert_true(consortium_linked(s, a, b));
 }
 
 int main(void)

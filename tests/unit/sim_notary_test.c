@@ -27,7 +27,7 @@ static int begin(void **state)
 static struct notary *notary(enum scenario_crypto level, uint64_t seed)
 {
     struct notary *n;
-    assert_int_equal(notary_new(&n, &arena, level, seed), OK);
+    assert_int_equal(notary_new(&n, &arena, level, seed, 8), OK);
     return n;
 }
 

@@ -144,6 +144,7 @@ static void what_is_refused(void **state)
         const char *from, *to, *path;
     } wrong[] = {
         {"\"name\":\"small\"", "\"nodes\":10000000", ""},
+        {"\"faults\":[", "\"consortia\":2,\"faults\":[", "consortia"}, /* its trust is central */
         {"\"loss_ppm\":100", "\"loss\":100", "network"},
         {"\"loss_ppm\":100", "\"loss_ppm\":-1", "network.loss_ppm"},
         {"\"every_ms\":7", "\"every_ms\":-7", "study.every_ms"},
@@ -334,6 +335,39 @@ static void a_kind_is_written_once(void **state)
     assert_true(s->party[6].kind != NULL);
 }
 
+/* --- Many consortia -------------------------------------------------------------------------------------------------------- */
+
+static void each_stands_elsewhere(void **state)
+{
+    static uint8_t written[SCENARIO_BYTES_MAX], room[1 << 16] __attribute__((aligned(16)));
+    struct buffer b = BUFFER_OF(written);
+    struct arena rest = arena_make(room, sizeof room);
+    struct scenario *s;
+    const struct scenario *second;
+    struct json_fault fault;
+    (void)state;
+    assert_int_equal(parse(&s,
+                           many_with("{\"faults\":[{\"at_ms\":1,",
+                                     "{\"consortia\":90,\"faults\":[{\"at_ms\":1,\"consortium\":90,"),
+                           &fault),
+                     OK);
+    assert_int_equal(s->consortia, 90);
+    assert_int_equal(scenario_nodes(s), 990);
+    assert_int_equal(s->fault[0].consortium, 90);
+    assert_int_equal(s->fault[1].consortium, 0);
+    assert_int_equal(scenario_turned(&second, &rest, s, 0), OK);
+    assert_ptr_equal(second, s);
+    assert_int_equal(scenario_turned(&second, &rest, s, 1), OK);
+    for (uint32_t i = 0; i < 7; i++)
+        assert_string_equal(regions_at(second->party[i].region)->name, i % 2 == 0 ? "italy" : "sweden");
+    assert_string_equal(regions_at(second->party[8].region)->name, "france");
+    assert_int_equal(scenario_write(&b, s), OK);
+    buffer_put_zero(&b);
+    assert_int_equal(parse(&s, (const char *)written, &fault), OK);
+    assert_int_equal(s->consortia, 90);
+    assert_int_equal(s->fault[0].consortium, 90);
+}
+
 static void many_that_are_refused(void **state)
 {
     static const struct {
@@ -341,6 +375,12 @@ static void many_that_are_refused(void **state)
     } wrong[] = {
         {"\"count\":7", "\"count\":10000000", "parties[0].count", "16384"},
         {"\"count\":7", "\"count\":0", "parties[0].count", "1"},
+        {"{\"faults\"", "{\"consortia\":0,\"faults\"", "consortia", "1"},
+        {"{\"faults\"", "{\"consortia\":10000000,\"faults\"", "consortia", "131072"},
+        {"{\"faults\"", "{\"consortia\":11916,\"faults\"", "consortia", "at most 131072 nodes in all"},
+        {"{\"faults\"", "{\"consortia\":91,\"faults\"", "crypto", "real or modelled"},
+        {"{\"faults\":[{\"at_ms\":1,", "{\"consortia\":2,\"faults\":[{\"at_ms\":1,\"consortium\":3,",
+         "faults[0].consortium", "2"},
         {"\"count\":3", "\"count\":16380", "parties[1].count", "at most 16384 parties in all"},
         {"\"count\":3", "\"count\":33", "parties", "at most 32 custodians and 32 stewards among them"},
         {"\"count\":3", "\"count\":17", "parties", "1 to 16 owners with rows"},
@@ -449,6 +489,7 @@ int main(void)
                                        cmocka_unit_test(many_are_said_once),
                                        cmocka_unit_test(a_fault_befalls_a_kind),
                                        cmocka_unit_test(a_kind_is_written_once),
+                                       cmocka_unit_test(each_stands_elsewhere),
                                        cmocka_unit_test(many_that_are_refused),
                                        cmocka_unit_test(how_signatures_are_made),
                                        cmocka_unit_test(a_large_one)};

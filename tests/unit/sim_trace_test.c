@@ -14,7 +14,8 @@ static struct scenario_party parties[] = {
     {.name = SPAN_STATIC("a\"},{\"ph\":\"X\\"), .region = 0, .rows = 1},
     {.name = SPAN_STATIC("plain"), .region = 3},
 };
-static const struct scenario scenario = {.name = SPAN_STATIC("w\"x"), .party_count = 2, .party = parties};
+static const struct scenario scenario = {
+    .name = SPAN_STATIC("w\"x"), .consortia = 1, .party_count = 2, .party = parties};
 
 static struct census *counted(void)
 {
@@ -122,7 +123,7 @@ static void a_topology_of_many(void **state)
     (void)state;
     static const struct scenario_kind kind = {.name = SPAN_STATIC("band"), .count = 5};
     struct scenario_party many[6] = {{.name = SPAN_STATIC("one"), .region = 1}};
-    const struct scenario s = {.name = SPAN_STATIC("many"), .party_count = 6, .party = many};
+    const struct scenario s = {.name = SPAN_STATIC("many"), .consortia = 1, .party_count = 6, .party = many};
     char *text = NULL;
     size_t len = 0;
     for (uint32_t i = 1; i < 6; i++) many[i] = (struct scenario_party){.kind = &kind, .region = 1 - i % 2};

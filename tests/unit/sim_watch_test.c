@@ -33,7 +33,8 @@ static const char text[] =
     "\"requester\"]}],"
     "\"perigee\":\"scenario/1\",\"study\":{\"compute_ms\":20000,\"runs\":2}}";
 
-static struct simulation *s;
+static struct simulation *sim;
+static struct consortium *s; /* the one that there is */
 static struct ledger_run *run;
 static struct guest_place *place; /* of the enclave at work */
 static struct arena arena;
@@ -59,21 +60,22 @@ static int setup(void **state)
         (void)fprintf(stderr, "%s: expected %s\n", fault.path, fault.expected);
         return -1;
     }
-    if (simulation_new(&s, &arena, scenario, 1, &fault) != OK) return -1;
-    while (!an_enclave_works() && simulation_run(s, 1)) {
+    if (simulation_new(&sim, &arena, scenario, 1, &fault) != OK) return -1;
+    s = sim->consortium;
+    while (!an_enclave_works() && simulation_run(sim, 1)) {
     }
-    const uint64_t later_ns = s->now_ns + UINT64_C(1000000000); /* all custodians have released by then */
-    while (s->now_ns < later_ns && simulation_run(s, 1)) {
+    const uint64_t later_ns = now_of(s) + UINT64_C(1000000000); /* all custodians have released by then */
+    while (now_of(s) < later_ns && simulation_run(sim, 1)) {
     }
-    if (simulation_violation(s) != NULL) (void)fprintf(stderr, "%s\n", simulation_violation(s));
+    if (simulation_violation(sim) != NULL) (void)fprintf(stderr, "%s\n", simulation_violation(sim));
     run = place != NULL ? ledger_run_find(&s->ledger, place->run) : NULL;
-    return run != NULL && simulation_violation(s) == NULL ? 0 : -1;
+    return run != NULL && simulation_violation(sim) == NULL ? 0 : -1;
 }
 
 static int teardown(void **state)
 {
     (void)state;
-    simulation_free(s);
+    simulation_free(sim);
     (void)munmap(arena.data, arena_cap);
     return 0;
 }
@@ -83,8 +85,8 @@ static int teardown(void **state)
 static void quiet(void)
 {
     char found[VIOLATION_MAX];
-    memcpy(found, s->violation, sizeof found);
-    s->violation[0] = 0;
+    memcpy(found, sim->violation, sizeof found);
+    sim->violation[0] = 0;
     if (found[0] != 0) fail_msg("fired: %s", found);
 }
 
@@ -92,8 +94,8 @@ static void fired(const char *property, const char *words)
 {
     char found[VIOLATION_MAX];
     const size_t len = strlen(property);
-    memcpy(found, s->violation, sizeof found);
-    s->violation[0] = 0;
+    memcpy(found, sim->violation, sizeof found);
+    sim->violation[0] = 0;
     if (strncmp(found, property, len) != 0 || found[len] != ':' || strstr(found, words) == NULL)
         fail_msg("expected %s with \"%s\", got: %s", property, words, found);
 }
@@ -107,7 +109,7 @@ static struct record record_by(const struct player *p, uint8_t *bytes, size_t ca
     size_t header_len;
     h.consortium = s->cast->consortium;
     h.author = p->id;
-    h.time_ms = simulation_wall_ms(s);
+    h.time_ms = consortium_wall_ms(s);
     h.residency = SPAN_LITERAL("");
     assert_int_equal(record_build(&b, &header_len, &h, body), OK);
     assert_int_equal(
@@ -227,10 +229,10 @@ static void votes_of_custodians(void **state)
     *seat(61, WEST) = (struct ledger_seat){.voted = true, .voted_for = s->station[MILL].player->id};
     votes_with_promise(WEST, HALL, 61);
     fired("one-certificate", "for two nodes");
-    *seat(62, WEST) = (struct ledger_seat){.released = true, .answered_ns = s->now_ns};
+    *seat(62, WEST) = (struct ledger_seat){.released = true, .answered_ns = now_of(s)};
     votes_with_promise(WEST, HALL, 63);
     fired("one-certificate", "while its lease of term 62 runs");
-    seat(62, WEST)->answered_ns = s->now_ns - UINT64_C(4000000000);
+    seat(62, WEST)->answered_ns = now_of(s) - UINT64_C(4000000000);
     votes_with_promise(WEST, HALL, 64);
     quiet();
     votes(MILL, HALL, 65);
@@ -624,13 +626,13 @@ static void revocations(void **state)
     v->known |= mask[2];
     ledger_bar(&s->ledger, 7);
     assert_true(run->no_keys_ns == 7 && run->no_output_ns == 7 && run->no_lease_ns == 6);
-    s->now_ns += UINT64_C(10000000000);
+    sim->now_ns += UINT64_C(10000000000);
     for (uint32_t i = NORTH; i <= WEST; i++)
         *seat(place->term, i) = (struct ledger_seat){
-            .released = true, .enclave = guest_id(place->guest), .answered_ns = s->now_ns};
+            .released = true, .enclave = guest_id(place->guest), .answered_ns = now_of(s)};
     watch_guest(place);
     fired("revoke-final", "more than a lease after");
-    run->no_lease_ns = s->now_ns;
+    run->no_lease_ns = now_of(s);
     watch_opened(place, 0);
     fired("revoke-final", "rows of input 0 are opened");
     v->target = REVOKE_COMPOSE;
