@@ -172,12 +172,25 @@ enum chain_offer chain_offer(const struct chain *c, const struct record *r)
     return ID_EQUAL(held->record.id, r->id) ? CHAIN_HELD : CHAIN_RIVAL;
 }
 
-/* There is room for it. */
-static void keep(struct arena *memory, struct record *out, const struct record *r)
+static enum err copy_bytes(struct arena *memory, struct record *out, const struct record *r)
+{
+    TRY(arena_copy(memory, &out->header_bytes, r->header_bytes));
+    return arena_copy(memory, &out->body, r->body);
+}
+
+/* There is room for it, and it counts as if it lay there. */
+static void keep(struct chain *c, struct arena *memory, struct record *out, const struct record *r)
 {
     *out = *r;
-    enum err err = arena_copy(memory, &out->header_bytes, r->header_bytes);
-    if (err == OK) err = arena_copy(memory, &out->body, r->body);
+    enum err err = OK;
+    const uint8_t *shared = shelf_put(c->shelf, r->id.bytes, r->header_bytes, r->body);
+    if (shared != NULL) {
+        memory->used += memory_of_record(r);
+        out->header_bytes.data = shared;
+        out->body.data = shared + r->header_bytes.len;
+    } else {
+        err = copy_bytes(memory, out, r);
+    }
     if (err == OK) err = header_decode(&out->header, out->header_bytes);
     ASSERT(err == OK);
 }
@@ -191,7 +204,7 @@ const struct record *chain_insert(struct chain *c, const struct record *r)
     ASSERT(a != NULL);
     entry_key(e->key, r->header.author, r->header.seq);
     bool own = ID_EQUAL(r->header.author, c->self);
-    keep(own ? &c->own : &c->others, &e->record, r);
+    keep(c, own ? &c->own : &c->others, &e->record, r);
     c->places_left -= !own;
     a->held += memory_of_record(r);
     enum err err = index_add(&c->entries, e->key, c->entry_count);

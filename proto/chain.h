@@ -12,7 +12,7 @@
 #ifndef PERIGEE_PROTO_CHAIN_H
 #define PERIGEE_PROTO_CHAIN_H
 
-#include "proto/base/index.h"
+#include "proto/base/shelf.h"
 #include "proto/record.h"
 
 /* Two different headers of one place. */
@@ -50,8 +50,9 @@ struct chain {
     bool moved;     /* some author is new, or has */
     bool restoring; /* what comes was held before: its author's place in the reading order says nothing */
     struct arena own, others; /* headers and bodies */
-    uint32_t places_left;     /* of others */
-    struct arena heap;        /* of the tables and of their indexes */
+    struct shelf *shelf;  /* where they lie instead, with those of others who hold the same; NULL: nowhere */
+    uint32_t places_left; /* of others */
+    struct arena heap;    /* of the tables and of their indexes */
     ROWS(struct author) author;
     ROWS(struct pair) pair;
     ROWS(struct chain_entry) entry;

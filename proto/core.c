@@ -130,6 +130,8 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(registry_new_in(&c->registry, arena, documents, options->consortium, c->options.charter));
     registry_await_keys(c->registry);
     TRY(chain_init(&c->chain, arena, caps->chain_parts, options->self, salt));
+    c->chain.shelf = options->shelf;
+    registry_share(c->registry, options->shelf);
     chain_restore(&c->chain, true); /* until EVENT_READY */
     TRY(promises_init(&c->promises, arena, PROMISES_MAX, salt));
     TRY(take_memory(c, arena, salt));
@@ -156,6 +158,11 @@ const struct effect *core_effects(const struct core *c, uint32_t *count)
 {
     *count = c->effect_count;
     return c->room->effect;
+}
+
+struct span core_spare(struct core *c)
+{
+    return pool_spare(&c->pool);
 }
 
 bool step_has_room(const struct core *c)

@@ -42,6 +42,7 @@ struct core_options {
     enum silence silence; /* what the store's mark says: this key signs nothing any more */
     const struct caps *caps; /* its profile, static; NULL: caps_full */
     struct step_room *room;  /* made for this profile; NULL: its own */
+    struct shelf *shelf;     /* of this consortium's, for all who hold its records; NULL: its own copies */
 };
 
 /* The arena must be at least core_arena_bytes(options->caps) of zeroed (sparse) memory and belongs to the core from now on. */
@@ -52,6 +53,9 @@ size_t core_registry_bytes(void);                 /* enough for a registry witho
 void core_step(struct core *c, const struct event *event);
 /* The effects of the last step, in order, until the next one of a core that uses the same room. */
 const struct effect *core_effects(const struct core *c, uint32_t *count);
+/* Memory that holds nothing any more. The caller makes it read as zero before the next step, or gives it back to a system that does:
+ * it is the core's again then. */
+struct span core_spare(struct core *c);
 struct instant core_deadline(const struct core *c); /* when to send EVENT_TICK */
 void core_check(const struct core *c);              /* every invariant */
 

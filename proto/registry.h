@@ -24,7 +24,7 @@
 #ifndef PERIGEE_PROTO_REGISTRY_H
 #define PERIGEE_PROTO_REGISTRY_H
 
-#include "proto/base/index.h"
+#include "proto/base/shelf.h"
 #include "proto/document.h"
 #include "proto/record.h"
 #include "proto/refusal.h"
@@ -174,6 +174,8 @@ void registry_void(struct registry *r, struct node_id author);
 /* From now on an approval counts only while its second signature is known to hold under its owner's approval key in force.
  * Without this, whoever applies records sees to it (a bundle's checks). */
 void registry_await_keys(struct registry *r);
+/* What it reads from bytes on this shelf lies there, too. NULL: it has none. */
+void registry_share(struct registry *r, struct shelf *shelf);
 uint32_t registry_approval_count(const struct registry *r);
 /* Is it unknown whether this approval holds under its owner's key in force? Then *key is that. */
 bool registry_approval_unread(const struct registry *r, uint32_t index, struct node_id *key);

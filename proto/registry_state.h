@@ -98,6 +98,7 @@ struct holding {
 struct registry {
     struct arena *arena;               /* all is taken at the start: these, and the tables */
     struct arena *scratch;             /* empty between calls */
+    struct shelf *shelf;               /* NULL: none */
     struct arena *charter_kept, *kept; /* what stays of documents: of the charter, of assets */
     struct arena part[3];              /* these, where none is lent */
     struct consortium_id consortium;

@@ -138,23 +138,41 @@ static struct verdict refuse_document(enum err err, struct dt dt)
                                 : verdict_refuse(REFUSAL_MALFORMED, dt.bytes);
 }
 
+/* Kept by this registry, or read once for all who have the same bytes. */
+#define KEEP_DOCUMENT(type, nth)                                                                             \
+    static enum err keep_##type(struct registry *r, const struct type **out, struct span bytes)              \
+    {                                                                                                        \
+        const void **shared = shelf_document(r->shelf, bytes, nth);                                          \
+        if (shared != NULL && *shared != NULL) {                                                             \
+            *out = *shared;                                                                                  \
+            return OK;                                                                                       \
+        }                                                                                                    \
+        const struct json_room room = {shared != NULL ? &r->shelf->documents : r->kept, r->scratch};         \
+        TRY(type##_keep(out, room, bytes));                                                                  \
+        if (shared != NULL) *shared = *out;                                                                  \
+        return OK;                                                                                           \
+    }
+KEEP_DOCUMENT(ddo, 0)
+KEEP_DOCUMENT(policy, 1)
+KEEP_DOCUMENT(workflow, 2)
+#undef KEEP_DOCUMENT
+
 static struct verdict read_parts(struct registry *r, const struct body_ASSET *b, struct asset_parts *out)
 {
-    const struct json_room room = {r->kept, r->scratch};
     *out = (struct asset_parts){NULL, NULL, NULL};
     if (r->version_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
-    enum err err = ddo_keep(&out->ddo, room, b->ddo);
+    enum err err = keep_ddo(r, &out->ddo, b->ddo);
     if (err == OK && !ID_EQUAL(out->ddo->dt, b->dt)) err = ERR_CONFLICT;
     if (err != OK) return refuse_document(err, b->dt);
     if (!ID_IS_ZERO(b->content)) {
         if (out->ddo->type != ASSET_DATASET) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-        err = policy_keep(&out->policy, room, b->policy);
+        err = keep_policy(r, &out->policy, b->policy);
         if (err != OK) return refuse_document(err, b->dt);
         if (r->binding_count == CAP_ASSETS) return verdict_refuse(REFUSAL_FULL, NULL);
     }
     if (b->workflow.len == 0) return VERDICT_OK;
     if (out->ddo->type != ASSET_ALGORITHM) return verdict_refuse(REFUSAL_ASSET, b->dt.bytes);
-    err = workflow_keep(&out->workflow, room, b->workflow);
+    err = keep_workflow(r, &out->workflow, b->workflow);
     if (err != OK) return refuse_document(err, b->dt);
     if (!ID_EQUAL(out->workflow->app_id, b->dt)) return verdict_refuse(REFUSAL_APP, b->dt.bytes);
     return r->workflow_count < CAP_JOBS ? VERDICT_OK : verdict_refuse(REFUSAL_FULL, NULL);
@@ -430,6 +448,11 @@ struct verdict approval_apply(struct registry *r, const struct record *record, c
 void registry_await_keys(struct registry *r)
 {
     r->await_keys = true;
+}
+
+void registry_share(struct registry *r, struct shelf *shelf)
+{
+    r->shelf = shelf;
 }
 
 bool approval_signed(const struct approval *p, const struct member *owner)

@@ -37,6 +37,38 @@ void *pool_take(struct pool *p, size_t size)
     return block + 1;
 }
 
+static size_t block_bytes(const struct pool_block *b)
+{
+    return ARENA_BYTES(1, sizeof *b + class_bytes[b->class_index]);
+}
+
+/* Blocks lie one behind the other as they were taken. */
+static size_t end_of_use(const struct pool *p)
+{
+    size_t end = 0;
+    for (size_t at = 0; at < p->arena->used;) {
+        const struct pool_block *b = (const struct pool_block *)(p->arena->data + at);
+        at += block_bytes(b);
+        if (b->size > 0) end = at;
+    }
+    return end;
+}
+
+struct span pool_spare(struct pool *p)
+{
+    const size_t end = end_of_use(p), used = p->arena->used;
+    for (uint32_t i = 0; i < POOL_CLASSES; i++) {
+        struct pool_block **at = &p->free[i];
+        while (*at != NULL)
+            if ((uint8_t *)*at >= p->arena->data + end)
+                *at = (*at)->next;
+            else
+                at = &(*at)->next;
+    }
+    p->arena->used = end;
+    return span_make(p->arena->data + end, used - end);
+}
+
 void pool_give(struct pool *p, void *memory)
 {
     if (memory == NULL) return;

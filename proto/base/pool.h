@@ -17,5 +17,8 @@ struct pool {
 void pool_init(struct pool *p, struct arena *arena);
 void *pool_take(struct pool *p, size_t size);
 void pool_give(struct pool *p, void *block); /* NULL is allowed */
+/* Memory behind the last block in use, which is the arena's again: the caller sees to it that it reads as zero before anything more is
+ * taken. The pool has all of the arena. */
+struct span pool_spare(struct pool *p);
 
 #endif

@@ -3,11 +3,14 @@
 #include "proto/base/divisor.h"
 #include "proto/base/ids.h"
 #include "proto/base/index.h"
+#include "proto/base/pool.h"
+#include "proto/base/shelf.h"
 #include "proto/base/text.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -561,6 +564,105 @@ static void test_rows(void **state)
     expect_assert_failure(ROW(other, OTHERS_MOST + 4 * ROWS_FIRST) = 1); /* a block that there is not */
 }
 
+/* --- pool, shelf
+ * ------------------------------------------------------------------------------------------------------------
+ */
+
+static void test_pool_spares(void **state)
+{
+    (void)state;
+    static _Alignas(ARENA_ALIGNMENT) uint8_t memory[1 << 16];
+    struct arena arena = arena_make(memory, sizeof memory);
+    struct pool p;
+    pool_init(&p, &arena);
+    uint8_t *a = pool_take(&p, 100), *b = pool_take(&p, 1000), *c = pool_take(&p, 5000),
+            *d = pool_take(&p, 200);
+    memset(b, 7, 1000);
+    pool_give(&p, a);
+    pool_give(&p, c);
+    assert_int_equal(pool_spare(&p).len, 0); /* the last one is in use */
+    pool_give(&p, d);
+    const struct span spare = pool_spare(&p);
+    assert_true(spare.data == b + 1024 && spare.data + spare.len >= d + 200);
+    memset((uint8_t *)(uintptr_t)spare.data, 0, spare.len);
+    assert_ptr_equal(pool_take(&p, 256), a); /* what lies before stays the pool's */
+    assert_ptr_equal(pool_take(&p, 16000), c);
+    assert_int_equal(b[999], 7);
+    assert_int_equal(p.in_use, 3);
+}
+
+enum { SHELF_TEST_ROWS = 40, SHELF_TEST_BYTES = 5 << 20 };
+
+static struct shelf new_shelf(void **memory)
+{
+    struct shelf s;
+    const size_t bytes = shelf_bytes(SHELF_TEST_ROWS, SHELF_TEST_BYTES);
+    *memory = calloc(1, bytes);
+    struct arena arena = arena_make(*memory, bytes);
+    assert_int_equal(shelf_init(&s, &arena, SHELF_TEST_ROWS, SHELF_TEST_BYTES), OK);
+    assert_int_equal(arena.used, bytes);
+    return s;
+}
+
+static void test_shelf_holds_once(void **state)
+{
+    (void)state;
+    void *memory;
+    struct shelf s = new_shelf(&memory);
+    const uint8_t id[32] = {1}, other[32] = {2};
+    const uint8_t *held = shelf_put(&s, id, SPAN_LITERAL("head"), SPAN_LITERAL("body"));
+    assert_memory_equal(held, "headbody", 8);
+    assert_ptr_equal(shelf_put(&s, id, SPAN_LITERAL("head"), SPAN_LITERAL("body")), held);
+    assert_ptr_equal(shelf_put(&s, id, SPAN_LITERAL("headbody"), SPAN_NONE), held);
+    assert_null(shelf_put(&s, id, SPAN_LITERAL("head"), SPAN_LITERAL("bodY")));
+    assert_null(shelf_put(&s, id, SPAN_LITERAL("head"), SPAN_LITERAL("bod")));
+    assert_ptr_not_equal(shelf_put(&s, other, SPAN_LITERAL("head"), SPAN_LITERAL("body")), held);
+    assert_null(shelf_put(NULL, id, SPAN_LITERAL("head"), SPAN_LITERAL("body")));
+    free(memory);
+}
+
+static void test_shelf_is_full(void **state)
+{
+    (void)state;
+    void *memory;
+    struct shelf s = new_shelf(&memory);
+    uint8_t id[32] = {0};
+    for (id[0] = 0; id[0] < SHELF_TEST_ROWS; id[0]++)
+        assert_non_null(shelf_put(&s, id, ID_SPAN(((struct hash32){{0}})), SPAN_NONE));
+    assert_null(shelf_put(&s, id, SPAN_LITERAL("more"), SPAN_NONE));
+    id[0]--;
+    assert_non_null(shelf_put(&s, id, ID_SPAN(((struct hash32){{0}})), SPAN_NONE));
+    free(memory);
+    s = new_shelf(&memory);
+    static const uint8_t large[SHELF_TEST_BYTES] = {0};
+    assert_null(shelf_put(&s, id, SPAN_OF(large), SPAN_LITERAL("x")));
+    assert_int_equal(s.count, 0);
+    assert_non_null(shelf_put(&s, id, SPAN_OF(large), SPAN_NONE));
+    free(memory);
+}
+
+static void test_shelf_documents(void **state)
+{
+    (void)state;
+    void *memory;
+    struct shelf s = new_shelf(&memory);
+    const uint8_t id[32] = {1};
+    const uint8_t *held = shelf_put(&s, id, SPAN_LITERAL("head"), SPAN_LITERAL("body"));
+    const void **place = shelf_document(&s, span_make(held + 4, 4), 0);
+    assert_null(*place);
+    *place = &s;
+    assert_ptr_equal(*shelf_document(&s, span_make(held + 4, 4), 0), &s);
+    assert_null(*shelf_document(&s, span_make(held + 4, 4), 1));
+    assert_null(*shelf_document(&s, span_make(held + 4, 3), 0));
+    assert_null(*shelf_document(&s, span_make(held + 5, 4), 0));
+    assert_null(shelf_document(&s, SPAN_LITERAL("body"), 0)); /* it lies elsewhere */
+    assert_null(shelf_document(NULL, span_make(held, 4), 0));
+    assert_non_null(arena_take(&s.documents, 2 << 20, 1));
+    assert_ptr_equal(*shelf_document(&s, span_make(held + 4, 4), 0), &s); /* what there is stays */
+    assert_null(shelf_document(&s, span_make(held, 4), 0));
+    free(memory);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -588,6 +690,10 @@ int main(void)
         cmocka_unit_test(test_text_append),
         cmocka_unit_test(test_index_grows),
         cmocka_unit_test(test_index_needs_its_memory),
+        cmocka_unit_test(test_pool_spares),
+        cmocka_unit_test(test_shelf_holds_once),
+        cmocka_unit_test(test_shelf_is_full),
+        cmocka_unit_test(test_shelf_documents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
