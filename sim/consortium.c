@@ -6,9 +6,12 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 enum {
     SCRIPT_NS = 50000000, /* people look again */
+    SHELF_ROWS = 1 << 16, /* beyond them each has its own copies */
+    SHELF_BYTES = 1 << 26,
     TRACE_WHAT = 1 << 20, /* in the trace, what is no parcel is counted from here */
 };
 
@@ -146,6 +149,7 @@ static void tick_at(struct consortium *s, struct station *n)
     if (n->core == NULL || n->tick_ns != now_of(s)) return;
     n->tick_ns = UINT64_MAX;
     station_event(n, (struct event){.type = EVENT_TICK});
+    station_rest(n);
     station_tick(n);
 }
 
@@ -259,12 +263,23 @@ struct hash32 consortium_hash(const struct consortium *s)
 
 /* --- The beginning ---------------------------------------------------------------------------------------------------------------------- */
 
+static enum err take_shelves(struct consortium *s)
+{
+    const size_t bytes = shelf_bytes(SHELF_ROWS, SHELF_BYTES);
+    s->shelves = simulation_sparse(2 * bytes);
+    if (s->shelves == NULL) return ERR_NO_MEMORY;
+    struct arena arena = arena_make(s->shelves, 2 * bytes);
+    TRY(shelf_init(&s->held, &arena, SHELF_ROWS, SHELF_BYTES));
+    return shelf_init(&s->kept, &arena, SHELF_ROWS, SHELF_BYTES);
+}
+
 static enum err take_memory(struct consortium *s, struct arena *arena)
 {
     s->count = s->scenario->party_count;
     s->station = calloc(s->count, sizeof *s->station);
     s->guest = calloc(GUESTS_MAX, sizeof *s->guest);
     s->fault_begun = calloc(s->scenario->fault_count + 1, sizeof *s->fault_begun);
+    TRY(take_shelves(s));
     if (s->station == NULL || s->guest == NULL || s->fault_begun == NULL) return ERR_NO_MEMORY;
     return flow_begin(&s->flow, arena, s->papers);
 }
@@ -326,4 +341,5 @@ void consortium_free(struct consortium *s)
     free(s->run);
     free(s->fault_begun);
     ledger_free(&s->ledger);
+    if (s->shelves != NULL) (void)munmap(s->shelves, 2 * shelf_bytes(SHELF_ROWS, SHELF_BYTES));
 }

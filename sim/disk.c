@@ -17,21 +17,28 @@ struct batch {
 };
 struct disk {
     struct store *store;
+    struct shelf *shelf;
     disk_told told;
     void *context;
     struct batch *first, **last; /* not on the disk yet, in order */
     uint32_t waiting;
     bool full;
 };
+/* The value of a record that lies on the shelf: none is so short itself. */
+struct shelved {
+    const uint8_t *bytes;
+    size_t len;
+};
 struct row {
     uint8_t key[ROW_KEY_MAX];
+    struct shelved shelved;
 };
 
-enum err disk_new(struct disk **out, uint64_t bytes_max, disk_told told, void *context)
+enum err disk_new(struct disk **out, struct shelf *shelf, uint64_t bytes_max, disk_told told, void *context)
 {
     struct disk *d = calloc(1, sizeof *d);
     if (d == NULL) return ERR_NO_MEMORY;
-    *d = (struct disk){.told = told, .context = context, .last = &d->first};
+    *d = (struct disk){.shelf = shelf, .told = told, .context = context, .last = &d->first};
     enum err err = memory_store_open(&d->store, bytes_max);
     if (err == OK)
         *out = d;
@@ -74,15 +81,33 @@ static struct span record_key(struct row *row, const struct record *r)
     return place_key(row, r->header.author, r->header.seq, r->id);
 }
 
+static struct span shelve(struct shelf *shelf, struct row *row, struct record_id id, struct span value)
+{
+    const uint8_t *bytes = shelf_put(shelf, id.bytes, value, SPAN_NONE);
+    ASSERT(value.len > sizeof row->shelved);
+    if (bytes == NULL) return value;
+    row->shelved = (struct shelved){bytes, value.len};
+    return span_make((const uint8_t *)&row->shelved, sizeof row->shelved);
+}
+
+static struct span unshelve(struct span value)
+{
+    struct shelved s;
+    if (value.len != sizeof s) return value;
+    memcpy(&s, value.data, sizeof s);
+    return span_make(s.bytes, s.len);
+}
+
 /* A promise is never written over by another one. */
-static struct store_write write_of(struct row *row, const struct keep *k)
+static struct store_write write_of(struct shelf *shelf, struct row *row, const struct keep *k)
 {
     struct record r;
     switch (k->space) {
     case KEEP_RECORD: {
         enum err err = record_unpack(&r, k->value);
         ASSERT(err == OK);
-        return (struct store_write){STORE_PUT, STORE_LOCAL, record_key(row, &r), k->value};
+        return (struct store_write){STORE_PUT, STORE_LOCAL, record_key(row, &r),
+                                    shelve(shelf, row, r.id, k->value)};
     }
     case KEEP_PROMISE:
         return (struct store_write){STORE_PUT_NEW, STORE_LOCAL,
@@ -124,7 +149,7 @@ bool disk_keep(struct disk *d, uint64_t token, const struct keep *items, uint32_
     ASSERT(count <= KEEP_MAX);
     if (err == OK) {
         *b = (struct batch){NULL, d, token};
-        for (uint32_t i = 0; i < count; i++) write[i] = write_of(&row[i], &items[i]);
+        for (uint32_t i = 0; i < count; i++) write[i] = write_of(d->shelf, &row[i], &items[i]);
         err = store_submit(d->store, write, count, on_done, b);
     }
     if (err == OK) {
@@ -180,6 +205,7 @@ static enum err visit_row(void *context, struct span key, struct span value)
     if (key.data[0] == ROW_LOCAL) event.type = EVENT_RESTORE_LOCAL;
     if (key.data[0] == ROW_PROMISE) event.type = EVENT_RESTORE_PROMISE;
     if (key.data[0] == ROW_RECORD) event.type = EVENT_RESTORE_RECORD;
+    if (key.data[0] == ROW_RECORD) event.bytes = unshelve(value);
     v->visit(v->context, &event);
     return OK;
 }

@@ -5,12 +5,15 @@
 #ifndef PERIGEE_SIM_DISK_H
 #define PERIGEE_SIM_DISK_H
 
+#include "proto/base/shelf.h"
 #include "proto/event.h"
 
 struct disk;
 
 typedef void (*disk_told)(void *context, uint64_t token, enum err err);
-MUST_USE enum err disk_new(struct disk **out, uint64_t bytes_max, disk_told told, void *context);
+/* Records lie on the shelf, once for all disks that have them; NULL: each has its own. */
+MUST_USE enum err disk_new(struct disk **out, struct shelf *shelf, uint64_t bytes_max, disk_told told,
+                           void *context);
 void disk_free(struct disk *d);
 
 /* Copies what it needs. False: refused at once, the token was told why. */

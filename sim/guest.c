@@ -14,6 +14,7 @@
 #include <sys/mman.h>
 
 enum {
+    DUTIES_FIRST = 16,
     DUTIES_MAX = 4096,
     BOX_BYTES_MAX = 1 << 17,
     CHUNKS_MAX = 8,
@@ -39,8 +40,8 @@ struct guest {
     uint64_t now_ns, wall_ms, order, busy_ns[2]; /* busy: until then, by lane */
     bool gone;
 
-    struct duty duty[DUTIES_MAX];
-    uint32_t duty_count;
+    struct duty *duty;
+    uint32_t duty_count, duty_cap;
 
     struct identity_secret signing;
     struct node_id id;
@@ -78,9 +79,17 @@ static uint64_t cost_of(const struct guest *g, const struct enclave_effect *f)
     }
 }
 
-static void add_duty(struct guest *g, struct duty d, struct span bytes)
+static void grow_duties(struct guest *g)
 {
     ASSERT(g->duty_count < DUTIES_MAX);
+    g->duty_cap = g->duty_cap == 0 ? DUTIES_FIRST : 2 * g->duty_cap;
+    g->duty = realloc(g->duty, g->duty_cap * sizeof *g->duty);
+    ASSERT(g->duty != NULL);
+}
+
+static void add_duty(struct guest *g, struct duty d, struct span bytes)
+{
+    if (g->duty_count == g->duty_cap) grow_duties(g);
     d.order = g->order++;
     d.len = bytes.len;
     d.bytes = bytes.len > 0 ? malloc(bytes.len) : NULL;
@@ -218,14 +227,16 @@ static enum err begin_input(struct guest *g, const struct enclave_effect *f)
                         root = body_root(leaf, m->chunk_count);
     if (!ID_EQUAL(commitment, m->commitment) || !ID_EQUAL(root, m->root)) return ERR_HASH;
     g->plain_len[f->input] = (size_t)m->plain_len;
-    g->plain[f->input] = calloc(m->chunk_count, BODY_CHUNK_BYTES);
+    g->plain[f->input] = calloc(1, (size_t)m->plain_len + 1);
     return g->plain[f->input] != NULL ? OK : ERR_NO_MEMORY;
 }
 
 static enum err open_chunk(struct guest *g, const struct enclave_effect *f)
 {
     const struct hash32 hash = blake3(f->bytes);
-    uint8_t *at = g->plain[f->input] + (size_t)f->chunk * BODY_CHUNK_BYTES;
+    const size_t begin = (size_t)f->chunk * BODY_CHUNK_BYTES;
+    uint8_t *at = g->plain[f->input] + begin;
+    if (begin + f->bytes.len > g->plain_len[f->input] + BODY_TAG_BYTES) return ERR_TOO_LARGE;
     if (!ID_EQUAL(hash, f->hash)) return ERR_HASH;
     TRY(body_open_chunk(at, g->key[f->input], f->chunk, f->bytes));
     if (!g->shown[f->input])
@@ -404,6 +415,7 @@ void guest_free(struct guest *g)
     if (g == NULL) return;
     wipe(g);
     while (g->duty_count > 0) free(g->duty[--g->duty_count].bytes);
+    free(g->duty);
     (void)munmap(g->arena.data, arena_bytes());
     secret_wipe(g, sizeof *g);
     free(g);

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 enum { EPOCH = 1 /* of the one committee that each has */ };
 
@@ -16,6 +17,22 @@ void *simulation_sparse(size_t len)
     void *memory =
         mmap(NULL, len, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return memory == MAP_FAILED ? NULL : memory;
+}
+
+/* What shares a page with something else is cleared. */
+void simulation_give_back(struct span sparse)
+{
+    const uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), begin = (uintptr_t)sparse.data,
+                    end = begin + sparse.len, first = (begin + page - 1) / page * page,
+                    last = end / page * page;
+    if (first >= last) {
+        if (sparse.len > 0) memset((void *)begin, 0, sparse.len);
+        return;
+    }
+    memset((void *)begin, 0, first - begin);
+    memset((void *)last, 0, end - last);
+    const int failed = madvise((void *)first, last - first, MADV_DONTNEED);
+    ASSERT(failed == 0);
 }
 
 /* --- Slices, parcels, the agenda ------------------------------------------------------------------------------------------ */

@@ -184,6 +184,8 @@ struct consortium {
     struct run_watch *run;
     uint32_t run_count, run_cap;
     struct links *links;
+    struct shelf held, kept; /* records that its cores hold, and its disks */
+    void *shelves;
     uint32_t host_roles; /* dialling.c */
     uint32_t faults_on;
     bool *fault_begun; /* of each fault of the scenario */
@@ -233,6 +235,8 @@ static inline uint32_t place_of(const struct consortium *s, uint32_t number)
 
 /* simulation.c */
 void *simulation_sparse(size_t len); /* zeroed, for munmap; NULL: there is no more */
+void simulation_give_back(
+    struct span sparse); /* it reads as zero from now on, and takes no memory until it is touched */
 struct slice *slice_of(struct span bytes);
 void slice_drop(struct slice *slice);
 void parcel_drop(struct simulation *w, uint32_t at);
@@ -290,6 +294,7 @@ void station_crash(struct station *n);
 void station_free(struct station *n);
 void station_event(struct station *n, struct event event);
 void station_tick(struct station *n);
+void station_rest(struct station *n); /* what its core holds nothing in is given back */
 void station_send(struct station *n, struct node_id peer, struct span message);
 /* Other bytes come to lie where what was sent last does. */
 void station_forget_said(struct station *n);

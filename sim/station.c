@@ -422,6 +422,11 @@ void station_tick(struct station *n)
     consortium_later(n->consortium, at_ns, n->number, WHAT_TICK);
 }
 
+void station_rest(struct station *n)
+{
+    simulation_give_back(core_spare(n->core));
+}
+
 static void restore_event(void *context, const struct event *event)
 {
     station_event(context, *event);
@@ -445,7 +450,8 @@ static void start_core(struct station *n)
                                          .gpu = SPAN_LITERAL(""),
                                          .enclaves_max = scenario_enclaves(n->player->party),
                                          .caps = s->simulation->caps,
-                                         .room = &s->simulation->room};
+                                         .room = &s->simulation->room,
+                                         .shelf = &n->consortium->held};
     void *memory = simulation_sparse(bytes);
     ASSERT(n->core == NULL && memory != NULL);
     n->arena = arena_make(memory, bytes);
@@ -512,7 +518,7 @@ enum err station_begin(struct station *n, struct consortium *s, uint32_t number)
         n->labour.kept = calloc(1, sizeof *n->labour.kept);
         if (n->labour.kept == NULL) return ERR_NO_MEMORY;
     }
-    TRY(disk_new(&n->disk, DISK_BYTES_MAX, on_stored, n));
+    TRY(disk_new(&n->disk, &s->kept, DISK_BYTES_MAX, on_stored, n));
     if (!player_is(n->player, ROLE_STEWARD)) return OK;
     n->admitted = calloc(s->count, sizeof *n->admitted);
     return n->admitted != NULL ? OK : ERR_NO_MEMORY;

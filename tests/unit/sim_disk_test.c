@@ -30,7 +30,7 @@ static int setup(void **state)
 {
     (void)state;
     told_count = 0;
-    return disk_new(&disk, 1 << 20, on_told, NULL) == OK ? 0 : -1;
+    return disk_new(&disk, NULL, 1 << 20, on_told, NULL) == OK ? 0 : -1;
 }
 
 static int teardown(void **state)
@@ -140,11 +140,56 @@ static void records_in_the_order_of_their_chain(void **state)
     world_free(w);
 }
 
+static uint32_t keep_all(struct disk *d, struct world *w)
+{
+    static uint8_t bytes[CAP_HEADER_BYTES + CAP_BODY_BYTES + 256];
+    for (uint32_t i = 0; i < w->record_count; i++) {
+        struct buffer b = BUFFER_OF(bytes);
+        record_pack(&b, w->record[i]);
+        const struct keep item = {KEEP_RECORD, ID_SPAN(w->record[i]->id), buffer_span(&b)};
+        assert_true(disk_keep(d, 0, &item, 1));
+    }
+    return w->record_count;
+}
+
+static void count_records(void *context, const struct event *event)
+{
+    struct record r;
+    assert_int_equal(record_unpack(&r, event->bytes), OK);
+    ++*(uint32_t *)context;
+}
+
+static void one_shelf_for_all(void **state)
+{
+    (void)state;
+    struct world *w = world_new();
+    const uint32_t most = w->record_count - 1; /* the last finds no place */
+    const size_t bytes = shelf_bytes(most, 1 << 20);
+    void *memory = calloc(1, bytes);
+    struct arena arena = arena_make(memory, bytes);
+    struct shelf shelf;
+    assert_int_equal(shelf_init(&shelf, &arena, most, 1 << 20), OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct disk *d;
+        uint32_t seen = 0;
+        assert_int_equal(disk_new(&d, &shelf, 1 << 20, on_told, NULL), OK);
+        const uint32_t count = keep_all(d, w);
+        disk_sync(d);
+        disk_crash(d, 0);
+        assert_int_equal(disk_restore(d, count_records, &seen), OK);
+        assert_int_equal(seen, count);
+        assert_int_equal(shelf.count, most);
+        disk_free(d);
+    }
+    free(memory);
+    world_free(w);
+}
+
 #define ONE(test) cmocka_unit_test_setup_teardown(test, setup, teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {ONE(what_is_synced_stays), ONE(a_torn_moment), ONE(a_promise_is_kept),
-                                       ONE(records_in_the_order_of_their_chain)};
+                                       ONE(records_in_the_order_of_their_chain), ONE(one_shelf_for_all)};
     return cmocka_run_group_tests_name("sim_disk", tests, NULL, NULL);
 }

@@ -680,7 +680,7 @@ static void who_holds_another_chain(void **state)
     struct station *n = &s->station[WEST];
     station_crash(n);
     disk_free(n->disk);
-    assert_int_equal(disk_new(&n->disk, 1 << 20, NULL, n), OK);
+    assert_int_equal(disk_new(&n->disk, NULL, 1 << 20, NULL, n), OK);
     station_start(n);
     assert_false(watch_converged(s));
 }
