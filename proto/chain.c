@@ -29,21 +29,33 @@ size_t chain_bytes(uint32_t parts)
     return ARENA_BYTES(parts, PART_BYTES) + ARENA_BYTES(1, heap_bytes(records));
 }
 
+size_t chain_heap_bytes(uint32_t parts)
+{
+    return heap_bytes(parts * CAP_AUTHOR_RECORDS);
+}
+
 enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct node_id self, uint64_t salt)
+{
+    return chain_init_in(c, arena, NULL, parts, self, salt);
+}
+
+enum err chain_init_in(struct chain *c, struct arena *arena, struct arena *heap, uint32_t parts,
+                       struct node_id self, uint64_t salt)
 {
     const uint32_t records = parts * CAP_AUTHOR_RECORDS;
     uint8_t *memory = arena_take(arena, parts, PART_BYTES);
     ASSERT(parts > 1);
     *c = (struct chain){.self = self, .places_left = records - CAP_AUTHOR_RECORDS};
-    if (memory == NULL || arena_part(arena, &c->heap, heap_bytes(records)) == NULL) return ERR_NO_MEMORY;
-    rows_init(&c->author.rows, &c->heap, CAP_AUTHORS);
-    rows_init(&c->pair.rows, &c->heap, CAP_AUTHORS);
-    rows_init(&c->entry.rows, &c->heap, records);
+    if (heap == NULL) heap = arena_part(arena, &c->heap, heap_bytes(records));
+    if (memory == NULL || heap == NULL) return ERR_NO_MEMORY;
+    rows_init(&c->author.rows, heap, CAP_AUTHORS);
+    rows_init(&c->pair.rows, heap, CAP_AUTHORS);
+    rows_init(&c->entry.rows, heap, records);
     c->own = arena_make(memory, PART_BYTES);
     c->others = arena_make(memory + PART_BYTES, (parts - 1) * PART_BYTES);
-    index_init_in(&c->authors, &c->heap, CAP_AUTHORS, salt);
-    index_init_in(&c->entries, &c->heap, records, salt);
-    index_init_in(&c->ids, &c->heap, records, salt);
+    index_init_in(&c->authors, heap, CAP_AUTHORS, salt);
+    index_init_in(&c->entries, heap, records, salt);
+    index_init_in(&c->ids, heap, records, salt);
     return OK;
 }
 

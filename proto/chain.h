@@ -52,7 +52,7 @@ struct chain {
     struct arena own, others; /* headers and bodies */
     struct shelf *shelf;  /* where they lie instead, with those of others who hold the same; NULL: nowhere */
     uint32_t places_left; /* of others */
-    struct arena heap;    /* of the tables and of their indexes */
+    struct arena heap;    /* of the tables and of their indexes, where it has one of its own */
     ROWS(struct author) author;
     ROWS(struct pair) pair;
     ROWS(struct chain_entry) entry;
@@ -76,6 +76,10 @@ enum chain_offer { CHAIN_NEW, CHAIN_HELD, CHAIN_RIVAL, CHAIN_TOO_FAR, CHAIN_FULL
 enum { CHAIN_RECORD_BYTES = CAP_HEADER_BYTES + CAP_BODY_BYTES }; /* the most that one takes */
 
 size_t chain_bytes(uint32_t parts); /* that it takes */
+size_t chain_heap_bytes(
+    uint32_t parts); /* of that, of a heap that others fill, too (proto/base/rows.h); NULL: its own */
+MUST_USE enum err chain_init_in(struct chain *c, struct arena *arena, struct arena *heap, uint32_t parts,
+                                struct node_id self, uint64_t salt);
 MUST_USE enum err chain_init(struct chain *c, struct arena *arena, uint32_t parts, struct node_id self,
                              uint64_t salt);
 /* Would the author's next record have its turn, if it is of this kind, with a header and a body of these lengths? The answer

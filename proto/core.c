@@ -10,8 +10,8 @@ const char *run_state_name(enum run_state s)
     return (unsigned)s < RUN_STATE_COUNT ? state_names[s] : "unknown";
 }
 
-/* X(array, rows). Those of which most cores use little come first: they share their pages. */
-#define ARRAYS(X)                                                                                            \
+/* X(array, rows). Those of which little is used share their pages; of the others most cores use next to nothing. */
+#define NEAR_ARRAYS(X)                                                                                       \
     X(result_taken, caps->enclaves)                                                                          \
     X(own_queue, caps->own_queue)                                                                            \
     X(join_block, caps->joins)                                                                               \
@@ -22,7 +22,8 @@ const char *run_state_name(enum run_state s)
     X(advert, caps->adverts)                                                                                 \
     X(join, caps->joins)                                                                                     \
     X(answer, caps->answers)                                                                                 \
-    X(pending, caps->pending)                                                                                \
+    X(pending, caps->pending)
+#define FAR_ARRAYS(X)                                                                                        \
     X(result, caps->enclaves)                                                                                \
     X(track, CAP_RUNS)                                                                                       \
     X(certificate, CAP_RUNS)
@@ -63,38 +64,61 @@ enum err step_room_init(struct step_room *room, struct arena *arena, const struc
     return arena_part(arena, &room->documents, registry_scratch_bytes()) != NULL ? OK : ERR_NO_MEMORY;
 }
 
-static size_t registry_and_work_bytes(const struct caps *caps)
-{
-    size_t bytes = ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
-                   ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + ARENA_BYTES(1, CONTACT_ADDRESS_MAX) +
-                   registry_bytes() + promises_bytes(PROMISES_MAX) + index_bytes(CAP_RUNS) +
-                   own_room_bytes(caps) + ARENA_BYTES(1, pool_bytes(caps)) +
-                   ARENA_BYTES(1, answers_bytes(caps));
 #define ADD_ARRAY(array, rows) bytes += ARENA_BYTES(rows, sizeof *((struct core *)NULL)->array);
-    ARRAYS(ADD_ARRAY)
-#undef ADD_ARRAY
+static size_t far_bytes(const struct caps *caps)
+{
+    size_t bytes = ARENA_BYTES(1, pool_bytes(caps)) + ARENA_BYTES(1, answers_bytes(caps));
+    FAR_ARRAYS(ADD_ARRAY)
     return bytes;
 }
+
+/* What most cores use little of lies together, and tables fill what follows. */
+static size_t heap_bytes(const struct caps *caps)
+{
+    size_t bytes = registry_heap_bytes() + ARENA_BYTES(1, promises_bytes(PROMISES_MAX)) + heads_bytes() +
+                   mesh_bytes(caps) + contacts_bytes(caps) + ARENA_BYTES(1, index_bytes(CAP_RUNS)) +
+                   ARENA_BYTES(1, chain_heap_bytes(caps->chain_parts));
+    NEAR_ARRAYS(ADD_ARRAY)
+    return bytes;
+}
+#undef ADD_ARRAY
 
 /* Virtual, not resident: tables are touched only as far as they are used. */
 size_t core_arena_bytes(const struct caps *caps)
 {
     if (caps == NULL) caps = &caps_full;
-    return registry_and_work_bytes(caps) + chain_bytes(caps->chain_parts) + heads_bytes() + mesh_bytes(caps) +
-           contacts_bytes(caps);
+    return ARENA_BYTES(1, sizeof(struct core)) + 2 * ARENA_BYTES(1, CAP_TEXT) +
+           ARENA_BYTES(1, CAP_DOCUMENT_BYTES) + ARENA_BYTES(1, CONTACT_ADDRESS_MAX) + registry_bytes() +
+           chain_bytes(caps->chain_parts) + heap_bytes(caps) + far_bytes(caps) + own_room_bytes(caps) -
+           registry_heap_bytes() - ARENA_BYTES(1, chain_heap_bytes(caps->chain_parts));
 }
 
 size_t core_registry_bytes(void)
 {
-    return registry_and_work_bytes(&caps_full);
+    return core_arena_bytes(&caps_full) - chain_bytes(caps_full.chain_parts);
 }
 
 /* Everything that a core ever needs: nothing is taken from the arena afterwards. */
-static enum err take_memory(struct core *c, struct arena *arena, uint64_t salt)
+static enum err take_near(struct core *c, struct arena *arena, uint64_t salt)
+{
+    const struct caps *caps = c->options.caps;
+    if (arena_part(arena, &c->heap, heap_bytes(caps)) == NULL) return ERR_NO_MEMORY;
+#define TAKE_ARRAY(array, rows) c->array = arena_take(&c->heap, rows, sizeof *c->array);
+    NEAR_ARRAYS(TAKE_ARRAY)
+#undef TAKE_ARRAY
+    TRY(heads_init(&c->heads, &c->heap, &c->chain));
+    TRY(mesh_begin(c, &c->heap, salt));
+    TRY(contacts_begin(c, &c->heap));
+    promises_init_in(&c->promises, &c->heap, PROMISES_MAX, salt);
+    index_init_in(&c->tracks, &c->heap, CAP_RUNS, salt);
+    return OK;
+}
+
+static enum err take_far(struct core *c, struct arena *arena)
 {
     const struct caps *caps = c->options.caps;
 #define TAKE_ARRAY(array, rows) c->array = arena_take(arena, rows, sizeof *c->array);
-    ARRAYS(TAKE_ARRAY)
+    FAR_ARRAYS(TAKE_ARRAY)
 #undef TAKE_ARRAY
     c->room = c->options.room != NULL ? c->options.room : &c->own_room;
     if (c->options.room == NULL) TRY(own_room_init(&c->own_room, arena, caps));
@@ -103,7 +127,7 @@ static enum err take_memory(struct core *c, struct arena *arena, uint64_t salt)
                       arena_part(arena, &c->answers, answers_bytes(caps)) != NULL;
     ASSERT(room); /* core_new has seen that there is */
     pool_init(&c->pool, &c->blocks);
-    return index_init(&c->tracks, arena, CAP_RUNS, salt);
+    return OK;
 }
 
 enum err core_new(struct core **out, struct arena *arena, const struct core_options *options)
@@ -126,18 +150,15 @@ enum err core_new(struct core **out, struct arena *arena, const struct core_opti
     TRY(arena_copy(arena, &c->options.gpu, options->gpu));
     TRY(arena_copy(arena, &c->options.charter, options->charter));
     TRY(arena_copy(arena, &c->options.announce, options->announce));
-    struct arena *documents = options->room != NULL ? &options->room->documents : NULL;
-    TRY(registry_new_in(&c->registry, arena, documents, options->consortium, c->options.charter));
+    TRY(take_near(c, arena, salt));
+    const struct registry_room room = {options->room != NULL ? &options->room->documents : NULL, &c->heap};
+    TRY(registry_new_in(&c->registry, arena, room, options->consortium, c->options.charter));
     registry_await_keys(c->registry);
-    TRY(chain_init(&c->chain, arena, caps->chain_parts, options->self, salt));
+    TRY(chain_init_in(&c->chain, arena, &c->heap, caps->chain_parts, options->self, salt));
     c->chain.shelf = options->shelf;
     registry_share(c->registry, options->shelf);
     chain_restore(&c->chain, true); /* until EVENT_READY */
-    TRY(promises_init(&c->promises, arena, PROMISES_MAX, salt));
-    TRY(take_memory(c, arena, salt));
-    TRY(heads_init(&c->heads, arena, &c->chain));
-    TRY(mesh_begin(c, arena, salt));
-    TRY(contacts_begin(c, arena));
+    TRY(take_far(c, arena));
     ASSERT(arena_mark(arena) - before <= core_arena_bytes(caps));
     *out = c;
     return OK;

@@ -223,6 +223,7 @@ enum { ANSWER_BOX_BYTES = (ANSWER_BYTES_MAX + KEM_OVERHEAD_BYTES + 15) / 16 * 16
 /* All memory is taken in core_new: what may grow has its cap there, and what finds no place is refused as full. */
 struct core {
     struct step_room *room, own_room; /* own: where none is lent */
+    struct arena heap;                /* of tables that hold little */
     struct arena blocks, answers;     /* of the pool; boxes of those kept */
     struct pool pool;
     struct core_options options;

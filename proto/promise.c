@@ -10,13 +10,17 @@ size_t promises_bytes(uint32_t cap)
     return ARENA_BYTES(1, rows_bytes(cap, sizeof(struct promise)) + index_bytes(cap));
 }
 
-enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, uint64_t salt)
+void promises_init_in(struct promises *p, struct arena *heap, uint32_t cap, uint64_t salt)
 {
     *p = (struct promises){.cap = cap};
-    if (arena_part(arena, &p->heap, promises_bytes(cap)) == NULL) return ERR_NO_MEMORY;
-    rows_init(&p->row.rows, &p->heap, cap);
-    index_init_in(&p->index, &p->heap, cap, salt);
-    return OK;
+    rows_init(&p->row.rows, heap, cap);
+    index_init_in(&p->index, heap, cap, salt);
+}
+
+enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, uint64_t salt)
+{
+    promises_init_in(p, &p->own, cap, salt);
+    return arena_part(arena, &p->own, promises_bytes(cap)) != NULL ? OK : ERR_NO_MEMORY;
 }
 
 void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32],

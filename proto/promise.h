@@ -26,13 +26,15 @@ struct promise {
     uint8_t value[PROMISE_VALUE_BYTES];
 };
 struct promises {
-    struct arena heap; /* of the rows and of their index */
+    struct arena own; /* the heap of the rows and of their index, where it has one of its own */
     ROWS(struct promise) row;
     uint32_t count, cap;
     struct index index;
 };
 
 size_t promises_bytes(uint32_t cap); /* that they take */
+/* From a heap that others fill, too (proto/base/rows.h), which has promises_bytes for them. */
+void promises_init_in(struct promises *p, struct arena *heap, uint32_t cap, uint64_t salt);
 MUST_USE enum err promises_init(struct promises *p, struct arena *arena, uint32_t cap, uint64_t salt);
 void promise_key(uint8_t key[PROMISE_KEY_BYTES], enum promise_kind kind, const uint8_t subject32[32],
                  uint64_t number);

@@ -74,11 +74,15 @@ static size_t heap_bytes(void)
     return bytes;
 }
 
-size_t registry_bytes(void)
+size_t registry_heap_bytes(void)
 {
     return ARENA_BYTES(1, sizeof(struct registry)) + ARENA_BYTES(1, sizeof(uint64_t)) +
-           ARENA_BYTES(1, heap_bytes()) + ARENA_BYTES(1, CHARTER_KEPT_BYTES) +
-           ARENA_BYTES(1, CAP_KEPT_BYTES) + ARENA_BYTES(1, REGISTRY_SCRATCH_BYTES);
+           ARENA_BYTES(1, heap_bytes()) + ARENA_BYTES(1, CHARTER_KEPT_BYTES);
+}
+
+size_t registry_bytes(void)
+{
+    return registry_heap_bytes() + ARENA_BYTES(1, CAP_KEPT_BYTES) + ARENA_BYTES(1, REGISTRY_SCRATCH_BYTES);
 }
 
 size_t registry_scratch_bytes(void)
@@ -86,33 +90,35 @@ size_t registry_scratch_bytes(void)
     return REGISTRY_SCRATCH_BYTES;
 }
 
-static enum err allocate(struct registry *r, struct arena *arena)
+static enum err allocate(struct registry *r, struct arena *arena, struct arena *heap)
 {
     uint64_t salt = load_u64(r->consortium.bytes);
-    r->looked = ARENA_NEW(arena, uint64_t);
-    if (r->looked == NULL || arena_part(arena, &r->heap, heap_bytes()) == NULL) return ERR_NO_MEMORY;
-#define TAKE_TABLE(table, most) rows_init(&r->table.rows, &r->heap, most);
-#define TAKE_INDEX(x, rows)     index_init_in(&r->x, &r->heap, rows, salt);
+    struct arena *near = heap != NULL ? heap : arena;
+    r->looked = ARENA_NEW(near, uint64_t);
+    r->charter_kept = arena_part(near, &r->part[1], CHARTER_KEPT_BYTES);
+    if (heap == NULL) heap = arena_part(arena, &r->heap, heap_bytes());
+    if (r->charter_kept == NULL || heap == NULL) return ERR_NO_MEMORY;
+#define TAKE_TABLE(table, most) rows_init(&r->table.rows, heap, most);
+#define TAKE_INDEX(x, rows)     index_init_in(&r->x, heap, rows, salt);
     TABLES(TAKE_TABLE)
     INDEXES(TAKE_INDEX)
 #undef TAKE_TABLE
 #undef TAKE_INDEX
     if (r->scratch == NULL) r->scratch = arena_part(arena, &r->part[0], REGISTRY_SCRATCH_BYTES);
-    r->charter_kept = arena_part(arena, &r->part[1], CHARTER_KEPT_BYTES);
     r->kept = arena_part(arena, &r->part[2], CAP_KEPT_BYTES);
     return r->kept != NULL ? OK : ERR_NO_MEMORY; /* the last: an arena that was full stays full */
 }
 
-enum err registry_new_in(struct registry **out, struct arena *arena, struct arena *scratch,
+enum err registry_new_in(struct registry **out, struct arena *arena, struct registry_room room,
                          struct consortium_id consortium, struct span charter)
 {
-    struct registry *r = ARENA_NEW(arena, struct registry);
+    struct registry *r = ARENA_NEW(room.heap != NULL ? room.heap : arena, struct registry);
     if (r == NULL) return ERR_NO_MEMORY;
-    ASSERT(scratch == NULL || scratch->cap >= REGISTRY_SCRATCH_BYTES);
+    ASSERT(room.scratch == NULL || room.scratch->cap >= REGISTRY_SCRATCH_BYTES);
     r->arena = arena;
-    r->scratch = scratch;
+    r->scratch = room.scratch;
     r->consortium = consortium;
-    TRY(allocate(r, arena));
+    TRY(allocate(r, arena, room.heap));
     *out = r;
     return charter.len > 0 ? registry_found(r, charter) : OK;
 }
@@ -121,7 +127,7 @@ enum err registry_new(struct registry **out, struct arena *arena, struct consort
                       struct span charter)
 {
     const size_t before = arena_mark(arena);
-    TRY(registry_new_in(out, arena, NULL, consortium, charter));
+    TRY(registry_new_in(out, arena, (struct registry_room){NULL, NULL}, consortium, charter));
     ASSERT(arena_mark(arena) - before == registry_bytes());
     return OK;
 }

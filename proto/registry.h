@@ -147,7 +147,13 @@ MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struc
 
 size_t registry_bytes(void); /* that it takes of the arena, all of it in registry_new */
 /* The same, with scratch memory that several may use in turn: at least so many bytes, of which a call leaves nothing. NULL: its own. */
-MUST_USE enum err registry_new_in(struct registry **out, struct arena *arena, struct arena *scratch,
+struct registry_room {
+    struct arena *scratch;
+    struct arena *
+        heap; /* that others fill, too (proto/base/rows.h), with room for registry_heap_bytes more; NULL: its own */
+};
+size_t registry_heap_bytes(void);
+MUST_USE enum err registry_new_in(struct registry **out, struct arena *arena, struct registry_room room,
                                   struct consortium_id consortium, struct span charter);
 size_t registry_scratch_bytes(void);
 /* The memory it lives in. */

@@ -113,7 +113,7 @@ struct registry {
     uint32_t approval_count, job_count, run_count, revocation_count, frozen_count, gap_count, workers_count,
         committee_count, version_count, removal_count, device_count, writer_count;
     uint64_t *looked;  /* rows that questions have looked at: tests bound it */
-    struct arena heap; /* of the tables and of their indexes */
+    struct arena heap; /* of the tables and of their indexes, where it has one of its own */
     ROWS(struct writer) writer;
     ROWS(struct tally) tally;
     ROWS(struct member_row) member;
