@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -294,6 +295,36 @@ static void test_pairs_are_bounded(void **state)
         assert_true(ID_EQUAL(kept->pair->half[1].header.body_hash, b[i].header.body_hash));
     }
     assert_int_equal(arena_mark(arena), before);
+}
+
+/* Bytes lie there once, and count in each chain as if they were its own. */
+static void test_two_chains_on_one_shelf(void **state)
+{
+    (void)state;
+    struct chain own, one, two;
+    struct chain *const all[] = {&own, &one, &two};
+    struct arena *memory[3], room;
+    struct shelf shelf;
+    void *bytes = calloc(1, shelf_bytes(CAP_AUTHOR_RECORDS, 1 << 20));
+    room = arena_make(bytes, shelf_bytes(CAP_AUTHOR_RECORDS, 1 << 20));
+    assert_int_equal(shelf_init(&shelf, &room, CAP_AUTHOR_RECORDS, 1 << 20), OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        memory[i] = world_arena(world);
+        assert_int_equal(chain_init(all[i], memory[i], CAP_CHAIN_PARTS, world->node[0].id, 1), OK);
+    }
+    one.shelf = two.shelf = &shelf;
+    for (uint32_t i = 0; i < world->record_count; i++) {
+        const struct record *a = chain_insert(&own, world->record[i]),
+                            *b = chain_insert(&one, world->record[i]),
+                            *c = chain_insert(&two, world->record[i]);
+        assert_true(span_equal(a->header_bytes, b->header_bytes) && span_equal(a->body, b->body));
+        assert_true(a->body.data != b->body.data && b->body.data == c->body.data);
+        assert_ptr_equal(b->header_bytes.data, c->header_bytes.data);
+    }
+    assert_int_equal(shelf.count, world->record_count);
+    assert_true(own.others.used > 0 && own.others.used == two.others.used && own.own.used == two.own.used);
+    for (uint32_t i = 0; i < 3; i++) world_arena_free(memory[i]);
+    free(bytes);
 }
 
 /* A run is watched once its recipe is known, whichever came first. */
@@ -1705,6 +1736,7 @@ int main(void)
         cmocka_unit_test(test_told_behind_a_hole),
         cmocka_unit_test(test_told_soon_behind_a_hole),
         cmocka_unit_test(test_told_though_the_disk_lacks_it),
+        cmocka_unit_test(test_two_chains_on_one_shelf),
         cmocka_unit_test(test_a_disk_that_comes_back),
         cmocka_unit_test(test_a_member_takes_a_devices_link),
         cmocka_unit_test(test_restored_before_its_stewards),
