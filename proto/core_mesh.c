@@ -153,7 +153,9 @@ static bool takes_back(enum kind kind)
 
 static struct urgency *urgency_of(struct core *c, struct node_id author)
 {
-    return &c->urgency[chain_author_number(&c->chain, author)];
+    const uint32_t number = chain_author_number(&c->chain, author);
+    ASSERT(number < c->chain.author_count);
+    return &c->urgency[number];
 }
 
 bool mesh_may_hurry(struct core *c, struct node_id author)

@@ -5,7 +5,7 @@
 
 /* --- Memory ------------------------------------------------------------------------------------------------------------ */
 
-/* X(table, rows): all rows of a table are taken at the start. */
+/* X(table, rows): there is room for all rows of a table from the start. */
 #define TABLES(X)                                                                                            \
     X(tally, TALLY_COUNT_MAX)                                                                                \
     X(member, CAP_DECISIONS)                                                                                 \

@@ -96,7 +96,7 @@ struct holding {
 };
 
 struct registry {
-    struct arena *arena;               /* all is taken at the start: these, and the tables */
+    struct arena *arena;               /* of all that is taken at the start: these, and the tables' heap */
     struct arena *scratch;             /* empty between calls */
     struct shelf *shelf;               /* NULL: none */
     struct arena *charter_kept, *kept; /* what stays of documents: of the charter, of assets */

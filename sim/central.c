@@ -267,6 +267,7 @@ static void end_run(struct consortium *s, struct run_watch *w, bool settled)
     w->ended = true;
     s->counts.runs_settled += settled;
     s->counts.runs_ended += !settled;
+    s->simulation->runs_over++;
     if (settled) w->settled_ms = now_of(s) / 1000000;
 }
 

@@ -242,6 +242,7 @@ static void look_for_the_end(struct consortium *s)
 void consortium_happen(struct consortium *s, struct agenda_entry entry)
 {
     s->counts.events++;
+    s->simulation->events++;
     trace(s, entry);
     handle(s, entry);
     if (entry.what == WHAT_SCRIPT) look_for_the_end(s);
@@ -314,7 +315,7 @@ static void plan_faults(struct consortium *s)
 {
     for (uint32_t i = 0; i < s->scenario->fault_count; i++) {
         const struct scenario_fault *f = &s->scenario->fault[i];
-        if (f->consortium != 0 && f->consortium != s->number + 1) continue;
+        if (!comes_to(f, s)) continue;
         for (uint64_t time = 0; time <= f->again; time++)
             consortium_later(s, (f->at_ms + time * f->every_ms) * 1000000, i, WHAT_FAULT);
     }
@@ -333,7 +334,7 @@ void consortium_start(struct consortium *s)
 void consortium_free(struct consortium *s)
 {
     for (uint32_t i = 0; s->station != NULL && i < s->count; i++)
-        if (s->station[i].disk != NULL) station_free(&s->station[i]);
+        if (s->station[i].consortium != NULL) station_free(&s->station[i]);
     central_free(s->central);
     links_free(s->links);
     free(s->station);

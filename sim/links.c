@@ -65,7 +65,8 @@ enum err links_begin(struct consortium *s)
     l->cut = calloc(s->scenario->fault_count + 1, sizeof *l->cut);
     if (l->cut == NULL) return ERR_NO_MEMORY;
     for (uint32_t i = 0; i < s->scenario->fault_count; i++)
-        if (is_cut(&s->scenario->fault[i])) TRY(cut_make(&l->cut[l->cut_count++], s, i));
+        if (is_cut(&s->scenario->fault[i]) && comes_to(&s->scenario->fault[i], s))
+            TRY(cut_make(&l->cut[l->cut_count++], s, i));
     return s->count > LINKS_ALL_MAX ? pairs_new(&l->pairs, s->count) : OK;
 }
 

@@ -239,7 +239,7 @@ static void put_owner(const struct results *r, struct sheet *sheet, uint32_t con
     sheet_word(sheet, results_party(r, first + owner->number, &room));
     sheet_number(sheet, owner->party->rows);
     sheet_number(sheet, flow_opened_times(simulation_flow(r->simulation, consortium), dataset));
-    const uint32_t together = sheet->rows < SHEET_ROWS_MAX ? together_of(r, consortium, dataset) : 0;
+    const uint32_t together = sheet_takes(sheet) ? together_of(r, consortium, dataset) : 0;
     sheet_number_if(sheet, together > 0, together);
     sheet_row(sheet);
 }

@@ -582,7 +582,6 @@ static void read_whom(struct scenario_fault *f, const struct scenario *s, struct
     read_side(&f->of, s, r, of_keys, "one of party, jurisdiction, region");
     if (whom == FAULT_OF_PAIR)
         read_side(&f->other, s, r, other_keys, "one of other, other_jurisdiction, other_region");
-    if (r->err == OK) check_whom(f, s, r);
     if ((whom == FAULT_OF_SIDE || whom == FAULT_OF_PAIR) && json_has(r, "oneway"))
         json_read_bool(r, "oneway", &f->oneway);
 }
@@ -629,6 +628,35 @@ static enum err fault_read(struct scenario_fault *f, const struct scenario *s, s
     return json_reader_done(r);
 }
 
+/* After so many consortia all stand where they stood in the first: the least common multiple of what kinds have regions. */
+static uint32_t turns(const struct scenario *s)
+{
+    uint64_t turns = 1;
+    for (uint32_t i = 0; i < s->party_count && turns < s->consortia; i++) {
+        const uint64_t regions = s->party[i].kind != NULL ? s->party[i].kind->region_count : 0;
+        uint64_t step = turns;
+        while (regions > 0 && turns % regions != 0) turns += step;
+    }
+    return turns < s->consortia ? (uint32_t)turns : s->consortia;
+}
+
+/* In each consortium that it comes to. */
+static enum err check_there(const struct scenario_fault *f, const struct scenario *s, struct arena *arena,
+                            struct json_reader *r)
+{
+    if (scenario_fault_whom(f->kind) == FAULT_OF_NONE) return r->err;
+    const uint32_t first = f->consortium != 0 ? f->consortium - 1 : 0,
+                   end = f->consortium != 0 ? f->consortium : turns(s);
+    for (uint32_t i = first; i < end && r->err == OK; i++) {
+        const struct scenario *there;
+        const size_t mark = arena_mark(arena);
+        TRY(scenario_turned(&there, arena, s, i));
+        check_whom(f, there, r);
+        arena_release(arena, mark);
+    }
+    return r->err;
+}
+
 static enum err faults_read(struct scenario *s, struct arena *arena, struct json_reader *r)
 {
     if (!json_has(r, "faults")) return r->err;
@@ -640,6 +668,7 @@ static enum err faults_read(struct scenario *s, struct arena *arena, struct json
         struct json_reader item;
         field_item(&item, r, "faults", s->fault_count, &array->items[s->fault_count]);
         TRY(fault_read(&s->fault[s->fault_count], s, &item));
+        TRY(check_there(&s->fault[s->fault_count], s, arena, &item));
     }
     return OK;
 }

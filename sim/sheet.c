@@ -128,8 +128,8 @@ static void html_end(struct sheet *s)
     sheet_count(s->out, s->rows - s->skipped);
     (void)fputs(" of ", s->out);
     sheet_count(s->out, s->rows);
-    (void)fprintf(s->out, " rows; %s of them are in the CSV and the JSON.</p>\n",
-                  s->rows <= SHEET_ROWS_MAX ? "all" : "the first 16,384");
+    (void)fprintf(s->out, " rows; all of them are in the CSV, and %s in the JSON.</p>\n",
+                  s->rows <= SHEET_ROWS_MAX ? "too" : "the first 16,384");
 }
 
 /* --- JSON: members of an object stand by their names ---------------------------------------------------------------------------- */
@@ -202,11 +202,20 @@ void sheet_word(struct sheet *s, struct span word)
     put(s, (struct sheet_cell){.empty = word.len == 0, .word = word});
 }
 
+bool sheet_takes(const struct sheet *s)
+{
+    return s->rows < (s->form == SHEET_HTML   ? SHEET_ROWS_SHOWN
+                      : s->form == SHEET_JSON ? SHEET_ROWS_MAX
+                                              : UINT64_MAX);
+}
+
 void sheet_row(struct sheet *s)
 {
     ASSERT(s->cell_count == s->column_count);
+    const bool takes = sheet_takes(s);
     s->cell_count = 0;
-    if (++s->rows > (s->form == SHEET_HTML ? SHEET_ROWS_SHOWN : SHEET_ROWS_MAX)) {
+    s->rows++;
+    if (!takes) {
         s->skipped++;
         return;
     }

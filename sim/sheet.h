@@ -1,7 +1,7 @@
 /* sheet: one table of results, row by row, in three forms: CSV (RFC 4180) and HTML to a stream, and JSON objects to a writer. A cell is a
  * number, a word or empty; JSON leaves empty ones out.
  * Rules: columns are named once, separated by commas; each row has a cell for each, in that order. Words may hold anything: each form
- * escapes them. A table has its first rows only, HTML still fewer, and says so: in `skipped`.
+ * escapes them. A table in JSON or HTML has its first rows only: `skipped` says how many it lacks. CSV has all.
  * Ownership: the caller's; words are borrowed until the row ends. Errors stay in the stream or the writer's buffer. */
 #ifndef PERIGEE_SIM_SHEET_H
 #define PERIGEE_SIM_SHEET_H
@@ -10,7 +10,7 @@
 
 #include <stdio.h>
 
-enum { SHEET_COLUMNS_MAX = 12, SHEET_ROWS_SHOWN = 64 /* in HTML */, SHEET_ROWS_MAX = 16384 /* in any */ };
+enum { SHEET_COLUMNS_MAX = 12, SHEET_ROWS_SHOWN = 64 /* in HTML */, SHEET_ROWS_MAX = 16384 /* in JSON */ };
 
 enum sheet_form { SHEET_CSV, SHEET_HTML, SHEET_JSON };
 struct sheet_cell {
@@ -35,7 +35,8 @@ void sheet_begin(struct sheet *s, const char *caption, const char *columns);
 void sheet_number(struct sheet *s, uint64_t value);
 void sheet_number_if(struct sheet *s, bool there, uint64_t value); /* else empty */
 void sheet_word(struct sheet *s, struct span word);
-void sheet_row(struct sheet *s); /* the row is complete */
+bool sheet_takes(const struct sheet *s); /* will the next row be written? Else its cells may be anything */
+void sheet_row(struct sheet *s);         /* the row is complete */
 void sheet_end(struct sheet *s);
 
 /* A record of CSV by itself, of columns that are not those of a sheet. */

@@ -196,17 +196,10 @@ uint32_t simulation_run_number(const struct simulation *w, uint32_t node, struct
 
 struct simulation_progress simulation_progress(const struct simulation *w)
 {
-    uint64_t events = 0;
-    uint32_t ended = 0;
-    for (uint32_t i = 0; i < w->count; i++) {
-        const struct simulation_counts *c = &w->consortium[i].counts;
-        events += c->events;
-        ended += c->runs_settled + c->runs_ended;
-    }
     const uint64_t planned_ms = (uint64_t)w->scenario->runs * w->scenario->every_ms;
     return (struct simulation_progress){w->now_ns / 1000000,
                                         planned_ms < w->scenario->for_ms ? planned_ms : w->scenario->for_ms,
-                                        events, ended, w->scenario->runs * w->count};
+                                        w->events, w->runs_over, w->scenario->runs * w->count};
 }
 
 /* --- Counts ------------------------------------------------------------------------------------------------------------------------------- */

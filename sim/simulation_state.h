@@ -167,7 +167,7 @@ struct run_watch {
     struct hash32 commitment;
 };
 
-/* One consortium with its study: it shares time, the agenda and the network with the others, and nothing else. It goes as it would alone. */
+/* One consortium with its study: it shares time, the agenda and the network with the others, and nothing else. It goes as it would alone, with the same caps. */
 struct consortium {
     struct simulation *simulation;
     uint32_t number, first;          /* first: of its nodes, among all */
@@ -208,7 +208,8 @@ struct simulation {
     struct agenda *agenda;
     struct net *net;
     struct chance *net_chance; /* of each consortium */
-    uint64_t now_ns;
+    uint64_t now_ns, events;
+    uint32_t runs_over; /* settled, or ended otherwise */
     struct parcel *parcel;
     uint32_t parcel_count, parcels_max, free_plus_one;
     struct consortium *consortium;
@@ -221,6 +222,12 @@ struct simulation {
     char violation[VIOLATION_MAX];
     bool ended;
 };
+
+/* Is it one of those that this fault may befall? */
+static inline bool comes_to(const struct scenario_fault *f, const struct consortium *s)
+{
+    return f->consortium == 0 || f->consortium == s->number + 1;
+}
 
 static inline uint64_t now_of(const struct consortium *s)
 {

@@ -201,6 +201,7 @@ static void note_end(struct station *n, struct run_watch *w, const struct run_vi
     w->ended = true;
     s->counts.runs_ended += view->state != RUN_SETTLED;
     s->counts.runs_settled += view->state == RUN_SETTLED;
+    s->simulation->runs_over++;
     if (view->state != RUN_SETTLED) return;
     w->settled_ms = now_of(s) / 1000000;
     watch_receipt(n, w->run);

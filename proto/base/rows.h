@@ -7,6 +7,7 @@
 #define PERIGEE_PROTO_BASE_ROWS_H
 
 #include "proto/base/arena.h"
+#include "proto/base/panic.h"
 
 #include <stdint.h>
 
@@ -31,6 +32,7 @@ uint8_t *rows_take(struct rows *t, uint32_t block, size_t size);
 /* index < max. */
 static inline void *rows_at(const struct rows *t, uint32_t index, size_t size)
 {
+    ASSERT(index < t->max);
     const uint32_t nth = index / ROWS_FIRST * 3 + 1; /* blocks begin at ROWS_FIRST * (4^block - 1) / 3 */
     const uint32_t block = (31 - (uint32_t)__builtin_clz(nth)) / 2;
     const uint32_t begin = ROWS_FIRST * (((UINT32_C(1) << 2 * block) - 1) / 3);

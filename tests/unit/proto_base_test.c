@@ -517,6 +517,27 @@ static void test_index_grows(void **state)
     assert_int_equal(index_add(&x, key[INDEX_PLACES], INDEX_PLACES), ERR_FULL);
     assert_int_equal(index_find(&x, key[INDEX_PLACES]), INDEX_NONE);
     assert_int_equal(arena_mark(&a), taken);
+    assert_int_equal(x.own.used, x.own.cap); /* index_bytes: all of it, and no more */
+}
+
+/* Two of them in one heap, filled in turn. */
+static void test_indexes_share_a_heap(void **state)
+{
+    (void)state;
+    static _Alignas(16) uint8_t memory[64 << 10], key[2][INDEX_ROWS][32];
+    struct arena a = arena_make(memory, 2 * index_bytes(INDEX_ROWS));
+    struct index x[2];
+    for (uint32_t i = 0; i < 2; i++) index_init_in(&x[i], &a, INDEX_ROWS, 7 + i);
+    for (uint32_t i = 0; i < INDEX_ROWS; i++)
+        for (uint32_t j = 0; j < 2; j++) {
+            index_key(key[j][i], 2 * i + j);
+            assert_int_equal(index_add(&x[j], key[j][i], i), OK);
+        }
+    for (uint32_t i = 0; i < INDEX_ROWS; i++)
+        for (uint32_t j = 0; j < 2; j++) {
+            assert_int_equal(index_find(&x[j], key[j][i]), i);
+            assert_int_equal(index_find(&x[1 - j], key[j][i]), INDEX_NONE);
+        }
 }
 
 static void test_index_needs_its_memory(void **state)
@@ -689,6 +710,7 @@ int main(void)
         cmocka_unit_test(test_text_order),
         cmocka_unit_test(test_text_append),
         cmocka_unit_test(test_index_grows),
+        cmocka_unit_test(test_indexes_share_a_heap),
         cmocka_unit_test(test_index_needs_its_memory),
         cmocka_unit_test(test_pool_spares),
         cmocka_unit_test(test_shelf_holds_once),

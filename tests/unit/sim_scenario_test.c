@@ -368,6 +368,50 @@ static void each_stands_elsewhere(void **state)
     assert_int_equal(s->fault[0].consortium, 90);
 }
 
+/* Bands stand in seven of eight regions, and in another seven in each consortium; this befalls one of several. */
+static const char *elsewhere(const char *fault)
+{
+    static char text[4096];
+    static const char begin[] = "{\"faults\":[";
+    const char *rest =
+        many_with("[\"sweden\",\"italy\"]", "[\"sweden\",\"italy\",\"uk\",\"us-east\",\"japan\","
+                                            "\"india\",\"brazil\",\"ireland\"]");
+    (void)snprintf(text, sizeof text, "{\"consortia\":9,\"faults\":[{\"at_ms\":1,%s},%s", fault,
+                   rest + strlen(begin));
+    return text;
+}
+
+/* Whom a fault befalls must be there in each consortium that it comes to. */
+static void whom_it_befalls_is_there(void **state)
+{
+    static const struct {
+        const char *fault, *path, *expected;
+    } cases[] = {
+        {"\"consortium\":2,\"for_ms\":2,\"kind\":\"crash\",\"region\":\"ireland\"", NULL, NULL},
+        {"\"consortium\":1,\"for_ms\":2,\"kind\":\"crash\",\"region\":\"ireland\"", "faults[0].region",
+         "somebody there"},
+        {"\"consortium\":9,\"for_ms\":2,\"kind\":\"crash\",\"region\":\"ireland\"", "faults[0].region",
+         "somebody there"},
+        {"\"consortium\":2,\"for_ms\":2,\"kind\":\"crash\",\"region\":\"sweden\"", "faults[0].region",
+         "somebody there"},
+        {"\"for_ms\":2,\"kind\":\"crash\",\"region\":\"sweden\"", "faults[0].region", "somebody there"},
+        {"\"consortium\":1,\"for_ms\":2,\"kind\":\"split\",\"other\":\"band-1\",\"region\":\"uk\"", NULL,
+         NULL},
+        {"\"consortium\":3,\"for_ms\":2,\"kind\":\"split\",\"other\":\"band-1\",\"region\":\"uk\"",
+         "faults[0].other", "nobody who is on the first side"},
+    };
+    (void)state;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        struct scenario *s;
+        struct json_fault fault;
+        const enum err err = parse(&s, elsewhere(cases[i].fault), &fault);
+        if (cases[i].path == NULL ? err != OK
+                                  : err == OK || strcmp(fault.path, cases[i].path) != 0 ||
+                                        strstr(fault.expected, cases[i].expected) == NULL)
+            fail_msg("%s: at \"%s\", expected %s", cases[i].fault, fault.path, fault.expected);
+    }
+}
+
 static void many_that_are_refused(void **state)
 {
     static const struct {
@@ -490,6 +534,7 @@ int main(void)
                                        cmocka_unit_test(a_fault_befalls_a_kind),
                                        cmocka_unit_test(a_kind_is_written_once),
                                        cmocka_unit_test(each_stands_elsewhere),
+                                       cmocka_unit_test(whom_it_befalls_is_there),
                                        cmocka_unit_test(many_that_are_refused),
                                        cmocka_unit_test(how_signatures_are_made),
                                        cmocka_unit_test(a_large_one)};
