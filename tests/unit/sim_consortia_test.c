@@ -24,7 +24,7 @@ static struct world *world(const char *before)
 {
     static char text[4096];
     struct world *w = calloc(1, sizeof *w);
-    struct scenario *scenario;
+    struct scenario *scenario = NULL;
     struct json_fault fault = {{0}, {0}, OK};
     void *memory =
         mmap(NULL, arena_cap, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
