@@ -74,6 +74,7 @@ static void own_stored(struct core *c, struct pending *p, const struct event *ev
     }
     struct record r = record_of(p, &p->signature);
     const struct record *kept = ingest_accept(c, &r, NULL);
+    if (kept != NULL && p->kind == KIND_APPROVAL) ingest_key_seen(c, kept, p->value);
     if (kept == NULL) {
         /* Its place was taken meanwhile, by a record of this node's key that came back from a peer. */
         c->own_stuck = true;
@@ -186,6 +187,7 @@ static void own_check_approval(struct core *c, struct pending *p, const struct b
     const struct member *m = registry_member(c->registry, c->options.self);
     struct hash32 message = approval_sign_hash(c->options.consortium, c->options.self, body, p->number);
     ASSERT(m != NULL); /* own_check asked for its role */
+    memcpy(p->value, m->approval.bytes, sizeof p->value);
     ask_verify(c, p, own_approval_checked, m->approval, message, &body->approval_signature);
 }
 

@@ -61,6 +61,16 @@ static void read_keys(struct core *c)
     }
 }
 
+void ingest_key_seen(struct core *c, const struct record *approval, const uint8_t key[32])
+{
+    struct node_id under;
+    const uint32_t count = registry_approval_count(c->registry);
+    if (count == 0 || !ID_EQUAL(registry_approval_at(c->registry, count - 1)->record->id, approval->id))
+        return;
+    memcpy(under.bytes, key, sizeof under.bytes);
+    registry_approval_read(c->registry, count - 1, under, KEY_RIGHT);
+}
+
 static void look_for_keys(struct core *c)
 {
     c->keys_left = registry_approval_count(c->registry);

@@ -381,6 +381,9 @@ void ingest_equivocation(struct core *c, struct node_id from, const struct messa
 void ingest_restore(struct core *c, struct span packed);
 /* Insert a record whose signature holds: keep, apply what has its turn, tell others. Then `p` is the disk's; NULL: it is there. */
 const struct record *ingest_accept(struct core *c, const struct record *r, struct pending *p);
+/* This node's approval, just accepted, whose second signature it saw under this key before it signed: it counts when it is
+ * acknowledged, not a verification later. */
+void ingest_key_seen(struct core *c, const struct record *approval, const uint8_t key[32]);
 bool ingest_open(const struct core *c, const struct record *r,
                  struct node_id to); /* may this node read it that is no member? */
 void ingest_tell_pair(struct core *c, struct node_id to, const struct author *a);

@@ -347,6 +347,24 @@ static void test_approval_needs_its_key(void **state)
     cluster_free(c);
 }
 
+/* Who was told that its approval is made may request a run in the next breath. */
+static void test_an_approval_counts_when_it_is_acknowledged(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    union body body;
+    cluster_sign_charter(c);
+    cluster_admit(c);
+    cluster_generate_keys(c);
+    cluster_publish(c);
+    cluster_approve(c, 0);
+    assert_int_equal(body_decode(&body, KIND_APPROVAL, world->approval[0]->body), OK);
+    const struct registry *r = registry_of(c, 0);
+    const struct asset *a = registry_asset(r, body.APPROVAL.dataset);
+    assert_non_null(registry_approval(r, a, body.APPROVAL.compose, 1, cluster_wall_ms(c)).approval);
+    cluster_free(c);
+}
+
 /* A run has the values that were chosen, everywhere. A requester who signs others than the recipe lets it choose finds
  * nobody to vote for it. */
 static void test_parameters_are_the_recipes(void **state)
@@ -1586,6 +1604,7 @@ int main(void)
         WITH_LONG_LEASES(test_run_needs_k_approvals),
         WITH_LONG_LEASES(test_parameters_are_the_recipes),
         cmocka_unit_test(test_approval_needs_its_key),
+        cmocka_unit_test(test_an_approval_counts_when_it_is_acknowledged),
         WITH_LONG_LEASES(test_one_slot_one_run),
         WITH_LONG_LEASES(test_two_requests_at_once),
         WITH_LONG_LEASES(test_a_revoked_run_is_awaited_by_nobody),
