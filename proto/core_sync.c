@@ -7,13 +7,16 @@
 
 enum {
     GET_MAX = 256,
-    ANSWER_MS = 5000,     /* of who has its turn to answer, for its first record */
-    ANSWER_RECORDS = 8,   /* so many that were news here buy as much time again */
-    QUICK_MS = 1000,      /* who has answered all by then has kept nobody waiting */
+    ANSWER_MS = 5000,   /* of who has its turn to answer, for its first record */
+    ANSWER_RECORDS = 8, /* so many that were news here buy as much time again */
+    QUICK_MS = 1000,    /* who has answered all by then has kept nobody waiting */
+    TURN_LEAST = 16,    /* records asked for within TURN_ASKED_MS: fewer come as soon without a turn */
+    TURN_ASKED_MS = 1000,
     TURN_MOST_MS = 60000, /* for all of them */
     PASSED_MS =
         60000, /* who let it pass while others wanted it has none so long, and twice as long each time */
     PASSED_DOUBLINGS = 6,
+    QUICK_DOUBLINGS = 3,
     TURN_RECORDS_MAX = 4 * GET_MAX,
     GET_BYTES_A_SECOND = 4 << 20,
     GET_FILLS_MS = 2000,
@@ -327,30 +330,43 @@ static void extend_turn(struct core *c)
 static void let_pass(struct core *c)
 {
     const bool quick = c->answerer.awaited == 0 && c->now.ns - c->answerer.since_ns <= QUICK_MS * 1000000;
+    const uint8_t most = quick ? QUICK_DOUBLINGS : PASSED_DOUBLINGS;
     for (uint32_t i = 0; i < c->peer_count; i++) {
         struct peer *p = &c->peer[i];
         if (p->serial != c->answerer.serial) continue;
-        p->passed_ns = c->now.ns + ((int64_t)PASSED_MS << (quick ? 0 : p->passed)) * 1000000;
-        if (!quick && p->passed < PASSED_DOUBLINGS) p->passed++;
+        p->passed_ns = c->now.ns + ((int64_t)PASSED_MS << (p->passed < most ? p->passed : most)) * 1000000;
+        if (p->passed < most) p->passed++;
     }
 }
 
-static void more_awaited(struct core *c, uint64_t count)
+/* At most so many in all. */
+static void more_records(uint32_t *sum, uint64_t count)
 {
-    const uint32_t room = TURN_RECORDS_MAX - c->answerer.awaited;
-    c->answerer.awaited += count < room ? (uint32_t)count : room;
+    const uint32_t room = TURN_RECORDS_MAX - *sum;
+    *sum += count < room ? (uint32_t)count : room;
+}
+
+static bool asked_for_many(const struct core *c, struct peer *p, uint64_t count)
+{
+    if (c->now.ns - p->asked_ns >= TURN_ASKED_MS * INT64_C(1000000)) {
+        p->asked = 0;
+        p->asked_ns = c->now.ns;
+    }
+    more_records(&p->asked, count);
+    return p->asked >= TURN_LEAST;
 }
 
 static void give_turn(struct core *c, struct node_id of, uint64_t count)
 {
     struct peer *p = peer_find(c, of);
     if (p == NULL || core_tier(c, of) == TIER_MEMBER || core_lasting(c, of) == NULL) return;
+    const bool many = asked_for_many(c, p, count);
     if (c->now.ns < p->passed_ns) return;
     if (turn_taken(c) && c->answerer.serial != p->serial) {
-        c->answerer.wanted = true;
+        c->answerer.wanted |= many;
     } else if (turn_taken(c)) {
-        more_awaited(c, count);
-    } else {
+        more_records(&c->answerer.awaited, count);
+    } else if (many) {
         if (c->answerer.serial != 0 && c->answerer.wanted) let_pass(c); /* it said too little in its time */
         c->answerer.serial = 0;
         if (c->now.ns < p->passed_ns) return;
@@ -359,7 +375,7 @@ static void give_turn(struct core *c, struct node_id of, uint64_t count)
         c->answerer.wanted = false;
         c->answerer.since_ns = c->now.ns;
         c->answerer.until_ns = c->now.ns + (int64_t)ANSWER_MS * 1000000;
-        more_awaited(c, count);
+        more_records(&c->answerer.awaited, p->asked);
     }
 }
 

@@ -818,18 +818,23 @@ static void hear_at(struct core *core, struct node_id from, struct span bytes)
                                     .bytes = bytes});
 }
 
-/* It says that it holds the author's chain up to the last of these, and is asked for them. */
-static void shows(struct core *core, struct node_id from)
+/* It says that it holds the author's chain up to this one, and is asked for what is missing. */
+static void shows_up_to(struct core *core, struct node_id from, uint32_t last)
 {
     uint8_t items[72], bytes[160];
     struct buffer item = BUFFER_OF(items), b = BUFFER_OF(bytes);
     buffer_put(&item, ID_SPAN(world->node[AUTHOR].id));
-    buffer_put_u64(&item, row[RECORDS - 1].header.seq);
-    buffer_put(&item, ID_SPAN(row[RECORDS - 1].id));
+    buffer_put_u64(&item, row[last].header.seq);
+    buffer_put(&item, ID_SPAN(row[last].id));
     const struct message_HEADS m = {WORLD_START_MS + WALL_MS_LATER, 0, 0, {{0}}, SPAN_OF(items)};
     message_encode(&b, MESSAGE_HEADS_CODE, &m);
     hear_at(core, from, buffer_span(&b));
     assert_int_equal(sent_to(core, from, MESSAGE_GET_CODE), 1);
+}
+
+static void shows(struct core *core, struct node_id from)
+{
+    shows_up_to(core, from, RECORDS - 1);
 }
 
 /* It sends the next ones: how many are looked at, at once? The checks of them end after that. */
@@ -981,7 +986,54 @@ static void test_dripping_devices_do_not_hold_the_turn(void **state)
     heard_ns = 0;
 }
 
-/* It has answered all at once, and others were first each time: it waits a minute, and no longer each time. */
+/* Nor those that claim little: four in flight bring that as soon. */
+static void test_who_has_little_needs_no_turn(void **state)
+{
+    enum { CLAIMING = 63, LITTLE = 15, STEPS = 500 };
+    struct node_id d[CLAIMING + 1];
+    uint32_t got = 0;
+    (void)state;
+    struct core *core = with_devices(0xac, d, CLAIMING + 1);
+    for (uint32_t step = 0; step < STEPS; step++) {
+        for (uint32_t i = 0; i <= CLAIMING; i++) {
+            const uint32_t who = (step * 37 + i) % (CLAIMING + 1);
+            shows_up_to(core, d[who], who < CLAIMING ? LITTLE - 1 : RECORDS - 1);
+            assert_true(who == CLAIMING || !sync_has_turn(core, peer_find(core, d[who])));
+        }
+        got += sync_has_turn(core, peer_find(core, d[CLAIMING]));
+        while (sync_has_turn(core, peer_find(core, d[CLAIMING]))) sync_answered(core, d[CLAIMING], true);
+        later_s(4);
+    }
+    assert_int_equal(got, STEPS);
+    heard_ns = 0;
+}
+
+/* Nor those that bring at once what is held. */
+static void test_who_brings_nothing_new_waits_longer(void **state)
+{
+    enum { EMPTY = 63, STEPS = 3000 };
+    struct node_id d[EMPTY + 1];
+    uint32_t got = 0;
+    (void)state;
+    struct core *core = with_devices(0xad, d, EMPTY + 1);
+    for (uint32_t step = 0; step < STEPS; step++) {
+        uint32_t first = EMPTY + 1;
+        for (uint32_t i = 0; i <= EMPTY; i++) {
+            const uint32_t who = (step * 37 + i) % (EMPTY + 1);
+            shows(core, d[who]);
+            if (sync_has_turn(core, peer_find(core, d[who]))) first = who;
+        }
+        got += first == EMPTY;
+        if (first <= EMPTY)
+            while (sync_has_turn(core, peer_find(core, d[first])))
+                sync_answered(core, d[first], first == EMPTY);
+        later_s(1);
+    }
+    if (got < STEPS / 2) fail_msg("%u of %u", got, STEPS);
+    heard_ns = 0;
+}
+
+/* It has answered all at once, and others were first each time: it waits for some minutes, and no longer each time. */
 static void test_who_lost_the_race_is_not_out_of_it(void **state)
 {
     struct node_id d[2];
@@ -993,7 +1045,7 @@ static void test_who_lost_the_race_is_not_out_of_it(void **state)
         shows(core, d[0]);
         shows(core, d[1]);
         repeats(core, d[0], RECORDS);
-        later_s(61);
+        later_s(8 * 60 + 1);
     }
     shows(core, d[0]);
     assert_true(has_turn(core, d[0]));
@@ -1718,6 +1770,8 @@ int main(void)
         cmocka_unit_test(test_what_is_held_is_an_answer),
         cmocka_unit_test(test_a_turn_that_nobody_wants_is_not_lost),
         cmocka_unit_test(test_dripping_devices_do_not_hold_the_turn),
+        cmocka_unit_test(test_who_has_little_needs_no_turn),
+        cmocka_unit_test(test_who_brings_nothing_new_waits_longer),
         cmocka_unit_test(test_who_lost_the_race_is_not_out_of_it),
         cmocka_unit_test(test_idle_devices_do_not_hold_the_turn),
         cmocka_unit_test(test_devices_have_some_links),
