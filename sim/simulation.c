@@ -168,7 +168,7 @@ uint32_t simulation_run_count(const struct simulation *w)
     return count;
 }
 
-static uint32_t run_number(const struct consortium *s, uint32_t index)
+uint32_t run_number(const struct consortium *s, uint32_t index)
 {
     return s->number * s->scenario->runs + index + 1;
 }

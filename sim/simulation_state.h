@@ -247,6 +247,8 @@ void simulation_give_back(
 struct slice *slice_of(struct span bytes);
 void slice_drop(struct slice *slice);
 void parcel_drop(struct simulation *w, uint32_t at);
+/* A run's among those of all, from 1. */
+uint32_t run_number(const struct consortium *s, uint32_t index);
 /* `who` is of this consortium: a node, a fault, as `what` says. */
 void consortium_later(struct consortium *s, uint64_t at_ns, uint32_t who, uint32_t what);
 /* The slice is the parcel's from now on. */

@@ -238,8 +238,9 @@ const char *watch_open_run(struct consortium *s, char *text, size_t cap)
         const struct run_watch *w = &s->run[i];
         const struct station *n = &s->station[w->asker];
         if (w->ended || watch_excused(s, w) || n->core == NULL || !core_run(n->core, w->run, &view)) continue;
-        (void)snprintf(text, cap, "; run %u is %s in term %llu, for %s", i + 1, run_state_name(view.state),
-                       (unsigned long long)view.term, refusal_name(view.verdict.refusal));
+        (void)snprintf(text, cap, "; run %u is %s in term %llu, for %s", run_number(s, i),
+                       run_state_name(view.state), (unsigned long long)view.term,
+                       refusal_name(view.verdict.refusal));
         return text;
     }
     return "";

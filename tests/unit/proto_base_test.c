@@ -614,22 +614,21 @@ static void test_pool_spares(void **state)
 
 enum { SHELF_TEST_ROWS = 40, SHELF_TEST_BYTES = 5 << 20 };
 
-static struct shelf new_shelf(void **memory)
+static void *new_shelf(struct shelf *s)
 {
-    struct shelf s;
     const size_t bytes = shelf_bytes(SHELF_TEST_ROWS, SHELF_TEST_BYTES);
-    *memory = calloc(1, bytes);
-    struct arena arena = arena_make(*memory, bytes);
-    assert_int_equal(shelf_init(&s, &arena, SHELF_TEST_ROWS, SHELF_TEST_BYTES), OK);
+    void *memory = calloc(1, bytes);
+    struct arena arena = arena_make(memory, bytes);
+    assert_int_equal(shelf_init(s, &arena, SHELF_TEST_ROWS, SHELF_TEST_BYTES), OK);
     assert_int_equal(arena.used, bytes);
-    return s;
+    return memory;
 }
 
 static void test_shelf_holds_once(void **state)
 {
     (void)state;
-    void *memory;
-    struct shelf s = new_shelf(&memory);
+    struct shelf s;
+    void *memory = new_shelf(&s);
     const uint8_t id[32] = {1}, other[32] = {2};
     const uint8_t *held = shelf_put(&s, id, SPAN_LITERAL("head"), SPAN_LITERAL("body"));
     assert_memory_equal(held, "headbody", 8);
@@ -645,8 +644,8 @@ static void test_shelf_holds_once(void **state)
 static void test_shelf_is_full(void **state)
 {
     (void)state;
-    void *memory;
-    struct shelf s = new_shelf(&memory);
+    struct shelf s;
+    void *memory = new_shelf(&s);
     uint8_t id[32] = {0};
     for (id[0] = 0; id[0] < SHELF_TEST_ROWS; id[0]++)
         assert_non_null(shelf_put(&s, id, ID_SPAN(((struct hash32){{0}})), SPAN_NONE));
@@ -654,7 +653,7 @@ static void test_shelf_is_full(void **state)
     id[0]--;
     assert_non_null(shelf_put(&s, id, ID_SPAN(((struct hash32){{0}})), SPAN_NONE));
     free(memory);
-    s = new_shelf(&memory);
+    memory = new_shelf(&s);
     static const uint8_t large[SHELF_TEST_BYTES] = {0};
     assert_null(shelf_put(&s, id, SPAN_OF(large), SPAN_LITERAL("x")));
     assert_int_equal(s.count, 0);
@@ -665,8 +664,8 @@ static void test_shelf_is_full(void **state)
 static void test_shelf_documents(void **state)
 {
     (void)state;
-    void *memory;
-    struct shelf s = new_shelf(&memory);
+    struct shelf s;
+    void *memory = new_shelf(&s);
     const uint8_t id[32] = {1};
     const uint8_t *held = shelf_put(&s, id, SPAN_LITERAL("head"), SPAN_LITERAL("body"));
     const void **place = shelf_document(&s, span_make(held + 4, 4), 0);
