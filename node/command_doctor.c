@@ -112,7 +112,8 @@ static void check_keys(struct doctor *d)
     d->keys_open = home_open_keys(&d->home, passphrase_span(passphrase), on_key_fault, d) == OK;
     passphrase_free(passphrase);
     if (d->keys_open)
-        say(d, FINDING_OK, "keys", "four key files, closed to others, open and belong to card.json");
+        say(d, FINDING_OK, "keys",
+            "four key files, closed to others, open; those that card.json names are its own");
 }
 
 /* As the node's start reads them. */

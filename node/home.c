@@ -105,8 +105,9 @@ static enum err refuse_mode(const char *path, char *fault, size_t cap)
     return fault_set(
         fault, cap, ERR_REFUSED,
         "%s: expected a key of user %u that nobody else can read (mode 0600), got user %u, mode %04o: "
-        "chmod 600 closes it; a key that others could read may be known to them",
-        path, (unsigned)geteuid(), (unsigned)status.st_uid, (unsigned)status.st_mode & 07777);
+        "%s it; a key that others could read may be known to them",
+        path, (unsigned)geteuid(), (unsigned)status.st_uid, (unsigned)status.st_mode & 07777,
+        status.st_uid == geteuid() ? "chmod 600 closes" : "chown gives that user");
 }
 
 static enum err read_key(const struct home *h, const struct home_key *key, struct span passphrase,

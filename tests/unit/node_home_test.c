@@ -226,6 +226,11 @@ static void open_to_others_is_refused(void **state)
     assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_REFUSED);
     assert_non_null(strstr(fault, "kem.key"));
     assert_non_null(strstr(fault, "mode 0644: chmod 600"));
+    assert_int_equal(chmod(key, 0600), 0);
+    if (chown(key, geteuid() + 1, (gid_t)-1) == 0) { /* who may give files away */
+        assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_REFUSED);
+        assert_non_null(strstr(fault, "chown gives that user it"));
+    }
     assert_int_equal(unlink(key), 0);
     assert_int_equal(home_open(&h, path, SPAN_NONE, fault, sizeof fault), ERR_NOT_FOUND);
     assert_non_null(strstr(fault, "the key is gone"));
