@@ -65,10 +65,10 @@ enum { API_REPLACED_BYTES = 400 };
 bool api_replaced(struct daemon *d, char out[API_REPLACED_BYTES]);
 /* Is it linked here, or this node itself? (api_wait.c) */
 bool api_linked(struct daemon *d, struct node_id node);
-/* And does it say something, by a clock that agrees with the custodians'? `why` is empty then, else it says what is seen of it from here.
- * (api_wait.c) */
+/* And does it say something, by a clock that agrees with the custodians', as core_peer_clock_off says? `why` is empty then, else it says what
+ * is seen of it from here. (api_wait.c) */
 enum { API_ABSENCE_BYTES = 128 };
-bool api_there(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
+bool api_there(struct daemon *d, struct node_id node, bool answers, char why[API_ABSENCE_BYTES]);
 /* Or has it no link here, and needs none? `why` says it then; nothing is known of it. (api_wait.c) */
 bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */

@@ -92,11 +92,19 @@ static void add_inputs(struct outlook *o, const struct run_wish *wish, struct no
 
 /* --- Who must be there -------------------------------------------------------------------------------------------------- */
 
+/* Does its owner give half of the key itself? */
+static bool is_vetoed(const struct outlook *o, struct dt dataset)
+{
+    const struct asset *a = registry_asset(o->r, dataset);
+    const struct binding *b = a != NULL ? registry_binding(o->r, a, o->w->hash) : NULL;
+    return b != NULL && b->policy->owner_veto;
+}
+
 static void add_owner(struct outlook *o, const struct workflow_input *input)
 {
     char why[API_ABSENCE_BYTES], text[API_ABSENCE_BYTES + 160];
     const struct node_id owner = registry_holder(o->r, input->owner);
-    const bool there = api_there(o->d, owner, why);
+    const bool there = api_there(o->d, owner, is_vetoed(o, input->dt), why);
     if (!there && api_elsewhere(o->d, owner, why)) {
         add_said(o, "owner linked", owner_json(o, input), true, "none", why);
         return;
@@ -135,7 +143,7 @@ static void add_custodians(struct outlook *o)
     for (uint32_t i = 0; i < charter->custodian_count; i++) {
         const struct charter_member *m = &charter->member[charter->custodian[i]];
         char why[API_ABSENCE_BYTES];
-        const bool here = api_there(o->d, m->node, why);
+        const bool here = api_there(o->d, m->node, true, why);
         there += here;
         if (here) continue;
         elsewhere += api_elsewhere(o->d, m->node, why);
@@ -173,7 +181,8 @@ static const char *why_not(struct outlook *o, const struct body_RUN *run, const 
     struct verdict v = registry_check_node(o->r, run, m->node);
     if (v.refusal != REFUSAL_NONE) return refusal_text(v.refusal);
     if (!ID_EQUAL(m->node, daemon_home(o->d)->node))
-        return api_there(o->d, m->node, absence) || api_elsewhere(o->d, m->node, absence) ? NULL : absence;
+        return api_there(o->d, m->node, true, absence) || api_elsewhere(o->d, m->node, absence) ? NULL
+                                                                                                : absence;
     struct enclaves_status own;
     daemon_enclave_status(o->d, &own);
     return own.most > 0 ? NULL : own.why != NULL ? own.why : "it starts no enclaves";

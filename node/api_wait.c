@@ -15,21 +15,23 @@ bool api_linked(struct daemon *d, struct node_id node)
 }
 
 /* Whoever judges by another time finds runs, votes and leases over, or not begun. */
-static bool clock_agrees(const struct core *core, struct node_id node, char why[API_ABSENCE_BYTES])
+static bool clock_agrees(const struct core *core, struct node_id node, bool answers,
+                         char why[API_ABSENCE_BYTES])
 {
     int64_t off_ms;
-    if (!core_peer_clock_off(core, node, &off_ms)) return true;
+    if (!core_peer_clock_off(core, node, answers, &off_ms)) return true;
     (void)snprintf(why, API_ABSENCE_BYTES, "its clock is %" PRId64 " s %s the custodians': it must be set",
                    (off_ms < 0 ? -off_ms : off_ms) / 1000, off_ms < 0 ? "behind" : "ahead of");
     return false;
 }
 
-bool api_there(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES])
+bool api_there(struct daemon *d, struct node_id node, bool answers, char why[API_ABSENCE_BYTES])
 {
     uint64_t silent_ms = 0;
     why[0] = 0;
     if (ID_EQUAL(node, daemon_home(d)->node)) return true;
-    if (core_in_touch(daemon_core(d), node, &silent_ms)) return clock_agrees(daemon_core(d), node, why);
+    if (core_in_touch(daemon_core(d), node, &silent_ms))
+        return clock_agrees(daemon_core(d), node, answers, why);
     if (!api_linked(d, node))
         (void)snprintf(why, API_ABSENCE_BYTES, "it is not linked here");
     else
@@ -45,16 +47,16 @@ bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_B
     return true;
 }
 
-static bool may_be_there(struct daemon *d, struct node_id node)
+static bool may_be_there(struct daemon *d, struct node_id node, bool answers)
 {
     char why[API_ABSENCE_BYTES];
-    return api_there(d, node, why) || api_elsewhere(d, node, why);
+    return api_there(d, node, answers, why) || api_elsewhere(d, node, why);
 }
 
 static bool can_compute(struct daemon *d, struct node_id node)
 {
     struct enclaves_status own;
-    if (!ID_EQUAL(node, daemon_home(d)->node)) return may_be_there(d, node);
+    if (!ID_EQUAL(node, daemon_home(d)->node)) return may_be_there(d, node, true);
     daemon_enclave_status(d, &own);
     return own.most > 0;
 }
@@ -85,7 +87,7 @@ static json_t *owners_away(struct daemon *d, const struct body_RUN *run)
         const struct asset *a = registry_asset(r, run_input_at(run, i).dt);
         const struct node_id holder = a != NULL ? registry_holder(r, a->owner) : (struct node_id){{0}};
         const struct member *m = registry_member(r, holder);
-        if (m == NULL || may_be_there(d, holder)) continue;
+        if (m == NULL || may_be_there(d, holder, registry_vetoed(r, run, i))) continue;
         name_one(&names, m);
     }
     if (names.len == 0) return NULL;

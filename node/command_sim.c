@@ -111,7 +111,7 @@ static void print_exposure(const json_t *report)
     json_array_foreach(rows, i, e) if (i < EXPOSURE_SHOWN)(void)
         printf("  %-24s %6" JSON_INTEGER_FORMAT " rows, in %" JSON_INTEGER_FORMAT " enclaves (SIMULATED)\n",
                json_string_value(json_object_get(e, "owner")), number(e, "rows"), number(e, "enclaves"));
-    if (all > EXPOSURE_SHOWN) (void)printf("  and %zu more\n", all - EXPOSURE_SHOWN);
+    if (all > EXPOSURE_SHOWN) (void)printf("  and %zu more that the report lists\n", all - EXPOSURE_SHOWN);
 }
 
 static const json_t *mode_of(const json_t *report, const char *trust)

@@ -70,8 +70,9 @@ const struct caps *core_caps(const struct core *c);
 bool core_isolated(const struct core *c);
 /* Own clock minus the median of the custodians', this node's among them if it is one. False: fewer than q are known. */
 bool core_clock_offset(const struct core *c, int64_t *offset_ms);
-/* Is a linked peer's clock, as it says, further from that median than two clocks may differ? Minus the median. */
-bool core_peer_clock_off(const struct core *c, struct node_id node, int64_t *offset_ms);
+/* Is a linked peer's clock, as it says, so far from that median that it answers nothing (`answers`: it is needed for that), or
+ * further than two clocks may differ? Minus the median. */
+bool core_peer_clock_off(const struct core *c, struct node_id node, bool answers, int64_t *offset_ms);
 /* When a record of this node's was signed by a clock that went ahead: its date, before which no peer takes it or what follows
  * it. 0: none is dated further ahead than clocks may differ. */
 uint64_t core_dated_ahead(const struct core *c);

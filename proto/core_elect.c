@@ -356,8 +356,9 @@ static struct verdict check_holders(struct core *c, const struct run_entry *run)
         const struct node_id holder = a != NULL ? registry_holder(c->registry, a->owner) : c->options.self;
         if (ID_EQUAL(holder, c->options.self)) continue;
         const struct peer *owner = peer_find(c, holder);
+        const bool half = registry_vetoed(c->registry, &run->body, i); /* it gives its own */
         int64_t off_ms;
-        if (owner == NULL || !owner->view.up || core_peer_clock_off(c, holder, &off_ms))
+        if (owner == NULL || !owner->view.up || core_peer_clock_off(c, holder, half, &off_ms))
             return verdict_refuse(REFUSAL_INPUT_MISSING, holder.bytes);
     }
     return VERDICT_OK;

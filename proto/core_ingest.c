@@ -68,7 +68,8 @@ void ingest_key_seen(struct core *c, const struct record *approval, const uint8_
     if (count == 0 || !ID_EQUAL(registry_approval_at(c->registry, count - 1)->record->id, approval->id))
         return;
     memcpy(under.bytes, key, sizeof under.bytes);
-    registry_approval_read(c->registry, count - 1, under, KEY_RIGHT);
+    if (ID_EQUAL(registry_approval_at(c->registry, count - 1)->key, under))
+        registry_approval_read(c->registry, count - 1, under, KEY_RIGHT);
 }
 
 static void look_for_keys(struct core *c)

@@ -127,9 +127,10 @@ bool sync_clock_off(const struct core *c)
     return core_clock_offset(c, &offset_ms) && (offset_ms > most || offset_ms < -most);
 }
 
-bool core_peer_clock_off(const struct core *c, struct node_id node, int64_t *offset_ms)
+bool core_peer_clock_off(const struct core *c, struct node_id node, bool answers, int64_t *offset_ms)
 {
-    const int64_t most = (int64_t)charter_ahead_max_ms(registry_charter_bytes(c->registry));
+    const struct charter *charter = registry_charter_bytes(c->registry);
+    const int64_t most = answers ? charter->skew_max_ms : (int64_t)charter_ahead_max_ms(charter);
     int64_t own_ms;
     for (uint32_t i = 0; i < c->peer_count; i++) {
         const struct peer *p = &c->peer[i];

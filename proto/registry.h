@@ -146,11 +146,12 @@ MUST_USE enum err registry_new(struct registry **out, struct arena *arena, struc
                                struct span charter);
 
 size_t registry_bytes(void); /* that it takes of the arena, all of it in registry_new */
-/* The same, with scratch memory that several may use in turn: at least so many bytes, of which a call leaves nothing. NULL: its own. */
+/* What may be lent to it. NULL: its own. */
 struct registry_room {
-    struct arena *scratch;
-    struct arena *
-        heap; /* that others fill, too (proto/base/rows.h), with room for registry_heap_bytes more; NULL: its own */
+    struct arena
+        *scratch; /* for several in turn, of registry_scratch_bytes at least; a call leaves nothing in it */
+    struct arena
+        *heap; /* that others fill, too (proto/base/rows.h), with room for registry_heap_bytes more */
 };
 size_t registry_heap_bytes(void);
 MUST_USE enum err registry_new_in(struct registry **out, struct arena *arena, struct registry_room room,

@@ -1,8 +1,8 @@
 /* rows: a table that takes memory as it fills. Its rows lie in blocks, the first of ROWS_FIRST rows and each four times as large as the one
  * before, which are taken from a heap when their first row is needed. So the heap of many tables is filled from its beginning with
  * what they hold, and a table with a few rows costs a few rows, not a page of its own. Rows never move, and read as zero at first.
- * Rules: whoever makes the heap gives it rows_bytes (and index_bytes) for each that it serves: then a row is always there. Nothing else is taken
- * from it, and nothing given back. Pure. */
+ * Rules: whoever makes the heap gives it rows_bytes (and index_bytes) for each that it serves, beside what else it takes of it at once: then a row is
+ * always there. Nothing is given back. A heap, and what has one in it (struct shelf, chain, promises), stays where it was made. Pure. */
 #ifndef PERIGEE_PROTO_BASE_ROWS_H
 #define PERIGEE_PROTO_BASE_ROWS_H
 

@@ -582,12 +582,12 @@ static void test_rows(void **state)
         assert_int_equal(at[i]->more[3], i);
         if (i < OTHERS_MOST) assert_int_equal(ROW(other, i), i + 1);
     }
-    expect_assert_failure(ROW(other, OTHERS_MOST + 4 * ROWS_FIRST) = 1); /* a block that there is not */
+    expect_assert_failure(ROW(other, OTHERS_MOST) =
+                              1); /* in a block that there is, and in one that there is not */
+    expect_assert_failure(ROW(other, OTHERS_MOST + 4 * ROWS_FIRST) = 1);
 }
 
-/* --- pool, shelf
- * ------------------------------------------------------------------------------------------------------------
- */
+/* --- pool, shelf --------------------------------------------------------------------------------------------------------- */
 
 static void test_pool_spares(void **state)
 {

@@ -272,6 +272,25 @@ static void test_an_owner_with_a_wrong_clock(void **state)
     }
 }
 
+/* Between one and two skew_max an owner still serves, but answers nothing: without its half a term would pass for nothing. */
+static void test_a_vetoing_owner_with_a_wrong_clock(void **state)
+{
+    (void)state;
+    for (uint32_t vetoes = 0; vetoes < 2; vetoes++) {
+        found(48 + vetoes);
+        cluster_set_clock(cluster, 0, 90000);
+        cluster_run(cluster, 3000);
+        struct verdict v = cluster_request(cluster, 1, &run);
+        assert_string_equal(refusal_name(v.refusal), "none");
+        cluster_run(cluster, 30000);
+        assert_int_equal(starts(), 1 - vetoes);
+        cluster_set_clock(cluster, 0, 0);
+        settles();
+        assert_int_equal(starts(), 1);
+        end();
+    }
+}
+
 /* Stopped until the others have settled it without: then its own enclave ends, for a reason that is no longer the run's. */
 static void test_stopped_until_it_is_settled(void **state)
 {
@@ -477,6 +496,7 @@ int main(void)
         cmocka_unit_test(test_every_blow_at_every_phase),
         cmocka_unit_test(test_clocks_that_may_differ),
         cmocka_unit_test(test_an_owner_with_a_wrong_clock),
+        cmocka_unit_test(test_a_vetoing_owner_with_a_wrong_clock),
         cmocka_unit_test(test_with_a_custodian_away),
         cmocka_unit_test(test_a_node_that_never_computes),
         cmocka_unit_test(test_stopped_until_it_is_settled),
