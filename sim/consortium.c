@@ -234,7 +234,7 @@ static void look_for_the_end(struct consortium *s)
         watch_violation(s, "converge",
                         "nodes hold different chains %d s after the last run ended and all were back",
                         (int)(CONVERGE_NS / 1000000000));
-    } else if (now_of(s) >= (uint64_t)s->scenario->for_ms * 1000000) {
+    } else if (now_of(s) - s->begin_ns >= (uint64_t)s->scenario->for_ms * 1000000) {
         time_is_up(s);
     }
 }
@@ -251,6 +251,7 @@ void consortium_happen(struct consortium *s, struct agenda_entry entry)
 struct hash32 consortium_hash(const struct consortium *s)
 {
     struct sha256_stream state = s->trace;
+    if (s->closed) return s->hash;
     for (uint32_t i = 0; i < s->count; i++) {
         if (s->station[i].core == NULL) continue;
         const struct chain *chain = core_chain(s->station[i].core);
@@ -292,14 +293,13 @@ static uint64_t script_begin(uint64_t seed, uint32_t number, uint64_t within_ns)
     return chance_below(&c, within_ns);
 }
 
-enum err consortium_begin(struct consortium *s, struct arena *arena, uint64_t seed, struct json_fault *fault)
+enum err consortium_begin(struct consortium *s, struct arena *arena, struct json_fault *fault)
 {
-    sha256_begin(&s->trace);
-    TRY(cast_make(&s->cast, arena, s->scenario, seed, fault));
+    TRY(cast_make(&s->cast, arena, s->scenario, s->seed, fault));
     TRY(papers_make(&s->papers, arena, s->cast));
     s->ledger.charter = s->cast->founding;
     if (s->scenario->trust == TRUST_CENTRAL) TRY(central_begin(s));
-    s->simulation->net_chance[s->number] = chance_stream(seed, "net", 0);
+    s->simulation->net_chance[s->number] = chance_stream(s->seed, "net", 0);
     TRY(take_memory(s, arena));
     TRY(links_begin(s));
     for (uint32_t i = 0; i < s->count; i++) {
@@ -317,7 +317,7 @@ static void plan_faults(struct consortium *s)
         const struct scenario_fault *f = &s->scenario->fault[i];
         if (!comes_to(f, s)) continue;
         for (uint64_t time = 0; time <= f->again; time++)
-            consortium_later(s, (f->at_ms + time * f->every_ms) * 1000000, i, WHAT_FAULT);
+            consortium_later(s, s->begin_ns + (f->at_ms + time * f->every_ms) * 1000000, i, WHAT_FAULT);
     }
 }
 
@@ -326,12 +326,13 @@ void consortium_start(struct consortium *s)
     for (uint32_t i = 0; i < s->count; i++) station_start(&s->station[i]);
     for (uint32_t i = 0; i < s->count; i++) /* nobody sits at a device */
         if (!player_is(s->station[i].player, ROLE_DEVICE))
-            consortium_later(s, script_begin(s->cast->seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
+            consortium_later(s, s->begin_ns + script_begin(s->cast->seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
     dialling_start(s);
     plan_faults(s);
 }
 
-void consortium_free(struct consortium *s)
+/* What only those need who act. */
+static void free_nodes(struct consortium *s)
 {
     for (uint32_t i = 0; s->station != NULL && i < s->count; i++)
         if (s->station[i].consortium != NULL) station_free(&s->station[i]);
@@ -339,8 +340,28 @@ void consortium_free(struct consortium *s)
     links_free(s->links);
     free(s->station);
     free(s->guest);
-    free(s->run);
     free(s->fault_begun);
     ledger_free(&s->ledger);
     if (s->shelves != NULL) (void)munmap(s->shelves, 2 * shelf_bytes(SHELF_ROWS, SHELF_BYTES));
+}
+
+void consortium_close(struct consortium *s)
+{
+    s->hash = consortium_hash(s);
+    if (s->census != NULL) {
+        s->together = calloc(s->papers->dataset_count + 1, sizeof *s->together);
+        ASSERT(s->together != NULL);
+        for (uint32_t i = 0; i < s->papers->dataset_count; i++)
+            s->together[i] = simulation_together(s->simulation, s->number, i);
+    }
+    s->census = NULL; /* what ends now is no event */
+    free_nodes(s);
+    s->closed = true;
+}
+
+void consortium_free(struct consortium *s)
+{
+    if (!s->closed) free_nodes(s);
+    free(s->together);
+    free(s->run);
 }

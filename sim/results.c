@@ -246,7 +246,7 @@ static void put_owner(const struct results *r, struct sheet *sheet, uint32_t con
 
 static void put_exposure(const struct results *r, struct sheet *sheet)
 {
-    for (uint32_t c = 0; c < r->scenario->consortia; c++)
+    for (uint32_t c = 0; c < simulation_founded(r->simulation); c++)
         for (uint32_t i = 0; i < simulation_papers(r->simulation, c)->dataset_count; i++)
             put_owner(r, sheet, c, i);
 }
@@ -274,7 +274,8 @@ static void put_held(const struct results *r, struct sheet *sheet, uint32_t node
 static void put_readers(const struct results *r, struct sheet *sheet)
 {
     const uint32_t datasets = simulation_papers(r->simulation, 0)->dataset_count;
-    for (uint32_t node = 0; node < scenario_nodes(r->scenario); node++)
+    const uint32_t nodes = simulation_founded(r->simulation) * r->scenario->party_count;
+    for (uint32_t node = 0; node < nodes; node++)
         for (uint32_t i = 0; i < datasets; i++) put_held(r, sheet, node, i);
     if (r->beside != NULL) put_readers(r->beside, sheet);
 }
@@ -287,7 +288,7 @@ struct flowed {
 static struct flowed flowed(const struct results *r)
 {
     struct flowed all = {0, 0, 0};
-    for (uint32_t c = 0; c < r->scenario->consortia; c++) {
+    for (uint32_t c = 0; c < simulation_founded(r->simulation); c++) {
         const struct flow *f = simulation_flow(r->simulation, c);
         all.plaintext_abroad += f->plaintext_abroad;
         all.sealed_abroad += f->sealed_abroad;

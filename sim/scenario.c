@@ -11,6 +11,7 @@
 
 enum {
     FOR_MS_MAX = 24 * 3600 * 1000,
+    FOUNDED_EVERY_MS_MAX = 3600 * 1000,
     FOR_MS = 600000,
     BY_MS_MAX = 3600 * 1000,
     DRIFT_PPM_MAX = 10000,
@@ -728,6 +729,9 @@ static void consortia_read(struct scenario *s, struct json_reader *r)
         json_refuse(r, "consortia", ERR_RANGE, "at most 131072 nodes in all");
     if (r->err == OK && s->consortia > 1 && s->trust == TRUST_CENTRAL)
         json_refuse(r, "consortia", ERR_CONFLICT, scenario_one_expected);
+    read_optional(r, "founded_every_ms", 0, FOUNDED_EVERY_MS_MAX, &s->founded_every_ms);
+    if (r->err == OK && s->founded_every_ms > 0 && s->consortia == 1)
+        json_refuse(r, "founded_every_ms", ERR_CONFLICT, "more than one of consortia, which this parts");
 }
 _Static_assert(SCENARIO_NODES_MAX == 131072, "the text above");
 
@@ -930,6 +934,7 @@ enum err scenario_write(struct buffer *out, const struct scenario *s)
     if (s->description.len > 0) field_put_text(&w, "description", s->description);
     put_faults(&w, s);
     field_put_int(&w, "for_ms", s->for_ms);
+    if (s->founded_every_ms > 0) field_put_int(&w, "founded_every_ms", s->founded_every_ms);
     field_put_text(&w, "name", s->name);
     json_key(&w, "network");
     json_begin_object(&w);

@@ -128,7 +128,8 @@ struct scenario {
     struct span name, description;
     enum scenario_trust trust;
     enum scenario_crypto crypto;
-    uint32_t consortia; /* so many are founded, each by parties like these */
+    uint32_t consortia;        /* so many are founded, each by parties like these */
+    uint32_t founded_every_ms; /* one after another; 0: all at once */
     uint32_t party_count;
     struct scenario_party *party;
     uint32_t f, k, q, s, t; /* of the charter */

@@ -90,6 +90,23 @@ void consortium_post(struct consortium *s, uint64_t at_ns, uint32_t to, const st
 
 /* --- Running ----------------------------------------------------------------------------------------------------------------------------- */
 
+static enum err found(struct consortium *s, struct json_fault *fault)
+{
+    s->begin_ns = s->simulation->now_ns;
+    s->simulation->founded++;
+    TRY(consortium_begin(s, s->simulation->arena, fault));
+    consortium_start(s);
+    return OK;
+}
+
+/* As the first, which was. */
+static void found_another(struct consortium *s)
+{
+    struct json_fault fault;
+    const enum err err = found(s, &fault);
+    ASSERT(err == OK);
+}
+
 /* What one that has ended would have done is left undone. */
 static void happen(struct simulation *w, struct agenda_entry entry)
 {
@@ -100,8 +117,13 @@ static void happen(struct simulation *w, struct agenda_entry entry)
         return;
     }
     w->now_ns = entry.at_ns;
+    if (entry.what == WHAT_FOUND) {
+        found_another(s);
+        return;
+    }
     consortium_happen(s, entry);
     w->open -= s->ended;
+    if (s->ended && w->open > 0 && w->violation[0] == 0) consortium_close(s);
 }
 
 bool simulation_run(struct simulation *w, uint64_t events)
@@ -148,7 +170,7 @@ enum err simulation_count(struct simulation *w, bool work)
     for (uint32_t c = 0; c < w->count; c++) {
         struct consortium *s = &w->consortium[c];
         s->census = w->census;
-        for (uint32_t i = 0; i < s->count; i++)
+        for (uint32_t i = 0; i < s->scenario->party_count; i++)
             census_place(w->census, place_of(s, i), s->scenario->party[i].region);
     }
     return OK;
@@ -160,6 +182,11 @@ const struct census *simulation_census(const struct simulation *w)
 }
 
 /* --- Runs --------------------------------------------------------------------------------------------------------------------------------- */
+
+uint32_t simulation_founded(const struct simulation *w)
+{
+    return w->founded;
+}
 
 uint32_t simulation_run_count(const struct simulation *w)
 {
@@ -196,10 +223,11 @@ uint32_t simulation_run_number(const struct simulation *w, uint32_t node, struct
 
 struct simulation_progress simulation_progress(const struct simulation *w)
 {
-    const uint64_t planned_ms = (uint64_t)w->scenario->runs * w->scenario->every_ms;
-    return (struct simulation_progress){w->now_ns / 1000000,
-                                        planned_ms < w->scenario->for_ms ? planned_ms : w->scenario->for_ms,
-                                        w->events, w->runs_over, w->scenario->runs * w->count};
+    const uint64_t runs_ms = (uint64_t)w->scenario->runs * w->scenario->every_ms,
+                   last_ms = (uint64_t)(w->count - 1) * w->scenario->founded_every_ms;
+    return (struct simulation_progress){
+        w->now_ns / 1000000, last_ms + (runs_ms < w->scenario->for_ms ? runs_ms : w->scenario->for_ms),
+        w->events, w->runs_over, w->scenario->runs * w->count};
 }
 
 /* --- Counts ------------------------------------------------------------------------------------------------------------------------------- */
@@ -297,6 +325,7 @@ uint32_t simulation_together(const struct simulation *w, uint32_t consortium, ui
     struct flow_share share[CAP_CUSTODIANS];
     const struct consortium *s = consortium_at(w, consortium);
     const struct dataset *d = &s->papers->dataset[dataset];
+    if (s->closed) return s->together != NULL ? s->together[dataset] : 0;
     const uint32_t count = shares_beside(s, d->owner, share);
     const uint32_t together = flow_together(d, share, count);
     secret_wipe(share, sizeof share);
@@ -370,22 +399,24 @@ static uint64_t seed_of(uint64_t seed, uint32_t consortium)
     return consortium == 0 ? seed : load_u64(h.bytes);
 }
 
-static enum err begin_one(struct simulation *w, struct arena *arena, uint32_t number, uint64_t seed,
-                          struct json_fault *fault)
+/* Where its nodes stand. */
+static enum err place(struct simulation *w, uint32_t number, uint64_t seed)
 {
     struct consortium *s = &w->consortium[number];
     *s = (struct consortium){.simulation = w,
                              .number = number,
                              .first = number * w->scenario->party_count,
+                             .seed = seed_of(seed, number),
                              .net = w->net,
                              .end_ns = UINT64_MAX};
-    TRY(scenario_turned(&s->scenario, arena, w->scenario, number));
+    sha256_begin(&s->trace);
+    TRY(scenario_turned(&s->scenario, w->arena, w->scenario, number));
     for (uint32_t i = 0; i < s->scenario->party_count; i++) {
         const struct scenario_party *p = &s->scenario->party[i];
         const struct net_access access = access_of(p);
         TRY(net_place(w->net, place_of(s, i), p->region, &access));
     }
-    return consortium_begin(s, arena, seed_of(seed, number), fault);
+    return OK;
 }
 
 static enum err make_room(struct simulation *w)
@@ -397,13 +428,16 @@ static enum err make_room(struct simulation *w)
     return step_room_init(&w->room, &arena, w->caps);
 }
 
-static enum err begin(struct simulation *w, struct arena *arena, uint64_t seed, struct json_fault *fault)
+static enum err begin(struct simulation *w, uint64_t seed, struct json_fault *fault)
 {
+    const uint64_t every_ns = (uint64_t)w->scenario->founded_every_ms * 1000000;
     TRY(take_memory(w));
     TRY(make_room(w));
     TRY(make_net(w));
-    for (uint32_t i = 0; i < w->count; i++) TRY(begin_one(w, arena, i, seed, fault));
-    for (uint32_t i = 0; i < w->count; i++) consortium_start(&w->consortium[i]);
+    for (uint32_t i = 0; i < w->count; i++) TRY(place(w, i, seed));
+    for (uint32_t i = 0; i < w->count && (i == 0 || every_ns == 0); i++) TRY(found(&w->consortium[i], fault));
+    for (uint32_t i = w->founded; i < w->count; i++)
+        consortium_later(&w->consortium[i], i * every_ns, 0, WHAT_FOUND);
     return OK;
 }
 
@@ -413,11 +447,12 @@ enum err simulation_new(struct simulation **out, struct arena *arena, const stru
     struct simulation *w = calloc(1, sizeof *w);
     if (w == NULL) return ERR_NO_MEMORY;
     *w = (struct simulation){.scenario = scenario,
+                             .arena = arena,
                              .count = scenario->consortia,
                              .open = scenario->consortia,
                              .nodes = scenario_nodes(scenario),
                              .caps = scenario_nodes(scenario) > MANY_NODES ? &caps_sim : &caps_full};
-    const enum err err = begin(w, arena, seed, fault);
+    const enum err err = begin(w, seed, fault);
     if (err == OK)
         *out = w;
     else

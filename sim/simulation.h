@@ -2,7 +2,8 @@
  * production pump; keyed work is done for real (sim/labour.h), enclaves are the production machines (sim/guest.h), people do what
  * the scenario says (sim/script.c), and properties are watched after every step (sim/watch.c).
  * It has one consortium or many, which are alike: each has its own keys, charter, study, people and watch, and its own part of the network's
- * chance. They share time, one agenda and one network, and end one by one; what happens in one touches no other.
+ * chance. They share time, one agenda and one network, are founded at once or one by one, and end one by one; what happens in one touches
+ * no other, and of one that has ended only what came of it is kept.
  * Rules: everything follows from the scenario and the seed: no clock of this machine, no entropy, no address decides. Two runs of one
  * scenario and seed give the same trace hash, whatever the compiler. Nodes are numbered through all consortia, one after another.
  * Ownership: simulation_free. Errors: ERR_NO_MEMORY. Single-threaded. */
@@ -55,6 +56,7 @@ bool simulation_run(struct simulation *s, uint64_t events);
 /* Of the property that does not hold: its name and what was seen; NULL: all do. */
 const char *simulation_violation(const struct simulation *s);
 struct simulation_progress simulation_progress(const struct simulation *s);
+uint32_t simulation_founded(const struct simulation *s); /* so many consortia, the first ones, were so far */
 uint32_t simulation_run_count(const struct simulation *s); /* asked for so far */
 struct simulation_run_view simulation_run_at(const struct simulation *s, uint32_t index);
 /* Of a run of this node's consortium; 0: it is none. */
@@ -63,7 +65,7 @@ void simulation_counts(const struct simulation *s, struct simulation_counts *out
 /* Over every event in its order, and what every node holds at the end; of many consortia over the hash of each. */
 struct hash32 simulation_hash(const struct simulation *s);
 struct hash32 simulation_hash_of(const struct simulation *s, uint32_t consortium);
-/* Who came to hold what of whose rows. */
+/* Who came to hold what of whose rows. Of a consortium that was founded, as all that follows. */
 const struct flow *simulation_flow(const struct simulation *s, uint32_t consortium);
 /* Of a message that is sent where there is no protocol; NULL: none of these. */
 const char *simulation_plain_name(uint8_t code);

@@ -74,6 +74,7 @@ enum {
     WHAT_DEVICE,  /* a maker admits the next of its devices */
     WHAT_DIALLED, /* which dial */
     WHAT_DIALLING,
+    WHAT_FOUND,  /* the consortium */
     WHAT_PARCEL, /* the first of them; those after it are the others */
 };
 
@@ -175,7 +176,10 @@ struct consortium {
     struct cast *cast;
     struct papers *papers;
     struct net *net; /* of all */
-    uint64_t token, end_ns;
+    uint64_t seed;
+    uint64_t begin_ns,
+        end_ns; /* end: since its runs were over and everybody was back; UINT64_MAX: they are not */
+    uint64_t token;
     struct station *station;
     uint32_t count;
     struct guest_place *guest; /* GUESTS_MAX */
@@ -200,6 +204,9 @@ struct consortium {
     struct sha256_stream trace;
     uint32_t unlike; /* a station that held another chain than the first when that was looked at last */
     bool ended;      /* what is in the agenda for it happens no more */
+    bool closed;     /* its nodes are gone; of them there are */
+    struct hash32 hash;
+    uint32_t *together; /* simulation_together of each dataset; NULL: nobody asked for results */
 };
 
 /* All of them. */
@@ -213,7 +220,8 @@ struct simulation {
     struct parcel *parcel;
     uint32_t parcel_count, parcels_max, free_plus_one;
     struct consortium *consortium;
-    uint32_t count, open; /* open: have not ended */
+    struct arena *arena;           /* what consortia keep for good */
+    uint32_t count, founded, open; /* open: have not ended */
     uint32_t nodes;
     const struct caps *caps; /* of all cores, which are stepped one at a time: */
     struct step_room room;
@@ -256,9 +264,10 @@ void consortium_post(struct consortium *s, uint64_t at_ns, uint32_t to, const st
 
 /* consortium.c */
 /* The network has a place for its nodes. */
-MUST_USE enum err consortium_begin(struct consortium *s, struct arena *arena, uint64_t seed,
-                                   struct json_fault *fault);
+MUST_USE enum err consortium_begin(struct consortium *s, struct arena *arena, struct json_fault *fault);
 void consortium_start(struct consortium *s);
+/* It has ended: its nodes go. */
+void consortium_close(struct consortium *s);
 void consortium_free(struct consortium *s);
 void consortium_happen(struct consortium *s, struct agenda_entry entry);
 struct hash32 consortium_hash(const struct consortium *s);
