@@ -178,6 +178,13 @@ static void sync_at(struct station *n)
     watch_kept(n);
 }
 
+/* In memory that it had. */
+static void restart(struct station *n)
+{
+    const enum err err = station_start(n);
+    ASSERT(err == OK);
+}
+
 static void handle(struct consortium *s, struct agenda_entry entry)
 {
     switch (entry.what) {
@@ -186,7 +193,7 @@ static void handle(struct consortium *s, struct agenda_entry entry)
     case WHAT_SCRIPT: script_at(s, &s->station[entry.who]); break;
     case WHAT_RESTART:
         census_happened(s->census, place_of(s, entry.who), MOMENT_STARTED, now_of(s));
-        station_start(&s->station[entry.who]);
+        restart(&s->station[entry.who]);
         break;
     case WHAT_REJOIN: fault_rejoin(s, entry.who); break;
     case WHAT_FAULT: fault_begin(s, entry.who); break;
@@ -321,14 +328,15 @@ static void plan_faults(struct consortium *s)
     }
 }
 
-void consortium_start(struct consortium *s)
+enum err consortium_start(struct consortium *s)
 {
-    for (uint32_t i = 0; i < s->count; i++) station_start(&s->station[i]);
+    for (uint32_t i = 0; i < s->count; i++) TRY(station_start(&s->station[i]));
     for (uint32_t i = 0; i < s->count; i++) /* nobody sits at a device */
         if (!player_is(s->station[i].player, ROLE_DEVICE))
             consortium_later(s, s->begin_ns + script_begin(s->cast->seed, i, SCRIPT_NS), i, WHAT_SCRIPT);
     dialling_start(s);
     plan_faults(s);
+    return OK;
 }
 
 /* What only those need who act. */
@@ -356,6 +364,8 @@ void consortium_close(struct consortium *s)
     }
     s->census = NULL; /* what ends now is no event */
     free_nodes(s);
+    s->count = 0;
+    s->station = NULL;
     s->closed = true;
 }
 

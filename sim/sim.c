@@ -193,11 +193,12 @@ static void say(char *fault, size_t cap, enum err err, const struct json_fault *
         (void)snprintf(fault, cap, "%s", err_text(err));
 }
 
+/* Nothing is in it when there is no more. */
 static struct arena sparse_arena(void)
 {
     void *memory =
         mmap(NULL, arena_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    return arena_make(memory == MAP_FAILED ? NULL : memory, memory == MAP_FAILED ? 0 : arena_bytes);
+    return memory == MAP_FAILED ? (struct arena){0} : arena_make(memory, arena_bytes);
 }
 
 static void give_back(struct arena *arena)

@@ -95,8 +95,7 @@ static enum err found(struct consortium *s, struct json_fault *fault)
     s->begin_ns = s->simulation->now_ns;
     s->simulation->founded++;
     TRY(consortium_begin(s, s->simulation->arena, fault));
-    consortium_start(s);
-    return OK;
+    return consortium_start(s);
 }
 
 /* As the first, which was. */

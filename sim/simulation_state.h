@@ -265,7 +265,7 @@ void consortium_post(struct consortium *s, uint64_t at_ns, uint32_t to, const st
 /* consortium.c */
 /* The network has a place for its nodes. */
 MUST_USE enum err consortium_begin(struct consortium *s, struct arena *arena, struct json_fault *fault);
-void consortium_start(struct consortium *s);
+MUST_USE enum err consortium_start(struct consortium *s);
 /* It has ended: its nodes go. */
 void consortium_close(struct consortium *s);
 void consortium_free(struct consortium *s);
@@ -307,7 +307,7 @@ void dialling_end(struct station *n, uint32_t to);
 
 /* station.c */
 MUST_USE enum err station_begin(struct station *n, struct consortium *s, uint32_t number);
-void station_start(struct station *n);
+MUST_USE enum err station_start(struct station *n);
 void station_crash(struct station *n);
 void station_free(struct station *n);
 void station_event(struct station *n, struct event event);

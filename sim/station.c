@@ -432,7 +432,7 @@ static void restore_event(void *context, const struct event *event)
     station_event(context, *event);
 }
 
-static void start_core(struct station *n)
+static enum err start_core(struct station *n)
 {
     const struct consortium *s = n->consortium;
     const size_t bytes = core_arena_bytes(s->simulation->caps);
@@ -453,7 +453,8 @@ static void start_core(struct station *n)
                                          .room = &s->simulation->room,
                                          .shelf = &n->consortium->held};
     void *memory = simulation_sparse(bytes);
-    ASSERT(n->core == NULL && memory != NULL);
+    ASSERT(n->core == NULL);
+    if (memory == NULL) return ERR_NO_MEMORY;
     n->arena = arena_make(memory, bytes);
     n->incarnation++;
     n->tick_ns = UINT64_MAX;
@@ -462,17 +463,19 @@ static void start_core(struct station *n)
     ASSERT(err == OK);
     station_event(n, (struct event){.type = EVENT_READY});
     station_tick(n);
+    return OK;
 }
 
-void station_start(struct station *n)
+enum err station_start(struct station *n)
 {
     ASSERT(!n->up);
     n->up = true;
     if (n->consortium->central == NULL)
-        start_core(n);
+        TRY(start_core(n));
     else
         n->incarnation++;
     links_of(n->consortium, n->number, true);
+    return OK;
 }
 
 /* Of what waits for the disk a random part had reached it. */

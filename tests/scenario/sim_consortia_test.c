@@ -130,6 +130,53 @@ static void a_continent_of_more(void **state)
     json_decref(small);
 }
 
+static bool until_half(void *context, const struct sim_progress *p)
+{
+    (void)context;
+    return p->runs_ended < DOZEN / 2;
+}
+
+/* Those of the larger one are founded one after another: all settle, and who stops it before has what was founded. */
+static void a_dozen_in_turn(void **state)
+{
+    size_t i;
+    const json_t *row;
+    json_int_t last_ms = 0;
+    char fault[512] = "";
+    uint8_t *bytes;
+    size_t len;
+    (void)state;
+    json_t *scenario = dozen("continental-100k");
+    const json_int_t every_ms = number(scenario, "founded_every_ms");
+    assert_true(every_ms > 0);
+    json_t *report = outcome(json_deep_copy(scenario));
+    assert_int_equal(number(json_object_get(report, "runs"), "settled"), DOZEN);
+    assert_int_equal(json_array_size(json_object_get(report, "exposure")), DOZEN * OWNERS);
+    json_array_foreach(json_object_get(report, "exposure"), i, row)
+        assert_true(number(row, "together") > 0); /* as they were when it had ended */
+    assert_true(number(report, "virtual_ms") > (DOZEN - 1) * every_ms);
+    json_decref(report);
+
+    (void)json_object_set_new(scenario, "founded_every_ms", json_integer(30000));
+    char *text = yaml_json_canonical(scenario);
+    const struct sim_wish half = {
+        .scenario = span_text(text), .seed = 1, .outputs = SIM_DETAIL, .go_on = until_half};
+    assert_int_equal(sim_run(&bytes, &len, &half, fault, sizeof fault), OK);
+    report = json_loadb((const char *)bytes, len, 0, NULL);
+    assert_true(json_is_true(json_object_get(report, "interrupted")));
+    assert_int_equal(json_array_size(json_object_get(report, "exposure")), DOZEN / 2 * OWNERS);
+    assert_int_equal(json_array_size(json_object_get(report, "timeline")), DOZEN / 2);
+    json_array_foreach(json_object_get(report, "timeline"), i, row)
+    {
+        assert_true(i == 0 || number(row, "requested_ms") > last_ms + 20000);
+        last_ms = number(row, "requested_ms");
+    }
+    json_decref(report);
+    json_decref(scenario);
+    free(bytes);
+    free(text);
+}
+
 static void one_machine_for_many(void **state)
 {
     char fault[512] = "";
@@ -147,6 +194,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_dozen_settle), cmocka_unit_test(one_is_spared),
                                        cmocka_unit_test(a_continent_of_more),
+                                       cmocka_unit_test(a_dozen_in_turn),
                                        cmocka_unit_test(one_machine_for_many)};
     return cmocka_run_group_tests_name("sim_consortia", tests, NULL, NULL);
 }

@@ -138,7 +138,7 @@ static void who_falls_has_none(void **state)
     find_strangers(&a, &b);
     consortium_dial(s, a, b);
     station_crash(&s->station[b]); /* during the handshake, and back before it is over */
-    station_start(&s->station[b]);
+    assert_int_equal(station_start(&s->station[b]), OK);
     assert_int_equal(consortium_neighbours(s, b), 0);
     until_ns(now_of(s) + net_round_trip_ns(s->net, a, b) * 5 / 2 + 10);
     assert_false(consortium_linked(s, a, b) || hears(a, b));

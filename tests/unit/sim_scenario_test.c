@@ -361,10 +361,13 @@ static void each_stands_elsewhere(void **state)
     for (uint32_t i = 0; i < 7; i++)
         assert_string_equal(regions_at(second->party[i].region)->name, i % 2 == 0 ? "italy" : "sweden");
     assert_string_equal(regions_at(second->party[8].region)->name, "france");
+    assert_int_equal(s->founded_every_ms, 0);
+    s->founded_every_ms = 700;
     assert_int_equal(scenario_write(&b, s), OK);
     buffer_put_zero(&b);
     assert_int_equal(parse(&s, (const char *)written, &fault), OK);
     assert_int_equal(s->consortia, 90);
+    assert_int_equal(s->founded_every_ms, 700);
     assert_int_equal(s->fault[0].consortium, 90);
 }
 
@@ -423,6 +426,8 @@ static void many_that_are_refused(void **state)
         {"{\"faults\"", "{\"consortia\":10000000,\"faults\"", "consortia", "131072"},
         {"{\"faults\"", "{\"consortia\":11916,\"faults\"", "consortia", "at most 131072 nodes in all"},
         {"{\"faults\"", "{\"consortia\":91,\"faults\"", "crypto", "real or modelled"},
+        {"\"name\":\"many", "\"founded_every_ms\":5,\"name\":\"many", "founded_every_ms",
+         "more than one of consortia"},
         {"{\"faults\":[{\"at_ms\":1,", "{\"consortia\":2,\"faults\":[{\"at_ms\":1,\"consortium\":3,",
          "faults[0].consortium", "2"},
         {"\"count\":3", "\"count\":16380", "parties[1].count", "at most 16384 parties in all"},
