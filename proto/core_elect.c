@@ -471,6 +471,11 @@ bool track_revoked(struct core *c, struct run_track *t)
     return !works || c->now.ns >= t->revoked_ns + elect_lease_ns(c);
 }
 
+bool track_taken_back(struct core *c, struct run_track *t)
+{
+    return !was_committed(t) && taken_back(c, t);
+}
+
 bool track_open(const struct run_track *t)
 {
     const struct run_view *v = &t->view;

@@ -52,6 +52,7 @@ static void fail_told(struct core *c, struct run_track *t, enum refusal why, uin
     const struct charter *charter = registry_charter(c->registry);
     if (t->phase != CANDIDATE_HOLDER) return;
     bool doubtful = custodians > 0 && (charter == NULL || custodians <= charter->f);
+    if (track_taken_back(c, t)) why = REFUSAL_REVOKED; /* whatever the enclave missed of it */
     if (ended(c, t, 0)) why = REFUSAL_RUN_EXPIRED;
     bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
     track_reason(t, verdict_refuse(why, NULL));
@@ -141,7 +142,7 @@ static void move_view(struct core *c, struct run_track *t, struct said said)
     bool late = t->view.state < RUN_SETTLED && state < t->view.state && !again; /* overtaken on its way */
     if ((said.bad_shares & ~t->view.bad_shares) != 0) history_moved(c, t);
     t->view.bad_shares |= said.bad_shares;
-    bool over = t->view.state == RUN_REVOKED && state < RUN_COMMITTED && track_revoked(c, t);
+    bool over = t->view.state == RUN_REVOKED && state != RUN_COMMITTED && track_revoked(c, t);
     if (shown || late || over || t->phase == CANDIDATE_HOLDER) return;
     track_reason(t, verdict_refuse(refusal_from(reason), NULL));
     track_state(c, t, (enum run_state)state);

@@ -479,6 +479,8 @@ void track_new(struct core *c, const struct run_entry *run);
 void track_state(struct core *c, struct run_track *t, enum run_state state);
 /* An owner has taken this run back, and no enclave of it works any more, nor was an output committed, as far as is known here. */
 bool track_revoked(struct core *c, struct run_track *t);
+/* An owner has, and nothing was committed: however its enclave ends, it is not tried again. */
+bool track_taken_back(struct core *c, struct run_track *t);
 /* Has it not ended, as far as this node can tell? A node that fell silent may be back, and another may go on without it. */
 bool track_open(const struct run_track *t);
 /* Why it is where it is, or what it waits for. */

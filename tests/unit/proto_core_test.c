@@ -993,6 +993,27 @@ static void say_failed(struct cluster *c, uint32_t liar, struct run_id run, uint
 
 /* An owner takes it back while its enclave asks for chunks: whoever serves them refuses, the enclave finds none, and what is
  * shown is why, not that its owner is awaited. */
+/* Its enclave misses what was taken back, and says that there is none: soon, or when all show the run as revoked. */
+static void test_a_revoked_run_ends_as_such(void **state)
+{
+    (void)state;
+    static const uint64_t after_ms[] = {2000, 25000};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct cluster *c = cluster_new(world, &quiet);
+        struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
+        uint8_t frame[] = {FRAME_FAILED, REFUSAL_NO_APPROVAL, 0};
+        memcpy(body.subject.bytes, world->compose.bytes, 32);
+        cluster_form(c);
+        struct cluster_start start = start_run_that(c, RUN_ATTESTED);
+        accepted(cluster_author(c, 0, KIND_REVOCATION, &body, 0, NULL));
+        cluster_run(c, after_ms[i]);
+        cluster_frame(c, start.node, start.run, SPAN_OF(frame));
+        cluster_run(c, 10000);
+        for (uint32_t j = 0; j < CLUSTER_NODES; j++) expect_view(c, j, start.run, "revoked", "revoked");
+        cluster_free(c);
+    }
+}
+
 static void test_a_revoked_run_is_awaited_by_nobody(void **state)
 {
     (void)state;
@@ -1607,6 +1628,7 @@ int main(void)
         cmocka_unit_test(test_an_approval_counts_when_it_is_acknowledged),
         WITH_LONG_LEASES(test_one_slot_one_run),
         WITH_LONG_LEASES(test_two_requests_at_once),
+        cmocka_unit_test(test_a_revoked_run_ends_as_such),
         WITH_LONG_LEASES(test_a_revoked_run_is_awaited_by_nobody),
         cmocka_unit_test(test_revocation_stops_an_election),
         cmocka_unit_test(test_a_candidacy_ends),
