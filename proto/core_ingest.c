@@ -68,7 +68,8 @@ void ingest_key_seen(struct core *c, const struct record *approval, const uint8_
     if (count == 0 || !ID_EQUAL(registry_approval_at(c->registry, count - 1)->record->id, approval->id))
         return;
     memcpy(under.bytes, key, sizeof under.bytes);
-    if (ID_EQUAL(registry_approval_at(c->registry, count - 1)->key, under))
+    const struct member *m = registry_member(c->registry, approval->header.author);
+    if (m != NULL && ID_EQUAL(m->approval, under)) /* another may be in force by now */
         registry_approval_read(c->registry, count - 1, under, KEY_RIGHT);
 }
 

@@ -388,6 +388,7 @@ bool sync_has_turn(const struct core *c, const struct peer *p)
 void sync_answered(struct core *c, struct node_id from, bool news)
 {
     struct peer *p = peer_find(c, from);
+    if (p != NULL && p->asked > 0) p->asked--;
     if (p == NULL || !sync_has_turn(c, p)) return;
     c->answerer.answers++;
     if (news) {

@@ -178,13 +178,6 @@ static void sync_at(struct station *n)
     watch_kept(n);
 }
 
-/* In memory that it had. */
-static void restart(struct station *n)
-{
-    const enum err err = station_start(n);
-    ASSERT(err == OK);
-}
-
 static void handle(struct consortium *s, struct agenda_entry entry)
 {
     switch (entry.what) {
@@ -193,7 +186,7 @@ static void handle(struct consortium *s, struct agenda_entry entry)
     case WHAT_SCRIPT: script_at(s, &s->station[entry.who]); break;
     case WHAT_RESTART:
         census_happened(s->census, place_of(s, entry.who), MOMENT_STARTED, now_of(s));
-        restart(&s->station[entry.who]);
+        s->simulation->err = station_start(&s->station[entry.who]);
         break;
     case WHAT_REJOIN: fault_rejoin(s, entry.who); break;
     case WHAT_FAULT: fault_begin(s, entry.who); break;

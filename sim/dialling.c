@@ -121,5 +121,5 @@ void dialling_start(struct consortium *s)
 {
     if (!consortium_dials(s)) return;
     s->host_roles = host_roles(s->scenario);
-    for (uint32_t i = 0; i < s->count; i++) consortium_later(s, i, i, WHAT_DIALLING);
+    for (uint32_t i = 0; i < s->count; i++) consortium_later(s, s->begin_ns + i, i, WHAT_DIALLING);
 }

@@ -15,7 +15,7 @@ enum {
     EXCUSED_WAIT_MS = 60000
 };
 #define KEYGEN_AGAIN_NS UINT64_C(10000000000)
-#define EXPIRES_MS      (SIMULATION_START_MS + UINT64_C(30) * 86400 * 1000)
+#define APPROVED_MS     (UINT64_C(30) * 86400 * 1000)
 
 struct script {
     struct station *n;
@@ -295,30 +295,38 @@ static bool bind(const struct script *s)
     return true;
 }
 
+/* What an approval expires at. */
+static uint64_t approved_until_ms(const struct script *s)
+{
+    return SIMULATION_START_MS + s->n->consortium->begin_ns / 1000000 + APPROVED_MS;
+}
+
 static bool approve(const struct script *s)
 {
+    const uint64_t until_ms = approved_until_ms(s);
     struct body_APPROVAL body;
     const struct dataset *d = papers_of(s->p, s->who);
     const struct job *posted = registry_job(s->r, s->p->compose);
     if (d == NULL || s->who->party->refuses || !s->n->deed_done[DEED_BIND] || !s->n->deed_done[DEED_GRANT] ||
         posted == NULL || (s->n->revoke_due && s->n->revoke_target != TARGET_APPROVAL))
         return false;
-    const enum err err = papers_approval(s->p, &body, d, 1, s->p->cast->scenario->runs, EXPIRES_MS);
+    const enum err err = papers_approval(s->p, &body, d, 1, s->p->cast->scenario->runs, until_ms);
     ASSERT(err == OK);
-    author(s, DEED_APPROVE, KIND_APPROVAL, &body, EXPIRES_MS);
+    author(s, DEED_APPROVE, KIND_APPROVAL, &body, until_ms);
     return true;
 }
 
 /* A person who forgot what the budget is: the node must not sign that. */
 static bool overspend(const struct script *s)
 {
+    const uint64_t until_ms = approved_until_ms(s);
     struct body_APPROVAL body;
     const struct dataset *d = papers_of(s->p, s->who);
     const uint32_t runs = s->p->cast->scenario->runs;
     if (d == NULL || !s->n->deed_done[DEED_APPROVE]) return false;
-    const enum err err = papers_approval(s->p, &body, d, runs + 1, runs + 1, EXPIRES_MS);
+    const enum err err = papers_approval(s->p, &body, d, runs + 1, runs + 1, until_ms);
     ASSERT(err == OK);
-    author(s, DEED_OVERSPEND, KIND_APPROVAL, &body, EXPIRES_MS);
+    author(s, DEED_OVERSPEND, KIND_APPROVAL, &body, until_ms);
     return true;
 }
 

@@ -124,6 +124,7 @@ static enum err begin(struct simulation **s, struct arena *arena, const struct s
 
 static enum err tell(const struct results *r, uint8_t **report, size_t *len, const struct sim_wish *wish)
 {
+    TRY(simulation_error(r->simulation));
     TRY(report_of(r, report, len));
     const enum err err = outputs(wish, r);
     if (err != OK) free(*report);

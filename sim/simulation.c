@@ -98,14 +98,6 @@ static enum err found(struct consortium *s, struct json_fault *fault)
     return consortium_start(s);
 }
 
-/* As the first, which was. */
-static void found_another(struct consortium *s)
-{
-    struct json_fault fault;
-    const enum err err = found(s, &fault);
-    ASSERT(err == OK);
-}
-
 /* What one that has ended would have done is left undone. */
 static void happen(struct simulation *w, struct agenda_entry entry)
 {
@@ -117,7 +109,8 @@ static void happen(struct simulation *w, struct agenda_entry entry)
     }
     w->now_ns = entry.at_ns;
     if (entry.what == WHAT_FOUND) {
-        found_another(s);
+        struct json_fault fault; /* only memory: the first was founded */
+        w->err = found(s, &fault);
         return;
     }
     consortium_happen(s, entry);
@@ -131,7 +124,7 @@ bool simulation_run(struct simulation *w, uint64_t events)
     for (uint64_t i = 0; i < events && !w->ended; i++) {
         if (!agenda_next(w->agenda, &entry)) break;
         happen(w, entry);
-        w->ended = w->open == 0 || w->violation[0] != 0;
+        w->ended = w->open == 0 || w->violation[0] != 0 || w->err != OK;
     }
     return !w->ended;
 }
@@ -141,6 +134,11 @@ bool simulation_run(struct simulation *w, uint64_t events)
 const char *simulation_violation(const struct simulation *w)
 {
     return w->violation[0] != 0 ? w->violation : NULL;
+}
+
+enum err simulation_error(const struct simulation *w)
+{
+    return w->err;
 }
 
 struct hash32 simulation_hash(const struct simulation *w)

@@ -3,7 +3,7 @@
  * the scenario says (sim/script.c), and properties are watched after every step (sim/watch.c).
  * It has one consortium or many, which are alike: each has its own keys, charter, study, people and watch, and its own part of the network's
  * chance. They share time, one agenda and one network, are founded at once or one by one, and end one by one; what happens in one touches
- * no other, and of one that has ended only what came of it is kept.
+ * no other, and the nodes of one that has ended are gone.
  * Rules: everything follows from the scenario and the seed: no clock of this machine, no entropy, no address decides. Two runs of one
  * scenario and seed give the same trace hash, whatever the compiler. Nodes are numbered through all consortia, one after another.
  * Ownership: simulation_free. Errors: ERR_NO_MEMORY. Single-threaded. */
@@ -51,8 +51,9 @@ void simulation_free(struct simulation *s);
 MUST_USE enum err simulation_count(struct simulation *s, bool work);
 const struct census *simulation_census(const struct simulation *s); /* NULL: nothing was counted */
 
-/* On for so many events at most. False: it has ended: all runs have, or time is up, or a property does not hold. */
+/* On for so many events at most. False: it has ended: all runs have, or time is up, or a property does not hold, or there is an error. */
 bool simulation_run(struct simulation *s, uint64_t events);
+enum err simulation_error(const struct simulation *s);
 /* Of the property that does not hold: its name and what was seen; NULL: all do. */
 const char *simulation_violation(const struct simulation *s);
 struct simulation_progress simulation_progress(const struct simulation *s);

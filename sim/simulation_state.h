@@ -228,6 +228,7 @@ struct simulation {
     void *room_memory;
     struct census *census; /* NULL: nobody asked for results */
     char violation[VIOLATION_MAX];
+    enum err err; /* memory that there was not */
     bool ended;
 };
 

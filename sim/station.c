@@ -371,7 +371,7 @@ static void x_happened(void *context, const struct happened *what)
 
 enum { MILLION = 1000000 };
 
-/* They drift at one rate from the beginning, so that time never runs back. */
+/* They drift at one rate from the beginning of their consortium, so that time never runs back. */
 static uint64_t drifted(uint64_t ns, int32_t ppm)
 {
     return (uint64_t)((int64_t)ns + (int64_t)ns * ppm / MILLION); /* of a day at most: it fits */
@@ -379,17 +379,20 @@ static uint64_t drifted(uint64_t ns, int32_t ppm)
 
 uint64_t station_clock_ns(const struct station *n)
 {
-    return drifted(now_of(n->consortium), n->player->party->drift_ppm);
+    const uint64_t begin_ns = n->consortium->begin_ns;
+    return begin_ns + drifted(now_of(n->consortium) - begin_ns, n->player->party->drift_ppm);
 }
 
 /* The first moment at which it shows that. */
 uint64_t station_true_ns(const struct station *n, uint64_t clock_ns)
 {
     const int32_t ppm = n->player->party->drift_ppm;
-    if (clock_ns == UINT64_MAX || ppm == 0) return clock_ns;
-    uint64_t ns = clock_ns / (uint64_t)(MILLION + ppm) * MILLION;
-    while (drifted(ns, ppm) < clock_ns) ns += clock_ns - drifted(ns, ppm);
-    return ns;
+    const uint64_t begin_ns = n->consortium->begin_ns;
+    if (clock_ns == UINT64_MAX || ppm == 0 || clock_ns < begin_ns) return clock_ns;
+    const uint64_t shown_ns = clock_ns - begin_ns;
+    uint64_t ns = shown_ns / (uint64_t)(MILLION + ppm) * MILLION;
+    while (drifted(ns, ppm) < shown_ns) ns += shown_ns - drifted(ns, ppm);
+    return begin_ns + ns;
 }
 
 uint64_t station_wall_ms(const struct station *n)

@@ -103,7 +103,7 @@ static uint32_t deliver(struct core *core, struct node_id from, const struct rec
 
 static struct record make_of(struct header *h, const void *body)
 {
-    static uint8_t memory[4096][4096]; /* records live until the end */
+    static uint8_t memory[5120][4096]; /* records live until the end */
     static uint32_t made;
     assert_true(made < sizeof memory / sizeof memory[0]);
     struct buffer b = BUFFER_OF(memory[made]);
@@ -1008,6 +1008,26 @@ static void test_who_has_little_needs_no_turn(void **state)
     heard_ns = 0;
 }
 
+/* What it has brought it is not asked for any more: one record more is no turn. */
+static void test_what_was_brought_is_not_owed(void **state)
+{
+    enum { MANY = 20 };
+    struct node_id d[2];
+    (void)state;
+    struct core *core = with_devices(0xae, d, 2);
+    const struct peer *p = peer_find(core, d[0]);
+    shows_up_to(core, d[0], MANY - 1);
+    assert_true(sync_has_turn(core, p));
+    for (uint32_t i = 0; i < MANY; i++) sync_answered(core, d[0], true);
+    assert_false(sync_has_turn(core, p));
+    deliver(core, nobody, &row[0]);
+    shows_up_to(core, d[0], 1);
+    assert_false(sync_has_turn(core, p));
+    shows(core, d[1]);
+    assert_true(sync_has_turn(core, peer_find(core, d[1])));
+    heard_ns = 0;
+}
+
 /* Nor those that bring at once what is held. */
 static void test_who_brings_nothing_new_waits_longer(void **state)
 {
@@ -1771,6 +1791,7 @@ int main(void)
         cmocka_unit_test(test_a_turn_that_nobody_wants_is_not_lost),
         cmocka_unit_test(test_dripping_devices_do_not_hold_the_turn),
         cmocka_unit_test(test_who_has_little_needs_no_turn),
+        cmocka_unit_test(test_what_was_brought_is_not_owed),
         cmocka_unit_test(test_who_brings_nothing_new_waits_longer),
         cmocka_unit_test(test_who_lost_the_race_is_not_out_of_it),
         cmocka_unit_test(test_idle_devices_do_not_hold_the_turn),

@@ -20,7 +20,7 @@ struct world {
 };
 
 /* In canonical form: `before` the parties. */
-static struct world *world(const char *before)
+static struct world *world_of(const char *before, uint32_t halls)
 {
     static char text[4096];
     struct world *w = calloc(1, sizeof *w);
@@ -34,16 +34,22 @@ static struct world *world(const char *before)
                    "{%s\"name\":\"several\",\"network\":{\"loss_ppm\":20000},\"parties\":["
                    "{\"count\":4,\"jurisdiction\":\"EU\",\"name\":\"seat\",\"region\":[\"sweden\",\"france\","
                    "\"italy\"],\"roles\":[\"custodian\",\"owner\",\"steward\"],\"rows\":3},"
-                   "{\"count\":2,\"jurisdiction\":\"EU\",\"name\":\"hall\",\"region\":[\"ireland\",\"uk\"],"
+                   "{\"count\":%u,\"drift_ppm\":%d,\"jurisdiction\":\"EU\",\"name\":\"hall\",\"region\":["
+                   "\"ireland\",\"uk\"],"
                    "\"roles\":[\"compute\"]},"
                    "{\"jurisdiction\":\"EU\",\"name\":\"office\",\"region\":\"germany\",\"roles\":["
                    "\"algorithm\",\"requester\"]}],\"perigee\":\"scenario/1\"}",
-                   before);
+                   before, halls, halls > 2 ? 200 : 0);
     if (crypto_init() != OK || scenario_parse(&scenario, &w->arena, span_text(text), &fault) != OK)
         fail_msg("%s: %s", fault.path, fault.expected);
-    assert_int_equal(scenario->party_count, PARTIES);
+    assert_int_equal(scenario->party_count, PARTIES - 2 + halls);
     assert_int_equal(simulation_new(&w->sim, &w->arena, scenario, 1, &fault), OK);
     return w;
+}
+
+static struct world *world(const char *before)
+{
+    return world_of(before, 2);
 }
 
 static void leave(struct world *w)
@@ -191,6 +197,27 @@ static void its_faults_wait_for_it(void **state)
     leave(w);
 }
 
+/* Of more than 64, which dial each other, and with clocks that are wrong from their own beginning on. */
+static void large_ones_in_turn(void **state)
+{
+    (void)state;
+    struct world *w = world_of("\"consortia\":2,\"founded_every_ms\":400,", 65);
+    const struct consortium *second = &w->sim->consortium[1];
+    while (simulation_run(w->sim, 1) && simulation_founded(w->sim) == 1) {
+    }
+    assert_int_equal(second->begin_ns, 400000000);
+    for (uint32_t i = 0; i < second->count; i++) {
+        const struct station *n = &second->station[i];
+        const uint64_t later_ns = n->player->party->drift_ppm != 0 ? 10002000 : 10000000;
+        assert_int_equal(station_clock_ns(n), second->begin_ns);
+        assert_int_equal(station_true_ns(n, second->begin_ns + later_ns), second->begin_ns + 10000000);
+    }
+    assert_true(simulation_run(w->sim, 2000));
+    assert_true(second->counts.messages > 0);
+    assert_int_equal(simulation_error(w->sim), OK);
+    leave(w);
+}
+
 /* A receipt nobody waited for: time is over for one of them. */
 static void a_checker_names_it(void **state)
 {
@@ -211,6 +238,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_goes_as_alone),     cmocka_unit_test(what_befalls_one),
         cmocka_unit_test(who_ends_later),         cmocka_unit_test(one_after_another),
-        cmocka_unit_test(its_faults_wait_for_it), cmocka_unit_test(a_checker_names_it)};
+        cmocka_unit_test(its_faults_wait_for_it), cmocka_unit_test(large_ones_in_turn),
+        cmocka_unit_test(a_checker_names_it)};
     return cmocka_run_group_tests_name("sim_consortia", tests, NULL, NULL);
 }
