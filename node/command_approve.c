@@ -23,8 +23,7 @@ static int read_slots(const struct client *c, struct approve_words *w)
 {
     char first[24];
     const char *dash = w->slots == NULL ? NULL : strchr(w->slots, '-');
-    w->first = w->last = 1;
-    if (w->slots == NULL) return EXIT_OK;
+    if (w->slots == NULL) return EXIT_OK; /* choose_slot */
     int len = snprintf(first, sizeof first, "%.*s", dash == NULL ? 23 : (int)(dash - w->slots), w->slots);
     if (len <= 0 || len >= (int)sizeof first)
         return client_fail(c, EXIT_USAGE, "--slots: expected N or FIRST-LAST, got \"%s\"", w->slots);
@@ -75,12 +74,38 @@ static int show(const struct client *c, const struct approve_words *w, const jso
     return approval_file_ask() ? EXIT_OK : client_fail(c, EXIT_REFUSED, "not approved");
 }
 
+/* The last slot that this dataset's owner has allotted, or that another one has; 0: none. */
+static json_int_t last_allotted(const json_t *recipe, const char *asset, bool own)
+{
+    const json_t *approval, *range;
+    size_t i, k;
+    json_int_t last = 0;
+    json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
+    {
+        if ((strcmp(client_text(approval, "dataset"), asset) == 0) != own) continue;
+        json_array_foreach(json_object_get(approval, "ranges"), k, range)
+        {
+            const json_int_t end = json_integer_value(json_array_get(range, 1));
+            if (end > last) last = end;
+        }
+    }
+    return last;
+}
+
+/* One run more: the one that others have approved last, or the next, so that owners who say no slot meet in one. */
+static void choose_slot(struct approve_words *w, const json_t *recipe)
+{
+    const json_int_t own = last_allotted(recipe, w->asset, true),
+                     others = last_allotted(recipe, w->asset, false);
+    w->first = w->last = (uint64_t)(others > own ? others : own + 1);
+}
+
 /* The slots that this owner allotted already, so that nobody reads a recipe for nothing. */
 static int check_slots(const struct client *c, const struct approve_words *w, const json_t *recipe)
 {
     const json_t *approval, *range;
     size_t i, k;
-    json_int_t next = 1;
+    const json_int_t next = last_allotted(recipe, w->asset, true) + 1;
     bool overlap = false;
     json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
     {
@@ -90,7 +115,6 @@ static int check_slots(const struct client *c, const struct approve_words *w, co
             json_int_t first = json_integer_value(json_array_get(range, 0));
             json_int_t last = json_integer_value(json_array_get(range, 1));
             overlap |= (json_int_t)w->first <= last && first <= (json_int_t)w->last;
-            if (last >= next) next = last + 1;
         }
     }
     if (!overlap) return EXIT_OK;
@@ -190,12 +214,13 @@ static int check_owner(const struct client *c, const struct approve_words *w, co
     return code;
 }
 
-static int approve_recipe(const struct client *c, const struct approve_words *w, const json_t *status)
+static int approve_recipe(const struct client *c, struct approve_words *w, const json_t *status)
 {
     json_t *recipe = NULL;
     int code = client_get(c, &recipe, "/v1/workflows/%s?asset=%s", w->workflow, w->asset);
     if (code != EXIT_OK) return code;
     code = recipe_check(c, client_text(recipe, "document"));
+    if (code == EXIT_OK && w->slots == NULL) choose_slot(w, recipe);
     if (code == EXIT_OK) code = check_slots(c, w, recipe);
     if (code == EXIT_OK)
         code = w->offline != NULL ? offline(c, w, recipe, status) : approve_here(c, w, recipe);
@@ -203,7 +228,7 @@ static int approve_recipe(const struct client *c, const struct approve_words *w,
     return code;
 }
 
-static int approve(const struct client *c, const struct approve_words *w)
+static int approve(const struct client *c, struct approve_words *w)
 {
     json_t *status = NULL;
     int code = client_get(c, &status, "/v1/status");
