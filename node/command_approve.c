@@ -67,6 +67,9 @@ static int show(const struct client *c, const struct approve_words *w, const jso
     if (!c->json) (void)fputs(text, stdout);
     if (!c->json) show_ops(recipe);
     if (!c->json && diff[0] != 0) (void)printf("\nSince the last recipe of this app you approved:\n%s", diff);
+    if (!c->json)
+        (void)printf("\nFOR WHICH RUNS\n  Slots %llu to %llu.\n", (unsigned long long)w->first,
+                     (unsigned long long)w->last);
     if (w->yes) return EXIT_OK;
     if (c->json || isatty(STDIN_FILENO) != 1)
         return client_fail(c, EXIT_USAGE,
@@ -74,30 +77,52 @@ static int show(const struct client *c, const struct approve_words *w, const jso
     return approval_file_ask() ? EXIT_OK : client_fail(c, EXIT_REFUSED, "not approved");
 }
 
-/* The last slot that this dataset's owner has allotted, or that another one has; 0: none. */
-static json_int_t last_allotted(const json_t *recipe, const char *asset, bool own)
+/* What a live approval allots, of this dataset or of the others. */
+typedef void each_range(uint64_t first, uint64_t last, uint64_t *context);
+
+static void for_ranges(const json_t *recipe, const char *asset, bool own, each_range *each, uint64_t *context)
 {
     const json_t *approval, *range;
     size_t i, k;
-    json_int_t last = 0;
     json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
     {
         if ((strcmp(client_text(approval, "dataset"), asset) == 0) != own) continue;
         json_array_foreach(json_object_get(approval, "ranges"), k, range)
-        {
-            const json_int_t end = json_integer_value(json_array_get(range, 1));
-            if (end > last) last = end;
-        }
+            each((uint64_t)json_integer_value(json_array_get(range, 0)),
+                 (uint64_t)json_integer_value(json_array_get(range, 1)), context);
     }
+}
+
+static void note_last(uint64_t first, uint64_t last, uint64_t *most)
+{
+    (void)first;
+    if (last > *most) *most = last;
+}
+
+/* context: behind which, and the lowest so far; 0: none. */
+static void note_lowest(uint64_t first, uint64_t last, uint64_t context[2])
+{
+    const uint64_t next = first > context[0] ? first : context[0] + 1;
+    if (last > context[0] && (context[1] == 0 || next < context[1])) context[1] = next;
+}
+
+static uint64_t last_allotted(const json_t *recipe, const char *asset)
+{
+    uint64_t last = 0;
+    for_ranges(recipe, asset, true, note_last, &last);
     return last;
 }
 
-/* One run more: the one that others have approved last, or the next, so that owners who say no slot meet in one. */
-static void choose_slot(struct approve_words *w, const json_t *recipe)
+/* One run more: the lowest that another has approved and this owner has not come to, else its next. So owners who say no slot meet. */
+static int choose_slot(const struct client *c, struct approve_words *w, const json_t *recipe)
 {
-    const json_int_t own = last_allotted(recipe, w->asset, true),
-                     others = last_allotted(recipe, w->asset, false);
-    w->first = w->last = (uint64_t)(others > own ? others : own + 1);
+    uint64_t lowest[2] = {last_allotted(recipe, w->asset), 0};
+    for_ranges(recipe, w->asset, false, note_lowest, lowest);
+    w->first = w->last = lowest[1] != 0 ? lowest[1] : lowest[0] + 1;
+    if (w->first <= SLOT_MAX) return EXIT_OK;
+    return client_fail(c, EXIT_USAGE,
+                       "--slots: expected, since the next slot that others have approved, %llu, is beyond %d",
+                       (unsigned long long)w->first, SLOT_MAX);
 }
 
 /* The slots that this owner allotted already, so that nobody reads a recipe for nothing. */
@@ -105,7 +130,7 @@ static int check_slots(const struct client *c, const struct approve_words *w, co
 {
     const json_t *approval, *range;
     size_t i, k;
-    const json_int_t next = last_allotted(recipe, w->asset, true) + 1;
+    const json_int_t next = (json_int_t)last_allotted(recipe, w->asset) + 1;
     bool overlap = false;
     json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
     {
@@ -220,7 +245,7 @@ static int approve_recipe(const struct client *c, struct approve_words *w, const
     int code = client_get(c, &recipe, "/v1/workflows/%s?asset=%s", w->workflow, w->asset);
     if (code != EXIT_OK) return code;
     code = recipe_check(c, client_text(recipe, "document"));
-    if (code == EXIT_OK && w->slots == NULL) choose_slot(w, recipe);
+    if (code == EXIT_OK && w->slots == NULL) code = choose_slot(c, w, recipe);
     if (code == EXIT_OK) code = check_slots(c, w, recipe);
     if (code == EXIT_OK)
         code = w->offline != NULL ? offline(c, w, recipe, status) : approve_here(c, w, recipe);

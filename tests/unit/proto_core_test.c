@@ -991,8 +991,6 @@ static void say_failed(struct cluster *c, uint32_t liar, struct run_id run, uint
     expect_view(c, WORLD_REQUESTER, run, "computing", "none");
 }
 
-/* An owner takes it back while its enclave asks for chunks: whoever serves them refuses, the enclave finds none, and what is
- * shown is why, not that its owner is awaited. */
 /* Its enclave misses what was taken back, and says that there is none: soon, or when all show the run as revoked. */
 static void test_a_revoked_run_ends_as_such(void **state)
 {
@@ -1014,6 +1012,8 @@ static void test_a_revoked_run_ends_as_such(void **state)
     }
 }
 
+/* An owner takes it back while its enclave asks for chunks: whoever serves them refuses, the enclave finds none, and what is
+ * shown is why, not that its owner is awaited. */
 static void test_a_revoked_run_is_awaited_by_nobody(void **state)
 {
     (void)state;
