@@ -1,4 +1,4 @@
-/* Members that break the protocol in what they send: one withholds, one replays, one floods. The core of each is the production core and keeps
+/* Members that break the protocol in what they send: one withholds, one replays, one floods, one equivocates. The core of each is the production core and keeps
  * to the protocol; this stands between it and its links. Whatever it adds goes round the watch, which is for what nodes say.
  * Bounded: of what was told or sent the last REPLAY_MOST messages are kept, as the slices that they came in, and none is said again while any
  * of the last turn is under way; of what is made up so many as there are slices for are under way. Memory is taken when a party
@@ -244,6 +244,41 @@ void adversary_flood(struct station *n)
     uint64_t unused = 0;
     make(n, slice);
     s->counts.flooded += tell_all(n, slice, &unused);
+}
+
+/* --- Equivocating -------------------------------------------------------------------------------------------------------- */
+
+/* What it says is the same; when it says that it said it is not. As long as nobody knows better it counts as the other does. */
+static struct span second_of(const struct station *n, const struct record *last)
+{
+    static union body body;
+    struct header h = last->header;
+    struct record r;
+    const enum err err = body_decode(&body, h.kind, last->body);
+    ASSERT(err == OK);
+    h.time_ms++;
+    const struct span message = fault_record(&r, n, &n->player->secret, h, &body);
+    (void)ledger_take(&n->consortium->ledger, &r);
+    return message;
+}
+
+void adversary_equivocate(struct station *n)
+{
+    struct consortium *s = n->consortium;
+    const struct author *own = n->core != NULL ? chain_author(core_chain(n->core), n->player->id) : NULL;
+    const struct record *last =
+        own != NULL ? chain_get(core_chain(n->core), n->player->id, own->applied) : NULL;
+    if (last == NULL || n->forked) return; /* it has said nothing yet, or is found out */
+    struct slice *slice = slice_of(second_of(n, last));
+    const uint32_t neighbours = consortium_neighbours(s, n->number);
+    for (uint32_t i = 0; i < neighbours; i++) {
+        const uint32_t to = consortium_neighbour(s, n->number, i);
+        if (!consortium_linked(s, n->number, to) || i % 2 != 0) continue;
+        (void)station_carry_slice(n, to, slice);
+        n->forked = true;
+    }
+    slice_drop(slice);
+    s->revoked |= n->forked && papers_of(s->papers, n->player) != NULL; /* its approvals are void */
 }
 
 /* --- In their time ------------------------------------------------------------------------------------------------------- */

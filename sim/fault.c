@@ -9,7 +9,7 @@
 enum {
     LOOK_AGAIN_NS = 50000000, /* for somebody who is elected */
     ROGUE_NS = 700000000,     /* from one dishonest ask to the next */
-    MESSAGE_BYTES_MAX = 2048,
+    MESSAGE_BYTES_MAX = CAP_HEADER_BYTES + CAP_BODY_BYTES + 128,
 };
 #define SILENT_NS UINT64_C(30000000000) /* PROTOCOL.md: a link is dead after that */
 
@@ -121,29 +121,35 @@ static uint64_t last_term(const struct ledger_run *run)
     return last;
 }
 
-struct span fault_statement(const struct station *n, struct node_id author,
-                            const struct identity_secret *secret, enum kind kind, const void *body)
+struct span fault_record(struct record *out, const struct station *n, const struct identity_secret *secret,
+                         struct header h, const void *body)
 {
     static uint8_t built[MESSAGE_BYTES_MAX], message[MESSAGE_BYTES_MAX];
-    struct header h = {.kind = kind,
-                       .consortium = n->consortium->cast->consortium,
-                       .author = author,
-                       .time_ms = station_wall_ms(n),
-                       .residency = SPAN_LITERAL("")};
-    struct buffer b = BUFFER_OF(built), out = BUFFER_OF(message);
+    struct buffer b = BUFFER_OF(built), encoded = BUFFER_OF(message);
     struct signature signature;
-    struct record r;
     size_t header_len;
     enum err err = record_build(&b, &header_len, &h, body);
     if (err == OK)
         err = notary_sign(n->consortium->cast->notary, &signature, secret,
                           record_sign_hash(h.kind, span_make(built, header_len)));
     if (err == OK)
-        err = record_open(&r, span_make(built, header_len), &signature,
+        err = record_open(out, span_make(built, header_len), &signature,
                           span_make(built + header_len, b.len - header_len));
     ASSERT(err == OK);
-    record_encode(&out, &r);
-    return buffer_span(&out);
+    record_encode(&encoded, out);
+    return buffer_span(&encoded);
+}
+
+struct span fault_statement(const struct station *n, struct node_id author,
+                            const struct identity_secret *secret, enum kind kind, const void *body)
+{
+    struct record r;
+    const struct header h = {.kind = kind,
+                             .consortium = n->consortium->cast->consortium,
+                             .author = author,
+                             .time_ms = station_wall_ms(n),
+                             .residency = SPAN_LITERAL("")};
+    return fault_record(&r, n, secret, h, body);
 }
 
 static struct span statement_of(const struct station *n, enum kind kind, const void *body)
@@ -272,6 +278,7 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
     case FAULT_WITHHOLD:
     case FAULT_REPLAY:
     case FAULT_FLOOD: adversary_set(n, f, on); break;
+    case FAULT_EQUIVOCATE: adversary_equivocate(n); break;
     case FAULT_PART:
     case FAULT_SPLIT:
     case FAULT_ELECTED:
@@ -319,7 +326,8 @@ void fault_begin(struct consortium *s, uint32_t index)
     if (s->end_ns != UINT64_MAX) return; /* what comes after the last run is not played */
     s->fault_begun[index] = true;
     switch (f->kind) {
-    case FAULT_CRASH: set(s, index, true); break; /* each ends by its own start */
+    case FAULT_CRASH: /* each ends by its own start */
+    case FAULT_EQUIVOCATE: set(s, index, true); break;
     case FAULT_PART:
         if (f->of.by == BY_PARTY && f->of.more == 0 && !f->oneway)
             cut_off(s, f->of.party, f->for_ms);

@@ -527,6 +527,8 @@ bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, 
     if (whom == FAULT_OF_NONE || !scenario_has(s, &f->of, party)) return false;
     if (whom == FAULT_OF_OWNER) return s->party[party].rows > 0;
     if (whom == FAULT_OF_CUSTODIAN) return (s->party[party].roles & ROLE_CUSTODIAN) != 0;
+    if (whom == FAULT_OF_LESSER)
+        return (s->party[party].roles & (ROLE_CUSTODIAN | ROLE_STEWARD | ROLE_MAKER | ROLE_DEVICE)) == 0;
     return whom != FAULT_OF_COMPUTE || (s->party[party].roles & ROLE_COMPUTE) != 0;
 }
 
@@ -564,7 +566,8 @@ static void check_whom(const struct scenario_fault *f, const struct scenario *s,
                                            [FAULT_OF_PAIR] = "somebody there",
                                            [FAULT_OF_OWNER] = "an owner with rows",
                                            [FAULT_OF_COMPUTE] = "a party with the role compute",
-                                           [FAULT_OF_CUSTODIAN] = "a custodian"};
+                                           [FAULT_OF_CUSTODIAN] = "a custodian",
+                                           [FAULT_OF_LESSER] = "no custodian, steward, maker or device"};
     const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
     const uint32_t befallen = count_befallen(s, f);
     if (befallen == 0) json_refuse(r, of_keys[f->of.by], ERR_CONFLICT, expected[whom]);

@@ -73,7 +73,9 @@ struct scenario_party {
     X(FAULT_REPLAY, "replay", FAULT_OF_PARTY,                                                                \
       true) /* sends what it was told or sent in the last seconds again, to everybody */                     \
     X(FAULT_FLOOD, "flood", FAULT_OF_PARTY,                                                                  \
-      true) /* sends announcements, heads and joins that it made up, `per_second` times */
+      true) /* sends announcements, heads and joins that it made up, `per_second` times */                   \
+    X(FAULT_EQUIVOCATE, "equivocate", FAULT_OF_LESSER,                                                       \
+      false) /* signs a second record in the place of its last, and shows it to half of those linked */
 #define SCENARIO_FAULT_ENUM(symbol, name, whom, lasts) symbol,
 enum scenario_fault_kind { SCENARIO_FAULT_TABLE(SCENARIO_FAULT_ENUM) FAULT_KIND_COUNT };
 #undef SCENARIO_FAULT_ENUM
@@ -84,7 +86,8 @@ enum scenario_fault_whom {
     FAULT_OF_PAIR,  /* of sides */
     FAULT_OF_OWNER, /* one that brings rows */
     FAULT_OF_COMPUTE,
-    FAULT_OF_CUSTODIAN
+    FAULT_OF_CUSTODIAN,
+    FAULT_OF_LESSER /* one on whose records no membership, thresholds or device hang */
 };
 /* Whom a fault names: a party, all of one kind, of a jurisdiction or of a region; of these it befalls each that it can befall. */
 enum scenario_by { BY_PARTY, BY_JURISDICTION, BY_REGION, BY_COUNT };

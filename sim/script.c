@@ -408,7 +408,8 @@ static bool revoke(const struct script *s)
 /* Will this owner never approve, or not any more? Runs are asked for without it. */
 static bool is_out(const struct consortium *s, const struct dataset *d)
 {
-    const bool took_back = s->station[d->owner->number].revoke_due;
+    const struct station *n = &s->station[d->owner->number];
+    const bool took_back = n->revoke_due || n->forked;
     return d->owner->party->refuses || (s->scenario->go_on && took_back);
 }
 
@@ -450,10 +451,23 @@ static bool is_ready(const struct script *s)
     return has_devices(s);
 }
 
+/* Has somebody equivocated without whom nothing goes on? */
+static bool is_broken(const struct consortium *s)
+{
+    bool broken = false;
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct station *n = &s->station[i];
+        const bool needed = player_is(n->player, ROLE_ALGORITHM) || player_is(n->player, ROLE_REQUESTER);
+        broken |= n->forked && needed;
+    }
+    return broken;
+}
+
 /* Is nobody asked any more? An owner has taken back, and without it no run is wished for, or fewer than k are left. */
 static bool is_over(const struct consortium *s)
 {
     uint32_t left = 0;
+    if (is_broken(s)) return true;
     for (uint32_t i = 0; i < s->papers->dataset_count; i++) left += !is_out(s, &s->papers->dataset[i]);
     return s->revoked && (!s->scenario->go_on || left < s->scenario->k);
 }

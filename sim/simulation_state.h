@@ -126,6 +126,7 @@ struct station {
     bool rogue, twin, forge; /* how it cheats as a host */
     bool doubles;            /* as a custodian it votes for whoever asks */
     bool byzantine;          /* it has, once: of its votes nothing is to be expected */
+    bool forked;             /* it has signed two records in one place */
     struct chance rogue_chance;
     struct adversary *adversary; /* NULL: all that it sends is its core's */
     struct slice *said;          /* last sent: one message to many is one slice */
@@ -336,12 +337,15 @@ void fault_phase(struct consortium *s,
 bool fault_double(struct station *n, struct span message);
 /* What a host that forges gives its enclave in place of `frame`, written to `out`. */
 struct span fault_forge(struct buffer *out, struct span frame);
-/* By this key, as a message that a core did not write; it lives until the next. */
+/* By this key, as a message that a core did not write; it lives until the next. Of the record `out` borrows from it. */
+struct span fault_record(struct record *out, const struct station *n, const struct identity_secret *secret,
+                         struct header h, const void *body);
 struct span fault_statement(const struct station *n, struct node_id author,
                             const struct identity_secret *secret, enum kind kind, const void *body);
 
 /* adversary.c */
 void adversary_set(struct station *n, const struct scenario_fault *f, bool on);
+void adversary_equivocate(struct station *n);
 void adversary_free(struct station *n);
 bool adversary_at_work(const struct station *n);
 void adversary_replay(struct station *n); /* its turns */

@@ -149,6 +149,16 @@ static void watch_heads(struct station *n, struct span heads)
     }
 }
 
+/* Nobody signs two records in one place but who is to. */
+static void watch_proof(struct station *n, const struct message_EQUIVOCATION *m)
+{
+    struct header h;
+    const struct player *author =
+        header_decode(&h, m->header_a) == OK ? cast_find(n->consortium->cast, h.author) : NULL;
+    if (author == NULL || !n->consortium->station[author->number].forked)
+        watch_violation(n->consortium, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
+}
+
 /* What is looked at with an eye to whom it goes; the rest is the same for all. */
 static bool is_for_one(struct span message)
 {
@@ -165,8 +175,7 @@ void watch_message(struct station *n, uint32_t to, struct span message, bool aga
         watch_violation(n->consortium, "live", "%.*s sends what does not decode", NAMED(n));
         return;
     }
-    if (code == MESSAGE_EQUIVOCATION_CODE) /* nobody here signs two records in one place */
-        watch_violation(n->consortium, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
+    if (code == MESSAGE_EQUIVOCATION_CODE) watch_proof(n, &m.EQUIVOCATION);
     if (code == MESSAGE_RECORD_CODE) watch_shown(n, to, &m.RECORD, again);
     if (code == MESSAGE_HEADS_CODE) watch_heads(n, m.HEADS.heads);
     if (code == MESSAGE_BLOB_GET_CODE) watch_certificate(n, m.BLOB_GET.certificate);
@@ -184,6 +193,22 @@ static bool contested(const struct ledger *l, const struct ledger_run *run)
     return false;
 }
 
+/* Does it hang on somebody who has equivocated? On who asks for it, whose recipe it is, whose data it reads, or on who computes. */
+static bool forked(const struct consortium *s, const struct run_watch *w, const struct ledger_run *run)
+{
+    bool computes = false;
+    if (s->station[w->asker].forked) return true;
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct station *n = &s->station[i];
+        const struct dataset *d = papers_of(s->papers, n->player);
+        computes |= !n->forked && player_is(n->player, ROLE_COMPUTE);
+        if (n->forked && player_is(n->player, ROLE_ALGORITHM)) return true;
+        for (uint32_t k = 0; n->forked && d != NULL && k < run->input_count; k++)
+            if (ID_EQUAL(run->input[k], d->dt)) return true;
+    }
+    return !computes;
+}
+
 /* Whoever meets another in its slot may find it spent, or shared by half of the votes each; what was taken back may settle or
  * not; and a run may come to its end before anybody can compute it. */
 bool watch_excused(struct consortium *s, const struct run_watch *w)
@@ -192,7 +217,8 @@ bool watch_excused(struct consortium *s, const struct run_watch *w)
     const uint64_t true_ms = consortium_wall_ms(s), its_ms = station_wall_ms(&s->station[w->asker]);
     const uint64_t latest_ms = (true_ms > its_ms ? true_ms : its_ms) + s->scenario->skew_max_ms;
     const bool over = run != NULL && run->ends_ms <= latest_ms;
-    return run != NULL && (over || contested(&s->ledger, run) || ledger_taken_back(&s->ledger, run));
+    return run != NULL &&
+           (over || contested(&s->ledger, run) || ledger_taken_back(&s->ledger, run) || forked(s, w, run));
 }
 
 static void note_end(struct station *n, struct run_watch *w, const struct run_view *view)
@@ -248,12 +274,13 @@ const char *watch_open_run(struct consortium *s, char *text, size_t cap)
 
 /* --- converge ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Of each author as much, by what had its turn. */
+/* Of each author as much, by what had its turn; of who is frozen, where. */
 static bool holds_as(const struct chain *a, const struct chain *b)
 {
     for (uint32_t i = 0; i < a->author_count; i++) {
         const struct author *x = &ROW(a->author, i);
         const struct author *y = x->applied > 0 ? chain_author(b, x->node) : NULL;
+        if (y != NULL && x->frozen != 0 && x->frozen == y->frozen) continue;
         if (x->applied > 0 && (y == NULL || x->applied != y->applied || !ID_EQUAL(x->head, y->head)))
             return false;
     }
@@ -268,7 +295,7 @@ static bool same_chains(const struct station *a, const struct station *b)
 
 static bool is_expected(const struct station *n)
 {
-    return n->core != NULL && !n->cut && !adversary_at_work(n);
+    return n->core != NULL && !n->cut && !n->forked && !adversary_at_work(n);
 }
 
 bool watch_converged(struct consortium *s)
