@@ -449,14 +449,18 @@ static void advert_tick(struct core *c)
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 
-/* For good: its slots stay allotted, so that no later approval names its slot again. */
+/* For good: its slots stay allotted, so that no later approval names its slot again; and nothing that a frozen author has approved or
+ * asked for comes to count again. */
 static bool taken_back(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (run == NULL) return false;
-    struct verdict v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
-    if (v.refusal == REFUSAL_REVOKED && t->revoked_ns == 0) t->revoked_ns = c->now.ns;
-    return v.refusal == REFUSAL_REVOKED;
+    struct verdict v = registry_check_record(c->registry, run->record);
+    if (v.refusal == REFUSAL_NONE)
+        v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
+    const bool back = v.refusal == REFUSAL_REVOKED || v.refusal == REFUSAL_FROZEN;
+    if (back && t->revoked_ns == 0) t->revoked_ns = c->now.ns;
+    return back;
 }
 
 /* Custodians who hear of a revocation renew no lease and commit to nothing. An enclave that is at work may have one from just

@@ -451,13 +451,14 @@ static bool is_ready(const struct script *s)
     return has_devices(s);
 }
 
-/* Has somebody equivocated without whom nothing goes on? */
+/* Has somebody equivocated without whom nothing goes on? An owner, before its data is part of the recipe. */
 static bool is_broken(const struct consortium *s)
 {
     bool broken = false;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct station *n = &s->station[i];
-        const bool needed = player_is(n->player, ROLE_ALGORITHM) || player_is(n->player, ROLE_REQUESTER);
+        const bool needed = player_is(n->player, ROLE_ALGORITHM) || player_is(n->player, ROLE_REQUESTER) ||
+                            (papers_of(s->papers, n->player) != NULL && !n->deed_done[DEED_BIND]);
         broken |= n->forked && needed;
     }
     return broken;
