@@ -174,6 +174,14 @@ static void draw_vetoes(struct scenario *s, struct chance *c)
         s->party[i].veto = s->party[i].rows > 0 && (all || chance_ppm(c, PPM(50)));
 }
 
+/* Whoever may; all of them compute, or ask. */
+static void draw_equivocation(struct scenario *s, struct chance *c)
+{
+    struct scenario_fault *f = add_fault(s, c, FAULT_EQUIVOCATE);
+    f->for_ms = 0;
+    while (!scenario_befalls(s, f, f->of.party)) f->of.party = (f->of.party + 1) % s->party_count;
+}
+
 void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
 {
     struct chance c = chance_stream(seed, "swarm", 0);
@@ -194,6 +202,7 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     if (chance_ppm(&c, PPM(50))) draw_cheat(out, &c);
     if (chance_ppm(&c, PPM(40))) draw_members(out, &c);
     if (chance_ppm(&c, PPM(25))) draw_vetoes(out, &c);
+    if (chance_ppm(&c, PPM(15))) draw_equivocation(out, &c);
 }
 
 /* --- Smaller ----------------------------------------------------------------------------------------------------------------------- */

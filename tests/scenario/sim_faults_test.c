@@ -74,6 +74,13 @@ static void hosts_cheat(void **state)
     play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"rogue\",\"party\":\"hall\"}", "\"compute_ms\":300", 1, 0);
 }
 
+/* Who asked for it signs two records in one place: its run is void. All come to hold proof of that, which play() asks for. */
+static void a_requester_equivocates(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":1500,\"kind\":\"equivocate\",\"party\":\"office\"}", "\"compute_ms\":6000", 0, 1);
+}
+
 /* What north signs while it is cut off it shows to nobody later, when it is asked. The others end without it. */
 static void nobody_waits_for_who_withholds(void **state)
 {
@@ -114,7 +121,9 @@ static void more_liars_are_seen(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_custodian_with_a_full_disk_gives_nothing),
-                                       cmocka_unit_test(an_owner_takes_back), cmocka_unit_test(hosts_cheat),
+                                       cmocka_unit_test(an_owner_takes_back),
+                                       cmocka_unit_test(hosts_cheat),
+                                       cmocka_unit_test(a_requester_equivocates),
                                        cmocka_unit_test(nobody_waits_for_who_withholds),
                                        cmocka_unit_test(more_liars_are_seen)};
     return cmocka_run_group_tests_name("sim_faults", tests, NULL, NULL);

@@ -224,15 +224,34 @@ static void byzantine_members(const json_t *report)
         assert_int_equal(number(json_array_get(json_object_get(report, "timeline"), i), "term"), 1);
 }
 
+/* The run that hangs on who has lied ends, and nothing after it comes of its data or to its enclaves. */
+static void equivocation(const json_t *report)
+{
+    size_t i;
+    const json_t *row;
+    runs(report, 5, 1);
+    json_array_foreach(json_object_get(report, "timeline"), i, row)
+    {
+        const json_int_t asked_ms = number(row, "requested_ms");
+        const bool ended = strcmp(json_string_value(json_object_get(row, "state")), "ended") == 0;
+        assert_int_equal(ended, asked_ms < 6000 && number(row, "settled_ms") == 0);
+        if (asked_ms > 12000)
+            assert_string_not_equal(json_string_value(json_object_get(row, "node")), "hall-1");
+    }
+    json_array_foreach(json_object_get(report, "exposure"), i,
+                       row) if (strcmp(json_string_value(json_object_get(row, "owner")), "clinic") == 0)
+        assert_in_range(number(row, "enclaves"), 1, 3);
+}
+
 static const struct {
     const char *name;
     void (*shows)(const json_t *report);
 } shipped[] = {
-    {"cross-bank-fraud", cross_bank_fraud},  {"supply-chain", supply_chain},
-    {"rare-disease", rare_disease},          {"partition-of-a-jurisdiction", partition_of_a_jurisdiction},
-    {"revocation-storm", revocation_storm},  {"lossy-satellite-silo", lossy_satellite_silo},
-    {"gpu-scarcity", gpu_scarcity},          {"byzantine-third", byzantine_third},
-    {"byzantine-members", byzantine_members}};
+    {"cross-bank-fraud", cross_bank_fraud},   {"supply-chain", supply_chain},
+    {"rare-disease", rare_disease},           {"partition-of-a-jurisdiction", partition_of_a_jurisdiction},
+    {"revocation-storm", revocation_storm},   {"lossy-satellite-silo", lossy_satellite_silo},
+    {"gpu-scarcity", gpu_scarcity},           {"byzantine-third", byzantine_third},
+    {"byzantine-members", byzantine_members}, {"equivocation", equivocation}};
 
 static void each_shows_what_it_says(void **state)
 {

@@ -991,6 +991,31 @@ static void say_failed(struct cluster *c, uint32_t liar, struct run_id run, uint
     expect_view(c, WORLD_REQUESTER, run, "computing", "none");
 }
 
+/* Its approval never counts again: the run that needs it is over, and waits for nobody until it expires. */
+static void test_a_run_of_a_frozen_owner_ends(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct body_REVOCATION one = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE}, two = one;
+    struct run_id run;
+    two.subject.bytes[0] = 1;
+    cluster_form(c);
+    cluster_crash(c, WORLD_COMPUTE);
+    cluster_crash(c, CLUSTER_SECOND);
+    accepted(cluster_request(c, 1, &run));
+    cluster_run(c, 2000);
+    const struct author *a = chain_author(core_chain(cluster_core(c, 1)), cluster_id(c, 1));
+    const uint64_t seq = a->applied + 1;
+    const struct record_id head = a->head;
+    cluster_inject(c, 1, 2, cluster_forge(c, 1, seq, head, KIND_REVOCATION, &one));
+    cluster_inject(c, 1, 3, cluster_forge(c, 1, seq, head, KIND_REVOCATION, &two));
+    assert_true(cluster_until(c, frozen_everywhere, 20000));
+    cluster_run(c, 3000);
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) expect_view(c, i, run, "revoked", "revoked");
+    expect_view(c, WORLD_REQUESTER, run, "revoked", "revoked");
+    cluster_free(c);
+}
+
 /* Its enclave misses what was taken back, and says that there is none: soon, or when all show the run as revoked. */
 static void test_a_revoked_run_ends_as_such(void **state)
 {
@@ -1634,6 +1659,7 @@ int main(void)
         cmocka_unit_test(test_a_candidacy_ends),
         cmocka_unit_test(test_runs_of_others_are_not_watched),
         cmocka_unit_test(test_equivocation_spreads),
+        cmocka_unit_test(test_a_run_of_a_frozen_owner_ends),
         cmocka_unit_test(test_equivocation_pair_alone),
         cmocka_unit_test(test_votes_wait_for_the_store),
         cmocka_unit_test(test_records_wait_for_the_store),
