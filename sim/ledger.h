@@ -47,6 +47,8 @@ struct ledger_seat {
     bool voted, released;
     struct node_id voted_for, enclave;
     uint64_t answered_ns; /* when it last gave this enclave shares or a lease */
+    uint64_t round,
+        held_ns; /* of those rounds the latest, and when it gave that first: once more prolongs nothing */
 };
 struct ledger_term {
     uint64_t term;

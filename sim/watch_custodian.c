@@ -42,7 +42,7 @@ static void watch_terms(struct station *n, const struct ledger_run *run, uint32_
         if (seat->voted && other > term)
             watch_violation(s, "one-certificate", "%.*s votes in term %llu, after term %llu", NAMED(n),
                             (unsigned long long)term, other);
-        if (seat->released && other < term && now_of(s) < seat->answered_ns + most_ns)
+        if (seat->released && other < term && now_of(s) < seat->held_ns + most_ns)
             watch_violation(s, "one-certificate", "%.*s votes in term %llu while its lease of term %llu runs",
                             NAMED(n), (unsigned long long)term, other);
     }
@@ -205,6 +205,7 @@ static void watch_release(struct station *n, const struct body_RELEASE *b, const
         watch_violation(s, "quorum-release", "%.*s releases to two enclaves in term %llu", NAMED(n),
                         (unsigned long long)b->term);
     watch_recipient(n, b->run, b->term, b->certificate, b->enclave, ID_EQUAL(*to, b->kem));
+    if (!seat->released) seat->held_ns = now_of(s);
     seat->released = true;
     seat->enclave = b->enclave;
     seat->answered_ns = now_of(s);
@@ -233,6 +234,10 @@ static void watch_lease(struct station *n, const struct body_LEASE *b)
     if (!seat->released || !ID_EQUAL(seat->enclave, b->enclave))
         watch_violation(s, "quorum-release", "%.*s gives a lease to an enclave that it released nothing to",
                         NAMED(n));
+    if (b->round > seat->round) {
+        seat->round = b->round;
+        seat->held_ns = now_of(s);
+    }
     seat->answered_ns = now_of(s);
 }
 
