@@ -189,6 +189,25 @@ static void own_records(void **state)
     quiet();
 }
 
+/* Of somebody's who is to equivocate, or of anybody else's. */
+static void proofs(void **state)
+{
+    uint8_t bytes[1024];
+    (void)state;
+    const struct record *first =
+        chain_get(core_chain(s->station[NORTH].core), s->station[EAST].player->id, 1);
+    const struct message_EQUIVOCATION m = {first->header_bytes, first->signature, first->header_bytes,
+                                           first->signature};
+    struct buffer b = BUFFER_OF(bytes);
+    message_encode(&b, MESSAGE_EQUIVOCATION_CODE, &m);
+    watch_message(&s->station[NORTH], WEST, buffer_span(&b), false);
+    fired("no-fork", "has proof of an equivocation");
+    s->station[EAST].forked = true;
+    watch_message(&s->station[NORTH], WEST, buffer_span(&b), false);
+    quiet();
+    s->station[EAST].forked = false;
+}
+
 static void heads_of(uint32_t number, uint64_t seq, struct record_id id)
 {
     uint8_t item[HEADS_ITEM_BYTES], bytes[256];
@@ -229,10 +248,11 @@ static void votes_of_custodians(void **state)
     *seat(61, WEST) = (struct ledger_seat){.voted = true, .voted_for = s->station[MILL].player->id};
     votes_with_promise(WEST, HALL, 61);
     fired("one-certificate", "for two nodes");
-    *seat(62, WEST) = (struct ledger_seat){.released = true, .answered_ns = now_of(s)};
+    *seat(62, WEST) = (struct ledger_seat){.released = true, .held_ns = now_of(s)};
     votes_with_promise(WEST, HALL, 63);
     fired("one-certificate", "while its lease of term 62 runs");
-    seat(62, WEST)->answered_ns = now_of(s) - UINT64_C(4000000000);
+    seat(62, WEST)->held_ns = now_of(s) - UINT64_C(4000000000);
+    seat(62, WEST)->answered_ns = now_of(s); /* once more what it had answered: that prolongs nothing */
     votes_with_promise(WEST, HALL, 64);
     quiet();
     votes(MILL, HALL, 65);
@@ -689,6 +709,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(own_records),
+        cmocka_unit_test(proofs),
         cmocka_unit_test(what_is_said_to_be_held),
         cmocka_unit_test(votes_of_custodians),
         cmocka_unit_test(certificates),
