@@ -193,17 +193,20 @@ static bool contested(const struct ledger *l, const struct ledger_run *run)
     return false;
 }
 
-/* Does it hang on somebody who has equivocated? On who asks for it, whose recipe it is, whose data it reads, or on who computes. */
-static bool forked(const struct consortium *s, const struct run_watch *w, const struct ledger_run *run)
+/* Does it hang on somebody who has equivocated? On who asks for it, whose recipe it is, whose data it reads, or on who computes; or on half of
+ * a key from who has voted twice: its node has seen that its key is not its alone, and signs nothing any more. */
+static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *w,
+                            const struct ledger_run *run)
 {
     bool computes = false;
     if (s->station[w->asker].forked) return true;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct station *n = &s->station[i];
         const struct dataset *d = papers_of(s->papers, n->player);
+        const bool lied = n->forked || (n->byzantine && n->player->party->veto);
         computes |= !n->forked && player_is(n->player, ROLE_COMPUTE);
         if (n->forked && player_is(n->player, ROLE_ALGORITHM)) return true;
-        for (uint32_t k = 0; n->forked && d != NULL && k < run->input_count; k++)
+        for (uint32_t k = 0; lied && d != NULL && k < run->input_count; k++)
             if (ID_EQUAL(run->input[k], d->dt)) return true;
     }
     return !computes;
@@ -217,8 +220,8 @@ bool watch_excused(struct consortium *s, const struct run_watch *w)
     const uint64_t true_ms = consortium_wall_ms(s), its_ms = station_wall_ms(&s->station[w->asker]);
     const uint64_t latest_ms = (true_ms > its_ms ? true_ms : its_ms) + s->scenario->skew_max_ms;
     const bool over = run != NULL && run->ends_ms <= latest_ms;
-    return run != NULL &&
-           (over || contested(&s->ledger, run) || ledger_taken_back(&s->ledger, run) || forked(s, w, run));
+    return run != NULL && (over || contested(&s->ledger, run) || ledger_taken_back(&s->ledger, run) ||
+                           hangs_on_a_liar(s, w, run));
 }
 
 static void note_end(struct station *n, struct run_watch *w, const struct run_view *view)
