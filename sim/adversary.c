@@ -258,27 +258,27 @@ static struct span second_of(const struct station *n, const struct record *last)
     ASSERT(err == OK);
     h.time_ms++;
     const struct span message = fault_record(&r, n, &n->player->secret, h, &body);
-    (void)ledger_take(&n->consortium->ledger, &r);
+    if (h.kind != KIND_APPROVAL) (void)ledger_take(&n->consortium->ledger, &r); /* it would allot twice */
     return message;
 }
 
 void adversary_equivocate(struct station *n)
 {
-    struct consortium *s = n->consortium;
+    const struct consortium *s = n->consortium;
     const struct author *own = n->core != NULL ? chain_author(core_chain(n->core), n->player->id) : NULL;
     const struct record *last =
         own != NULL ? chain_get(core_chain(n->core), n->player->id, own->applied) : NULL;
-    if (last == NULL || n->forked) return; /* it has said nothing yet, or is found out */
+    if (last == NULL || n->equivocates) return; /* it has said nothing yet, or did so before */
     struct slice *slice = slice_of(second_of(n, last));
     const uint32_t neighbours = consortium_neighbours(s, n->number);
+    uint32_t linked = 0;
     for (uint32_t i = 0; i < neighbours; i++) {
         const uint32_t to = consortium_neighbour(s, n->number, i);
-        if (!consortium_linked(s, n->number, to) || i % 2 != 0) continue;
+        if (!consortium_linked(s, n->number, to) || linked++ % 2 != 0) continue;
         (void)station_carry_slice(n, to, slice);
-        n->forked = true;
+        n->equivocates = true;
     }
     slice_drop(slice);
-    s->revoked |= n->forked && papers_of(s->papers, n->player) != NULL; /* its approvals are void */
 }
 
 /* --- In their time ------------------------------------------------------------------------------------------------------- */

@@ -172,11 +172,18 @@ static bool held(const struct chain *view, const struct ledger_place *at)
     return r != NULL && ID_EQUAL(r->id, at->id);
 }
 
-/* Positive records act in their turn. */
+/* Positive records act in their turn, but not from the place on in which their author has signed two. */
 static bool acts(const struct chain *view, const struct ledger_place *at)
 {
     const struct author *a = chain_author(view, at->author);
-    return a != NULL && at->seq <= a->applied && held(view, at);
+    return a != NULL && at->seq <= a->applied && (a->frozen == 0 || at->seq < a->frozen) && held(view, at);
+}
+
+/* Of who has none of its approvals and grants act. */
+static bool is_frozen(const struct chain *view, const struct ledger_place *at)
+{
+    const struct author *a = chain_author(view, at->author);
+    return a != NULL && a->frozen != 0;
 }
 
 static bool speaks_of(const struct ledger_revocation *v, const struct ledger_place *at,
@@ -214,7 +221,7 @@ static bool approved(const struct ledger *l, const struct chain *view, const str
     for (uint32_t i = 0; i < l->approvals; i++) {
         const struct ledger_approval *a = &l->approval[i];
         const bool in_time = a->expires_ms == 0 || a->expires_ms > wall_ms;
-        if (allots(a, run, dataset) && in_time && acts(view, &a->at) &&
+        if (allots(a, run, dataset) && in_time && acts(view, &a->at) && !is_frozen(view, &a->at) &&
             !revoked(l, view, &a->at, &a->body.compose, dataset))
             return true;
     }
@@ -228,7 +235,7 @@ static bool granted(const struct ledger *l, const struct chain *view, const stru
         const struct ledger_grant *g = &l->grant[i];
         const bool in_time = g->expires_ms == 0 || g->expires_ms > wall_ms;
         if (ID_EQUAL(g->lower, dataset) && ID_EQUAL(g->higher, run->app) && in_time && acts(view, &g->at) &&
-            !revoked(l, view, &g->at, NULL, dataset))
+            !is_frozen(view, &g->at) && !revoked(l, view, &g->at, NULL, dataset))
             return true;
     }
     return false;

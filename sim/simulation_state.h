@@ -126,7 +126,8 @@ struct station {
     bool rogue, twin, forge; /* how it cheats as a host */
     bool doubles;            /* as a custodian it votes for whoever asks */
     bool byzantine;          /* it has, once: of its votes nothing is to be expected */
-    bool forked;             /* it has signed two records in one place */
+    bool equivocates;        /* it has signed two records in one place */
+    bool forked;             /* and somebody has shown proof of it */
     struct chance rogue_chance;
     struct adversary *adversary; /* NULL: all that it sends is its core's */
     struct slice *said;          /* last sent: one message to many is one slice */

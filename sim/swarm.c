@@ -174,7 +174,7 @@ static void draw_vetoes(struct scenario *s, struct chance *c)
         s->party[i].veto = s->party[i].rows > 0 && (all || chance_ppm(c, PPM(50)));
 }
 
-/* Whoever may; all of them compute, or ask. */
+/* Whoever may: an owner without a seat, a node that computes, who asks. */
 static void draw_equivocation(struct scenario *s, struct chance *c)
 {
     struct scenario_fault *f = add_fault(s, c, FAULT_EQUIVOCATE);

@@ -149,14 +149,20 @@ static void watch_heads(struct station *n, struct span heads)
     }
 }
 
-/* Nobody signs two records in one place but who is to. */
+/* Nobody signs two records in one place but who is to; from the first proof on nothing is expected of it. */
 static void watch_proof(struct station *n, const struct message_EQUIVOCATION *m)
 {
     struct header h;
     const struct player *author =
         header_decode(&h, m->header_a) == OK ? cast_find(n->consortium->cast, h.author) : NULL;
-    if (author == NULL || !n->consortium->station[author->number].forked)
+    struct station *liar = author != NULL ? &n->consortium->station[author->number] : NULL;
+    if (liar == NULL || !liar->equivocates) {
         watch_violation(n->consortium, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
+        return;
+    }
+    liar->forked = true;
+    n->consortium->revoked |=
+        papers_of(n->consortium->papers, liar->player) != NULL; /* its approvals are void */
 }
 
 /* What is looked at with an eye to whom it goes; the rest is the same for all. */
@@ -194,7 +200,7 @@ static bool contested(const struct ledger *l, const struct ledger_run *run)
 }
 
 /* Does it hang on somebody who has equivocated? On who asks for it, whose recipe it is, whose data it reads, or on who computes; or on half of
- * a key from who has voted twice: its node has seen that its key is not its alone, and signs nothing any more. */
+ * a key from who signs nothing any more, since it has seen that its key is not its alone: it has voted twice. */
 static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *w,
                             const struct ledger_run *run)
 {
@@ -203,7 +209,8 @@ static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *
     for (uint32_t i = 0; i < s->count; i++) {
         const struct station *n = &s->station[i];
         const struct dataset *d = papers_of(s->papers, n->player);
-        const bool lied = n->forked || (n->byzantine && n->player->party->veto);
+        const bool lied =
+            n->forked || (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
         computes |= !n->forked && player_is(n->player, ROLE_COMPUTE);
         if (n->forked && player_is(n->player, ROLE_ALGORITHM)) return true;
         for (uint32_t k = 0; lied && d != NULL && k < run->input_count; k++)
@@ -277,15 +284,20 @@ const char *watch_open_run(struct consortium *s, char *text, size_t cap)
 
 /* --- converge ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Of each author as much, by what had its turn; of who is frozen, where. */
+/* Of each author as much, by what had its turn; of who is frozen all before that place, which is the same. */
+static bool as_far(const struct author *x, const struct author *y)
+{
+    if (x->frozen == 0 && y->frozen == 0) return x->applied == y->applied && ID_EQUAL(x->head, y->head);
+    return x->frozen == y->frozen && x->applied + 1 >= x->frozen && y->applied + 1 >= y->frozen;
+}
+
 static bool holds_as(const struct chain *a, const struct chain *b)
 {
     for (uint32_t i = 0; i < a->author_count; i++) {
         const struct author *x = &ROW(a->author, i);
-        const struct author *y = x->applied > 0 ? chain_author(b, x->node) : NULL;
-        if (y != NULL && x->frozen != 0 && x->frozen == y->frozen) continue;
-        if (x->applied > 0 && (y == NULL || x->applied != y->applied || !ID_EQUAL(x->head, y->head)))
-            return false;
+        if (x->applied == 0 && x->frozen == 0) continue;
+        const struct author *y = chain_author(b, x->node);
+        if (y == NULL || !as_far(x, y)) return false;
     }
     return true;
 }

@@ -202,10 +202,11 @@ static void proofs(void **state)
     message_encode(&b, MESSAGE_EQUIVOCATION_CODE, &m);
     watch_message(&s->station[NORTH], WEST, buffer_span(&b), false);
     fired("no-fork", "has proof of an equivocation");
-    s->station[EAST].forked = true;
+    s->station[EAST].equivocates = true;
     watch_message(&s->station[NORTH], WEST, buffer_span(&b), false);
     quiet();
-    s->station[EAST].forked = false;
+    assert_true(s->station[EAST].forked);
+    s->station[EAST].equivocates = s->station[EAST].forked = false;
 }
 
 static void heads_of(uint32_t number, uint64_t seq, struct record_id id)
