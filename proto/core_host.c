@@ -47,18 +47,18 @@ static bool ended(const struct core *c, const struct run_track *t, uint64_t more
 
 /* Whatever fails after the run's end, its end is why: nobody serves or signs for it any more. What no more than f
  * custodians gave as the reason may be untrue: then it is tried again. */
-static void fail_told(struct core *c, struct run_track *t, enum refusal why, uint32_t custodians)
+static void fail_told(struct core *c, struct run_track *t, enum refusal said, uint32_t custodians)
 {
     const struct charter *charter = registry_charter(c->registry);
     if (t->phase != CANDIDATE_HOLDER) return;
-    bool doubtful = custodians > 0 && (charter == NULL || custodians <= charter->f);
-    if (track_taken_back(c, t)) why = REFUSAL_REVOKED; /* whatever the enclave missed of it */
-    if (ended(c, t, 0)) why = REFUSAL_RUN_EXPIRED;
-    bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
+    const bool back = track_taken_back(c, t); /* whatever the enclave missed of it, and whoever told it so */
+    const bool doubtful = !back && custodians > 0 && (charter == NULL || custodians <= charter->f);
+    const enum refusal why = back ? REFUSAL_REVOKED : ended(c, t, 0) ? REFUSAL_RUN_EXPIRED : said;
+    const bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
     track_reason(t, verdict_refuse(why, NULL));
     if (c->enclaves_running > 0) c->enclaves_running--;
     track_state(c, t, end_state(why, again));
-    notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(why));
+    notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(said));
     tell_progress(c, t);
     elect_again(c, t, again);
 }

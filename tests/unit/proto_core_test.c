@@ -1024,7 +1024,7 @@ static void test_a_revoked_run_ends_as_such(void **state)
     for (uint32_t i = 0; i < 2; i++) {
         struct cluster *c = cluster_new(world, &quiet);
         struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
-        uint8_t frame[] = {FRAME_FAILED, REFUSAL_NO_APPROVAL, 0};
+        uint8_t frame[] = {FRAME_FAILED, REFUSAL_NO_APPROVAL, (uint8_t)i}; /* nobody, or one, told it so */
         memcpy(body.subject.bytes, world->compose.bytes, 32);
         cluster_form(c);
         struct cluster_start start = start_run_that(c, RUN_ATTESTED);
