@@ -66,6 +66,36 @@ static void test_a_whole_receipt_settles(void **state)
     assert_int_equal(state_after(&body), RUN_SETTLED);
 }
 
+/* Proof that the author of the record signed two in its place comes first: the receipt proves itself all the same. */
+static void test_a_receipt_outlives_its_author(void **state)
+{
+    (void)state;
+    uint8_t bytes[2048];
+    struct buffer b = BUFFER_OF(bytes);
+    struct run_view view;
+    struct world_node *author = &world->node[WORLD_COMPUTE];
+    struct body_RECEIPT body = receipt();
+    const struct body_WORKERS other = {SPAN_LITERAL("spare"), 1, SPAN_NONE};
+    struct lone *l = lone_new(world, WORLD_REQUESTER);
+    const struct record *r[2];
+    for (uint32_t i = 0; i < 2; i++) {
+        r[i] = i == 0 ? world_record(world, WORLD_COMPUTE, KIND_WORKERS, &other, 0)
+                      : world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &body, 0);
+        author->seq--;
+        author->head = r[i]->header.prev;
+    }
+    world->record_count -= 2;
+    const struct message_EQUIVOCATION pair = {r[0]->header_bytes, r[0]->signature, r[1]->header_bytes,
+                                              r[1]->signature};
+    message_encode(&b, MESSAGE_EQUIVOCATION_CODE, &pair);
+    lone_message(l, world->node[0].id, buffer_span(&b));
+    assert_int_equal(chain_author(core_chain(l->core), author->id)->frozen, r[1]->header.seq);
+    lone_record(l, world->node[0].id, r[1]);
+    assert_true(core_run(l->core, world->run, &view));
+    assert_int_equal(view.state, RUN_SETTLED);
+    lone_free(l);
+}
+
 /* Everything q custodians signed is there and holds: without the enclave, or beside another certificate, it is nothing. */
 static void test_what_does_not_settle(void **state)
 {
@@ -233,6 +263,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(test_a_whole_receipt_settles, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_receipt_outlives_its_author, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_does_not_settle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_core, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commits_to_another_output, setup, teardown),
