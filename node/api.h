@@ -119,12 +119,12 @@ enum { API_PAGE_MAX = 256 };
     X("POST", "/v1/workflows", api_workflow_publish, SCOPE_REQUEST, "", "{app:token, workflow:text}",        \
       "{record:id, compose:id}", "publish a workflow")                                                       \
     X("GET", "/v1/workflows/{compose}", api_workflow, SCOPE_READ, "asset", "",                               \
-      API_WORKFLOW ", document:text, approvals:[{owner:id, organisation:text|null, dataset:token, "          \
-                   "bound:bool, state:text, slot_first?:int, slot_last?:int, ranges?:[[int]], "              \
-                   "record?:id, granted_slots?:int, granted_epsilon?:text}], approved:int, needed:int, "     \
-                   "job:" API_JOB                                                                            \
-                   "|null, ops:[{op:id, registered:bool, name?:text, description?:text, code_hash?:id, "     \
-                   "code?:text}], root_key:id|null, text?:text, text_hash?:id, diff?:text|null}",            \
+      API_WORKFLOW                                                                                           \
+      ", document:text, approvals:[{owner:id, organisation:text|null, dataset:token, "                       \
+      "bound:bool, state:text, last_slot:int, slot_first?:int, slot_last?:int, ranges?:[[int]], "            \
+      "record?:id, granted_slots?:int, granted_epsilon?:text}], approved:int, needed:int, "                  \
+      "job:" API_JOB "|null, ops:[{op:id, registered:bool, name?:text, description?:text, code_hash?:id, "   \
+      "code?:text}], root_key:id|null, text?:text, text_hash?:id, diff?:text|null}",                         \
       "one workflow: document, plain words, approvals")                                                      \
     X("POST", "/v1/grants", api_grant, SCOPE_APPROVE, "",                                                    \
       "{lower:token, higher:token, ops:[id], slots_max:int, epsilon_max:text}",                              \

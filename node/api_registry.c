@@ -228,9 +228,10 @@ static json_t *approval_json(struct daemon *d, const struct registry *r, const s
     tally->approved += live;
     tally->needed++;
     json_t *body =
-        json_pack("{s:o, s:o, s:o, s:b, s:s}", "owner", api_hex32(input->owner.bytes), "organisation",
+        json_pack("{s:o, s:o, s:o, s:b, s:s, s:I}", "owner", api_hex32(input->owner.bytes), "organisation",
                   api_organisation(d, registry_holder(r, input->owner)), "dataset", api_dt_text(input->dt),
-                  "bound", a != NULL && registry_binding(r, a, w->hash) != NULL, "state", state);
+                  "bound", a != NULL && registry_binding(r, a, w->hash) != NULL, "state", state, "last_slot",
+                  a != NULL ? (json_int_t)registry_last_slot(r, a, w->hash) : 0);
     if (v.approval != NULL) {
         json_object_set_new(body, "slot_first", json_integer((json_int_t)v.approval->body.slot_first));
         json_object_set_new(body, "slot_last", json_integer((json_int_t)v.approval->body.slot_last));

@@ -77,48 +77,36 @@ static int show(const struct client *c, const struct approve_words *w, const jso
     return approval_file_ask() ? EXIT_OK : client_fail(c, EXIT_REFUSED, "not approved");
 }
 
-/* What a live approval allots, of this dataset or of the others. */
-typedef void each_range(uint64_t first, uint64_t last, uint64_t *context);
-
-static void for_ranges(const json_t *recipe, const char *asset, bool own, each_range *each, uint64_t *context)
-{
-    const json_t *approval, *range;
-    size_t i, k;
-    json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
-    {
-        if ((strcmp(client_text(approval, "dataset"), asset) == 0) != own) continue;
-        json_array_foreach(json_object_get(approval, "ranges"), k, range)
-            each((uint64_t)json_integer_value(json_array_get(range, 0)),
-                 (uint64_t)json_integer_value(json_array_get(range, 1)), context);
-    }
-}
-
-static void note_last(uint64_t first, uint64_t last, uint64_t *most)
-{
-    (void)first;
-    if (last > *most) *most = last;
-}
-
-/* context: behind which, and the lowest so far; 0: none. */
-static void note_lowest(uint64_t first, uint64_t last, uint64_t context[2])
-{
-    const uint64_t next = first > context[0] ? first : context[0] + 1;
-    if (last > context[0] && (context[1] == 0 || next < context[1])) context[1] = next;
-}
-
+/* The last slot that this owner has allotted, in an approval that it revoked, too. */
 static uint64_t last_allotted(const json_t *recipe, const char *asset)
 {
-    uint64_t last = 0;
-    for_ranges(recipe, asset, true, note_last, &last);
-    return last;
+    const json_t *approval;
+    size_t i;
+    json_array_foreach(json_object_get(recipe, "approvals"), i,
+                       approval) if (strcmp(client_text(approval, "dataset"), asset) == 0) return (uint64_t)
+        json_integer_value(json_object_get(approval, "last_slot"));
+    return 0;
 }
 
-/* One run more: the lowest that another has approved and this owner has not come to, else its next. So owners who say no slot meet. */
+/* One run more: the lowest behind its last that another owner has approved, else its next. So owners who say no slot meet. */
 static int choose_slot(const struct client *c, struct approve_words *w, const json_t *recipe)
 {
-    uint64_t lowest[2] = {last_allotted(recipe, w->asset), 0};
-    for_ranges(recipe, w->asset, false, note_lowest, lowest);
-    w->first = w->last = lowest[1] != 0 ? lowest[1] : lowest[0] + 1;
+    const uint64_t last = last_allotted(recipe, w->asset);
+    const json_t *approval, *range;
+    size_t i, k;
+    uint64_t lowest = 0;
+    json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
+    {
+        if (strcmp(client_text(approval, "dataset"), w->asset) == 0) continue;
+        json_array_foreach(json_object_get(approval, "ranges"), k, range)
+        {
+            const uint64_t first = (uint64_t)json_integer_value(json_array_get(range, 0));
+            const uint64_t next = first > last ? first : last + 1;
+            const bool reached = (uint64_t)json_integer_value(json_array_get(range, 1)) >= next;
+            if (reached && (lowest == 0 || next < lowest)) lowest = next;
+        }
+    }
+    w->first = w->last = lowest != 0 ? lowest : last + 1;
     if (w->first <= SLOT_MAX) return EXIT_OK;
     return client_fail(c, EXIT_USAGE,
                        "--slots: expected, since the next slot that others have approved, %llu, is beyond %d",

@@ -451,33 +451,33 @@ static void advert_tick(struct core *c)
 
 /* For good: its slots stay allotted, so that no later approval names its slot again; and nothing that a frozen author has approved or
  * asked for comes to count again. */
-static bool taken_back(struct core *c, struct run_track *t)
+static struct verdict taken_back(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
-    if (run == NULL) return false;
+    if (run == NULL) return VERDICT_OK;
     struct verdict v = registry_check_record(c->registry, run->record);
     if (v.refusal == REFUSAL_NONE)
         v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
-    const bool back = v.refusal == REFUSAL_REVOKED || v.refusal == REFUSAL_FROZEN;
-    if (back && t->revoked_ns == 0) t->revoked_ns = c->now.ns;
-    return back;
+    if (v.refusal != REFUSAL_REVOKED && v.refusal != REFUSAL_FROZEN) return VERDICT_OK;
+    if (t->revoked_ns == 0) t->revoked_ns = c->now.ns;
+    return v;
 }
 
 /* Custodians who hear of a revocation renew no lease and commit to nothing. An enclave that is at work may have one from just
  * before, and is given its time to say itself how it ends. What is committed to may leave: while its node says so it is waited for. */
-bool track_revoked(struct core *c, struct run_track *t)
+struct verdict track_revoked(struct core *c, struct run_track *t)
 {
     const enum run_state state = t->view.state;
-    bool works = (state >= RUN_ELECTED && state < RUN_COMMITTED) || state == RUN_FAILED;
-    bool awaited =
+    const bool works = (state >= RUN_ELECTED && state < RUN_COMMITTED) || state == RUN_FAILED;
+    const bool awaited =
         state == RUN_COMMITTED || state == RUN_RELEASED || (state == RUN_FAILED && was_committed(t));
-    if (awaited || !taken_back(c, t)) return false;
-    return !works || c->now.ns >= t->revoked_ns + elect_lease_ns(c);
+    const struct verdict back = awaited ? VERDICT_OK : taken_back(c, t);
+    return works && c->now.ns < t->revoked_ns + elect_lease_ns(c) ? VERDICT_OK : back;
 }
 
-bool track_taken_back(struct core *c, struct run_track *t)
+struct verdict track_taken_back(struct core *c, struct run_track *t)
 {
-    return !was_committed(t) && taken_back(c, t);
+    return was_committed(t) ? VERDICT_OK : taken_back(c, t);
 }
 
 bool track_open(const struct run_track *t)
@@ -494,6 +494,7 @@ static void seen_tick(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (run == NULL) return;
+    struct verdict back;
     const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
     if (holder != NULL && holder != run) {
         track_reason(t, verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes));
@@ -501,8 +502,8 @@ static void seen_tick(struct core *c, struct run_track *t)
     } else if (record_run_end_ms(&run->record->header) <= c->wall_ms) {
         track_reason(t, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL));
         track_state(c, t, RUN_EXPIRED);
-    } else if (track_revoked(c, t)) {
-        track_reason(t, verdict_refuse(REFUSAL_REVOKED, NULL));
+    } else if ((back = track_revoked(c, t)).refusal != REFUSAL_NONE) {
+        track_reason(t, back);
         track_state(c, t, RUN_REVOKED);
     } else if (t->view.state >= RUN_ELECTED && t->view.state < RUN_SETTLED &&
                c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {

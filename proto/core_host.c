@@ -32,11 +32,11 @@ static bool passes(enum refusal r)
            r == REFUSAL_NOT_RELEASED || r == REFUSAL_OWNER_VETO;
 }
 
-static enum run_state end_state(enum refusal r, bool again)
+static enum run_state end_state(enum refusal r, bool again, bool back)
 {
     if (again) return RUN_REQUESTED;
     if (r == REFUSAL_RUN_EXPIRED) return RUN_EXPIRED;
-    return r == REFUSAL_REVOKED ? RUN_REVOKED : r == REFUSAL_COMPUTATION ? RUN_FAILED : RUN_REFUSED;
+    return back || r == REFUSAL_REVOKED ? RUN_REVOKED : r == REFUSAL_COMPUTATION ? RUN_FAILED : RUN_REFUSED;
 }
 
 static bool ended(const struct core *c, const struct run_track *t, uint64_t more_ms)
@@ -51,13 +51,14 @@ static void fail_told(struct core *c, struct run_track *t, enum refusal said, ui
 {
     const struct charter *charter = registry_charter(c->registry);
     if (t->phase != CANDIDATE_HOLDER) return;
-    const bool back = track_taken_back(c, t); /* whatever the enclave missed of it, and whoever told it so */
+    const struct verdict taken = track_taken_back(c, t); /* whatever the enclave missed of it */
+    const bool back = taken.refusal != REFUSAL_NONE;     /* and whoever told it so */
     const bool doubtful = !back && custodians > 0 && (charter == NULL || custodians <= charter->f);
-    const enum refusal why = back ? REFUSAL_REVOKED : ended(c, t, 0) ? REFUSAL_RUN_EXPIRED : said;
+    const enum refusal why = back ? taken.refusal : ended(c, t, 0) ? REFUSAL_RUN_EXPIRED : said;
     const bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
-    track_reason(t, verdict_refuse(why, NULL));
+    track_reason(t, back ? taken : verdict_refuse(why, NULL));
     if (c->enclaves_running > 0) c->enclaves_running--;
-    track_state(c, t, end_state(why, again));
+    track_state(c, t, end_state(why, again, back));
     notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(said));
     tell_progress(c, t);
     elect_again(c, t, again);
@@ -142,7 +143,8 @@ static void move_view(struct core *c, struct run_track *t, struct said said)
     bool late = t->view.state < RUN_SETTLED && state < t->view.state && !again; /* overtaken on its way */
     if ((said.bad_shares & ~t->view.bad_shares) != 0) history_moved(c, t);
     t->view.bad_shares |= said.bad_shares;
-    bool over = t->view.state == RUN_REVOKED && state != RUN_COMMITTED && track_revoked(c, t);
+    bool over =
+        t->view.state == RUN_REVOKED && state != RUN_COMMITTED && track_revoked(c, t).refusal != REFUSAL_NONE;
     if (shown || late || over || t->phase == CANDIDATE_HOLDER) return;
     track_reason(t, verdict_refuse(refusal_from(reason), NULL));
     track_state(c, t, (enum run_state)state);

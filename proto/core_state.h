@@ -84,7 +84,8 @@ struct peer {
     bool a_stranger_to; /* it takes this node for one that is no member: it told founders' heads unasked */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
-    uint32_t asked; /* records that it was asked for since asked_ns, about a second, less those that it brought since */
+    uint32_t
+        asked; /* records that it was asked for since asked_ns, about a second, less those that it brought since */
     int64_t asked_ns;
     int64_t passed_ns; /* it let its turn to answer pass: it has none before */
     uint8_t passed;    /* so often, and brought little since */
@@ -477,10 +478,11 @@ struct run_track *track_add(struct core *c, struct run_id run); /* found or adde
 /* Watch this run, if its recipe names who asks for it. */
 void track_new(struct core *c, const struct run_entry *run);
 void track_state(struct core *c, struct run_track *t, enum run_state state);
-/* An owner has taken this run back, and no enclave of it works any more, nor was an output committed, as far as is known here. */
-bool track_revoked(struct core *c, struct run_track *t);
-/* An owner has, and nothing was committed: however its enclave ends, it is not tried again. */
-bool track_taken_back(struct core *c, struct run_track *t);
+/* Who has taken this run back, or is frozen, when no enclave of it works any more, nor was an output committed, as far as is known
+ * here. VERDICT_OK: nobody. */
+struct verdict track_revoked(struct core *c, struct run_track *t);
+/* Who has, while nothing was committed: however its enclave ends, it is not tried again. VERDICT_OK: nobody. */
+struct verdict track_taken_back(struct core *c, struct run_track *t);
 /* Has it not ended, as far as this node can tell? A node that fell silent may be back, and another may go on without it. */
 bool track_open(const struct run_track *t);
 /* Why it is where it is, or what it waits for. */

@@ -228,6 +228,8 @@ uint64_t registry_version_next(const struct registry *r, const struct asset *a);
 uint64_t registry_allotted(const struct registry *r, const struct asset *a);
 /* And how many slots to this algorithm's recipes. */
 uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a, struct dt app);
+/* The last slot of this recipe that they allotted, in an approval that counts or not any more; 0: none. */
+uint64_t registry_last_slot(const struct registry *r, const struct asset *a, struct compose_hash compose);
 /* A successor's own word, in force or not. NULL: it has said none. */
 const struct record *registry_claim(const struct registry *r, struct node_id node);
 /* Has the body of this claim been decided once? Before that its turn has not come. */

@@ -394,6 +394,19 @@ uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a
     return allotted(r, a, &l, app).app_slots;
 }
 
+uint64_t registry_last_slot(const struct registry *r, const struct asset *a, struct compose_hash compose)
+{
+    struct lineage l;
+    uint64_t last = 0;
+    lineage_of(r, &l, registry_holder(r, a->owner));
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
+        const struct approval *p = &ROW(r->approval, next - 1);
+        if (ID_EQUAL(p->body.compose, compose) && p->body.slot_last > last && lineage_covers(&l, p->record))
+            last = p->body.slot_last;
+    }
+    return last;
+}
+
 static bool overlaps_earlier(const struct registry *r, const struct asset *a, const struct lineage *l,
                              const struct body_APPROVAL *b)
 {

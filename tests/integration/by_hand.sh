@@ -209,6 +209,10 @@ await '.[0].approvals | any(.state == "revoked")' lab workflow status "$workflow
 refused 1 "revoked" run request --data lab --workflow "$workflow" --slot 3
 await '.[0].allotments[0].state == "revoked"' a budget --asset "${dataset[a]}"
 [[ $(as a allotted budget --asset "${dataset[a]}") == "$allotted" ]] || fail "a revocation gives budget back"
+# What was allotted stays so: the next approval is for the slot behind.
+"$PERIGEE" grant --data a --asset "${dataset[a]}" --workflow "$workflow" --slots 4 >/dev/null
+"$PERIGEE" approve --data a --asset "${dataset[a]}" --workflow "$workflow" --yes >out || fail "approve: $(cat out)"
+grep -q "^approved for slots 4-4," out || fail "a has not approved slot 4: $(cat out)"
 for name in "${!node[@]}"; do stop "$name"; done
 
 # --- anyone, offline ---------------------------------------------------------------------------------------------------------

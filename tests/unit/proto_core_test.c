@@ -1011,8 +1011,8 @@ static void test_a_run_of_a_frozen_owner_ends(void **state)
     cluster_inject(c, 1, 3, cluster_forge(c, 1, seq, head, KIND_REVOCATION, &two));
     assert_true(cluster_until(c, frozen_everywhere, 20000));
     cluster_run(c, 3000);
-    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) expect_view(c, i, run, "revoked", "revoked");
-    expect_view(c, WORLD_REQUESTER, run, "revoked", "revoked");
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) expect_view(c, i, run, "revoked", "equivocation");
+    expect_view(c, WORLD_REQUESTER, run, "revoked", "equivocation");
     cluster_free(c);
 }
 
