@@ -409,7 +409,7 @@ static bool revoke(const struct script *s)
 static bool is_out(const struct consortium *s, const struct dataset *d)
 {
     const struct station *n = &s->station[d->owner->number];
-    const bool took_back = n->revoke_due || n->forked;
+    const bool took_back = n->revoke_due || n->forked_seq != 0;
     return d->owner->party->refuses || (s->scenario->go_on && took_back);
 }
 
@@ -459,7 +459,7 @@ static bool is_broken(const struct consortium *s)
         const struct station *n = &s->station[i];
         const bool needed = player_is(n->player, ROLE_ALGORITHM) || player_is(n->player, ROLE_REQUESTER) ||
                             (papers_of(s->papers, n->player) != NULL && !n->deed_done[DEED_BIND]);
-        broken |= n->forked && needed;
+        broken |= n->forked_seq != 0 && needed;
     }
     return broken;
 }

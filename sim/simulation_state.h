@@ -127,7 +127,7 @@ struct station {
     bool doubles;            /* as a custodian it votes for whoever asks */
     bool byzantine;          /* it has, once: of its votes nothing is to be expected */
     bool equivocates;        /* it has signed two records in one place */
-    bool forked;             /* and somebody has shown proof of it */
+    uint64_t forked_seq;     /* of what place somebody has shown proof; 0: nobody has */
     struct chance rogue_chance;
     struct adversary *adversary; /* NULL: all that it sends is its core's */
     struct slice *said;          /* last sent: one message to many is one slice */

@@ -160,7 +160,7 @@ static void watch_proof(struct station *n, const struct message_EQUIVOCATION *m)
         watch_violation(n->consortium, "no-fork", "%.*s has proof of an equivocation", NAMED(n));
         return;
     }
-    liar->forked = true;
+    liar->forked_seq = h.seq;
     n->consortium->revoked |=
         papers_of(n->consortium->papers, liar->player) != NULL; /* its approvals are void */
 }
@@ -199,20 +199,40 @@ static bool contested(const struct ledger *l, const struct ledger_run *run)
     return false;
 }
 
-/* Does it hang on somebody who has equivocated? On who asks for it, whose recipe it is, whose data it reads, or on who computes; or on half of
- * a key from who signs nothing any more, since it has seen that its key is not its alone: it has voted twice. */
+/* Does this record still count, as far as its author has equivocated? */
+static bool outlives_fork(const struct station *author, const struct ledger_place *at)
+{
+    return author->forked_seq == 0 || at->seq < author->forked_seq;
+}
+
+/* Was the recipe's job posted in a place that counts? */
+static bool posted_before_fork(const struct consortium *s, const struct ledger_run *run)
+{
+    for (uint32_t i = 0; i < s->ledger.jobs; i++) {
+        const struct ledger_job *job = &s->ledger.job[i];
+        const struct player *author = cast_find(s->cast, job->at.author);
+        if (ID_EQUAL(job->compose, run->compose) && author != NULL &&
+            outlives_fork(&s->station[author->number], &job->at))
+            return true;
+    }
+    return false;
+}
+
+/* Does it hang on somebody who has equivocated? On who asked for it, or posted its job, in a place that counts no more, on whose data it
+ * reads, or on who computes; or on half of a key from who signs nothing any more, since it has seen that its key is not its alone: it has
+ * voted twice. */
 static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *w,
                             const struct ledger_run *run)
 {
     bool computes = false;
-    if (s->station[w->asker].forked) return true;
+    if (!outlives_fork(&s->station[w->asker], &run->at) || !posted_before_fork(s, run)) return true;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct station *n = &s->station[i];
         const struct dataset *d = papers_of(s->papers, n->player);
+        const bool forked = n->forked_seq != 0;
         const bool lied =
-            n->forked || (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
-        computes |= !n->forked && player_is(n->player, ROLE_COMPUTE);
-        if (n->forked && player_is(n->player, ROLE_ALGORITHM)) return true;
+            forked || (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
+        computes |= !forked && player_is(n->player, ROLE_COMPUTE);
         for (uint32_t k = 0; lied && d != NULL && k < run->input_count; k++)
             if (ID_EQUAL(run->input[k], d->dt)) return true;
     }
@@ -310,7 +330,7 @@ static bool same_chains(const struct station *a, const struct station *b)
 
 static bool is_expected(const struct station *n)
 {
-    return n->core != NULL && !n->cut && !n->forked && !adversary_at_work(n);
+    return n->core != NULL && !n->cut && n->forked_seq == 0 && !adversary_at_work(n);
 }
 
 bool watch_converged(struct consortium *s)

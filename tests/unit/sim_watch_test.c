@@ -205,8 +205,9 @@ static void proofs(void **state)
     s->station[EAST].equivocates = true;
     watch_message(&s->station[NORTH], WEST, buffer_span(&b), false);
     quiet();
-    assert_true(s->station[EAST].forked);
-    s->station[EAST].equivocates = s->station[EAST].forked = false;
+    assert_int_equal(s->station[EAST].forked_seq, 1);
+    s->station[EAST].equivocates = false;
+    s->station[EAST].forked_seq = 0;
 }
 
 static void heads_of(uint32_t number, uint64_t seq, struct record_id id)
@@ -695,6 +696,24 @@ static void honest_nodes_are_no_offenders(void **state)
     fired("live", "does not decode");
 }
 
+/* All hold the same of it, and one of them holds proof that the others were never told. */
+static void who_alone_holds_proof(void **state)
+{
+    (void)state;
+    const struct player *east = s->station[EAST].player;
+    const struct chain *held = core_chain(s->station[NORTH].core);
+    const struct record *last = chain_get(held, east->id, chain_author(held, east->id)->applied);
+    struct record other;
+    union body body;
+    struct header h = last->header;
+    assert_true(watch_converged(s));
+    assert_int_equal(body_decode(&body, h.kind, last->body), OK);
+    h.time_ms++;
+    (void)fault_record(&other, &s->station[EAST], &east->secret, h, &body);
+    assert_true(chain_freeze((struct chain *)held, last, &other));
+    assert_false(watch_converged(s));
+}
+
 static void who_holds_another_chain(void **state)
 {
     (void)state;
@@ -728,6 +747,7 @@ int main(void)
         cmocka_unit_test(revocations),
         cmocka_unit_test(runs_of_another_type),
         cmocka_unit_test(honest_nodes_are_no_offenders),
+        cmocka_unit_test(who_alone_holds_proof),
         cmocka_unit_test(who_holds_another_chain),
     };
     return cmocka_run_group_tests_name("sim_watch", tests, setup, teardown);
