@@ -696,10 +696,12 @@ static void honest_nodes_are_no_offenders(void **state)
     fired("live", "does not decode");
 }
 
-/* All hold the same of it, and one of them holds proof that the others were never told. */
+/* All hold the same of it, and one of them holds proof that the others were never told: it gives nothing more for its data. */
 static void who_alone_holds_proof(void **state)
 {
     (void)state;
+    const struct kem_public nobody = {{0}};
+    const struct body_LEASE lease = {run->run, place->term, guest_id(place->guest), 1, 4000};
     const struct player *east = s->station[EAST].player;
     const struct chain *held = core_chain(s->station[NORTH].core);
     const struct record *last = chain_get(held, east->id, chain_author(held, east->id)->applied);
@@ -707,11 +709,15 @@ static void who_alone_holds_proof(void **state)
     union body body;
     struct header h = last->header;
     assert_true(watch_converged(s));
+    answers(NORTH, ANSWER_LEASE, KIND_LEASE, &lease, &nobody);
+    quiet();
     assert_int_equal(body_decode(&body, h.kind, last->body), OK);
     h.time_ms++;
     (void)fault_record(&other, &s->station[EAST], &east->secret, h, &body);
     assert_true(chain_freeze((struct chain *)held, last, &other));
     assert_false(watch_converged(s));
+    answers(NORTH, ANSWER_LEASE, KIND_LEASE, &lease, &nobody);
+    fired("quorum-release", "has not approved this slot");
 }
 
 static void who_holds_another_chain(void **state)
