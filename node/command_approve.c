@@ -16,7 +16,7 @@ struct approve_words {
 };
 
 /* Slots are counted from 1 by one requester after the other: what is beyond these is a slip of the pen. */
-enum { SLOT_MAX = 1000000000, SLOT_COUNT_MAX = 1000000 };
+enum { SLOT_MAX = 1000000000, SLOT_COUNT_MAX = 1000000, SLOTS_AHEAD = 1000 };
 
 /* "3" or "3-7". */
 static int read_slots(const struct client *c, struct approve_words *w)
@@ -82,13 +82,16 @@ static uint64_t last_allotted(const json_t *recipe, const char *asset)
 {
     const json_t *approval;
     size_t i;
-    json_array_foreach(json_object_get(recipe, "approvals"), i,
-                       approval) if (strcmp(client_text(approval, "dataset"), asset) == 0) return (uint64_t)
-        json_integer_value(json_object_get(approval, "last_slot"));
+    json_array_foreach(json_object_get(recipe, "approvals"), i, approval)
+    {
+        if (strcmp(client_text(approval, "dataset"), asset) == 0)
+            return (uint64_t)json_integer_value(json_object_get(approval, "last_slot"));
+    }
     return 0;
 }
 
-/* One run more: the lowest behind its last that another owner has approved, else its next. So owners who say no slot meet. */
+/* One run more: the lowest behind its last that another owner has approved, else its next. So owners who say no slot meet. What is far off
+ * leads nobody there: all later approvals would have to be behind it. */
 static int choose_slot(const struct client *c, struct approve_words *w, const json_t *recipe)
 {
     const uint64_t last = last_allotted(recipe, w->asset);
@@ -102,15 +105,16 @@ static int choose_slot(const struct client *c, struct approve_words *w, const js
         {
             const uint64_t first = (uint64_t)json_integer_value(json_array_get(range, 0));
             const uint64_t next = first > last ? first : last + 1;
-            const bool reached = (uint64_t)json_integer_value(json_array_get(range, 1)) >= next;
+            const bool reached =
+                (uint64_t)json_integer_value(json_array_get(range, 1)) >= next && next <= last + SLOTS_AHEAD;
             if (reached && (lowest == 0 || next < lowest)) lowest = next;
         }
     }
     w->first = w->last = lowest != 0 ? lowest : last + 1;
     if (w->first <= SLOT_MAX) return EXIT_OK;
     return client_fail(c, EXIT_USAGE,
-                       "--slots: expected, since the next slot that others have approved, %llu, is beyond %d",
-                       (unsigned long long)w->first, SLOT_MAX);
+                       "--slots: expected a slot up to %d, and the next one is %llu: every slot is allotted",
+                       SLOT_MAX, (unsigned long long)w->first);
 }
 
 /* The slots that this owner allotted already, so that nobody reads a recipe for nothing. */

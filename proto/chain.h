@@ -104,7 +104,7 @@ bool chain_freeze(struct chain *c, const struct record *a, const struct record *
 /* A record of this place was held once and is lost: the author has a gap until its turn has come. False when there is no
  * place to note it. */
 bool chain_miss(struct chain *c, struct node_id author, uint64_t seq);
-/* Has all of this chain that counts up to there had its turn? Behind a fork nothing counts. */
+/* Has all of this chain that counts up to there had its turn? Behind a fork nothing is awaited. */
 bool chain_reached(const struct chain *c, struct node_id author, uint64_t seq);
 /* Is everything held of this author that what is held of it speaks of? Not with a gap, nor when a record names another
  * predecessor than the one held. What a frozen author signed from there on does not matter. */

@@ -374,6 +374,8 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
     bool admitted = registry_platform_admitted(c->registry, c->options.self, c->options.platform);
     if (v.refusal == REFUSAL_NONE && !admitted) /* nobody would release to it: the slot is left to others */
         v = verdict_refuse(REFUSAL_PLATFORM, c->options.platform.bytes);
+    if (v.refusal == REFUSAL_NONE)
+        v = verdict_refuse(core_authoring(c), NULL); /* who will publish its receipt? */
     return v.refusal == REFUSAL_NONE ? check_holders(c, run) : v;
 }
 
@@ -449,18 +451,15 @@ static void advert_tick(struct core *c)
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 
-/* For good: its slots stay allotted, so that no later approval names its slot again; and nothing that a frozen author has approved or
- * asked for comes to count again. */
 static struct verdict taken_back(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
-    if (run == NULL) return VERDICT_OK;
-    struct verdict v = registry_check_record(c->registry, run->record);
-    if (v.refusal == REFUSAL_NONE)
-        v = registry_check_run(c->registry, &run->body, run->record->header.author, c->wall_ms);
-    if (v.refusal != REFUSAL_REVOKED && v.refusal != REFUSAL_FROZEN) return VERDICT_OK;
-    if (t->revoked_ns == 0) t->revoked_ns = c->now.ns;
-    return v;
+    const struct verdict back = run != NULL ? registry_run_taken_back(c->registry, run) : VERDICT_OK;
+    if (back.refusal == REFUSAL_NONE)
+        t->revoked_ns = 0;
+    else if (t->revoked_ns == 0)
+        t->revoked_ns = c->now.ns;
+    return back;
 }
 
 /* Custodians who hear of a revocation renew no lease and commit to nothing. An enclave that is at work may have one from just
@@ -488,23 +487,24 @@ bool track_open(const struct run_track *t)
     return v->state < RUN_SETTLED || silent;
 }
 
-/* Nobody waits for ever: a run whose slot went to another is refused, one past its end expired, one whose node fell silent
- * failed, and one that an owner took back revoked. Views only; a receipt that still comes settles it. */
+/* Nobody waits for ever: a run whose slot went to another is refused, one that was taken back revoked, one past its end expired, and one
+ * whose node fell silent failed. Views only; a receipt that still comes settles it. */
 static void seen_tick(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (run == NULL) return;
-    struct verdict back;
+    const bool over = record_run_end_ms(&run->record->header) <= c->wall_ms;
+    const struct verdict back = over ? track_taken_back(c, t) : track_revoked(c, t);
     const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
     if (holder != NULL && holder != run) {
         track_reason(t, verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes));
         track_state(c, t, RUN_REFUSED);
-    } else if (record_run_end_ms(&run->record->header) <= c->wall_ms) {
-        track_reason(t, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL));
-        track_state(c, t, RUN_EXPIRED);
-    } else if ((back = track_revoked(c, t)).refusal != REFUSAL_NONE) {
+    } else if (back.refusal != REFUSAL_NONE) {
         track_reason(t, back);
         track_state(c, t, RUN_REVOKED);
+    } else if (over) {
+        track_reason(t, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL));
+        track_state(c, t, RUN_EXPIRED);
     } else if (t->view.state >= RUN_ELECTED && t->view.state < RUN_SETTLED &&
                c->wall_ms > t->heard_ms + RUN_SILENCE_MS) {
         track_reason(t, verdict_refuse(REFUSAL_TIMEOUT, t->view.node.bytes));

@@ -32,11 +32,11 @@ static bool passes(enum refusal r)
            r == REFUSAL_NOT_RELEASED || r == REFUSAL_OWNER_VETO;
 }
 
-static enum run_state end_state(enum refusal r, bool again, bool back)
+static enum run_state end_state(enum refusal r, bool again)
 {
     if (again) return RUN_REQUESTED;
     if (r == REFUSAL_RUN_EXPIRED) return RUN_EXPIRED;
-    return back || r == REFUSAL_REVOKED ? RUN_REVOKED : r == REFUSAL_COMPUTATION ? RUN_FAILED : RUN_REFUSED;
+    return r == REFUSAL_REVOKED ? RUN_REVOKED : r == REFUSAL_COMPUTATION ? RUN_FAILED : RUN_REFUSED;
 }
 
 static bool ended(const struct core *c, const struct run_track *t, uint64_t more_ms)
@@ -45,20 +45,20 @@ static bool ended(const struct core *c, const struct run_track *t, uint64_t more
     return run != NULL && c->wall_ms >= record_run_end_ms(&run->record->header) + more_ms;
 }
 
-/* Whatever fails after the run's end, its end is why: nobody serves or signs for it any more. What no more than f
- * custodians gave as the reason may be untrue: then it is tried again. */
+/* Of what was taken back that is why, whatever the enclave missed of it and whoever told it so; of what fails after the run's end, its end:
+ * nobody serves or signs for it any more. What no more than f custodians gave as the reason may be untrue: then it is tried again. */
 static void fail_told(struct core *c, struct run_track *t, enum refusal said, uint32_t custodians)
 {
     const struct charter *charter = registry_charter(c->registry);
     if (t->phase != CANDIDATE_HOLDER) return;
-    const struct verdict taken = track_taken_back(c, t); /* whatever the enclave missed of it */
-    const bool back = taken.refusal != REFUSAL_NONE;     /* and whoever told it so */
+    const struct verdict taken = track_taken_back(c, t);
+    const bool back = taken.refusal != REFUSAL_NONE;
     const bool doubtful = !back && custodians > 0 && (charter == NULL || custodians <= charter->f);
     const enum refusal why = back ? taken.refusal : ended(c, t, 0) ? REFUSAL_RUN_EXPIRED : said;
     const bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
     track_reason(t, back ? taken : verdict_refuse(why, NULL));
     if (c->enclaves_running > 0) c->enclaves_running--;
-    track_state(c, t, end_state(why, again, back));
+    track_state(c, t, back ? RUN_REVOKED : end_state(why, again));
     notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(said));
     tell_progress(c, t);
     elect_again(c, t, again);
@@ -146,7 +146,8 @@ static void move_view(struct core *c, struct run_track *t, struct said said)
     bool over =
         t->view.state == RUN_REVOKED && state != RUN_COMMITTED && track_revoked(c, t).refusal != REFUSAL_NONE;
     if (shown || late || over || t->phase == CANDIDATE_HOLDER) return;
-    track_reason(t, verdict_refuse(refusal_from(reason), NULL));
+    const struct verdict back = state == RUN_REVOKED ? track_taken_back(c, t) : VERDICT_OK;
+    track_reason(t, back.refusal != REFUSAL_NONE ? back : verdict_refuse(refusal_from(reason), NULL));
     track_state(c, t, (enum run_state)state);
 }
 

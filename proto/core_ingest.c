@@ -160,9 +160,15 @@ static void on_applied(struct core *c, const struct record *r)
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);
 }
 
-static bool acts_on_receipt(enum kind kind)
+static bool takes_back(enum kind kind)
 {
     return kind == KIND_REVOCATION || kind == KIND_REMOVAL;
+}
+
+/* What takes back, and what proves itself. */
+static bool acts_on_receipt(enum kind kind)
+{
+    return takes_back(kind) || kind == KIND_RECEIPT;
 }
 
 /* A record dated further ahead than clocks may differ is held until then, with all behind it. Negative ones have acted. */
@@ -260,7 +266,7 @@ bool ingest_open(const struct core *c, const struct record *r, struct node_id to
     union body b;
     enum kind kind = r->header.kind;
     if (kind == KIND_CHARTER || kind == KIND_MEMBER) return true;
-    if (!acts_on_receipt(kind) || body_decode(&b, kind, r->body) != OK) return false;
+    if (!takes_back(kind) || body_decode(&b, kind, r->body) != OK) return false;
     if (kind == KIND_REMOVAL)
         return ID_EQUAL(b.REMOVAL.node, to) || registry_names_device(c->registry, b.REMOVAL.node, to);
     return b.REVOCATION.target == REVOKE_DEVICE && ids_equal(b.REVOCATION.subject.bytes, to.bytes);
@@ -695,7 +701,7 @@ void ingest_record(struct core *c, struct node_id from, const struct message_REC
         sync_answered(c, from, false);
         return;
     }
-    struct pending *p = (acts_on_receipt(r.header.kind) ? pending_urgent : pending_for)(c, from, on_verified);
+    struct pending *p = (takes_back(r.header.kind) ? pending_urgent : pending_for)(c, from, on_verified);
     if (chained) sync_answered(c, from, p != NULL);
     if (p == NULL) { /* full: the sender's heads will offer it again */
         if (chained) mesh_dropped(c, r.id, true);

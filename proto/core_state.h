@@ -84,8 +84,7 @@ struct peer {
     bool a_stranger_to; /* it takes this node for one that is no member: it told founders' heads unasked */
     uint64_t get_bytes; /* it may be sent so many bytes of records in answer to `get`, since get_at_ns */
     int64_t get_at_ns;
-    uint32_t
-        asked; /* records that it was asked for since asked_ns, about a second, less those that it brought since */
+    uint32_t asked; /* so many records since asked_ns, about a second, less those that it brought since */
     int64_t asked_ns;
     int64_t passed_ns; /* it let its turn to answer pass: it has none before */
     uint8_t passed;    /* so often, and brought little since */

@@ -444,7 +444,8 @@ void sync_walk_down(struct core *c, struct node_id of, struct node_id author, ui
 
 /* Does a head ahead of what is held here mean that this node may have missed what counts? Whoever signs what cannot be had
  * would otherwise keep every custodian that hears of it from being in touch. So not
- *  - of an author known to have said two things in one place, once all below that is held;
+ *  - of an author known to have said two things in one place, once all below that is held: what acts from there on only settles or
+ *    takes back;
  *  - of one whose next record is held and has no turn, nor of one without a place: nothing behind that has an effect, but
  *    what acts on receipt, and takes back what is suspended already;
  *  - of one known to have a gap: its approvals and grants are suspended until it is closed. A steward's voices are not. */

@@ -340,6 +340,9 @@ bool registry_run_named(const struct registry *r, const struct run_entry *run);
 /* The run known here with a receipt in this slot, or NULL. */
 const struct run_entry *registry_slot_holder(const struct registry *r, struct compose_hash compose,
                                              uint64_t slot);
+/* Is this run over, whatever else is signed? Its requester or an owner of its inputs is frozen, or has taken back what it approved for this
+ * very slot, which stays allotted. REFUSAL_FROZEN or REFUSAL_REVOKED, with who; VERDICT_OK: as far as is known here it is not. */
+struct verdict registry_run_taken_back(const struct registry *r, const struct run_entry *run);
 /* Did the owner of this input keep a veto over the content that the run names? How many inputs are there of which it did? */
 bool registry_vetoed(const struct registry *r, const struct body_RUN *run, uint32_t input);
 uint32_t registry_veto_count(const struct registry *r, const struct body_RUN *run);

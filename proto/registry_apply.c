@@ -318,7 +318,7 @@ static struct verdict apply_body(struct registry *r, const struct record *record
     return verdict_refuse(REFUSAL_MALFORMED, NULL);
 }
 
-/* No freeze holds them up: negative records, and receipts, which prove themselves whoever signs the record. */
+/* No freeze and no expiry holds them up: negative records, and receipts, which prove themselves whoever signs the record. */
 static bool acts_always(enum kind kind)
 {
     return kind == KIND_REVOCATION || kind == KIND_REMOVAL || kind == KIND_RECEIPT;

@@ -141,7 +141,7 @@ static struct verdict check_approval(const struct registry *r, const struct work
     struct approval_view any = registry_approval(r, a, w->hash, 0, now_ms);
     if (any.approval == NULL) return refuse_holder(r, a, REFUSAL_NO_APPROVAL);
     struct approval_view view = registry_approval(r, a, w->hash, slot, now_ms);
-    if (view.approval == NULL) return refuse_holder(r, a, any.revoked ? REFUSAL_REVOKED : REFUSAL_SLOT_RANGE);
+    if (view.approval == NULL) return refuse_holder(r, a, REFUSAL_SLOT_RANGE);
     if (view.revoked) return refuse_holder(r, a, REFUSAL_REVOKED);
     if (view.expired) return refuse_holder(r, a, REFUSAL_APPROVAL_EXPIRED);
     if (!ID_EQUAL(view.approval->body.app, w->app_id)) return refuse_holder(r, a, REFUSAL_APP);
@@ -294,6 +294,29 @@ struct verdict registry_check_run(const struct registry *r, const struct body_RU
     return v.refusal == REFUSAL_NONE ? check_inputs(r, w, run, now_ms) : v;
 }
 
+static struct verdict input_taken_back(const struct registry *r, const struct workflow_input *input,
+                                       const struct body_RUN *run)
+{
+    const struct verdict holder = check_holder(r, input->owner);
+    const struct asset *a = registry_asset(r, input->dt);
+    if (holder.refusal == REFUSAL_FROZEN) return holder;
+    const bool revoked = a != NULL && registry_approval(r, a, run->compose, run->slot, 0).revoked;
+    return revoked ? refuse_holder(r, a, REFUSAL_REVOKED) : VERDICT_OK;
+}
+
+struct verdict registry_run_taken_back(const struct registry *r, const struct run_entry *run)
+{
+    const struct published *p = registry_workflow(r, run->body.compose);
+    struct verdict v = registry_check_record(r, run->record);
+    if (v.refusal == REFUSAL_FROZEN || v.refusal == REFUSAL_REVOKED) return v;
+    v = VERDICT_OK;
+    for (uint32_t i = 0; p != NULL && i < run_input_count(&run->body) && v.refusal == REFUSAL_NONE; i++) {
+        const struct workflow_input *input = find_input(p->workflow, run_input_at(&run->body, i).dt);
+        if (input != NULL) v = input_taken_back(r, input, &run->body);
+    }
+    return v;
+}
+
 /* --- Slots --------------------------------------------------------------------------------------------------------------- */
 
 /* One key for recipe and slot: two recipes that meet in one would share 192 bits of their hashes, and then only look longer. */
@@ -358,9 +381,9 @@ static const struct run_entry *slot_user(const struct registry *r, const struct 
     for (uint32_t next = first == INDEX_NONE ? 0 : first + 1; next != 0;
          next = ROW(r->run, next - 1).next_plus_one) {
         const struct run_entry *run = &ROW(r->run, next - 1);
-        bool uses = in_slot(run, w->hash, slot) && names_requester(w, run->record->header.author) &&
-                    registry_counts(r, run->record);
-        if (uses && (run->receipt != NULL || record_run_end_ms(&run->record->header) > after_ms)) return run;
+        const bool counts = names_requester(w, run->record->header.author) && registry_counts(r, run->record);
+        const bool open = counts && record_run_end_ms(&run->record->header) > after_ms;
+        if (in_slot(run, w->hash, slot) && (run->receipt != NULL || open)) return run;
     }
     return NULL;
 }

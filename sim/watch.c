@@ -322,9 +322,19 @@ static bool holds_as(const struct chain *a, const struct chain *b)
     return true;
 }
 
-static bool same_chains(const struct station *a, const struct station *b)
+static bool shows_settled(const struct station *n, struct run_id id)
 {
+    const struct run_entry *run = registry_run(core_registry(n->core), id);
+    return run != NULL && run->receipt != NULL;
+}
+
+/* The same records, and the same runs are settled by them: a receipt counts behind a fork, too. */
+static bool same_state(const struct station *a, const struct station *b)
+{
+    const struct consortium *s = a->consortium;
     const struct chain *x = core_chain(a->core), *y = core_chain(b->core);
+    for (uint32_t i = 0; i < s->run_count; i++)
+        if (shows_settled(a, s->run[i].run) != shows_settled(b, s->run[i].run)) return false;
     return holds_as(x, y) && holds_as(y, x);
 }
 
@@ -339,9 +349,9 @@ bool watch_converged(struct consortium *s)
     while (first < s->count && !is_expected(&s->station[first])) first++;
     if (first == s->count) return true;
     const struct station *other = &s->station[s->unlike]; /* who differed last is asked first */
-    if (is_expected(other) && !same_chains(&s->station[first], other)) return false;
+    if (is_expected(other) && !same_state(&s->station[first], other)) return false;
     for (uint32_t i = first + 1; i < s->count; i++) {
-        if (!is_expected(&s->station[i]) || same_chains(&s->station[first], &s->station[i])) continue;
+        if (!is_expected(&s->station[i]) || same_state(&s->station[first], &s->station[i])) continue;
         s->unlike = i;
         return false;
     }

@@ -1016,7 +1016,7 @@ static void test_a_run_of_a_frozen_owner_ends(void **state)
     cluster_free(c);
 }
 
-/* Its enclave misses what was taken back, and says that there is none: soon, or when all show the run as revoked. */
+/* Its enclave misses what was taken back, and says that there is none: soon, or when all show the run as revoked. All show by whom. */
 static void test_a_revoked_run_ends_as_such(void **state)
 {
     (void)state;
@@ -1025,6 +1025,7 @@ static void test_a_revoked_run_ends_as_such(void **state)
         struct cluster *c = cluster_new(world, &quiet);
         struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
         uint8_t frame[] = {FRAME_FAILED, REFUSAL_NO_APPROVAL, (uint8_t)i}; /* nobody, or one, told it so */
+        struct run_view view;
         memcpy(body.subject.bytes, world->compose.bytes, 32);
         cluster_form(c);
         struct cluster_start start = start_run_that(c, RUN_ATTESTED);
@@ -1032,9 +1033,31 @@ static void test_a_revoked_run_ends_as_such(void **state)
         cluster_run(c, after_ms[i]);
         cluster_frame(c, start.node, start.run, SPAN_OF(frame));
         cluster_run(c, 10000);
-        for (uint32_t j = 0; j < CLUSTER_NODES; j++) expect_view(c, j, start.run, "revoked", "revoked");
+        for (uint32_t j = 0; j < CLUSTER_NODES; j++) {
+            expect_view(c, j, start.run, "revoked", "revoked");
+            assert_true(core_run(cluster_core(c, j), start.run, &view));
+            assert_memory_equal(view.verdict.subject.bytes, cluster_id(c, 0).bytes, 32);
+        }
         cluster_free(c);
     }
+}
+
+/* It is taken back just before its end, while its enclave may still have a lease; and its node says no more. */
+static void test_a_revoked_run_comes_to_its_end(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
+    memcpy(body.subject.bytes, world->compose.bytes, 32);
+    cluster_form(c);
+    const uint64_t last_ms = cluster_wall_ms(c) + RUN_LASTS_MS - 500;
+    struct cluster_start start = start_run_that(c, RUN_ATTESTED);
+    cluster_run(c, last_ms - cluster_wall_ms(c));
+    cluster_crash(c, start.node);
+    accepted(cluster_author(c, 0, KIND_REVOCATION, &body, 0, NULL));
+    cluster_run(c, 3000);
+    expect_view(c, WORLD_REQUESTER, start.run, "revoked", "revoked");
+    cluster_free(c);
 }
 
 /* An owner takes it back while its enclave asks for chunks: whoever serves them refuses, the enclave finds none, and what is
@@ -1654,6 +1677,7 @@ int main(void)
         WITH_LONG_LEASES(test_one_slot_one_run),
         WITH_LONG_LEASES(test_two_requests_at_once),
         cmocka_unit_test(test_a_revoked_run_ends_as_such),
+        WITH_LONG_LEASES(test_a_revoked_run_comes_to_its_end),
         WITH_LONG_LEASES(test_a_revoked_run_is_awaited_by_nobody),
         cmocka_unit_test(test_revocation_stops_an_election),
         cmocka_unit_test(test_a_candidacy_ends),

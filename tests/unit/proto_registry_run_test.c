@@ -285,6 +285,9 @@ static void test_plan_slot_spent(void **state)
     assert_non_null(registry_slot_holder(s->registry, s->run.compose, 1));
     assert_null(registry_slot_holder(s->registry, s->run.compose, 2));
     REFUSED(plan(s, 1, &run), REFUSAL_SLOT_SPENT);
+    const struct run_entry *spent = registry_slot_holder(s->registry, s->run.compose, 1);
+    registry_freeze(s->registry, world->node[WORLD_REQUESTER].id, spent->record->header.seq);
+    REFUSED(plan(s, 1, &run), REFUSAL_SLOT_SPENT); /* whoever asked for it */
     scene_free(s);
 }
 
@@ -320,6 +323,26 @@ static void apart(struct scene *s)
 {
     s->approval[1].slot_first = 5;
     s->approval[1].slot_last = 6;
+}
+
+/* A run is over when what allots its very slot is taken back; one whose approval has not come yet is not, whatever else was. */
+static void test_taken_back(void **state)
+{
+    (void)state;
+    struct scene *s = change_none();
+    const struct run_entry *later = add_run(s, WORLD_REQUESTER, 3),
+                           *run = registry_run(s->registry, s->run_id);
+    ACCEPTED(registry_run_taken_back(s->registry, run));
+    change_revoke(s, 0, REVOKE_COMPOSE, s->workflow->hash.bytes);
+    const struct verdict back = registry_run_taken_back(s->registry, run);
+    REFUSED(back, REFUSAL_REVOKED);
+    assert_memory_equal(back.subject.bytes, world->node[0].id.bytes, 32);
+    ACCEPTED(registry_run_taken_back(s->registry, later));
+    ACCEPTED(change_approve(s, 3, 3, UINT64_C(1000000000)));
+    ACCEPTED(registry_run_taken_back(s->registry, later));
+    registry_freeze(s->registry, world->node[1].id, 9000);
+    REFUSED(registry_run_taken_back(s->registry, later), REFUSAL_FROZEN);
+    scene_free(s);
 }
 
 /* Where no slot is free, the plan is refused for that. */
@@ -532,6 +555,7 @@ int main(void)
         cmocka_unit_test(test_plan_takes_a_slot_all_allot),
         cmocka_unit_test(test_plan_refusals),
         cmocka_unit_test(test_plan_slot_spent),
+        cmocka_unit_test(test_taken_back),
         cmocka_unit_test(test_junk_runs_use_no_slot),
         cmocka_unit_test(test_plan_without_a_free_slot),
         cmocka_unit_test(test_slot_holder_among_many),
