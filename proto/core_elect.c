@@ -402,7 +402,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
     t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
     if (v.refusal != REFUSAL_NONE) {
         t->phase = CANDIDATE_WAITING;
-        track_reason(t, v);
+        if (track_open(t)) track_reason(t, v); /* of what is over, why it ended is shown */
     } else if (t->phase == CANDIDATE_WAITING) {
         candidate_begin(c, t, run);
     } else if (t->passed != 0) {

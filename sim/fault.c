@@ -267,7 +267,10 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
         n->twin = on;
         if (!on) twins_end(s, n->number);
         break;
-    case FAULT_FORGE: n->forge = on; break;
+    case FAULT_FORGE:
+        n->forge = on;
+        n->forged |= on;
+        break;
     case FAULT_DOUBLE:
         n->doubles = on;
         n->byzantine |= on;

@@ -124,6 +124,7 @@ struct station {
     uint32_t parted;         /* so many faults cut off a group that it is of */
     int64_t ahead_ms;        /* of its wall clock, while a fault makes it wrong */
     bool rogue, twin, forge; /* how it cheats as a host */
+    bool forged;             /* it has, once: of its candidacies nothing is to be expected */
     bool doubles;            /* as a custodian it votes for whoever asks */
     bool byzantine;          /* it has, once: of its votes nothing is to be expected */
     bool equivocates;        /* it has signed two records in one place */

@@ -232,7 +232,7 @@ static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *
         const bool forked = n->forked_seq != 0;
         const bool lied =
             forked || (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
-        computes |= !forked && player_is(n->player, ROLE_COMPUTE);
+        computes |= !forked && !n->forged && player_is(n->player, ROLE_COMPUTE);
         for (uint32_t k = 0; lied && d != NULL && k < run->input_count; k++)
             if (ID_EQUAL(run->input[k], d->dt)) return true;
     }
@@ -249,6 +249,12 @@ bool watch_excused(struct consortium *s, const struct run_watch *w)
     const bool over = run != NULL && run->ends_ms <= latest_ms;
     return run != NULL && (over || contested(&s->ledger, run) || ledger_taken_back(&s->ledger, run) ||
                            hangs_on_a_liar(s, w, run));
+}
+
+static bool holds_receipt(const struct station *n, struct run_id id)
+{
+    const struct run_entry *run = registry_run(core_registry(n->core), id);
+    return run != NULL && run->receipt != NULL;
 }
 
 static void note_end(struct station *n, struct run_watch *w, const struct run_view *view)
@@ -270,6 +276,8 @@ static void watch_view(struct station *n, struct run_watch *w, const struct run_
     const bool excused = watch_excused(n->consortium, w);
     const bool over = view->state == RUN_REVOKED || view->state == RUN_EXPIRED;
     const bool given_up = view->state == RUN_REFUSED || view->state == RUN_FAILED;
+    if (view->state == RUN_SETTLED && !holds_receipt(n, w->run))
+        return; /* by its history; the receipt is examined anew */
     if (view->state == RUN_SETTLED || (excused && (over || given_up)))
         note_end(n, w, view);
     else if (over)
@@ -322,19 +330,13 @@ static bool holds_as(const struct chain *a, const struct chain *b)
     return true;
 }
 
-static bool shows_settled(const struct station *n, struct run_id id)
-{
-    const struct run_entry *run = registry_run(core_registry(n->core), id);
-    return run != NULL && run->receipt != NULL;
-}
-
 /* The same records, and the same runs are settled by them: a receipt counts behind a fork, too. */
 static bool same_state(const struct station *a, const struct station *b)
 {
     const struct consortium *s = a->consortium;
     const struct chain *x = core_chain(a->core), *y = core_chain(b->core);
     for (uint32_t i = 0; i < s->run_count; i++)
-        if (shows_settled(a, s->run[i].run) != shows_settled(b, s->run[i].run)) return false;
+        if (holds_receipt(a, s->run[i].run) != holds_receipt(b, s->run[i].run)) return false;
     return holds_as(x, y) && holds_as(y, x);
 }
 
