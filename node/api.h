@@ -71,7 +71,8 @@ enum { API_PAGE_MAX = 256 };
     X("POST", "/v1/consortium/keygen", api_keygen, SCOPE_ADMIN, "", "{}", "{committee?:" API_COMMITTEE "}",  \
       "as a custodian, start key generation; the committee when both keys exist")                            \
     X("GET", "/v1/members", api_members, SCOPE_READ, API_PAGE, "",                                           \
-      "{members:[{node:id, organisation:text, jurisdiction:text, roles:[text], maker:id|null, "              \
+      "{members:[{standing:text, node:id, organisation:text, jurisdiction:text, roles:[text], "              \
+      "maker:id|null, "                                                                                      \
       "platforms:[hash], "                                                                                   \
       "signatures:int}], requests:[{node:id, replaces:id|null, consents:bool, organisation:text, "           \
       "jurisdiction:text, roles:[text], platforms:[hash]}], next:text|null}",                                \

@@ -18,9 +18,11 @@ static json_t *platforms_json(struct span platforms)
 static json_t *member_json(struct registry *r, const struct member *m)
 {
     const uint32_t by_makers = m->admission != NULL ? 1 : 0;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "node", api_hex32(m->node.bytes), "organisation",
-                     api_span(m->organisation), "jurisdiction", api_span(m->jurisdiction), "roles",
-                     api_roles(m->roles), "maker",
+    const enum refusal counts = registry_check_author(r, m->node).refusal;
+    return json_pack("{s:s, s:o, s:o, s:o, s:o, s:o, s:o, s:i}", "standing",
+                     counts == REFUSAL_NONE ? "counts" : refusal_name(counts), "node",
+                     api_hex32(m->node.bytes), "organisation", api_span(m->organisation), "jurisdiction",
+                     api_span(m->jurisdiction), "roles", api_roles(m->roles), "maker",
                      by_makers != 0 ? api_hex32(m->admission->header.author.bytes) : json_null(), "platforms",
                      platforms_json(m->platforms), "signatures",
                      m->tally != NULL ? (int)tally_count(r, m->tally) : (int)by_makers);

@@ -255,11 +255,12 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
     struct verdict plan = registry_plan_run(o.r, &run, inputs, &wish, self, o.now_ms);
     run.compose = c->compose;
     run.parameters = c->parameters;
+    const uint64_t slot = run.slot > 0 ? run.slot : c->slot;
     add_recipe(&o, &run);
     add_requester(&o, self);
     add_own_signature(&o);
     add_inputs(&o, &wish, self);
-    add_together(&o, &plan, c->compose, run.slot > 0 ? run.slot : c->slot);
+    add_together(&o, &plan, c->compose, slot);
     add_owners_linked(&o, &wish);
     add_custodians(&o);
     add_own_shares(&o);
@@ -267,7 +268,7 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
     add_rest(&o, &plan);
     http_answer(reply, 200,
                 json_pack("{s:b, s:o, s:o, s:s, s:o}", "ready", o.ready, "slot",
-                          run.slot > 0 ? json_integer((json_int_t)run.slot) : json_null(), "epsilon",
+                          slot > 0 ? json_integer((json_int_t)slot) : json_null(), "epsilon",
                           api_epsilon(o.w->epsilon_nano), "privacy", api_privacy(o.w), "conditions",
                           o.conditions));
 }

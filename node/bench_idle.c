@@ -73,7 +73,7 @@ static enum err make_home(struct idle *s)
 {
     static struct home home;
     char fault[256];
-    const struct home_identity who = {"bench", "CH", ROLE_OWNER, {{0}}};
+    const struct home_identity who = {"bench", "CH", ROLE_OWNER, {{0}}, SPAN_NONE};
     (void)snprintf(s->data, sizeof s->data, "%s/data", s->dir);
     (void)snprintf(s->log, sizeof s->log, "%s/log", s->dir);
     TRY(home_create(s->data, &who, SPAN_NONE, fault, sizeof fault));

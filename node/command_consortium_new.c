@@ -59,7 +59,7 @@ static enum err refuse(enum err err, const char *where, const char *what)
 static enum err read_card(struct charter_member *out, struct arena *arena, const char *path)
 {
     struct json_fault why = {{0}, {0}, OK};
-    char *text = NULL, line[256];
+    char *text = NULL, line[512];
     size_t len = 0;
     struct span bytes;
     enum err err = file_read(&text, &len, path, CARD_BYTES_MAX);
@@ -164,7 +164,7 @@ static enum err write_charter(struct hash32 *hash, const struct charter *c, stru
     struct json_fault why = {{0}, {0}, OK};
     struct buffer out = BUFFER_OF(bytes);
     struct charter *parsed = NULL;
-    char line[256];
+    char line[512];
     enum err err = charter_write(&out, c);
     if (err != OK) return refuse(err, path, "too many members for one document");
     err = charter_parse(&parsed, arena, buffer_span(&out), &why);

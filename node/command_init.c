@@ -37,27 +37,22 @@ static enum err parse(struct init_options *o, int argc, char **argv)
     return ERR_USAGE;
 }
 
-/* What the file offers, so that the first edit needs no manual. */
-static enum err write_config(const struct init_options *o, uint32_t roles, char *fault, size_t cap)
+/* What perigee.yaml says: it offers so much that the first edit needs no manual. */
+static enum err put_config(struct buffer *out, const struct init_options *o, uint32_t roles)
 {
-    char path[PATH_MAX], text[1024];
-    struct buffer out = BUFFER_OF(text);
-    if (snprintf(path, sizeof path, "%s/perigee.yaml", o->data) >= (int)sizeof path) return ERR_RANGE;
-    buffer_put_text(&out, o->listen == NULL ? "# listen: \"tcp://127.0.0.1:7001\"   # none: outbound only\n"
-                                            : "listen: \"");
-    if (o->listen != NULL) buffer_put_text(&out, o->listen);
-    if (o->listen != NULL) buffer_put_text(&out, "\"\n");
+    buffer_put_text(out, o->listen == NULL ? "# listen: \"tcp://127.0.0.1:7001\"   # none: outbound only\n"
+                                           : "listen: \"");
+    if (o->listen != NULL) buffer_put_text(out, o->listen);
+    if (o->listen != NULL) buffer_put_text(out, "\"\n");
     if (o->announce != NULL) {
-        buffer_put_text(&out, "announce: \"");
-        buffer_put_text(&out, o->announce);
-        buffer_put_text(&out, "\"\n");
+        buffer_put_text(out, "announce: \"");
+        buffer_put_text(out, o->announce);
+        buffer_put_text(out, "\"\n");
     }
-    buffer_put_text(&out, "# peers:\n#   - address: \"tcp://127.0.0.1:7002\"\n");
+    buffer_put_text(out, "# peers:\n#   - address: \"tcp://127.0.0.1:7002\"\n");
     if ((roles & ROLE_COMPUTE) != 0)
-        buffer_put_text(&out, "compute:\n  enclaves: 1\n  memory_mb: 2048\n  threads: 2\n");
-    TRY(buffer_done(&out));
-    const enum err err = file_write(path, buffer_span(&out), 0600, false);
-    return err == OK ? OK : fault_set(fault, cap, err, "%s: %s", path, file_why(err));
+        buffer_put_text(out, "compute:\n  enclaves: 1\n  memory_mb: 2048\n  threads: 2\n");
+    return buffer_done(out);
 }
 
 /* The address goes into a quoted YAML string. */
@@ -86,15 +81,20 @@ static int say(const struct init_options *o)
 
 static enum err make(const struct init_options *o, uint32_t roles, char *fault, size_t cap)
 {
-    struct home_identity who = {
-        .organisation = o->organisation, .jurisdiction = o->jurisdiction, .roles = roles};
+    char text[1024];
+    struct buffer config = BUFFER_OF(text);
+    TRY(put_config(&config, o, roles));
+    struct home_identity who = {.organisation = o->organisation,
+                                .jurisdiction = o->jurisdiction,
+                                .roles = roles,
+                                .config = buffer_span(&config)};
     if (o->approval_key != NULL) TRY(hex_decode(who.approval.bytes, 32, span_text(o->approval_key)));
     struct passphrase *passphrase;
     TRY(crypto_init());
     TRY(passphrase_read(&passphrase, o->passphrase_file, true, fault, cap));
     enum err err = home_create(o->data, &who, passphrase_span(passphrase), fault, cap);
     passphrase_free(passphrase);
-    return err == OK ? write_config(o, roles, fault, cap) : err;
+    return err;
 }
 
 int command_init(int argc, char **argv)

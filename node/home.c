@@ -214,6 +214,7 @@ static enum err fill(struct home *h, const struct home_identity *who, struct spa
     store_mark_new(mark, h->node, false);
     TRY(write_file(h, "store.mark", SPAN_OF(mark), fault, cap));
     TRY(write_file(h, "version", SPAN_LITERAL("perigee-data 1\n"), fault, cap));
+    if (who->config.len > 0) TRY(write_file(h, "perigee.yaml", who->config, fault, cap));
     if (!join_path(keygen, h->path, "keygen")) return ERR_RANGE;
     return mkdir(keygen, 0700) == 0 ? OK : file_error();
 }
@@ -222,7 +223,7 @@ static enum err fill(struct home *h, const struct home_identity *who, struct spa
 static void remove_draft(const char *folder)
 {
     static const char *const names[] = {"identity.key", "kem.key",    "link.key", "dkg.key",
-                                        "card.json",    "store.mark", "version"};
+                                        "card.json",    "store.mark", "version",  "perigee.yaml"};
     char path[PATH_MAX];
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
         if (join_path(path, folder, names[i])) (void)unlink(path);

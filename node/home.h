@@ -50,8 +50,9 @@ struct home_identity { /* for `perigee init` */
     const char *organisation, *jurisdiction;
     uint32_t roles;          /* enum role bits */
     struct node_id approval; /* the key that signs its approvals, kept elsewhere; zero: this node's own */
+    struct span config;      /* what perigee.yaml says at first; none: there is no such file */
 };
-/* Makes the directory, four keys and card.json. `passphrase` SPAN_NONE: the file mode alone protects the keys.
+/* Makes the directory, four keys, card.json and perigee.yaml. `passphrase` SPAN_NONE: the file mode alone protects the keys.
  * ERR_CONFLICT: it exists already; nothing is changed. `fault` (cap bytes) receives one line for people on any error. */
 MUST_USE enum err home_create(const char *path, const struct home_identity *who, struct span passphrase,
                               char *fault, size_t cap);

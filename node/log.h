@@ -51,6 +51,7 @@ enum { LOG_LINE_MAX = 1024, LOG_BURST = 50, LOG_RATE = 10 };
     X(LOG_STORE_REQUEST_LOST, LOG_WARN, "store.request-lost",                                                \
       "the stored request to be admitted is damaged")                                                        \
     X(LOG_KEY_USED_ELSEWHERE, LOG_ERROR, "record.key-used-elsewhere", "another record of this node's key")   \
+    X(LOG_KEY_SILENT, LOG_ERROR, "record.key-silent", "this key signs nothing any more")                     \
     X(LOG_RECORD_NO_EFFECT, LOG_INFO, "record.no-effect", "record has no effect")                            \
     X(LOG_RECORD_NO_ROOM, LOG_WARN, "record.no-room", "no room for")                                         \
     X(LOG_RECORD_EQUIVOCATION, LOG_ERROR, "record.equivocation", "equivocation:")                            \

@@ -347,7 +347,8 @@ struct verdict registry_apply(struct registry *r, const struct record *record)
         return verdict_refuse(REFUSAL_MALFORMED, NULL);
     if (acts_always(record->header.kind)) return apply_body(r, record, &body);
     const struct frozen *f = standing_frozen(r, record->header.author);
-    if (f != NULL && record->header.seq >= f->seq)
+    const bool voided = f != NULL && record->header.seq >= f->seq;
+    if (voided && record->header.kind != KIND_RUN) /* a run counts no more, but a receipt may settle it */
         return verdict_refuse(REFUSAL_FROZEN, record->header.author.bytes);
     if (record->header.expires_ms != 0 && !registry_may_expire(record->header.kind))
         return verdict_refuse(REFUSAL_MALFORMED, NULL);

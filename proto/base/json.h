@@ -33,8 +33,8 @@ struct json {
  * `expected` a phrase. Fixed-size, always terminated. json_parse clears it; the first refusal after that fills it and
  * later ones change nothing, so one fault serves all readers of a document. */
 struct json_fault {
-    char path[96];
-    char expected[96];
+    char path[192];
+    char expected[192];
     enum err err;
 };
 
@@ -60,7 +60,7 @@ struct json_reader {
     uint64_t seen[4]; /* members asked for, by index (an object has at most 256) */
     enum err err;     /* the first error sticks; later calls do nothing */
     struct json_fault *fault;
-    char path[96];
+    char path[192];
 };
 /* `path` names the object in messages ("" at the top). Works on any json; a non-object sets ERR_TYPE. NULL (what a reader
  * returns on error) takes over the error in `fault`. On error the outputs of all functions below are left as they were. */

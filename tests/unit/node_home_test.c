@@ -32,7 +32,8 @@
 #include <cmocka.h>
 
 static char root[64], fault[512];
-static const struct home_identity who = {"zurich", "CH", ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD, {{0}}};
+static const struct home_identity who = {
+    "zurich", "CH", ROLE_OWNER | ROLE_CUSTODIAN | ROLE_STEWARD, {{0}}, {(const uint8_t *)"# none\n", 7}};
 
 static void in_root(char out[PATH_MAX], const char *name)
 {
@@ -101,7 +102,7 @@ static void made_is_opened(void **state)
     struct node_id node;
     assert_int_equal(identity_public(&node, h.identity), OK);
     assert_true(ID_EQUAL(node, h.node));
-    assert_int_equal(entry_count(path), 8);
+    assert_int_equal(entry_count(path), 9);
     home_close(&h);
     assert_null(h.identity);
 }
@@ -165,9 +166,9 @@ static void existing_is_kept(void **state)
 static void bad_identity_makes_nothing(void **state)
 {
     static const struct home_identity bad[] = {
-        {"Zurich", "CH", ROLE_OWNER, {{0}}},    {"", "CH", ROLE_OWNER, {{0}}},
-        {"zurich", "Swiss", ROLE_OWNER, {{0}}}, {"zurich", "CH", 0, {{0}}},
-        {"zurich", "CH", 1u << 30, {{0}}},
+        {"Zurich", "CH", ROLE_OWNER, {{0}}, {NULL, 0}},    {"", "CH", ROLE_OWNER, {{0}}, {NULL, 0}},
+        {"zurich", "Swiss", ROLE_OWNER, {{0}}, {NULL, 0}}, {"zurich", "CH", 0, {{0}}, {NULL, 0}},
+        {"zurich", "CH", 1u << 30, {{0}}, {NULL, 0}},
     };
     char path[PATH_MAX];
     (void)state;

@@ -325,6 +325,26 @@ static void apart(struct scene *s)
     s->approval[1].slot_last = 6;
 }
 
+/* Whether proof that its author signed two in its place comes before or after: it does not count, and a receipt settles it. */
+static void test_run_of_a_frozen_author(void **state)
+{
+    (void)state;
+    for (int before = 0; before < 2; before++) {
+        struct scene *s = change_none();
+        struct body_RECEIPT receipt = {.run = s->run_id};
+        const uint64_t seq = world->node[WORLD_REQUESTER].seq + 1;
+        if (before != 0) registry_freeze(s->registry, world->node[WORLD_REQUESTER].id, seq);
+        const struct run_entry *run = add_run(s, WORLD_REQUESTER, 2);
+        if (before == 0) registry_freeze(s->registry, world->node[WORLD_REQUESTER].id, seq);
+        REFUSED(registry_check_record(s->registry, run->record), REFUSAL_FROZEN);
+        REFUSED(registry_run_taken_back(s->registry, run), REFUSAL_FROZEN);
+        memcpy(receipt.run.bytes, run->record->id.bytes, 32);
+        registry_settle(s->registry, receipt.run, scene_record(s, 4, KIND_RECEIPT, &receipt, 0));
+        assert_ptr_equal(registry_slot_holder(s->registry, s->run.compose, 2), run);
+        scene_free(s);
+    }
+}
+
 /* A run is over when what allots its very slot is taken back; one whose approval has not come yet is not, whatever else was. */
 static void test_taken_back(void **state)
 {
@@ -555,6 +575,7 @@ int main(void)
         cmocka_unit_test(test_plan_takes_a_slot_all_allot),
         cmocka_unit_test(test_plan_refusals),
         cmocka_unit_test(test_plan_slot_spent),
+        cmocka_unit_test(test_run_of_a_frozen_author),
         cmocka_unit_test(test_taken_back),
         cmocka_unit_test(test_junk_runs_use_no_slot),
         cmocka_unit_test(test_plan_without_a_free_slot),
