@@ -1,6 +1,6 @@
 /* chain: every chained record held, per author, and the order in which it may take effect (DESIGN §4).
- * Rules: a record's turn comes when all earlier ones of its author are held and each names its predecessor; revocations
- * do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
+ * Rules: a record's turn comes when all earlier ones of its author are held and each names its predecessor; revocations,
+ * removals and receipts do not wait for their turn. Two different headers with one (author, seq) are an equivocation: the pair is kept, the
  * author is frozen from that seq on.
  * Room is a matter of the author's chain alone, never of what came first nor of what others sent, so that all nodes hold
  * the same: each author has CAP_AUTHOR_RECORDS places, of which the last sixteenth takes revocations and removals only, and

@@ -128,6 +128,12 @@ static void find_new(struct core *c)
 
 /* --- Candidate --------------------------------------------------------------------------------------------------------------------------- */
 
+/* Of what is over, why it ended stays shown. */
+static void waits_for(struct run_track *t, struct verdict why)
+{
+    if (track_open(t)) track_reason(t, why);
+}
+
 static uint32_t bits(uint32_t mask)
 {
     return (uint32_t)__builtin_popcount(mask);
@@ -138,7 +144,7 @@ static void ask_custodians(struct core *c, struct run_track *t, enum kind kind)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);
     if (sync_clock_off(c)) {
-        track_reason(t, verdict_refuse(REFUSAL_CLOCK, c->options.self.bytes));
+        waits_for(t, verdict_refuse(REFUSAL_CLOCK, c->options.self.bytes));
         t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
         return;
     }
@@ -244,7 +250,7 @@ static void candidate_refused(struct core *c, struct run_track *t, struct node_i
     const struct charter *charter = registry_charter_bytes(c->registry);
     uint32_t bit = UINT32_C(1) << charter_custodian(charter, from);
     bool later = why == REFUSAL_VOTED || why == REFUSAL_TERM || why == REFUSAL_LEASE_HELD;
-    if (!later) track_reason(t, verdict_refuse(why, from.bytes));
+    if (!later) waits_for(t, verdict_refuse(why, from.bytes));
     if (later) t->passed |= bit;
     if (why == REFUSAL_SLOT_SPENT) t->lost |= bit;
     if (charter->custodian_count - bits(t->lost) < charter->q)
@@ -375,7 +381,7 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
     if (v.refusal == REFUSAL_NONE && !admitted) /* nobody would release to it: the slot is left to others */
         v = verdict_refuse(REFUSAL_PLATFORM, c->options.platform.bytes);
     if (v.refusal == REFUSAL_NONE)
-        v = verdict_refuse(core_authoring(c), NULL); /* who will publish its receipt? */
+        v = verdict_refuse(core_authoring(c), c->options.self.bytes); /* who will publish its receipt? */
     return v.refusal == REFUSAL_NONE ? check_holders(c, run) : v;
 }
 
@@ -383,7 +389,7 @@ static struct verdict check_candidacy(struct core *c, const struct run_entry *ru
 static void candidate_begin(struct core *c, struct run_track *t, const struct run_entry *run)
 {
     struct verdict v = bundle_check_room(c->registry, &run->body, run->record->header.author);
-    track_reason(t, v);
+    waits_for(t, v);
     if (v.refusal != REFUSAL_NONE || busy(c) >= c->options.enclaves_max) return;
     candidate_enter(c, t, run, CANDIDATE_PREVOTE);
 }
@@ -402,7 +408,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
     t->next_ns = c->now.ns + (int64_t)TICK_MS * 1000000;
     if (v.refusal != REFUSAL_NONE) {
         t->phase = CANDIDATE_WAITING;
-        if (track_open(t)) track_reason(t, v); /* of what is over, why it ended is shown */
+        waits_for(t, v);
     } else if (t->phase == CANDIDATE_WAITING) {
         candidate_begin(c, t, run);
     } else if (t->passed != 0) {
@@ -451,6 +457,7 @@ static void advert_tick(struct core *c)
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 
+/* Notes since when it is, as far as this node knows: a lease from before may last so much longer. */
 static struct verdict taken_back(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
@@ -494,7 +501,8 @@ static void seen_tick(struct core *c, struct run_track *t)
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (run == NULL) return;
     const bool over = record_run_end_ms(&run->record->header) <= c->wall_ms;
-    const struct verdict back = over ? track_taken_back(c, t) : track_revoked(c, t);
+    const bool unknown = over && t->revoked_ns == 0; /* what is taken back after its end has expired */
+    const struct verdict back = unknown ? VERDICT_OK : over ? track_taken_back(c, t) : track_revoked(c, t);
     const struct run_entry *holder = registry_slot_holder(c->registry, run->body.compose, run->body.slot);
     if (holder != NULL && holder != run) {
         track_reason(t, verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes));

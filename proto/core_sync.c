@@ -465,7 +465,8 @@ static uint64_t held_up_to(const struct core *c, const struct author *a)
 {
     struct record_id head;
     if (a == NULL) return 0;
-    return a->frozen != 0 ? a->seen : chain_tip(&c->chain, a, &head);
+    const bool forked = a->frozen != 0 && a->applied + 1 >= a->frozen;
+    return forked ? a->seen : chain_tip(&c->chain, a, &head);
 }
 
 /* As many records as may be looked at here at once, for one that answers. */

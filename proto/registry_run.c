@@ -300,7 +300,7 @@ static struct verdict input_taken_back(const struct registry *r, const struct wo
     const struct verdict holder = check_holder(r, input->owner);
     const struct asset *a = registry_asset(r, input->dt);
     if (holder.refusal == REFUSAL_FROZEN) return holder;
-    const bool revoked = a != NULL && registry_approval(r, a, run->compose, run->slot, 0).revoked;
+    const bool revoked = a != NULL && registry_slot_revoked(r, a, run->compose, run->slot);
     return revoked ? refuse_holder(r, a, REFUSAL_REVOKED) : VERDICT_OK;
 }
 
@@ -381,9 +381,10 @@ static const struct run_entry *slot_user(const struct registry *r, const struct 
     for (uint32_t next = first == INDEX_NONE ? 0 : first + 1; next != 0;
          next = ROW(r->run, next - 1).next_plus_one) {
         const struct run_entry *run = &ROW(r->run, next - 1);
+        if (!in_slot(run, w->hash, slot)) continue;
         const bool counts = names_requester(w, run->record->header.author) && registry_counts(r, run->record);
-        const bool open = counts && record_run_end_ms(&run->record->header) > after_ms;
-        if (in_slot(run, w->hash, slot) && (run->receipt != NULL || open)) return run;
+        if (run->receipt != NULL || (counts && record_run_end_ms(&run->record->header) > after_ms))
+            return run;
     }
     return NULL;
 }

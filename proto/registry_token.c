@@ -394,6 +394,17 @@ uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a
     return allotted(r, a, &l, app).app_slots;
 }
 
+bool registry_slot_revoked(const struct registry *r, const struct asset *a, struct compose_hash compose,
+                           uint64_t slot)
+{
+    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
+        const struct approval *p = &ROW(r->approval, next - 1);
+        const bool allots = p->body.slot_first <= slot && slot <= p->body.slot_last;
+        if (allots && ID_EQUAL(p->body.compose, compose) && registry_revoked(r, p)) return true;
+    }
+    return false;
+}
+
 uint64_t registry_last_slot(const struct registry *r, const struct asset *a, struct compose_hash compose)
 {
     struct lineage l;

@@ -1060,6 +1060,26 @@ static void test_a_revoked_run_comes_to_its_end(void **state)
     cluster_free(c);
 }
 
+/* Nobody computes it, and it is taken back when its end has come: that has no say, with who was away then either. */
+static void test_an_expired_run_is_not_revoked(void **state)
+{
+    (void)state;
+    struct cluster *c = cluster_new(world, &quiet);
+    struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
+    memcpy(body.subject.bytes, world->compose.bytes, 32);
+    cluster_form(c);
+    struct cluster_start start = start_run_that(c, RUN_ATTESTED);
+    cluster_crash(c, start.node);
+    cluster_crash(c, WORLD_ALGORITHM);
+    cluster_run(c, RUN_LASTS_MS + 1000);
+    accepted(cluster_author(c, 0, KIND_REVOCATION, &body, 0, NULL));
+    cluster_restart(c, WORLD_ALGORITHM);
+    cluster_run(c, 10000);
+    expect_view(c, WORLD_REQUESTER, start.run, "expired", "run-expired");
+    expect_view(c, WORLD_ALGORITHM, start.run, "expired", "run-expired");
+    cluster_free(c);
+}
+
 /* An owner takes it back while its enclave asks for chunks: whoever serves them refuses, the enclave finds none, and what is
  * shown is why, not that its owner is awaited. */
 static void test_a_revoked_run_is_awaited_by_nobody(void **state)
@@ -1678,6 +1698,7 @@ int main(void)
         WITH_LONG_LEASES(test_two_requests_at_once),
         cmocka_unit_test(test_a_revoked_run_ends_as_such),
         WITH_LONG_LEASES(test_a_revoked_run_comes_to_its_end),
+        cmocka_unit_test(test_an_expired_run_is_not_revoked),
         WITH_LONG_LEASES(test_a_revoked_run_is_awaited_by_nobody),
         cmocka_unit_test(test_revocation_stops_an_election),
         cmocka_unit_test(test_a_candidacy_ends),

@@ -358,6 +358,9 @@ static void test_taken_back(void **state)
     REFUSED(back, REFUSAL_REVOKED);
     assert_memory_equal(back.subject.bytes, world->node[0].id.bytes, 32);
     ACCEPTED(registry_run_taken_back(s->registry, later));
+    registry_gap(s->registry, world->node[0].id, true);
+    REFUSED(registry_run_taken_back(s->registry, run), REFUSAL_REVOKED); /* whatever else is missing */
+    registry_gap(s->registry, world->node[0].id, false);
     ACCEPTED(change_approve(s, 3, 3, UINT64_C(1000000000)));
     ACCEPTED(registry_run_taken_back(s->registry, later));
     registry_freeze(s->registry, world->node[1].id, 9000);
