@@ -90,8 +90,8 @@ static uint64_t last_allotted(const json_t *recipe, const char *asset)
     return 0;
 }
 
-/* One run more: the lowest behind its last that another owner has approved, else its next. So owners who say no slot meet. What is far off
- * leads nobody there: all later approvals would have to be behind it. */
+/* One run more: the lowest behind its last that another owner has approved, else its next. So owners who say no slot meet. Whoever has
+ * approved before is led nowhere far off: all its later approvals would have to be behind that. */
 static int choose_slot(const struct client *c, struct approve_words *w, const json_t *recipe)
 {
     const uint64_t last = last_allotted(recipe, w->asset);
@@ -106,7 +106,7 @@ static int choose_slot(const struct client *c, struct approve_words *w, const js
             const uint64_t first = (uint64_t)json_integer_value(json_array_get(range, 0));
             const uint64_t next = first > last ? first : last + 1;
             const bool reached = (uint64_t)json_integer_value(json_array_get(range, 1)) >= next &&
-                                 (last == 0 || next <= last + SLOTS_AHEAD);
+                                 next <= (last == 0 ? SLOT_MAX : last + SLOTS_AHEAD);
             if (reached && (lowest == 0 || next < lowest)) lowest = next;
         }
     }

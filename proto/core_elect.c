@@ -274,6 +274,7 @@ void elect_prevote(struct core *c, struct node_id from, const struct body_PREVOT
     take_answer(c, t, (uint32_t)custodian, t->term - 1, 0);
     t->answered |= UINT32_C(1) << custodian;
     if (bits(t->answered) < charter->q) return;
+    track_reason(t, VERDICT_OK); /* of an end that was none */
     track_state(c, t, RUN_ELIGIBLE);
     const struct run_entry *run = registry_run(c->registry, b->run);
     t->certificate = elect_vote_of(c, run, t->term, c->options.self);

@@ -228,7 +228,7 @@ uint64_t registry_version_next(const struct registry *r, const struct asset *a);
 uint64_t registry_allotted(const struct registry *r, const struct asset *a);
 /* And how many slots to this algorithm's recipes. */
 uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a, struct dt app);
-/* Was an approval of this very slot revoked, whatever else of its author is missing here? */
+/* Was what the token's holder, or one before it, had approved for this very slot revoked, whatever else of theirs is missing here? */
 bool registry_slot_revoked(const struct registry *r, const struct asset *a, struct compose_hash compose,
                            uint64_t slot);
 /* The last slot of this recipe that they allotted, in an approval that counts or not any more; 0: none. */

@@ -397,10 +397,14 @@ uint64_t registry_allotted_slots(const struct registry *r, const struct asset *a
 bool registry_slot_revoked(const struct registry *r, const struct asset *a, struct compose_hash compose,
                            uint64_t slot)
 {
+    struct lineage l;
+    lineage_of(r, &l, registry_holder(r, a->owner));
     for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
         const struct approval *p = &ROW(r->approval, next - 1);
         const bool allots = p->body.slot_first <= slot && slot <= p->body.slot_last;
-        if (allots && ID_EQUAL(p->body.compose, compose) && registry_revoked(r, p)) return true;
+        if (allots && ID_EQUAL(p->body.compose, compose) && lineage_covers(&l, p->record) &&
+            registry_revoked(r, p))
+            return true;
     }
     return false;
 }

@@ -217,6 +217,20 @@ static void test_the_heir_revokes(void **state)
     }
 }
 
+/* A slot that the old key allots in a place that does not count any more, and the heir then: the first takes nothing back of the second. What
+ * it allotted before is over. */
+static void test_whose_slot_is_revoked(void **state)
+{
+    (void)state;
+    struct scene *s = succeeded();
+    struct body_APPROVAL later = slots(s, 3, 3);
+    ACCEPTED(scene_apply(s, 0, KIND_APPROVAL, &later, 0));
+    ACCEPTED(say(s, heir, 2, KIND_APPROVAL, &later));
+    assert_false(registry_slot_revoked(s->registry, token(s), s->run.compose, 3));
+    assert_true(registry_slot_revoked(s->registry, token(s), s->run.compose, s->run.slot));
+    scene_free(s);
+}
+
 /* What the heir took back stays taken back, though the stewards' word for it should fall. */
 static void test_taken_back_for_good(void **state)
 {
@@ -511,17 +525,12 @@ static void test_any_order(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_a_claim_makes_an_heir),
-        cmocka_unit_test(test_one_heir),
-        cmocka_unit_test(test_broken_lineages),
-        cmocka_unit_test(test_what_passes_on),
-        cmocka_unit_test(test_nobody_else_speaks),
-        cmocka_unit_test(test_the_heir_revokes),
-        cmocka_unit_test(test_taken_back_for_good),
-        cmocka_unit_test(test_a_torn_lineage),
-        cmocka_unit_test(test_nobody_signs_for_another_heir),
-        cmocka_unit_test(test_stewards_name_one_heir),
-        cmocka_unit_test(test_any_order),
+        cmocka_unit_test(test_a_claim_makes_an_heir),  cmocka_unit_test(test_one_heir),
+        cmocka_unit_test(test_broken_lineages),        cmocka_unit_test(test_what_passes_on),
+        cmocka_unit_test(test_nobody_else_speaks),     cmocka_unit_test(test_the_heir_revokes),
+        cmocka_unit_test(test_whose_slot_is_revoked),  cmocka_unit_test(test_taken_back_for_good),
+        cmocka_unit_test(test_a_torn_lineage),         cmocka_unit_test(test_nobody_signs_for_another_heir),
+        cmocka_unit_test(test_stewards_name_one_heir), cmocka_unit_test(test_any_order),
     };
     return cmocka_run_group_tests_name("proto_registry_succession", tests, change_set_up, change_tear_down);
 }
