@@ -199,7 +199,7 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
 /* --- Receipts: every one held that may settle a run is examined once, whenever its run comes ------------------------------ */
 
 enum receipt_check { RECEIPT_EXAMINED, RECEIPT_AWAITS_RUN, RECEIPT_BUSY };
-enum { ENTRIES_A_TICK = 4096, RECEIPTS_A_TICK = 256 };
+enum { ENTRIES_A_TICK = 32768, RECEIPTS_A_TICK = 256 };
 
 static void on_receipt_checked(struct core *c, struct pending *p, const struct event *event)
 {
@@ -219,6 +219,12 @@ static void on_receipt_checked(struct core *c, struct pending *p, const struct e
         if (t != NULL) track_settled(c, t);
     }
     pending_end(c, p);
+}
+
+static void on_old_receipt_checked(struct core *c, struct pending *p, const struct event *event)
+{
+    c->receipts_unseen--;
+    on_receipt_checked(c, p, event);
 }
 
 static void put_part(struct buffer *parts, struct node_id author, struct hash32 message,
@@ -267,20 +273,23 @@ static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct 
 
 static enum receipt_check check_body(struct core *c, const struct record *r, const struct body_RECEIPT *b)
 {
+    const bool old = c->entries_unseen > 0;
+    const pending_step then = old ? on_old_receipt_checked : on_receipt_checked;
     struct core_receipt core;
     if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->run) == NULL)
         return RECEIPT_AWAITS_RUN;
     struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * (CAP_CUSTODIANS + 1));
     bool ours = core_part(c, &core, &parts, b);
     uint32_t count = ours ? commit_parts(c, &parts, b, &core) : 0;
-    struct pending *p = count > 0 ? pending_new(c, on_receipt_checked) : NULL;
+    struct pending *p = count > 0 ? pending_new(c, then) : NULL;
     if (p == NULL && count > 0) return RECEIPT_BUSY;
     chain_examined(&c->chain, r, true);
     if (p == NULL) return RECEIPT_EXAMINED;
+    c->receipts_unseen += old;
     p->run = b->run;
     p->peer = r->header.author;
     p->number = r->header.seq;
-    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_receipt_checked);
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, then);
     job->parts = buffer_span(&parts);
     job->part_count = count + 1;
     return RECEIPT_EXAMINED;
@@ -359,7 +368,13 @@ static void look_for_receipts(struct core *c)
         }
         c->receipt_next = (c->receipt_next + 1) % c->chain.entry_count;
         c->receipts_left--;
+        c->entries_unseen -= c->entries_unseen > 0;
     }
+}
+
+bool host_receipts_seen(const struct core *c)
+{
+    return c->entries_unseen == 0 && c->receipts_unseen == 0;
 }
 
 /* --- Start ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -716,6 +731,7 @@ static void end_runs(struct core *c)
 void host_ready(struct core *c)
 {
     host_look_for_receipts(c);
+    c->entries_unseen = c->receipts_left;
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];
         bool had_worker = t->view.state >= RUN_ELECTED && t->view.state < RUN_RELEASED;

@@ -306,6 +306,8 @@ struct core {
     bool unsaved; /* some track is */
     uint32_t receipt_next,
         receipts_left; /* receipts among the chain's entries: where to look on, how many entries */
+    uint32_t entries_unseen,
+        receipts_unseen; /* of those from before the start: not looked at, being checked */
 
     struct answer *answer;
     uint32_t answer_count;
@@ -525,6 +527,8 @@ void host_refusal(struct core *c, struct node_id party, const struct body_REFUSA
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b);
 void host_receipt(struct core *c, const struct record *r);
 void host_look_for_receipts(struct core *c); /* one that came earlier may settle a run now */
+/* Has every receipt from before the start been examined? Until then what is settled may look open. */
+bool host_receipts_seen(const struct core *c);
 void host_tick(struct core *c);
 void host_ready(struct core *c); /* the store has been read */
 void host_peer_up(struct core *c);

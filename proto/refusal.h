@@ -67,8 +67,8 @@
       "this node's clock is too far from the custodians', or a record of its own is dated ahead of it: it "  \
       "goes on when its clock is right, or that time has come; its status shows both")                       \
     X(REFUSAL_ISOLATED, 44, "isolated",                                                                      \
-      "this node has not compared heads with enough custodians since it started, or within a lease: try "    \
-      "later")                                                                                               \
+      "this node has not compared heads with enough custodians since it started, or within a lease, or not " \
+      "examined yet all receipts that it holds: try later")                                                  \
     X(REFUSAL_NOT_RELEASED, 45, "not-released", "this custodian released no share to this enclave")          \
     X(REFUSAL_COMMIT_CONFLICT, 46, "commit-conflict", "another output is already committed for this run")    \
     X(REFUSAL_FROZEN, 47, "equivocation",                                                                    \

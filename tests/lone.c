@@ -221,6 +221,11 @@ void lone_greet(struct lone *l, struct node_id from)
     lone_message(l, from, buffer_span(&b));
 }
 
+void lone_look(struct lone *l)
+{
+    lone_event(l, (struct event){.type = EVENT_TICK});
+}
+
 void lone_advertise(struct lone *l)
 {
     struct world *w = l->world;

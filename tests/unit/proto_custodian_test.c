@@ -63,6 +63,7 @@ static int setup(void **state)
     (void)state;
     make_world();
     lone = lone_new(world, CORE);
+    lone_look(lone);
     begin();
     return 0;
 }
@@ -212,7 +213,7 @@ static void pass_ms(uint64_t ms)
 {
     lone->now.ns += (int64_t)ms * 1000000;
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
-        if (i != CORE) lone_greet(lone, world->node[i].id); /* it stays in touch */
+        if (i != lone->self) lone_greet(lone, world->node[i].id); /* it stays in touch */
 }
 
 /* For a lease after each round, and no longer however often its host brings an old ask: no vote for a later term. */
@@ -235,6 +236,33 @@ static void test_a_lease_holds_votes(void **state)
     pass_ms(world_lease_ms / 2 + world_lease_ms / 100);
     said = prevote_of_term_2();
     assert_int_equal(said.refusal, REFUSAL_NONE);
+}
+
+/* --- Receipts from before a start --------------------------------------------------------------------------------------- */
+
+static enum refusal said_meanwhile;
+
+static void ask_meanwhile(struct lone *l, enum crypto_op op)
+{
+    assert_int_equal(op, CRYPTO_VERIFY);
+    l->meanwhile = NULL;
+    said_meanwhile = refusal_from(prevote_of_term_2().refusal);
+}
+
+/* No vote before it has looked at them, nor while they are checked, however long ago its leases ended. */
+static void test_a_settled_run_gets_no_vote_after_a_start(void **state)
+{
+    (void)state;
+    const struct body_RECEIPT receipt = world_receipt(world, world->run);
+    world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &receipt, 0);
+    lone_free(lone);
+    lone = lone_new(world, SILENT); /* it signed no commit for it */
+    pass_ms(2 * (uint64_t)world_lease_ms);
+    assert_string_equal(refusal_name(refusal_from(prevote_of_term_2().refusal)), "isolated");
+    lone->meanwhile = ask_meanwhile;
+    lone_look(lone);
+    assert_string_equal(refusal_name(said_meanwhile), "isolated");
+    assert_string_equal(refusal_name(refusal_from(prevote_of_term_2().refusal)), "slot-spent");
 }
 
 /* --- Troubles of its own, and of clocks ---------------------------------------------------------------------------------- */
@@ -467,6 +495,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_share_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lease_holds_votes, setup_short_lease, teardown),
+        cmocka_unit_test_setup_teardown(test_a_settled_run_gets_no_vote_after_a_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_advert_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_platform_is_an_admitted_one, setup, teardown),

@@ -14,6 +14,8 @@ enum { SELF = 0 };
 static struct world *world;
 static struct arena *memory;
 static enum silence silence; /* what the next core is told of its store */
+static bool computes;        /* whether it does */
+static struct instant now;
 
 static struct core *core_begin(void)
 {
@@ -21,8 +23,12 @@ static struct core *core_begin(void)
     struct core_options options = {.self = world->node[SELF].id,
                                    .consortium = world->consortium,
                                    .charter = world->charter,
+                                   .compute = computes,
+                                   .enclaves_max = computes,
+                                   .platform = world->platform,
                                    .silence = silence};
     memory = world_arena(world);
+    now = (struct instant){0};
     assert_int_equal(core_new(&c, memory, &options), OK);
     return c;
 }
@@ -30,6 +36,7 @@ static struct core *core_begin(void)
 static void step(struct core *c, struct event event)
 {
     event.wall_ms = world->now_ms;
+    event.now.ns += now.ns;
     core_step(c, &event);
 }
 
@@ -463,7 +470,7 @@ static void test_lost_promise(void **state)
         (void)restore(c, false);
         bool lost = value != PROMISE_VALUE_BYTES;
         assert_int_equal(core_standing(c), lost ? REFUSAL_PROMISE_LOST : REFUSAL_ISOLATED);
-        for (uint32_t i = 1; i < WORLD_CUSTODIANS; i++) greet(c, world->node[i].id);
+        greet_all(c);
         assert_false(core_isolated(c)); /* to wait for others would not help */
         assert_int_equal(core_standing(c), lost ? REFUSAL_PROMISE_LOST : REFUSAL_NONE);
         world_arena_free(memory);
@@ -545,6 +552,37 @@ static void test_history(void **state)
     assert_false(known_after(SPAN_OF(key), span_make(value, HISTORY_BYTES)));
 }
 
+/* A run of the world's with this history, at a node that computes: will it still ask to be elected? */
+static bool candidate_after(enum run_state state)
+{
+    uint8_t key[36] = "run/", value[HISTORY_BYTES];
+    memcpy(key + 4, world->run.bytes, 32);
+    history(value);
+    value[AT_STATE] = (uint8_t)state;
+    value[AT_REFUSAL + 1] = REFUSAL_NONE;
+    computes = true;
+    struct core *c = core_begin();
+    computes = false;
+    step(c, (struct event){.type = EVENT_RESTORE_LOCAL, .key = SPAN_OF(key), .bytes = SPAN_OF(value)});
+    (void)restore(c, false);
+    for (uint32_t i = 0; i < 3; i++) {
+        greet_all(c);
+        now.ns += 10 * (int64_t)world_lease_ms * 1000000;
+    }
+    const bool asks = track_find(c, world->run)->phase != CANDIDATE_DONE;
+    world_arena_free(memory);
+    return asks;
+}
+
+/* Though its receipt may be examined yet, or does not read back: it did settle. */
+static void test_a_settled_history_stands_for_no_election(void **state)
+{
+    (void)state;
+    assert_true(candidate_after(RUN_REQUESTED));
+    assert_true(candidate_after(RUN_FAILED));
+    assert_false(candidate_after(RUN_SETTLED));
+}
+
 /* --- Local values: the own request to be admitted ------------------------------------------------------------------------ */
 
 static bool asks_after(struct span key, struct span value)
@@ -606,6 +644,7 @@ int main(void)
         cmocka_unit_test(test_late_answers),
         cmocka_unit_test(test_taken_for_a_stranger),
         cmocka_unit_test(test_history),
+        cmocka_unit_test(test_a_settled_history_stands_for_no_election),
         cmocka_unit_test(test_own_request),
         cmocka_unit_test(test_a_peer_shows_an_own_record),
         cmocka_unit_test(test_a_full_disk_forgets_no_silence),
