@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# part NAME: the outcome of a part of `./dev test` that ran before this test run (another compiler, sanitizers),
+# part NAME: the outcome of a part of `./dev test` that ran before this test run (sanitizers, by the other compiler),
 # so that one ctest summary tells everything.
 result=$PERIGEE_SOURCE_DIR/build/parts/$1
 if [[ ! -e $result ]]; then
