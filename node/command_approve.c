@@ -106,7 +106,7 @@ static int choose_slot(const struct client *c, struct approve_words *w, const js
             const uint64_t first = (uint64_t)json_integer_value(json_array_get(range, 0));
             const uint64_t next = first > last ? first : last + 1;
             const bool reached = (uint64_t)json_integer_value(json_array_get(range, 1)) >= next &&
-                                 next <= (last == 0 ? SLOT_MAX : last + SLOTS_AHEAD);
+                                 next <= SLOT_MAX && (last == 0 || next <= last + SLOTS_AHEAD);
             if (reached && (lowest == 0 || next < lowest)) lowest = next;
         }
     }

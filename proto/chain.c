@@ -347,11 +347,11 @@ const struct record *chain_next(struct chain *c, struct node_id author)
     }
 }
 
-void chain_examined(struct chain *c, const struct record *kept, bool examined)
+void chain_examined(struct chain *c, const struct record *kept)
 {
     struct chain_entry *e = find_entry(c, kept->header.author, kept->header.seq);
     ASSERT(e != NULL);
-    e->examined = examined;
+    e->examined = true;
 }
 
 bool chain_act_early(struct chain *c, const struct record *kept)

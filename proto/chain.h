@@ -43,6 +43,7 @@ struct chain_entry {
     struct record record;
     bool applied;
     bool examined; /* a receipt: its commits are being or have been checked, or can settle nothing */
+    bool awaited;  /* a receipt from before the start: until it has been examined no vote goes to its run */
     enum chain_disk disk;
 };
 struct chain {
@@ -113,8 +114,8 @@ bool chain_whole(const struct chain *c, struct node_id author);
 uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_id *head);
 /* The next record of this author whose turn has come, marked as applied; NULL when none is. */
 const struct record *chain_next(struct chain *c, struct node_id author);
-/* Mark a receipt as examined, or not after all. */
-void chain_examined(struct chain *c, const struct record *kept, bool examined);
+/* Mark a receipt as examined. */
+void chain_examined(struct chain *c, const struct record *kept);
 /* Mark a record that acts on receipt; false if it had acted before. */
 bool chain_act_early(struct chain *c, const struct record *kept);
 

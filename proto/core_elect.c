@@ -400,8 +400,7 @@ static void candidate_tick(struct core *c, struct run_track *t)
 {
     const struct run_entry *run = registry_run(c->registry, t->view.run);
     if (registry_charter(c->registry) == NULL || run == NULL || c->now.ns < t->next_ns) return;
-    /* Its receipt may be examined yet, after a start. */
-    const bool settled = run->receipt != NULL || t->view.state == RUN_SETTLED;
+    const bool settled = run->receipt != NULL || t->view.state == RUN_SETTLED; /* as its history says */
     if (settled || record_run_end_ms(&run->record->header) <= c->wall_ms) {
         t->phase = CANDIDATE_DONE;
         return;

@@ -198,16 +198,27 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
 
 /* --- Receipts: every one held that may settle a run is examined once, whenever its run comes ------------------------------ */
 
-enum receipt_check { RECEIPT_EXAMINED, RECEIPT_AWAITS_RUN, RECEIPT_BUSY };
-enum { ENTRIES_A_TICK = 32768, RECEIPTS_A_TICK = 256 };
+/* Asked to be checked; nothing to check, or not yet; no room to ask. */
+enum receipt_check { RECEIPT_ASKED, RECEIPT_PASSED, RECEIPT_BUSY };
+enum { ENTRIES_A_TICK = 4096, RECEIPTS_A_TICK = 256 };
+
+/* One less that a vote for its run waits for. */
+static void receipt_seen(struct core *c, const struct record *r, struct run_id run)
+{
+    struct chain_entry *e = &ROW(c->chain.entry, chain_row(&c->chain, r->id));
+    struct run_track *t = e->awaited ? track_find(c, run) : NULL;
+    e->awaited = false;
+    if (t != NULL) t->receipts_awaited--;
+}
 
 static void on_receipt_checked(struct core *c, struct pending *p, const struct event *event)
 {
     const struct record *r = chain_get(&c->chain, p->peer, p->number);
     struct run_track *t = track_find(c, p->run);
     ASSERT(r != NULL); /* it was held when it was asked about */
+    c->receipts_asked--;
+    receipt_seen(c, r, p->run);
     if (event->err != OK) {
-        if (event->err != ERR_SIGNATURE) chain_examined(&c->chain, r, false);
         peer_notice(c, p->peer, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run),
                     NULL);
     } else {
@@ -219,12 +230,6 @@ static void on_receipt_checked(struct core *c, struct pending *p, const struct e
         if (t != NULL) track_settled(c, t);
     }
     pending_end(c, p);
-}
-
-static void on_old_receipt_checked(struct core *c, struct pending *p, const struct event *event)
-{
-    c->receipts_unseen--;
-    on_receipt_checked(c, p, event);
 }
 
 static void put_part(struct buffer *parts, struct node_id author, struct hash32 message,
@@ -273,26 +278,28 @@ static uint32_t commit_parts(struct core *c, struct buffer *parts, const struct 
 
 static enum receipt_check check_body(struct core *c, const struct record *r, const struct body_RECEIPT *b)
 {
-    const bool old = c->entries_unseen > 0;
-    const pending_step then = old ? on_old_receipt_checked : on_receipt_checked;
     struct core_receipt core;
     if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->run) == NULL)
-        return RECEIPT_AWAITS_RUN;
+        return RECEIPT_PASSED; /* their coming begins a round */
     struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * (CAP_CUSTODIANS + 1));
     bool ours = core_part(c, &core, &parts, b);
     uint32_t count = ours ? commit_parts(c, &parts, b, &core) : 0;
-    struct pending *p = count > 0 ? pending_new(c, then) : NULL;
+    const bool room = c->receipts_asked < pending_part(c, RECEIPTS_ASKED_16THS);
+    struct pending *p = count > 0 && room ? pending_new(c, on_receipt_checked) : NULL;
     if (p == NULL && count > 0) return RECEIPT_BUSY;
-    chain_examined(&c->chain, r, true);
-    if (p == NULL) return RECEIPT_EXAMINED;
-    c->receipts_unseen += old;
+    chain_examined(&c->chain, r);
+    if (p == NULL) {
+        receipt_seen(c, r, b->run);
+        return RECEIPT_PASSED;
+    }
+    c->receipts_asked++;
     p->run = b->run;
     p->peer = r->header.author;
     p->number = r->header.seq;
-    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, then);
+    struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_receipt_checked);
     job->parts = buffer_span(&parts);
     job->part_count = count + 1;
-    return RECEIPT_EXAMINED;
+    return RECEIPT_ASKED;
 }
 
 /* Anyone may publish a receipt; what settles a run are the enclave's signature and those of q custodians under one core
@@ -302,8 +309,8 @@ static enum receipt_check check_receipt(struct core *c, const struct record *r)
     union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     if (body_decode(b, KIND_RECEIPT, r->body) == OK) return check_body(c, r, &b->RECEIPT);
-    chain_examined(&c->chain, r, true);
-    return RECEIPT_EXAMINED;
+    chain_examined(&c->chain, r);
+    return RECEIPT_PASSED;
 }
 
 /* As many places as runs that busy() counts: whose enclave was started finds one. */
@@ -350,31 +357,24 @@ void host_receipt(struct core *c, const struct record *r)
     if (!step_has_room(c) || check_receipt(c, r) == RECEIPT_BUSY) host_look_for_receipts(c);
 }
 
-/* One round through the chain's entries, some with each tick. What waits for its run or the charter is passed over: their
- * coming begins a round. */
+/* One round through the chain's entries, some with each tick. */
 static void look_for_receipts(struct core *c)
 {
-    uint32_t examined = 0;
+    uint32_t asked = 0;
     for (uint32_t i = 0; i < ENTRIES_A_TICK && c->receipts_left > 0; i++) {
         const struct chain_entry *e = &ROW(c->chain.entry, c->receipt_next % c->chain.entry_count);
         bool open = e->record.header.kind == KIND_RECEIPT && e->applied && !e->examined;
         if (open) {
             size_t mark = arena_mark(&c->room->scratch);
-            if (!step_has_room(c) || examined == RECEIPTS_A_TICK) return;
+            if (!step_has_room(c) || asked == RECEIPTS_A_TICK) return;
             enum receipt_check found = check_receipt(c, &e->record);
             if (found == RECEIPT_BUSY) return;
-            if (found == RECEIPT_EXAMINED) examined++;
-            if (found == RECEIPT_AWAITS_RUN) arena_release(&c->room->scratch, mark);
+            if (found == RECEIPT_ASKED) asked++;
+            if (found == RECEIPT_PASSED) arena_release(&c->room->scratch, mark);
         }
         c->receipt_next = (c->receipt_next + 1) % c->chain.entry_count;
         c->receipts_left--;
-        c->entries_unseen -= c->entries_unseen > 0;
     }
-}
-
-bool host_receipts_seen(const struct core *c)
-{
-    return c->entries_unseen == 0 && c->receipts_unseen == 0;
 }
 
 /* --- Start ---------------------------------------------------------------------------------------------------------------------------------- */
@@ -727,11 +727,29 @@ static void end_runs(struct core *c)
     }
 }
 
+/* What is settled looks open until its receipt has been examined: no vote for a run goes before those held of it were. */
+static void await_receipts(struct core *c)
+{
+    const size_t mark = arena_mark(&c->room->scratch);
+    union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
+    ASSERT(b != NULL);
+    for (uint32_t i = 0; i < c->chain.entry_count; i++) {
+        struct chain_entry *e = &ROW(c->chain.entry, i);
+        const bool open = e->record.header.kind == KIND_RECEIPT && e->applied && !e->examined;
+        const bool reads = open && body_decode(b, KIND_RECEIPT, e->record.body) == OK;
+        struct run_track *t = reads ? track_find(c, b->RECEIPT.run) : NULL;
+        if (t == NULL) continue;
+        e->awaited = true;
+        t->receipts_awaited++;
+    }
+    arena_release(&c->room->scratch, mark);
+}
+
 /* A worker does not outlive its node: its run is tried again, here or elsewhere. */
 void host_ready(struct core *c)
 {
     host_look_for_receipts(c);
-    c->entries_unseen = c->receipts_left;
+    await_receipts(c);
     for (uint32_t i = 0; i < c->track_count; i++) {
         struct run_track *t = &c->track[i];
         bool had_worker = t->view.state >= RUN_ELECTED && t->view.state < RUN_RELEASED;

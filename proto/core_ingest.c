@@ -144,7 +144,7 @@ static void on_applied(struct core *c, const struct record *r)
     if (decides_members(r->header.kind)) look_for_keys(c);
     if (v.refusal != REFUSAL_NONE) {
         peer_notice(c, r->header.author, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
-        chain_examined(&c->chain, r, true);
+        chain_examined(&c->chain, r);
         return;
     }
     if (r->header.kind == KIND_RUN) {
@@ -229,12 +229,20 @@ void ingest_tick(struct core *c)
     keep_pairs_again(c);
 }
 
-/* Who was read before those who admitted it has its turn before anything is done: a run whose receipt had not had its turn would
- * be worked on again. Nothing tells of these turns, so a step has room for all. */
+static void act_early(struct core *c, const struct record *kept)
+{
+    const bool early =
+        acts_on_receipt(kept->header.kind) && !registry_waits(c->registry, kept->header.author);
+    if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
+}
+
+/* Who was read before those who admitted it has its turn before anything is done, and what acts on receipt acts: a run whose receipt
+ * had not had its turn would be worked on again. Nothing tells of these turns, so a step has room for all. */
 void ingest_ready(struct core *c)
 {
     while (advance_all(c)) {
     }
+    for (uint32_t i = 0; i < c->chain.entry_count; i++) act_early(c, &ROW(c->chain.entry, i).record);
     chain_restore(&c->chain, false);
     c->ready = true;
     look_for_keys(c);
@@ -253,8 +261,7 @@ const struct record *ingest_accept(struct core *c, const struct record *r, struc
         ask_disk(c, p, kept);
     else
         chain_disk(&c->chain, chain_row(&c->chain, kept->id), DISK_HAS);
-    bool early = acts_on_receipt(kept->header.kind) && !registry_waits(c->registry, kept->header.author);
-    if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
+    act_early(c, kept);
     (void)advance(c, kept->header.author);
     if (c->ready) mesh_spread(c, kept, p == NULL);
     return kept;

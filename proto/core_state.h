@@ -26,6 +26,7 @@ enum {
     FOREIGN_PENDING_16THS = 12,
     URGENT_PENDING_MAX = 4, /* revocations and removals that a member brings, beside all that */
     KEYS_ASKED_16THS = 1,
+    RECEIPTS_ASKED_16THS = 4,
     AGAIN_16THS = 1,
     PROMISES_MAX = CAP_RUNS * 6,
     KEYS_A_STEP = 1024,
@@ -148,7 +149,8 @@ struct run_track {
     struct node_id held_by; /* who had its vote in that term, so often in a row */
     uint32_t held_times;
     uint32_t hold_term;
-    uint64_t hold_rounds; /* leases given in it: the release, then each round asked for */
+    uint32_t receipts_awaited; /* of this run, from before the start, to be examined before it has a vote */
+    uint64_t hold_rounds;      /* leases given in it: the release, then each round asked for */
     int64_t hold_until_ns;
     uint32_t
         unkept_term; /* in which it has promised a release that its store has not acknowledged; 0: none */
@@ -306,8 +308,7 @@ struct core {
     bool unsaved; /* some track is */
     uint32_t receipt_next,
         receipts_left; /* receipts among the chain's entries: where to look on, how many entries */
-    uint32_t entries_unseen,
-        receipts_unseen; /* of those from before the start: not looked at, being checked */
+    uint32_t receipts_asked;
 
     struct answer *answer;
     uint32_t answer_count;
@@ -527,8 +528,6 @@ void host_refusal(struct core *c, struct node_id party, const struct body_REFUSA
 void host_progress(struct core *c, const struct record *r, const struct body_PROGRESS *b);
 void host_receipt(struct core *c, const struct record *r);
 void host_look_for_receipts(struct core *c); /* one that came earlier may settle a run now */
-/* Has every receipt from before the start been examined? Until then what is settled may look open. */
-bool host_receipts_seen(const struct core *c);
 void host_tick(struct core *c);
 void host_ready(struct core *c); /* the store has been read */
 void host_peer_up(struct core *c);

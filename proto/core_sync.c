@@ -153,7 +153,7 @@ enum refusal core_standing(const struct core *c)
 {
     if (c->silence != SILENCE_NONE) return REFUSAL_SILENT;
     if (c->promise_lost) return REFUSAL_PROMISE_LOST;
-    if (core_isolated(c) || !host_receipts_seen(c)) return REFUSAL_ISOLATED;
+    if (core_isolated(c)) return REFUSAL_ISOLATED;
     return sync_clock_off(c) ? REFUSAL_CLOCK : REFUSAL_NONE;
 }
 

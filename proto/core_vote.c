@@ -67,6 +67,8 @@ static int64_t held_until(struct core *c, struct run_id run, uint64_t term, stru
     const struct charter *charter = registry_charter_bytes(c->registry);
     const struct run_track *t = track_find(c, run);
     int64_t until = term > 1 ? c->held_until_ns : c->now.ns;
+    if (t != NULL && t->receipts_awaited > 0 && until <= c->now.ns)
+        until = c->now.ns + (int64_t)TICK_MS * 1000000;
     if (t == NULL || charter == NULL || term <= t->hold_term) return until;
     int64_t held = t->hold_until_ns + behind_ns(charter, t, node);
     return held > until ? held : until;
@@ -83,6 +85,9 @@ static void note_vote(struct run_track *t, struct node_id node, uint64_t term)
 
 static struct verdict decide(struct core *c, struct node_id node, struct run_id run, uint64_t term)
 {
+    const struct run_track *t = track_find(c, run);
+    if (t != NULL && t->view.state == RUN_SETTLED) /* as its history says: the receipt may have been lost */
+        return verdict_refuse(REFUSAL_SLOT_SPENT, run.bytes);
     struct election_ask ask = {.run = run,
                                .term = term,
                                .node = node,

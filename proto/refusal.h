@@ -67,8 +67,8 @@
       "this node's clock is too far from the custodians', or a record of its own is dated ahead of it: it "  \
       "goes on when its clock is right, or that time has come; its status shows both")                       \
     X(REFUSAL_ISOLATED, 44, "isolated",                                                                      \
-      "this node has not compared heads with enough custodians since it started, or within a lease, or not " \
-      "examined yet all receipts that it holds: try later")                                                  \
+      "this node has not compared heads with enough custodians since it started, or within a lease: try "    \
+      "later")                                                                                               \
     X(REFUSAL_NOT_RELEASED, 45, "not-released", "this custodian released no share to this enclave")          \
     X(REFUSAL_COMMIT_CONFLICT, 46, "commit-conflict", "another output is already committed for this run")    \
     X(REFUSAL_FROZEN, 47, "equivocation",                                                                    \
@@ -110,7 +110,8 @@
       "a maker admits devices of its own organisation, as many at once as the charter lets it have: it "     \
       "revokes one first, or the stewards change the charter")                                               \
     X(REFUSAL_LEASE_HELD, 69, "lease-held",                                                                  \
-      "another enclave may still hold this run: it is tried again when that lease has ended")                \
+      "another enclave may still hold this run, or have settled it: it is tried again when its lease has "   \
+      "ended, and its receipts have been examined")                                                          \
     X(REFUSAL_LEASE_LOST, 70, "lease-lost",                                                                  \
       "too few custodians renewed the enclave's lease in time: the run is tried again in a later term")      \
     X(REFUSAL_PROMISE_LOST, 71, "promise-lost",                                                              \

@@ -365,14 +365,24 @@ static uint64_t slots_of(const struct body_APPROVAL *b)
     return b->slot_last - b->slot_first + 1;
 }
 
+/* The next of an asset's approvals that its lineage gave; NULL: no more. */
+static const struct approval *next_own(const struct registry *r, const struct lineage *l, uint32_t *next)
+{
+    while (*next != 0) {
+        const struct approval *p = &ROW(r->approval, *next - 1);
+        *next = p->next_plus_one;
+        if (lineage_covers(l, p->record)) return p;
+    }
+    return NULL;
+}
+
 /* No sum of what was accepted overflows: it is within a budget. */
 static struct allotment allotted(const struct registry *r, const struct asset *a, const struct lineage *l,
                                  struct dt app)
 {
     struct allotment sum = {0, 0};
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
-        const struct approval *p = &ROW(r->approval, next - 1);
-        if (!lineage_covers(l, p->record)) continue;
+    uint32_t next = a->approvals_plus_one;
+    for (const struct approval *p; (p = next_own(r, l, &next)) != NULL;) {
         sum.cost += slots_of(&p->body) * p->body.cost;
         if (ID_EQUAL(p->body.app, app)) sum.app_slots += slots_of(&p->body);
     }
@@ -398,13 +408,11 @@ bool registry_slot_revoked(const struct registry *r, const struct asset *a, stru
                            uint64_t slot)
 {
     struct lineage l;
+    uint32_t next = a->approvals_plus_one;
     lineage_of(r, &l, registry_holder(r, a->owner));
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
-        const struct approval *p = &ROW(r->approval, next - 1);
+    for (const struct approval *p; (p = next_own(r, &l, &next)) != NULL;) {
         const bool allots = p->body.slot_first <= slot && slot <= p->body.slot_last;
-        if (allots && ID_EQUAL(p->body.compose, compose) && lineage_covers(&l, p->record) &&
-            registry_revoked(r, p))
-            return true;
+        if (allots && ID_EQUAL(p->body.compose, compose) && registry_revoked(r, p)) return true;
     }
     return false;
 }
@@ -413,24 +421,19 @@ uint64_t registry_last_slot(const struct registry *r, const struct asset *a, str
 {
     struct lineage l;
     uint64_t last = 0;
+    uint32_t next = a->approvals_plus_one;
     lineage_of(r, &l, registry_holder(r, a->owner));
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
-        const struct approval *p = &ROW(r->approval, next - 1);
-        if (ID_EQUAL(p->body.compose, compose) && p->body.slot_last > last && lineage_covers(&l, p->record))
-            last = p->body.slot_last;
-    }
+    for (const struct approval *p; (p = next_own(r, &l, &next)) != NULL;)
+        if (ID_EQUAL(p->body.compose, compose) && p->body.slot_last > last) last = p->body.slot_last;
     return last;
 }
 
 static bool overlaps_earlier(const struct registry *r, const struct asset *a, const struct lineage *l,
                              const struct body_APPROVAL *b)
 {
-    for (uint32_t next = a->approvals_plus_one; next != 0; next = ROW(r->approval, next - 1).next_plus_one) {
-        const struct approval *other = &ROW(r->approval, next - 1);
-        if (ID_EQUAL(other->body.compose, b->compose) && ranges_overlap(&other->body, b) &&
-            lineage_covers(l, other->record))
-            return true;
-    }
+    uint32_t next = a->approvals_plus_one;
+    for (const struct approval *other; (other = next_own(r, l, &next)) != NULL;)
+        if (ID_EQUAL(other->body.compose, b->compose) && ranges_overlap(&other->body, b)) return true;
     return false;
 }
 

@@ -62,7 +62,7 @@ void lone_greet(struct lone *l, struct node_id from);
 void lone_advertise(struct lone *l);
 /* The same for any event. */
 void lone_event(struct lone *l, struct event event);
-/* It has had the time to look at what it holds; before, a custodian decides nothing. */
+/* A tick: it looks at what it holds. */
 void lone_look(struct lone *l);
 /* Messages of this code that it sent since: the next one from *at on, decoded; false: none. */
 bool lone_next(struct lone *l, uint32_t *at, enum message code, union message_body *out, struct node_id *to);

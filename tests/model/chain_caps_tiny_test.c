@@ -1117,7 +1117,7 @@ static void test_junk_receipts_unsettle_nothing(void **state)
 /* --- Chains read back at start -------------------------------------------------------------------------------------------- */
 
 /* A store is read in the order of its authors' keys: a member may come before those who admitted it, with far more than may wait
- * for its turn on a link. All of it is there before anything is done. */
+ * for its turn on a link. All of it is there before anything is done, and what acts on receipt has acted, behind a hole too. */
 static void test_a_member_read_before_its_stewards(void **state)
 {
     (void)state;
@@ -1138,12 +1138,17 @@ static void test_a_member_read_before_its_stewards(void **state)
         read_back(c, r);
         prev = r->id;
     }
+    const struct body_REVOCATION taken_back = {.target = REVOKE_DATASET, .approval_signature = SPAN_NONE};
+    const struct record *behind =
+        record_at(member->id, member->seq + COUNT + 2, prev, KIND_REVOCATION, &taken_back);
+    read_back(c, behind);
     assert_true(registry_waits(core_registry(c), member->id));
     for (uint32_t i = 0; i < world->record_count; i++)
         if (!ID_EQUAL(world->record[i]->header.author, member->id)) read_back(c, world->record[i]);
     core_step(c, &(struct event){.type = EVENT_READY, .wall_ms = world->now_ms});
     assert_int_equal(chain_author(core_chain(c), member->id)->applied, member->seq + COUNT);
-    assert_true(chain_whole(core_chain(c), member->id));
+    assert_false(chain_whole(core_chain(c), member->id));
+    assert_true(ROW(core_chain(c)->entry, chain_row(core_chain(c), behind->id)).applied);
 }
 
 /* --- no-fork: whatever is full, nothing is signed for a place twice ------------------------------------------------------- */

@@ -85,7 +85,6 @@ static void record_a_run(uint64_t bytes_max)
     seen = secret_count = 0;
     lone_watch = watch;
     lone = lone_new(world, CORE);
-    lone_look(lone);
     run = world_run_new(world);
     run->asked = ask_core;
     run->asked_party = CORE;

@@ -746,14 +746,18 @@ static void test_restart_keeps_votes(void **state)
     cluster_free(c);
 }
 
-/* A custodian that started and saw nobody votes for nothing. */
+static struct run_view view_of(struct cluster *c, uint32_t node, struct run_id run);
+
+/* A custodian that started and saw nobody votes for nothing; who is elected at last shows no reason of before. */
 static void test_an_isolated_custodian_does_not_vote(void **state)
 {
     (void)state;
     struct cluster *c = cluster_new(world, &quiet);
+    struct run_id run;
+    uint32_t count;
     cluster_form(c);
     cluster_part(c, 1u << WORLD_COMPUTE | 1u << CLUSTER_SECOND, true);
-    accepted(cluster_request(c, 1, NULL));
+    accepted(cluster_request(c, 1, &run));
     cluster_run(c, 3000);
     restart_all(c, 0, WORLD_CUSTODIANS);
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) {
@@ -764,9 +768,12 @@ static void test_an_isolated_custodian_does_not_vote(void **state)
     cluster_run(c, 20000);
     assert_int_equal(starts(c), 0); /* each is in touch with candidates, with no other custodian */
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++) assert_int_equal(cluster_votes_sent(c, i), 0);
+    assert_string_equal(refusal_name(view_of(c, WORLD_COMPUTE, run).verdict.refusal), "isolated");
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
         for (uint32_t j = 0; j < i; j++) cluster_link(c, i, j, true);
     assert_true(cluster_until(c, one_started, 30000));
+    const struct run_view won = view_of(c, cluster_starts(c, &count)->node, run);
+    assert_string_equal(refusal_name(won.verdict.refusal), "none");
     cluster_free(c);
 }
 

@@ -4,6 +4,7 @@
 #include "node/verify.h"
 #include "proto/base/panic.h"
 #include "proto/bundle.h"
+#include "proto/core_state.h"
 #include "proto/wire/pack.h"
 #include "tests/lone.h"
 #include "tests/world_run.h"
@@ -63,7 +64,6 @@ static int setup(void **state)
     (void)state;
     make_world();
     lone = lone_new(world, CORE);
-    lone_look(lone);
     begin();
     return 0;
 }
@@ -240,43 +240,107 @@ static void test_a_lease_holds_votes(void **state)
 
 /* --- Receipts from before a start --------------------------------------------------------------------------------------- */
 
-static enum refusal said_meanwhile;
+static void expect_of_term_2(const char *answer)
+{
+    assert_string_equal(refusal_name(refusal_from(prevote_of_term_2().refusal)), answer);
+}
+
+/* A custodian that signed no commit for them, and whose leases have ended. */
+static void start_again(void)
+{
+    lone_free(lone);
+    lone = lone_new(world, SILENT);
+    pass_ms(2 * (uint64_t)world_lease_ms);
+}
+
+static uint32_t checks;
 
 static void ask_meanwhile(struct lone *l, enum crypto_op op)
 {
     assert_int_equal(op, CRYPTO_VERIFY);
     l->meanwhile = NULL;
-    said_meanwhile = refusal_from(prevote_of_term_2().refusal);
+    expect_of_term_2("lease-held");
+    checks++;
 }
 
-/* No vote before it has looked at them, nor while they are checked, however long ago its leases ended. */
+/* Not before it has looked at its receipt, nor while that is checked. */
 static void test_a_settled_run_gets_no_vote_after_a_start(void **state)
 {
     (void)state;
     const struct body_RECEIPT receipt = world_receipt(world, world->run);
     world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &receipt, 0);
-    lone_free(lone);
-    lone = lone_new(world, SILENT); /* it signed no commit for it */
-    pass_ms(2 * (uint64_t)world_lease_ms);
-    assert_string_equal(refusal_name(refusal_from(prevote_of_term_2().refusal)), "isolated");
+    start_again();
+    expect_of_term_2("lease-held");
+    checks = 0;
     lone->meanwhile = ask_meanwhile;
     lone_look(lone);
-    assert_string_equal(refusal_name(said_meanwhile), "isolated");
-    assert_string_equal(refusal_name(refusal_from(prevote_of_term_2().refusal)), "slot-spent");
+    assert_int_equal(checks, 1);
+    expect_of_term_2("slot-spent");
+}
+
+static void test_a_settled_history_gets_no_vote(void **state)
+{
+    (void)state;
+    start_again();
+    expect_of_term_2("none");
+    track_find(lone->core, world->run)->view.state = RUN_SETTLED;
+    expect_of_term_2("slot-spent");
+}
+
+static void count_checks(struct lone *l, enum crypto_op op)
+{
+    (void)l;
+    checks += op == CRYPTO_VERIFY;
+}
+
+/* More than are checked in a tick: what can settle nothing holds up a vote until the next. */
+static void test_rubbish_delays_no_vote(void **state)
+{
+    (void)state;
+    struct body_RECEIPT rubbish = world_receipt(world, world->run);
+    rubbish.core = SPAN_LITERAL("rubbish");
+    while (world->record_count + 1 < WORLD_RECORDS_MAX)
+        world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &rubbish, 0);
+    start_again();
+    expect_of_term_2("lease-held");
+    lone_look(lone);
+    expect_of_term_2("none");
+}
+
+/* By a key that is none: checked once, whatever the error. */
+static void test_a_receipt_is_examined_once(void **state)
+{
+    (void)state;
+    struct node_id *enclave = &world->node[WORLD_COMPUTE].id, real = *enclave;
+    memset(enclave->bytes, 0xff, sizeof enclave->bytes);
+    const struct body_RECEIPT receipt = world_receipt(world, world->run);
+    *enclave = real;
+    world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &receipt, 0);
+    start_again();
+    checks = 0;
+    lone->meanwhile = count_checks;
+    for (uint32_t i = 0; i < 3; i++) {
+        host_look_for_receipts(lone->core);
+        pass_ms(1000);
+        lone_look(lone);
+    }
+    assert_int_equal(checks, 1);
+    lone->meanwhile = NULL;
+    expect_of_term_2("none");
 }
 
 /* --- Troubles of its own, and of clocks ---------------------------------------------------------------------------------- */
 
-static const char *trouble; /* what its log says of the first ask; NULL: not looked at */
+static const char *trouble_told; /* what its log says of the first ask; NULL: not looked at */
 
 static void then_it_is_well(struct world_run *r, struct span box)
 {
     ask_core(r, box);
-    if (trouble != NULL) {
+    if (trouble_told != NULL) {
         assert_memory_equal(lone->notice, "custodian-trouble", sizeof "custodian-trouble" - 1);
-        assert_non_null(strstr(lone->notice, trouble));
+        assert_non_null(strstr(lone->notice, trouble_told));
     }
-    trouble = NULL;
+    trouble_told = NULL;
     lone->shares_err = OK;
     lone->late_ms = 0;
 }
@@ -288,7 +352,7 @@ static void test_trouble_passes(void **state)
     for (size_t i = 0; i < sizeof troubles / sizeof troubles[0]; i++) {
         lone->shares_err = troubles[i];
         run->asked = then_it_is_well;
-        trouble = err_text(troubles[i]);
+        trouble_told = err_text(troubles[i]);
         ends_with(REFUSAL_NONE);
         (void)teardown(state);
         (void)setup(state);
@@ -312,9 +376,9 @@ static void test_no_advert_yet(void **state)
     (void)setup(state);
     lone_knows_no_platform = false;
     run->asked = then_the_platform_is_told;
-    trouble = "has not told its platform";
+    trouble_told = "has not told its platform";
     ends_with(REFUSAL_NONE);
-    assert_true(lone->evidence_checked == 2 && trouble == NULL);
+    assert_true(lone->evidence_checked == 2 && trouble_told == NULL);
 }
 
 static void test_another_label_is_final(void **state)
@@ -496,6 +560,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lease_holds_votes, setup_short_lease, teardown),
         cmocka_unit_test_setup_teardown(test_a_settled_run_gets_no_vote_after_a_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_settled_history_gets_no_vote, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rubbish_delays_no_vote, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_receipt_is_examined_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_advert_yet, setup, teardown),
         cmocka_unit_test_setup_teardown(test_the_platform_is_an_admitted_one, setup, teardown),

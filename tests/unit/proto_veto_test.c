@@ -139,7 +139,6 @@ static void begin_core(void)
 {
     begin(SECOND);
     lone = lone_new(world, OWNER);
-    lone_look(lone);
     run->asked = ask_core;
     run->asked_party = VETO_PARTY + OWNER;
     seen = 0;
