@@ -173,6 +173,8 @@ static const char *tls_hint(const char *why)
 }
 
 #define NO_ANSWER ": is it stopped or overloaded? A change that was asked for may still be made"
+#define HALF_ANSWER                                                                                          \
+    ": it may have ended, and its log may say why; a change that was asked for may have been made"
 
 static int unreachable_api(const struct client *c, enum err err, const char *why)
 {
@@ -186,8 +188,8 @@ static int unreachable_api(const struct client *c, enum err err, const char *why
     if (err == ERR_NOT_READY)
         return client_fail(c, EXIT_UNREACHABLE, "the node at %s does not answer" NO_ANSWER "%s", c->api,
                            remedy(c));
-    return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer: %s%s", c->api, err_text(err),
-                       remedy(c));
+    return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer (%s)" HALF_ANSWER "%s", c->api,
+                       err_text(err), remedy(c));
 }
 
 static int unreachable(const struct client *c, enum err err, const char *why)
@@ -206,7 +208,7 @@ static int unreachable(const struct client *c, enum err err, const char *why)
         return client_fail(c, EXIT_UNREACHABLE,
                            "the node does not answer, though its socket %s is there" NO_ANSWER "%s",
                            c->socket, remedy(c));
-    return client_fail(c, EXIT_UNREACHABLE, "the node at %s gave no whole answer: %s; its log says more%s",
+    return client_fail(c, EXIT_UNREACHABLE, "the node at %s gave no whole answer (%s)" HALF_ANSWER "%s",
                        c->socket, err_text(err), remedy(c));
 }
 

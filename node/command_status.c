@@ -60,7 +60,7 @@ static void print_contacts(const json_t *contacts)
                  client_number(contacts, "known"), client_number(contacts, "dialled"));
 }
 
-/* Both may be: the clock is still wrong, and has dated a record already. */
+/* Both may be: the clock is still ahead, and has dated a record already. To one that is behind, any may look so. */
 static void print_silent(const json_t *clock)
 {
     json_int_t offset = client_number(clock, "offset_ms"), most = client_number(clock, "skew_max_ms");
@@ -72,11 +72,12 @@ static void print_silent(const json_t *clock)
                      " ms are allowed; set this machine's clock\n",
                      json_is_true(json_object_get(clock, "stopped")) ? ", neither votes nor releases" : "",
                      most);
-    if (ahead == 0 || gmtime_r(&ahead, &utc) == NULL) return;
+    if (ahead == 0 || offset < -most || gmtime_r(&ahead, &utc) == NULL) return;
     (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     (void)printf(
         "stopped       signs no records: one that this node signed is dated %s, and its peers take neither "
-        "it nor what follows it before then; wait, or join anew with another key\n",
+        "it nor what follows it before then; set this machine's clock if it is behind, else wait, or join "
+        "anew with another key\n",
         when);
 }
 

@@ -737,7 +737,9 @@ static void await_receipts(struct core *c)
         struct chain_entry *e = &ROW(c->chain.entry, i);
         const bool open = e->record.header.kind == KIND_RECEIPT && e->applied && !e->examined;
         const bool reads = open && body_decode(b, KIND_RECEIPT, e->record.body) == OK;
-        struct run_track *t = reads ? track_find(c, b->RECEIPT.run) : NULL;
+        const struct run_entry *run = reads ? registry_run(c->registry, b->RECEIPT.run) : NULL;
+        const bool named = run != NULL && registry_run_named(c->registry, run);
+        struct run_track *t = named ? track_add(c, b->RECEIPT.run) : NULL; /* it may have no history */
         if (t == NULL) continue;
         e->awaited = true;
         t->receipts_awaited++;

@@ -144,7 +144,6 @@ static void on_applied(struct core *c, const struct record *r)
     if (decides_members(r->header.kind)) look_for_keys(c);
     if (v.refusal != REFUSAL_NONE) {
         peer_notice(c, r->header.author, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
-        chain_examined(&c->chain, r);
         return;
     }
     if (r->header.kind == KIND_RUN) {
@@ -236,8 +235,9 @@ static void act_early(struct core *c, const struct record *kept)
     if (early && chain_act_early(&c->chain, kept)) on_applied(c, kept);
 }
 
-/* Who was read before those who admitted it has its turn before anything is done, and what acts on receipt acts: a run whose receipt
- * had not had its turn would be worked on again. Nothing tells of these turns, so a step has room for all. */
+/* Who was read before those who admitted it has its turn before anything is done, and what it has behind a hole acts, if that
+ * acts on receipt: a run whose receipt had not had its turn would be worked on again. Nothing tells of these turns, so a step has
+ * room for all. */
 void ingest_ready(struct core *c)
 {
     while (advance_all(c)) {

@@ -149,9 +149,9 @@ struct run_track {
     struct node_id held_by; /* who had its vote in that term, so often in a row */
     uint32_t held_times;
     uint32_t hold_term;
-    uint32_t receipts_awaited; /* of this run, from before the start, to be examined before it has a vote */
-    uint64_t hold_rounds;      /* leases given in it: the release, then each round asked for */
+    uint64_t hold_rounds; /* leases given in it: the release, then each round asked for */
     int64_t hold_until_ns;
+    uint32_t receipts_awaited; /* of this run, from before the start: none has been examined yet */
     uint32_t
         unkept_term; /* in which it has promised a release that its store has not acknowledged; 0: none */
     struct certificate certificate;

@@ -61,7 +61,8 @@ static int64_t behind_ns(const struct charter *charter, const struct run_track *
     return (ms < BEHIND_MAX_MS ? ms : BEHIND_MAX_MS) * 1000000;
 }
 
-/* Until when may an earlier term's lease run, as far as this custodian had a part in it, or has this node to wait? */
+/* Until when may an earlier term's lease run, as far as this custodian had a part in it, or has this node to wait? Until the next
+ * look, as long as a receipt may have settled the run. */
 static int64_t held_until(struct core *c, struct run_id run, uint64_t term, struct node_id node)
 {
     const struct charter *charter = registry_charter_bytes(c->registry);

@@ -1114,6 +1114,39 @@ static void test_junk_receipts_unsettle_nothing(void **state)
         assert_true(core_effects(c, &count)[i].crypto.part_count != 1 + 3); /* once */
 }
 
+static uint32_t receipts_asked(struct core *c)
+{
+    uint32_t count, asked = 0;
+    const struct effect *e = core_effects(c, &count);
+    for (uint32_t i = 0; i < count; i++)
+        asked += e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == 1 + 3;
+    return asked;
+}
+
+/* The keyed work is slow: they wait for each other, and leave room for the work of others. */
+static void test_receipts_take_a_part_of_the_work(void **state)
+{
+    (void)state;
+    struct core *c;
+    struct core_options options = {
+        .self = world->node[0].id, .consortium = world->consortium, .charter = world->charter};
+    const uint32_t most = CAP_PENDING * RECEIPTS_ASKED_16THS / 16;
+    assert_int_equal(core_new(&c, memory, &options), OK);
+    for (uint32_t i = 0; i < world->record_count; i++) read_back(c, world->record[i]);
+    struct record_id prev = world->node[WORLD_COMPUTE].head;
+    for (uint32_t i = 1; i <= most + 1; i++) {
+        const struct body_RECEIPT receipt = world_receipt(world, world->run);
+        const struct record *r = record_at(world->node[WORLD_COMPUTE].id, world->node[WORLD_COMPUTE].seq + i,
+                                           prev, KIND_RECEIPT, &receipt);
+        read_back(c, r);
+        prev = r->id;
+    }
+    core_step(c, &(struct event){.type = EVENT_READY, .wall_ms = world->now_ms});
+    core_step(c, &(struct event){.type = EVENT_TICK, .wall_ms = world->now_ms});
+    assert_int_equal(receipts_asked(c), most);
+    assert_int_equal(track_find(c, world->run)->receipts_awaited, most + 1);
+}
+
 /* --- Chains read back at start -------------------------------------------------------------------------------------------- */
 
 /* A store is read in the order of its authors' keys: a member may come before those who admitted it, with far more than may wait
@@ -1142,6 +1175,10 @@ static void test_a_member_read_before_its_stewards(void **state)
     const struct record *behind =
         record_at(member->id, member->seq + COUNT + 2, prev, KIND_REVOCATION, &taken_back);
     read_back(c, behind);
+    const struct body_RECEIPT receipt = {.run = world->run};
+    const struct record *last =
+        record_at(member->id, member->seq + COUNT + 3, behind->id, KIND_RECEIPT, &receipt);
+    read_back(c, last);
     assert_true(registry_waits(core_registry(c), member->id));
     for (uint32_t i = 0; i < world->record_count; i++)
         if (!ID_EQUAL(world->record[i]->header.author, member->id)) read_back(c, world->record[i]);
@@ -1149,6 +1186,7 @@ static void test_a_member_read_before_its_stewards(void **state)
     assert_int_equal(chain_author(core_chain(c), member->id)->applied, member->seq + COUNT);
     assert_false(chain_whole(core_chain(c), member->id));
     assert_true(ROW(core_chain(c)->entry, chain_row(core_chain(c), behind->id)).applied);
+    assert_true(ROW(core_chain(c)->entry, chain_row(core_chain(c), last->id)).applied);
 }
 
 /* --- no-fork: whatever is full, nothing is signed for a place twice ------------------------------------------------------- */
@@ -1322,6 +1360,7 @@ int main(void)
         CASE(test_revocation_without_a_place),
         CASE(test_too_much_isolates_nobody),
         CASE(test_junk_receipts_unsettle_nothing),
+        CASE(test_receipts_take_a_part_of_the_work),
         CASE(test_a_member_read_before_its_stewards),
         CASE(test_no_fork_when_places_are_full),
         CASE(test_no_fork_when_own_bytes_are_full),

@@ -278,6 +278,28 @@ static void test_a_settled_run_gets_no_vote_after_a_start(void **state)
     expect_of_term_2("slot-spent");
 }
 
+/* Its history is lost, too, and its recipe was read after it: nothing had been made for the run yet. */
+static void test_a_settled_run_without_history_gets_no_vote(void **state)
+{
+    (void)state;
+    const struct record *last[WORLD_RECORDS_MAX];
+    uint32_t kept = 0, moved = 0;
+    const struct body_RECEIPT receipt = world_receipt(world, world->run);
+    world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &receipt, 0);
+    for (uint32_t i = 0; i < world->record_count; i++) {
+        const struct record *r = world->record[i];
+        if (ID_EQUAL(r->header.author, world->node[WORLD_ALGORITHM].id))
+            last[moved++] = r;
+        else
+            world->record[kept++] = r;
+    }
+    memcpy(world->record + kept, last, moved * sizeof *last);
+    start_again();
+    expect_of_term_2("lease-held");
+    lone_look(lone);
+    expect_of_term_2("slot-spent");
+}
+
 static void test_a_settled_history_gets_no_vote(void **state)
 {
     (void)state;
@@ -560,6 +582,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_another_node_brings_the_commit_ask, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_lease_holds_votes, setup_short_lease, teardown),
         cmocka_unit_test_setup_teardown(test_a_settled_run_gets_no_vote_after_a_start, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_settled_run_without_history_gets_no_vote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_settled_history_gets_no_vote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish_delays_no_vote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_receipt_is_examined_once, setup, teardown),
