@@ -172,11 +172,13 @@ static const char *tls_hint(const char *why)
     return "--ca FILE or --fingerprint HEX say whom to believe";
 }
 
-#define NO_ANSWER ": is it stopped or overloaded? A change that was asked for may still be made"
-#define HALF_ANSWER                                                                                          \
-    ": it may have ended, and its log may say why; a change that was asked for may have been made"
+/* Behind what leaves open whether a change was made. */
+static const char *unsure(bool change)
+{
+    return change ? "; the change that was asked for may be made all the same" : "";
+}
 
-static int unreachable_api(const struct client *c, enum err err, const char *why)
+static int unreachable_api(const struct client *c, enum err err, const char *why, bool change)
 {
     if (err == ERR_REFUSED && c->target.tls == NULL) return client_fail(c, EXIT_USAGE, "%s: %s", c->api, why);
     if (err == ERR_REFUSED)
@@ -186,15 +188,16 @@ static int unreachable_api(const struct client *c, enum err err, const char *why
         return client_fail(c, EXIT_UNREACHABLE, "no node answers at %s%s%s%s", c->api,
                            why[0] != 0 ? ": " : "", why, remedy(c));
     if (err == ERR_NOT_READY)
-        return client_fail(c, EXIT_UNREACHABLE, "the node at %s does not answer" NO_ANSWER "%s", c->api,
-                           remedy(c));
-    return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer (%s)" HALF_ANSWER "%s", c->api,
-                       err_text(err), remedy(c));
+        return client_fail(c, EXIT_UNREACHABLE,
+                           "the node at %s does not answer: is it stopped or overloaded?%s%s", c->api,
+                           unsure(change), remedy(c));
+    return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer (%s): it may have ended%s%s", c->api,
+                       err_text(err), unsure(change), remedy(c));
 }
 
-static int unreachable(const struct client *c, enum err err, const char *why)
+static int unreachable(const struct client *c, enum err err, const char *why, bool change)
 {
-    if (c->api != NULL && err != ERR_USAGE) return unreachable_api(c, err, why);
+    if (c->api != NULL && err != ERR_USAGE) return unreachable_api(c, err, why, change);
     if (err == ERR_UNAVAILABLE)
         return client_fail(c, EXIT_UNREACHABLE,
                            "no node answers at %s: start it with `perigee node --data %s`%s", c->socket,
@@ -205,11 +208,14 @@ static int unreachable(const struct client *c, enum err err, const char *why)
     if (err == ERR_USAGE)
         return client_fail(c, EXIT_USAGE, "a word of the command line cannot stand in a request");
     if (err == ERR_NOT_READY)
-        return client_fail(c, EXIT_UNREACHABLE,
-                           "the node does not answer, though its socket %s is there" NO_ANSWER "%s",
-                           c->socket, remedy(c));
-    return client_fail(c, EXIT_UNREACHABLE, "the node at %s gave no whole answer (%s)" HALF_ANSWER "%s",
-                       c->socket, err_text(err), remedy(c));
+        return client_fail(
+            c, EXIT_UNREACHABLE,
+            "the node does not answer, though its socket %s is there: is it stopped or overloaded?%s%s",
+            c->socket, unsure(change), remedy(c));
+    return client_fail(
+        c, EXIT_UNREACHABLE,
+        "the node at %s gave no whole answer (%s): it may have ended, and its log may say why%s%s", c->socket,
+        err_text(err), unsure(change), remedy(c));
 }
 
 static int problem_code(int status)
@@ -239,7 +245,8 @@ static int call(const struct client *c, json_t **out, const char *method, const 
     struct http_target target = target_of(c);
     enum err err = http_call_to(&target, method, path, body, &status, &answer);
     *out = NULL;
-    if (err != OK) return loud ? unreachable(c, err, target.why) : EXIT_UNREACHABLE;
+    if (err != OK)
+        return loud ? unreachable(c, err, target.why, strcmp(method, "GET") != 0) : EXIT_UNREACHABLE;
     if (status >= 200 && status < 300) {
         *out = answer != NULL ? answer : json_object();
         return *out != NULL && json_is_object(*out) ? EXIT_OK : EXIT_REFUSED;
@@ -340,7 +347,7 @@ int client_follow(const struct client *c, const char *path, const char *last_id,
         code = client_fail(c, EXIT_UNREACHABLE,
                            "the node has ended the stream: it stops, or this end was too slow");
     else if (err != OK)
-        code = unreachable(c, err, target.why);
+        code = unreachable(c, err, target.why, false);
     else if (status != 200)
         code = problem_pass_on(problem_code(status), problem);
     json_decref(problem);

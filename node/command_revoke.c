@@ -106,7 +106,7 @@ int command_revoke(int argc, char **argv)
     if (code != EXIT_OK) return code;
     const char *record = client_text(answer, "record");
     char made[160];
-    (void)snprintf(made, sizeof made, "; it is revoked all the same, by record %s: who has it is not known",
+    (void)snprintf(made, sizeof made, "; the revocation was made, record %s: who has it is not known",
                    record);
     c.remedy = made;
     if (!c.json) (void)printf("revoked, record %s; held by\n", record);

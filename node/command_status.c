@@ -65,6 +65,7 @@ static void print_silent(const json_t *clock)
 {
     json_int_t offset = client_number(clock, "offset_ms"), most = client_number(clock, "skew_max_ms");
     time_t ahead = (time_t)(client_number(clock, "dated_ahead_ms") / 1000);
+    const bool known = json_is_integer(json_object_get(clock, "offset_ms"));
     char when[32];
     struct tm utc;
     if (offset > most || offset < -most)
@@ -76,9 +77,8 @@ static void print_silent(const json_t *clock)
     (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     (void)printf(
         "stopped       signs no records: one that this node signed is dated %s, and its peers take neither "
-        "it nor what follows it before then; set this machine's clock if it is behind, else wait, or join "
-        "anew with another key\n",
-        when);
+        "it nor what follows it before then; %swait, or join anew with another key\n",
+        when, known ? "" : "set this machine's clock if it is behind, else ");
 }
 
 static void print_clock(const json_t *clock, bool needs_custodians)

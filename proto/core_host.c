@@ -216,6 +216,7 @@ static void on_receipt_checked(struct core *c, struct pending *p, const struct e
     const struct record *r = chain_get(&c->chain, p->peer, p->number);
     struct run_track *t = track_find(c, p->run);
     ASSERT(r != NULL); /* it was held when it was asked about */
+    ASSERT(event->err == OK || event->err == ERR_SIGNATURE || event->err == ERR_KEY); /* for good */
     c->receipts_asked--;
     receipt_seen(c, r, p->run);
     if (event->err != OK) {
@@ -245,10 +246,10 @@ static bool core_part(struct core *c, struct core_receipt *core, struct buffer *
                       const struct body_RECEIPT *b)
 {
     if (core_receipt_decode(core, b->core) != OK) return false;
+    if (!ID_EQUAL(core->consortium, c->options.consortium) || !ID_EQUAL(core->run, b->run)) return false;
     struct hash32 certificate = certificate_hash(b->certificate);
     put_part(parts, core->enclave, core_receipt_hash(b->core), &b->core_signature);
-    return ID_EQUAL(core->consortium, c->options.consortium) && ID_EQUAL(core->run, b->run) &&
-           ID_EQUAL(core->certificate, certificate);
+    return ID_EQUAL(core->certificate, certificate);
 }
 
 /* The commit statements as parts: q distinct custodians, this output, this core receipt. How many; 0: it is no receipt. */
@@ -739,7 +740,8 @@ static void await_receipts(struct core *c)
         const bool reads = open && body_decode(b, KIND_RECEIPT, e->record.body) == OK;
         const struct run_entry *run = reads ? registry_run(c->registry, b->RECEIPT.run) : NULL;
         const bool named = run != NULL && registry_run_named(c->registry, run);
-        struct run_track *t = named ? track_add(c, b->RECEIPT.run) : NULL; /* it may have no history */
+        struct run_track *t = reads ? track_find(c, b->RECEIPT.run) : NULL;
+        if (t == NULL && named) t = track_add(c, b->RECEIPT.run); /* its history was lost */
         if (t == NULL) continue;
         e->awaited = true;
         t->receipts_awaited++;

@@ -151,7 +151,7 @@ struct run_track {
     uint32_t hold_term;
     uint64_t hold_rounds; /* leases given in it: the release, then each round asked for */
     int64_t hold_until_ns;
-    uint32_t receipts_awaited; /* of this run, from before the start: none has been examined yet */
+    uint32_t receipts_awaited; /* of this run, from before the start: those not examined yet */
     uint32_t
         unkept_term; /* in which it has promised a release that its store has not acknowledged; 0: none */
     struct certificate certificate;

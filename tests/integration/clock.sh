@@ -37,6 +37,9 @@ measure=$("$PERIGEE" workers measure)
 for wrong in $hour -$hour; do
     clock gpu2 $wrong
     stopped
+    "$PERIGEE" status --data gpu2 >out || fail "status: $(cat out)"
+    grep -q "set this machine's clock" out || fail "what to do is not said: $(cat out)"
+    grep -q 'anew' out && fail "its records are not dated ahead, its clock is wrong: $(cat out)"
     refused 75 "clock" workers register --data gpu2 --name "set$slot" "$measure"
     ask
     settled

@@ -231,7 +231,22 @@ timeout 60 "$PERIGEE" status --data a >out 2>err || code=$? # a read: it gives u
 kill -CONT "${node[a]}"
 [[ $code -eq 2 ]] || fail "a stopped node: exit $code: $(cat out err)"
 grep -q 'does not answer, though its socket a/api.sock is there: is it stopped or overloaded' err || fail "not said: $(cat err)"
-for name in b a; do stop $name; done
+grep -q 'may be made' err && fail "a read changes nothing: $(cat err)"
+# --- one that ends while its owner waits for who has heard a revocation ---------------------------------------------------------
+kill -STOP "${node[b]}" # linked, and it has not heard
+"$PERIGEE" revoke --data a --all >out 2>err &
+revoking=$!
+until grep -q '^revoked, record' out; do
+    kill -0 $revoking || fail "revoke ended: $(cat out err)"
+    sleep 0.05
+done
+kill -9 "${node[a]}"
+code=0
+wait $revoking || code=$?
+kill -CONT "${node[b]}"
+stop b
+[[ $code -eq 2 ]] || fail "its node was killed: exit $code: $(cat out err)"
+grep -q "the revocation was made, record $(awk '/^revoked/ { print $3 }' out | tr -d ';')" err || fail "not said: $(cat err)"
 
 # --- doctor says what the start would say -------------------------------------------------------------------------------------------
 seen_of() { find a -type f ! -name lock.mdb -exec sha256sum {} + | sort | sha256sum; }

@@ -1114,13 +1114,25 @@ static void test_junk_receipts_unsettle_nothing(void **state)
         assert_true(core_effects(c, &count)[i].crypto.part_count != 1 + 3); /* once */
 }
 
-static uint32_t receipts_asked(struct core *c)
+/* How many it asks to be checked, in a tick; the tokens are kept in `token`. */
+static uint32_t receipts_asked(struct core *c, uint64_t token[CAP_PENDING])
 {
     uint32_t count, asked = 0;
+    static struct instant now;
+    now.ns += 1000000000;
+    core_step(c, &(struct event){.type = EVENT_TICK, .now = now, .wall_ms = world->now_ms});
     const struct effect *e = core_effects(c, &count);
     for (uint32_t i = 0; i < count; i++)
-        asked += e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == 1 + 3;
+        if (e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == 1 + 3) token[asked++] = e[i].token;
     return asked;
+}
+
+static void none_holds(struct core *c, const uint64_t *token, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        core_step(
+            c, &(struct event){
+                   .type = EVENT_CRYPTO, .token = token[i], .err = ERR_SIGNATURE, .wall_ms = world->now_ms});
 }
 
 /* The keyed work is slow: they wait for each other, and leave room for the work of others. */
@@ -1131,6 +1143,7 @@ static void test_receipts_take_a_part_of_the_work(void **state)
     struct core_options options = {
         .self = world->node[0].id, .consortium = world->consortium, .charter = world->charter};
     const uint32_t most = CAP_PENDING * RECEIPTS_ASKED_16THS / 16;
+    uint64_t token[CAP_PENDING];
     assert_int_equal(core_new(&c, memory, &options), OK);
     for (uint32_t i = 0; i < world->record_count; i++) read_back(c, world->record[i]);
     struct record_id prev = world->node[WORLD_COMPUTE].head;
@@ -1142,9 +1155,14 @@ static void test_receipts_take_a_part_of_the_work(void **state)
         prev = r->id;
     }
     core_step(c, &(struct event){.type = EVENT_READY, .wall_ms = world->now_ms});
-    core_step(c, &(struct event){.type = EVENT_TICK, .wall_ms = world->now_ms});
-    assert_int_equal(receipts_asked(c), most);
+    assert_int_equal(receipts_asked(c, token), most);
     assert_int_equal(track_find(c, world->run)->receipts_awaited, most + 1);
+    none_holds(c, token, most);
+    assert_int_equal(receipts_asked(c, token), 1);
+    assert_int_equal(track_find(c, world->run)->receipts_awaited, 1);
+    none_holds(c, token, 1);
+    assert_int_equal(receipts_asked(c, token), 0);
+    assert_int_equal(track_find(c, world->run)->receipts_awaited, 0);
 }
 
 /* --- Chains read back at start -------------------------------------------------------------------------------------------- */

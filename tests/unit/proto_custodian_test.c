@@ -278,7 +278,7 @@ static void test_a_settled_run_gets_no_vote_after_a_start(void **state)
     expect_of_term_2("slot-spent");
 }
 
-/* Its history is lost, too, and its recipe was read after it: nothing had been made for the run yet. */
+/* Of which the store has no history, and the recipe only behind the run: no view of it was there yet. */
 static void test_a_settled_run_without_history_gets_no_vote(void **state)
 {
     (void)state;
@@ -316,7 +316,7 @@ static void count_checks(struct lone *l, enum crypto_op op)
 }
 
 /* More than are checked in a tick: what can settle nothing holds up a vote until the next. */
-static void test_rubbish_delays_no_vote(void **state)
+static void test_rubbish_delays_a_vote_by_a_tick(void **state)
 {
     (void)state;
     struct body_RECEIPT rubbish = world_receipt(world, world->run);
@@ -329,7 +329,7 @@ static void test_rubbish_delays_no_vote(void **state)
     expect_of_term_2("none");
 }
 
-/* By a key that is none: checked once, whatever the error. */
+/* By a key that is none. */
 static void test_a_receipt_is_examined_once(void **state)
 {
     (void)state;
@@ -584,7 +584,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_settled_run_gets_no_vote_after_a_start, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_settled_run_without_history_gets_no_vote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_settled_history_gets_no_vote, setup, teardown),
-        cmocka_unit_test_setup_teardown(test_rubbish_delays_no_vote, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_rubbish_delays_a_vote_by_a_tick, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_receipt_is_examined_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_advert_yet, setup, teardown),
