@@ -327,9 +327,10 @@ void api_run_receipt(const struct http_request *q, struct http_reply *reply)
     const struct run_entry *run = find_run(q, reply);
     if (run == NULL) return;
     if (run->receipt == NULL)
-        http_problem(reply, 409, "not-settled",
-                     "expected a settled run; came one without a receipt: `perigee run show` says what it "
-                     "waits for, or why it ended");
+        http_problem(
+            reply, 409, "not-settled",
+            "expected a settled run whose receipt is here; came one without: `perigee run show` says what "
+            "it waits for, or why it ended");
     else
         open_output(q, reply, run, answer_receipt);
 }

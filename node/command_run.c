@@ -340,7 +340,11 @@ static int request(const struct client *c, const struct request_words *w)
     (void)snprintf(id, sizeof id, "%s", client_text(answer, "run"));
     if (!w->wait) return client_done(c, answer, "requested run %s; `perigee run show` follows it", id);
     json_decref(answer);
-    return wait_for(c, id);
+    char made[160];
+    struct client waiting = *c;
+    (void)snprintf(made, sizeof made, "; it was requested, run %s: `perigee run show` follows it", id);
+    waiting.remedy = made;
+    return wait_for(&waiting, id);
 }
 
 int command_run_request(int argc, char **argv)

@@ -60,6 +60,11 @@ static void print_contacts(const json_t *contacts)
                  client_number(contacts, "known"), client_number(contacts, "dialled"));
 }
 
+static bool is_behind(const json_t *clock)
+{
+    return client_number(clock, "offset_ms") < -client_number(clock, "skew_max_ms");
+}
+
 /* Both may be: the clock is still ahead, and has dated a record already. To one that is behind, any may look so. */
 static void print_silent(const json_t *clock)
 {
@@ -69,11 +74,11 @@ static void print_silent(const json_t *clock)
     char when[32];
     struct tm utc;
     if (offset > most || offset < -most)
-        (void)printf("stopped       signs no records%s: at most %" JSON_INTEGER_FORMAT
+        (void)printf("stopped       signs no records (revocations apart)%s: at most %" JSON_INTEGER_FORMAT
                      " ms are allowed; set this machine's clock\n",
                      json_is_true(json_object_get(clock, "stopped")) ? ", neither votes nor releases" : "",
                      most);
-    if (ahead == 0 || offset < -most || gmtime_r(&ahead, &utc) == NULL) return;
+    if (ahead == 0 || is_behind(clock) || gmtime_r(&ahead, &utc) == NULL) return;
     (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
     (void)printf(
         "stopped       signs no records: one that this node signed is dated %s, and its peers take neither "
@@ -156,7 +161,10 @@ static void print_waiting(const json_t *s)
                          "`perigee member admit` it"
                        : "waits for     admission: `perigee member request`, then the stewards");
     else if (!json_is_true(json_object_get(charter, "decided")))
-        (void)puts("waits for     stewards to sign the charter: `perigee consortium sign`");
+        (void)puts(
+            is_behind(json_object_get(s, "clock"))
+                ? "waits for     its clock: to it the signatures under the charter are of a time to come"
+                : "waits for     stewards to sign the charter: `perigee consortium sign`");
     else if (!json_is_object(json_object_get(s, "committee"))) {
         (void)printf("waits for     key generation (%s)", client_text(keygen, "phase"));
         json_array_foreach(json_object_get(keygen, "missing"), i, name)(void)

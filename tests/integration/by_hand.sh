@@ -179,8 +179,16 @@ await '.[0].job.endorsements == 2' lab workflow status "$workflow"
 
 # --- a requester: first with nobody to compute, then with somebody ----------------------------------------------------------
 for name in a b; do await 'map(select(.type == "dataset" and .version == 2)) | length == 2' lab asset list; done
-run=$(as lab run run request --workflow "$workflow" --slot 1)
-await '.[0] | .state == "requested" and (.waits_for | contains("gpu-org"))' lab run show "$run"
+"$PERIGEE" run request --data lab --workflow "$workflow" --slot 1 --wait >out 2>err &
+waiting=$!
+await '.[0] | .state == "requested" and (.waits_for | contains("gpu-org"))' lab run list
+run=$(as lab run run list)
+kill -9 "${node[lab]}"
+code=0
+wait $waiting || code=$?
+[[ $code -eq 2 ]] || fail "its node was killed: exit $code: $(cat out err)"
+grep -q "it was requested, run $run" err || fail "which run it asked for is not said: $(cat err)"
+start lab
 start gpu
 await '.[0].enclaves | .max == 1 and .why == null' gpu status
 await '.[0].peers | map(select(.up)) | length == 3' gpu status
