@@ -52,10 +52,10 @@ struct group_key {
 
 /* --- Keyed work -------------------------------------------------------------------------------------------------------- */
 enum crypto_op {
-    CRYPTO_SIGN,     /* hash -> 64-byte BIP-340 signature by this node's identity */
-    CRYPTO_VERIFY,   /* parts of VERIFY_PART_BYTES -> ok, or ERR_SIGNATURE if any fails */
-    CRYPTO_OPEN,     /* box, context -> plaintext, with this node's X25519 key */
-    CRYPTO_SEAL,     /* kem, plaintext (box), context -> box */
+    CRYPTO_SIGN,   /* hash -> 64-byte BIP-340 signature by this node's identity */
+    CRYPTO_VERIFY, /* parts of VERIFY_PART_BYTES -> ok, or ERR_SIGNATURE or ERR_KEY if any fails: for good */
+    CRYPTO_OPEN,   /* box, context -> plaintext, with this node's X25519 key */
+    CRYPTO_SEAL,   /* kem, plaintext (box), context -> box */
     CRYPTO_EVIDENCE, /* evidence (box), binding (hash), policy below -> evidence_out, or an error and detail */
     CRYPTO_KEYGEN_BEGIN, /* session -> round-1 message: ephemeral 32 | t x 32 | pop 64 | n x 48; the secret state is durable before this completes */
     CRYPTO_KEYGEN_FINISH, /* session, all round-1 messages (parts) -> keygen_out; the share is durable first */

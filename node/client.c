@@ -172,6 +172,12 @@ static const char *tls_hint(const char *why)
     return "--ca FILE or --fingerprint HEX say whom to believe";
 }
 
+/* A plan is posted for its size alone. */
+static bool changes(const char *method, const char *path)
+{
+    return strcmp(method, "GET") != 0 && strcmp(path, "/v1/runs/plan") != 0;
+}
+
 /* Behind what leaves open whether a change was made. */
 static const char *unsure(bool change)
 {
@@ -189,7 +195,7 @@ static int unreachable_api(const struct client *c, enum err err, const char *why
                            why[0] != 0 ? ": " : "", why, remedy(c));
     if (err == ERR_NOT_READY)
         return client_fail(c, EXIT_UNREACHABLE,
-                           "the node at %s does not answer: is it stopped or overloaded?%s%s", c->api,
+                           "the node at %s does not answer: is it stopped or overloaded%s%s", c->api,
                            unsure(change), remedy(c));
     return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer (%s): it may have ended%s%s", c->api,
                        err_text(err), unsure(change), remedy(c));
@@ -210,7 +216,7 @@ static int unreachable(const struct client *c, enum err err, const char *why, bo
     if (err == ERR_NOT_READY)
         return client_fail(
             c, EXIT_UNREACHABLE,
-            "the node does not answer, though its socket %s is there: is it stopped or overloaded?%s%s",
+            "the node does not answer, though its socket %s is there: is it stopped or overloaded%s%s",
             c->socket, unsure(change), remedy(c));
     return client_fail(
         c, EXIT_UNREACHABLE,
@@ -245,8 +251,7 @@ static int call(const struct client *c, json_t **out, const char *method, const 
     struct http_target target = target_of(c);
     enum err err = http_call_to(&target, method, path, body, &status, &answer);
     *out = NULL;
-    if (err != OK)
-        return loud ? unreachable(c, err, target.why, strcmp(method, "GET") != 0) : EXIT_UNREACHABLE;
+    if (err != OK) return loud ? unreachable(c, err, target.why, changes(method, path)) : EXIT_UNREACHABLE;
     if (status >= 200 && status < 300) {
         *out = answer != NULL ? answer : json_object();
         return *out != NULL && json_is_object(*out) ? EXIT_OK : EXIT_REFUSED;
@@ -414,6 +419,11 @@ const char *client_text(const json_t *object, const char *key)
 json_int_t client_number(const json_t *object, const char *key)
 {
     return json_integer_value(json_object_get(object, key));
+}
+
+bool client_clock_behind(const json_t *clock)
+{
+    return client_number(clock, "offset_ms") < -client_number(clock, "skew_max_ms");
 }
 
 /* --- Words ---------------------------------------------------------------------------------------------------------- */

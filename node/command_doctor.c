@@ -485,8 +485,8 @@ static void check_signing(struct doctor *d, const json_t *s)
     const json_t *why = json_object_get(s, "not_signing"), *clock = json_object_get(s, "clock");
     const char *reason = client_text(why, "reason");
     const bool off = strcmp(reason, refusal_name(REFUSAL_CLOCK)) == 0,
-               behind = client_number(clock, "offset_ms") < -client_number(clock, "skew_max_ms"),
-               ahead = !behind && json_is_integer(json_object_get(clock, "dated_ahead_ms"));
+               ahead =
+                   !client_clock_behind(clock) && json_is_integer(json_object_get(clock, "dated_ahead_ms"));
     const bool passes =
         strcmp(reason, refusal_name(REFUSAL_ISOLATED)) == 0 || strcmp(reason, refusal_name(REFUSAL_GAP)) == 0;
     if (off && !ahead) return; /* check_clock says it */

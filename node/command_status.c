@@ -60,11 +60,6 @@ static void print_contacts(const json_t *contacts)
                  client_number(contacts, "known"), client_number(contacts, "dialled"));
 }
 
-static bool is_behind(const json_t *clock)
-{
-    return client_number(clock, "offset_ms") < -client_number(clock, "skew_max_ms");
-}
-
 /* Both may be: the clock is still ahead, and has dated a record already. To one that is behind, any may look so. */
 static void print_silent(const json_t *clock)
 {
@@ -78,12 +73,12 @@ static void print_silent(const json_t *clock)
                      " ms are allowed; set this machine's clock\n",
                      json_is_true(json_object_get(clock, "stopped")) ? ", neither votes nor releases" : "",
                      most);
-    if (ahead == 0 || is_behind(clock) || gmtime_r(&ahead, &utc) == NULL) return;
+    if (ahead == 0 || client_clock_behind(clock) || gmtime_r(&ahead, &utc) == NULL) return;
     (void)strftime(when, sizeof when, "%Y-%m-%dT%H:%M:%SZ", &utc);
-    (void)printf(
-        "stopped       signs no records: one that this node signed is dated %s, and its peers take neither "
-        "it nor what follows it before then; %swait, or join anew with another key\n",
-        when, known ? "" : "set this machine's clock if it is behind, else ");
+    (void)printf("stopped       signs no records (revocations apart): one that this node signed is dated %s, "
+                 "and its peers take neither "
+                 "it nor what follows it before then; %swait, or join anew with another key\n",
+                 when, known ? "" : "set this machine's clock if it is behind, else ");
 }
 
 static void print_clock(const json_t *clock, bool needs_custodians)
@@ -162,8 +157,8 @@ static void print_waiting(const json_t *s)
                        : "waits for     admission: `perigee member request`, then the stewards");
     else if (!json_is_true(json_object_get(charter, "decided")))
         (void)puts(
-            is_behind(json_object_get(s, "clock"))
-                ? "waits for     its clock: to it the signatures under the charter are of a time to come"
+            client_clock_behind(json_object_get(s, "clock"))
+                ? "waits for     its clock, to which signatures under the charter are of a time to come"
                 : "waits for     stewards to sign the charter: `perigee consortium sign`");
     else if (!json_is_object(json_object_get(s, "committee"))) {
         (void)printf("waits for     key generation (%s)", client_text(keygen, "phase"));

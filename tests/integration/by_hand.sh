@@ -186,6 +186,7 @@ run=$(as lab run run list)
 kill -9 "${node[lab]}"
 code=0
 wait $waiting || code=$?
+wait "${node[lab]}" || true
 [[ $code -eq 2 ]] || fail "its node was killed: exit $code: $(cat out err)"
 grep -q "it was requested, run $run" err || fail "which run it asked for is not said: $(cat err)"
 start lab

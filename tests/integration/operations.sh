@@ -243,6 +243,8 @@ done
 kill -9 "${node[a]}"
 code=0
 wait $revoking || code=$?
+wait "${node[a]}" || true
+unset "node[a]"
 kill -CONT "${node[b]}"
 stop b
 [[ $code -eq 2 ]] || fail "its node was killed: exit $code: $(cat out err)"

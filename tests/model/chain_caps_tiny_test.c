@@ -1114,11 +1114,12 @@ static void test_junk_receipts_unsettle_nothing(void **state)
         assert_true(core_effects(c, &count)[i].crypto.part_count != 1 + 3); /* once */
 }
 
+static struct instant now;
+
 /* How many it asks to be checked, in a tick; the tokens are kept in `token`. */
 static uint32_t receipts_asked(struct core *c, uint64_t token[CAP_PENDING])
 {
     uint32_t count, asked = 0;
-    static struct instant now;
     now.ns += 1000000000;
     core_step(c, &(struct event){.type = EVENT_TICK, .now = now, .wall_ms = world->now_ms});
     const struct effect *e = core_effects(c, &count);
@@ -1130,9 +1131,11 @@ static uint32_t receipts_asked(struct core *c, uint64_t token[CAP_PENDING])
 static void none_holds(struct core *c, const uint64_t *token, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++)
-        core_step(
-            c, &(struct event){
-                   .type = EVENT_CRYPTO, .token = token[i], .err = ERR_SIGNATURE, .wall_ms = world->now_ms});
+        core_step(c, &(struct event){.type = EVENT_CRYPTO,
+                                     .token = token[i],
+                                     .err = ERR_SIGNATURE,
+                                     .now = now,
+                                     .wall_ms = world->now_ms});
 }
 
 /* The keyed work is slow: they wait for each other, and leave room for the work of others. */
