@@ -195,7 +195,7 @@ static int unreachable_api(const struct client *c, enum err err, const char *why
                            why[0] != 0 ? ": " : "", why, remedy(c));
     if (err == ERR_NOT_READY)
         return client_fail(c, EXIT_UNREACHABLE,
-                           "the node at %s does not answer: is it stopped or overloaded%s%s", c->api,
+                           "the node at %s does not answer: it may be stopped or overloaded%s%s", c->api,
                            unsure(change), remedy(c));
     return client_fail(c, EXIT_UNREACHABLE, "%s gave no whole answer (%s): it may have ended%s%s", c->api,
                        err_text(err), unsure(change), remedy(c));
@@ -216,7 +216,7 @@ static int unreachable(const struct client *c, enum err err, const char *why, bo
     if (err == ERR_NOT_READY)
         return client_fail(
             c, EXIT_UNREACHABLE,
-            "the node does not answer, though its socket %s is there: is it stopped or overloaded%s%s",
+            "the node does not answer, though its socket %s is there: it may be stopped or overloaded%s%s",
             c->socket, unsure(change), remedy(c));
     return client_fail(
         c, EXIT_UNREACHABLE,

@@ -63,7 +63,8 @@ void client_print(const json_t *object);
 /* Members of an answer: "" or 0 when absent or of another type. Borrowed. */
 const char *client_text(const json_t *object, const char *key);
 json_int_t client_number(const json_t *object, const char *key);
-/* By the `clock` of a node's status: is it further behind the custodians' than they allow? What it signed is of a time to come to it. */
+/* By the `clock` of a node's status: is it behind the custodians' by more than they allow? To such a node, records that
+ * it signed when its clock was right are of a time to come. */
 bool client_clock_behind(const json_t *clock);
 
 /* Words of a command line: said on stderr and EXIT_USAGE when they are not what they should be. */

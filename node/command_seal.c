@@ -237,10 +237,10 @@ static int bind_content(struct sealing *s)
     hex_encode(manifest, s->result.manifest.bytes, 32);
     json_t *body = json_pack("{s:s, s:s, s:s, s:s%}", "compose", s->words->workflow, "content", content,
                              "manifest", manifest, "policy", (const char *)policy.data, policy.len);
-    (void)snprintf(
-        remedy, sizeof remedy,
-        "; sealed, not bound: `perigee asset bind --data %s --asset %s --workflow %s --manifest %s` binds it",
-        c.data, s->words->asset, s->words->workflow, manifest);
+    (void)snprintf(remedy, sizeof remedy,
+                   "; it is sealed: `perigee asset bind --data %s --asset %s --workflow %s --manifest %s` "
+                   "binds it if need be",
+                   c.data, s->words->asset, s->words->workflow, manifest);
     c.remedy = remedy;
     int code = client_post(&c, &answer, body, "/v1/assets/%s/content", s->words->asset);
     if (code != EXIT_OK) return code;

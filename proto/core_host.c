@@ -200,7 +200,7 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
 
 /* Asked to be checked; nothing to check, or not yet; no room to ask. */
 enum receipt_check { RECEIPT_ASKED, RECEIPT_PASSED, RECEIPT_BUSY };
-enum { ENTRIES_A_TICK = 4096, RECEIPTS_A_TICK = 256 };
+enum { ENTRIES_A_TICK = 4096, RECEIPTS_A_TICK = 256, RECEIPT_BYTES_A_TICK = 8 << 20 };
 
 /* One less that a vote for its run waits for. */
 static void receipt_seen(struct core *c, const struct record *r, struct run_id run)
@@ -217,7 +217,8 @@ static void on_receipt_checked(struct core *c, struct pending *p, const struct e
     struct run_track *t = track_find(c, p->run);
     ASSERT(r != NULL); /* it was held when it was asked about */
     c->receipts_asked--;
-    receipt_seen(c, r, p->run);
+    /* Yes or no. Should the check come to neither, no vote goes to what may be settled. */
+    if (event->err == OK || event->err == ERR_SIGNATURE || event->err == ERR_KEY) receipt_seen(c, r, p->run);
     if (event->err != OK) {
         peer_notice(c, p->peer, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run),
                     NULL);
@@ -361,12 +362,14 @@ void host_receipt(struct core *c, const struct record *r)
 static void look_for_receipts(struct core *c)
 {
     uint32_t asked = 0;
+    size_t read = 0; /* bytes, of those that come to nothing, too */
     for (uint32_t i = 0; i < ENTRIES_A_TICK && c->receipts_left > 0; i++) {
         const struct chain_entry *e = &ROW(c->chain.entry, c->receipt_next % c->chain.entry_count);
         bool open = e->record.header.kind == KIND_RECEIPT && e->applied && !e->examined;
         if (open) {
             size_t mark = arena_mark(&c->room->scratch);
-            if (!step_has_room(c) || asked == RECEIPTS_A_TICK) return;
+            if (!step_has_room(c) || asked == RECEIPTS_A_TICK || read >= RECEIPT_BYTES_A_TICK) return;
+            read += e->record.body.len;
             enum receipt_check found = check_receipt(c, &e->record);
             if (found == RECEIPT_BUSY) return;
             if (found == RECEIPT_ASKED) asked++;

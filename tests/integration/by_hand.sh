@@ -135,7 +135,7 @@ mkdir -m 700 elsewhere
 ln -s ../a/store ../a/{version,card.json,charter.json,perigee.yaml,keygen} elsewhere
 cp -p a/*.key elsewhere
 ln -s ../b/api.sock elsewhere/api.sock
-refused 1 "sealed, not bound: \`perigee asset bind --data elsewhere" seal --data elsewhere --asset "${dataset[a]}" --in a.csv \
+refused 1 "it is sealed: \`perigee asset bind --data elsewhere" seal --data elsewhere --asset "${dataset[a]}" --in a.csv \
     --workflow "$workflow"
 manifest=$(grep -oE -- '--manifest [0-9a-f]{64}' err | cut -d' ' -f2)
 refused 1 "was sealed for" asset bind --data a --asset "${dataset[b]}" --workflow "$workflow" --manifest "$manifest"

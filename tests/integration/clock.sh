@@ -39,7 +39,8 @@ for wrong in $hour -$hour; do
     stopped
     "$PERIGEE" status --data gpu2 >out || fail "status: $(cat out)"
     grep -q "set this machine's clock" out || fail "what to do is not said: $(cat out)"
-    "$PERIGEE" doctor --data gpu2 >report || true
+    "$PERIGEE" doctor --data gpu2 >report && fail "doctor finds nothing wrong: $(cat report)"
+    grep -q '^FAIL  clock ' report || fail "the clock is not told: $(cat report)"
     grep -q 'signing' report && fail "the clock alone is to be seen to: $(cat report)"
     grep -q 'anew' out && fail "its records are not dated ahead, its clock is wrong: $(cat out)"
     refused 75 "clock" workers register --data gpu2 --name "set$slot" "$measure"

@@ -5,19 +5,24 @@ source "$(dirname "$0")/common.sh"
 
 advice() { echo "Include what the header uses; keep C-only constructs out of it; guard: PERIGEE_<PATH>_H."; }
 
-one_header() {
-    local guard
-    guard=PERIGEE_$(tr 'a-z/.' 'A-Z__' <<<"$1")
-    grep -qE "^#ifndef $guard\$" "$1" || echo "$1: no include guard $guard"
-    echo "#include \"$1\"" | ${CC:-cc} -x c -std=gnu17 -D_GNU_SOURCE -I. -Wall -Wextra -Werror -fsyntax-only - 2>&1 |
-        grep -m1 -E 'error' | sed "s#^#$1 alone as C: #"
-    echo "#include \"$1\"" | g++ -x c++ -std=gnu++17 -D_GNU_SOURCE -I. -Wall -Werror -fsyntax-only - 2>&1 |
-        grep -m1 -E 'error' | sed "s#^#$1 alone as C++: #"
+# alone LANGUAGE COMPILER...: the first error of each header that is all of a program.
+alone() {
+    local language=$1
+    shift
+    files '\.h$' | xargs -r -n16 -P2 "$@" -D_GNU_SOURCE -I. -Wall -Wno-unused -Werror -fsyntax-only 2>&1 |
+        grep error: | awk -F: -v as=" (alone as $language)" '!seen[$1]++ { print $0 as }'
     return 0
 }
-export -f one_header
 
-check() { files '\.h$' | xargs -r -n1 -P2 bash -c 'one_header "$1"' one; }
+check() {
+    local header guard
+    while read -r header; do
+        guard=PERIGEE_${header//[\/.]/_}
+        grep -qE "^#ifndef ${guard^^}\$" "$header" || echo "$header: no include guard ${guard^^}"
+    done < <(files '\.h$')
+    alone C "${CC:-cc}" -x c -std=gnu17 -Wextra
+    alone C++ g++ -x c++ -std=gnu++17
+}
 
 bad_findings=4
 bad_fixture() {

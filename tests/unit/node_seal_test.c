@@ -820,6 +820,8 @@ int main(int argc, char **argv)
     };
     (void)argv;
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(
+            without_duckdb), /* first: once loaded, DuckDB's allocator locks all its mutexes to fork */
         cmocka_unit_test(sizes_around_a_chunk),
         cmocka_unit_test(sealing_twice_differs),
         cmocka_unit_test(another_recipe_opens_nothing),
@@ -831,7 +833,6 @@ int main(int argc, char **argv)
         cmocka_unit_test(table_is_checked_and_counted),
         cmocka_unit_test(exact_rows_are_exact),
         cmocka_unit_test(faults_name_line_and_column),
-        cmocka_unit_test(without_duckdb),
         cmocka_unit_test(bad_parquet_is_refused),
         cmocka_unit_test(csv_in_any_pieces),
         cmocka_unit_test(csv_rows),

@@ -329,6 +329,56 @@ static void test_rubbish_delays_a_vote_by_a_tick(void **state)
     expect_of_term_2("none");
 }
 
+/* However long each is, a tick reads so much and no more. */
+static void test_long_rubbish_takes_more_ticks(void **state)
+{
+    (void)state;
+    static const uint8_t padding[16 << 10];
+    struct body_RECEIPT rubbish = world_receipt(world, world->run);
+    rubbish.core = SPAN_LITERAL("rubbish");
+    rubbish.output = SPAN_OF(padding);
+    for (uint32_t i = 0; i < (12 << 20) / sizeof padding; i++)
+        world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &rubbish, 0);
+    start_again();
+    lone_look(lone);
+    expect_of_term_2("lease-held");
+    pass_ms(250);
+    lone_look(lone);
+    expect_of_term_2("none");
+}
+
+/* A charter that is decided again, or a key in force again, may make a receipt count that was passed over. */
+static void test_other_members_make_it_look_again(void **state)
+{
+    (void)state;
+    start_again();
+    lone_look(lone);
+    assert_int_equal(lone->core->receipts_left, 0);
+    admit_second();
+    assert_int_equal(lone->core->receipts_left, lone->core->chain.entry_count);
+}
+
+/* A check that comes to neither yes nor no leaves it open whether the run is settled. */
+static void fail_the_check(struct core *core, const struct event *event, bool before)
+{
+    (void)core;
+    if (before && event->type == EVENT_CRYPTO && event->err == ERR_SIGNATURE)
+        ((struct event *)(uintptr_t)event)->err = ERR_NO_MEMORY;
+}
+
+static void test_a_check_that_fails_leaves_votes_held(void **state)
+{
+    (void)state;
+    struct body_RECEIPT receipt = world_receipt(world, world->run);
+    receipt.core_signature.bytes[0] ^= 1;
+    world_record(world, WORLD_COMPUTE, KIND_RECEIPT, &receipt, 0);
+    start_again();
+    lone_watch = fail_the_check;
+    lone_look(lone);
+    lone_watch = NULL;
+    expect_of_term_2("lease-held");
+}
+
 /* By a key that is none. */
 static void test_a_receipt_is_examined_once(void **state)
 {
@@ -585,6 +635,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_settled_run_without_history_gets_no_vote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_settled_history_gets_no_vote, setup, teardown),
         cmocka_unit_test_setup_teardown(test_rubbish_delays_a_vote_by_a_tick, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_long_rubbish_takes_more_ticks, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_other_members_make_it_look_again, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_check_that_fails_leaves_votes_held, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_receipt_is_examined_once, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_passes, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_advert_yet, setup, teardown),
