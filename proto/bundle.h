@@ -53,6 +53,9 @@ MUST_USE enum err bundle_open(struct bundle **out, struct verdict *verdict, stru
                               struct span bytes, struct consortium_id consortium, uint64_t now_ms);
 /* Do the approvals in it apply to its run, and do they sign the very text the workflow renders to? */
 struct verdict bundle_check_approvals(const struct bundle *b);
+/* `heads` of a release or commit: one for each input, of its owner's chain as its signer had seen it, up to the approval of this run's slot or
+ * beyond: who has not seen an approval cannot have judged it. ERR_RANGE: not so many. ERR_GAP. */
+MUST_USE enum err bundle_check_heads(const struct bundle *b, struct span heads);
 /* Is every record's author a member? */
 struct verdict bundle_check_authors(const struct bundle *b);
 

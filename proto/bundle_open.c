@@ -156,6 +156,27 @@ struct verdict bundle_check_approvals(const struct bundle *b)
     return VERDICT_OK;
 }
 
+/* Its owner's chain that the signer had seen must contain this record: it ends there, or after it. */
+static bool head_covers(const uint8_t *head, const struct record *record)
+{
+    uint64_t seq = load_u64(head);
+    return seq > record->header.seq || (seq == record->header.seq && ids_equal(head + 8, record->id.bytes));
+}
+
+enum err bundle_check_heads(const struct bundle *b, struct span heads)
+{
+    const struct body_RUN *run = &b->run->body;
+    if (heads.len != (size_t)HEAD_BYTES * run_input_count(run)) return ERR_RANGE;
+    for (uint32_t i = 0; i < run_input_count(run); i++) {
+        const struct asset *a = registry_asset(b->registry, run_input_at(run, i).dt);
+        const struct approval *approval =
+            a != NULL ? registry_approval(b->registry, a, run->compose, run->slot, 0).approval : NULL;
+        if (approval == NULL || !head_covers(heads.data + (size_t)i * HEAD_BYTES, approval->record))
+            return ERR_GAP;
+    }
+    return OK;
+}
+
 static struct verdict judge(const struct bundle *b, uint64_t now_ms)
 {
     if (b->refused < b->record_count) return b->refused_why;

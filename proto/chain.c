@@ -347,11 +347,11 @@ const struct record *chain_next(struct chain *c, struct node_id author)
     }
 }
 
-void chain_examined(struct chain *c, const struct record *kept)
+void chain_examined(struct chain *c, const struct record *kept, bool yes)
 {
     struct chain_entry *e = find_entry(c, kept->header.author, kept->header.seq);
     ASSERT(e != NULL);
-    e->examined = true;
+    e->examined = yes;
 }
 
 bool chain_act_early(struct chain *c, const struct record *kept)

@@ -114,8 +114,8 @@ bool chain_whole(const struct chain *c, struct node_id author);
 uint64_t chain_tip(const struct chain *c, const struct author *a, struct record_id *head);
 /* The next record of this author whose turn has come, marked as applied; NULL when none is. */
 const struct record *chain_next(struct chain *c, struct node_id author);
-/* Mark a receipt as examined. */
-void chain_examined(struct chain *c, const struct record *kept);
+/* Mark a receipt as examined; or, when that came to nothing, as one to be examined. */
+void chain_examined(struct chain *c, const struct record *kept, bool yes);
 /* Mark a record that acts on receipt; false if it had acted before. */
 bool chain_act_early(struct chain *c, const struct record *kept);
 

@@ -211,25 +211,34 @@ static void receipt_seen(struct core *c, const struct record *r, struct run_id r
     if (t != NULL) t->receipts_awaited--;
 }
 
+static void settle_by(struct core *c, const struct record *r, struct run_id run)
+{
+    union body body;
+    struct run_track *t = track_find(c, run);
+    enum err err = body_decode(&body, KIND_RECEIPT, r->body);
+    ASSERT(err == OK); /* it was kept because it reads */
+    registry_settle(c->registry, run, r);
+    silence_own_commit(c, &body.RECEIPT);
+    if (t != NULL) track_settled(c, t);
+}
+
 static void on_receipt_checked(struct core *c, struct pending *p, const struct event *event)
 {
     const struct record *r = chain_get(&c->chain, p->peer, p->number);
-    struct run_track *t = track_find(c, p->run);
+    const bool judged = event->err == OK || event->err == ERR_SIGNATURE || event->err == ERR_KEY;
     ASSERT(r != NULL); /* it was held when it was asked about */
     c->receipts_asked--;
-    /* Yes or no. Should the check come to neither, no vote goes to what may be settled. */
-    if (event->err == OK || event->err == ERR_SIGNATURE || event->err == ERR_KEY) receipt_seen(c, r, p->run);
-    if (event->err != OK) {
+    if (!judged) {
+        chain_examined(&c->chain, r, false);
+        host_look_for_receipts(c);
+    } else {
+        receipt_seen(c, r, p->run);
+    }
+    if (event->err == OK)
+        settle_by(c, r, p->run);
+    else if (judged)
         peer_notice(c, p->peer, "a receipt's signatures do not hold; it settles nothing", ID_SPAN(p->run),
                     NULL);
-    } else {
-        union body body;
-        enum err err = body_decode(&body, KIND_RECEIPT, r->body);
-        ASSERT(err == OK); /* it was kept because it reads */
-        registry_settle(c->registry, p->run, r);
-        silence_own_commit(c, &body.RECEIPT);
-        if (t != NULL) track_settled(c, t);
-    }
     pending_end(c, p);
 }
 
@@ -288,7 +297,7 @@ static enum receipt_check check_body(struct core *c, const struct record *r, con
     const bool room = c->receipts_asked < pending_part(c, RECEIPTS_ASKED_16THS);
     struct pending *p = count > 0 && room ? pending_new(c, on_receipt_checked) : NULL;
     if (p == NULL && count > 0) return RECEIPT_BUSY;
-    chain_examined(&c->chain, r);
+    chain_examined(&c->chain, r, true);
     if (p == NULL) {
         receipt_seen(c, r, b->run);
         return RECEIPT_PASSED;
@@ -310,7 +319,7 @@ static enum receipt_check check_receipt(struct core *c, const struct record *r)
     union body *b = arena_take(&c->room->scratch, 1, sizeof *b);
     ASSERT(b != NULL);
     if (body_decode(b, KIND_RECEIPT, r->body) == OK) return check_body(c, r, &b->RECEIPT);
-    chain_examined(&c->chain, r);
+    chain_examined(&c->chain, r, true);
     return RECEIPT_PASSED;
 }
 

@@ -132,13 +132,6 @@ static bool decides_members(enum kind kind)
     return kind == KIND_CHARTER || kind == KIND_MEMBER || kind == KIND_REMOVAL;
 }
 
-/* Other keys may be in force, and another charter. */
-static void members_changed(struct core *c)
-{
-    look_for_keys(c);
-    host_look_for_receipts(c);
-}
-
 static void on_approval(struct core *c)
 {
     uint32_t newest = registry_approval_count(c->registry) - 1;
@@ -148,7 +141,7 @@ static void on_approval(struct core *c)
 static void on_applied(struct core *c, const struct record *r)
 {
     struct verdict v = registry_apply(c->registry, r);
-    if (decides_members(r->header.kind)) members_changed(c);
+    if (decides_members(r->header.kind)) look_for_keys(c);
     if (v.refusal != REFUSAL_NONE) {
         peer_notice(c, r->header.author, "record has no effect", ID_SPAN(r->id), refusal_name(v.refusal));
         return;
@@ -162,7 +155,7 @@ static void on_applied(struct core *c, const struct record *r)
     memcpy(what.id.bytes, r->id.bytes, sizeof what.id.bytes);
     happened(c, what);
     if (r->header.kind == KIND_APPROVAL) on_approval(c);
-    if (r->header.kind == KIND_RUN) host_look_for_receipts(c);
+    if (r->header.kind == KIND_RUN || decides_members(r->header.kind)) host_look_for_receipts(c);
     if (r->header.kind == KIND_RECEIPT) host_receipt(c, r);
 }
 
@@ -361,7 +354,8 @@ static void freeze(struct core *c, const struct record *one, const struct record
     if (!may_walk_down(c, author) || !chain_freeze(&c->chain, one, other)) return;
     if (known && c->ready) mesh_hurried(c, author);
     registry_freeze(c->registry, author, one->header.seq);
-    members_changed(c);
+    look_for_keys(c);
+    host_look_for_receipts(c); /* a charter may be decided again */
     registry_gap(c->registry, author, !chain_whole(&c->chain, author));
     if (!known) notice(c, "equivocation: two records in one place by", ID_SPAN(author), NULL);
     if (!c->ready) return; /* it comes from the store */
@@ -629,7 +623,7 @@ static void no_room(struct core *c, const struct record *r, enum chain_offer off
         return;
     }
     registry_void(c->registry, author);
-    members_changed(c);
+    look_for_keys(c);
 }
 
 static void on_verified(struct core *c, struct pending *p, const struct event *event)

@@ -248,7 +248,7 @@ static enum err read_owner_release(const struct enclave *e, const struct party *
                 ID_EQUAL(b->challenge, e->challenge) &&
                 ID_EQUAL(b->dt, e->input[c->number - VETO_PARTY].named.dt);
     if (!same) return ERR_CONFLICT;
-    if (b->heads.len != (size_t)HEAD_BYTES * e->input_count) return ERR_RANGE;
+    TRY(bundle_check_heads(e->bundle, b->heads));
     return ids_equal(c->answer + 1, b->half.bytes) ? OK : ERR_HASH;
 }
 
@@ -263,7 +263,7 @@ static enum err read_release(const struct enclave *e, const struct party *c, str
                 ID_EQUAL(b->enclave, e->signing) && ID_EQUAL(b->kem, e->kem) &&
                 ID_EQUAL(b->challenge, e->challenge);
     if (!same) return ERR_CONFLICT;
-    if (b->heads.len != (size_t)HEAD_BYTES * e->input_count) return ERR_RANGE;
+    TRY(bundle_check_heads(e->bundle, b->heads));
     return ids_equal(c->answer + 1, b->shares.bytes) ? OK : ERR_HASH;
 }
 
@@ -314,9 +314,8 @@ static enum err read_commit(const struct enclave *e, const struct party *c, stru
     TRY(enclave_read_statement(e, c, r, &body, KIND_COMMIT, content_of(c)));
     const struct body_COMMIT *b = &body.COMMIT;
     bool same = ID_EQUAL(b->run, e->run) && b->term == e->term && b->index == 0 &&
-                ID_EQUAL(b->commitment, e->commitment) && ID_EQUAL(b->core, e->core_hash) &&
-                b->heads.len == (size_t)HEAD_BYTES * e->input_count;
-    return same ? OK : ERR_CONFLICT;
+                ID_EQUAL(b->commitment, e->commitment) && ID_EQUAL(b->core, e->core_hash);
+    return same ? bundle_check_heads(e->bundle, b->heads) : ERR_CONFLICT;
 }
 
 static void on_commit_verified(struct enclave *e, const struct work *work, const struct enclave_event *event)

@@ -213,34 +213,6 @@ static enum err link_evidence(struct replay *p)
 
 /* --- Statements of custodians --------------------------------------------------------------------------------------------- */
 
-static const struct approval *approval_of(const struct replay *p, struct dt dataset)
-{
-    const struct asset *a = registry_asset(p->bundle->registry, dataset);
-    if (a == NULL) return NULL;
-    return registry_approval(p->bundle->registry, a, p->run->compose, p->run->slot, p->out->median_ms)
-        .approval;
-}
-
-/* The owner's chain that the signer had seen must contain this record: it ends there, or after it. */
-static bool head_covers(const uint8_t *head, const struct record *record)
-{
-    uint64_t seq = load_u64(head);
-    return seq > record->header.seq || (seq == record->header.seq && ids_equal(head + 8, record->id.bytes));
-}
-
-/* One head per input, of its owner. A signer that has not seen an owner's approval cannot have judged it. */
-static enum err check_heads(const struct replay *p, struct span heads)
-{
-    uint32_t count = run_input_count(p->run);
-    if (heads.len != (size_t)HEAD_BYTES * count) return ERR_RANGE;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct approval *approval = approval_of(p, run_input_at(p->run, i).dt);
-        if (approval == NULL || !head_covers(heads.data + (size_t)i * HEAD_BYTES, approval->record))
-            return ERR_GAP;
-    }
-    return OK;
-}
-
 /* By custodians of this charter, each once, in charter order. */
 static enum err check_signers(struct replay *p, const struct statements *s, uint32_t needed,
                               enum receipt_link link)
@@ -268,7 +240,7 @@ static enum err check_release(const struct replay *p, const struct record *recor
     bool same = ID_EQUAL(b->run, core->run) && b->term == core->term &&
                 ID_EQUAL(b->certificate, core->certificate) && ID_EQUAL(b->enclave, core->enclave) &&
                 ID_EQUAL(b->kem, core->kem) && ID_EQUAL(b->challenge, core->challenge);
-    return same ? check_heads(p, b->heads) : ERR_CONFLICT;
+    return same ? bundle_check_heads(p->bundle, b->heads) : ERR_CONFLICT;
 }
 
 static enum err check_half(const struct replay *p, const struct record *record, uint32_t input)
@@ -285,7 +257,7 @@ static enum err check_half(const struct replay *p, const struct record *record, 
     if (!same) return ERR_CONFLICT;
     if (!registry_holds(p->bundle->registry, a, record->header.author)) return ERR_ROLE;
     if (!ID_EQUAL(record->header.consortium, p->parts->consortium)) return ERR_CONSORTIUM;
-    return check_heads(p, b->heads);
+    return bundle_check_heads(p->bundle, b->heads);
 }
 
 /* One of each owner who keeps a veto, in the run's order, and no others. */
@@ -336,7 +308,7 @@ static enum err check_commit(const struct replay *p, const struct record *record
     TRY(body_decode(&body, KIND_COMMIT, record->body));
     bool same = ID_EQUAL(b->run, core->run) && b->term == core->term && b->index == 0 &&
                 ID_EQUAL(b->commitment, core->commitment) && ID_EQUAL(b->core, hash);
-    return same ? check_heads(p, b->heads) : ERR_CONFLICT;
+    return same ? bundle_check_heads(p->bundle, b->heads) : ERR_CONFLICT;
 }
 
 static enum err link_commits(struct replay *p)

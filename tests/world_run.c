@@ -41,12 +41,13 @@ void world_run_frame(struct world_run *r, struct span frame)
 
 /* --- Custodians ------------------------------------------------------------------------------------------------------ */
 
-static struct span heads_of(struct world_run *r)
+static struct span heads_of(struct world_run *r, uint32_t custodian)
 {
     uint8_t bytes[HEAD_BYTES * WORLD_DATASETS];
     struct buffer b = BUFFER_OF(bytes);
+    const bool blind = custodian < WORLD_CUSTODIANS && (r->blind & 1u << custodian) != 0;
     for (uint32_t i = 0; i < WORLD_DATASETS; i++) {
-        buffer_put_u64(&b, r->world->node[i].seq);
+        buffer_put_u64(&b, blind ? r->world->approval[i]->header.seq - 1 : r->world->node[i].seq);
         buffer_put(&b, ID_SPAN(r->world->node[i].head));
     }
     return keep(r, buffer_span(&b));
@@ -130,7 +131,7 @@ static void answer_shares(struct world_run *r, uint32_t i, const struct record *
                                 .kem = a.kem,
                                 .challenge = a.challenge,
                                 .lease_ms = world_lease_ms,
-                                .heads = heads_of(r),
+                                .heads = heads_of(r, i),
                                 .shares = sha256(buffer_span(&s))};
     if ((r->bad_hash & 1u << i) != 0) body.shares.bytes[0] ^= 1;
     const struct identity_secret *secret =
@@ -148,7 +149,7 @@ static void answer_commit(struct world_run *r, uint32_t i, const struct record *
     const struct world_node *n = &r->world->node[i];
     struct body_COMMIT_ASK a;
     must(body_decode(&a, KIND_COMMIT_ASK, ask->body));
-    struct body_COMMIT body = {a.run, a.term, a.index, a.commitment, a.core, heads_of(r)};
+    struct body_COMMIT body = {a.run, a.term, a.index, a.commitment, a.core, heads_of(r, i)};
     send_answer(r, i, 2, a.kem, world_statement(r->world, &n->secret, n->id, KIND_COMMIT, &body));
 }
 
@@ -241,7 +242,7 @@ static void answer_half(struct world_run *r, uint32_t party, const struct record
                                       .enclave = ask->header.author,
                                       .kem = a.kem,
                                       .challenge = a.challenge,
-                                      .heads = heads_of(r),
+                                      .heads = heads_of(r, WORLD_CUSTODIANS),
                                       .dt = w->dataset[input].dt,
                                       .half = sha256(SPAN_OF(half))};
     struct body_SHARE_ANSWER answer = {world_statement(w, &n->secret, n->id, KIND_OWNER_RELEASE, &body),

@@ -241,9 +241,10 @@ until grep -q '^revoked, record' out; do
     sleep 0.05
 done
 # ... and while it has a change before it that it never comes to: whether that was made stays open.
+sockets_of() { find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' 2>/dev/null | tr -dc '0-9\n' | sort; }
 connected() {
     local inode
-    inode=$(find "/proc/$1/fd" -lname 'socket:*' -printf '%l\n' 2>/dev/null | tr -dc '0-9\n' | tail -n 1)
+    inode=$(comm -23 <(sockets_of "$1") <(sockets_of $$) | tail -n 1) # not one that it was born with
     awk -v inode="${inode:-none}" '$7 == inode && $6 == "03" { found = 1 } END { exit !found }' /proc/net/unix
 }
 kill -STOP "${node[a]}"

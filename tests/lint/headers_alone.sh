@@ -5,21 +5,22 @@ source "$(dirname "$0")/common.sh"
 
 advice() { echo "Include what the header uses; keep C-only constructs out of it; guard: PERIGEE_<PATH>_H."; }
 
-# alone LANGUAGE COMPILER...: the first error of each header that is all of a program.
+# alone LANGUAGE COMPILER...: the first error of each of $headers, when it is all of a program; and a compiler that was killed.
 alone() {
     local language=$1
     shift
-    files '\.h$' | xargs -r -n16 -P2 "$@" -D_GNU_SOURCE -I. -Wall -Wno-unused -Werror -fsyntax-only 2>&1 |
-        grep error: | awk -F: -v as=" (alone as $language)" '!seen[$1]++ { print $0 as }'
+    xargs -n16 -P2 "$@" -D_GNU_SOURCE -I. -Wall -Wno-unused-function -Wno-unused-const-variable -Werror \
+        -fsyntax-only 2>&1 <<<"$headers" | grep -E 'error:|terminated|exited' | awk -F: -v as=" (alone as $language)" '!seen[$1]++ { print $0 as }'
     return 0
 }
 
 check() {
-    local header guard
+    local header guard headers
+    headers=$(files '\.h$') || return
     while read -r header; do
         guard=PERIGEE_${header//[\/.]/_}
         grep -qE "^#ifndef ${guard^^}\$" "$header" || echo "$header: no include guard ${guard^^}"
-    done < <(files '\.h$')
+    done <<<"$headers"
     alone C "${CC:-cc}" -x c -std=gnu17 -Wextra
     alone C++ g++ -x c++ -std=gnu++17
 }

@@ -202,6 +202,28 @@ static void test_one_bad_share(void **state)
     assert_memory_equal(named.header.author.bytes, world->node[0].id.bytes, 32);
 }
 
+/* A receipt with its word would not verify: who has not seen an approval has judged none. */
+static void test_one_blind(void **state)
+{
+    (void)state;
+    run->blind = 1;
+    struct record release[CAP_CUSTODIANS], commit[CAP_CUSTODIANS];
+    struct body_RECEIPT r = settled();
+    assert_int_equal(statements(r.releases, release), 3);
+    assert_int_equal(statements(r.commits, commit), 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_memory_equal(release[i].header.author.bytes, world->node[i + 1].id.bytes, 32);
+        assert_memory_equal(commit[i].header.author.bytes, world->node[i + 1].id.bytes, 32);
+    }
+}
+
+static void test_too_many_blind(void **state)
+{
+    (void)state;
+    run->blind = 3;
+    fails_with(REFUSAL_TIMEOUT);
+}
+
 /* A share that this enclave had no memory to check says nothing of who sent it. */
 static void test_trouble_names_nobody(void **state)
 {
@@ -610,6 +632,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_silent, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_bad_share, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_one_blind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_too_many_blind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_names_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_share_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_bad_shares, setup, teardown),
