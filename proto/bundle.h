@@ -51,6 +51,9 @@ struct bundle {
  * (core_registry_bytes() is enough). Records borrow from `bytes`, which must stay. */
 MUST_USE enum err bundle_open(struct bundle **out, struct verdict *verdict, struct arena *arena,
                               struct span bytes, struct consortium_id consortium, uint64_t now_ms);
+struct hash32 bundle_hash(struct span ids);
+/* Does all that its run hangs on hold at this time? */
+struct verdict bundle_check_at(const struct bundle *b, uint64_t now_ms);
 /* Do the approvals in it apply to its run, and do they sign the very text the workflow renders to? */
 struct verdict bundle_check_approvals(const struct bundle *b);
 /* `heads` of a release or commit: one for each input, of its owner's chain as its signer had seen it, up to the approval of this run's slot or

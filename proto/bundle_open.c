@@ -49,6 +49,11 @@ static enum err check_order(struct arena *arena, const struct record *record, ui
     return OK;
 }
 
+struct hash32 bundle_hash(struct span ids)
+{
+    return HASH_FRAMED("perigee/bundle/v1", ids);
+}
+
 static enum err decode(struct bundle *b, struct arena *arena, struct span bytes,
                        struct consortium_id consortium)
 {
@@ -66,7 +71,7 @@ static enum err decode(struct bundle *b, struct arena *arena, struct span bytes,
     TRY(cursor_end(&c));
     b->record = record;
     b->ids = span_make(ids, (size_t)b->record_count * 32);
-    b->hash = HASH_FRAMED("perigee/bundle/v1", b->ids);
+    b->hash = bundle_hash(b->ids);
     return check_order(arena, record, b->record_count);
 }
 
@@ -177,13 +182,20 @@ enum err bundle_check_heads(const struct bundle *b, struct span heads)
     return OK;
 }
 
+struct verdict bundle_check_at(const struct bundle *b, uint64_t now_ms)
+{
+    const struct record *record = b->run->record;
+    const struct verdict v = registry_check_run(b->registry, &b->run->body, record->header.author, now_ms);
+    const bool over = record_run_end_ms(&record->header) <= now_ms;
+    return v.refusal == REFUSAL_NONE && over ? verdict_refuse(REFUSAL_RUN_EXPIRED, NULL) : v;
+}
+
 static struct verdict judge(const struct bundle *b, uint64_t now_ms)
 {
     if (b->refused < b->record_count) return b->refused_why;
     ASSERT(b->run != NULL); /* it was not refused */
     struct verdict v = bundle_check_authors(b);
-    if (v.refusal == REFUSAL_NONE)
-        v = registry_check_run(b->registry, &b->run->body, b->run->record->header.author, now_ms);
+    if (v.refusal == REFUSAL_NONE) v = bundle_check_at(b, now_ms);
     return v.refusal == REFUSAL_NONE ? bundle_check_approvals(b) : v;
 }
 

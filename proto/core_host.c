@@ -2,6 +2,7 @@
  * Also everybody's view of a run's progress, and who may fetch which blob. */
 #include "proto/core_state.h"
 
+#include "proto/bundle.h"
 #include "proto/enclave.h"
 #include "proto/wire/pack.h"
 
@@ -201,6 +202,7 @@ void host_progress(struct core *c, const struct record *r, const struct body_PRO
 /* Asked to be checked; nothing to check, or not yet; no room to ask. */
 enum receipt_check { RECEIPT_ASKED, RECEIPT_PASSED, RECEIPT_BUSY };
 enum { ENTRIES_A_TICK = 4096, RECEIPTS_A_TICK = 256, RECEIPT_BYTES_A_TICK = 8 << 20 };
+enum { ENCLAVE_PARTS = 2 }; /* signatures of the enclave that a receipt's check is of */
 
 /* One less that a vote for its run waits for. */
 static void receipt_seen(struct core *c, const struct record *r, struct run_id run)
@@ -250,15 +252,35 @@ static void put_part(struct buffer *parts, struct node_id author, struct hash32 
     buffer_put(parts, SPAN_OF(signature->bytes));
 }
 
-/* The core receipt's signature, as the first part: it is of this run and of the certificate beside it. */
+/* The core receipt's signature, as the first part: it is of this run, and of all that is beside it but what the ending names. */
 static bool core_part(struct core *c, struct core_receipt *core, struct buffer *parts,
                       const struct body_RECEIPT *b)
 {
     if (core_receipt_decode(core, b->core) != OK) return false;
     if (!ID_EQUAL(core->consortium, c->options.consortium) || !ID_EQUAL(core->run, b->run)) return false;
-    struct hash32 certificate = certificate_hash(b->certificate);
+    const struct hash32 certificate = certificate_hash(b->certificate), records = bundle_hash(b->records),
+                        evidence = enclave_evidence_hash(b->evidence);
     put_part(parts, core->enclave, core_receipt_hash(b->core), &b->core_signature);
-    return ID_EQUAL(core->certificate, certificate);
+    return ID_EQUAL(core->certificate, certificate) && ID_EQUAL(core->bundle, records) &&
+           ID_EQUAL(core->evidence, evidence);
+}
+
+/* The enclave's ending, as another: it names the rest. So what settles a run is what its enclave put out, to the byte: who publishes
+ * it may withhold it, and spoil nothing. */
+static bool ending_part(struct buffer *parts, const struct body_RECEIPT *b, const struct core_receipt *core)
+{
+    struct record r;
+    struct body_ENDING ending;
+    if (record_unpack(&r, b->ending) != OK || r.header.kind != KIND_ENDING ||
+        body_decode(&ending, KIND_ENDING, r.body) != OK)
+        return false;
+    const struct hash32 hash = core_receipt_hash(b->core),
+                        statements = enclave_statements_hash(b->releases, b->commits),
+                        outputs = enclave_outputs_hash(b->output);
+    put_part(parts, r.header.author, record_sign_hash(KIND_ENDING, r.header_bytes), &r.signature);
+    return ID_EQUAL(r.header.author, core->enclave) && ID_EQUAL(r.header.consortium, core->consortium) &&
+           ID_EQUAL(ending.run, core->run) && ending.term == core->term && ID_EQUAL(ending.core, hash) &&
+           ID_EQUAL(ending.statements, statements) && ID_EQUAL(ending.outputs, outputs);
 }
 
 /* The commit statements as parts: q distinct custodians, this output, this core receipt. How many; 0: it is no receipt. */
@@ -291,8 +313,8 @@ static enum receipt_check check_body(struct core *c, const struct record *r, con
     struct core_receipt core;
     if (registry_charter(c->registry) == NULL || registry_run(c->registry, b->run) == NULL)
         return RECEIPT_PASSED; /* their coming begins a round */
-    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * (CAP_CUSTODIANS + 1));
-    bool ours = core_part(c, &core, &parts, b);
+    struct buffer parts = scratch_buffer(c, VERIFY_PART_BYTES * (CAP_CUSTODIANS + ENCLAVE_PARTS));
+    bool ours = core_part(c, &core, &parts, b) && ending_part(&parts, b, &core);
     uint32_t count = ours ? commit_parts(c, &parts, b, &core) : 0;
     const bool room = c->receipts_asked < pending_part(c, RECEIPTS_ASKED_16THS);
     struct pending *p = count > 0 && room ? pending_new(c, on_receipt_checked) : NULL;
@@ -308,7 +330,7 @@ static enum receipt_check check_body(struct core *c, const struct record *r, con
     p->number = r->header.seq;
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_VERIFY, on_receipt_checked);
     job->parts = buffer_span(&parts);
-    job->part_count = count + 1;
+    job->part_count = count + ENCLAVE_PARTS;
     return RECEIPT_ASKED;
 }
 

@@ -471,21 +471,16 @@ static void check_evidence(struct core *c, struct pending *p)
     struct ask *a = ask_of(p);
     const struct run_entry *run = registry_run(c->registry, p->run);
     const struct published *w = run != NULL ? registry_workflow(c->registry, run->body.compose) : NULL;
-    const struct charter *charter = registry_charter(c->registry);
-    if (w == NULL || charter == NULL) {
+    if (w == NULL || registry_charter(c->registry) == NULL) {
         decide_release(c, p); /* refuses: nothing to check the evidence against */
         return;
     }
     struct crypto_job *job = ask_crypto(c, p, CRYPTO_EVIDENCE, on_evidence);
+    release_evidence_job(job, c->registry, &run->body, c->wall_ms);
     job->box = a->share.evidence;
     job->hash =
         enclave_binding(c->options.consortium, p->run, p->term, run->body.compose,
                         certificate_hash(a->share.certificate), a->record.header.author, a->share.kem);
-    job->measurements = registry_workers(c->registry, w->workflow->workers);
-    job->age_max_ms = charter->evidence_age_max_ms;
-    job->ahead_max_ms = charter_ahead_max_ms(charter);
-    job->now_ms = c->wall_ms;
-    release_evidence_policy(c->registry, &run->body, &job->need_gpu, &job->accept_simulated);
 }
 
 /* --- Leases --------------------------------------------------------------------------------------------------------------------------------- */

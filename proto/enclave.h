@@ -81,6 +81,11 @@ enum { RESPONSE_TEXT_CHARS = 64 + 1 + 64 };
 void response_text(char out[RESPONSE_TEXT_CHARS + 1], struct run_id run, struct span output);
 struct hash32 response_hash(struct run_id run, struct span output);
 struct hash32 enclave_evidence_hash(struct span evidence);
+/* What an ending names beside the core receipt: H("perigee/statements/v1", releases, commits); H("perigee/outputs/v1", outputs). */
+struct hash32 enclave_statements_hash(struct span releases, struct span commits);
+struct hash32 enclave_outputs_hash(struct span outputs);
+/* When a receipt's rules are judged: by the clocks of the custodians that released, of which f may lie. Sorts them; 0: none. */
+uint64_t enclave_median_ms(uint64_t *time_ms, uint32_t count);
 /* H("perigee/output/v1", salt, output): hides the output until the salt is out. */
 struct hash32 enclave_commitment(struct hash32 salt, struct span output);
 
@@ -115,6 +120,7 @@ enum enclave_effect_type {
     ENCLAVE_SEAL,     /* kem, bytes, context -> box */
     ENCLAVE_OPEN,     /* party, bytes = box, context -> enclave_answer_view of it; its shares or half stay */
     ENCLAVE_CONTENT_ID, /* manifest -> content id 32 */
+    ENCLAVE_CHECK_EVIDENCE, /* job: CRYPTO_EVIDENCE, as a receipt's reader would -> evidence_out, or ERR_EVIDENCE */
     ENCLAVE_CHECK_SHARES, /* party: what was opened of it last; keys, labels, envelopes -> ok or ERR_PROOF; kept. A half is
                            * only kept: the body's key commitment is what shows a wrong one */
     ENCLAVE_UNLOCK, /* t kept shares, halves -> data keys, noise seed and commit salt, all kept by the executor:
@@ -139,6 +145,7 @@ struct enclave_effect {
     uint32_t check_count;
     const struct manifest *manifest;
     const struct workflow *workflow;
+    const struct crypto_job *job;
 };
 
 MUST_USE enum err enclave_new(struct enclave **out, struct arena *arena);

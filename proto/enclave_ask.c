@@ -3,6 +3,7 @@
  * since the host can seal to the enclave too, and leaves its custodian open. */
 #include "proto/enclave_state.h"
 
+#include "proto/release.h"
 #include "proto/wire/pack.h"
 
 #include <string.h>
@@ -140,6 +141,60 @@ static bool owners_settled(struct enclave *e)
     return true;
 }
 
+/* The first that are needed, and the owners asked in this stage: a receipt has room for no more. */
+static void choose(struct enclave *e, uint32_t needed)
+{
+    uint32_t chosen = 0;
+    for (uint32_t i = 0; i < e->party_count; i++) {
+        struct party *c = &e->party[i];
+        c->counted = i < asked_count(e, e->phase) && c->standing == STANDING_GOOD &&
+                     (!is_custodian(c) || chosen < needed);
+        chosen += c->counted;
+    }
+}
+
+static uint64_t median_ms(const struct enclave *e)
+{
+    uint64_t time_ms[CAP_CUSTODIANS];
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < e->custodian_count; i++)
+        if (e->party[i].counted) time_ms[count++] = e->party[i].time_ms;
+    return enclave_median_ms(time_ms, count);
+}
+
+static void on_evidence_judged(struct enclave *e, const struct work *work, const struct enclave_event *event)
+{
+    struct evidence_out facts;
+    (void)work;
+    if (event->err != OK || event->bytes.len != sizeof facts) {
+        enclave_fail(e, event->err == ERR_EVIDENCE ? REFUSAL_EVIDENCE : REFUSAL_ENCLAVE);
+        return;
+    }
+    memcpy(&facts, event->bytes.data, sizeof facts);
+    if (registry_platform_admitted(e->bundle->registry, e->certificate.node, facts.platform))
+        enclave_lease_begin(e);
+    else
+        enclave_fail(e, REFUSAL_PLATFORM);
+}
+
+/* As the receipt will be judged: by the records of the bundle, when custodians released. They may hold newer ones, and it may
+ * have taken until then; another term begins with what there is by now. */
+static void judge(struct enclave *e)
+{
+    const uint64_t now_ms = median_ms(e);
+    const struct verdict v = bundle_check_at(e->bundle, now_ms);
+    if (v.refusal != REFUSAL_NONE) {
+        enclave_fail(e, v.refusal);
+        return;
+    }
+    struct crypto_job *job = arena_take(&e->scratch, 1, sizeof *job);
+    ASSERT(job != NULL);
+    release_evidence_job(job, e->bundle->registry, &e->bundle->run->body, now_ms);
+    job->box = e->evidence;
+    job->hash = e->binding;
+    enclave_ask(e, ENCLAVE_CHECK_EVIDENCE, on_evidence_judged, 0)->job = job;
+}
+
 static void settle(struct enclave *e)
 {
     const struct charter *charter = e->keys.charter;
@@ -151,23 +206,24 @@ static void settle(struct enclave *e)
         return;
     }
     if (count_standing(e, STANDING_GOOD) < needed) return;
+    choose(e, needed);
     if (e->phase == PHASE_COMMITS) {
         enclave_committed(e);
         return;
     }
     if (!owners_settled(e) || !enclave_statements(e, &e->releases)) return;
     e->phase = PHASE_UNLOCKING;
-    enclave_lease_begin(e);
+    judge(e);
 }
 
 bool enclave_statements(struct enclave *e, struct span *out)
 {
-    uint32_t parties = asked_count(e, e->phase), good = 0;
+    uint32_t count = 0;
     struct buffer b = enclave_buffer(e, (size_t)RELEASES_MAX * 2048);
-    for (uint32_t i = 0; i < parties; i++) good += e->party[i].standing == STANDING_GOOD;
-    pack_array(&b, good);
-    for (uint32_t i = 0; i < parties; i++)
-        if (e->party[i].standing == STANDING_GOOD) pack_bin(&b, e->party[i].statement);
+    for (uint32_t i = 0; i < e->party_count; i++) count += e->party[i].counted;
+    pack_array(&b, count);
+    for (uint32_t i = 0; i < e->party_count; i++)
+        if (e->party[i].counted) pack_bin(&b, e->party[i].statement);
     ASSERT(!b.overflow); /* statements were bounded when they were read */
     return enclave_keep(e, out, buffer_span(&b));
 }
@@ -188,6 +244,7 @@ enum err enclave_read_statement(const struct enclave *e, const struct party *c, 
     if (out->header.kind != kind || !out->body_known) return ERR_KIND;
     if (!ids_equal(out->header.consortium.bytes, e->consortium.bytes)) return ERR_CONSORTIUM;
     if (!ID_EQUAL(out->header.author, c->node)) return ERR_CONFLICT;
+    if (out->header.residency.len > 0) return ERR_RANGE; /* a receipt has no room for it */
     return body_decode(body, kind, out->body);
 }
 
@@ -218,6 +275,7 @@ static bool keep_good(struct enclave *e, struct party *c, struct span packed)
     ASSERT(err == OK); /* it was read before it was verified */
     if (!enclave_keep(e, &c->statement, packed)) return false;
     c->id = r.id;
+    c->time_ms = r.header.time_ms;
     c->released = true;
     c->standing = STANDING_GOOD;
     c->busy = false;

@@ -44,7 +44,7 @@ static void sign_core(struct enclave *e)
                                 .engine = e->workflow->engine};
     struct buffer b = enclave_buffer(e, 4096);
     for (uint32_t i = 0; i < e->party_count; i++)
-        if (e->party[i].standing == STANDING_GOOD) core.release[core.release_count++] = e->party[i].id;
+        if (e->party[i].counted) core.release[core.release_count++] = e->party[i].id;
     core_receipt_encode(&b, &core);
     ASSERT(!b.overflow);
     if (!enclave_keep(e, &e->core, buffer_span(&b))) return;
@@ -129,7 +129,9 @@ static void sign_ending(struct enclave *e)
         return;
     }
     if (!enclave_keep(e, &e->outputs, buffer_span(&b))) return;
-    struct body_ENDING body = {e->run, e->term, e->core_hash};
+    struct body_ENDING body = {e->run, e->term, e->core_hash,
+                               enclave_statements_hash(e->releases, e->commits),
+                               enclave_outputs_hash(e->outputs)};
     enclave_sign(e, KIND_ENDING, &body, on_ending_signed);
 }
 

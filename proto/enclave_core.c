@@ -57,6 +57,27 @@ struct hash32 enclave_evidence_hash(struct span evidence)
     return HASH_FRAMED("perigee/evidence/v1", evidence);
 }
 
+struct hash32 enclave_statements_hash(struct span releases, struct span commits)
+{
+    return HASH_FRAMED("perigee/statements/v1", releases, commits);
+}
+
+struct hash32 enclave_outputs_hash(struct span outputs)
+{
+    return HASH_FRAMED("perigee/outputs/v1", outputs);
+}
+
+uint64_t enclave_median_ms(uint64_t *time_ms, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        const uint64_t moved = time_ms[i];
+        uint32_t at = i;
+        for (; at > 0 && time_ms[at - 1] > moved; at--) time_ms[at] = time_ms[at - 1];
+        time_ms[at] = moved;
+    }
+    return count > 0 ? time_ms[count / 2] : 0;
+}
+
 struct hash32 enclave_commitment(struct hash32 salt, struct span output)
 {
     return HASH_FRAMED("perigee/output/v1", ID_SPAN(salt), output);

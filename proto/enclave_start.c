@@ -144,9 +144,9 @@ static void on_keys(struct enclave *e, const struct work *work, const struct enc
     memcpy(e->signing.bytes, event->bytes.data, 32);
     memcpy(e->kem.bytes, event->bytes.data + 32, 32);
     memcpy(e->challenge.bytes, event->bytes.data + 64, 32);
-    enclave_ask(e, ENCLAVE_EVIDENCE, on_evidence, 0)->hash =
-        enclave_binding(e->consortium, e->run, e->term, e->workflow->hash,
-                        certificate_hash(e->certificate_bytes), e->signing, e->kem);
+    e->binding = enclave_binding(e->consortium, e->run, e->term, e->workflow->hash,
+                                 certificate_hash(e->certificate_bytes), e->signing, e->kem);
+    enclave_ask(e, ENCLAVE_EVIDENCE, on_evidence, 0)->hash = e->binding;
 }
 
 /* --- Signatures ------------------------------------------------------------------------------------------------------ */

@@ -57,6 +57,7 @@ struct party {
     struct kem_public kem;
     uint8_t number; /* as the wire knows it: a custodian's index, or VETO_PARTY and the input it owns */
     enum standing standing; /* in this stage */
+    bool counted;           /* its good statement is one of those that the receipt shows */
     enum refusal why;       /* the last refusal it signed in this stage */
     bool busy;              /* an answer of it is being worked on */
     struct span box;        /* the ask, sealed to it; sent again until it answers */
@@ -67,6 +68,7 @@ struct party {
     size_t answer_len;
     struct span statement; /* its good statement, packed */
     struct record_id id;
+    uint64_t time_ms;
 };
 
 struct lease {
@@ -118,6 +120,7 @@ struct enclave {
     struct node_id signing;
     struct kem_public kem;
     struct hash32 challenge;
+    struct hash32 binding; /* S, which the evidence is over */
     struct span evidence;
 
     uint32_t input_count, manifest_asked, manifest_done, input_now;
@@ -184,7 +187,7 @@ int64_t enclave_ask_deadline(const struct enclave *e);
 /* Keyed, and not yet sealing: what a lease is for. */
 bool enclave_works(const struct enclave *e);
 void enclave_name_bad(struct enclave *e);
-/* The good statements, as a packed array in the order of the parties. */
+/* Those that are counted, as a packed array in the order of the parties. */
 bool enclave_statements(struct enclave *e, struct span *out);
 
 MUST_USE enum err enclave_read_statement(const struct enclave *e, const struct party *c, struct record *out,

@@ -81,13 +81,9 @@ static enum err read_releases(struct statements *releases, struct statements *ha
 
 static uint64_t median_time(const struct statements *s)
 {
-    uint64_t sorted[CAP_CUSTODIANS];
-    for (uint32_t i = 0; i < s->count; i++) {
-        uint32_t at = i;
-        for (; at > 0 && sorted[at - 1] > s->record[i].header.time_ms; at--) sorted[at] = sorted[at - 1];
-        sorted[at] = s->record[i].header.time_ms;
-    }
-    return s->count > 0 ? sorted[s->count / 2] : 0;
+    uint64_t time_ms[CAP_CUSTODIANS];
+    for (uint32_t i = 0; i < s->count; i++) time_ms[i] = s->record[i].header.time_ms;
+    return enclave_median_ms(time_ms, s->count);
 }
 
 static enum err link_document(struct replay *p)
@@ -169,10 +165,7 @@ static enum err link_run(struct replay *p)
     if (!ids_equal(record->id.bytes, p->parts->body.run.bytes) ||
         !ID_EQUAL(p->out->core.run, p->parts->body.run))
         return refused(p, LINK_RUN, verdict_refuse(REFUSAL_UNKNOWN_RUN, p->parts->body.run.bytes));
-    if (record_run_end_ms(&record->header) <= p->out->median_ms)
-        return refused(p, LINK_RUN, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL));
-    return refused(p, LINK_RUN,
-                   registry_check_run(p->bundle->registry, p->run, record->header.author, p->out->median_ms));
+    return refused(p, LINK_RUN, bundle_check_at(p->bundle, p->out->median_ms));
 }
 
 static enum err link_certificate(struct replay *p)
@@ -350,11 +343,12 @@ static enum err link_ending(struct replay *p)
     union body body;
     const struct core_receipt *core = &p->out->core;
     const struct body_ENDING *b = &body.ENDING;
-    struct hash32 hash = core_receipt_hash(p->parts->body.core);
+    struct hash32 hash = core_receipt_hash(p->parts->body.core),
+                  statements = enclave_statements_hash(p->parts->body.releases, p->parts->body.commits);
     TRY(body_decode(&body, KIND_ENDING, p->ending.body));
     add_statement(p, LINK_ENDING, &p->ending);
     bool same = ID_EQUAL(p->ending.header.author, core->enclave) && ID_EQUAL(b->run, core->run) &&
-                b->term == core->term && ID_EQUAL(b->core, hash);
+                b->term == core->term && ID_EQUAL(b->core, hash) && ID_EQUAL(b->statements, statements);
     if (!ID_EQUAL(p->ending.header.consortium, p->parts->consortium)) return ERR_CONSORTIUM;
     return same ? OK : ERR_CONFLICT;
 }

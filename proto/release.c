@@ -173,3 +173,17 @@ void release_evidence_policy(struct registry *r, const struct body_RUN *run, boo
             *need_gpu = true;
     }
 }
+
+void release_evidence_job(struct crypto_job *job, struct registry *r, const struct body_RUN *run,
+                          uint64_t now_ms)
+{
+    const struct charter *charter = registry_charter(r);
+    const struct published *p = registry_workflow(r, run->compose);
+    ASSERT(charter != NULL && p != NULL);
+    job->op = CRYPTO_EVIDENCE;
+    job->measurements = registry_workers(r, p->workflow->workers);
+    job->age_max_ms = charter->evidence_age_max_ms;
+    job->ahead_max_ms = charter_ahead_max_ms(charter);
+    job->now_ms = now_ms;
+    release_evidence_policy(r, run, &job->need_gpu, &job->accept_simulated);
+}

@@ -50,6 +50,10 @@ struct commit_ask {
 struct verdict commit_decide(struct registry *r, const struct promises *p, struct node_id self,
                              const struct commit_ask *ask);
 
+/* What evidence for this run is held against at this time: all of a CRYPTO_EVIDENCE job but the evidence and its binding. The
+ * run's workflow and a charter are there. */
+void release_evidence_job(struct crypto_job *job, struct registry *r, const struct body_RUN *run,
+                          uint64_t now_ms);
 /* Does the strictest policy in force for this run demand GPU evidence, and may evidence be simulated? */
 void release_evidence_policy(struct registry *r, const struct body_RUN *run, bool *need_gpu,
                              bool *accept_simulated);

@@ -7,6 +7,7 @@
 #include "crypto/kem.h"
 #include "crypto/secret.h"
 #include "crypto/unlock.h"
+#include "crypto/work.h"
 #include "proto/base/panic.h"
 
 #include <stdlib.h>
@@ -150,6 +151,15 @@ static void do_evidence(struct guest *g, const struct enclave_effect *f)
                                          .time_ms = g->wall_ms};
     const enum err err = evidence_simulate(&b, &facts, f->hash);
     done(g, f, err, buffer_span(&b));
+}
+
+static void do_check_evidence(struct guest *g, const struct enclave_effect *f)
+{
+    uint8_t bytes[sizeof(struct evidence_out)];
+    struct buffer out = BUFFER_OF(bytes);
+    const struct work_keys none = {0};
+    const enum err err = work_do(&none, &out, f->job);
+    done(g, f, err, err == OK ? buffer_span(&out) : SPAN_NONE);
 }
 
 static void do_verify(struct guest *g, const struct enclave_effect *f)
@@ -300,6 +310,7 @@ static void execute(struct guest *g, const struct enclave_effect *f)
     case ENCLAVE_SEAL: do_seal(g, f); break;
     case ENCLAVE_OPEN: do_open(g, f); break;
     case ENCLAVE_CONTENT_ID: do_content_id(g, f); break;
+    case ENCLAVE_CHECK_EVIDENCE: do_check_evidence(g, f); break;
     case ENCLAVE_CHECK_SHARES: done(g, f, check_shares(g, f->party), SPAN_NONE); break;
     case ENCLAVE_UNLOCK: {
         const enum err err = unlock(g);

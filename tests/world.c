@@ -8,6 +8,7 @@
 #include "crypto/secret.h"
 #include "proto/approval.h"
 #include "proto/base/panic.h"
+#include "proto/bundle.h"
 #include "proto/enclave.h"
 #include "proto/wire/pack.h"
 
@@ -203,7 +204,8 @@ static void admit(struct world *w)
 {
     static const uint32_t roles[] = {ROLE_COMPUTE, ROLE_ALGORITHM, ROLE_REQUESTER};
     static const char *const names[] = {"gpu-hall", "methods", "study-office"};
-    struct hash32 named = world_platforms == WORLD_PLATFORMS_OWN ? w->platform : seed("platform", 1, 0);
+    const struct hash32 named = world_platforms == WORLD_PLATFORMS_OWN ? w->platform : seed("platform", 1, 0);
+    w->admitted = named;
     for (uint32_t i = 0; i < 3; i++) {
         const struct world_node *n = &w->node[WORLD_CUSTODIANS + i];
         bool machines = roles[i] == ROLE_COMPUTE && world_platforms != WORLD_PLATFORMS_NONE;
@@ -653,7 +655,9 @@ struct body_RECEIPT world_receipt(struct world *w, struct run_id run)
     struct core_receipt core = {.consortium = w->consortium,
                                 .run = run,
                                 .term = 1,
+                                .bundle = bundle_hash(SPAN_NONE),
                                 .certificate = certificate_hash(SPAN_LITERAL("certificate")),
+                                .evidence = enclave_evidence_hash(SPAN_NONE),
                                 .enclave = enclave->id,
                                 .engine = SPAN_LITERAL("int-gate/1")};
     core_receipt_encode(&k, &core);
@@ -665,6 +669,10 @@ struct body_RECEIPT world_receipt(struct world *w, struct run_id run)
     for (uint32_t i = 0; i < 3; i++)
         pack_bin(&c, world_statement(w, &w->node[i].secret, w->node[i].id, KIND_COMMIT, &commit));
     receipt.commits = keep(w, &c);
+    const struct body_ENDING ending = {run, 1, commit.core,
+                                       enclave_statements_hash(receipt.releases, receipt.commits),
+                                       enclave_outputs_hash(receipt.output)};
+    receipt.ending = world_statement(w, &enclave->secret, enclave->id, KIND_ENDING, &ending);
     return receipt;
 }
 

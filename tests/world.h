@@ -70,8 +70,8 @@ struct world {
     struct world_node node[WORLD_NODES]; /* owners in charter order */
     struct span charter;
     struct consortium_id consortium;
-    struct group_key key[2]; /* A, B */
-    struct hash32 op, measurement, platform;
+    struct group_key key[2];                           /* A, B */
+    struct hash32 op, measurement, platform, admitted; /* admitted: by the stewards, for the compute member */
     struct dt app;
     struct span workflow;
     struct compose_hash compose;

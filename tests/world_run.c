@@ -4,6 +4,7 @@
 #include "crypto/evidence.h"
 #include "crypto/identity.h"
 #include "crypto/kem.h"
+#include "crypto/work.h"
 #include "proto/base/panic.h"
 #include "proto/bundle.h"
 #include "proto/wire/pack.h"
@@ -386,6 +387,17 @@ static void do_evidence(struct world_run *r, const struct enclave_effect *f)
     push(r, f->type, f->token, OK, keep(r, buffer_span(&b)));
 }
 
+static void do_check_evidence(struct world_run *r, const struct enclave_effect *f)
+{
+    uint8_t bytes[sizeof(struct evidence_out)];
+    struct buffer out = BUFFER_OF(bytes);
+    const struct work_keys none = {0};
+    const enum err err = work_do(&none, &out, f->job);
+    struct hash32 *platform = (void *)(bytes + offsetof(struct evidence_out, platform));
+    if (r->unjudged) *platform = r->world->admitted;
+    push(r, f->type, f->token, err, err == OK ? keep(r, buffer_span(&out)) : SPAN_NONE);
+}
+
 static void do_verify(struct world_run *r, const struct enclave_effect *f)
 {
     for (uint32_t i = 0; i < f->check_count; i++) {
@@ -526,6 +538,7 @@ static void execute(struct world_run *r, const struct enclave_effect *f)
     case ENCLAVE_SEAL: do_seal(r, f); break;
     case ENCLAVE_OPEN: do_open(r, f); break;
     case ENCLAVE_CONTENT_ID: do_content_id(r, f); break;
+    case ENCLAVE_CHECK_EVIDENCE: do_check_evidence(r, f); break;
     case ENCLAVE_CHECK_SHARES: do_check_shares(r, f); break;
     case ENCLAVE_UNLOCK: do_unlock(r, f); break;
     case ENCLAVE_INPUT_BEGIN: do_begin(r, f); break;

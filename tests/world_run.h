@@ -45,6 +45,7 @@ struct world_run {
     uint32_t work_ms,
         compute_ms; /* an effect takes so long, a computation so much, by the clock of world_run_turn */
     struct hash32 platform; /* the world's unless set */
+    bool unjudged;          /* its enclave takes any platform for one that is admitted for its node */
     void (*before)(struct world_run *r,
                    enum enclave_effect_type type); /* an effect is executed; unless NULL */
 

@@ -234,10 +234,13 @@
     F(UINT, term, UINT32_MAX)                                                                                \
     F(UINT, round, UINT32_MAX)                                                                               \
     F(ID, kem, struct kem_public)
+/* `statements` is of the receipt's releases and commits, `outputs` of its output boxes: with the core receipt it names every byte. */
 #define BODY_ENDING(F)                                                                                       \
     F(ID, run, struct run_id)                                                                                \
     F(UINT, term, UINT32_MAX)                                                                                \
-    F(ID, core, struct hash32)
+    F(ID, core, struct hash32)                                                                               \
+    F(ID, statements, struct hash32)                                                                         \
+    F(ID, outputs, struct hash32)
 
 enum {
     /* Public round-1 message of one custodian: ephemeral 32 | t commitments of 32 | proof of possession 64. All n of them,

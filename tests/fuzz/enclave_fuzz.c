@@ -80,7 +80,7 @@ static void commit(struct session *s, const struct enclave_effect *f)
 
 static void execute(struct session *s, const struct enclave_effect *f)
 {
-    static const uint8_t signature[64];
+    static const uint8_t signature[64], facts[sizeof(struct evidence_out)];
     ASSERT(!s->wiped || f->type == ENCLAVE_EXIT);
     switch (f->type) {
     case ENCLAVE_FRAME:
@@ -94,6 +94,7 @@ static void execute(struct session *s, const struct enclave_effect *f)
     case ENCLAVE_OPEN: open_box(s, f); break;
     case ENCLAVE_CONTENT_ID: give(s, f, OK, ID_SPAN(f->manifest->content)); break;
     case ENCLAVE_UNLOCK: give(s, f, OK, s->salt); break;
+    case ENCLAVE_CHECK_EVIDENCE: give(s, f, OK, SPAN_OF(facts)); break;
     case ENCLAVE_COMPUTE: give(s, f, OK, s->output); break;
     case ENCLAVE_COMMITMENT: commit(s, f); break;
     case ENCLAVE_VERIFY:

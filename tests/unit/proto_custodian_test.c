@@ -541,12 +541,13 @@ static struct verify_result verified(void)
     return result;
 }
 
-/* Custodians who did not look: whoever verifies does. */
+/* Custodians who did not look, nor the enclave: whoever verifies does. */
 static void test_verify_looks_at_the_platform(void **state)
 {
     for (int named = WORLD_PLATFORMS_NONE; named <= WORLD_PLATFORMS_OTHER; named++) {
         with_platforms(state, (enum world_platforms)named);
         run->asked = NULL;
+        run->unjudged = named == WORLD_PLATFORMS_OTHER;
         ends_with(REFUSAL_NONE);
         struct verify_result result = verified();
         assert_int_equal(result.verified, named != WORLD_PLATFORMS_OTHER);

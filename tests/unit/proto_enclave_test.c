@@ -224,6 +224,64 @@ static void test_too_many_blind(void **state)
     fails_with(REFUSAL_TIMEOUT);
 }
 
+/* Rules hold when it starts, and no more when custodians release: a receipt would be judged by their clocks. */
+static uint64_t later_ms;
+
+static void time_passes(struct world_run *r, enum enclave_effect_type type)
+{
+    if (type != ENCLAVE_SEAL) return; /* of the share ask */
+    r->world->now_ms += later_ms;
+    r->before = NULL;
+}
+
+static void test_judged_when_custodians_release(void **state)
+{
+    static const struct {
+        uint64_t later_ms;
+        enum refusal why;
+    } cases[] = {{590000, REFUSAL_NONE}, {610000, REFUSAL_EVIDENCE}, {86400000, REFUSAL_APPROVAL_EXPIRED}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        (void)teardown(state);
+        (void)setup(state);
+        later_ms = cases[i].later_ms;
+        run->before = time_passes;
+        if (cases[i].why == REFUSAL_NONE)
+            (void)settled();
+        else
+            fails_with(cases[i].why);
+    }
+}
+
+/* Its evidence is its host's, and of a machine that this host was not admitted with. */
+static void test_judged_by_the_bundle(void **state)
+{
+    (void)teardown(state);
+    world_platforms = WORLD_PLATFORMS_OTHER;
+    (void)setup(state);
+    world_platforms = WORLD_PLATFORMS_NONE;
+    fails_with(REFUSAL_PLATFORM);
+}
+
+static void all_have_released(struct world_run *r, enum enclave_effect_type type)
+{
+    if (type == ENCLAVE_CHECK_SHARES && r->done[type] == WORLD_CUSTODIANS - 1) r->owner_silent = 0;
+}
+
+/* While an owner is waited for, more custodians release than a receipt has room for. */
+static void test_no_more_releases_than_are_needed(void **state)
+{
+    struct record release[CAP_CUSTODIANS + 1];
+    (void)teardown(state);
+    world_vetoes = 1;
+    (void)setup(state);
+    world_vetoes = 0;
+    run->owner_silent = 1;
+    run->before = all_have_released;
+    struct body_RECEIPT r = settled();
+    assert_int_equal(statements(r.releases, release), 3 + 1);
+    assert_int_equal(release[3].header.kind, KIND_OWNER_RELEASE);
+}
+
 /* A share that this enclave had no memory to check says nothing of who sent it. */
 static void test_trouble_names_nobody(void **state)
 {
@@ -634,6 +692,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_bad_share, setup, teardown),
         cmocka_unit_test_setup_teardown(test_one_blind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_blind, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_judged_when_custodians_release, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_judged_by_the_bundle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_more_releases_than_are_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_names_nobody, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_share_in_memory, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_bad_shares, setup, teardown),

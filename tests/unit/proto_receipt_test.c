@@ -522,13 +522,21 @@ static void test_ending(void **state)
 {
     (void)state;
     struct receipt_parts p = parts;
-    struct body_ENDING body = {world->run, 2, core_receipt_hash(parts.body.core)};
+    struct body_ENDING body = {
+        .run = world->run,
+        .term = 2,
+        .core = core_receipt_hash(parts.body.core),
+        .statements = enclave_statements_hash(parts.body.releases, parts.body.commits)};
     p.body.ending = world_statement(world, &run->signing, good.core.enclave, KIND_ENDING, &body);
     breaks(p, LINK_ENDING);
     body.term = 1;
     p.body.ending = world_statement(world, &world->node[0].secret, world->node[0].id, KIND_ENDING, &body);
     breaks(p, LINK_ENDING);
     p.body.ending = world_statement(world, &world->node[0].secret, good.core.enclave, KIND_ENDING, &body);
+    breaks(p, LINK_ENDING);
+    struct body_ENDING other = body;
+    other.statements.bytes[0] ^= 1;
+    p.body.ending = world_statement(world, &run->signing, good.core.enclave, KIND_ENDING, &other);
     breaks(p, LINK_ENDING);
     p.body.ending = world_statement(world, &run->signing, good.core.enclave, KIND_ENDING, &body);
     assert_int_equal(verify_parts(&p, world->consortium), RECEIPT_LINK_COUNT);

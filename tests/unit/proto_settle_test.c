@@ -44,6 +44,17 @@ static struct body_RECEIPT receipt(void)
     return body.RECEIPT;
 }
 
+/* As its enclave would have ended with these parts. */
+static void end_with(struct body_RECEIPT *body)
+{
+    const struct body_ENDING ending = {world->run, 1, core_receipt_hash(body->core),
+                                       enclave_statements_hash(body->releases, body->commits),
+                                       enclave_outputs_hash(body->output)};
+    struct node_id enclave;
+    assert_int_equal(identity_public(&enclave, &run->signing), OK);
+    body->ending = world_statement(world, &run->signing, enclave, KIND_ENDING, &ending);
+}
+
 static enum run_state state_after(const struct body_RECEIPT *body)
 {
     struct run_view view;
@@ -126,6 +137,41 @@ static void test_what_does_not_settle(void **state)
     assert_int_equal(state_after(&body), RUN_REQUESTED);
 }
 
+/* Whoever publishes it can withhold what the enclave put out, and change none of it: it would settle the run, and prove nothing. */
+static void test_a_spoiled_receipt_settles_nothing(void **state)
+{
+    (void)state;
+    struct body_RECEIPT body = receipt(), good = body;
+    struct span *const parts[] = {&body.records, &body.evidence, &body.releases,
+                                  &body.commits, &body.ending,   &body.output};
+    for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
+        static uint8_t bytes[CAP_BODY_BYTES];
+        const size_t len = parts[i]->len;
+        for (size_t at = 0; at < len; at += len / 7 + 1) {
+            memcpy(bytes, parts[i]->data, len);
+            bytes[at] ^= 1;
+            *parts[i] = span_make(bytes, len);
+            assert_int_equal(state_after(&body), RUN_REQUESTED);
+            body = good;
+        }
+        *parts[i] = SPAN_LITERAL("");
+        assert_int_equal(state_after(&body), RUN_REQUESTED);
+        body = good;
+    }
+    struct body_ENDING ending = {world->run, 2, core_receipt_hash(body.core),
+                                 enclave_statements_hash(body.releases, body.commits),
+                                 enclave_outputs_hash(body.output)};
+    struct node_id enclave;
+    assert_int_equal(identity_public(&enclave, &run->signing), OK);
+    body.ending = world_statement(world, &run->signing, enclave, KIND_ENDING, &ending); /* another term's */
+    assert_int_equal(state_after(&body), RUN_REQUESTED);
+    ending.term = 1;
+    body.ending = world_statement(world, &world->node[0].secret, world->node[0].id, KIND_ENDING, &ending);
+    assert_int_equal(state_after(&body), RUN_REQUESTED);
+    end_with(&body);
+    assert_int_equal(state_after(&body), RUN_SETTLED);
+}
+
 /* An enclave's own key signs a core of another output: the commits are to the first one. */
 static void test_another_core(void **state)
 {
@@ -139,6 +185,7 @@ static void test_another_core(void **state)
     core_receipt_encode(&b, &core);
     body.core = buffer_span(&b);
     assert_int_equal(identity_sign(&body.core_signature, &run->signing, core_receipt_hash(body.core)), OK);
+    end_with(&body);
     assert_int_equal(state_after(&body), RUN_REQUESTED);
 }
 
@@ -161,6 +208,7 @@ static void test_commits_to_another_output(void **state)
             pack_bin(&b,
                      world_statement(world, &world->node[i].secret, world->node[i].id, KIND_COMMIT, &commit));
         body.commits = buffer_span(&b);
+        end_with(&body);
         assert_int_equal(state_after(&body), other == 0 ? RUN_SETTLED : RUN_REQUESTED);
     }
 }
@@ -280,6 +328,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_a_whole_receipt_settles, setup, teardown),
         cmocka_unit_test_setup_teardown(test_a_receipt_outlives_its_author, setup, teardown),
         cmocka_unit_test_setup_teardown(test_what_does_not_settle, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_spoiled_receipt_settles_nothing, setup, teardown),
         cmocka_unit_test_setup_teardown(test_another_core, setup, teardown),
         cmocka_unit_test_setup_teardown(test_commits_to_another_output, setup, teardown),
         cmocka_unit_test_setup_teardown(test_readers_open_it, setup, teardown),
