@@ -747,6 +747,7 @@ static int as_worker(int argc, char **argv)
 static int open_world(void **state)
 {
     (void)state;
+    if (measure_self(&world_measurement) != OK) return -1;
     world_start_ms = (uint64_t)time(NULL) * 1000 - 60000;
     world = world_new();
     return 0;
@@ -754,7 +755,6 @@ static int open_world(void **state)
 
 static int open_world_of_rows(void **state)
 {
-    if (measure_self(&world_measurement) != OK) return -1;
     world_output_rows = true;
     return open_world(state);
 }

@@ -1061,7 +1061,9 @@ static void read_back(struct core *c, const struct record *r)
         c, &(struct event){.type = EVENT_RESTORE_RECORD, .wall_ms = world->now_ms, .bytes = buffer_span(&b)});
 }
 
-/* A receipt of the world's run. Who signs it is found out by the keyed work: the enclave and three custodians. */
+enum { RECEIPT_PARTS = 2 + 3 };
+
+/* A receipt of the world's run. Who signs it is found out by the keyed work: the enclave, twice, and three custodians. */
 static const struct record *receipt_of_run(uint32_t node)
 {
     struct body_RECEIPT receipt = world_receipt(world, world->run);
@@ -1101,7 +1103,7 @@ static void test_junk_receipts_unsettle_nothing(void **state)
     const struct effect *e = core_effects(c, &count);
     struct event done = {.type = EVENT_CRYPTO, .wall_ms = world->now_ms};
     for (uint32_t i = 0; i < count; i++)
-        if (e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == 1 + 3) {
+        if (e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == RECEIPT_PARTS) {
             done.token = e[i].token;
             asked++;
         }
@@ -1111,7 +1113,7 @@ static void test_junk_receipts_unsettle_nothing(void **state)
     core_step(c, &(struct event){.type = EVENT_TICK, .wall_ms = world->now_ms});
     (void)core_effects(c, &count);
     for (uint32_t i = 0; i < count; i++)
-        assert_true(core_effects(c, &count)[i].crypto.part_count != 1 + 3); /* once */
+        assert_true(core_effects(c, &count)[i].crypto.part_count != RECEIPT_PARTS); /* once */
 }
 
 static struct instant now;
@@ -1124,7 +1126,8 @@ static uint32_t receipts_asked(struct core *c, uint64_t token[CAP_PENDING])
     core_step(c, &(struct event){.type = EVENT_TICK, .now = now, .wall_ms = world->now_ms});
     const struct effect *e = core_effects(c, &count);
     for (uint32_t i = 0; i < count; i++)
-        if (e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == 1 + 3) token[asked++] = e[i].token;
+        if (e[i].type == EFFECT_CRYPTO && e[i].crypto.part_count == RECEIPT_PARTS)
+            token[asked++] = e[i].token;
     return asked;
 }
 

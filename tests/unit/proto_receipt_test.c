@@ -522,11 +522,11 @@ static void test_ending(void **state)
 {
     (void)state;
     struct receipt_parts p = parts;
-    struct body_ENDING body = {
-        .run = world->run,
-        .term = 2,
-        .core = core_receipt_hash(parts.body.core),
-        .statements = enclave_statements_hash(parts.body.releases, parts.body.commits)};
+    struct body_ENDING body = {.run = world->run,
+                               .term = 2,
+                               .core = core_receipt_hash(parts.body.core),
+                               .statements =
+                                   enclave_statements_hash(parts.body.releases, parts.body.commits)};
     p.body.ending = world_statement(world, &run->signing, good.core.enclave, KIND_ENDING, &body);
     breaks(p, LINK_ENDING);
     body.term = 1;
