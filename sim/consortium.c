@@ -122,7 +122,9 @@ static void give_to_core(struct station *n, const struct parcel *p)
 static bool is_taken(struct station *n, const struct parcel *p)
 {
     const bool hears = adversary_hears(n, p->slice);
-    return hears || (n->doubles && fault_double(n, bytes_of(p)));
+    const struct node_id from = n->consortium->station[p->from].player->id;
+    return hears || (n->doubles && fault_double(n, bytes_of(p))) ||
+           (n->lax && lax_gives(n, from, bytes_of(p)));
 }
 
 static void deliver(struct consortium *s, uint32_t to, uint32_t at)

@@ -140,16 +140,20 @@ struct span fault_record(struct record *out, const struct station *n, const stru
     return buffer_span(&encoded);
 }
 
+struct header fault_header(const struct station *n, struct node_id author, enum kind kind)
+{
+    return (struct header){.kind = kind,
+                           .consortium = n->consortium->cast->consortium,
+                           .author = author,
+                           .time_ms = station_wall_ms(n),
+                           .residency = SPAN_LITERAL("")};
+}
+
 struct span fault_statement(const struct station *n, struct node_id author,
                             const struct identity_secret *secret, enum kind kind, const void *body)
 {
     struct record r;
-    const struct header h = {.kind = kind,
-                             .consortium = n->consortium->cast->consortium,
-                             .author = author,
-                             .time_ms = station_wall_ms(n),
-                             .residency = SPAN_LITERAL("")};
-    return fault_record(&r, n, secret, h, body);
+    return fault_record(&r, n, secret, fault_header(n, author, kind), body);
 }
 
 static struct span statement_of(const struct station *n, enum kind kind, const void *body)
@@ -251,6 +255,13 @@ static void twins_end(struct consortium *s, uint32_t number)
         if (s->guest[i].guest != NULL && s->guest[i].station == number && s->guest[i].twin) guest_drop(s, i);
 }
 
+/* Of enclaves that it starts from here on. */
+static void lie(struct station *n, enum guest_evidence evidence)
+{
+    n->evidence = evidence;
+    n->forged |= evidence != GUEST_TRUE;
+}
+
 /* --- In their time -------------------------------------------------------------------------------------------------------------- */
 
 static void set_one(struct station *n, const struct scenario_fault *f, bool on)
@@ -271,9 +282,23 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
         n->forge = on;
         n->forged |= on;
         break;
+    case FAULT_STALE: lie(n, on ? GUEST_STALE : GUEST_TRUE); break;
+    case FAULT_FAKE: lie(n, on ? GUEST_FAKE : GUEST_TRUE); break;
+    case FAULT_RELAY: lie(n, on ? GUEST_RELAYED : GUEST_TRUE); break;
+    case FAULT_STALL: n->stalls = on; break;
+    case FAULT_GARBLE:
+        n->garbles = on;
+        n->garbled |= on;
+        break;
+    case FAULT_STARVE: n->starves = on; break;
     case FAULT_DOUBLE:
         n->doubles = on;
         n->byzantine |= on;
+        break;
+    case FAULT_LAX:
+        n->lax = on;
+        n->byzantine |= on;
+        if (on) ledger_lax(&s->ledger, n->player->id, now_of(s));
         break;
     case FAULT_CRASH:
         if (on) crash(s, n->number, f->for_ms);
@@ -348,7 +373,14 @@ void fault_begin(struct consortium *s, uint32_t index)
     case FAULT_ROGUE:
     case FAULT_TWIN:
     case FAULT_FORGE:
+    case FAULT_STALE:
+    case FAULT_FAKE:
+    case FAULT_RELAY:
+    case FAULT_STALL:
+    case FAULT_GARBLE:
+    case FAULT_STARVE:
     case FAULT_DOUBLE:
+    case FAULT_LAX:
     case FAULT_WITHHOLD:
     case FAULT_REPLAY:
     case FAULT_FLOOD: last(s, index); break;

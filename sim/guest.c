@@ -146,10 +146,17 @@ static void do_evidence(struct guest *g, const struct enclave_effect *f)
 {
     uint8_t bytes[EVIDENCE_BYTES_MAX];
     struct buffer b = BUFFER_OF(bytes);
-    const struct evidence_facts facts = {.measurement = g->options.cast->measurement,
-                                         .platform_id = g->options.host->platform,
-                                         .time_ms = g->wall_ms};
-    const enum err err = evidence_simulate(&b, &facts, f->hash);
+    struct evidence_facts facts = {.measurement = g->options.cast->measurement,
+                                   .platform_id = g->options.host->platform,
+                                   .time_ms = g->wall_ms};
+    struct hash32 binding = f->hash;
+    switch (g->options.evidence) {
+    case GUEST_TRUE: break;
+    case GUEST_STALE: facts.time_ms -= GUEST_STALE_MS; break;
+    case GUEST_FAKE: facts.measurement = fresh(g, "guest-measurement"); break;
+    case GUEST_RELAYED: binding = fresh(g, "guest-binding"); break;
+    }
+    const enum err err = evidence_simulate(&b, &facts, binding);
     done(g, f, err, buffer_span(&b));
 }
 

@@ -12,11 +12,16 @@
 
 struct guest;
 
+/* What its host makes of its evidence: true, of GUEST_STALE_MS ago, of a worker that nobody has registered, or made for other keys. */
+enum guest_evidence { GUEST_TRUE, GUEST_STALE, GUEST_FAKE, GUEST_RELAYED };
+enum { GUEST_STALE_MS = 24 * 60 * 60 * 1000 };
+
 struct guest_options {
     const struct cast *cast;
     const struct player *host;
     struct run_id run;
     uint64_t term;
+    enum guest_evidence evidence;
     uint64_t number; /* which enclave of the simulation it is: no two have the same keys */
     /* A frame for its host. */
     void (*frame)(void *context, struct span frame);

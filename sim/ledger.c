@@ -313,22 +313,41 @@ static uint32_t bits(uint32_t mask)
     return (uint32_t)__builtin_popcount(mask);
 }
 
+/* Of custodians that keep to what they know: without so many there are not `needed` others. All of them are enough, for the rest
+ * shall never be more than quorums bear: what so many give all the same is a break, and is to be seen. */
+static uint32_t enough(const struct ledger *l, uint32_t needed)
+{
+    const uint32_t n = l->charter->custodian_count, others = n - needed + 1, honest = n - bits(l->lax);
+    return others < honest ? others : honest;
+}
+
 static void bar(struct ledger *l, struct ledger_run *run, uint64_t now_ns)
 {
-    const uint32_t n = l->charter->custodian_count, q = l->charter->q, t = l->charter->t;
+    const uint32_t q = l->charter->q, t = l->charter->t;
     uint32_t known_by = 0;
     for (uint32_t i = 0; i < l->revocations; i++)
         if (ledger_covers(l, &l->revocation[i], run)) known_by |= l->revocation[i].known;
-    if (run->no_keys_ns == UINT64_MAX && bits(known_by & ~run->released) >= n - t + 1)
+    known_by &= ~l->lax;
+    if (run->no_keys_ns == UINT64_MAX && bits(known_by & ~run->released) >= enough(l, t))
         run->no_keys_ns = now_ns;
-    if (run->no_output_ns == UINT64_MAX && bits(known_by & ~run->committed) >= n - q + 1)
+    if (run->no_output_ns == UINT64_MAX && bits(known_by & ~run->committed) >= enough(l, q))
         run->no_output_ns = now_ns;
-    if (run->no_lease_ns == UINT64_MAX && bits(known_by) >= n - q + 1) run->no_lease_ns = now_ns;
+    if (run->no_lease_ns == UINT64_MAX && bits(known_by) >= enough(l, q)) run->no_lease_ns = now_ns;
 }
 
 void ledger_bar(struct ledger *l, uint64_t now_ns)
 {
     for (uint32_t i = 0; l->revocations > 0 && i < l->runs; i++) bar(l, &l->run[i], now_ns);
+}
+
+void ledger_lax(struct ledger *l, struct node_id custodian, uint64_t now_ns)
+{
+    const int place = charter_custodian(l->charter, custodian);
+    ASSERT(place >= 0);
+    l->lax |= UINT32_C(1) << place;
+    for (uint32_t i = 0; i < l->runs; i++)
+        l->run[i].no_keys_ns = l->run[i].no_output_ns = l->run[i].no_lease_ns = UINT64_MAX;
+    ledger_bar(l, now_ns);
 }
 
 /* --- Leases ------------------------------------------------------------------------------------------------------------------ */
@@ -338,7 +357,7 @@ uint64_t ledger_lease_end_ns(const struct ledger *l, const struct ledger_term *t
 {
     uint64_t qth_ns = 0;
     for (uint32_t i = 0; i < l->charter->custodian_count; i++) {
-        uint32_t as_late = 0;
+        uint32_t as_late = bits(l->lax); /* which always do */
         const struct ledger_seat *seat = &t->seat[i];
         if (!seat->released || !ID_EQUAL(seat->enclave, enclave)) continue;
         for (uint32_t j = 0; j < l->charter->custodian_count; j++) {

@@ -90,6 +90,7 @@ struct ledger {
     struct ledger_certificate *certificate;
     uint32_t approvals, approvals_cap, grants, grants_cap, jobs, jobs_cap, endorsements, endorsements_cap;
     uint32_t revocations, revocations_cap, runs, runs_cap, certificates, certificates_cap;
+    uint32_t lax; /* bit per custodian */
 };
 
 void ledger_free(struct ledger *l);
@@ -111,6 +112,8 @@ bool ledger_covers(const struct ledger *l, const struct ledger_revocation *v, co
 bool ledger_taken_back(const struct ledger *l, const struct ledger_run *run);
 /* After somebody learnt of a revocation, and after a run was asked for. */
 void ledger_bar(struct ledger *l, uint64_t now_ns);
+/* This custodian gives whatever it is asked for: nothing is counted on it, from here on, nor of what it was told before. */
+void ledger_lax(struct ledger *l, struct node_id custodian, uint64_t now_ns);
 /* Until when, by the answers of custodians, this enclave may have a lease at most; 0: it has had none. */
 uint64_t ledger_lease_end_ns(const struct ledger *l, const struct ledger_term *t, struct node_id enclave);
 

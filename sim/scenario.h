@@ -64,8 +64,16 @@ struct scenario_party {
     X(FAULT_ROGUE, "rogue", FAULT_OF_COMPUTE, true)  /* asks for votes in terms old, current and to come */  \
     X(FAULT_TWIN, "twin", FAULT_OF_COMPUTE, true)    /* starts two enclaves under one certificate */         \
     X(FAULT_FORGE, "forge", FAULT_OF_COMPUTE, true)  /* gives its enclaves a certificate short of a vote */  \
+    X(FAULT_STALE, "stale", FAULT_OF_COMPUTE, true)  /* its enclaves show evidence of long ago */            \
+    X(FAULT_FAKE, "fake", FAULT_OF_COMPUTE, true)    /* ... of a worker that nobody has registered */        \
+    X(FAULT_RELAY, "relay", FAULT_OF_COMPUTE, true)  /* ... that was made for another enclave's keys */      \
+    X(FAULT_STALL, "stall", FAULT_OF_COMPUTE,                                                                \
+      true) /* nothing goes to its enclaves, nothing comes from them */                                      \
+    X(FAULT_GARBLE, "garble", FAULT_OF_OWNER, true) /* it serves wrong bytes for its sealed data */          \
+    X(FAULT_STARVE, "starve", FAULT_OF_OWNER, true) /* ... none */                                           \
     X(FAULT_DOUBLE, "double", FAULT_OF_CUSTODIAN,                                                            \
-      true) /* votes for whoever asks, whatever it has promised */                                           \
+      true)                                       /* votes for whoever asks, whatever it has promised */     \
+    X(FAULT_LAX, "lax", FAULT_OF_CUSTODIAN, true) /* gives shares, leases and commits to whoever asks */     \
     X(FAULT_RETYPE, "retype", FAULT_OF_NONE,                                                                 \
       false) /* a recipe that lets rows out is published and asked for */                                    \
     X(FAULT_WITHHOLD, "withhold", FAULT_OF_PARTY,                                                            \

@@ -119,16 +119,22 @@ struct station {
     uint64_t busy_ns; /* its keyed work, until then */
     uint64_t tick_ns; /* the next in the agenda; UINT64_MAX: none */
     bool sync_due;
-    uint64_t links;          /* rises whenever its links break: what was on them is gone */
-    bool cut;                /* off from all others, by itself */
-    uint32_t parted;         /* so many faults cut off a group that it is of */
-    int64_t ahead_ms;        /* of its wall clock, while a fault makes it wrong */
-    bool rogue, twin, forge; /* how it cheats as a host */
-    bool forged;             /* it has, once: of its candidacies nothing is to be expected */
-    bool doubles;            /* as a custodian it votes for whoever asks */
-    bool byzantine;          /* it has, once: of its votes nothing is to be expected */
-    bool equivocates;        /* it has signed two records in one place */
-    uint64_t forked_seq;     /* of what place somebody has shown proof; 0: nobody has */
+    uint64_t links;               /* rises whenever its links break: what was on them is gone */
+    bool cut;                     /* off from all others, by itself */
+    uint32_t parted;              /* so many faults cut off a group that it is of */
+    int64_t ahead_ms;             /* of its wall clock, while a fault makes it wrong */
+    bool rogue, twin, forge;      /* how it cheats as a host */
+    enum guest_evidence evidence; /* of its enclaves */
+    bool
+        forged; /* it has made false certificates or evidence: nothing is to be expected of its candidacies */
+    bool stalls;           /* nothing passes between it and its enclaves */
+    bool garbles, starves; /* as an owner: what it serves for its sealed data */
+    bool garbled;          /* it has: it may be taken for an offender */
+    bool doubles;          /* as a custodian it votes for whoever asks */
+    bool lax;              /* ... it gives shares, leases and commits to every enclave */
+    bool byzantine;        /* it has, once: of its votes nothing is to be expected */
+    bool equivocates;      /* it has signed two records in one place */
+    uint64_t forked_seq;   /* of what place somebody has shown proof; 0: nobody has */
     struct chance rogue_chance;
     struct adversary *adversary; /* NULL: all that it sends is its core's */
     struct slice *said;          /* last sent: one message to many is one slice */
@@ -158,7 +164,8 @@ struct guest_place {
     uint32_t station;
     struct run_id run;
     uint64_t term, due_ns;
-    bool twin;             /* the second under one certificate */
+    bool twin; /* the second under one certificate */
+    enum guest_evidence evidence;
     bool keyed, committed; /* as it said */
     uint32_t halves;       /* of data keys, that owners have given it: by dataset */
 };
@@ -342,6 +349,7 @@ struct span fault_forge(struct buffer *out, struct span frame);
 /* By this key, as a message that a core did not write; it lives until the next. Of the record `out` borrows from it. */
 struct span fault_record(struct record *out, const struct station *n, const struct identity_secret *secret,
                          struct header h, const void *body);
+struct header fault_header(const struct station *n, struct node_id author, enum kind kind);
 struct span fault_statement(const struct station *n, struct node_id author,
                             const struct identity_secret *secret, enum kind kind, const void *body);
 
@@ -357,6 +365,10 @@ void adversary_sent(struct station *n, struct slice *slice); /* its core's messa
 bool adversary_keeps(struct station *n, struct span message);
 /* A peer's message came. True: its core is not told. */
 bool adversary_hears(struct station *n, struct slice *slice);
+
+/* lax.c */
+/* Is this an enclave's ask, brought by this host, which a custodian that gives to whoever asks has answered? Its core is not told then. */
+bool lax_gives(struct station *n, struct node_id host, struct span message);
 
 /* central.c */
 MUST_USE enum err central_begin(struct consortium *s);

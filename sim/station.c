@@ -121,6 +121,7 @@ static void x_offence(void *context, struct node_id peer)
 {
     struct station *n = context;
     const struct player *p = cast_find(n->consortium->cast, peer);
+    if (p != NULL && n->consortium->station[p->number].garbled) return; /* it is one */
     const struct span name = p != NULL ? p->party->name : SPAN_LITERAL("a stranger");
     watch_violation(n->consortium, "live", "%.*s takes %.*s, which keeps to the protocol, for an offender",
                     (int)n->player->party->name.len, (const char *)n->player->party->name.data, (int)name.len,
@@ -134,8 +135,9 @@ static void x_send_blob(void *context, struct node_id peer, struct span cid, str
     static uint8_t bytes[BLOB_BYTES_MAX_HERE], message[BLOB_BYTES_MAX_HERE + 256];
     struct station *n = context;
     struct buffer blob = BUFFER_OF(bytes), out = BUFFER_OF(message);
-    const enum err err = disk_blob(n->disk, cid, &blob);
+    const enum err err = n->starves ? ERR_NOT_FOUND : disk_blob(n->disk, cid, &blob);
     (void)manifests; /* every blob here is of the one study */
+    if (n->garbles && blob.len > 0) blob.data[blob.len / 2] ^= 1;
     const struct message_BLOB m = {cid, err == OK ? REFUSAL_NONE : REFUSAL_INPUT_MISSING, buffer_span(&blob)};
     message_encode(&out, MESSAGE_BLOB_CODE, &m);
     x_send(n, peer, buffer_span(&out));
@@ -152,7 +154,7 @@ static void x_enclave_send(void *context, struct run_id run, struct span frame)
 {
     struct station *n = context;
     struct consortium *s = n->consortium;
-    for (uint32_t i = 0; i < s->guest_count; i++)
+    for (uint32_t i = 0; i < s->guest_count && !n->stalls; i++)
         if (is_guest_of(&s->guest[i], n, run)) {
             guest_frame(s->guest[i].guest, frame, station_clock_ns(n) + LOCAL_NS);
             guest_schedule(s, i);
@@ -183,6 +185,7 @@ static void on_frame(void *context, struct span frame)
     struct consortium *s = p->consortium;
     struct station *n = &s->station[p->station];
     enum census_phase phase;
+    if (n->stalls) return;
     watch_frame(p, frame);
     if (census_phase_of(&phase, frame))
         census_reached(s->census, place_of(s, n->number), p->run, p->term, phase, now_of(s));
@@ -231,12 +234,18 @@ static void start_guest(struct station *n, struct run_id run, uint64_t term, str
         watch_violation(s, "live", "more than %d enclaves at once", GUESTS_MAX);
         return;
     }
-    *p = (struct guest_place){
-        .consortium = s, .station = n->number, .run = run, .term = term, .due_ns = UINT64_MAX, .twin = twin};
+    *p = (struct guest_place){.consortium = s,
+                              .station = n->number,
+                              .run = run,
+                              .term = term,
+                              .due_ns = UINT64_MAX,
+                              .twin = twin,
+                              .evidence = n->evidence};
     const struct guest_options options = {.cast = s->cast,
                                           .host = n->player,
                                           .run = run,
                                           .term = p->term,
+                                          .evidence = p->evidence,
                                           .number = s->guests_started++,
                                           .frame = on_frame,
                                           .opened = on_opened,

@@ -182,6 +182,25 @@ static void draw_equivocation(struct scenario *s, struct chance *c)
     while (!scenario_befalls(s, f, f->of.party)) f->of.party = (f->of.party + 1) % s->party_count;
 }
 
+/* Hosts that lie about their enclaves, as long as another computes, or give them nothing; owners that serve nothing, or other bytes;
+ * a custodian that gives to whoever asks, the same that votes so if one does. */
+static void draw_liars(struct scenario *s, struct chance *c)
+{
+    static const enum scenario_fault_kind hosts[] = {FAULT_STALL, FAULT_STALE, FAULT_FAKE, FAULT_RELAY};
+    const bool others = scenario_count(s, ROLE_COMPUTE) > 1;
+    if (chance_ppm(c, PPM(50)))
+        add_fault(s, c, hosts[chance_below(c, others ? 4 : 1)])->of.party = one_of(s, c, ROLE_COMPUTE);
+    if (chance_ppm(c, PPM(50))) {
+        struct scenario_fault *f = add_fault(s, c, chance_ppm(c, PPM(50)) ? FAULT_GARBLE : FAULT_STARVE);
+        while (!scenario_befalls(s, f, f->of.party)) f->of.party = (f->of.party + 1) % s->party_count;
+    }
+    if (s->f == 0 || !chance_ppm(c, PPM(60))) return;
+    struct scenario_fault *lax = add_fault(s, c, FAULT_LAX);
+    lax->of.party = one_of(s, c, ROLE_CUSTODIAN);
+    for (uint32_t i = 0; i < s->fault_count; i++)
+        if (s->fault[i].kind == FAULT_DOUBLE) lax->of.party = s->fault[i].of.party;
+}
+
 void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
 {
     struct chance c = chance_stream(seed, "swarm", 0);
@@ -203,6 +222,7 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     if (chance_ppm(&c, PPM(40))) draw_members(out, &c);
     if (chance_ppm(&c, PPM(25))) draw_vetoes(out, &c);
     if (chance_ppm(&c, PPM(15))) draw_equivocation(out, &c);
+    if (chance_ppm(&c, PPM(30))) draw_liars(out, &c);
 }
 
 /* --- Smaller ----------------------------------------------------------------------------------------------------------------------- */

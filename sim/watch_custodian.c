@@ -141,12 +141,18 @@ static bool elects(struct consortium *s, const struct ledger_certificate *c, str
                          ID_EQUAL(s->station[p->station].player->id, c->node));
 }
 
+static const char *const evidence_names[] = {"true", "stale", "that of another worker", "another enclave's"};
+
 /* A part of a key leaves: under which certificate, to whom. */
 static void watch_recipient(struct station *n, struct run_id run, uint64_t term, struct hash32 certificate,
                             struct node_id enclave, bool same_key)
 {
     struct consortium *s = n->consortium;
     const struct ledger_certificate *c = ledger_certificate_find(&s->ledger, certificate);
+    const struct guest_place *p = guest_of(s, enclave);
+    if (p != NULL && p->evidence != GUEST_TRUE)
+        watch_violation(s, "quorum-release", "%.*s releases to an enclave whose evidence is %s", NAMED(n),
+                        evidence_names[p->evidence]);
     if (c == NULL || !ID_EQUAL(c->run, run) || c->term != term)
         watch_violation(s, "quorum-release", "%.*s releases under no certificate of this run and term",
                         NAMED(n));

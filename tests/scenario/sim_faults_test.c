@@ -25,28 +25,50 @@
     "{\"jurisdiction\":\"EU\",\"name\":\"office\",\"region\":\"germany\","                                   \
     "\"roles\":[\"algorithm\",\"requester\"]}"
 
-/* Of the one run: has it settled, or ended otherwise? */
-static void play(const char *faults, const char *study, int settled, int ended)
+/* Its report. */
+static json_t *reported(const char *text)
 {
-    char text[4096], fault[512] = "";
+    char fault[512] = "";
     uint8_t *report;
     size_t len;
+    const struct sim_wish wish = {.scenario = span_text(text), .seed = 1};
+    if (sim_run(&report, &len, &wish, fault, sizeof fault) != OK) fail_msg("%s", fault);
+    json_t *object = json_loadb((const char *)report, len, 0, NULL);
+    free(report);
+    return object;
+}
+
+static const char *small(const char *faults, const char *study)
+{
+    static char text[4096];
     (void)snprintf(
         text, sizeof text,
         "{\"charter\":{\"lease_ms\":2000},\"faults\":[%s],\"for_ms\":200000,\"name\":\"small\"," PARTIES
         "],\"perigee\":\"scenario/1\","
         "\"study\":{%s}}",
         faults, study);
-    const struct sim_wish wish = {.scenario = span_text(text), .seed = 1};
-    if (sim_run(&report, &len, &wish, fault, sizeof fault) != OK) fail_msg("%s", fault);
-    json_t *object = json_loadb((const char *)report, len, 0, NULL);
-    const char *violation = json_string_value(json_object_get(object, "violation"));
-    const json_t *runs = json_object_get(object, "runs");
+    return text;
+}
+
+/* Of the one run: has it settled, or ended otherwise? */
+static void play(const char *faults, const char *study, int settled, int ended)
+{
+    json_t *report = reported(small(faults, study));
+    const char *violation = json_string_value(json_object_get(report, "violation"));
+    const json_t *runs = json_object_get(report, "runs");
     if (violation != NULL) fail_msg("%s", violation);
     assert_int_equal(json_integer_value(json_object_get(runs, "settled")), settled);
     assert_int_equal(json_integer_value(json_object_get(runs, "ended")), ended);
-    json_decref(object);
-    free(report);
+    json_decref(report);
+}
+
+static void breaks(const char *text, const char *expected)
+{
+    json_t *report = reported(text);
+    const char *violation = json_string_value(json_object_get(report, "violation"));
+    assert_non_null(violation);
+    if (strncmp(violation, expected, strlen(expected)) != 0) fail_msg("%s", violation);
+    json_decref(report);
 }
 
 /* Its release is never on its disk, so it gives no lease and no commit. */
@@ -105,17 +127,65 @@ static void more_liars_are_seen(void **state)
         "\"for_ms\":60000,\"name\":\"liars\"," PARTIES
         ",{\"jurisdiction\":\"UK\",\"name\":\"cellar\",\"region\":\"uk\",\"roles\":[\"compute\"]}],"
         "\"perigee\":\"scenario/1\",\"study\":{\"compute_ms\":6000,\"every_ms\":15000,\"runs\":2}}";
-    char fault[512] = "";
-    uint8_t *report;
-    size_t len;
-    const struct sim_wish wish = {.scenario = SPAN_LITERAL(text), .seed = 1};
-    if (sim_run(&report, &len, &wish, fault, sizeof fault) != OK) fail_msg("%s", fault);
-    json_t *object = json_loadb((const char *)report, len, 0, NULL);
-    const char *violation = json_string_value(json_object_get(object, "violation"));
-    assert_non_null(violation);
-    assert_string_equal(violation, "one-certificate: two nodes are certified in term 1");
-    json_decref(object);
-    free(report);
+    breaks(text, "one-certificate: two nodes are certified in term 1");
+}
+
+/* No share goes to an enclave whose evidence is not its own and of now: its host's candidacy comes to nothing. */
+static void evidence_that_lies(void **state)
+{
+    static const char *const kinds[] = {"stale", "fake", "relay"};
+    char fault[128];
+    (void)state;
+    for (uint32_t i = 0; i < sizeof kinds / sizeof kinds[0]; i++) {
+        (void)snprintf(fault, sizeof fault,
+                       "{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"%s\",\"party\":\"hall\"}", kinds[i]);
+        play(fault, "\"compute_ms\":300", 0, 1);
+    }
+}
+
+/* Its run waits until something passes again. */
+static void a_host_stalls(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"stall\",\"party\":\"hall\"}", "\"compute_ms\":300", 1, 0);
+}
+
+static void an_owner_serves_wrong_bytes_or_none(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"garble\",\"party\":\"north\"}", "\"compute_ms\":300", 1, 0);
+    play("{\"at_ms\":0,\"for_ms\":9000,\"kind\":\"starve\",\"party\":\"north\"}", "\"compute_ms\":300", 1, 0);
+}
+
+static void lax_and_silent(char *out, size_t cap, const char *party)
+{
+    (void)snprintf(out, cap,
+                   "{\"at_ms\":0,\"for_ms\":60000,\"kind\":\"lax\",\"party\":\"%s\"},"
+                   "{\"at_ms\":4000,\"for_ms\":60000,\"kind\":\"withhold\",\"party\":\"%s\"},",
+                   party, party);
+}
+
+/* One that gives to whoever asks gives too little. As many as a quorum are seen: they go on giving leases for what north, the only
+ * honest one, has taken back, and which nobody lets the hall know. */
+static void custodians_that_are_lax(void **state)
+{
+    static const char *const liars[] = {"east", "south", "west"};
+    char faults[2048], more[256];
+    (void)state;
+    play("{\"at_ms\":0,\"for_ms\":60000,\"kind\":\"lax\",\"party\":\"west\"},"
+         "{\"at_ms\":0,\"kind\":\"revoke\",\"party\":\"north\",\"phase\":\"keyed\",\"target\":\"approval\"}",
+         "\"compute_ms\":6000", 0, 1);
+    faults[0] = 0;
+    for (uint32_t i = 0; i < 3; i++) {
+        lax_and_silent(more, sizeof more, liars[i]);
+        strncat(faults, more, sizeof faults - strlen(faults) - 1);
+    }
+    strncat(faults,
+            "{\"at_ms\":4000,\"for_ms\":60000,\"kind\":\"split\",\"other\":\"hall\",\"party\":\"north\"},"
+            "{\"at_ms\":6000,\"kind\":\"revoke\",\"party\":\"north\",\"target\":\"approval\"}",
+            sizeof faults - strlen(faults) - 1);
+    breaks(small(faults, "\"compute_ms\":20000"),
+           "one-certificate: an enclave of party 4 goes on with the keys in term 1, ");
 }
 
 int main(void)
@@ -125,6 +195,10 @@ int main(void)
                                        cmocka_unit_test(hosts_cheat),
                                        cmocka_unit_test(a_requester_equivocates),
                                        cmocka_unit_test(nobody_waits_for_who_withholds),
-                                       cmocka_unit_test(more_liars_are_seen)};
+                                       cmocka_unit_test(more_liars_are_seen),
+                                       cmocka_unit_test(evidence_that_lies),
+                                       cmocka_unit_test(a_host_stalls),
+                                       cmocka_unit_test(an_owner_serves_wrong_bytes_or_none),
+                                       cmocka_unit_test(custodians_that_are_lax)};
     return cmocka_run_group_tests_name("sim_faults", tests, NULL, NULL);
 }
