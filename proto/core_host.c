@@ -47,16 +47,19 @@ static bool ended(const struct core *c, const struct run_track *t, uint64_t more
 }
 
 /* Of what was taken back that is why, whatever the enclave missed of it and whoever told it so; of what fails after the run's end, its end:
- * nobody serves or signs for it any more. What no more than f custodians gave as the reason may be untrue: then it is tried again. */
+ * nobody serves or signs for it any more. What no more than f custodians gave as the reason may be untrue, and what its receipt would be judged by may be other by then: then it
+ * is tried again. */
 static void fail_told(struct core *c, struct run_track *t, enum refusal said, uint32_t custodians)
 {
     const struct charter *charter = registry_charter(c->registry);
     if (t->phase != CANDIDATE_HOLDER) return;
     const struct verdict taken = track_taken_back(c, t);
     const bool back = taken.refusal != REFUSAL_NONE;
-    const bool doubtful = !back && custodians > 0 && (charter == NULL || custodians <= charter->f);
-    const enum refusal why = back ? taken.refusal : ended(c, t, 0) ? REFUSAL_RUN_EXPIRED : said;
-    const bool again = why != REFUSAL_RUN_EXPIRED && (passes(why) || doubtful);
+    const bool over = ended(c, t, 0), judged = custodians == FAILED_JUDGED;
+    const bool doubtful = custodians > 0 && (charter == NULL || custodians <= charter->f);
+    const enum refusal why = back ? taken.refusal : over ? REFUSAL_RUN_EXPIRED : said;
+    const bool told_over = why == REFUSAL_RUN_EXPIRED && !judged;
+    const bool again = !back && !over && !told_over && (passes(why) || doubtful || judged);
     track_reason(t, back ? taken : verdict_refuse(why, NULL));
     if (c->enclaves_running > 0) c->enclaves_running--;
     track_state(c, t, back ? RUN_REVOKED : end_state(why, again));

@@ -92,6 +92,11 @@ void enclave_fail(struct enclave *e, enum refusal why)
     enclave_fail_told(e, why, 0);
 }
 
+void enclave_fail_judged(struct enclave *e, enum refusal why)
+{
+    enclave_fail_told(e, why, FAILED_JUDGED);
+}
+
 void enclave_fail_told(struct enclave *e, enum refusal why, uint32_t custodians)
 {
     uint8_t bytes[3] = {FRAME_FAILED, (uint8_t)why, (uint8_t)custodians};

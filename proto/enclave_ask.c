@@ -167,14 +167,16 @@ static void on_evidence_judged(struct enclave *e, const struct work *work, const
     struct evidence_out facts;
     (void)work;
     if (event->err != OK || event->bytes.len != sizeof facts) {
-        enclave_fail(e, event->err == ERR_EVIDENCE ? REFUSAL_EVIDENCE : REFUSAL_ENCLAVE);
+        enclave_fail_judged(e, event->err == ERR_EVIDENCE ? REFUSAL_EVIDENCE : REFUSAL_ENCLAVE);
         return;
     }
     memcpy(&facts, event->bytes.data, sizeof facts);
-    if (registry_platform_admitted(e->bundle->registry, e->certificate.node, facts.platform))
-        enclave_lease_begin(e);
-    else
-        enclave_fail(e, REFUSAL_PLATFORM);
+    if (!registry_platform_admitted(e->bundle->registry, e->certificate.node, facts.platform)) {
+        enclave_fail_judged(e, REFUSAL_PLATFORM);
+        return;
+    }
+    e->phase = PHASE_UNLOCKING;
+    enclave_lease_begin(e);
 }
 
 /* As the receipt will be judged: by the records of the bundle, when custodians released. They may hold newer ones, and it may
@@ -184,7 +186,7 @@ static void judge(struct enclave *e)
     const uint64_t now_ms = median_ms(e);
     const struct verdict v = bundle_check_at(e->bundle, now_ms);
     if (v.refusal != REFUSAL_NONE) {
-        enclave_fail(e, v.refusal);
+        enclave_fail_judged(e, v.refusal);
         return;
     }
     struct crypto_job *job = arena_take(&e->scratch, 1, sizeof *job);
@@ -212,7 +214,7 @@ static void settle(struct enclave *e)
         return;
     }
     if (!owners_settled(e) || !enclave_statements(e, &e->releases)) return;
-    e->phase = PHASE_UNLOCKING;
+    e->phase = PHASE_JUDGING;
     judge(e);
 }
 

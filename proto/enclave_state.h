@@ -23,6 +23,7 @@ enum phase {
     PHASE_STARTING, /* signatures, keys, evidence */
     PHASE_MANIFESTS,
     PHASE_SHARES,
+    PHASE_JUDGING,   /* as its receipt will be */
     PHASE_UNLOCKING, /* once there is a lease */
     PHASE_INPUTS,
     PHASE_COMPUTING, /* until the commit ask is signed */
@@ -162,6 +163,8 @@ void enclave_state_frame(struct enclave *e, enum run_state state);
 void enclave_fail(struct enclave *e, enum refusal why); /* by its own finding */
 /* So many custodians said so: who looks at it knows how much that is worth. */
 void enclave_fail_told(struct enclave *e, enum refusal why, uint32_t custodians);
+/* By how its receipt would be judged now: another term may do better. */
+void enclave_fail_judged(struct enclave *e, enum refusal why);
 void enclave_end(struct enclave *e);
 /* Build a statement of the enclave's own and have it signed; `then` finds it in e->statement. */
 void enclave_sign(struct enclave *e, enum kind kind, const void *body, work_step then);

@@ -47,10 +47,12 @@ enum enclave_frame {
     FRAME_STATE = 18,  /* enclave: run_state u8 */
     FRAME_RESULT = 19, /* enclave: body of a receipt record */
     FRAME_FAILED =
-        20, /* enclave: refusal u8 | how many custodians gave it u8, 0: it is the enclave's own finding */
+        20, /* enclave: refusal u8 | how many custodians gave it u8, 0: its own finding; or FAILED_JUDGED */
     FRAME_BAD_SHARES =
         21, /* enclave: custodian index u8 | its packed release, which names the shares by their hash */
 };
+/* By what its receipt would be judged by, which may be other in another term. */
+enum { FAILED_JUDGED = 255 };
 
 /* --- Events ------------------------------------------------------------------------------------------------------------- */
 enum event_type {

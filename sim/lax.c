@@ -1,6 +1,6 @@
 /* A custodian that gives to whoever asks: shares, leases and commits to every enclave, whatever was revoked, promised or shown. It
  * opens the ask that a host brings and answers in its core's place, as one would that has its keys: with what its own store of
- * shares, its registry and the ask itself make. Of its heads it says what comes to its mind. */
+ * shares, its registry and the ask itself make. Of its heads and of the time it says what comes to its mind. */
 #include "sim/simulation_state.h"
 
 #include "crypto/hash.h"
@@ -9,7 +9,12 @@
 
 #include <string.h>
 
-enum { LAX_BOX_MAX = CAP_BODY_BYTES + 1024, LAX_ANSWER_MAX = ANSWER_BYTES_MAX, LAX_STATEMENT_MAX = 4096 };
+enum {
+    LAX_BOX_MAX = CAP_BODY_BYTES + 1024,
+    LAX_ANSWER_MAX = ANSWER_BYTES_MAX,
+    LAX_STATEMENT_MAX = 4096,
+    DAY_MS = 24 * 60 * 60 * 1000
+};
 
 /* What it is asked, and to whom the answer goes. */
 struct lax_ask {
@@ -40,8 +45,13 @@ static struct span claimed_heads(const struct lax_ask *a)
 static void put_statement(struct buffer *out, const struct lax_ask *a, enum kind kind, const void *body)
 {
     struct record r;
-    const struct station *n = a->station;
-    (void)fault_record(&r, n, &n->player->secret, fault_header(n, n->player->id, kind), body);
+    struct station *n = a->station;
+    struct header h = fault_header(n, n->player->id, kind);
+    const uint64_t lie =
+        chance_below(&n->rogue_chance, 4); /* of its clock: a day ahead, one behind, or none */
+    h.time_ms += lie == 0 ? DAY_MS : 0;
+    h.time_ms -= lie == 1 ? DAY_MS : 0;
+    (void)fault_record(&r, n, &n->player->secret, h, body);
     record_pack(out, &r);
 }
 

@@ -359,10 +359,10 @@ uint64_t ledger_lease_end_ns(const struct ledger *l, const struct ledger_term *t
     for (uint32_t i = 0; i < l->charter->custodian_count; i++) {
         uint32_t as_late = bits(l->lax); /* which always do */
         const struct ledger_seat *seat = &t->seat[i];
-        if (!seat->released || !ID_EQUAL(seat->enclave, enclave)) continue;
+        if ((l->lax >> i & 1) != 0 || !seat->released || !ID_EQUAL(seat->enclave, enclave)) continue;
         for (uint32_t j = 0; j < l->charter->custodian_count; j++) {
             const struct ledger_seat *other = &t->seat[j];
-            as_late += other->released && ID_EQUAL(other->enclave, enclave) &&
+            as_late += (l->lax >> j & 1) == 0 && other->released && ID_EQUAL(other->enclave, enclave) &&
                        other->answered_ns >= seat->answered_ns;
         }
         if (as_late >= l->charter->q && seat->answered_ns > qth_ns) qth_ns = seat->answered_ns;

@@ -121,7 +121,8 @@ static void x_offence(void *context, struct node_id peer)
 {
     struct station *n = context;
     const struct player *p = cast_find(n->consortium->cast, peer);
-    if (p != NULL && n->consortium->station[p->number].garbled) return; /* it is one */
+    if (p != NULL && player_is(n->player, ROLE_COMPUTE) && n->consortium->station[p->number].garbled)
+        return; /* it is one, to whoever asked it for its data */
     const struct span name = p != NULL ? p->party->name : SPAN_LITERAL("a stranger");
     watch_violation(n->consortium, "live", "%.*s takes %.*s, which keeps to the protocol, for an offender",
                     (int)n->player->party->name.len, (const char *)n->player->party->name.data, (int)name.len,
@@ -185,8 +186,8 @@ static void on_frame(void *context, struct span frame)
     struct consortium *s = p->consortium;
     struct station *n = &s->station[p->station];
     enum census_phase phase;
-    if (n->stalls) return;
     watch_frame(p, frame);
+    if (n->stalls) return;
     if (census_phase_of(&phase, frame))
         census_reached(s->census, place_of(s, n->number), p->run, p->term, phase, now_of(s));
     post_here(n, now_of(s) + LOCAL_NS,

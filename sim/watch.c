@@ -232,7 +232,8 @@ static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *
         const bool forked = n->forked_seq != 0;
         const bool lied =
             forked || (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
-        computes |= !forked && !n->forged && player_is(n->player, ROLE_COMPUTE);
+        const bool signs = n->core == NULL || core_silence(n->core) == SILENCE_NONE;
+        computes |= !forked && !n->forged && signs && player_is(n->player, ROLE_COMPUTE);
         for (uint32_t k = 0; lied && d != NULL && k < run->input_count; k++)
             if (ID_EQUAL(run->input[k], d->dt)) return true;
     }

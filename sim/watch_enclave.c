@@ -142,26 +142,32 @@ static struct run_watch *find_run(struct consortium *s, struct run_id run)
     return NULL;
 }
 
-/* Who is lax commits to whatever it is asked to. */
-static uint32_t commits_of(const struct ledger *l, const struct ledger_run *run, struct hash32 commitment)
+/* By what custodians gave; of one that is lax, by what it signed. */
+static bool has_committed(const struct ledger *l, const struct ledger_run *run, int custodian,
+                          struct hash32 commitment)
 {
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < CAP_CUSTODIANS; i++) {
-        const bool same = (run->committed >> i & 1) != 0 && ID_EQUAL(run->commitment[i], commitment);
-        count += same || (l->lax >> i & 1) != 0;
-    }
-    return count;
+    if (custodian < 0) return false;
+    const bool same =
+        (run->committed >> custodian & 1) != 0 && ID_EQUAL(run->commitment[custodian], commitment);
+    return same || (l->lax >> custodian & 1) != 0;
 }
 
-/* In the receipt, and by what custodians gave. */
+/* In the receipt: q distinct custodians. */
 static bool is_committed(const struct consortium *s, const struct ledger_run *run, struct hash32 commitment,
                          struct span commits)
 {
     struct cursor at = cursor_make(commits);
-    uint32_t shown = 0;
-    const uint32_t q = s->cast->founding->q;
-    return unpack_array(&at, CAP_CUSTODIANS, &shown) == OK && shown >= q &&
-           commits_of(&s->ledger, run, commitment) >= q;
+    struct span packed;
+    struct record r;
+    uint32_t shown = 0, seen = 0;
+    if (unpack_array(&at, CAP_CUSTODIANS, &shown) != OK) return false;
+    for (uint32_t i = 0; i < shown; i++) {
+        if (unpack_bin(&at, 4096, &packed) != OK || record_unpack(&r, packed) != OK) return false;
+        const int custodian = charter_custodian(s->cast->founding, r.header.author);
+        if (!has_committed(&s->ledger, run, custodian, commitment)) return false;
+        seen |= UINT32_C(1) << custodian;
+    }
+    return (uint32_t)__builtin_popcount(seen) >= s->cast->founding->q;
 }
 
 /* Whatever left enclaves of one run has one commitment, and q custodians have signed it. */

@@ -1213,6 +1213,29 @@ static void test_the_end_is_why(void **state)
     cluster_free(c);
 }
 
+/* Its receipt would not hold now: by what there is when another term begins, it may. What an enclave finds at its start would come
+ * again: this node does not try it once more, though another may. */
+static void test_what_is_judged_is_tried_again(void **state)
+{
+    static const enum refusal reasons[] = {REFUSAL_APPROVAL_EXPIRED, REFUSAL_EVIDENCE, REFUSAL_PLATFORM,
+                                           REFUSAL_RUN_EXPIRED};
+    (void)state;
+    for (uint32_t i = 0; i < 2 * sizeof reasons / sizeof reasons[0]; i++) {
+        const bool judged = i % 2 == 0;
+        const uint8_t failed[] = {FRAME_FAILED, (uint8_t)reasons[i / 2], judged ? FAILED_JUDGED : 0};
+        struct cluster *c = cluster_new(world, &quiet);
+        uint32_t count, here = 0;
+        cluster_form(c);
+        const struct cluster_start first = start_run_that(c, RUN_ATTESTED);
+        cluster_frame(c, first.node, first.run, SPAN_OF(failed));
+        cluster_run(c, 10000);
+        const struct cluster_start *start = cluster_starts(c, &count);
+        for (uint32_t j = 0; j < count; j++) here += start[j].node == first.node;
+        assert_int_equal(here > 1, judged);
+        cluster_free(c);
+    }
+}
+
 /* --- What was seen of a run, over a restart --------------------------------------------------------------------------------------------- */
 
 static struct run_view view_of(struct cluster *c, uint32_t node, struct run_id run)
@@ -1727,6 +1750,7 @@ int main(void)
         WITH_LONG_LEASES(test_a_run_that_never_ends),
         WITH_LONG_LEASES(test_a_committed_run_is_given_time),
         WITH_LONG_LEASES(test_the_end_is_why),
+        cmocka_unit_test(test_what_is_judged_is_tried_again),
         WITH_LONG_LEASES(test_bad_shares_are_named),
         WITH_LONG_LEASES(test_a_failure_is_remembered),
         WITH_LONG_LEASES(test_a_settled_run_is_remembered),

@@ -252,6 +252,29 @@ static void test_judged_when_custodians_release(void **state)
     }
 }
 
+/* However long that takes, nothing is opened and no lease is asked for meanwhile. */
+static uint32_t signed_before;
+
+static void while_judging(struct world_run *r, enum enclave_effect_type type)
+{
+    if (type == ENCLAVE_CHECK_EVIDENCE) signed_before = r->done[ENCLAVE_SIGN];
+    if (type != ENCLAVE_UNLOCK) return;
+    assert_int_equal(r->done[ENCLAVE_CHECK_EVIDENCE], 1);
+    assert_int_equal(r->done[ENCLAVE_SIGN], signed_before);
+}
+
+static void test_no_key_before_it_is_judged(void **state)
+{
+    (void)state;
+    run->before = while_judging;
+    run->work_ms = 100;
+    world_run_start(run);
+    for (uint32_t i = 0; i < 1200 && !run->gone; i++)
+        world_run_turn(run, (struct instant){run->now.ns + 50000000});
+    if (run->failed != REFUSAL_NONE) fail_msg("%s", refusal_name(run->failed));
+    assert_int_equal(run->done[ENCLAVE_UNLOCK], 1);
+}
+
 /* Its evidence is its host's, and of a machine that this host was not admitted with. */
 static void test_judged_by_the_bundle(void **state)
 {
@@ -693,6 +716,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_one_blind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_too_many_blind, setup, teardown),
         cmocka_unit_test_setup_teardown(test_judged_when_custodians_release, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_no_key_before_it_is_judged, setup, teardown),
         cmocka_unit_test_setup_teardown(test_judged_by_the_bundle, setup, teardown),
         cmocka_unit_test_setup_teardown(test_no_more_releases_than_are_needed, setup, teardown),
         cmocka_unit_test_setup_teardown(test_trouble_names_nobody, setup, teardown),
