@@ -142,14 +142,20 @@ static struct run_watch *find_run(struct consortium *s, struct run_id run)
     return NULL;
 }
 
-/* By what custodians gave; of one that is lax, by what it signed. */
-static bool has_committed(const struct ledger *l, const struct ledger_run *run, int custodian,
-                          struct hash32 commitment)
+/* Whose commit to this is it? What it signed, and what it gave: a lax one gives unseen. -1: nobody's. */
+static int committer(const struct consortium *s, const struct ledger_run *run, struct hash32 commitment,
+                     struct span packed)
 {
-    if (custodian < 0) return false;
-    const bool same =
+    struct record r;
+    struct body_COMMIT b;
+    if (record_unpack(&r, packed) != OK || r.header.kind != KIND_COMMIT ||
+        body_decode(&b, KIND_COMMIT, r.body) != OK)
+        return -1;
+    const int custodian = charter_custodian(s->cast->founding, r.header.author);
+    if (custodian < 0 || !ID_EQUAL(b.run, run->run) || !ID_EQUAL(b.commitment, commitment)) return -1;
+    const bool gave =
         (run->committed >> custodian & 1) != 0 && ID_EQUAL(run->commitment[custodian], commitment);
-    return same || (l->lax >> custodian & 1) != 0;
+    return gave || (s->ledger.lax >> custodian & 1) != 0 ? custodian : -1;
 }
 
 /* In the receipt: q distinct custodians. */
@@ -158,13 +164,12 @@ static bool is_committed(const struct consortium *s, const struct ledger_run *ru
 {
     struct cursor at = cursor_make(commits);
     struct span packed;
-    struct record r;
     uint32_t shown = 0, seen = 0;
     if (unpack_array(&at, CAP_CUSTODIANS, &shown) != OK) return false;
     for (uint32_t i = 0; i < shown; i++) {
-        if (unpack_bin(&at, 4096, &packed) != OK || record_unpack(&r, packed) != OK) return false;
-        const int custodian = charter_custodian(s->cast->founding, r.header.author);
-        if (!has_committed(&s->ledger, run, custodian, commitment)) return false;
+        const int custodian =
+            unpack_bin(&at, 4096, &packed) == OK ? committer(s, run, commitment, packed) : -1;
+        if (custodian < 0) return false;
         seen |= UINT32_C(1) << custodian;
     }
     return (uint32_t)__builtin_popcount(seen) >= s->cast->founding->q;

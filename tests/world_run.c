@@ -335,7 +335,10 @@ static void host(struct world_run *r, struct span frame)
         r->named_by[body.data[0]] = keep(r, span_make(body.data + 1, body.len - 1));
         break;
     case FRAME_RESULT: r->result = keep(r, body); break;
-    case FRAME_FAILED: r->failed = (enum refusal)body.data[0]; break;
+    case FRAME_FAILED:
+        r->failed = (enum refusal)body.data[0];
+        r->told = body.data[1];
+        break;
     case FRAME_START:
     case FRAME_BLOB:
     case FRAME_ANSWER: UNREACHABLE();

@@ -62,6 +62,7 @@ struct world_run {
     uint32_t named;    /* bit per custodian: for its shares, by this statement */
     struct span named_by[WORLD_CUSTODIANS];
     enum refusal failed;
+    uint32_t told;      /* by how many custodians; FAILED_JUDGED */
     struct span result; /* encoded body of the receipt */
     bool wiped, gone;
     uint32_t owner_asks[WORLD_DATASETS];

@@ -1027,17 +1027,20 @@ static void test_a_run_of_a_frozen_owner_ends(void **state)
 static void test_a_revoked_run_ends_as_such(void **state)
 {
     (void)state;
-    static const uint64_t after_ms[] = {2000, 25000};
-    for (uint32_t i = 0; i < 2; i++) {
+    static const struct {
+        uint64_t after_ms;
+        uint8_t told; /* by nobody; by one; as its receipt would be judged */
+    } cases[] = {{2000, 0}, {25000, 1}, {2000, FAILED_JUDGED}};
+    for (uint32_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct cluster *c = cluster_new(world, &quiet);
         struct body_REVOCATION body = {.target = REVOKE_COMPOSE, .approval_signature = SPAN_NONE};
-        uint8_t frame[] = {FRAME_FAILED, REFUSAL_NO_APPROVAL, (uint8_t)i}; /* nobody, or one, told it so */
+        uint8_t frame[] = {FRAME_FAILED, REFUSAL_NO_APPROVAL, cases[i].told};
         struct run_view view;
         memcpy(body.subject.bytes, world->compose.bytes, 32);
         cluster_form(c);
         struct cluster_start start = start_run_that(c, RUN_ATTESTED);
         accepted(cluster_author(c, 0, KIND_REVOCATION, &body, 0, NULL));
-        cluster_run(c, after_ms[i]);
+        cluster_run(c, cases[i].after_ms);
         cluster_frame(c, start.node, start.run, SPAN_OF(frame));
         cluster_run(c, 10000);
         for (uint32_t j = 0; j < CLUSTER_NODES; j++) {
@@ -1202,15 +1205,20 @@ static void test_a_committed_run_is_given_time(void **state)
 static void test_the_end_is_why(void **state)
 {
     (void)state;
-    static const uint8_t failed[] = {FRAME_FAILED, REFUSAL_TIMEOUT, 0};
-    struct cluster *c = cluster_new(world, &quiet);
-    cluster_form(c);
-    struct cluster_start start = start_run_that(c, RUN_COMMITTED);
-    cluster_run(c, RUN_LASTS_MS + 1000);
-    cluster_frame(c, start.node, start.run, SPAN_OF(failed));
-    cluster_run(c, 1000);
-    expect_view(c, start.node, start.run, "expired", "run-expired");
-    cluster_free(c);
+    static const uint8_t failed[][3] = {{FRAME_FAILED, REFUSAL_TIMEOUT, 0},
+                                        {FRAME_FAILED, REFUSAL_RUN_EXPIRED, FAILED_JUDGED}};
+    for (uint32_t i = 0; i < 2; i++) {
+        struct cluster *c = cluster_new(world, &quiet);
+        cluster_form(c);
+        struct cluster_start start = start_run_that(c, RUN_COMMITTED);
+        cluster_run(c, RUN_LASTS_MS + 1000);
+        cluster_frame(c, start.node, start.run, SPAN_OF(failed[i]));
+        cluster_run(c, 10); /* at once */
+        expect_view(c, start.node, start.run, "expired", "run-expired");
+        cluster_run(c, 1000);
+        expect_view(c, start.node, start.run, "expired", "run-expired");
+        cluster_free(c);
+    }
 }
 
 /* Its receipt would not hold now: by what there is when another term begins, it may. What an enclave finds at its start would come

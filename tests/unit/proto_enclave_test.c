@@ -249,6 +249,7 @@ static void test_judged_when_custodians_release(void **state)
             (void)settled();
         else
             fails_with(cases[i].why);
+        assert_int_equal(run->told, cases[i].why == REFUSAL_NONE ? 0 : FAILED_JUDGED);
     }
 }
 
@@ -283,6 +284,7 @@ static void test_judged_by_the_bundle(void **state)
     (void)setup(state);
     world_platforms = WORLD_PLATFORMS_NONE;
     fails_with(REFUSAL_PLATFORM);
+    assert_int_equal(run->told, FAILED_JUDGED);
 }
 
 static void all_have_released(struct world_run *r, enum enclave_effect_type type)
