@@ -71,6 +71,8 @@ enum { API_ABSENCE_BYTES = 128 };
 bool api_there(struct daemon *d, struct node_id node, bool answers, char why[API_ABSENCE_BYTES]);
 /* Or has it no link here, and needs none? `why` says it then; nothing is known of it. (api_wait.c) */
 bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
+/* May this member compute it, by its records and by the platform that it advertises? (api_wait.c) */
+struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, struct node_id node);
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 

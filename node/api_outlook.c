@@ -47,6 +47,20 @@ static void add_recipe(struct outlook *o, const struct body_RUN *run)
     add(o, "recipe", json_null(), v);
 }
 
+/* No enclave is given a key while nobody has registered what may run in it. */
+static void add_workers(struct outlook *o)
+{
+    const struct span name = o->w->workers;
+    char text[200];
+    (void)snprintf(
+        text, sizeof text,
+        "no set of workers named %.*s is in force: stewards decide one with `perigee workers register`",
+        (int)name.len, (const char *)name.data);
+    const bool good = registry_worker_set(o->r, name) != NULL;
+    add_said(o, "workers", json_null(), good, refusal_name(good ? REFUSAL_NONE : REFUSAL_MEASUREMENT),
+             good ? "" : text);
+}
+
 static void add_requester(struct outlook *o, struct node_id requester)
 {
     struct verdict v = verdict_refuse(REFUSAL_REQUESTER, requester.bytes);
@@ -178,7 +192,7 @@ static void add_own_signature(struct outlook *o)
 static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m,
                            char absence[API_ABSENCE_BYTES])
 {
-    struct verdict v = registry_check_node(o->r, run, m->node);
+    struct verdict v = api_check_node(o->d, run, m->node);
     if (v.refusal != REFUSAL_NONE) return refusal_text(v.refusal);
     if (!ID_EQUAL(m->node, daemon_home(o->d)->node))
         return api_there(o->d, m->node, true, absence) || api_elsewhere(o->d, m->node, absence) ? NULL
@@ -257,6 +271,7 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
     run.parameters = c->parameters;
     const uint64_t slot = run.slot > 0 ? run.slot : c->slot;
     add_recipe(&o, &run);
+    add_workers(&o);
     add_requester(&o, self);
     add_own_signature(&o);
     add_inputs(&o, &wish, self);
@@ -288,9 +303,10 @@ static const char *phase_text(enum run_state state)
     case RUN_RELEASED: return "the elected node publishes the receipt";
     case RUN_SETTLED: return "nothing: it is settled";
     case RUN_REFUSED:
-        return "nothing by itself: what it was refused for may pass, and a candidate that looks again, as "
-               "after a restart, may then "
-               "run it in a later term, until it expires or is revoked";
+        return "nothing that comes by itself: once what it was refused for is mended, a compute member that "
+               "has "
+               "not tried it yet, or is started again, runs it in a later term, until it expires or is "
+               "revoked";
     case RUN_FAILED:
     case RUN_REVOKED:
     case RUN_EXPIRED: return "nothing: it has ended";
@@ -328,6 +344,7 @@ static void add_run(struct outlook *o, const struct run_entry *run)
     struct node_id requester = run->record->header.author;
     add_end(o, run);
     add_recipe(o, &run->body);
+    add_workers(o);
     add_requester(o, requester);
     add(o, "inputs", json_null(), registry_check_inputs(o->r, &run->body, o->now_ms));
     add_owners_linked(o, &wish);

@@ -53,6 +53,17 @@ static bool may_be_there(struct daemon *d, struct node_id node, bool answers)
     return api_there(d, node, answers, why) || api_elsewhere(d, node, why);
 }
 
+struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, struct node_id node)
+{
+    struct registry *r = core_registry(daemon_core(d));
+    struct hash32 platform;
+    const struct verdict v = registry_check_node(r, run, node);
+    if (v.refusal != REFUSAL_NONE || !core_advertised(daemon_core(d), node, &platform) ||
+        registry_platform_admitted(r, node, platform))
+        return v;
+    return verdict_refuse(REFUSAL_PLATFORM, platform.bytes);
+}
+
 static bool can_compute(struct daemon *d, struct node_id node)
 {
     struct enclaves_status own;
@@ -109,7 +120,7 @@ json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run)
     const struct member *m;
     for (uint32_t at = 0; (m = registry_member_next(r, &at)) != NULL;) {
         if ((m->roles & ROLE_COMPUTE) == 0) continue;
-        struct verdict v = registry_check_node(r, run, m->node);
+        struct verdict v = api_check_node(d, run, m->node);
         if (v.refusal != REFUSAL_NONE) {
             last = v;
         } else if (can_compute(d, m->node)) {

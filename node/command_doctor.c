@@ -516,6 +516,8 @@ static void check_node(struct doctor *d)
     check_signing(d, s);
     check_peers(d, s);
     check_clock(d, json_object_get(s, "clock"));
+    const char *idle = client_text(json_object_get(s, "enclaves"), "why");
+    if (idle[0] != 0) say(d, FINDING_FAIL, "compute", "the node says: %s", idle);
     if (json_is_false(json_object_get(json_object_get(s, "key_shares"), "good")))
         say(d, FINDING_FAIL, "key-shares", "the node says: %s",
             client_text(json_object_get(s, "key_shares"), "detail"));

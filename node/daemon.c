@@ -217,10 +217,23 @@ struct store *daemon_store(struct daemon *d)
     return d->store;
 }
 
-void daemon_enclave_status(const struct daemon *d, struct enclaves_status *out)
+/* What its enclaves would ask for in vain, whoever elects it. */
+static const char *not_admitted(struct daemon *d)
+{
+    struct hash32 own;
+    struct registry *r = core_registry(daemon_core(d));
+    const struct node_id self = d->home.node;
+    if (!daemon_platform(d, &own) || registry_member(r, self) == NULL ||
+        registry_platform_admitted(r, self, own))
+        return NULL;
+    return "expected compute.platform in perigee.yaml to name a machine that the stewards admitted for this "
+           "node; it names another: set it back to the name that it joined with, and start the node again";
+}
+
+void daemon_enclave_status(struct daemon *d, struct enclaves_status *out)
 {
     const bool stopped = d->enclaves == NULL && d->enclaves_why[0] == 0;
-    *out = (struct enclaves_status){.why = d->enclaves_why[0] != 0 ? d->enclaves_why : NULL};
+    *out = (struct enclaves_status){.why = d->enclaves_why[0] != 0 ? d->enclaves_why : not_admitted(d)};
     if (d->config->compute == NULL || stopped) return;
     out->most = d->enclaves != NULL ? d->config->compute->enclaves : 0;
     out->running = d->enclaves != NULL ? enclave_host_count(d->enclaves) : 0;

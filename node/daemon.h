@@ -33,9 +33,9 @@ void daemon_link_status(const struct daemon *d, struct links_status *out);
 bool daemon_link_via(const struct daemon *d, struct node_id peer, struct node_id *relay);
 struct enclaves_status {
     uint32_t running, most; /* most is 0 on a node that offers none */
-    const char *why;        /* it should offer some and cannot: why; else NULL */
+    const char *why;        /* it should compute and cannot: why; else NULL */
 };
-void daemon_enclave_status(const struct daemon *d, struct enclaves_status *out);
+void daemon_enclave_status(struct daemon *d, struct enclaves_status *out);
 /* What this node has counted since it started, and what waits in it now. */
 struct daemon_measures {
     uint64_t answers[CUSTODIAN_ASK_COUNT][REFUSAL_COUNT]; /* as a custodian: given (none) and refused */

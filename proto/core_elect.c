@@ -430,6 +430,13 @@ const struct advert *advert_find(const struct core *c, struct node_id node)
     return NULL;
 }
 
+bool core_advertised(const struct core *c, struct node_id node, struct hash32 *platform)
+{
+    const struct advert *a = advert_find(c, node);
+    if (a != NULL) *platform = a->platform;
+    return a != NULL;
+}
+
 static void advert_keep(struct core *c, struct advert said)
 {
     struct advert *a = (struct advert *)advert_find(c, said.node);

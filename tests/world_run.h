@@ -23,7 +23,8 @@ struct world_run {
         slow,           /* slow: answers from the second ask on */
         other_enclave;  /* refusals are of another one's ask */
     uint32_t bad_lease; /* names another round */
-    uint32_t blind;     /* releases and commits to what it says that it has not seen the approvals of */
+    uint32_t
+        blind; /* releases and commits to what it says that it has not seen the approvals of; bit WORLD_CUSTODIANS: the owners */
     enum refusal refuse[WORLD_CUSTODIANS], refuse_commit[WORLD_CUSTODIANS], refuse_lease[WORLD_CUSTODIANS];
     uint32_t owner_silent;                    /* bit per dataset under a veto */
     enum refusal refuse_half[WORLD_DATASETS]; /* by its owner */

@@ -85,12 +85,24 @@ kill -CONT "${node[gpu1]}"
 ready
 missing slot '' "${plan[@]}" --slot 1
 missing data a-org "${plan[@]}" --slot 31
-sed 's/^name: ages/name: others/' workflow.yaml >other.yaml # nothing is sealed for it
+sed 's/^name: ages/name: others/; s/workers: default/workers: nobody/' workflow.yaml >other.yaml # nothing is sealed for it
 other=(run request --dry-run --workflow "$(as lab compose workflow publish --app "$app" other.yaml)")
 missing data a-org "${other[@]}"
+missing_for 'workers register' workers '' "${other[@]}"
 jq -e '.slot == null' said >/dev/null || fail "a slot is named that was not chosen: $(cat said)"
 ("$PERIGEE" "${other[@]}" --data lab || true) >text
 grep -q '^no slot chosen, epsilon 1 ' text || fail "a person is told of a slot: $(cat text)"
+# A compute node under another name than the stewards admitted says so itself, and so does its advert to others.
+cp gpu2/perigee.yaml gpu2.yaml
+sed -i 's/^compute:/&\n  platform: elsewhere/' gpu2/perigee.yaml
+start gpu2
+await '.[0].enclaves.why | contains("compute.platform")' gpu2 status
+("$PERIGEE" doctor --data gpu2 --json || true) | jq -es 'any(.[]; .check == "compute" and .finding == "fail")' >/dev/null ||
+    fail "its doctor finds nothing: $("$PERIGEE" doctor --data gpu2 --json)"
+await '.[0].conditions[] | select(.what == "compute").members | any(.who == "gpu2-org" and (.why | contains("compute.platform")))' \
+    lab "${plan[@]}"
+stop gpu2
+mv gpu2.yaml gpu2/perigee.yaml
 start gpu2
 await 'any(.[0].peers[]; .organisation == "gpu2-org" and .up)' b status
 "$PERIGEE" revoke --data b --workflow "$workflow" >/dev/null

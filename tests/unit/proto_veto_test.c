@@ -106,6 +106,15 @@ static void test_a_wrong_half(void **state)
     ends_with(REFUSAL_INPUT_CORRUPT);
 }
 
+/* Its word would spoil the receipt: it has not seen the approvals that it releases by. */
+static void test_a_blind_owner(void **state)
+{
+    (void)state;
+    begin(FIRST);
+    run->blind = 1u << WORLD_CUSTODIANS;
+    ends_with(REFUSAL_OWNER_VETO);
+}
+
 static void test_the_manifest_has_a_half(void **state)
 {
     (void)state;
@@ -269,6 +278,7 @@ int main(void)
         cmocka_unit_test_teardown(test_both, teardown),
         cmocka_unit_test_teardown(test_its_no_is_final, teardown),
         cmocka_unit_test_teardown(test_a_wrong_half, teardown),
+        cmocka_unit_test_teardown(test_a_blind_owner, teardown),
         cmocka_unit_test_teardown(test_the_manifest_has_a_half, teardown),
         cmocka_unit_test_teardown(test_its_node_releases, teardown),
         cmocka_unit_test_teardown(test_its_node_knows_a_revocation, teardown),
