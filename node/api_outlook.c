@@ -56,7 +56,7 @@ static void add_workers(struct outlook *o)
         text, sizeof text,
         "no set of workers named %.*s is in force: stewards decide one with `perigee workers register`",
         (int)name.len, (const char *)name.data);
-    const bool good = registry_worker_set(o->r, name) != NULL;
+    const bool good = registry_workers(o->r, name).len > 0;
     add_said(o, "workers", json_null(), good, refusal_name(good ? REFUSAL_NONE : REFUSAL_MEASUREMENT),
              good ? "" : text);
 }
@@ -290,9 +290,9 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
 
 /* --- Of a run ---------------------------------------------------------------------------------------------------------- */
 
-static const char *phase_text(enum run_state state)
+static const char *phase_text(const struct run_view *view)
 {
-    switch (state) {
+    switch (view->state) {
     case RUN_REQUESTED: return "no candidate has asked for it yet, or an enclave ended and another follows";
     case RUN_ELIGIBLE: return "candidates ask the custodians for their votes";
     case RUN_ELECTED: return "the elected node starts its enclave";
@@ -303,9 +303,9 @@ static const char *phase_text(enum run_state state)
     case RUN_RELEASED: return "the elected node publishes the receipt";
     case RUN_SETTLED: return "nothing: it is settled";
     case RUN_REFUSED:
+        if (view->verdict.refusal == REFUSAL_SLOT_SPENT) return "nothing: its slot went to another run";
         return "nothing that comes by itself: once what it was refused for is mended, a compute member that "
-               "has "
-               "not tried it yet, or is started again, runs it in a later term, until it expires or is "
+               "has not tried it yet, or is started again, runs it in a later term, until it expires or is "
                "revoked";
     case RUN_FAILED:
     case RUN_REVOKED:
@@ -333,7 +333,7 @@ static void add_end(struct outlook *o, const struct run_entry *run)
 }
 
 /* The conditions of a run that may still settle. Its own inputs, whatever was sealed since. */
-static void add_run(struct outlook *o, const struct run_entry *run)
+static void add_run(struct outlook *o, const struct run_entry *run, enum run_state state)
 {
     uint8_t datasets[32 * CAP_INPUTS];
     const uint32_t count = run_input_count(&run->body);
@@ -343,6 +343,7 @@ static void add_run(struct outlook *o, const struct run_entry *run)
                                   run->body.parameters};
     struct node_id requester = run->record->header.author;
     add_end(o, run);
+    if (state >= RUN_COMMITTED) return; /* nobody is asked for anything any more */
     add_recipe(o, &run->body);
     add_workers(o);
     add_requester(o, requester);
@@ -371,10 +372,10 @@ void api_run_why(const struct http_request *q, struct http_reply *reply)
     o.w = p->workflow;
     o.conditions = json_array();
     (void)core_run(daemon_core(d), id, &view);
-    if (goes_on(view.state)) add_run(&o, run);
+    if (goes_on(view.state)) add_run(&o, run, view.state);
     http_answer(reply, 200,
                 json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "run", api_hex32(id.bytes), "state",
-                          run_state_name(view.state), "waits_for", phase_text(view.state), "reason",
+                          run_state_name(view.state), "waits_for", phase_text(&view), "reason",
                           refusal_name(view.verdict.refusal), "detail", refusal_text(view.verdict.refusal),
                           "term", (json_int_t)view.term, "organisation", api_organisation(d, view.node),
                           "conditions", o.conditions));

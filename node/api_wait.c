@@ -58,9 +58,9 @@ struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, stru
     struct registry *r = core_registry(daemon_core(d));
     struct hash32 platform;
     const struct verdict v = registry_check_node(r, run, node);
-    if (v.refusal != REFUSAL_NONE || !core_advertised(daemon_core(d), node, &platform) ||
-        registry_platform_admitted(r, node, platform))
-        return v;
+    if (v.refusal != REFUSAL_NONE) return v;
+    const bool known = api_linked(d, node) && core_advertised(daemon_core(d), node, &platform);
+    if (!known || registry_platform_admitted(r, node, platform)) return VERDICT_OK;
     return verdict_refuse(REFUSAL_PLATFORM, platform.bytes);
 }
 

@@ -99,7 +99,10 @@ static void print_enclaves(const json_t *enclaves)
     if (!json_is_object(enclaves)) return;
     (void)printf("enclaves      %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " running%s%s\n",
                  client_number(enclaves, "running"), client_number(enclaves, "max"),
-                 why[0] != 0 ? "; none can start here: " : "", why);
+                 why[0] == 0                          ? ""
+                 : client_number(enclaves, "max") > 0 ? "; none is given a run: "
+                                                      : "; none can start here: ",
+                 why);
 }
 
 /* Nothing to wait for: it stays so. */

@@ -217,17 +217,21 @@ struct store *daemon_store(struct daemon *d)
     return d->store;
 }
 
-/* What its enclaves would ask for in vain, whoever elects it. */
+/* What its enclaves would ask for in vain, whoever elects it; or NULL. */
 static const char *not_admitted(struct daemon *d)
 {
     struct hash32 own;
     struct registry *r = core_registry(daemon_core(d));
-    const struct node_id self = d->home.node;
-    if (!daemon_platform(d, &own) || registry_member(r, self) == NULL ||
-        registry_platform_admitted(r, self, own))
+    const struct member *self = registry_member(r, d->home.node);
+    const bool computes = self != NULL && (self->roles & ROLE_COMPUTE) != 0;
+    if (!computes || !daemon_platform(d, &own) || registry_platform_admitted(r, d->home.node, own))
         return NULL;
-    return "expected compute.platform in perigee.yaml to name a machine that the stewards admitted for this "
-           "node; it names another: set it back to the name that it joined with, and start the node again";
+    (void)snprintf(
+        d->platform_why, sizeof d->platform_why,
+        "expected compute.platform in perigee.yaml (by default the host's name) to be a machine that "
+        "was admitted with this node; \"%s\" is none: put the name back that it joined with",
+        d->config->compute->platform);
+    return d->platform_why;
 }
 
 void daemon_enclave_status(struct daemon *d, struct enclaves_status *out)

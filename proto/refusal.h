@@ -57,7 +57,7 @@
     X(REFUSAL_MEASUREMENT, 38, "measurement", "the worker's measurement is not in the registered set")       \
     X(REFUSAL_PLATFORM, 39, "platform",                                                                      \
       "the platform is not one that the stewards admitted for the compute node (compute.platform of its "    \
-      "perigee.yaml names it), or not one it has advertised here")                                           \
+      "perigee.yaml, by default its host's name), or not one it has advertised here")                        \
     X(REFUSAL_OTHER_KEY, 40, "other-key", "another enclave key was already served for this run and term")    \
     X(REFUSAL_ENVELOPE, 41, "recipe-lock",                                                                   \
       "the envelope does not open under this recipe's label: the recipe, owner, content or policy is "       \

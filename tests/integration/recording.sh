@@ -19,7 +19,7 @@ source "$tests/consortium.sh"
 # --- a study; a custodian and a compute node are killed on the way -----------------------------------------------------------------
 settled() { await '.[0].state == "settled"' lab run show "$1"; }
 run=$(as lab run run request --workflow "$workflow" --slot 1)
-await '.[0].state | . != "requested" and . != "eligible"' lab run show "$run"
+quick=1 await '.[0].state | . != "requested" and . != "eligible"' lab run show "$run"
 "$PERIGEE" token create --data a --name dashboard --scopes monitor --out token >/dev/null
 for name in b gpu1; do
     kill -KILL "${node[$name]}"

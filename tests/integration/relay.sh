@@ -50,7 +50,7 @@ through=$(($(metric lab perigee_tunnel_bytes_total) - before))
 met=0
 for slot in 2 3 4; do
     run=$(as lab run run request --workflow "$workflow" --slot $slot)
-    await '.[0].state | IN("attested", "keyed", "computing", "committed", "settled")' lab run show "$run"
+    quick=1 await '.[0].state | IN("attested", "keyed", "computing", "committed", "settled")' lab run show "$run"
     state=$(as lab state run show "$run")
     [[ $state == settled ]] || met=$((met + 1))
     kill -9 "${node[lab]}"

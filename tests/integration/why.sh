@@ -92,6 +92,7 @@ missing_for 'workers register' workers '' "${other[@]}"
 jq -e '.slot == null' said >/dev/null || fail "a slot is named that was not chosen: $(cat said)"
 ("$PERIGEE" "${other[@]}" --data lab || true) >text
 grep -q '^no slot chosen, epsilon 1 ' text || fail "a person is told of a slot: $(cat text)"
+of_gpu2() { await ".[0].conditions[] | select(.what == \"compute\").members | any(.who == \"gpu2-org\" and ($1))" lab "${plan[@]}"; }
 # A compute node under another name than the stewards admitted says so itself, and so does its advert to others.
 cp gpu2/perigee.yaml gpu2.yaml
 sed -i 's/^compute:/&\n  platform: elsewhere/' gpu2/perigee.yaml
@@ -99,11 +100,12 @@ start gpu2
 await '.[0].enclaves.why | contains("compute.platform")' gpu2 status
 ("$PERIGEE" doctor --data gpu2 --json || true) | jq -es 'any(.[]; .check == "compute" and .finding == "fail")' >/dev/null ||
     fail "its doctor finds nothing: $("$PERIGEE" doctor --data gpu2 --json)"
-await '.[0].conditions[] | select(.what == "compute").members | any(.who == "gpu2-org" and (.why | contains("compute.platform")))' \
-    lab "${plan[@]}"
+of_gpu2 '.why | contains("compute.platform")'
 stop gpu2
+of_gpu2 '.why == "it is not linked here"'
 mv gpu2.yaml gpu2/perigee.yaml
 start gpu2
+of_gpu2 .ok
 await 'any(.[0].peers[]; .organisation == "gpu2-org" and .up)' b status
 "$PERIGEE" revoke --data b --workflow "$workflow" >/dev/null
 missing data b-org "${plan[@]}"
