@@ -290,9 +290,9 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
 
 /* --- Of a run ---------------------------------------------------------------------------------------------------------- */
 
-static const char *phase_text(const struct run_view *view)
+static const char *phase_text(enum run_state state, bool slot_gone)
 {
-    switch (view->state) {
+    switch (state) {
     case RUN_REQUESTED: return "no candidate has asked for it yet, or an enclave ended and another follows";
     case RUN_ELIGIBLE: return "candidates ask the custodians for their votes";
     case RUN_ELECTED: return "the elected node starts its enclave";
@@ -303,7 +303,7 @@ static const char *phase_text(const struct run_view *view)
     case RUN_RELEASED: return "the elected node publishes the receipt";
     case RUN_SETTLED: return "nothing: it is settled";
     case RUN_REFUSED:
-        if (view->verdict.refusal == REFUSAL_SLOT_SPENT) return "nothing: its slot went to another run";
+        if (slot_gone) return "nothing: its slot went to another run";
         return "nothing that comes by itself: once what it was refused for is mended, a compute member that "
                "has not tried it yet, or is started again, runs it in a later term, until it expires or is "
                "revoked";
@@ -315,25 +315,30 @@ static const char *phase_text(const struct run_view *view)
     return "";
 }
 
-static bool goes_on(enum run_state state)
+/* From the commit on nobody is asked for anything any more. */
+static bool is_conditional(enum run_state state)
 {
-    return state < RUN_SETTLED;
+    return state < RUN_COMMITTED;
+}
+
+/* The run that its slot went to, if that is another. */
+static const struct run_entry *other_holder(const struct outlook *o, const struct run_entry *run)
+{
+    const struct run_entry *holder = registry_slot_holder(o->r, run->body.compose, run->body.slot);
+    return holder != run ? holder : NULL;
 }
 
 static void add_end(struct outlook *o, const struct run_entry *run)
 {
     bool over = record_run_end_ms(&run->record->header) <= o->now_ms;
     add(o, "time", json_null(), over ? verdict_refuse(REFUSAL_RUN_EXPIRED, NULL) : VERDICT_OK);
-    struct run_id id;
-    memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
-    const struct run_entry *holder = registry_slot_holder(o->r, run->body.compose, run->body.slot);
-    bool taken = holder != NULL && holder != run;
+    const struct run_entry *other = other_holder(o, run);
     add(o, "slot", json_null(),
-        taken ? verdict_refuse(REFUSAL_SLOT_SPENT, holder->record->id.bytes) : VERDICT_OK);
+        other != NULL ? verdict_refuse(REFUSAL_SLOT_SPENT, other->record->id.bytes) : VERDICT_OK);
 }
 
 /* The conditions of a run that may still settle. Its own inputs, whatever was sealed since. */
-static void add_run(struct outlook *o, const struct run_entry *run, enum run_state state)
+static void add_run(struct outlook *o, const struct run_entry *run)
 {
     uint8_t datasets[32 * CAP_INPUTS];
     const uint32_t count = run_input_count(&run->body);
@@ -343,7 +348,6 @@ static void add_run(struct outlook *o, const struct run_entry *run, enum run_sta
                                   run->body.parameters};
     struct node_id requester = run->record->header.author;
     add_end(o, run);
-    if (state >= RUN_COMMITTED) return; /* nobody is asked for anything any more */
     add_recipe(o, &run->body);
     add_workers(o);
     add_requester(o, requester);
@@ -372,10 +376,11 @@ void api_run_why(const struct http_request *q, struct http_reply *reply)
     o.w = p->workflow;
     o.conditions = json_array();
     (void)core_run(daemon_core(d), id, &view);
-    if (goes_on(view.state)) add_run(&o, run, view.state);
+    if (is_conditional(view.state)) add_run(&o, run);
     http_answer(reply, 200,
                 json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "run", api_hex32(id.bytes), "state",
-                          run_state_name(view.state), "waits_for", phase_text(&view), "reason",
+                          run_state_name(view.state), "waits_for",
+                          phase_text(view.state, other_holder(&o, run) != NULL), "reason",
                           refusal_name(view.verdict.refusal), "detail", refusal_text(view.verdict.refusal),
                           "term", (json_int_t)view.term, "organisation", api_organisation(d, view.node),
                           "conditions", o.conditions));

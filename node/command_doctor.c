@@ -516,10 +516,8 @@ static void check_node(struct doctor *d)
     check_signing(d, s);
     check_peers(d, s);
     check_clock(d, json_object_get(s, "clock"));
-    const json_t *enclaves = json_object_get(s, "enclaves"); /* with a `max` of 0 check_machine says why */
-    const char *idle = client_text(enclaves, "why");
-    if (idle[0] != 0 && client_number(enclaves, "max") > 0)
-        say(d, FINDING_FAIL, "compute", "the node says: %s", idle);
+    const char *idle = client_text(json_object_get(s, "enclaves"), "why");
+    if (idle[0] != 0) say(d, FINDING_FAIL, "compute", "the node says: %s", idle);
     if (json_is_false(json_object_get(json_object_get(s, "key_shares"), "good")))
         say(d, FINDING_FAIL, "key-shares", "the node says: %s",
             client_text(json_object_get(s, "key_shares"), "detail"));

@@ -229,7 +229,8 @@ static const char *not_admitted(struct daemon *d)
     (void)snprintf(
         d->platform_why, sizeof d->platform_why,
         "expected compute.platform in perigee.yaml (by default the host's name) to be a machine that "
-        "was admitted with this node; \"%s\" is none: put the name back that it joined with",
+        "was admitted with this node; \"%s\" is none: put the name back that it joined "
+        "with, and start the node again",
         d->config->compute->platform);
     return d->platform_why;
 }

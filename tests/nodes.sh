@@ -66,11 +66,11 @@ refused() {
 nap() { if [[ -n ${quick:-} || $1 -lt 8 ]]; then sleep 0.02; else sleep 0.2; fi; }
 # await FILTER NODE COMMAND...: until its --json makes the filter true.
 await() {
-    local filter=$1 data=$2 try
+    local filter=$1 data=$2 try=0 end=$((SECONDS + 120))
     shift 2
-    for try in $(seq 1200); do
+    while [[ $SECONDS -lt $end ]]; do
         "$PERIGEE" "$@" --data "$data" --json 2>/dev/null | jq -es "$filter" >/dev/null 2>&1 && return
-        nap "$try"
+        nap $((try += 1))
     done
     fail "$data: $* never met $filter: $("$PERIGEE" "$@" --data "$data" --json 2>&1)"
 }

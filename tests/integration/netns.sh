@@ -70,7 +70,7 @@ settled
 failed_over=0
 for round in 1 2 3; do
     ask
-    quick=1 await '.[0].state as $s | ["elected", "attested", "keyed", "computing"] | index($s) != null' lab run show "$run"
+    quick=1 await '.[0].state as $s | ["elected", "attested", "keyed", "computing", "committed", "released", "settled"] | index($s) != null' lab run show "$run"
     elected=$(as lab organisation run show "$run" | sed 's/-org$//')
     cut "$elected"
     settled
