@@ -94,7 +94,7 @@ await '.[0].enclaves.max == 1' gpu status
 # --- what can be seen of it ------------------------------------------------------------------------------------------------------
 private_kib() { awk '/^Private_(Clean|Dirty):/ { sum += $2 } END { print sum }' "/proc/${node[a]}/smaps_rollup"; }
 sockets() { { find "/proc/${node[a]}/fd" -lname 'socket:*' 2>/dev/null || true; } | wc -l; } # one may go meanwhile
-asked=400
+asked=${PERIGEE_ASKS:-150} # in each attack: more for figures
 ask() { "$attack" ask honest "${port[a]}" 1 $asked >ask.out || fail "$1: an honest peer is not served"; }
 log_since() { tail -c "+$((logged + 1))" a.log; }
 await_log() {

@@ -248,10 +248,12 @@ static size_t raw_receive(int fd, char *out, size_t cap)
     return len;
 }
 
+/* A server that has read enough to refuse it takes no more: then the rest is not sent. */
 static int raw_status(const char *request, char *answer, size_t cap)
 {
     int fd = raw_open();
-    raw_send(fd, request);
+    const char *at = request, *end = request + strlen(request);
+    for (ssize_t sent; at < end && (sent = send(fd, at, (size_t)(end - at), MSG_NOSIGNAL)) > 0;) at += sent;
     (void)raw_receive(fd, answer, cap);
     return strncmp(answer, "HTTP/1.1 ", 9) == 0 ? (int)strtol(answer + 9, NULL, 10) : 0;
 }
