@@ -1,9 +1,9 @@
 #include "node/verify.h"
 
 #include "crypto/cocktail.h"
-#include "crypto/evidence.h"
 #include "crypto/hash.h"
 #include "crypto/identity.h"
+#include "crypto/work.h"
 #include "proto/base/panic.h"
 #include "proto/keygen_session.h"
 
@@ -174,17 +174,16 @@ static enum err check_committee(struct verifier *v)
 static enum err check_evidence(struct verifier *v)
 {
     const struct receipt_replay *p = v->replay;
-    const struct charter *charter = registry_charter(p->bundle->registry);
-    struct evidence_result result;
-    const char *field = NULL;
-    ASSERT(charter != NULL);
-    /* link_evidence has refused simulated evidence that charter or workflow does not accept. */
-    struct evidence_policy policy =
-        evidence_policy_make(p->simulated, p->need_gpu, charter->evidence_age_max_ms,
-                             charter_ahead_max_ms(charter), p->measurements);
-    enum err err = evidence_check(&result, &field, p->evidence, p->binding, p->median_ms, &policy);
-    if (err != OK) return refuse(v, err, "the evidence is refused at its %s", field != NULL ? field : "form");
-    if (!registry_platform_admitted(p->bundle->registry, p->certificate.node, result.platform_id))
+    const struct work_keys none = {0};
+    uint8_t bytes[sizeof(struct evidence_out)];
+    struct buffer out = BUFFER_OF(bytes);
+    struct evidence_out facts;
+    const enum err err = work_do(&none, &out, &p->evidence_job);
+    if (err != OK)
+        return refuse(v, err, "the evidence is refused at its %.*s", out.len > 0 ? (int)out.len : 4,
+                      out.len > 0 ? (const char *)bytes : "form");
+    memcpy(&facts, bytes, sizeof facts);
+    if (!registry_platform_admitted(p->bundle->registry, p->certificate.node, facts.platform))
         return refuse(v, ERR_EVIDENCE,
                       "the evidence is of a platform that was not admitted for the elected node");
     return OK;

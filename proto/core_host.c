@@ -33,11 +33,10 @@ static bool passes(enum refusal r)
            r == REFUSAL_NOT_RELEASED || r == REFUSAL_OWNER_VETO;
 }
 
-static enum run_state end_state(enum refusal r, bool again)
+static enum run_state end_state(enum refusal r)
 {
-    if (again) return RUN_REQUESTED;
     if (r == REFUSAL_RUN_EXPIRED) return RUN_EXPIRED;
-    return r == REFUSAL_REVOKED ? RUN_REVOKED : r == REFUSAL_COMPUTATION ? RUN_FAILED : RUN_REFUSED;
+    return r == REFUSAL_COMPUTATION ? RUN_FAILED : r == REFUSAL_REVOKED ? RUN_REVOKED : RUN_REFUSED;
 }
 
 static bool ended(const struct core *c, const struct run_track *t, uint64_t more_ms)
@@ -46,26 +45,36 @@ static bool ended(const struct core *c, const struct run_track *t, uint64_t more
     return run != NULL && c->wall_ms >= record_run_end_ms(&run->record->header) + more_ms;
 }
 
+struct failure {
+    enum run_state state; /* RUN_REQUESTED: it is tried again */
+    struct verdict why;
+};
+
 /* Of what was taken back that is why, whatever the enclave missed of it and whoever told it so; of what fails after the run's end, its end:
- * nobody serves or signs for it any more. What no more than f custodians gave as the reason may be untrue, and what its receipt would be judged by may be other by then: then it
- * is tried again. */
-static void fail_told(struct core *c, struct run_track *t, enum refusal said, uint32_t custodians)
+ * nobody serves or signs for it any more. What no more than f custodians gave as the reason may be untrue, and what its receipt would be
+ * judged by may be other by then: then it is tried again. */
+static struct failure failure_of(struct core *c, struct run_track *t, enum refusal said, uint32_t custodians)
 {
     const struct charter *charter = registry_charter(c->registry);
-    if (t->phase != CANDIDATE_HOLDER) return;
     const struct verdict taken = track_taken_back(c, t);
-    const bool back = taken.refusal != REFUSAL_NONE;
-    const bool over = ended(c, t, 0), judged = custodians == FAILED_JUDGED;
+    if (taken.refusal != REFUSAL_NONE) return (struct failure){RUN_REVOKED, taken};
+    if (ended(c, t, 0)) return (struct failure){RUN_EXPIRED, verdict_refuse(REFUSAL_RUN_EXPIRED, NULL)};
+    const bool judged = custodians == FAILED_JUDGED;
     const bool doubtful = custodians > 0 && (charter == NULL || custodians <= charter->f);
-    const enum refusal why = back ? taken.refusal : over ? REFUSAL_RUN_EXPIRED : said;
-    const bool told_over = why == REFUSAL_RUN_EXPIRED && !judged;
-    const bool again = !back && !over && !told_over && (passes(why) || doubtful || judged);
-    track_reason(t, back ? taken : verdict_refuse(why, NULL));
+    const bool again = judged || (said != REFUSAL_RUN_EXPIRED && (doubtful || passes(said)));
+    return (struct failure){again ? RUN_REQUESTED : end_state(said), verdict_refuse(said, NULL)};
+}
+
+static void fail_told(struct core *c, struct run_track *t, enum refusal said, uint32_t custodians)
+{
+    if (t->phase != CANDIDATE_HOLDER) return;
+    const struct failure f = failure_of(c, t, said, custodians);
+    track_reason(t, f.why);
     if (c->enclaves_running > 0) c->enclaves_running--;
-    track_state(c, t, back ? RUN_REVOKED : end_state(why, again));
+    track_state(c, t, f.state);
     notice(c, "an enclave ended without an output, run", ID_SPAN(t->view.run), refusal_name(said));
     tell_progress(c, t);
-    elect_again(c, t, again);
+    elect_again(c, t, f.state == RUN_REQUESTED);
 }
 
 static void fail(struct core *c, struct run_track *t, enum refusal why)

@@ -56,7 +56,7 @@ bool receipt_simulated(struct span evidence);
 /* A link holds when err is OK and all its checks pass; where err is ERR_REFUSED, the verdict says why. What could not be
  * judged, because a part before it is unusable, is ERR_NOT_READY, never OK.
  * Keyed work left to the caller: all checks; LINK_COMMITTEE: cocktail certificates of both keys over bundle's committee
- * record; LINK_EVIDENCE: evidence_check of `evidence` over `binding` at `median_ms`, accepting `measurements`. */
+ * record; LINK_EVIDENCE: `evidence_job`, and the platform that it shows is admitted for the elected node. */
 struct receipt_replay {
     struct verdict verdict[RECEIPT_LINK_COUNT];
     enum err err[RECEIPT_LINK_COUNT];
@@ -65,9 +65,8 @@ struct receipt_replay {
     struct bundle *bundle;               /* NULL when its bytes are unusable */
     struct certificate certificate;
     struct core_receipt core;
-    struct hash32 binding; /* S, for the evidence check (keyed) */
-    struct span evidence, measurements;
-    bool simulated, need_gpu;
+    struct crypto_job evidence_job; /* keyed: the evidence over the binding S, at `median_ms` */
+    bool simulated;
     uint64_t
         median_ms; /* of the release statements' clocks: when evidence, certificates and expiry are judged */
     uint32_t release_count, half_count, commit_count; /* half: of owners who keep a veto */

@@ -184,22 +184,21 @@ static enum err link_certificate(struct replay *p)
     return refused(p, LINK_CERTIFICATE, registry_check_node(p->bundle->registry, p->run, c->node));
 }
 
-/* What it says about keys is checked over `binding`, by whoever can. */
+/* What it says about keys is checked over the binding, by whoever can. */
 static enum err link_evidence(struct replay *p)
 {
     const struct core_receipt *core = &p->out->core;
-    bool accepted;
+    struct crypto_job *job = &p->out->evidence_job;
     struct hash32 hash = enclave_evidence_hash(p->parts->body.evidence);
     if (kind_refused(p, KIND_WORKERS)) return refused(p, LINK_EVIDENCE, p->bundle->refused_why);
     if (!ID_EQUAL(hash, core->evidence)) return ERR_HASH;
-    p->out->binding = enclave_binding(core->consortium, core->run, core->term, core->compose,
-                                      core->certificate, core->enclave, core->kem);
-    p->out->evidence = p->parts->body.evidence;
-    p->out->measurements = registry_workers(p->bundle->registry, p->workflow->workers);
-    release_evidence_policy(p->bundle->registry, p->run, &p->out->need_gpu, &accepted);
-    if (p->out->simulated && !accepted)
+    release_evidence_job(job, p->bundle->registry, p->run, p->out->median_ms);
+    job->box = p->parts->body.evidence;
+    job->hash = enclave_binding(core->consortium, core->run, core->term, core->compose, core->certificate,
+                                core->enclave, core->kem);
+    if (p->out->simulated && !job->accept_simulated)
         return refused(p, LINK_EVIDENCE, verdict_refuse(REFUSAL_EVIDENCE, NULL));
-    if (p->out->measurements.len == 0)
+    if (job->measurements.len == 0)
         return refused(p, LINK_EVIDENCE, verdict_refuse(REFUSAL_MEASUREMENT, NULL));
     return OK;
 }

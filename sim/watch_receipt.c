@@ -2,11 +2,12 @@
  * bytes alone, as it would for anybody (proto/receipt.h; its signatures by the notary of this world). */
 #include "sim/simulation_state.h"
 
-#include "crypto/evidence.h"
+#include "crypto/work.h"
 #include "proto/base/panic.h"
 #include "proto/receipt.h"
 #include "proto/wire/pack.h"
 
+#include <string.h>
 #include <sys/mman.h>
 
 #define NAMED(n) (int)(n)->player->party->name.len, (const char *)(n)->player->party->name.data
@@ -62,15 +63,15 @@ static bool is_signed(const struct consortium *s, const struct receipt_replay *r
     return true;
 }
 
-static bool evidence_holds(const struct consortium *s, const struct receipt_replay *r)
+static bool evidence_holds(const struct receipt_replay *r)
 {
-    struct evidence_result result;
-    const char *field;
-    const struct charter *charter = s->cast->founding;
-    const struct evidence_policy policy = evidence_policy_make(
-        true, r->need_gpu, charter->evidence_age_max_ms, charter_ahead_max_ms(charter), r->measurements);
-    return evidence_check(&result, &field, r->evidence, r->binding, r->median_ms, &policy) == OK &&
-           registry_platform_admitted(r->bundle->registry, r->certificate.node, result.platform_id);
+    const struct work_keys none = {0};
+    uint8_t bytes[sizeof(struct evidence_out)];
+    struct buffer out = BUFFER_OF(bytes);
+    struct evidence_out facts;
+    if (work_do(&none, &out, &r->evidence_job) != OK) return false;
+    memcpy(&facts, bytes, sizeof facts);
+    return registry_platform_admitted(r->bundle->registry, r->certificate.node, facts.platform);
 }
 
 static const char *first_broken(const struct consortium *s, const struct receipt_replay *r)
@@ -78,7 +79,7 @@ static const char *first_broken(const struct consortium *s, const struct receipt
     for (uint32_t i = 0; i < RECEIPT_LINK_COUNT; i++) {
         const enum receipt_link link = (enum receipt_link)i;
         const bool shown = link != LINK_OUTPUT || r->output_known; /* the output is its readers' */
-        const bool evident = link != LINK_EVIDENCE || r->err[i] != OK || evidence_holds(s, r);
+        const bool evident = link != LINK_EVIDENCE || r->err[i] != OK || evidence_holds(r);
         if (shown && (r->err[i] != OK || !is_signed(s, r, link) || !evident)) return receipt_link_name(link);
     }
     return NULL;

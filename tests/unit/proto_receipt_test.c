@@ -73,13 +73,15 @@ static bool check_holds(const struct signature_check *c)
 
 static enum err check_evidence(const struct receipt_replay *r)
 {
-    struct evidence_policy policy = {
-        .allow_simulated = true, .max_age_ms = 600000, .max_ahead_ms = 5000, .need_gpu = r->need_gpu};
+    struct evidence_policy policy = {.allow_simulated = true,
+                                     .max_age_ms = 600000,
+                                     .max_ahead_ms = 5000,
+                                     .need_gpu = r->evidence_job.need_gpu};
     struct evidence_result result;
     const char *field;
-    policy.measurement_count = (uint32_t)(r->measurements.len / 32);
-    memcpy(policy.measurement, r->measurements.data, r->measurements.len);
-    return evidence_check(&result, &field, r->evidence, r->binding, r->median_ms, &policy);
+    policy.measurement_count = (uint32_t)(r->evidence_job.measurements.len / 32);
+    memcpy(policy.measurement, r->evidence_job.measurements.data, r->evidence_job.measurements.len);
+    return evidence_check(&result, &field, r->evidence_job.box, r->evidence_job.hash, r->median_ms, &policy);
 }
 
 /* The first broken link, or RECEIPT_LINK_COUNT. */
