@@ -2,6 +2,7 @@
 #include "node/opening.h"
 #include "proto/receipt.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -148,19 +149,21 @@ static bool read_parameters(const struct http_request *q, struct http_reply *rep
 
 /* The number of this member, at least 1, where it is there. */
 static bool read_number(const struct http_request *q, struct http_reply *reply, const char *name,
-                        uint64_t max, const char *otherwise, uint64_t *out)
+                        uint64_t least, uint64_t max, const char *otherwise, uint64_t *out)
 {
     if (json_object_get(q->body, name) == NULL) return true;
     if (!api_uint(q, reply, name, max, out)) return false;
-    if (*out > 0) return true;
-    http_problem(reply, 400, "out-of-range", "expected \"%s\" to be at least 1; came 0: leave it out for %s",
-                 name, otherwise);
+    if (*out >= least) return true;
+    http_problem(reply, 400, "out-of-range",
+                 "expected \"%s\" to be at least %" PRIu64 "; came %" PRIu64 ": leave it out for %s", name,
+                 least, *out, otherwise);
     return false;
 }
 
 bool api_run_read(const struct http_request *q, struct http_reply *reply, struct api_run_wish *out)
 {
-    uint64_t life_ms = 3600000;
+    const uint64_t lease_ms = registry_charter_bytes(registry_of(q))->lease_ms;
+    uint64_t life_ms = 3600000; /* less than a lease is over before an enclave may have its keys */
     uint32_t dataset_count = 0;
     struct command *command = &out->command;
     *command = (struct command){.type = COMMAND_RUN, .kind = KIND_RUN};
@@ -170,8 +173,8 @@ bool api_run_read(const struct http_request *q, struct http_reply *reply, struct
         return false;
     command->datasets = span_make(out->datasets, (size_t)dataset_count * 32);
     if (!read_parameters(q, reply, command, out->parameters)) return false;
-    if (!read_number(q, reply, "slot", UINT32_MAX, "the lowest free one", &command->slot)) return false;
-    if (!read_number(q, reply, "expires_in_ms", RUN_LIFE_MAX_MS, "an hour", &life_ms)) return false;
+    if (!read_number(q, reply, "slot", 1, UINT32_MAX, "the lowest free one", &command->slot)) return false;
+    if (!read_number(q, reply, "expires_in_ms", lease_ms, RUN_LIFE_MAX_MS, "an hour", &life_ms)) return false;
     command->expires_ms = daemon_wall_ms() + life_ms;
     return true;
 }
@@ -326,11 +329,16 @@ void api_run_receipt(const struct http_request *q, struct http_reply *reply)
 {
     const struct run_entry *run = find_run(q, reply);
     if (run == NULL) return;
-    if (run->receipt == NULL)
-        http_problem(
-            reply, 409, "not-settled",
-            "expected a settled run whose receipt is here; came one without: `perigee run show` says what "
-            "it waits for, or why it ended");
-    else
+    if (run->receipt != NULL) {
         open_output(q, reply, run, answer_receipt);
+        return;
+    }
+    struct run_view view = {.state = RUN_REQUESTED};
+    struct run_id id;
+    memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
+    (void)core_run(daemon_core(q->context), id, &view);
+    http_problem(reply, 409, "not-settled",
+                 "expected a settled run whose receipt is here; came one that is %s: `perigee run why` says "
+                 "what it waits for, or why it ended",
+                 run_state_name(view.state));
 }

@@ -659,7 +659,7 @@ static void use(void)
     refused(&solo, 404, "unknown-run", "GET", path, NULL);
     refused(
         &solo, 400, "out-of-range", "POST", "/v1/runs",
-        json_pack("{s:s, s:i}", "compose", made.compose, "expires_in_ms", 0)); /* it would be over at once */
+        json_pack("{s:s, s:i}", "compose", made.compose, "expires_in_ms", 1)); /* it would be over at once */
     (void)snprintf(path, sizeof path, "/v1/runs/%s", made.run);
     json_decref(call(&solo, 200, "GET", path, NULL));
     json_decref(call(&solo, 200, "GET", "/v1/runs", NULL));
