@@ -83,7 +83,9 @@
     X(REFUSAL_INPUT_CORRUPT, 51, "input-corrupt", "a sealed input does not match its content id")            \
     X(REFUSAL_GPU, 52, "gpu", "the policy demands a GPU in confidential mode, and the evidence shows none")  \
     X(REFUSAL_EXISTS, 53, "exists", "the same thing is already registered")                                  \
-    X(REFUSAL_OVERLAP, 54, "slot-overlap", "the slots overlap an earlier allotment of this owner")           \
+    X(REFUSAL_OVERLAP, 54, "slot-overlap",                                                                   \
+      "the slots overlap an earlier allotment of this owner, be it revoked or ended: name slots beyond all " \
+      "of them")                                                                                             \
     X(REFUSAL_NOT_OWNER, 55, "not-owner", "only the owner of this token may do this")                        \
     X(REFUSAL_MALFORMED, 56, "malformed", "a document in the record does not follow its schema")             \
     X(REFUSAL_CYCLE, 57, "cycle", "the grant would make the tokens depend on each other in a circle")        \

@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# A day's work compressed, in ten hours: five nodes and a maker run a recipe, register assets, grant them, post jobs and endorse
+# A day's work compressed, in hours of some runs: five nodes and a maker run a recipe, register assets, grant them, post jobs and endorse
 # them, take approvals back; in each hour a member and a device join and leave, and a node is stopped and started. In the end every
 # run is settled or refused with a reason, budgets add up, every store is consistent and all hold the same, and no node needs more
-# memory than one that was started just now. PERIGEE_RUNS=2000 PERIGEE_RECORDS=100000: a whole day.
+# memory than one that was started just now. PERIGEE_HOURS=10 PERIGEE_RUNS=2000 PERIGEE_RECORDS=100000: a whole day.
 set -euo pipefail
-runs=${PERIGEE_RUNS:-20} records=${PERIGEE_RECORDS:-600} hours=10
+runs=${PERIGEE_RUNS:-20} records=${PERIGEE_RECORDS:-600} hours=${PERIGEE_HOURS:-4}
 per=$(((runs + hours - 1) / hours))
 slots=$((hours * (per + 1))) # one in each hour is taken back
 charter_words="--maker-devices 2"
