@@ -4,6 +4,7 @@
 #include "sim/agenda.h"
 #include "sim/chance.h"
 #include "tests/effort.h"
+#include "tests/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -367,7 +368,6 @@ int main(void)
         cmocka_unit_test(test_no_memory),
         cmocka_unit_test(test_programming_errors),
     };
-    const char *text = getenv("PERIGEE_SEED");
-    base_seed = text != NULL ? strtoull(text, NULL, 10) : 1;
+    base_seed = seed_or(1);
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
  * PERIGEE_SEED=7: other answers. */
 #include "proto/core_state.h"
 #include "tests/puppet.h"
+#include "tests/seed.h"
 #include "tests/storage_place.h"
 
 #include <setjmp.h>
@@ -516,8 +517,7 @@ static void begin_round(void)
 static void test_against_custodians(void **state)
 {
     (void)state;
-    const char *from = getenv("PERIGEE_SEED");
-    seed = from != NULL ? strtoull(from, NULL, 10) + 1 : 1;
+    seed = seed_or(0) + 1;
     make_world();
     for (uint32_t round = 0; round < ROUNDS; round++) {
         begin_round();
@@ -527,6 +527,7 @@ static void test_against_custodians(void **state)
     }
     world_free(world);
     assert_true(seen_starts > ROUNDS && seen_terms > ROUNDS && seen_restarts > ROUNDS);
+    if (!seed_is_own()) return;
     assert_true(seen_liars_term > 0 && seen_lost > 0);
 }
 

@@ -2,6 +2,7 @@
  * terms and nodes so that they meet, and a start anew from the store's rows in any order in between. Whatever is granted, no slot
  * has two runs, no term two nodes, no run two outputs. PERIGEE_SEED=7: other asks. */
 #include "proto/promise.h"
+#include "tests/seed.h"
 #include "tests/storage_place.h"
 
 #include <setjmp.h>
@@ -181,8 +182,7 @@ static void test_against_a_history(void **state)
 {
     (void)state;
     static struct history h;
-    const char *from = getenv("PERIGEE_SEED");
-    seed = from != NULL ? strtoull(from, NULL, 10) + 1 : 1;
+    seed = seed_or(0) + 1;
     for (uint32_t round = 0; round < ROUNDS; round++) {
         h.count = 0;
         start_empty();

@@ -3,6 +3,7 @@
  * asserts both with every step (DESIGN §13 one-certificate, one-output, live). */
 #include "tests/cluster.h"
 #include "tests/effort.h"
+#include "tests/seed.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -458,9 +459,8 @@ static uint32_t below(uint32_t limit)
 static void test_failovers_at_random(void **state)
 {
     (void)state;
-    const char *many = getenv("PERIGEE_FAILOVERS"), *from = getenv("PERIGEE_SEED");
-    uint64_t first = from != NULL ? strtoull(from, NULL, 10) : 100,
-             count = many != NULL ? strtoull(many, NULL, 10) : EFFORT(20);
+    const char *many = getenv("PERIGEE_FAILOVERS");
+    uint64_t first = seed_or(100), count = many != NULL ? strtoull(many, NULL, 10) : EFFORT(20);
     uint32_t hit[PHASES] = {0};
     for (uint64_t seed = first; seed < first + count; seed++) {
         random_state = seed;
