@@ -73,6 +73,8 @@ bool api_there(struct daemon *d, struct node_id node, bool answers, char why[API
 bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
 /* May this member compute it, by its records and by the platform that it advertises? (api_wait.c) */
 struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, struct node_id node);
+/* Does it offer enclaves, as far as is known here? One that is linked says so every two seconds. (api_wait.c) */
+bool api_offers(struct daemon *d, struct node_id node);
 /* Why a requested run does not go on, in words; null when somebody who may compute it is linked (api_wait.c). */
 json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run);
 

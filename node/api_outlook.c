@@ -188,18 +188,23 @@ static void add_own_signature(struct outlook *o)
              refusal_text(why));
 }
 
+static const char no_enclaves[] =
+    "it offers no enclaves: its operator looks at `perigee status` and `doctor` there";
+
 /* Why may this member not compute it here and now? */
 static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m,
                            char absence[API_ABSENCE_BYTES])
 {
     struct verdict v = api_check_node(o->d, run, m->node);
     if (v.refusal != REFUSAL_NONE) return refusal_text(v.refusal);
-    if (!ID_EQUAL(m->node, daemon_home(o->d)->node))
-        return api_there(o->d, m->node, true, absence) || api_elsewhere(o->d, m->node, absence) ? NULL
-                                                                                                : absence;
+    if (!ID_EQUAL(m->node, daemon_home(o->d)->node)) {
+        if (!api_there(o->d, m->node, true, absence) && !api_elsewhere(o->d, m->node, absence))
+            return absence;
+        return api_offers(o->d, m->node) ? NULL : no_enclaves;
+    }
     struct enclaves_status own;
     daemon_enclave_status(o->d, &own);
-    return own.most > 0 ? NULL : own.why != NULL ? own.why : "it starts no enclaves";
+    return own.most > 0 ? NULL : own.why != NULL ? own.why : no_enclaves;
 }
 
 /* One is enough: the reasons of the others are shown, and count only when there is none. */
@@ -315,10 +320,10 @@ static const char *phase_text(enum run_state state, bool slot_gone)
     return "";
 }
 
-/* From the commit on nobody is asked for anything any more. */
-static bool is_conditional(enum run_state state)
+/* From the commit on nobody is asked for anything any more. What was refused may be tried again, while its slot is not gone. */
+static bool is_conditional(enum run_state state, bool slot_gone)
 {
-    return state < RUN_COMMITTED;
+    return state < RUN_COMMITTED || (state == RUN_REFUSED && !slot_gone);
 }
 
 /* The run that its slot went to, if that is another. */
@@ -376,12 +381,12 @@ void api_run_why(const struct http_request *q, struct http_reply *reply)
     o.w = p->workflow;
     o.conditions = json_array();
     (void)core_run(daemon_core(d), id, &view);
-    if (is_conditional(view.state)) add_run(&o, run);
+    const bool slot_gone = other_holder(&o, run) != NULL;
+    if (is_conditional(view.state, slot_gone)) add_run(&o, run);
     http_answer(reply, 200,
                 json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "run", api_hex32(id.bytes), "state",
-                          run_state_name(view.state), "waits_for",
-                          phase_text(view.state, other_holder(&o, run) != NULL), "reason",
-                          refusal_name(view.verdict.refusal), "detail", refusal_text(view.verdict.refusal),
-                          "term", (json_int_t)view.term, "organisation", api_organisation(d, view.node),
-                          "conditions", o.conditions));
+                          run_state_name(view.state), "waits_for", phase_text(view.state, slot_gone),
+                          "reason", refusal_name(view.verdict.refusal), "detail",
+                          refusal_text(view.verdict.refusal), "term", (json_int_t)view.term, "organisation",
+                          api_organisation(d, view.node), "conditions", o.conditions));
 }

@@ -53,6 +53,12 @@ static bool may_be_there(struct daemon *d, struct node_id node, bool answers)
     return api_there(d, node, answers, why) || api_elsewhere(d, node, why);
 }
 
+bool api_offers(struct daemon *d, struct node_id node)
+{
+    struct hash32 platform;
+    return !api_linked(d, node) || core_advertised(daemon_core(d), node, &platform);
+}
+
 struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, struct node_id node)
 {
     struct registry *r = core_registry(daemon_core(d));
@@ -67,7 +73,7 @@ struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, stru
 static bool can_compute(struct daemon *d, struct node_id node)
 {
     struct enclaves_status own;
-    if (!ID_EQUAL(node, daemon_home(d)->node)) return may_be_there(d, node, true);
+    if (!ID_EQUAL(node, daemon_home(d)->node)) return may_be_there(d, node, true) && api_offers(d, node);
     daemon_enclave_status(d, &own);
     return own.most > 0;
 }
@@ -132,7 +138,8 @@ json_t *api_run_waits_for(struct daemon *d, const struct body_RUN *run)
     if (names.len == 0) return nobody_may(&last);
     const bool cut = buffer_done(&names) != OK;
     (void)snprintf(text, sizeof text,
-                   "a compute node: none of those that may run it is linked here and heard from (%.*s%s)",
+                   "a compute node: none of those that may run it is linked here, heard from and offers "
+                   "enclaves (%.*s%s)",
                    (int)names.len, memory, cut ? ", ..." : "");
     return json_string(text);
 }

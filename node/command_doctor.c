@@ -495,6 +495,24 @@ static void check_signing(struct doctor *d, const json_t *s)
             client_text(why, "detail"));
 }
 
+static void check_compute(struct doctor *d, const json_t *s)
+{
+    const json_t *role, *enclaves = json_object_get(s, "enclaves");
+    const char *idle = client_text(enclaves, "why");
+    bool computes = false;
+    size_t i;
+    json_array_foreach(json_object_get(s, "roles"), i, role) computes |=
+        strcmp(json_string_value(role), "compute") == 0;
+    if (idle[0] != 0)
+        say(d, FINDING_FAIL, "compute", "the node says: %s", idle);
+    else if (computes != json_is_object(enclaves) && json_is_true(json_object_get(s, "member")))
+        say(d, FINDING_WARN, "compute",
+            computes ? "compute is a role of this member, and its node offers no enclaves: it is given no "
+                       "run; see "
+                       "`compute` in perigee.yaml"
+                     : "the node offers enclaves, and compute is no role of this member: it is given no run");
+}
+
 static void check_node(struct doctor *d)
 {
     const json_t *s = d->status;
@@ -516,8 +534,7 @@ static void check_node(struct doctor *d)
     check_signing(d, s);
     check_peers(d, s);
     check_clock(d, json_object_get(s, "clock"));
-    const char *idle = client_text(json_object_get(s, "enclaves"), "why");
-    if (idle[0] != 0) say(d, FINDING_FAIL, "compute", "the node says: %s", idle);
+    check_compute(d, s);
     if (json_is_false(json_object_get(json_object_get(s, "key_shares"), "good")))
         say(d, FINDING_FAIL, "key-shares", "the node says: %s",
             client_text(json_object_get(s, "key_shares"), "detail"));

@@ -3,6 +3,7 @@
 #include "node/output_table.h"
 #include "proto/base/caps.h"
 #include "proto/record.h"
+#include "proto/refusal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -27,6 +28,13 @@ static bool is_failure(const char *state)
     for (size_t i = 0; i < sizeof run_failures / sizeof run_failures[0]; i++)
         if (strcmp(state, run_failures[i]) == 0) return true;
     return false;
+}
+
+/* What refused one candidate may pass for another, unless its slot is gone. */
+static bool may_go_on(const json_t *run)
+{
+    return strcmp(client_text(run, "state"), "refused") == 0 &&
+           strcmp(client_text(run, "reason"), refusal_name(REFUSAL_SLOT_SPENT)) != 0;
 }
 
 /* --- Showing -------------------------------------------------------------------------------------------------------- */
@@ -79,6 +87,11 @@ static void print_run(const json_t *run)
     if (strcmp(client_text(run, "reason"), "none") != 0)
         (void)printf("reason     %s: %s\n", client_text(run, "reason"), client_text(run, "detail"));
     if (client_text(run, "waits_for")[0] != 0) (void)printf("waits for  %s\n", client_text(run, "waits_for"));
+    if (may_go_on(run))
+        (void)printf(
+            "not over   another compute member may run it in a later term, and so may one that is started "
+            "again: `perigee run why %s`; asking anew takes another slot\n",
+            client_text(run, "run"));
     print_phases(run);
     print_bad_shares(json_object_get(run, "bad_shares"));
     if (client_text(run, "output_fault")[0] != 0)
@@ -143,7 +156,7 @@ static int wait_for(const struct client *c, const char *id)
         json_decref(run);
         pause_ms(RUN_POLL_MS);
     }
-    code = is_failure(client_text(run, "state")) ? EXIT_REFUSED : EXIT_OK;
+    code = may_go_on(run) ? EXIT_TRY_LATER : is_failure(client_text(run, "state")) ? EXIT_REFUSED : EXIT_OK;
     if (!c->json && listing_is_terminal()) (void)fputs("\r\033[K", stdout);
     if (c->json)
         client_print(run);
@@ -344,6 +357,7 @@ static int request(const struct client *c, const struct request_words *w)
     struct client waiting = *c;
     (void)snprintf(made, sizeof made, "; it was requested, run %s: `perigee run show` follows it", id);
     waiting.remedy = made;
+    if (!c->json) (void)fprintf(stderr, "requested run %s\n", id);
     return wait_for(&waiting, id);
 }
 

@@ -8,6 +8,7 @@
 #include "node/problem.h"
 #include "proto/base/panic.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -217,28 +218,37 @@ struct store *daemon_store(struct daemon *d)
     return d->store;
 }
 
-/* What its enclaves would ask for in vain, whoever elects it; or NULL. */
-static const char *not_admitted(struct daemon *d)
+/* What its enclaves would ask for keys in vain for, whoever elects it; or NULL. */
+static const char *enclaves_idle(struct daemon *d)
 {
+    char measurement[65];
     struct hash32 own;
     struct registry *r = core_registry(daemon_core(d));
     const struct member *self = registry_member(r, d->home.node);
-    const bool computes = self != NULL && (self->roles & ROLE_COMPUTE) != 0;
-    if (!computes || !daemon_platform(d, &own) || registry_platform_admitted(r, d->home.node, own))
-        return NULL;
+    if (self == NULL || (self->roles & ROLE_COMPUTE) == 0 || !daemon_platform(d, &own)) return NULL;
+    if (!registry_platform_admitted(r, d->home.node, own)) {
+        (void)snprintf(
+            d->idle_why, sizeof d->idle_why,
+            "expected compute.platform in perigee.yaml (by default the host's name) to be a machine that "
+            "was admitted with this node; \"%s\" is none: put the name back that it joined with, and "
+            "start the node again",
+            d->config->compute->platform);
+        return d->idle_why;
+    }
+    if (!d->measured || registry_worker_known(r, d->measurement)) return NULL;
+    hex_encode(measurement, d->measurement.bytes, 32);
     (void)snprintf(
-        d->platform_why, sizeof d->platform_why,
-        "expected compute.platform in perigee.yaml (by default the host's name) to be a machine that "
-        "was admitted with this node; \"%s\" is none: put the name back that it joined "
-        "with, and start the node again",
-        d->config->compute->platform);
-    return d->platform_why;
+        d->idle_why, sizeof d->idle_why,
+        "expected this program in a set of workers that is in force; it is in none: stewards register it "
+        "with `perigee workers register --name NAME %s`",
+        measurement);
+    return d->idle_why;
 }
 
 void daemon_enclave_status(struct daemon *d, struct enclaves_status *out)
 {
     const bool stopped = d->enclaves == NULL && d->enclaves_why[0] == 0;
-    *out = (struct enclaves_status){.why = d->enclaves_why[0] != 0 ? d->enclaves_why : not_admitted(d)};
+    *out = (struct enclaves_status){.why = d->enclaves_why[0] != 0 ? d->enclaves_why : enclaves_idle(d)};
     if (d->config->compute == NULL || stopped) return;
     out->most = d->enclaves != NULL ? d->config->compute->enclaves : 0;
     out->running = d->enclaves != NULL ? enclave_host_count(d->enclaves) : 0;

@@ -6,6 +6,7 @@
 #include "node/kept.h"
 #include "node/listening.h"
 #include "node/log.h"
+#include "node/measure.h"
 
 #include <limits.h>
 #include <string.h>
@@ -180,6 +181,7 @@ static void open_enclaves(struct daemon *d)
         .context = d,
         .frame = on_enclave_frame,
         .log = on_log};
+    d->measured = measure_self(&d->measurement) == OK;
     if (enclave_host_open(&d->enclaves, &options, d->enclaves_why, sizeof d->enclaves_why) == OK) return;
     log_say(LOG_ENCLAVE_UNAVAILABLE, "enclaves are not available here: %s", d->enclaves_why);
 }

@@ -41,7 +41,9 @@ struct daemon {
     struct tokens *tokens;
     unsigned keeping; /* daemon_keep, not done */
     struct enclave_host *enclaves;
-    char platform_why[512];               /* daemon_enclave_status */
+    char idle_why[512]; /* daemon_enclave_status */
+    bool measured;      /* `measurement`: of the program that its workers are */
+    struct hash32 measurement;
     char enclaves_why[SANDBOX_WHY_BYTES]; /* configured, and why there are none */
     struct core_loop *core;
     struct pump_executors executors;

@@ -73,7 +73,8 @@ bool core_clock_offset(const struct core *c, int64_t *offset_ms);
 /* Is a linked peer's clock, as it says, so far from that median that it answers nothing (`answers`: it is needed for that), or
  * further than two clocks may differ? Minus the median. */
 bool core_peer_clock_off(const struct core *c, struct node_id node, bool answers, int64_t *offset_ms);
-/* The platform that a compute member's newest advert names; this node's own too. False: none has come. */
+/* The platform that a compute member's newest advert names; this node's own too. False: none was heard lately, so that it offers
+ * no enclaves, or is no peer of this node. */
 bool core_advertised(const struct core *c, struct node_id node, struct hash32 *platform);
 /* When a record of this node's was signed by a clock that went ahead: its date, before which no peer takes it or what follows
  * it. 0: none is dated further ahead than clocks may differ. */

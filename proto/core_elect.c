@@ -423,6 +423,8 @@ static void candidate_tick(struct core *c, struct run_track *t)
 
 /* --- Adverts ------------------------------------------------------------------------------------------------------------------------------- */
 
+enum { ADVERT_EVERY_MS = 2000, ADVERT_LIFE_MS = 90000, ADVERTS_MISSED = 5, SLOTS_FREE_MAX = 1024 };
+
 const struct advert *advert_find(const struct core *c, struct node_id node)
 {
     for (uint32_t i = 0; i < c->advert_count; i++)
@@ -433,8 +435,10 @@ const struct advert *advert_find(const struct core *c, struct node_id node)
 bool core_advertised(const struct core *c, struct node_id node, struct hash32 *platform)
 {
     const struct advert *a = advert_find(c, node);
-    if (a != NULL) *platform = a->platform;
-    return a != NULL;
+    if (a == NULL || c->now.ns - a->heard_ns > (int64_t)ADVERTS_MISSED * ADVERT_EVERY_MS * 1000000)
+        return false;
+    *platform = a->platform;
+    return true;
 }
 
 static void advert_keep(struct core *c, struct advert said)
@@ -446,10 +450,8 @@ static void advert_keep(struct core *c, struct advert said)
 
 void elect_advert(struct core *c, const struct record *r, const struct body_ADVERT *b)
 {
-    advert_keep(c, (struct advert){r->header.author, r->header.time_ms, b->platform});
+    advert_keep(c, (struct advert){r->header.author, r->header.time_ms, c->now.ns, b->platform});
 }
-
-enum { ADVERT_EVERY_MS = 2000, ADVERT_LIFE_MS = 90000, SLOTS_FREE_MAX = 1024 };
 
 /* What it says to others it knows, too: it may be a party to the keys that its own enclave asks for, and is no peer of its own. */
 static void advert_tick(struct core *c)
@@ -462,7 +464,7 @@ static void advert_tick(struct core *c)
     struct body_ADVERT body = {c->options.platform, c->options.engine, c->options.gpu,
                                running < most ? most - running : 0, SPAN_NONE};
     c->advert_next_ns = c->now.ns + (int64_t)ADVERT_EVERY_MS * 1000000;
-    advert_keep(c, (struct advert){c->options.self, c->wall_ms, c->options.platform});
+    advert_keep(c, (struct advert){c->options.self, c->wall_ms, c->now.ns, c->options.platform});
     author_ephemeral(c, KIND_ADVERT, &body, c->wall_ms + ADVERT_LIFE_MS);
 }
 

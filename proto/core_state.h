@@ -118,6 +118,7 @@ struct answer {
 struct advert {
     struct node_id node;
     uint64_t time_ms;
+    int64_t heard_ns;
     struct hash32 platform;
 };
 

@@ -219,6 +219,13 @@ bool registry_worker(const struct registry *r, struct span set, struct hash32 me
     return false;
 }
 
+bool registry_worker_known(const struct registry *r, struct hash32 measurement)
+{
+    for (uint32_t i = 0; i < r->workers_count; i++)
+        if (registry_worker(r, ROW(r->workers, i).body.name, measurement)) return true;
+    return false;
+}
+
 /* --- Said by one author ------------------------------------------------------------------------------------------------ */
 
 struct asset *asset_find(const struct registry *r, struct dt dt)

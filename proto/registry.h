@@ -282,6 +282,8 @@ const struct job *registry_job(const struct registry *r,
                                struct compose_hash compose); /* an endorsed one, else any, else NULL */
 uint32_t registry_endorsements(const struct registry *r, const struct job *job);
 bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement);
+/* Is it in some set that is in force? */
+bool registry_worker_known(const struct registry *r, struct hash32 measurement);
 /* The set of this name in force: of the decided ones the highest version, among equals the smallest body hash. */
 const struct worker_set *registry_worker_set(const struct registry *r, struct span set);
 /* Its measurements, packed 32 bytes each. */

@@ -103,10 +103,31 @@ await '.[0].enclaves.why | contains("compute.platform")' gpu2 status
 of_gpu2 '.why | contains("compute.platform")'
 stop gpu2
 of_gpu2 '.why == "it is not linked here"'
+sed '/^compute:/,/^[^ ]/{/^compute:/d;/^ /d}' gpu2.yaml >gpu2/perigee.yaml
+start gpu2
+of_gpu2 '.why | startswith("it offers no enclaves")'
+await '.[0].enclaves == null' gpu2 status
+stop gpu2
 mv gpu2.yaml gpu2/perigee.yaml
 start gpu2
 of_gpu2 .ok
 await 'any(.[0].peers[]; .organisation == "gpu2-org" and .up)' b status
+# A program that no steward registered gets no keys: its own node says so, and that is all that knows what it is. A run that was
+# refused for it is not over, and goes on once it is registered.
+await '.[0].enclaves | .max > 0 and .why == null' gpu2 status
+own=$("$PERIGEE" workers measure)
+register() { for name in a b; do "$PERIGEE" workers register --data $name --name default "$1" >/dev/null; done; }
+register "$(printf '0%.0s' {1..64})"
+await '.[0].enclaves.why | contains("workers register --name NAME '"$own"'")' gpu2 status
+code=0
+"$PERIGEE" run request --data lab --workflow "$workflow" --wait >out 2>err || code=$?
+[[ $code -eq 75 ]] && grep -q '^not over ' out || fail "a refused run is said to be over: exit $code: $(cat out err)"
+run=$(sed -n 's/^requested run //p' err)
+register "$own"
+await '.[0].enclaves.why == null' gpu2 status
+stop gpu2
+start gpu2
+await '.[0].state == "settled"' lab run show "$run"
 "$PERIGEE" revoke --data b --workflow "$workflow" >/dev/null
 missing data b-org "${plan[@]}"
 jq -e 'all(.conditions[] | select(.what == "data" and .who == "a-org"); .ok) and any(.conditions[]; .reason == "revoked")' said >/dev/null ||
