@@ -32,7 +32,8 @@ enum { API_PAGE_MAX = 256 };
     "why:text}]}"
 #define API_RUN                                                                                              \
     "{run:id, compose:id, inputs:[token], parameters:any, slot:int, requester:text|null, receipt:bool, "     \
-    "privacy?:text, state?:text, reason?:text, detail?:text, term?:int, node?:id, organisation?:text|null, " \
+    "privacy?:text, state?:text, over?:bool, reason?:text, detail?:text, term?:int, node?:id, "              \
+    "organisation?:text|null, "                                                                              \
     "phases?:{*:int}, bad_shares?:[text|null], waits_for?:text|null"
 
 /* X(method, path, handler, scope, names of its query, body, answer, summary). An answer of another kind than JSON is written as

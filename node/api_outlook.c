@@ -204,7 +204,7 @@ static const char *why_not(struct outlook *o, const struct body_RUN *run, const 
     }
     struct enclaves_status own;
     daemon_enclave_status(o->d, &own);
-    return own.most > 0 ? NULL : own.why != NULL ? own.why : no_enclaves;
+    return own.why != NULL ? own.why : own.most > 0 ? NULL : no_enclaves;
 }
 
 /* One is enough: the reasons of the others are shown, and count only when there is none. */
@@ -295,7 +295,7 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
 
 /* --- Of a run ---------------------------------------------------------------------------------------------------------- */
 
-static const char *phase_text(enum run_state state, bool slot_gone)
+static const char *phase_text(enum run_state state, bool over)
 {
     switch (state) {
     case RUN_REQUESTED: return "no candidate has asked for it yet, or an enclave ended and another follows";
@@ -308,11 +308,13 @@ static const char *phase_text(enum run_state state, bool slot_gone)
     case RUN_RELEASED: return "the elected node publishes the receipt";
     case RUN_SETTLED: return "nothing: it is settled";
     case RUN_REFUSED:
-        if (slot_gone) return "nothing: its slot went to another run";
+        if (over) return "nothing: its time or its slot is gone, or it was taken back";
         return "nothing that comes by itself: once what it was refused for is mended, a compute member that "
                "has not tried it yet, or is started again, runs it in a later term, until it expires or is "
                "revoked";
     case RUN_FAILED:
+        if (!over) return "another term, which begins once the lease of the node that fell silent is over";
+        return "nothing: it has ended";
     case RUN_REVOKED:
     case RUN_EXPIRED: return "nothing: it has ended";
     case RUN_STATE_COUNT: break;
@@ -320,10 +322,10 @@ static const char *phase_text(enum run_state state, bool slot_gone)
     return "";
 }
 
-/* From the commit on nobody is asked for anything any more. What was refused may be tried again, while its slot is not gone. */
-static bool is_conditional(enum run_state state, bool slot_gone)
+/* From the commit on nobody is asked for anything any more. */
+static bool is_conditional(enum run_state state, bool over)
 {
-    return state < RUN_COMMITTED || (state == RUN_REFUSED && !slot_gone);
+    return state < RUN_COMMITTED || (state > RUN_SETTLED && !over);
 }
 
 /* The run that its slot went to, if that is another. */
@@ -381,12 +383,12 @@ void api_run_why(const struct http_request *q, struct http_reply *reply)
     o.w = p->workflow;
     o.conditions = json_array();
     (void)core_run(daemon_core(d), id, &view);
-    const bool slot_gone = other_holder(&o, run) != NULL;
-    if (is_conditional(view.state, slot_gone)) add_run(&o, run);
+    const bool over = api_run_over(d, run, &view);
+    if (is_conditional(view.state, over)) add_run(&o, run);
     http_answer(reply, 200,
                 json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "run", api_hex32(id.bytes), "state",
-                          run_state_name(view.state), "waits_for", phase_text(view.state, slot_gone),
-                          "reason", refusal_name(view.verdict.refusal), "detail",
-                          refusal_text(view.verdict.refusal), "term", (json_int_t)view.term, "organisation",
-                          api_organisation(d, view.node), "conditions", o.conditions));
+                          run_state_name(view.state), "waits_for", phase_text(view.state, over), "reason",
+                          refusal_name(view.verdict.refusal), "detail", refusal_text(view.verdict.refusal),
+                          "term", (json_int_t)view.term, "organisation", api_organisation(d, view.node),
+                          "conditions", o.conditions));
 }

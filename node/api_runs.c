@@ -66,6 +66,7 @@ static json_t *run_json(struct daemon *d, const struct run_entry *run)
             json_object_set_new(phases, run_state_name((enum run_state)s),
                                 json_integer((json_int_t)view.entered_ms[s]));
     json_object_set_new(body, "state", json_string(run_state_name(view.state)));
+    json_object_set_new(body, "over", json_boolean(api_run_over(d, run, &view)));
     json_object_set_new(body, "reason", json_string(refusal_name(view.verdict.refusal)));
     json_object_set_new(body, "detail", json_string(refusal_text(view.verdict.refusal)));
     json_object_set_new(body, "term", json_integer((json_int_t)view.term));
@@ -340,5 +341,6 @@ void api_run_receipt(const struct http_request *q, struct http_reply *reply)
     http_problem(reply, 409, "not-settled",
                  "expected a settled run whose receipt is here; came one that is %s: `perigee run why` says "
                  "what it waits for, or why it ended",
-                 run_state_name(view.state));
+                 view.state == RUN_SETTLED ? "settled, and whose receipt is on its way"
+                                           : run_state_name(view.state));
 }

@@ -75,13 +75,25 @@ static bool can_compute(struct daemon *d, struct node_id node)
     struct enclaves_status own;
     if (!ID_EQUAL(node, daemon_home(d)->node)) return may_be_there(d, node, true) && api_offers(d, node);
     daemon_enclave_status(d, &own);
-    return own.most > 0;
+    return own.most > 0 && own.why == NULL;
 }
 
 static void name_one(struct buffer *out, const struct member *m)
 {
     if (out->len > 0) buffer_put_text(out, ", ");
     buffer_put(out, m->organisation);
+}
+
+bool api_run_over(struct daemon *d, const struct run_entry *run, const struct run_view *view)
+{
+    const struct registry *r = core_registry(daemon_core(d));
+    const struct run_entry *holder = registry_slot_holder(r, run->body.compose, run->body.slot);
+    if (view->state < RUN_SETTLED) return false;
+    const bool open = view->state == RUN_REFUSED ||
+                      (view->state == RUN_FAILED && view->verdict.refusal != REFUSAL_COMPUTATION);
+    return !open || (holder != NULL && holder != run) || run->receipt != NULL ||
+           record_run_end_ms(&run->record->header) <= daemon_wall_ms() ||
+           registry_run_taken_back(r, run).refusal != REFUSAL_NONE;
 }
 
 static json_t *nobody_may(const struct verdict *last)

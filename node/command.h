@@ -13,6 +13,8 @@ enum exit_code {
     EXIT_UNREACHABLE = 2,
     EXIT_USAGE = 3,
     EXIT_NOT_VERIFIED = 4,
+    EXIT_NOT_OVER =
+        5, /* a run that ended for one candidate, while another may go on with it: not to be asked for again */
     EXIT_TRY_LATER = 75,
     EXIT_INTERRUPTED = 130 /* as shells say it: 128 and SIGINT; what was done so far is there */
 };

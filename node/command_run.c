@@ -3,7 +3,6 @@
 #include "node/output_table.h"
 #include "proto/base/caps.h"
 #include "proto/record.h"
-#include "proto/refusal.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -30,11 +29,10 @@ static bool is_failure(const char *state)
     return false;
 }
 
-/* What refused one candidate may pass for another, unless its slot is gone. */
+/* It ended for one candidate, and another may go on with it. */
 static bool may_go_on(const json_t *run)
 {
-    return strcmp(client_text(run, "state"), "refused") == 0 &&
-           strcmp(client_text(run, "reason"), refusal_name(REFUSAL_SLOT_SPENT)) != 0;
+    return is_failure(client_text(run, "state")) && json_is_false(json_object_get(run, "over"));
 }
 
 /* --- Showing -------------------------------------------------------------------------------------------------------- */
@@ -156,7 +154,7 @@ static int wait_for(const struct client *c, const char *id)
         json_decref(run);
         pause_ms(RUN_POLL_MS);
     }
-    code = may_go_on(run) ? EXIT_TRY_LATER : is_failure(client_text(run, "state")) ? EXIT_REFUSED : EXIT_OK;
+    code = may_go_on(run) ? EXIT_NOT_OVER : is_failure(client_text(run, "state")) ? EXIT_REFUSED : EXIT_OK;
     if (!c->json && listing_is_terminal()) (void)fputs("\r\033[K", stdout);
     if (c->json)
         client_print(run);

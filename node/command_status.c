@@ -100,7 +100,7 @@ static void print_enclaves(const json_t *enclaves)
     (void)printf("enclaves      %" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " running%s%s\n",
                  client_number(enclaves, "running"), client_number(enclaves, "max"),
                  why[0] == 0                          ? ""
-                 : client_number(enclaves, "max") > 0 ? "; none is given a run: "
+                 : client_number(enclaves, "max") > 0 ? "; none gets its keys: "
                                                       : "; none can start here: ",
                  why);
 }

@@ -42,7 +42,7 @@ struct daemon {
     unsigned keeping; /* daemon_keep, not done */
     struct enclave_host *enclaves;
     char idle_why[512]; /* daemon_enclave_status */
-    bool measured;      /* `measurement`: of the program that its workers are */
+    bool measured;      /* `measurement`, of the running program: its workers, unless its file was replaced */
     struct hash32 measurement;
     char enclaves_why[SANDBOX_WHY_BYTES]; /* configured, and why there are none */
     struct core_loop *core;

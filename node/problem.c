@@ -99,6 +99,7 @@ static json_t *local_problem(int code, const char *detail)
     case EXIT_TRY_LATER: return problem_json(503, "try-later", detail);
     case EXIT_OK:
     case EXIT_REFUSED:
+    case EXIT_NOT_OVER:
     case EXIT_INTERRUPTED: break;
     }
     return problem_json(409, "failed", detail);

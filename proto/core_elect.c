@@ -441,11 +441,26 @@ bool core_advertised(const struct core *c, struct node_id node, struct hash32 *p
     return true;
 }
 
+/* Of a node that is not there yet: a free place, or that of who was not heard from for longest. */
+static struct advert *advert_place(struct core *c)
+{
+    if (c->advert_count < c->options.caps->adverts) return &c->advert[c->advert_count++];
+    struct advert *longest = &c->advert[0];
+    for (uint32_t i = 1; i < c->advert_count; i++)
+        if (c->advert[i].heard_ns < longest->heard_ns) longest = &c->advert[i];
+    return longest;
+}
+
+/* Any says that it is there; of what it says the newest counts, by its author's clock, which may have been ahead. */
 static void advert_keep(struct core *c, struct advert said)
 {
     struct advert *a = (struct advert *)advert_find(c, said.node);
-    if (a == NULL && c->advert_count < c->options.caps->adverts) a = &c->advert[c->advert_count++];
-    if (a != NULL && a->time_ms <= said.time_ms) *a = said;
+    if (a == NULL)
+        *advert_place(c) = said;
+    else if (a->time_ms <= said.time_ms || a->time_ms > c->wall_ms)
+        *a = said;
+    else
+        a->heard_ns = said.heard_ns;
 }
 
 void elect_advert(struct core *c, const struct record *r, const struct body_ADVERT *b)

@@ -200,7 +200,7 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
     s->trust = (enum scenario_trust)trust;
     s->for_ms = FOR_MS;
     scenario_read_optional(&r, "for_ms", 1, SCENARIO_FOR_MS_MAX, &s->for_ms);
-    TRY(scenario_parties_read(s, arena, &r));
+    TRY(scenario_read_parties(s, arena, &r));
     scenario_check_parties(s, &r);
     consortia_read(s, &r);
     crypto_read(s, &r);
@@ -208,7 +208,7 @@ enum err scenario_parse(struct scenario **out, struct arena *arena, struct span 
     if (r.err == OK) check_thresholds(s, &r);
     study_read(s, &r);
     network_read(s, &r);
-    if (r.err == OK) TRY(scenario_faults_read(s, arena, &r));
+    if (r.err == OK) TRY(scenario_read_faults(s, arena, &r));
     TRY(json_reader_done(&r));
     *out = s;
     return OK;

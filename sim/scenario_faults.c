@@ -47,8 +47,8 @@ static void read_party(struct json_reader *r, const struct scenario *s, const ch
 {
     struct span name;
     field_name(r, key, &name);
-    if (r->err != OK || (out->party = scenario_party_find(s, name)) < s->party_count) return;
-    out->party = scenario_kind_find(s, name);
+    if (r->err != OK || (out->party = scenario_find_party(s, name)) < s->party_count) return;
+    out->party = scenario_find_kind(s, name);
     if (out->party < s->party_count)
         out->more = s->party[out->party].kind->count - 1;
     else
@@ -237,7 +237,7 @@ static enum err check_there(const struct scenario_fault *f, const struct scenari
     return r->err;
 }
 
-enum err scenario_faults_read(struct scenario *s, struct arena *arena, struct json_reader *r)
+enum err scenario_read_faults(struct scenario *s, struct arena *arena, struct json_reader *r)
 {
     if (!json_has(r, "faults")) return r->err;
     const struct json *array = json_read_array(r, "faults", 1, SCENARIO_FAULTS_MAX);

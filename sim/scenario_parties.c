@@ -93,7 +93,7 @@ static enum err party_read(struct scenario_party *p, struct scenario_kind *k, st
     return json_reader_done(r);
 }
 
-uint32_t scenario_party_find(const struct scenario *s, struct span name)
+uint32_t scenario_find_party(const struct scenario *s, struct span name)
 {
     uint32_t i = 0;
     while (i < s->party_count && !span_equal(s->party[i].name, name)) i++;
@@ -101,7 +101,7 @@ uint32_t scenario_party_find(const struct scenario *s, struct span name)
 }
 
 /* The first of a kind of that name. */
-uint32_t scenario_kind_find(const struct scenario *s, struct span name)
+uint32_t scenario_find_kind(const struct scenario *s, struct span name)
 {
     uint32_t i = 0;
     while (i < s->party_count && (s->party[i].kind == NULL || !span_equal(s->party[i].kind->name, name))) i++;
@@ -136,7 +136,7 @@ static bool is_of(const struct scenario_kind *k, struct span name)
 static void check_name(const struct scenario *s, const struct scenario_kind *k, struct json_reader *r)
 {
     bool taken =
-        scenario_party_find(s, k->name) < s->party_count || scenario_kind_find(s, k->name) < s->party_count;
+        scenario_find_party(s, k->name) < s->party_count || scenario_find_kind(s, k->name) < s->party_count;
     for (uint32_t i = 0; !taken && i < s->party_count; i++) taken = is_of(k, s->party[i].name);
     if (taken) json_refuse(r, "name", ERR_DUPLICATE, "a name that no other party has");
     if (k->count > 0 && k->name.len + NUMBER_CHARS > CAP_NAME)
@@ -186,7 +186,7 @@ static void maker_read(struct scenario *s, uint32_t first, uint32_t count, struc
 {
     struct span name;
     field_name(r, "maker", &name);
-    const uint32_t maker = scenario_party_find(s, name);
+    const uint32_t maker = scenario_find_party(s, name);
     if (maker == s->party_count || (s->party[maker].roles & ROLE_MAKER) == 0) {
         json_refuse(r, "maker", ERR_NOT_FOUND, "the name of a party with the role maker");
         return;
@@ -210,7 +210,7 @@ static enum err makers_read(struct scenario *s, const struct json *array, struct
     return OK;
 }
 
-enum err scenario_parties_read(struct scenario *s, struct arena *arena, struct json_reader *r)
+enum err scenario_read_parties(struct scenario *s, struct arena *arena, struct json_reader *r)
 {
     const struct json *array = json_read_array(r, "parties", 1, SCENARIO_PARTIES_MAX);
     const uint32_t count = array != NULL ? count_parties(array, r) : 0;

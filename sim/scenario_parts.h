@@ -7,7 +7,7 @@
 
 enum { SCENARIO_FOR_MS_MAX = 24 * 3600 * 1000, SCENARIO_LOSS_PPM_MAX = 500000 };
 
-extern const char scenario_region_expected[];
+extern const char scenario_region_expected[]; /* what a refused `region` is told */
 
 /* A number that may be missing, which is `out` then; one of -most to most; one that is written unless it is 0. */
 void scenario_read_optional(struct json_reader *r, const char *key, uint32_t min, uint32_t max,
@@ -19,14 +19,14 @@ void scenario_refuse_range(struct json_reader *r, const char *key, uint32_t leas
                            const char *of, uint32_t count);
 
 /* scenario_parties.c. The place of a party, of the first of a kind; party_count: there is none. */
-uint32_t scenario_party_find(const struct scenario *s, struct span name);
-uint32_t scenario_kind_find(const struct scenario *s, struct span name);
-MUST_USE enum err scenario_parties_read(struct scenario *s, struct arena *arena, struct json_reader *r);
+uint32_t scenario_find_party(const struct scenario *s, struct span name);
+uint32_t scenario_find_kind(const struct scenario *s, struct span name);
+MUST_USE enum err scenario_read_parties(struct scenario *s, struct arena *arena, struct json_reader *r);
 void scenario_check_parties(struct scenario *s, struct json_reader *r);
 void scenario_put_parties(struct json_writer *w, const struct scenario *s);
 
 /* scenario_faults.c. When all else was read. */
-MUST_USE enum err scenario_faults_read(struct scenario *s, struct arena *arena, struct json_reader *r);
+MUST_USE enum err scenario_read_faults(struct scenario *s, struct arena *arena, struct json_reader *r);
 void scenario_put_faults(struct json_writer *w, const struct scenario *s);
 
 #endif

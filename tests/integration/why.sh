@@ -121,10 +121,11 @@ register "$(printf '0%.0s' {1..64})"
 await '.[0].enclaves.why | contains("workers register --name NAME '"$own"'")' gpu2 status
 code=0
 "$PERIGEE" run request --data lab --workflow "$workflow" --wait >out 2>err || code=$?
-[[ $code -eq 75 ]] && grep -q '^not over ' out || fail "a refused run is said to be over: exit $code: $(cat out err)"
+[[ $code -eq 5 ]] && grep -q '^not over ' out || fail "a refused run is said to be over: exit $code: $(cat out err)"
 run=$(sed -n 's/^requested run //p' err)
 register "$own"
 await '.[0].enclaves.why == null' gpu2 status
+for name in a b; do await "any(.[]; .in_force and (.measurements | index(\"$own\")))" $name workers list; done
 stop gpu2
 start gpu2
 await '.[0].state == "settled"' lab run show "$run"

@@ -1717,6 +1717,34 @@ static int short_leases(void **state)
 
 #define WITH_LONG_LEASES(test) cmocka_unit_test_setup_teardown(test, long_leases, short_leases)
 
+/* Who offers enclaves says so every two seconds; a clock that was ahead, and is set right, changes nothing of it. */
+static void test_adverts(void **state)
+{
+    (void)state;
+    struct hash32 platform, own;
+    const struct node_id compute = world->node[WORLD_COMPUTE].id;
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    cluster_run(c, 5000);
+    assert_true(core_advertised(cluster_core(c, 0), compute, &platform));
+    assert_true(core_advertised(cluster_core(c, WORLD_COMPUTE), compute, &own));
+    assert_memory_equal(platform.bytes, own.bytes, 32);
+    assert_false(core_advertised(cluster_core(c, 0), world->node[WORLD_REQUESTER].id, &platform));
+    cluster_set_clock(c, WORLD_COMPUTE, 600000);
+    cluster_run(c, 5000);
+    cluster_set_clock(c, WORLD_COMPUTE, 0);
+    cluster_run(c, 15000);
+    assert_true(core_advertised(cluster_core(c, 0), compute, &platform));
+    assert_true(core_advertised(cluster_core(c, WORLD_COMPUTE), compute, &platform));
+    cluster_crash(c, WORLD_COMPUTE);
+    cluster_run(c, 11000);
+    assert_false(core_advertised(cluster_core(c, 0), compute, &platform));
+    cluster_restart(c, WORLD_COMPUTE);
+    cluster_run(c, 5000);
+    assert_true(core_advertised(cluster_core(c, 0), compute, &platform));
+    cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1757,6 +1785,7 @@ int main(void)
         WITH_LONG_LEASES(test_progress_shows_its_certificate),
         WITH_LONG_LEASES(test_a_run_that_never_ends),
         WITH_LONG_LEASES(test_a_committed_run_is_given_time),
+        WITH_LONG_LEASES(test_adverts),
         WITH_LONG_LEASES(test_the_end_is_why),
         cmocka_unit_test(test_what_is_judged_is_tried_again),
         WITH_LONG_LEASES(test_bad_shares_are_named),

@@ -79,6 +79,11 @@ static enum err check_evidence(const struct receipt_replay *r)
                                      .need_gpu = r->evidence_job.need_gpu};
     struct evidence_result result;
     const char *field;
+    const struct crypto_job *job = &r->evidence_job;
+    const struct charter *charter = registry_charter(r->bundle->registry);
+    assert_true(job->accept_simulated && job->now_ms == r->median_ms);
+    assert_int_equal(job->age_max_ms, policy.max_age_ms);
+    assert_int_equal(job->ahead_max_ms, charter_ahead_max_ms(charter));
     policy.measurement_count = (uint32_t)(r->evidence_job.measurements.len / 32);
     memcpy(policy.measurement, r->evidence_job.measurements.data, r->evidence_job.measurements.len);
     return evidence_check(&result, &field, r->evidence_job.box, r->evidence_job.hash, r->median_ms, &policy);
