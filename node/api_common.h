@@ -71,8 +71,9 @@ enum { API_ABSENCE_BYTES = 128 };
 bool api_there(struct daemon *d, struct node_id node, bool answers, char why[API_ABSENCE_BYTES]);
 /* Or has it no link here, and needs none? `why` says it then; nothing is known of it. (api_wait.c) */
 bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
-/* Can nothing come of it any more, as far as is known here? What was refused one candidate, or fell silent with another, may be tried
- * by a third, until the run ends, is taken back or its slot goes to another. (api_wait.c) */
+/* Is this its end, as far as is known here? What was refused one candidate may be tried by another, until the run ends, is taken back or
+ * its slot goes to another; so may what fell silent, which also may have committed. That it failed to compute is the elected node's
+ * word. (api_wait.c) */
 bool api_run_over(struct daemon *d, const struct run_entry *run, const struct run_view *view);
 /* May this member compute it, by its records and by the platform that it advertises? (api_wait.c) */
 struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, struct node_id node);

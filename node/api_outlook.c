@@ -313,7 +313,9 @@ static const char *phase_text(enum run_state state, bool over)
                "has not tried it yet, or is started again, runs it in a later term, until it expires or is "
                "revoked";
     case RUN_FAILED:
-        if (!over) return "another term, which begins once the lease of the node that fell silent is over";
+        if (!over)
+            return "a word or the receipt of the node that fell silent, or a compute member that runs it in "
+                   "a later term";
         return "nothing: it has ended";
     case RUN_REVOKED:
     case RUN_EXPIRED: return "nothing: it has ended";
@@ -322,7 +324,7 @@ static const char *phase_text(enum run_state state, bool over)
     return "";
 }
 
-/* From the commit on nobody is asked for anything any more. */
+/* From the commit on its enclave asks nobody for anything any more; another one of a later term would. */
 static bool is_conditional(enum run_state state, bool over)
 {
     return state < RUN_COMMITTED || (state > RUN_SETTLED && !over);

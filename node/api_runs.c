@@ -338,9 +338,14 @@ void api_run_receipt(const struct http_request *q, struct http_reply *reply)
     struct run_id id;
     memcpy(id.bytes, run->record->id.bytes, sizeof id.bytes);
     (void)core_run(daemon_core(q->context), id, &view);
-    http_problem(reply, 409, "not-settled",
-                 "expected a settled run whose receipt is here; came one that is %s: `perigee run why` says "
-                 "what it waits for, or why it ended",
-                 view.state == RUN_SETTLED ? "settled, and whose receipt is on its way"
-                                           : run_state_name(view.state));
+    if (view.state == RUN_SETTLED)
+        http_problem(
+            reply, 409, "not-settled",
+            "expected the receipt here; the run is settled, and its receipt has not come yet: try again");
+    else
+        http_problem(
+            reply, 409, "not-settled",
+            "expected a settled run whose receipt is here; came one that is %s: `perigee run why` says "
+            "what it waits for, or why it ended",
+            run_state_name(view.state));
 }

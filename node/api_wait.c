@@ -84,16 +84,19 @@ static void name_one(struct buffer *out, const struct member *m)
     buffer_put(out, m->organisation);
 }
 
+/* Nobody can run it any more. */
+static bool refused_for_good(const struct registry *r, const struct run_entry *run)
+{
+    const struct run_entry *holder = registry_slot_holder(r, run->body.compose, run->body.slot);
+    return (holder != NULL && holder != run) || record_run_end_ms(&run->record->header) <= daemon_wall_ms() ||
+           registry_run_taken_back(r, run).refusal != REFUSAL_NONE;
+}
+
 bool api_run_over(struct daemon *d, const struct run_entry *run, const struct run_view *view)
 {
-    const struct registry *r = core_registry(daemon_core(d));
-    const struct run_entry *holder = registry_slot_holder(r, run->body.compose, run->body.slot);
-    if (view->state < RUN_SETTLED) return false;
-    const bool open = view->state == RUN_REFUSED ||
-                      (view->state == RUN_FAILED && view->verdict.refusal != REFUSAL_COMPUTATION);
-    return !open || (holder != NULL && holder != run) || run->receipt != NULL ||
-           record_run_end_ms(&run->record->header) <= daemon_wall_ms() ||
-           registry_run_taken_back(r, run).refusal != REFUSAL_NONE;
+    if (view->state == RUN_REFUSED) return refused_for_good(core_registry(daemon_core(d)), run);
+    if (view->state == RUN_FAILED) return view->verdict.refusal == REFUSAL_COMPUTATION;
+    return view->state >= RUN_SETTLED;
 }
 
 static json_t *nobody_may(const struct verdict *last)

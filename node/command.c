@@ -72,14 +72,13 @@ static int help_all(bool json)
                "usage: perigee COMMAND [--json] ...\n");
     for (int i = 0; i < ROW_COUNT; i++)
         if (!is_internal(&rows[i])) print_row(&rows[i]);
-    (void)puts(
-        "\n`perigee help COMMAND` says what a command takes. --data DIR may come from PERIGEE_DATA.\n"
-        "What talks to a node also takes --api https://HOST:PORT --token-file FILE [--ca FILE | "
-        "--fingerprint HEX]\n"
-        "in its place.\n"
-        "Exit codes: 0 ok, 1 refused or failed, 2 no node answers, 3 usage, 4 not verified, 75 try later,\n"
-        "130 interrupted.\n"
-        "`perigee demo` shows a joint study with seven processes on this machine.");
+    (void)puts("\n`perigee help COMMAND` says what a command takes. --data DIR may come from PERIGEE_DATA.\n"
+               "What talks to a node also takes --api https://HOST:PORT --token-file FILE [--ca FILE | "
+               "--fingerprint HEX]\n"
+               "in its place.\n"
+               "Exit codes: 0 ok, 1 refused or failed, 2 no node answers, 3 usage, 4 not verified,\n"
+               "5 a run that another may go on with, 75 try later, 130 interrupted.\n"
+               "`perigee demo` shows a joint study with seven processes on this machine.");
     return EXIT_OK;
 }
 

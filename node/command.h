@@ -1,5 +1,6 @@
 /* command: the command line. One table makes dispatch, help and (later) man pages and completions.
- * Exit codes: 0 ok, 1 refused or failed, 2 cannot reach the node, 3 usage, 4 not verified, 75 try later, 130 interrupted.
+ * Exit codes: 0 ok, 1 refused or failed, 2 cannot reach the node, 3 usage, 4 not verified, 5 a run that another may go
+ * on with, 75 try later, 130 interrupted.
  * Every command takes --json (one object, or one per line for streams) and --data DIR where it talks to a node. Errors on
  * stderr: what was expected, what came, what to do next. */
 #ifndef PERIGEE_NODE_COMMAND_H
@@ -115,7 +116,7 @@ enum exit_code {
       "--data DIR --workflow HASH [--inputs TOKEN,...] [--slot N] [--set NAME=VALUE]... [--expires-in-ms "   \
       "MS] [--wait | --dry-run]",                                                                            \
       "request a run in a slot; --set gives a parameter of the workflow its value; --dry-run says what "     \
-      "is missing and what it would cost")                                                                   \
+      "is missing and what it would cost; --wait ends with 5 for one that was refused, and is not over")     \
     X("run", "why", command_run_why, "--data DIR RUN", "what a run waits for")                               \
     X("run", "list", command_run_list, "--data DIR", "runs this node knows")                                 \
     X("run", "show", command_run_show, "--data DIR RUN", "state, phases and result of a run")                \

@@ -432,32 +432,35 @@ const struct advert *advert_find(const struct core *c, struct node_id node)
     return NULL;
 }
 
+static bool is_silent(const struct core *c, const struct advert *a)
+{
+    return c->now.ns - a->heard_ns > (int64_t)ADVERTS_MISSED * ADVERT_EVERY_MS * 1000000;
+}
+
 bool core_advertised(const struct core *c, struct node_id node, struct hash32 *platform)
 {
     const struct advert *a = advert_find(c, node);
-    if (a == NULL || c->now.ns - a->heard_ns > (int64_t)ADVERTS_MISSED * ADVERT_EVERY_MS * 1000000)
-        return false;
+    if (a == NULL || is_silent(c, a)) return false;
     *platform = a->platform;
     return true;
 }
 
-/* Of a node that is not there yet: a free place, or that of who was not heard from for longest. */
+/* A free place, or that of one that says nothing any more; or NULL. */
 static struct advert *advert_place(struct core *c)
 {
     if (c->advert_count < c->options.caps->adverts) return &c->advert[c->advert_count++];
-    struct advert *longest = &c->advert[0];
-    for (uint32_t i = 1; i < c->advert_count; i++)
-        if (c->advert[i].heard_ns < longest->heard_ns) longest = &c->advert[i];
-    return longest;
+    for (uint32_t i = 0; i < c->advert_count; i++)
+        if (is_silent(c, &c->advert[i])) return &c->advert[i];
+    return NULL;
 }
 
 /* Any says that it is there; of what it says the newest counts, by its author's clock, which may have been ahead. */
 static void advert_keep(struct core *c, struct advert said)
 {
-    struct advert *a = (struct advert *)advert_find(c, said.node);
-    if (a == NULL)
-        *advert_place(c) = said;
-    else if (a->time_ms <= said.time_ms || a->time_ms > c->wall_ms)
+    struct advert *known = (struct advert *)advert_find(c, said.node);
+    struct advert *a = known != NULL ? known : advert_place(c);
+    if (a == NULL) return;
+    if (known == NULL || a->time_ms <= said.time_ms || a->time_ms > c->wall_ms)
         *a = said;
     else
         a->heard_ns = said.heard_ns;

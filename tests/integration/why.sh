@@ -129,7 +129,14 @@ for name in a b; do await "any(.[]; .in_force and (.measurements | index(\"$own\
 stop gpu2
 start gpu2
 await '.[0].state == "settled"' lab run show "$run"
+register "$(printf '0%.0s' {1..64})"
+await '.[0].enclaves.why != null' gpu1 status
+refused 5 '' run request --data lab --workflow "$workflow" --wait
+run=$(sed -n 's/^requested run //p' err)
+await '.[0].over | not' lab run show "$run"
 "$PERIGEE" revoke --data b --workflow "$workflow" >/dev/null
+await .[0].over lab run show "$run"
+await '.[0].waits_for | startswith("nothing: its time")' lab run why "$run"
 missing data b-org "${plan[@]}"
 jq -e 'all(.conditions[] | select(.what == "data" and .who == "a-org"); .ok) and any(.conditions[]; .reason == "revoked")' said >/dev/null ||
     fail "another than the one that revoked is named, or not why: $(cat said)"
