@@ -71,6 +71,8 @@ enum { API_ABSENCE_BYTES = 128 };
 bool api_there(struct daemon *d, struct node_id node, bool answers, char why[API_ABSENCE_BYTES]);
 /* Or has it no link here, and needs none? `why` says it then; nothing is known of it. (api_wait.c) */
 bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_BYTES]);
+/* The run that its slot went to, if that is another; or NULL. (api_wait.c) */
+const struct run_entry *api_other_holder(const struct registry *r, const struct run_entry *run);
 /* Is this its end, as far as is known here? What was refused one candidate may be tried by another, until the run ends, is taken back or
  * its slot goes to another; so may what fell silent, which also may have committed. That it failed to compute is the elected node's
  * word. (api_wait.c) */

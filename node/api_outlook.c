@@ -330,18 +330,11 @@ static bool is_conditional(enum run_state state, bool over)
     return state < RUN_COMMITTED || (state > RUN_SETTLED && !over);
 }
 
-/* The run that its slot went to, if that is another. */
-static const struct run_entry *other_holder(const struct outlook *o, const struct run_entry *run)
-{
-    const struct run_entry *holder = registry_slot_holder(o->r, run->body.compose, run->body.slot);
-    return holder != run ? holder : NULL;
-}
-
 static void add_end(struct outlook *o, const struct run_entry *run)
 {
     bool over = record_run_end_ms(&run->record->header) <= o->now_ms;
     add(o, "time", json_null(), over ? verdict_refuse(REFUSAL_RUN_EXPIRED, NULL) : VERDICT_OK);
-    const struct run_entry *other = other_holder(o, run);
+    const struct run_entry *other = api_other_holder(o->r, run);
     add(o, "slot", json_null(),
         other != NULL ? verdict_refuse(REFUSAL_SLOT_SPENT, other->record->id.bytes) : VERDICT_OK);
 }

@@ -84,17 +84,23 @@ static void name_one(struct buffer *out, const struct member *m)
     buffer_put(out, m->organisation);
 }
 
-/* Nobody can run it any more. */
-static bool refused_for_good(const struct registry *r, const struct run_entry *run)
+const struct run_entry *api_other_holder(const struct registry *r, const struct run_entry *run)
 {
     const struct run_entry *holder = registry_slot_holder(r, run->body.compose, run->body.slot);
-    return (holder != NULL && holder != run) || record_run_end_ms(&run->record->header) <= daemon_wall_ms() ||
-           registry_run_taken_back(r, run).refusal != REFUSAL_NONE;
+    return holder != run ? holder : NULL;
+}
+
+/* Nobody can run it any more. */
+static bool refused_for_good(const struct registry *r, const struct run_entry *run, bool committed)
+{
+    return api_other_holder(r, run) != NULL || record_run_end_ms(&run->record->header) <= daemon_wall_ms() ||
+           (!committed && registry_run_taken_back(r, run).refusal != REFUSAL_NONE);
 }
 
 bool api_run_over(struct daemon *d, const struct run_entry *run, const struct run_view *view)
 {
-    if (view->state == RUN_REFUSED) return refused_for_good(core_registry(daemon_core(d)), run);
+    const bool committed = view->entered_ms[RUN_COMMITTED] != 0 || view->entered_ms[RUN_RELEASED] != 0;
+    if (view->state == RUN_REFUSED) return refused_for_good(core_registry(daemon_core(d)), run, committed);
     if (view->state == RUN_FAILED) return view->verdict.refusal == REFUSAL_COMPUTATION;
     return view->state >= RUN_SETTLED;
 }

@@ -116,7 +116,8 @@ enum exit_code {
       "--data DIR --workflow HASH [--inputs TOKEN,...] [--slot N] [--set NAME=VALUE]... [--expires-in-ms "   \
       "MS] [--wait | --dry-run]",                                                                            \
       "request a run in a slot; --set gives a parameter of the workflow its value; --dry-run says what "     \
-      "is missing and what it would cost; --wait ends with 5 for one that was refused, and is not over")     \
+      "is missing and what it would cost; --wait ends with 5 for one that was refused or fell silent, and "  \
+      "is not over")                                                                                         \
     X("run", "why", command_run_why, "--data DIR RUN", "what a run waits for")                               \
     X("run", "list", command_run_list, "--data DIR", "runs this node knows")                                 \
     X("run", "show", command_run_show, "--data DIR RUN", "state, phases and result of a run")                \
