@@ -188,8 +188,8 @@ static void add_own_signature(struct outlook *o)
              refusal_text(why));
 }
 
-static const char no_enclaves[] =
-    "it offers no enclaves: its operator looks at `perigee status` and `doctor` there";
+static const char no_enclaves[] = "it offers no enclaves, or has not said so yet: its operator looks at "
+                                  "`perigee status` and `doctor` there";
 
 /* Why may this member not compute it here and now? */
 static const char *why_not(struct outlook *o, const struct body_RUN *run, const struct member *m,
@@ -308,17 +308,21 @@ static const char *phase_text(enum run_state state, bool over)
     case RUN_RELEASED: return "the elected node publishes the receipt";
     case RUN_SETTLED: return "nothing: it is settled";
     case RUN_REFUSED:
-        if (over) return "nothing: its time or its slot is gone, or it was taken back";
-        return "nothing that comes by itself: once what it was refused for is mended, a compute member that "
-               "has not tried it yet, or is started again, runs it in a later term, until it expires or is "
-               "revoked";
+        if (over)
+            return "nothing: its time or its slot is gone, it was taken back, or it would be refused for the "
+                   "same in every term";
+        return "a compute member that runs it in a later term: one that has not tried it yet, or, once what "
+               "it was refused for is mended, one that is started again; until it expires or is revoked";
     case RUN_FAILED:
         if (!over)
             return "a word or the receipt of the node that fell silent, or a compute member that runs it in "
                    "a later term";
         return "nothing: it has ended";
     case RUN_REVOKED:
-    case RUN_EXPIRED: return "nothing: it has ended";
+        return over ? "nothing: it has ended" : "the revocation that its node speaks of: none is held here";
+    case RUN_EXPIRED:
+        return over ? "nothing: it has ended"
+                    : "its end, which its node says has come: not by the clock here";
     case RUN_STATE_COUNT: break;
     }
     return "";
@@ -379,7 +383,10 @@ void api_run_why(const struct http_request *q, struct http_reply *reply)
     o.conditions = json_array();
     (void)core_run(daemon_core(d), id, &view);
     const bool over = api_run_over(d, run, &view);
-    if (is_conditional(view.state, over)) add_run(&o, run);
+    if (is_conditional(view.state, over))
+        add_run(&o, run);
+    else if (view.state > RUN_SETTLED)
+        add_end(&o, run);
     http_answer(reply, 200,
                 json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "run", api_hex32(id.bytes), "state",
                           run_state_name(view.state), "waits_for", phase_text(view.state, over), "reason",

@@ -148,7 +148,7 @@ static bool read_parameters(const struct http_request *q, struct http_reply *rep
     return check_parameters(q, reply, command, values);
 }
 
-/* The number of this member, at least 1, where it is there. */
+/* The number of this member, not less than `least`, where it is there. */
 static bool read_number(const struct http_request *q, struct http_reply *reply, const char *name,
                         uint64_t least, uint64_t max, const char *otherwise, uint64_t *out)
 {

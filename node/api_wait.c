@@ -91,18 +91,39 @@ const struct run_entry *api_other_holder(const struct registry *r, const struct 
 }
 
 /* Nobody can run it any more. */
-static bool refused_for_good(const struct registry *r, const struct run_entry *run, bool committed)
+static bool lost_for_good(const struct registry *r, const struct run_entry *run, bool committed)
 {
     return api_other_holder(r, run) != NULL || record_run_end_ms(&run->record->header) <= daemon_wall_ms() ||
            (!committed && registry_run_taken_back(r, run).refusal != REFUSAL_NONE);
 }
 
+/* It is the same in every term: no key of another recipe exists, and the same output has the same type. */
+static bool comes_again(enum refusal why)
+{
+    return why == REFUSAL_ENVELOPE || why == REFUSAL_OUTPUT_TYPE;
+}
+
+/* Beside the one that tried. */
+static bool another_may(struct daemon *d, const struct body_RUN *run, struct node_id tried)
+{
+    const struct registry *r = core_registry(daemon_core(d));
+    const struct member *m;
+    for (uint32_t at = 0; (m = registry_member_next(r, &at)) != NULL;)
+        if (!ID_EQUAL(m->node, tried) && api_check_node(d, run, m->node).refusal == REFUSAL_NONE &&
+            can_compute(d, m->node))
+            return true;
+    return false;
+}
+
 bool api_run_over(struct daemon *d, const struct run_entry *run, const struct run_view *view)
 {
     const bool committed = view->entered_ms[RUN_COMMITTED] != 0 || view->entered_ms[RUN_RELEASED] != 0;
-    if (view->state == RUN_REFUSED) return refused_for_good(core_registry(daemon_core(d)), run, committed);
-    if (view->state == RUN_FAILED) return view->verdict.refusal == REFUSAL_COMPUTATION;
-    return view->state >= RUN_SETTLED;
+    const enum refusal why = view->verdict.refusal;
+    if (view->state <= RUN_SETTLED) return view->state == RUN_SETTLED;
+    if (view->state == RUN_REFUSED && comes_again(why)) return true;
+    if (view->state == RUN_FAILED && why == REFUSAL_COMPUTATION && !another_may(d, &run->body, view->node))
+        return true;
+    return lost_for_good(core_registry(daemon_core(d)), run, committed);
 }
 
 static json_t *nobody_may(const struct verdict *last)

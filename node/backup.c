@@ -27,9 +27,10 @@ enum {
 };
 static const char magic[] = "PERIBKUP";
 static const char store_name[] = "store/data.mdb";
+/* The first NAMES_NEEDED are those without which a data directory is none. */
 static const char *const names[] = {"version",   "identity.key", "kem.key",      "link.key", "dkg.key",
                                     "card.json", "charter.json", "perigee.yaml", "replaces"};
-enum { NAME_COUNT = sizeof names / sizeof names[0] };
+enum { NAME_COUNT = sizeof names / sizeof names[0], NAMES_NEEDED = 6 };
 
 /* Everything goes to this file, or comes from it. */
 struct archive {
@@ -112,6 +113,17 @@ static enum err put_name(const struct archive *a, const char *name, uint64_t len
     buffer_put_u64(&b, len);
     a->told->entries++;
     return write_all(a->file, bytes, b.len);
+}
+
+/* Of those needed the first that is not there, or NULL. */
+static const char *missing(const char *folder)
+{
+    char path[PATH_MAX];
+    for (uint32_t i = 0; i < NAMES_NEEDED; i++)
+        if (snprintf(path, sizeof path, "%s/%s", folder, names[i]) >= (int)sizeof path ||
+            access(path, F_OK) != 0)
+            return names[i];
+    return NULL;
 }
 
 /* One that is not there is left out. */
@@ -281,6 +293,12 @@ enum err backup_write(struct backup_told *out, const char *path, const char *hom
     out->node = h.node;
     enum err err = open_store(&store, &h, map_bytes, fault, cap);
     home_close(&h);
+    const char *lacks = missing(home);
+    if (err == OK && lacks != NULL)
+        err = fault_set(fault, cap, ERR_NOT_FOUND,
+                        "%s: expected a whole data directory, and %s is missing; keep the backups that have "
+                        "it, and put it back",
+                        home, lacks);
     if (err == OK) err = write_new(&a, home, store);
     if (err == OK && store != NULL) look_at_rows(out, store);
     store_close(store);
@@ -402,6 +420,15 @@ static enum err mark_restored(const struct archive *a, const char *folder)
     return err == OK ? OK : fail(a, err, path);
 }
 
+static enum err check_complete(const struct archive *a, const char *folder)
+{
+    char what[160];
+    const char *lacks = missing(folder);
+    if (lacks == NULL) return OK;
+    (void)snprintf(what, sizeof what, "of a whole data directory, and %s is not in it", lacks);
+    return refuse(a, ERR_NOT_FOUND, what);
+}
+
 static enum err fill(const struct archive *a, const char *folder, uint64_t end)
 {
     static const char *const inner[] = {"keygen", "store"};
@@ -412,6 +439,7 @@ static enum err fill(const struct archive *a, const char *folder, uint64_t end)
     }
     TRY(check_head(a));
     TRY(take_entries(a, folder, end));
+    TRY(check_complete(a, folder));
     TRY(mark_restored(a, folder));
     return renew_store(a, folder);
 }

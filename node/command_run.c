@@ -35,6 +35,13 @@ static bool may_go_on(const json_t *run)
     return is_failure(client_text(run, "state")) && json_is_false(json_object_get(run, "over"));
 }
 
+/* Taken back or expired, as its node says: what shows it comes here, or does not. */
+static bool is_hearsay(const json_t *run)
+{
+    const char *state = client_text(run, "state");
+    return may_go_on(run) && (strcmp(state, "revoked") == 0 || strcmp(state, "expired") == 0);
+}
+
 /* --- Showing -------------------------------------------------------------------------------------------------------- */
 
 /* Each phase entered so far and how long after the one before. */
@@ -87,8 +94,8 @@ static void print_run(const json_t *run)
     if (client_text(run, "waits_for")[0] != 0) (void)printf("waits for  %s\n", client_text(run, "waits_for"));
     if (may_go_on(run))
         (void)printf(
-            "not over   another compute member may run it in a later term, and so may one that is started "
-            "again: `perigee run why %s`; asking anew takes another slot\n",
+            "not over   it may settle yet: `perigee run why %s` says what it waits for; asking anew takes "
+            "another slot\n",
             client_text(run, "run"));
     print_phases(run);
     print_bad_shares(json_object_get(run, "bad_shares"));
@@ -130,7 +137,7 @@ static void say_state(const struct client *c, const json_t *run, char before[32]
 static bool is_over(const json_t *run, uint32_t *patience)
 {
     const char *state = client_text(run, "state");
-    if (is_failure(state)) return true;
+    if (is_failure(state)) return !is_hearsay(run);
     if (strcmp(state, "settled") != 0) return false;
     /* Settled by the receipt; the requester's output follows in moments, and not every requester is a reader. */
     bool opened = json_is_object(json_object_get(run, "output")) || client_text(run, "output_fault")[0] != 0;

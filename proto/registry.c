@@ -211,18 +211,27 @@ struct span registry_workers(const struct registry *r, struct span set)
     return w != NULL ? w->body.measurements : SPAN_NONE;
 }
 
-bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement)
+static bool lists(struct span measurements, struct hash32 measurement)
 {
-    struct span all = registry_workers(r, set);
-    for (size_t at = 0; at + 32 <= all.len; at += 32)
-        if (ids_equal(all.data + at, measurement.bytes)) return true;
+    for (size_t at = 0; at + 32 <= measurements.len; at += 32)
+        if (ids_equal(measurements.data + at, measurement.bytes)) return true;
     return false;
 }
 
+bool registry_worker(const struct registry *r, struct span set, struct hash32 measurement)
+{
+    return lists(registry_workers(r, set), measurement);
+}
+
+/* Most sets are not asked whether they are in force: a steward may have named thousands that nobody decided. */
 bool registry_worker_known(const struct registry *r, struct hash32 measurement)
 {
-    for (uint32_t i = 0; i < r->workers_count; i++)
-        if (registry_worker(r, ROW(r->workers, i).body.name, measurement)) return true;
+    for (uint32_t i = 0; i < r->workers_count; i++) {
+        const struct worker_set *w = &ROW(r->workers, i);
+        if (lists(w->body.measurements, measurement) && tally_decided(r, w->tally) &&
+            registry_worker_set(r, w->body.name) == w)
+            return true;
+    }
     return false;
 }
 

@@ -35,6 +35,8 @@ free_port() {
     while port=$((20000 + RANDOM % 10000)) && (: <"/dev/tcp/127.0.0.1/$port") 2>/dev/null; do :; done
     echo "$port"
 }
+# descendants PID: the processes that it has begun, and theirs.
+descendants() { local child; for child in $(pgrep -P "$1"); do echo "$child"; descendants "$child"; done; }
 # Of its own accord, with exit code 0.
 stop() {
     kill "${node[$1]}"

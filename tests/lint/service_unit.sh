@@ -10,7 +10,7 @@ breaks_worker='^(RestrictNamespaces|ProtectKernelTunables|ProtectKernelLogs|Prot
 check() {
     local unit=configs/perigee.service score
     grep -nE "$breaks_worker" "$unit" | sed "s#^#$unit:#; s#\$#: breaks the enclave worker#"
-    for name in NoNewPrivileges=yes ProtectSystem=strict Type=notify WatchdogSec=30 LimitCORE=0; do
+    for name in NoNewPrivileges=yes ProtectSystem=strict Type=notify WatchdogSec=30 LimitCORE=0 MemorySwapMax=0; do
         grep -qx "$name" "$unit" || echo "$unit: $name is missing"
     done
     score=$(systemd-analyze security --offline=true --no-pager "$unit" 2>/dev/null |
@@ -21,7 +21,7 @@ check() {
 
 bad_findings=4
 bad_fixture() { # the namespaces, two lines that are missing, the score
-    fixture configs/perigee.service <<<$'[Service]\nExecStart=/bin/true\nRestrictNamespaces=yes\nNoNewPrivileges=yes\nType=notify\nLimitCORE=0'
+    fixture configs/perigee.service <<<$'[Service]\nExecStart=/bin/true\nRestrictNamespaces=yes\nNoNewPrivileges=yes\nType=notify\nLimitCORE=0\nMemorySwapMax=0'
 }
 good_fixture() { mkdir -p configs && cp "$lint_root/configs/perigee.service" configs/; }
 if ! systemd-analyze security --help >/dev/null 2>&1 || ! systemd-analyze --help | grep -q -- --offline; then

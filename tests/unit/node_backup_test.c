@@ -294,6 +294,45 @@ static void test_hostile_files(void **state)
     }
 }
 
+/* The same file without the entry of this name, and with the hash that belongs to it then. */
+static void forge_without(const char *name)
+{
+    const size_t name_len = strlen(name);
+    uint8_t *at = bytes + 10; /* behind the magic and the version */
+    while (load_u16(at) != name_len || memcmp(at + 2, name, name_len) != 0)
+        at += 2 + load_u16(at) + 8 + load_u64(at + 2 + load_u16(at));
+    const size_t before = (size_t)(at - bytes), entry = 2 + name_len + 8 + load_u64(at + 2 + name_len);
+    const size_t rest = len - 32 - before - entry;
+    uint8_t *less = malloc(before + rest + 32);
+    assert_non_null(less);
+    memcpy(less, bytes, before);
+    memcpy(less + before, at + entry, rest);
+    const struct hash32 hash = sha256(span_make(less, before + rest));
+    memcpy(less + before + rest, hash.bytes, 32);
+    write_file(less, before + rest + 32);
+    free(less);
+}
+
+/* Whole or nothing, whether or not its keys can be opened. */
+static void test_a_file_that_lacks_one(void **state)
+{
+    (void)state;
+    static const char *const needed[] = {"version",  "identity.key", "kem.key",
+                                         "link.key", "dkg.key",      "card.json"};
+    char path[100], other[100];
+    struct backup_told told;
+    for (size_t i = 0; i < sizeof needed / sizeof needed[0]; i++) {
+        forge_without(needed[i]);
+        refused(ERR_NOT_FOUND);
+    }
+    home_file(path, "link.key");
+    (void)snprintf(other, sizeof other, "%s/other", root);
+    assert_int_equal(unlink(path), 0);
+    assert_int_equal(backup_write(&told, other, home, 16 << 20, fault, sizeof fault), ERR_NOT_FOUND);
+    assert_non_null(strstr(fault, "link.key is missing"));
+    assert_int_not_equal(access(other, F_OK), 0);
+}
+
 static int begin(void **state)
 {
     (void)state;
@@ -311,8 +350,12 @@ static int end(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {TEST(test_there_and_back), TEST(test_over_nothing),
-                                       TEST(test_damage_is_told), TEST(test_no_store),
-                                       TEST(test_any_byte),       TEST(test_hostile_files)};
+    const struct CMUnitTest tests[] = {TEST(test_there_and_back),
+                                       TEST(test_over_nothing),
+                                       TEST(test_damage_is_told),
+                                       TEST(test_no_store),
+                                       TEST(test_any_byte),
+                                       TEST(test_hostile_files),
+                                       TEST(test_a_file_that_lacks_one)};
     return cmocka_run_group_tests_name("node_backup", tests, begin, end);
 }

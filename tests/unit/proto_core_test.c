@@ -1736,12 +1736,18 @@ static void test_adverts(void **state)
     cluster_run(c, 15000);
     assert_true(core_advertised(cluster_core(c, 0), compute, &platform));
     assert_true(core_advertised(cluster_core(c, WORLD_COMPUTE), compute, &platform));
+    cluster_set_clock(c, WORLD_COMPUTE, 600000);
+    cluster_run(c, 5000);
     cluster_crash(c, WORLD_COMPUTE);
     cluster_run(c, 11000);
     assert_false(core_advertised(cluster_core(c, 0), compute, &platform));
+    cluster_set_clock(c, WORLD_COMPUTE, 0);
+    world->platform.bytes[1] ^= 1; /* it is another machine since */
     cluster_restart(c, WORLD_COMPUTE);
     cluster_run(c, 5000);
     assert_true(core_advertised(cluster_core(c, 0), compute, &platform));
+    assert_true(core_advertised(cluster_core(c, WORLD_COMPUTE), compute, &own));
+    assert_memory_equal(platform.bytes, own.bytes, 32);
     cluster_free(c);
 }
 

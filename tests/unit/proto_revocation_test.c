@@ -90,26 +90,34 @@ static void revoke(uint32_t owner, enum revocation_target target)
 }
 
 /* Before the commit nothing leaves: the enclave is gone within a lease and its third, and nobody tries again. */
+static void before_the_commit(uint64_t seed, enum run_state at, uint32_t owner, enum revocation_target target)
+{
+    uint32_t count;
+    begin(seed);
+    phase = at;
+    assert_true(cluster_until(cluster, in_phase, 20000));
+    revoke(owner, target);
+    assert_true(cluster_until(cluster, enclave_gone, 1500));
+    assert_int_not_equal(start()->state, RUN_RELEASED);
+    cluster_run(cluster, 20000);
+    (void)cluster_starts(cluster, &count);
+    assert_int_equal(count, 1);
+    expect_state("revoked", "revoked");
+    end();
+}
+
+/* Every owner, whatever it takes back, at every phase. */
 static void test_before_the_commit(void **state)
 {
     (void)state;
     static const enum run_state phases[] = {RUN_REQUESTED, RUN_ATTESTED, RUN_KEYED, RUN_COMPUTING};
     static const enum revocation_target targets[] = {REVOKE_ALL, REVOKE_APPROVAL, REVOKE_COMPOSE,
                                                      REVOKE_DATASET};
-    for (uint32_t i = 0; i < sizeof phases / sizeof phases[0]; i++) {
-        begin(1 + i);
-        phase = phases[i];
-        assert_true(cluster_until(cluster, in_phase, 20000));
-        revoke(i % WORLD_DATASETS, targets[i]);
-        assert_true(cluster_until(cluster, enclave_gone, 1500));
-        assert_int_not_equal(start()->state, RUN_RELEASED);
-        cluster_run(cluster, 20000);
-        uint32_t count;
-        (void)cluster_starts(cluster, &count);
-        assert_int_equal(count, 1);
-        expect_state("revoked", "revoked");
-        end();
-    }
+    uint64_t seed = 0;
+    for (size_t i = 0; i < sizeof phases / sizeof phases[0]; i++)
+        for (uint32_t owner = 0; owner < WORLD_DATASETS; owner++)
+            for (size_t j = 0; j < sizeof targets / sizeof targets[0]; j++)
+                before_the_commit(++seed, phases[i], owner, targets[j]);
 }
 
 /* What its node said before, or says without knowing. */
