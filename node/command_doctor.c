@@ -39,6 +39,7 @@ struct doctor {
     const char *passphrase_file;
     struct config *config;
     json_t *status; /* of the node that runs here, or NULL */
+    bool mute;      /* one runs here, and does not say it */
     uint32_t count[3];
     uint64_t defects_shown;
 };
@@ -140,7 +141,7 @@ static void check_certificate(struct doctor *d)
 /* What a node that runs here listens on is in use. */
 static bool stops(struct doctor *d, enum err err, const char *what, const char *fault)
 {
-    if (err == OK || (err == ERR_BUSY && d->status != NULL)) return false;
+    if (err == OK || (err == ERR_BUSY && (d->status != NULL || d->mute))) return false;
     say(d, FINDING_FAIL, what, "%s", fault);
     return true;
 }
@@ -157,7 +158,7 @@ static void check_listening(struct doctor *d)
     if (api != NULL) bad |= stops(d, listening_check(api, fault, sizeof fault), "api.listen", fault);
     if (!bad && d->config != NULL)
         say(d, FINDING_OK, "listening", "%s",
-            d->status != NULL ? "the node that runs here does"
+            d->status != NULL || d->mute ? "the node that runs here does"
                               : "a node can, where perigee.yaml says and on api.sock");
 }
 
@@ -516,6 +517,12 @@ static void check_compute(struct doctor *d, const json_t *s)
 static void check_node(struct doctor *d)
 {
     const json_t *s = d->status;
+    if (d->mute) {
+        say(d, FINDING_FAIL, "node",
+            "one runs here and does not answer: it may be stopped, or have more to do than it can; clock and "
+            "links were not looked at");
+        return;
+    }
     if (s == NULL) {
         say(d, FINDING_OK, "node", "none runs here: clock and links were not looked at");
         return;
@@ -523,7 +530,10 @@ static void check_node(struct doctor *d)
     const json_t *silent = json_object_get(s, "silent");
     const bool lost = json_is_true(json_object_get(s, "promise_lost"));
     const json_t *replaced = json_object_get(s, "replaced");
-    if (json_is_object(replaced)) say(d, FINDING_FAIL, "replaced", "%s", client_text(replaced, "detail"));
+    if (json_is_object(replaced)) {
+        say(d, FINDING_FAIL, "replaced", "%s", client_text(replaced, "detail"));
+        return; /* whatever else keeps it from its part is for nothing */
+    }
     if (json_is_object(silent))
         say(d, FINDING_FAIL, "node",
             "runs, and signs nothing again: %s: `perigee recover` makes its successor",
@@ -571,6 +581,7 @@ int command_doctor(int argc, char **argv)
     if (crypto_init() != OK) return client_fail(&c, EXIT_REFUSED, "cannot initialise cryptography");
     (void)client_try_get(&c, &d.status, "/v1/status"); /* or NULL */
     check_home(&d);
+    d.mute = d.home_known && d.status == NULL && home_check_socket(&d.home, NULL, 0) == ERR_BUSY;
     if (d.home_known) {
         check_keys(&d);
         check_certificate(&d);

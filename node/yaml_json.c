@@ -37,6 +37,7 @@ static json_t *scalar(const yaml_node_t *node)
     const char *text = (const char *)node->data.scalar.value;
     size_t len = node->data.scalar.length;
     bool plain = node->data.scalar.style == YAML_PLAIN_SCALAR_STYLE;
+    if (memchr(text, 0, len) != NULL) return NULL; /* no canonical text has one */
     if (plain && is_integer(text, len)) return json_integer(strtoll(text, NULL, 10));
     if (plain && strcmp(text, "true") == 0) return json_true();
     if (plain && strcmp(text, "false") == 0) return json_false();
@@ -87,7 +88,7 @@ static enum err convert(json_t **out, const struct reader *r, int index, unsigne
     if (depth > YAML_DEPTH_MAX) return refuse(r, node, "fewer levels");
     if (node->type == YAML_SCALAR_NODE) {
         *out = scalar(node);
-        return *out != NULL ? OK : refuse(r, node, "UTF-8 text");
+        return *out != NULL ? OK : refuse(r, node, "UTF-8 text, and no zero byte in it");
     }
     *out = node->type == YAML_SEQUENCE_NODE ? json_array() : json_object();
     if (*out == NULL) return ERR_NO_MEMORY;

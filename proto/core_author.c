@@ -153,6 +153,7 @@ static enum refusal chain_stops(const struct core *c)
     const struct author *a = chain_author(&c->chain, c->options.self);
     if (c->silence != SILENCE_NONE) return REFUSAL_SILENT;
     if (a != NULL && a->frozen != 0) return REFUSAL_FROZEN;
+    if (registry_removed(c->registry, c->options.self)) return REFUSAL_REMOVED;
     if (c->own_stuck) return REFUSAL_STORE;
     if (!chain_whole(&c->chain, c->options.self)) return REFUSAL_GAP;
     return c->unshown ? REFUSAL_ISOLATED : REFUSAL_NONE;

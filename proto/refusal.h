@@ -131,7 +131,10 @@
       "again; `perigee recover` makes its successor, which the stewards admit")                              \
     X(REFUSAL_STORE, 75, "store-failed",                                                                     \
       "a record of this node's own could not be kept where it belongs, and may be there all the same: it "   \
-      "signs nothing until a restart has read what is there; its log says what happened")
+      "signs nothing until a restart has read what is there; its log says what happened")                    \
+    X(REFUSAL_REMOVED, 76, "removed",                                                                        \
+      "this key is no member any more, which is for good: a successor has its place, or it was removed; "    \
+      "`perigee status` says which")
 
 #define REFUSAL_ENUM(symbol, code, name, text) symbol = code,
 enum refusal { REFUSAL_TABLE(REFUSAL_ENUM) REFUSAL_COUNT };

@@ -1751,6 +1751,31 @@ static void test_adverts(void **state)
     cluster_free(c);
 }
 
+/* Whoever is no member any more has nobody left to compare heads with: it is told that it is for good, and not to try later. */
+static void test_a_removed_key_signs_nothing(void **state)
+{
+    (void)state;
+    struct body_GRANT grant = {.lower = world->dataset[0].dt, .higher = world->app, .ops = SPAN_NONE};
+    struct cluster *c = cluster_new(world, &quiet);
+    cluster_form(c);
+    cluster_run(c, 5000);
+    assert_int_equal(core_authoring(cluster_core(c, WORLD_COMPUTE)), REFUSAL_NONE);
+    const struct author *of =
+        chain_author(core_chain(cluster_core(c, 0)), world->node[WORLD_COMPUTE].id);
+    const struct body_REMOVAL body = {.node = world->node[WORLD_COMPUTE].id,
+                                      .last_seq = of != NULL ? of->applied : 0};
+    for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)
+        accepted(cluster_author(c, i, KIND_REMOVAL, &body, 0, NULL));
+    cluster_run(c, 5000);
+    assert_int_equal(core_authoring(cluster_core(c, WORLD_COMPUTE)), REFUSAL_REMOVED);
+    refused(cluster_author(c, WORLD_COMPUTE, KIND_GRANT, &grant, 0, NULL), REFUSAL_REMOVED);
+    cluster_crash(c, WORLD_COMPUTE);
+    cluster_restart(c, WORLD_COMPUTE);
+    cluster_run(c, 20000);
+    assert_int_equal(core_authoring(cluster_core(c, WORLD_COMPUTE)), REFUSAL_REMOVED);
+    cluster_free(c);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1781,6 +1806,7 @@ int main(void)
         cmocka_unit_test(test_votes_wait_for_the_store),
         cmocka_unit_test(test_records_wait_for_the_store),
         cmocka_unit_test(test_a_failing_store),
+        cmocka_unit_test(test_a_removed_key_signs_nothing),
         WITH_LONG_LEASES(test_restart_keeps_votes),
         cmocka_unit_test(test_an_isolated_custodian_does_not_vote),
         cmocka_unit_test(test_silence_isolates),
