@@ -426,7 +426,7 @@ void gossip_dropped(struct gossip *g, struct record_id id, bool again, int64_t n
     if (!again) i->state = ITEM_USELESS;
     if (!again) return;
     if (i->from != GOSSIP_NOBODY) i->asked |= bit(i->from);
-    if ((i->has & g->up & ~i->asked) == 0) {
+    if ((i->has & g->up & ~i->asked) == 0 || !count_on_another(g, i)) {
         forget(g, i);
         return;
     }

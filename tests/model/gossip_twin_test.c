@@ -350,7 +350,7 @@ static void twin_dropped(struct item *i, bool again)
     if (again && i->from != NOBODY) i->asked[i->from] = true;
     if (!again) {
         settle(i, USELESS);
-    } else if (who_has(i, true) == 0) {
+    } else if (who_has(i, true) == 0 || !another_vouches(i)) {
         forget(i);
     } else {
         i->known = WANTED;
@@ -486,6 +486,7 @@ static void check_item(const struct item *i, int64_t *first_due_ns)
     assert_true(open <= 2 && i->turns <= GOSSIP_ASK_TURNS);
     if (i->known != WANTED) assert_true(open == 0 && i->first == NOBODY);
     if (i->known != WANTED) return;
+    assert_true(i->first != NOBODY);
     assert_true(i->due_ns <= now + GOSSIP_ASK_MOST_MS * MS);
     if (i->due_ns < *first_due_ns) *first_due_ns = i->due_ns;
 }

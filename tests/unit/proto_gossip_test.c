@@ -269,6 +269,21 @@ static void test_who_comes_and_goes_is_counted(void **state)
     assert_int_equal(gossip_due(gossip), INT64_MAX);
 }
 
+/* Nor does what one announces and another brings that there is no room to look at. */
+static void test_what_is_dropped_is_counted(void **state)
+{
+    (void)state;
+    announce_from(0, 1);
+    pass(10000); /* a promise that was not kept: it is not asked at once */
+    for (uint32_t i = 0; i < 2 * ITEMS; i++) {
+        announce_from(0, 1000 + i);
+        if (gossip_arrived(gossip, 1, id_of(1000 + i), now))
+            gossip_dropped(gossip, id_of(1000 + i), true, now);
+    }
+    announce_from(2, 2);
+    assert_int_equal(wanted[2], 1);
+}
+
 static void test_absent_asks_another_at_once(void **state)
 {
     (void)state;
@@ -423,6 +438,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_broken_promises_count, begin, end),
         cmocka_unit_test_setup_teardown(test_no_promise_no_blame, begin, end),
         cmocka_unit_test_setup_teardown(test_who_comes_and_goes_is_counted, begin, end),
+        cmocka_unit_test_setup_teardown(test_what_is_dropped_is_counted, begin, end),
         cmocka_unit_test_setup_teardown(test_absent_asks_another_at_once, begin, end),
         cmocka_unit_test_setup_teardown(test_a_link_that_goes_is_not_waited_for, begin, end),
         cmocka_unit_test_setup_teardown(test_promises_without_end, begin, end),
