@@ -159,7 +159,7 @@ static void check_listening(struct doctor *d)
     if (!bad && d->config != NULL)
         say(d, FINDING_OK, "listening", "%s",
             d->status != NULL || d->mute ? "the node that runs here does"
-                              : "a node can, where perigee.yaml says and on api.sock");
+                                         : "a node can, where perigee.yaml says and on api.sock");
 }
 
 static void check_disk(struct doctor *d)

@@ -26,7 +26,9 @@ struct item {
     uint64_t tell;  /* it is told with the next batch */
     uint64_t asked; /* it was asked in vain so far */
     uint64_t open;  /* of these: whose answer is awaited */
+    uint64_t late;  /* whose answer was awaited in vain, and may come */
     int64_t asked_ns, due_ns;
+    int64_t late_ns;        /* when the first of those that are late was asked */
     uint32_t next_plus_one; /* in its bucket */
     uint32_t tell_plus_one; /* in the batch */
     uint32_t first;         /* link that it was first heard of from, GOSSIP_NOBODY: none counts it */
@@ -215,6 +217,7 @@ void gossip_link_down(struct gossip *g, uint32_t link)
         i->said &= ~gone;
         i->asked &= ~gone;
         i->open &= ~gone;
+        i->late &= ~gone;
         if (i->first == link && !count_on_another(g, i)) {
             forget(g, i);
             continue;
@@ -235,6 +238,14 @@ static void blame(struct gossip *g, const struct item *i, uint32_t link)
     int32_t *score = &g->link[link].score;
     if ((i->said & bit(link)) == 0) return; /* it has promised nothing */
     *score = *score - SCORE_BROKEN < SCORE_MIN ? SCORE_MIN : *score - SCORE_BROKEN;
+}
+
+/* It was blamed for a promise that it has kept by now. */
+static void forgive(struct gossip *g, const struct item *i, uint32_t link)
+{
+    int32_t *score = &g->link[link].score;
+    if ((i->said & bit(link)) != 0)
+        *score = *score + SCORE_BROKEN > SCORE_MAX ? SCORE_MAX : *score + SCORE_BROKEN;
 }
 
 /* --- Questions ----------------------------------------------------------------------------------------------------------- */
@@ -276,6 +287,8 @@ static uint64_t may_be_asked(const struct gossip *g, const struct item *i)
 /* Whoever has not answered is not waited for, and asked again after all others. */
 static void ask_others(struct gossip *g, struct item *i, int64_t now_ns)
 {
+    if (i->late == 0) i->late_ns = i->asked_ns;
+    i->late |= i->open;
     for (uint64_t open = i->open; open != 0; open &= open - 1) {
         blame(g, i, lowest(open));
         g->link[lowest(open)].open--;
@@ -378,13 +391,20 @@ bool gossip_on_absent(struct gossip *g, uint32_t link, struct span ids, int64_t 
 
 /* --- Records ------------------------------------------------------------------------------------------------------------- */
 
+/* One that is late says how long it takes, from the first question on, and keeps the promise all the same: whoever is far would be asked
+ * too early, and blamed, for ever. */
 static void note_answer(struct gossip *g, struct item *i, uint32_t link, int64_t now_ns)
 {
-    if ((i->open & bit(link)) == 0) return;
+    const bool late = (i->late & bit(link)) != 0, open = (i->open & bit(link)) != 0;
+    const int64_t took_ns = now_ns - (late ? i->late_ns : i->asked_ns),
+                  most_ns = (int64_t)GOSSIP_ASK_MOST_MS * NS_A_MS;
     struct link *l = &g->link[link];
-    l->srtt_ns += (now_ns - i->asked_ns - l->srtt_ns) / 8;
-    l->open--;
+    if (!late && !open) return;
+    l->srtt_ns += ((took_ns < most_ns ? took_ns : most_ns) - l->srtt_ns) / 8;
+    if (late) forgive(g, i, link);
+    l->open -= open;
     i->open &= ~bit(link);
+    i->late &= ~bit(link);
 }
 
 bool gossip_arrived(struct gossip *g, uint32_t link, struct record_id id, int64_t now_ns)

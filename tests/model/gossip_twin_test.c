@@ -124,9 +124,11 @@ struct item {
     bool has[LINKS_MAX], said[LINKS_MAX], tell[LINKS_MAX];
     bool asked[LINKS_MAX]; /* since all were */
     bool open[LINKS_MAX];  /* its answer is awaited */
+    bool late[LINKS_MAX];  /* its answer was awaited in vain */
     int first;             /* on whose word it is wanted */
     int from;              /* who brought what is looked at */
     int64_t asked_ns, due_ns;
+    int64_t late_ns; /* when the first of those was asked */
     uint32_t turns;
 };
 
@@ -262,8 +264,12 @@ static int whom_to_ask(const struct item *i)
 /* The next turn: another, then two at once, eight times in all. */
 static void ask_others(struct item *i)
 {
+    bool any_late = false;
+    for (uint32_t link = 0; link < links; link++) any_late |= i->late[link];
+    if (!any_late) i->late_ns = i->asked_ns;
     for (uint32_t link = 0; link < links; link++) {
         if (i->open[link]) blame(i, link);
+        i->late[link] |= i->open[link];
         i->open[link] = false;
     }
     i->turns++;
@@ -308,7 +314,7 @@ static void twin_link_down(uint32_t link)
         if (i == NULL) continue;
         const bool awaited = i->open[link];
         bool others = false;
-        i->has[link] = i->said[link] = i->asked[link] = i->open[link] = false;
+        i->has[link] = i->said[link] = i->asked[link] = i->open[link] = i->late[link] = false;
         if (i->from == (int)link) i->from = NOBODY;
         if (i->first == (int)link && !another_vouches(i)) {
             forget(i);
@@ -321,9 +327,13 @@ static void twin_link_down(uint32_t link)
 
 static void note_answer(struct item *i, uint32_t link)
 {
-    if (i->open[link]) trip_ns[link] += (now - i->asked_ns - trip_ns[link]) / 8;
+    int64_t took_ns = now - (i->late[link] ? i->late_ns : i->asked_ns);
+    if (took_ns > GOSSIP_ASK_MOST_MS * MS) took_ns = GOSSIP_ASK_MOST_MS * MS;
+    if (i->open[link] || i->late[link]) trip_ns[link] += (took_ns - trip_ns[link]) / 8;
+    if (i->late[link] && i->said[link])
+        score[link] = score[link] + BROKEN > BEST ? BEST : score[link] + BROKEN; /* it was blamed for it */
     i->has[link] = true;
-    i->open[link] = false;
+    i->open[link] = i->late[link] = false;
 }
 
 static bool twin_arrived(uint32_t link, struct item *i)

@@ -1760,8 +1760,7 @@ static void test_a_removed_key_signs_nothing(void **state)
     cluster_form(c);
     cluster_run(c, 5000);
     assert_int_equal(core_authoring(cluster_core(c, WORLD_COMPUTE)), REFUSAL_NONE);
-    const struct author *of =
-        chain_author(core_chain(cluster_core(c, 0)), world->node[WORLD_COMPUTE].id);
+    const struct author *of = chain_author(core_chain(cluster_core(c, 0)), world->node[WORLD_COMPUTE].id);
     const struct body_REMOVAL body = {.node = world->node[WORLD_COMPUTE].id,
                                       .last_seq = of != NULL ? of->applied : 0};
     for (uint32_t i = 0; i < WORLD_CUSTODIANS; i++)

@@ -394,6 +394,23 @@ static void test_slow_answers(void **state)
     }
 }
 
+/* One that answers later than anybody is waited for at first, and always truly: soon it is asked at once, and once. */
+static void test_who_is_far(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 20; i++) {
+        forget();
+        announce_from(0, 100 + i);
+        pass(300);
+        arrives(0, 100 + i, GOSSIP_WHOLE_BYTES + 1);
+        if (i >= 10) assert_int_equal(wanted[0], 1);
+        pass(GOSSIP_BATCH_MS);
+    }
+    forget();
+    announce_from(0, 200);
+    assert_int_equal(wanted[0], 1); /* it is not below zero */
+}
+
 static void test_held_before_is_not_asked_for(void **state)
 {
     (void)state;
@@ -446,6 +463,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(test_seen, begin, end),
         cmocka_unit_test_setup_teardown(test_no_room_to_answer, begin, end),
         cmocka_unit_test_setup_teardown(test_slow_answers, begin, end),
+        cmocka_unit_test_setup_teardown(test_who_is_far, begin, end),
         cmocka_unit_test_setup_teardown(test_held_before_is_not_asked_for, begin, end),
         cmocka_unit_test_setup_teardown(test_more_than_places, begin, end),
         cmocka_unit_test_setup_teardown(test_malformed, begin, end),
