@@ -269,15 +269,20 @@ static void look_at_rows(struct backup_told *told, struct store *store)
     free(seen);
 }
 
+/* Under a name of its own until it is whole: whoever is killed meanwhile leaves that. */
 static enum err write_new(struct archive *a, const char *home, struct store *store)
 {
-    a->file = open(a->path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    char draft[PATH_MAX];
+    if (access(a->path, F_OK) == 0) return fail(a, ERR_CONFLICT, a->path);
+    if (snprintf(draft, sizeof draft, "%s.XXXXXX", a->path) >= (int)sizeof draft) return ERR_RANGE;
+    a->file = mkostemp(draft, O_CLOEXEC); /* mode 0600 */
     if (a->file < 0) return fail(a, file_error(), a->path);
     enum err err = put_all(a, home, store);
     if (close(a->file) != 0 && err == OK) err = file_error();
+    if (err == OK) err = file_give_name(draft, a->path, false);
     if (err == OK) err = file_sync_folder(a->path);
     if (err == OK) return OK;
-    (void)unlink(a->path);
+    (void)unlink(draft);
     return a->fault[0] != 0 ? err : fail(a, err, a->path);
 }
 

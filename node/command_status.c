@@ -167,7 +167,7 @@ static void print_waiting(const json_t *s)
         (void)printf("waits for     key generation (%s)", client_text(keygen, "phase"));
         json_array_foreach(json_object_get(keygen, "missing"), i, name)(void)
             printf("%s%s", i > 0 ? ", " : ": ", json_string_value(name));
-        (void)fputc('\n', stdout);
+        (void)puts("; a custodian's `perigee consortium keygen` begins it, and again where it stands still");
         json_array_foreach(json_object_get(keygen, "wrong"), i, name)(void)
             printf("wrong part    from %s: it must be seen to; then `perigee consortium keygen` again\n",
                    json_string_value(name));

@@ -132,11 +132,12 @@ enum err file_check_place(const char *path)
 }
 
 /* link() refuses a taken name, rename() replaces it. */
-static enum err give_name(const char *draft, const char *path, bool replace)
+enum err file_give_name(const char *draft, const char *path, bool replace)
 {
     if (replace) return rename(draft, path) == 0 ? OK : file_error();
-    if (link(draft, path) != 0) return file_error();
-    return unlink(draft) == 0 ? OK : file_error();
+    if (link(draft, path) == 0) return unlink(draft) == 0 ? OK : file_error();
+    if (errno != EPERM && errno != EOPNOTSUPP) return file_error();
+    return renameat2(AT_FDCWD, draft, AT_FDCWD, path, RENAME_NOREPLACE) == 0 ? OK : file_error(); /* FAT */
 }
 
 enum err file_write(const char *path, struct span bytes, unsigned mode, bool replace)
@@ -148,7 +149,7 @@ enum err file_write(const char *path, struct span bytes, unsigned mode, bool rep
     if (fd < 0) return file_error();
     enum err err = fchmod(fd, mode) == 0 ? write_all(fd, bytes) : file_error();
     if (close(fd) != 0 && err == OK) err = ERR_IO;
-    if (err == OK) err = give_name(draft, path, replace);
+    if (err == OK) err = file_give_name(draft, path, replace);
     if (err != OK) (void)unlink(draft);
     if (err == OK) err = file_sync_folder(path);
     return err;

@@ -16,6 +16,8 @@ MUST_USE enum err file_read(char **out, size_t *len, const char *path, size_t ma
 MUST_USE enum err file_open_regular(int *fd, const char *path);
 /* ERR_CONFLICT: the name is taken and `replace` is false. ERR_NOT_FOUND (folder), ERR_REFUSED, ERR_FULL, ERR_IO. */
 MUST_USE enum err file_write(const char *path, struct span bytes, unsigned mode, bool replace);
+/* A file that is whole, from its draft beside it. As file_write's. */
+MUST_USE enum err file_give_name(const char *draft, const char *path, bool replace);
 /* Sync the folder that holds `path`, so that names made or removed in it last. */
 MUST_USE enum err file_sync_folder(const char *path);
 /* A folder that files can be put into. ERR_NOT_FOUND: there is none. */
