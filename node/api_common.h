@@ -74,8 +74,7 @@ bool api_elsewhere(struct daemon *d, struct node_id node, char why[API_ABSENCE_B
 /* The run that its slot went to, if that is another; or NULL. (api_wait.c) */
 const struct run_entry *api_other_holder(const struct registry *r, const struct run_entry *run);
 /* Is this its end, as far as is known here? It is when the run's time is over, when it is taken back or its slot went to another, all of
- * which is looked up: of the elected node's word only that it failed to compute is taken, while no other member may try it, and a
- * refusal that would be the same in every term. What fell silent may be tried by another, or have committed. (api_wait.c) */
+ * which is looked up: of the elected node's word only that it failed to compute is taken, while no other member may try it. What fell silent may be tried by another, or have committed. (api_wait.c) */
 bool api_run_over(struct daemon *d, const struct run_entry *run, const struct run_view *view);
 /* May this member compute it, by its records and by the platform that it advertises? (api_wait.c) */
 struct verdict api_check_node(struct daemon *d, const struct body_RUN *run, struct node_id node);

@@ -295,7 +295,7 @@ void api_run_plan(const struct http_request *q, struct http_reply *reply)
 
 /* --- Of a run ---------------------------------------------------------------------------------------------------------- */
 
-static const char *phase_text(enum run_state state, bool over)
+static const char *phase_text(enum run_state state, enum refusal why, bool over)
 {
     switch (state) {
     case RUN_REQUESTED: return "no candidate has asked for it yet, or an enclave ended and another follows";
@@ -308,16 +308,20 @@ static const char *phase_text(enum run_state state, bool over)
     case RUN_RELEASED: return "the elected node publishes the receipt";
     case RUN_SETTLED: return "nothing: it is settled";
     case RUN_REFUSED:
-        if (over)
-            return "nothing: its time or its slot is gone, it was taken back, or it would be refused for the "
-                   "same in every term";
+        if (over) return "nothing: its time or its slot is gone, or it was taken back";
+        if (why == REFUSAL_ENVELOPE || why == REFUSAL_OUTPUT_TYPE)
+            return "nothing that is likely: it would be refused for the same in every term; what is sealed "
+                   "or "
+                   "published is put right, and a new run asked for, in another slot";
         return "a compute member that runs it in a later term: one that has not tried it yet, or, once what "
                "it was refused for is mended, one that is started again; until it expires or is revoked";
     case RUN_FAILED:
-        if (!over)
-            return "a word or the receipt of the node that fell silent, or a compute member that runs it in "
-                   "a later term";
-        return "nothing: it has ended";
+        if (over) return "nothing: it has ended";
+        if (why == REFUSAL_COMPUTATION)
+            return "a compute member that has not tried it yet: what failed for its data or its recipe fails "
+                   "there, too";
+        return "a word or the receipt of the node that fell silent, or a compute member that runs it in a "
+               "later term";
     case RUN_REVOKED:
         return over ? "nothing: it has ended" : "the revocation that its node speaks of: none is held here";
     case RUN_EXPIRED:
@@ -389,7 +393,8 @@ void api_run_why(const struct http_request *q, struct http_reply *reply)
         add_end(&o, run);
     http_answer(reply, 200,
                 json_pack("{s:o, s:s, s:s, s:s, s:s, s:I, s:o, s:o}", "run", api_hex32(id.bytes), "state",
-                          run_state_name(view.state), "waits_for", phase_text(view.state, over), "reason",
+                          run_state_name(view.state), "waits_for",
+                          phase_text(view.state, view.verdict.refusal, over), "reason",
                           refusal_name(view.verdict.refusal), "detail", refusal_text(view.verdict.refusal),
                           "term", (json_int_t)view.term, "organisation", api_organisation(d, view.node),
                           "conditions", o.conditions));

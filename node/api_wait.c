@@ -97,12 +97,6 @@ static bool lost_for_good(const struct registry *r, const struct run_entry *run,
            (!committed && registry_run_taken_back(r, run).refusal != REFUSAL_NONE);
 }
 
-/* It is the same in every term: no key of another recipe exists, and the same output has the same type. */
-static bool comes_again(enum refusal why)
-{
-    return why == REFUSAL_ENVELOPE || why == REFUSAL_OUTPUT_TYPE;
-}
-
 /* Beside the one that tried. */
 static bool another_may(struct daemon *d, const struct body_RUN *run, struct node_id tried)
 {
@@ -120,7 +114,6 @@ bool api_run_over(struct daemon *d, const struct run_entry *run, const struct ru
     const bool committed = view->entered_ms[RUN_COMMITTED] != 0 || view->entered_ms[RUN_RELEASED] != 0;
     const enum refusal why = view->verdict.refusal;
     if (view->state <= RUN_SETTLED) return view->state == RUN_SETTLED;
-    if (view->state == RUN_REFUSED && comes_again(why)) return true;
     if (view->state == RUN_FAILED && why == REFUSAL_COMPUTATION && !another_may(d, &run->body, view->node))
         return true;
     return lost_for_good(core_registry(daemon_core(d)), run, committed);

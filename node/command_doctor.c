@@ -581,7 +581,7 @@ int command_doctor(int argc, char **argv)
     if (crypto_init() != OK) return client_fail(&c, EXIT_REFUSED, "cannot initialise cryptography");
     (void)client_try_get(&c, &d.status, "/v1/status"); /* or NULL */
     check_home(&d);
-    d.mute = d.home_known && d.status == NULL && home_check_socket(&d.home, NULL, 0) == ERR_BUSY;
+    d.mute = d.home_known && d.status == NULL && home_locked(&d.home);
     if (d.home_known) {
         check_keys(&d);
         check_certificate(&d);

@@ -137,9 +137,10 @@ static void say_state(const struct client *c, const json_t *run, char before[32]
 static bool is_over(const json_t *run, uint32_t *patience)
 {
     const char *state = client_text(run, "state");
-    if (is_failure(state)) return !is_hearsay(run);
-    if (strcmp(state, "settled") != 0) return false;
-    /* Settled by the receipt; the requester's output follows in moments, and not every requester is a reader. */
+    if (is_failure(state) && !is_hearsay(run)) return true;
+    if (!is_failure(state) && strcmp(state, "settled") != 0) return false;
+    /* Settled by the receipt; the requester's output follows in moments, and not every requester is a reader. So does what shows that it was
+     * taken back. */
     bool opened = json_is_object(json_object_get(run, "output")) || client_text(run, "output_fault")[0] != 0;
     if (opened || *patience == 0) return true;
     (*patience)--;

@@ -126,6 +126,7 @@ static void print_not_signing(const json_t *why)
 {
     const char *reason = client_text(why, "reason");
     if (json_is_object(why) && strcmp(reason, refusal_name(REFUSAL_SILENT)) != 0 &&
+        strcmp(reason, refusal_name(REFUSAL_REMOVED)) != 0 &&
         strcmp(reason, refusal_name(REFUSAL_CLOCK)) != 0)
         (void)printf("not signing   %s: %s\n", reason, client_text(why, "detail"));
 }

@@ -136,8 +136,11 @@ enum err file_give_name(const char *draft, const char *path, bool replace)
 {
     if (replace) return rename(draft, path) == 0 ? OK : file_error();
     if (link(draft, path) == 0) return unlink(draft) == 0 ? OK : file_error();
-    if (errno != EPERM && errno != EOPNOTSUPP) return file_error();
-    return renameat2(AT_FDCWD, draft, AT_FDCWD, path, RENAME_NOREPLACE) == 0 ? OK : file_error(); /* FAT */
+    if (errno != EPERM && errno != EOPNOTSUPP && errno != ENOSYS) return file_error();
+    /* FAT, and others that have no links; of these some know of no flag either. */
+    if (renameat2(AT_FDCWD, draft, AT_FDCWD, path, RENAME_NOREPLACE) == 0) return OK;
+    if (errno != EINVAL && errno != ENOSYS) return file_error();
+    return access(path, F_OK) == 0 ? ERR_CONFLICT : rename(draft, path) == 0 ? OK : file_error();
 }
 
 enum err file_write(const char *path, struct span bytes, unsigned mode, bool replace)

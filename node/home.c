@@ -563,6 +563,16 @@ enum err home_check_socket(const struct home *h, char *fault, size_t cap)
     return listening_check_path(path, fault, cap);
 }
 
+bool home_locked(const struct home *h)
+{
+    char path[PATH_MAX];
+    home_path(path, h, "lock");
+    const int fd = open(path, O_RDONLY | O_CLOEXEC);
+    const bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    if (fd >= 0) (void)close(fd);
+    return locked;
+}
+
 enum err home_lock(struct home *h, char *fault, size_t cap)
 {
     char path[PATH_MAX];

@@ -75,6 +75,8 @@ struct span home_keygen_passphrase(const struct home *h);
 MUST_USE enum err home_join(struct home *h, struct span charter, char *fault, size_t cap);
 /* ERR_BUSY: a node runs here. ERR_IO, with what was expected: the lock file cannot be had (no file, read-only, not ours). */
 MUST_USE enum err home_lock(struct home *h, char *fault, size_t cap);
+/* Does a node run here, even one that does not answer? */
+bool home_locked(const struct home *h);
 /* Would home_lock, and an API on its api.sock, find what they need? Nothing is changed. ERR_BUSY: something answers on api.sock. */
 MUST_USE enum err home_check_lock(const struct home *h, char *fault, size_t cap);
 MUST_USE enum err home_check_socket(const struct home *h, char *fault, size_t cap);

@@ -240,14 +240,6 @@ static void blame(struct gossip *g, const struct item *i, uint32_t link)
     *score = *score - SCORE_BROKEN < SCORE_MIN ? SCORE_MIN : *score - SCORE_BROKEN;
 }
 
-/* It was blamed for a promise that it has kept by now. */
-static void forgive(struct gossip *g, const struct item *i, uint32_t link)
-{
-    int32_t *score = &g->link[link].score;
-    if ((i->said & bit(link)) != 0)
-        *score = *score + SCORE_BROKEN > SCORE_MAX ? SCORE_MAX : *score + SCORE_BROKEN;
-}
-
 /* --- Questions ----------------------------------------------------------------------------------------------------------- */
 
 static void await(struct gossip *g, struct item *i, int64_t due_ns)
@@ -391,8 +383,8 @@ bool gossip_on_absent(struct gossip *g, uint32_t link, struct span ids, int64_t 
 
 /* --- Records ------------------------------------------------------------------------------------------------------------- */
 
-/* One that is late says how long it takes, from the first question on, and keeps the promise all the same: whoever is far would be asked
- * too early, and blamed, for ever. */
+/* One that is late says how long it takes, from the first question on: whoever is far would be asked too early, and blamed, for ever. What it
+ * was blamed for stays: a copy that nobody waits for any more is no promise kept. */
 static void note_answer(struct gossip *g, struct item *i, uint32_t link, int64_t now_ns)
 {
     const bool late = (i->late & bit(link)) != 0, open = (i->open & bit(link)) != 0;
@@ -401,7 +393,6 @@ static void note_answer(struct gossip *g, struct item *i, uint32_t link, int64_t
     struct link *l = &g->link[link];
     if (!late && !open) return;
     l->srtt_ns += ((took_ns < most_ns ? took_ns : most_ns) - l->srtt_ns) / 8;
-    if (late) forgive(g, i, link);
     l->open -= open;
     i->open &= ~bit(link);
     i->late &= ~bit(link);

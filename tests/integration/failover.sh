@@ -2,7 +2,7 @@
 # one-certificate, one-output, live: the elected node or its enclave is killed or stopped at work, by real signals to real processes, at
 # each phase: each run settles once, in a later term, by whoever is left, and what was stopped gains nothing when it goes on.
 set -euo pipefail
-slots=60
+slots=130
 tests=$(cd "$(dirname "$0")/.." && pwd)
 source "$tests/consortium.sh"
 source "$tests/feed.sh"

@@ -70,12 +70,15 @@ nothing_left() {
 }
 whats=(workflow asset approval all)
 turn=0
+late=0
 for phase in requested attested keyed computing; do
     for owner in a b; do
-        for try in 1 2 3 4 5; do
+        for _ in 1 2 3 4; do
             what=${whats[$((turn % 4))]}
             taken_back $owner $what $phase && break
-            [[ $(as lab state run show "$run") == settled && $try -lt 5 ]] || fail "taken back at $phase: $("$PERIGEE" run show --data lab "$run")"
+            late=$((late + 1)) # where nobody could begin there is no such thing, and it is rare elsewhere
+            [[ $phase != requested && $late -le 3 && $(as lab state run show "$run") == settled ]] ||
+                fail "taken back at $phase: $("$PERIGEE" run show --data lab "$run")"
             anew
         done
         turn=$((turn + 1))

@@ -330,8 +330,6 @@ static void note_answer(struct item *i, uint32_t link)
     int64_t took_ns = now - (i->late[link] ? i->late_ns : i->asked_ns);
     if (took_ns > GOSSIP_ASK_MOST_MS * MS) took_ns = GOSSIP_ASK_MOST_MS * MS;
     if (i->open[link] || i->late[link]) trip_ns[link] += (took_ns - trip_ns[link]) / 8;
-    if (i->late[link] && i->said[link])
-        score[link] = score[link] + BROKEN > BEST ? BEST : score[link] + BROKEN; /* it was blamed for it */
     i->has[link] = true;
     i->open[link] = i->late[link] = false;
 }

@@ -394,20 +394,20 @@ static void test_slow_answers(void **state)
     }
 }
 
-/* One that answers later than anybody is waited for at first, and always truly: soon it is asked at once, and once. */
+/* One that answers later than anybody is waited for at first, and always truly: soon it is asked once, and in time at once. */
 static void test_who_is_far(void **state)
 {
     (void)state;
-    for (uint32_t i = 0; i < 20; i++) {
+    for (uint32_t i = 0; i < 60; i++) {
         forget();
         announce_from(0, 100 + i);
-        pass(300);
+        pass(600);
         arrives(0, 100 + i, GOSSIP_WHOLE_BYTES + 1);
         if (i >= 10) assert_int_equal(wanted[0], 1);
         pass(GOSSIP_BATCH_MS);
     }
     forget();
-    announce_from(0, 200);
+    announce_from(0, 300);
     assert_int_equal(wanted[0], 1); /* it is not below zero */
 }
 
