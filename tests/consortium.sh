@@ -2,7 +2,8 @@
 # an algorithm provider that requests (lab), two compute providers (gpu1, gpu2); leases of a second, thirty slots. Leaves the
 # shell in a directory of its own, the nodes running, their processes in node[NAME], and $workflow, $app, dataset[NAME]. With
 # founders="a b NAME" set before, NAME is a custodian and steward too, so that two of three are enough: one of the five, or one more.
-# slots=N: so many instead, and a budget of twice as much. charter_words: more words for `perigee consortium new`.
+# slots=N: so many instead, and a budget of twice as much. charter_words: more words for `perigee consortium new`. requesters="lab a":
+# who may ask for runs, of these five. sealer: a command that seals for `perigee seal`, which it is given.
 source "$(dirname "${BASH_SOURCE[0]}")/nodes.sh"
 need_duckdb
 if declare -F before_init >/dev/null; then before_init; fi # a test's own, in that directory
@@ -10,11 +11,13 @@ if declare -F before_init >/dev/null; then before_init; fi # a test's own, in th
 # --- a consortium with an approved recipe -----------------------------------------------------------------------------------
 founders=${founders:-a b}
 slots=${slots:-30}
+requesters=${requesters:-lab}
+asks() { [[ " $requesters " == *" $1 "* ]] && echo ,requester || true; }
 seats() { [[ " $founders " == *" $1 "* ]] && echo ,custodian,steward || true; }
 names="a b lab gpu1 gpu2"
 for name in $founders; do [[ " $names " == *" $name "* ]] || names+=" $name"; done
-roles_of() { case $1 in lab) echo algorithm,requester ;; gpu?) echo compute ;; *) echo owner ;; esac; }
-for name in $names; do init "$name" "$name-org" "$(roles_of "$name")$(seats "$name")" CH $names; done
+roles_of() { case $1 in lab) echo algorithm ;; gpu?) echo compute ;; *) echo owner ;; esac; }
+for name in $names; do init "$name" "$name-org" "$(roles_of "$name")$(asks "$name")$(seats "$name")" CH $names; done
 "$PERIGEE" consortium new --name study --k 2 --lease-ms 1000 ${charter_words:-} --out charter.json $(printf '%s/card.json ' $founders) >/dev/null
 for name in $names; do "$PERIGEE" consortium join --data $name charter.json >/dev/null; start $name; done
 all=$(($(wc -w <<<"$names") - 1)) # not of node[], where a test may keep more than nodes
@@ -81,7 +84,7 @@ $(for name in a b; do "$PERIGEE" asset list --data lab --json | jq -r "select(.d
 output: { type: aggregate, max_bytes: 4096, readers: [] }
 privacy: { currency: epsilon, delta: "0", epsilon: "1", mechanism: discrete-laplace, scope: per-owner, unit: "$unit" }
 quorum: { owners: 2 }
-requesters: ["$(as lab node status)"]
+requesters: [$(for name in $requesters; do echo "\"$(as $name node status)\","; done)]
 residency: { allow: [CH] }
 attestation: { evidence: [simulated], gpu: none, workers: default }
 steps:
@@ -101,7 +104,7 @@ job=$(as lab record job post --workflow "$workflow" --task "mean age by sex")
 for name in a b; do
     await "any(.[]; .job == \"$job\")" $name job list
     "$PERIGEE" job endorse --data $name "$job" >/dev/null
-    "$PERIGEE" seal --data $name --asset "${dataset[$name]}" --in "$(table_of $name)" --workflow "$workflow" >/dev/null
+    ${sealer:-} "$PERIGEE" seal --data $name --asset "${dataset[$name]}" --in "$(table_of $name)" --workflow "$workflow" >/dev/null
     "$PERIGEE" grant --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots "$slots" >/dev/null
     if declare -F approve_as >/dev/null; then approve_as $name; continue; fi # a test's own way
     "$PERIGEE" approve --data $name --asset "${dataset[$name]}" --workflow "$workflow" --slots "1-$slots" --yes >/dev/null
