@@ -1,5 +1,5 @@
-/* Members that break the protocol in what they send: one withholds, one replays, one floods, one equivocates. The core of each is the production core and keeps
- * to the protocol; this stands between it and its links. Whatever it adds goes round the watch, which is for what nodes say.
+/* Members that break the protocol in what they send: one withholds, one replays, one floods, one equivocates, many eclipse somebody together. The core of each
+ * is the production core and keeps to the protocol; this stands between it and its links. Whatever it adds goes round the watch, which is for what nodes say.
  * Bounded: of what was told or sent the last REPLAY_MOST messages are kept, as the slices that they came in, and none is said again while any
  * of the last turn is under way; of what is made up so many as there are slices for are under way. Memory is taken when a party
  * begins, and each is used again.
@@ -21,6 +21,7 @@ enum {
     FLOOD_IDS = 64,
     FLOOD_HEADS = 8,
     FLOOD_BYTES = 4096, /* the longest of them */
+    FRIENDS_SHOWN = 8,  /* at most, in one turn */
     MS_NS = 1000000,
 };
 #define SECOND_NS       UINT64_C(1000000000)
@@ -41,6 +42,9 @@ struct adversary {
     uint32_t past_next;  /* the oldest */
     uint64_t arrived_ns; /* all that it has said again, by then */
     struct slice *made[FLOOD_UNDER_WAY];
+    const struct scenario_fault *eclipse; /* whose other side is kept from all others; NULL: it does not */
+    uint64_t eclipse_ns;
+    struct slice *contact; /* its own, as its core told it last */
 };
 
 static const struct adversary nobody;
@@ -53,7 +57,7 @@ static const struct adversary *seen_of(const struct station *n)
 bool adversary_at_work(const struct station *n)
 {
     const struct adversary *a = seen_of(n);
-    return a->withholds || a->replays || a->floods_a_second > 0;
+    return a->withholds || a->replays || a->floods_a_second > 0 || a->eclipse != NULL;
 }
 
 /* To everybody who is linked: how many were told, and when the last one of all so far hears it. */
@@ -81,6 +85,12 @@ static bool is_question(struct span message)
     return code == MESSAGE_WANT_CODE || code == MESSAGE_GET_CODE || code == MESSAGE_BRANCH_GET_CODE;
 }
 
+static bool asks_for_contacts(struct span message)
+{
+    return message.len > 0 &&
+           (message.data[0] == MESSAGE_CONTACTS_GET_CODE || message.data[0] == MESSAGE_CONTACTS_WANT_CODE);
+}
+
 /* A chained record of somebody else; its own it signs and shows. */
 static bool is_passed_on(const struct station *n, struct span message)
 {
@@ -90,7 +100,8 @@ static bool is_passed_on(const struct station *n, struct span message)
 
 bool adversary_keeps(struct station *n, struct span message)
 {
-    const bool keeps = seen_of(n)->withholds && is_passed_on(n, message);
+    const struct adversary *a = seen_of(n);
+    const bool keeps = (a->withholds || a->eclipse != NULL) && is_passed_on(n, message);
     n->consortium->counts.withheld += keeps;
     return keeps;
 }
@@ -118,15 +129,33 @@ static void forget(struct adversary *a)
     }
 }
 
+static bool is_own_contact(const struct station *n, struct span message)
+{
+    static union message_body m;
+    enum message code;
+    struct header h;
+    return message.len > 0 && message.data[0] == MESSAGE_RECORD_CODE &&
+           message_decode(&code, &m, message) == OK && header_decode(&h, m.RECORD.header) == OK &&
+           h.kind == KIND_CONTACT && ID_EQUAL(h.author, n->player->id);
+}
+
 void adversary_sent(struct station *n, struct slice *slice)
 {
     if (seen_of(n)->replays && n->core != NULL) remember(n, slice);
+    if (seen_of(n)->eclipse != NULL && is_own_contact(n, span_make(slice->bytes, slice->len))) {
+        slice_drop(n->adversary->contact);
+        slice->refs++;
+        n->adversary->contact = slice;
+    }
 }
 
 bool adversary_hears(struct station *n, struct slice *slice)
 {
-    if (seen_of(n)->replays) remember(n, slice);
-    const bool silent = seen_of(n)->withholds && is_question(span_make(slice->bytes, slice->len));
+    const struct adversary *a = seen_of(n);
+    const struct span message = span_make(slice->bytes, slice->len);
+    if (a->replays) remember(n, slice);
+    const bool silent = ((a->withholds || a->eclipse != NULL) && is_question(message)) ||
+                        (a->eclipse != NULL && asks_for_contacts(message));
     n->consortium->counts.withheld += silent;
     return silent;
 }
@@ -246,6 +275,36 @@ void adversary_flood(struct station *n)
     s->counts.flooded += tell_all(n, slice, &unused);
 }
 
+/* --- Eclipsing ----------------------------------------------------------------------------------------------------------- */
+
+/* Some of its like, drawn, whose contacts are known. */
+static void show_friends(struct station *n, uint32_t to)
+{
+    struct adversary *a = n->adversary;
+    struct consortium *s = n->consortium;
+    for (uint32_t i = 0; i < FRIENDS_SHOWN; i++) {
+        const struct station *friend = &s->station[chance_below(&a->chance, s->count)];
+        const struct adversary *of = seen_of(friend);
+        if (of->eclipse != a->eclipse || of->contact == NULL) continue;
+        (void)station_carry_slice(n, to, of->contact);
+        s->counts.flooded++;
+    }
+}
+
+void adversary_eclipse(struct station *n)
+{
+    struct adversary *a = n->adversary;
+    struct consortium *s = n->consortium;
+    if (a->eclipse == NULL || a->eclipse_ns != now_of(s)) return;
+    a->eclipse_ns += SECOND_NS;
+    consortium_later(s, a->eclipse_ns, n->number, WHAT_ECLIPSE);
+    for (uint32_t i = 0; i < s->count && n->core != NULL; i++) {
+        if (i == n->number || !scenario_has(s->scenario, &a->eclipse->other, i)) continue;
+        consortium_dial(s, n->number, i);
+        if (consortium_linked(s, n->number, i)) show_friends(n, i);
+    }
+}
+
 /* --- Equivocating -------------------------------------------------------------------------------------------------------- */
 
 /* What it says is the same; when it says that it said it is not. As long as nobody knows better it counts as the other does. */
@@ -306,6 +365,11 @@ void adversary_set(struct station *n, const struct scenario_fault *f, bool on)
         if (on) consortium_later(n->consortium, now_ns, n->number, WHAT_REPLAY);
         forget(a);
     }
+    if (f->kind == FAULT_ECLIPSE) {
+        a->eclipse = on ? f : NULL;
+        a->eclipse_ns = now_ns;
+        if (on) consortium_later(n->consortium, now_ns, n->number, WHAT_ECLIPSE);
+    }
     if (f->kind != FAULT_FLOOD) return;
     a->floods_a_second = !on ? 0 : f->per_second > 0 ? f->per_second : FLOOD_A_SECOND;
     a->flood_ns = now_ns;
@@ -317,6 +381,7 @@ void adversary_free(struct station *n)
     struct adversary *a = n->adversary;
     if (a == NULL) return;
     forget(a);
+    slice_drop(a->contact);
     for (uint32_t i = 0; i < FLOOD_UNDER_WAY; i++) slice_drop(a->made[i]);
     free(a);
     n->adversary = NULL;

@@ -197,6 +197,7 @@ static void handle(struct consortium *s, struct agenda_entry entry)
     case WHAT_ROGUE: fault_rogue(&s->station[entry.who]); break;
     case WHAT_REPLAY: adversary_replay(&s->station[entry.who]); break;
     case WHAT_FLOOD: adversary_flood(&s->station[entry.who]); break;
+    case WHAT_ECLIPSE: adversary_eclipse(&s->station[entry.who]); break;
     case WHAT_DIALLED: links_dialled(s, entry.who); break;
     case WHAT_DIALLING: dialling_turn(&s->station[entry.who]); break;
     case WHAT_DEVICE: device_at(&s->station[entry.who]); break;

@@ -305,8 +305,16 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
         break;
     case FAULT_WITHHOLD:
     case FAULT_REPLAY:
-    case FAULT_FLOOD: adversary_set(n, f, on); break;
+    case FAULT_FLOOD:
+    case FAULT_ECLIPSE: adversary_set(n, f, on); break;
     case FAULT_EQUIVOCATE: adversary_equivocate(n); break;
+    case FAULT_PROBE: n->probes = on; break;
+    case FAULT_SYBIL:
+        n->sybils = on;
+        n->sybilled |= on;
+        s->sybils = true;
+        break;
+    case FAULT_SPOIL: n->spoils = on; break;
     case FAULT_PART:
     case FAULT_SPLIT:
     case FAULT_ELECTED:
@@ -330,7 +338,8 @@ static void set(struct consortium *s, uint32_t index, bool on)
 /* For members that break the protocol in what they send nobody waits: the others go on meanwhile, and come to hold the same. */
 static bool is_waited_for(enum scenario_fault_kind kind)
 {
-    return kind != FAULT_WITHHOLD && kind != FAULT_REPLAY && kind != FAULT_FLOOD;
+    return kind != FAULT_WITHHOLD && kind != FAULT_REPLAY && kind != FAULT_FLOOD && kind != FAULT_ECLIPSE &&
+           kind != FAULT_PROBE && kind != FAULT_SYBIL && kind != FAULT_SPOIL;
 }
 
 static void last(struct consortium *s, uint32_t index)
@@ -383,7 +392,11 @@ void fault_begin(struct consortium *s, uint32_t index)
     case FAULT_LAX:
     case FAULT_WITHHOLD:
     case FAULT_REPLAY:
-    case FAULT_FLOOD: last(s, index); break;
+    case FAULT_FLOOD:
+    case FAULT_PROBE:
+    case FAULT_SYBIL:
+    case FAULT_SPOIL:
+    case FAULT_ECLIPSE: last(s, index); break;
     case FAULT_KIND_COUNT: UNREACHABLE();
     }
 }

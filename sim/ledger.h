@@ -68,6 +68,8 @@ struct ledger_run {
     uint32_t released, committed; /* bit per custodian, in whatever term */
     struct hash32 commitment[CAP_CUSTODIANS];
     bool keyed;
+    bool left; /* an output has left an enclave: the one of this commitment */
+    struct hash32 output;
     /* Since when so many custodians know that it was taken back that ...; UINT64_MAX: not */
     uint64_t no_keys_ns, no_output_ns, no_lease_ns;
 };

@@ -55,9 +55,10 @@ static void put_records(struct json_writer *w, const struct results *r)
 /* Where members break the protocol in what they send: in how many messages. */
 static void put_adversaries(struct json_writer *w, const struct simulation_counts *c)
 {
-    if (c->withheld + c->replayed + c->flooded == 0) return;
+    if (c->withheld + c->replayed + c->flooded + c->bypassed == 0) return;
     json_key(w, "adversaries");
     json_begin_object(w);
+    field_put_int(w, "bypassed", (int64_t)c->bypassed);
     field_put_int(w, "flooded", (int64_t)c->flooded);
     field_put_int(w, "replayed", (int64_t)c->replayed);
     field_put_int(w, "withheld", (int64_t)c->withheld);

@@ -83,7 +83,13 @@ struct scenario_party {
     X(FAULT_FLOOD, "flood", FAULT_OF_PARTY,                                                                  \
       true) /* sends announcements, heads and joins that it made up, `per_second` times */                   \
     X(FAULT_EQUIVOCATE, "equivocate", FAULT_OF_LESSER,                                                       \
-      false) /* signs a second record in the place of its last, and shows it to half of those linked */
+      false) /* signs a second record in the place of its last, and shows it to half of those linked */      \
+    X(FAULT_PROBE, "probe", FAULT_OF_ASKER,                                                                  \
+      true) /* asks for runs in slots that are spent, or that nobody allotted, round its node */             \
+    X(FAULT_SYBIL, "sybil", FAULT_OF_MAKER, true) /* admits keys that it made up, round its node */          \
+    X(FAULT_SPOIL, "spoil", FAULT_OF_PLAIN, true) /* publishes the receipts of others with a byte changed */ \
+    X(FAULT_ECLIPSE, "eclipse", FAULT_OF_PAIR,                                                               \
+      true) /* dials the others all the time, shows them contacts of its like alone, and withholds */
 #define SCENARIO_FAULT_ENUM(symbol, name, whom, lasts) symbol,
 enum scenario_fault_kind { SCENARIO_FAULT_TABLE(SCENARIO_FAULT_ENUM) FAULT_KIND_COUNT };
 #undef SCENARIO_FAULT_ENUM
@@ -95,7 +101,10 @@ enum scenario_fault_whom {
     FAULT_OF_OWNER, /* one that brings rows */
     FAULT_OF_COMPUTE,
     FAULT_OF_CUSTODIAN,
-    FAULT_OF_LESSER /* one on whose records no membership, thresholds or device hang */
+    FAULT_OF_LESSER, /* one on whose records no membership, thresholds or device hang */
+    FAULT_OF_PLAIN,  /* one whose node signs nothing of its own accord: none that computes, no custodian */
+    FAULT_OF_ASKER,  /* such a requester */
+    FAULT_OF_MAKER   /* such a maker */
 };
 /* Whom a fault names: a party, all of one kind, of a jurisdiction or of a region; of these it befalls each that it can befall. */
 enum scenario_by { BY_PARTY, BY_JURISDICTION, BY_REGION, BY_COUNT };

@@ -105,7 +105,11 @@ bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, 
     if (whom == FAULT_OF_CUSTODIAN) return (s->party[party].roles & ROLE_CUSTODIAN) != 0;
     if (whom == FAULT_OF_LESSER)
         return (s->party[party].roles & (ROLE_CUSTODIAN | ROLE_STEWARD | ROLE_MAKER | ROLE_DEVICE)) == 0;
-    return whom != FAULT_OF_COMPUTE || (s->party[party].roles & ROLE_COMPUTE) != 0;
+    if (whom == FAULT_OF_COMPUTE) return (s->party[party].roles & ROLE_COMPUTE) != 0;
+    const uint32_t needed = whom == FAULT_OF_ASKER ? ROLE_REQUESTER : whom == FAULT_OF_MAKER ? ROLE_MAKER : 0;
+    const bool plain = (s->party[party].roles & (ROLE_COMPUTE | ROLE_CUSTODIAN)) == 0;
+    if (whom == FAULT_OF_PLAIN || needed != 0) return plain && (s->party[party].roles & needed) == needed;
+    return true;
 }
 
 /* How many parties it befalls; of two sides, how many are on both. */
@@ -137,13 +141,17 @@ static const char *const other_keys[BY_COUNT] = {"other", "other_jurisdiction", 
 /* Whom it befalls must be there, or the fault would be none. */
 static void check_whom(const struct scenario_fault *f, const struct scenario *s, struct json_reader *r)
 {
-    static const char *const expected[] = {[FAULT_OF_PARTY] = "somebody there",
-                                           [FAULT_OF_SIDE] = "somebody there",
-                                           [FAULT_OF_PAIR] = "somebody there",
-                                           [FAULT_OF_OWNER] = "an owner with rows",
-                                           [FAULT_OF_COMPUTE] = "a party with the role compute",
-                                           [FAULT_OF_CUSTODIAN] = "a custodian",
-                                           [FAULT_OF_LESSER] = "no custodian, steward, maker or device"};
+    static const char *const expected[] = {
+        [FAULT_OF_PARTY] = "somebody there",
+        [FAULT_OF_SIDE] = "somebody there",
+        [FAULT_OF_PAIR] = "somebody there",
+        [FAULT_OF_OWNER] = "an owner with rows",
+        [FAULT_OF_COMPUTE] = "a party with the role compute",
+        [FAULT_OF_CUSTODIAN] = "a custodian",
+        [FAULT_OF_LESSER] = "no custodian, steward, maker or device",
+        [FAULT_OF_PLAIN] = "a party that neither computes nor is a custodian",
+        [FAULT_OF_ASKER] = "a requester that neither computes nor is a custodian",
+        [FAULT_OF_MAKER] = "a maker that neither computes nor is a custodian"};
     const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
     const uint32_t befallen = count_befallen(s, f);
     if (befallen == 0) json_refuse(r, of_keys[f->of.by], ERR_CONFLICT, expected[whom]);
@@ -162,7 +170,7 @@ static void read_whom(struct scenario_fault *f, const struct scenario *s, struct
     read_side(&f->of, s, r, of_keys, "one of party, jurisdiction, region");
     if (whom == FAULT_OF_PAIR)
         read_side(&f->other, s, r, other_keys, "one of other, other_jurisdiction, other_region");
-    if ((whom == FAULT_OF_SIDE || whom == FAULT_OF_PAIR) && json_has(r, "oneway"))
+    if ((f->kind == FAULT_PART || f->kind == FAULT_SPLIT) && json_has(r, "oneway"))
         json_read_bool(r, "oneway", &f->oneway);
 }
 

@@ -266,6 +266,7 @@ static void add_counts(struct simulation_counts *out, const struct simulation_co
     out->withheld += c->withheld;
     out->replayed += c->replayed;
     out->flooded += c->flooded;
+    out->bypassed += c->bypassed;
     out->runs_requested += c->runs_requested;
     out->runs_settled += c->runs_settled;
     out->runs_ended += c->runs_ended;

@@ -23,6 +23,7 @@ struct simulation_counts {
     uint64_t bytes_abroad; /* from one jurisdiction to another */
     uint32_t crashes, parts;
     uint64_t withheld, replayed, flooded;              /* messages, by those who break the protocol so */
+    uint64_t bypassed;                                 /* records that nodes would not have signed */
     uint32_t runs_requested, runs_settled, runs_ended; /* ended: refused, failed, revoked, expired */
     uint32_t runs_barred;   /* of a recipe of another output type: refused before they came to be */
     const char *barred_for; /* why; NULL: none was asked for */

@@ -74,7 +74,8 @@ enum {
     WHAT_DEVICE,  /* a maker admits the next of its devices */
     WHAT_DIALLED, /* which dial */
     WHAT_DIALLING,
-    WHAT_FOUND,  /* the consortium */
+    WHAT_FOUND, /* the consortium */
+    WHAT_ECLIPSE,
     WHAT_PARCEL, /* the first of them; those after it are the others */
 };
 
@@ -102,7 +103,7 @@ enum {
     X(DEED_RETYPE_ASK)                                                                                       \
     X(DEED_DEVICE)
 #define DEED_ENUM(symbol) symbol,
-enum deed { DEED_TABLE(DEED_ENUM) DEED_COUNT };
+enum deed { DEED_TABLE(DEED_ENUM) DEED_COUNT, DEED_BYPASS }; /* DEED_BYPASS: round its node (bypass.c) */
 #undef DEED_ENUM
 
 struct station {
@@ -134,6 +135,10 @@ struct station {
     bool lax;              /* ... it gives shares, leases and commits to every enclave */
     bool byzantine;        /* it has, once: of its votes nothing is to be expected */
     bool equivocates;      /* it has signed two records in one place */
+    bool probes, spoils;   /* its people have another program sign */
+    bool sybils, sybilled; /* as a maker: now; ever, so that its own devices may not be members */
+    bool bypasses;         /* it has */
+    uint32_t spoilt;       /* of so many runs, the first, it has changed a receipt, or tried to */
     uint64_t forked_seq;   /* of what place somebody has shown proof; 0: nobody has */
     struct chance rogue_chance;
     struct adversary *adversary; /* NULL: all that it sends is its core's */
@@ -174,8 +179,7 @@ struct run_watch {
     struct run_id run;
     uint32_t asker; /* whose view of it counts */
     uint64_t asked_ms, settled_ms;
-    bool committed, ended;
-    struct hash32 commitment;
+    bool ended;
 };
 
 /* One consortium with its study: it shares time, the agenda and the network with the others, and nothing else. It goes as it would alone, with the same caps. */
@@ -205,6 +209,7 @@ struct consortium {
     bool *fault_begun; /* of each fault of the scenario */
     bool retype;       /* a recipe that lets rows out is to be published and asked for */
     bool revoked;      /* an owner has taken back: no more runs are asked for */
+    bool sybils;       /* a maker has admitted keys that it made up */
     bool clocks_apart; /* some drift beyond the bound: leases may overlap */
     struct ledger ledger;
     struct flow flow;
@@ -360,6 +365,7 @@ void adversary_free(struct station *n);
 bool adversary_at_work(const struct station *n);
 void adversary_replay(struct station *n); /* its turns */
 void adversary_flood(struct station *n);
+void adversary_eclipse(struct station *n);
 void adversary_sent(struct station *n, struct slice *slice); /* its core's message leaves */
 /* Does its core's message not leave? */
 bool adversary_keeps(struct station *n, struct span message);
@@ -382,7 +388,12 @@ bool central_busy(const struct consortium *s, uint32_t *number);
 bool central_over(const struct consortium *s);  /* all runs were asked for and have ended */
 const char *central_message_name(uint8_t code); /* NULL: none of its messages */
 
+/* bypass.c */
+bool bypass_turn(struct station *n); /* before its people's: has another program signed something for it? */
+
 /* script.c */
+/* Its people's wish, which the core takes next; they do nothing more before its answer. */
+void script_command(struct station *n, int doing, const struct command *wish);
 void script_turn(struct station *n);
 void script_reply(struct station *n, uint64_t token, struct verdict verdict, struct hash32 id);
 bool script_over(struct consortium *s); /* all runs were asked for and have ended */
@@ -394,8 +405,10 @@ __attribute__((format(printf, 3, 4))) void watch_violation(struct consortium *s,
 void watch_message(struct station *n, uint32_t to, struct span message, bool again);
 void watch_record(struct station *n, const struct record *r); /* its own: it took effect here, or leaves */
 void watch_asked(struct station *n, struct run_id run);       /* it asks for a run */
-void watch_kept(struct station *n);                           /* some more is on its disk */
-void watch_runs(struct station *n);                           /* a requester's view of its own */
+void watch_devices(
+    struct station *n);             /* a record took effect there: of makers that admit more than they may */
+void watch_kept(struct station *n); /* some more is on its disk */
+void watch_runs(struct station *n); /* a requester's view of its own */
 bool watch_excused(struct consortium *s, const struct run_watch *w);      /* need it not settle? */
 const char *watch_open_run(struct consortium *s, char *text, size_t cap); /* one that has not ended */
 bool watch_converged(struct consortium *s);

@@ -368,6 +368,7 @@ static void on_record(struct station *n, const struct happened *what)
     memcpy(id.bytes, what->id.bytes, sizeof id.bytes);
     const struct record *own = chain_find(core_chain(n->core), n->player->id, id);
     if (own != NULL) watch_record(n, own);
+    if (n->consortium->sybils) watch_devices(n);
 }
 
 static void x_happened(void *context, const struct happened *what)

@@ -201,6 +201,16 @@ static void draw_liars(struct scenario *s, struct chance *c)
         if (s->fault[i].kind == FAULT_DOUBLE) lax->of.party = s->fault[i].of.party;
 }
 
+/* People who sign round their node, where there are such: who asks has a node that signs nothing of its own accord. */
+static void draw_bypass(struct scenario *s, struct chance *c)
+{
+    static const enum scenario_fault_kind kinds[] = {FAULT_PROBE, FAULT_SPOIL};
+    struct scenario_fault *f = add_fault(s, c, kinds[chance_below(c, sizeof kinds / sizeof kinds[0])]);
+    while (!scenario_befalls(s, f, f->of.party)) f->of.party = (f->of.party + 1) % s->party_count;
+    f->at_ms /= 4;
+    f->for_ms = SWARM_FAULTS_MS - f->at_ms;
+}
+
 void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
 {
     struct chance c = chance_stream(seed, "swarm", 0);
@@ -223,6 +233,7 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     if (chance_ppm(&c, PPM(25))) draw_vetoes(out, &c);
     if (chance_ppm(&c, PPM(15))) draw_equivocation(out, &c);
     if (chance_ppm(&c, PPM(30))) draw_liars(out, &c);
+    if (chance_ppm(&c, PPM(25))) draw_bypass(out, &c);
 }
 
 /* --- Smaller ----------------------------------------------------------------------------------------------------------------------- */

@@ -43,7 +43,7 @@ static void own_grow(struct station *n, uint64_t count)
 static void watch_own_record(struct station *n, const struct record *r)
 {
     struct consortium *s = n->consortium;
-    if (!disk_has_record(n->disk, r))
+    if (!n->bypasses && !disk_has_record(n->disk, r)) /* what came from elsewhere it passes on at once */
         watch_violation(s, "no-fork", "%.*s shows record %llu, which is not on its disk", NAMED(n),
                         (unsigned long long)r->header.seq);
     own_grow(n, r->header.seq + 1);
@@ -88,6 +88,22 @@ void watch_record(struct station *n, const struct record *r)
     if (r->header.kind != KIND_RUN) return;
     memcpy(run.bytes, r->id.bytes, sizeof run.bytes);
     watch_asked(n, run);
+}
+
+/* However many a maker has signed for, a node takes no more of them for members than the charter lets it have. */
+void watch_devices(struct station *n)
+{
+    const struct consortium *s = n->consortium;
+    const uint32_t most = s->cast->founding->maker_devices;
+    for (uint32_t i = 0; i < s->count; i++) {
+        const struct station *maker = &s->station[i];
+        const uint32_t count =
+            maker->sybilled ? registry_device_count(core_registry(n->core), maker->player->id) : 0;
+        if (count > most)
+            watch_violation(n->consortium, "device-cap",
+                            "%.*s takes %u devices of %.*s for members, of %u at most", NAMED(n), count,
+                            NAMED(maker), most);
+    }
 }
 
 /* A custodian knows for good what is on its disk. */
@@ -341,9 +357,15 @@ static bool same_state(const struct station *a, const struct station *b)
     return holds_as(x, y) && holds_as(y, x);
 }
 
+/* A maker that uses its places up itself has none for its own devices, which are strangers then. */
+static bool has_no_place(const struct station *n)
+{
+    return player_is(n->player, ROLE_DEVICE) && n->consortium->station[n->player->party->maker].sybilled;
+}
+
 static bool is_expected(const struct station *n)
 {
-    return n->core != NULL && !n->cut && n->forked_seq == 0 && !adversary_at_work(n);
+    return !has_no_place(n) && n->core != NULL && !n->cut && n->forked_seq == 0 && !adversary_at_work(n);
 }
 
 bool watch_converged(struct consortium *s)

@@ -135,13 +135,6 @@ static void watch_boxes(struct guest_place *p, struct span boxes, struct hash32 
         watch_violation(s, "output-type", "what leaves an enclave of party %u: %s", p->station, objection);
 }
 
-static struct run_watch *find_run(struct consortium *s, struct run_id run)
-{
-    for (uint32_t i = 0; i < s->run_count; i++)
-        if (ID_EQUAL(s->run[i].run, run)) return &s->run[i];
-    return NULL;
-}
-
 /* Whose commit to this is it? What it signed, and what it gave: a lax one gives unseen. -1: nobody's. */
 static int committer(const struct consortium *s, const struct ledger_run *run, struct hash32 commitment,
                      struct span packed)
@@ -181,14 +174,13 @@ static void watch_result(struct guest_place *p, struct span body)
     static union body b;
     struct core_receipt core;
     struct consortium *s = p->consortium;
-    struct run_watch *w = find_run(s, p->run);
-    const struct ledger_run *run = ledger_run_find(&s->ledger, p->run);
-    if (w == NULL || run == NULL || body_decode(&b, KIND_RECEIPT, body) != OK ||
+    struct ledger_run *run = ledger_run_find(&s->ledger, p->run);
+    if (run == NULL || body_decode(&b, KIND_RECEIPT, body) != OK ||
         core_receipt_decode(&core, b.RECEIPT.core) != OK) {
         watch_violation(s, "output-type", "what leaves an enclave of party %u is no receipt", p->station);
         return;
     }
-    if (w->committed && !ID_EQUAL(w->commitment, core.commitment))
+    if (run->left && !ID_EQUAL(run->output, core.commitment))
         watch_violation(s, "one-output", "a second output of one run leaves an enclave of party %u",
                         p->station);
     if (!is_committed(s, run, core.commitment, b.RECEIPT.commits))
@@ -199,8 +191,8 @@ static void watch_result(struct guest_place *p, struct span body)
             s, "revoke-final",
             "an output leaves after n-q+1 custodians that had not committed knew of the revocation");
     watch_boxes(p, b.RECEIPT.output, core.commitment);
-    w->committed = true;
-    w->commitment = core.commitment;
+    run->left = true;
+    run->output = core.commitment;
 }
 
 static void watch_state(struct guest_place *p, uint8_t state)

@@ -193,6 +193,45 @@ static void custodians_that_are_lax(void **state)
         "one-certificate: an enclave of party 4 goes on with the keys in term 1, ");
 }
 
+/* How many records nodes were given that they would not have signed. */
+static void bypassed(const char *text, int settled, int at_least)
+{
+    json_t *report = reported(text);
+    const char *violation = json_string_value(json_object_get(report, "violation"));
+    const json_t *runs = json_object_get(report, "runs"), *by = json_object_get(report, "adversaries");
+    if (violation != NULL) fail_msg("%s", violation);
+    assert_int_equal(json_integer_value(json_object_get(runs, "settled")), settled);
+    assert_true(json_integer_value(json_object_get(by, "bypassed")) >= at_least);
+    json_decref(report);
+}
+
+/* Slots that are spent or were never allotted, asked for round its own node; and receipts with a byte changed, one of each run. */
+static void people_go_round_their_node(void **state)
+{
+    (void)state;
+    bypassed(small("{\"at_ms\":0,\"for_ms\":90000,\"kind\":\"probe\",\"party\":\"office\"}",
+                   "\"compute_ms\":300,\"every_ms\":5000,\"runs\":4"),
+             4, 20);
+    bypassed(small("{\"at_ms\":0,\"for_ms\":90000,\"kind\":\"spoil\",\"party\":\"office\"}",
+                   "\"compute_ms\":300,\"every_ms\":5000,\"runs\":4"),
+             4, 3);
+}
+
+/* It admits keys that it made up before its own devices, which have no place then: nothing else comes of it. */
+static void a_maker_admits_who_is_not_there(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "{\"charter\":{\"lease_ms\":2000},\"faults\":["
+        "{\"at_ms\":0,\"for_ms\":90000,\"kind\":\"sybil\",\"party\":\"maker\"}],"
+        "\"for_ms\":200000,\"name\":\"small\"," PARTIES
+        ",{\"jurisdiction\":\"EU\",\"name\":\"maker\",\"region\":\"italy\",\"roles\":[\"maker\"]},"
+        "{\"count\":2,\"jurisdiction\":\"EU\",\"maker\":\"maker\",\"name\":\"watch\",\"region\":\"italy\","
+        "\"roles\":[\"device\"]}],"
+        "\"perigee\":\"scenario/1\",\"study\":{\"compute_ms\":300,\"every_ms\":5000,\"runs\":3}}";
+    bypassed(text, 3, 10);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_custodian_with_a_full_disk_gives_nothing),
@@ -203,6 +242,8 @@ int main(void)
                                        cmocka_unit_test(more_liars_are_seen),
                                        cmocka_unit_test(evidence_that_lies),
                                        cmocka_unit_test(who_is_waited_for),
-                                       cmocka_unit_test(custodians_that_are_lax)};
+                                       cmocka_unit_test(custodians_that_are_lax),
+                                       cmocka_unit_test(people_go_round_their_node),
+                                       cmocka_unit_test(a_maker_admits_who_is_not_there)};
     return cmocka_run_group_tests_name("sim_faults", tests, NULL, NULL);
 }

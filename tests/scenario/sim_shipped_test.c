@@ -224,6 +224,16 @@ static void byzantine_members(const json_t *report)
         assert_int_equal(number(json_array_get(json_object_get(report, "timeline"), i), "term"), 1);
 }
 
+/* Its data is in every run, and it holds the same as the others, while they are at it. */
+static void eclipse(const json_t *report)
+{
+    const json_t *adversaries = json_object_get(report, "adversaries");
+    runs(report, 4, 0);
+    exposure(report, (const int[OWNERS_MAX]){4, 4, 4}, 3);
+    assert_true(number(report, "virtual_ms") < 300000);
+    assert_true(number(adversaries, "withheld") > 5000 && number(adversaries, "flooded") > 1000);
+}
+
 /* The run that hangs on who has lied ends, and nothing after it comes of its data or to its enclaves. */
 static void equivocation(const json_t *report)
 {
@@ -246,12 +256,17 @@ static void equivocation(const json_t *report)
 static const struct {
     const char *name;
     void (*shows)(const json_t *report);
-} shipped[] = {
-    {"cross-bank-fraud", cross_bank_fraud},   {"supply-chain", supply_chain},
-    {"rare-disease", rare_disease},           {"partition-of-a-jurisdiction", partition_of_a_jurisdiction},
-    {"revocation-storm", revocation_storm},   {"lossy-satellite-silo", lossy_satellite_silo},
-    {"gpu-scarcity", gpu_scarcity},           {"byzantine-third", byzantine_third},
-    {"byzantine-members", byzantine_members}, {"equivocation", equivocation}};
+} shipped[] = {{"cross-bank-fraud", cross_bank_fraud},
+               {"supply-chain", supply_chain},
+               {"rare-disease", rare_disease},
+               {"partition-of-a-jurisdiction", partition_of_a_jurisdiction},
+               {"revocation-storm", revocation_storm},
+               {"lossy-satellite-silo", lossy_satellite_silo},
+               {"gpu-scarcity", gpu_scarcity},
+               {"byzantine-third", byzantine_third},
+               {"byzantine-members", byzantine_members},
+               {"equivocation", equivocation},
+               {"eclipse", eclipse}};
 
 static void each_shows_what_it_says(void **state)
 {
