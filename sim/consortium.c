@@ -187,6 +187,7 @@ static void handle(struct consortium *s, struct agenda_entry entry)
     case WHAT_SYNC: sync_at(&s->station[entry.who]); break;
     case WHAT_SCRIPT: script_at(s, &s->station[entry.who]); break;
     case WHAT_RESTART:
+        if (s->station[entry.who].gone) break;
         census_happened(s->census, place_of(s, entry.who), MOMENT_STARTED, now_of(s));
         s->simulation->err = station_start(&s->station[entry.who]);
         break;
@@ -211,7 +212,7 @@ static bool all_are_back(const struct consortium *s)
 {
     if (s->faults_on > 0) return false;
     for (uint32_t i = 0; i < s->count; i++)
-        if (!s->station[i].up || s->station[i].cut) return false;
+        if (!s->station[i].gone && (!s->station[i].up || s->station[i].cut)) return false;
     return true;
 }
 

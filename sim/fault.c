@@ -24,6 +24,22 @@ static void crash(struct consortium *s, uint32_t number, uint32_t for_ms)
     consortium_later(s, now_of(s) + (uint64_t)for_ms * 1000000, number, WHAT_RESTART);
 }
 
+/* For good, from the first run on: whoever is needed before that the consortium cannot be founded without. */
+static void lose(struct consortium *s, uint32_t index)
+{
+    if (s->run_count == 0) {
+        consortium_later(s, now_of(s) + LOOK_AGAIN_NS, index, WHAT_FAULT);
+        return;
+    }
+    for (uint32_t i = 0; i < s->count; i++) {
+        if (!scenario_befalls(s->scenario, &s->scenario->fault[index], i) || s->station[i].gone) continue;
+        s->station[i].gone = true;
+        s->counts.crashes++;
+        census_happened(s->census, place_of(s, i), MOMENT_CRASHED, now_of(s));
+        station_crash(&s->station[i]);
+    }
+}
+
 static void crash_elected(struct consortium *s, uint32_t index)
 {
     uint32_t number;
@@ -320,6 +336,7 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
     case FAULT_ELECTED:
     case FAULT_REVOKE:
     case FAULT_RETYPE:
+    case FAULT_LOSE:
     case FAULT_KIND_COUNT: UNREACHABLE();
     }
 }
@@ -372,6 +389,7 @@ void fault_begin(struct consortium *s, uint32_t index)
             last(s, index);
         break;
     case FAULT_ELECTED: crash_elected(s, index); break;
+    case FAULT_LOSE: lose(s, index); break;
     case FAULT_REVOKE:
         if (f->phase == RUN_STATE_COUNT) take_back(s, f);
         break;

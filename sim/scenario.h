@@ -84,6 +84,7 @@ struct scenario_party {
       true) /* sends announcements, heads and joins that it made up, `per_second` times */                   \
     X(FAULT_EQUIVOCATE, "equivocate", FAULT_OF_LESSER,                                                       \
       false) /* signs a second record in the place of its last, and shows it to half of those linked */      \
+    X(FAULT_LOSE, "lose", FAULT_OF_PARTY, false) /* it falls for good, once a run was asked for */           \
     X(FAULT_PROBE, "probe", FAULT_OF_ASKER,                                                                  \
       true) /* asks for runs in slots that are spent, or that nobody allotted, round its node */             \
     X(FAULT_SYBIL, "sybil", FAULT_OF_MAKER, true) /* admits keys that it made up, round its node */          \

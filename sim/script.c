@@ -458,7 +458,7 @@ static bool is_ready(const struct script *s)
     return has_devices(s);
 }
 
-/* Has somebody equivocated without whom nothing goes on? An owner, before its data is part of the recipe. */
+/* Has somebody equivocated, or gone, without whom nothing goes on? An owner, before its data is part of the recipe. */
 static bool is_broken(const struct consortium *s)
 {
     bool broken = false;
@@ -466,7 +466,7 @@ static bool is_broken(const struct consortium *s)
         const struct station *n = &s->station[i];
         const bool needed = player_is(n->player, ROLE_ALGORITHM) || player_is(n->player, ROLE_REQUESTER) ||
                             (papers_of(s->papers, n->player) != NULL && !n->deed_done[DEED_BIND]);
-        broken |= n->forked_seq != 0 && needed;
+        broken |= (n->forked_seq != 0 || n->gone) && needed;
     }
     return broken;
 }

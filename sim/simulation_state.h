@@ -135,6 +135,7 @@ struct station {
     bool lax;              /* ... it gives shares, leases and commits to every enclave */
     bool byzantine;        /* it has, once: of its votes nothing is to be expected */
     bool equivocates;      /* it has signed two records in one place */
+    bool gone;             /* it has fallen for good */
     bool probes, spoils;   /* its people have another program sign */
     bool sybils, sybilled; /* as a maker: now; ever, so that its own devices may not be members */
     bool bypasses;         /* it has */

@@ -211,6 +211,34 @@ static void draw_bypass(struct scenario *s, struct chance *c)
     f->for_ms = SWARM_FAULTS_MS - f->at_ms;
 }
 
+/* Of those with this role some fall for good, so many at most; who brings rows, or asks, is needed. */
+static void draw_losses(struct scenario *s, struct chance *c, uint32_t role, uint64_t most)
+{
+    const uint32_t needed =
+        ROLE_REQUESTER | ROLE_ALGORITHM | (role == ROLE_COMPUTE ? ROLE_CUSTODIAN : ROLE_COMPUTE);
+    for (uint32_t i = 0; i < s->party_count && most > 0; i++) {
+        const struct scenario_party *p = &s->party[i];
+        if ((p->roles & role) == 0 || (p->roles & needed) != 0 || p->rows > 0 || !chance_ppm(c, PPM(50)))
+            continue;
+        struct scenario_fault *f = add_fault(s, c, FAULT_LOSE);
+        f->of.party = i;
+        f->for_ms = 0;
+        most--;
+    }
+}
+
+/* A core is left, which makes progress without the others: as many custodians as quorums and thresholds need, beside one that lies if there is
+ * one, and one that computes. */
+static void draw_core(struct scenario *s, struct chance *c)
+{
+    const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), most = s->q > s->t ? s->q : s->t;
+    uint32_t liars = 0;
+    for (uint32_t i = 0; i < s->fault_count; i++)
+        liars |= s->fault[i].kind == FAULT_DOUBLE || s->fault[i].kind == FAULT_LAX;
+    if (n > most + liars) draw_losses(s, c, ROLE_CUSTODIAN, n - most - liars);
+    draw_losses(s, c, ROLE_COMPUTE, scenario_count(s, ROLE_COMPUTE) - 1);
+}
+
 void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
 {
     struct chance c = chance_stream(seed, "swarm", 0);
@@ -234,6 +262,7 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     if (chance_ppm(&c, PPM(15))) draw_equivocation(out, &c);
     if (chance_ppm(&c, PPM(30))) draw_liars(out, &c);
     if (chance_ppm(&c, PPM(25))) draw_bypass(out, &c);
+    if (chance_ppm(&c, PPM(30))) draw_core(out, &c);
 }
 
 /* --- Smaller ----------------------------------------------------------------------------------------------------------------------- */

@@ -234,22 +234,25 @@ static bool posted_before_fork(const struct consortium *s, const struct ledger_r
     return false;
 }
 
-/* Does it hang on somebody who has equivocated? On who asked for it, or posted its job, in a place that counts no more, on whose data it
+/* Does it hang on somebody who has equivocated, or is gone? On who asked for it, or posted its job, in a place that counts no more, on whose data it
  * reads, or on who computes; or on half of a key from who signs nothing any more, since it has seen that its key is not its alone: it has
  * voted twice. */
 static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *w,
                             const struct ledger_run *run)
 {
     bool computes = false;
-    if (!outlives_fork(&s->station[w->asker], &run->at) || !posted_before_fork(s, run)) return true;
+    if (s->station[w->asker].gone || !outlives_fork(&s->station[w->asker], &run->at) ||
+        !posted_before_fork(s, run))
+        return true;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct station *n = &s->station[i];
         const struct dataset *d = papers_of(s->papers, n->player);
         const bool forked = n->forked_seq != 0;
         const bool lied =
-            forked || (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
+            forked || n->gone ||
+            (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
         const bool signs = n->core == NULL || core_silence(n->core) == SILENCE_NONE;
-        computes |= !forked && !n->forged && signs && player_is(n->player, ROLE_COMPUTE);
+        computes |= !forked && !n->gone && !n->forged && signs && player_is(n->player, ROLE_COMPUTE);
         for (uint32_t k = 0; lied && d != NULL && k < run->input_count; k++)
             if (ID_EQUAL(run->input[k], d->dt)) return true;
     }

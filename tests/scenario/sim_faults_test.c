@@ -232,6 +232,19 @@ static void a_maker_admits_who_is_not_there(void **state)
     bypassed(text, 3, 10);
 }
 
+/* What is left goes on as long as it has a quorum; with less it does not, and that is seen. */
+static void who_is_gone_for_good(void **state)
+{
+    (void)state;
+    play("{\"at_ms\":0,\"kind\":\"lose\",\"party\":\"west\"},"
+         "{\"at_ms\":0,\"for_ms\":4000,\"kind\":\"crash\",\"party\":\"west\"}",
+         "\"compute_ms\":3000,\"every_ms\":5000,\"runs\":2", 2, 0);
+    breaks(small("{\"at_ms\":0,\"kind\":\"lose\",\"party\":\"west\"},"
+                 "{\"at_ms\":0,\"kind\":\"lose\",\"party\":\"south\"}",
+                 "\"compute_ms\":3000"),
+           "live: time is up");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(a_custodian_with_a_full_disk_gives_nothing),
@@ -244,6 +257,7 @@ int main(void)
                                        cmocka_unit_test(who_is_waited_for),
                                        cmocka_unit_test(custodians_that_are_lax),
                                        cmocka_unit_test(people_go_round_their_node),
+                                       cmocka_unit_test(who_is_gone_for_good),
                                        cmocka_unit_test(a_maker_admits_who_is_not_there)};
     return cmocka_run_group_tests_name("sim_faults", tests, NULL, NULL);
 }
