@@ -239,6 +239,16 @@ static void draw_core(struct scenario *s, struct chance *c)
     draw_losses(s, c, ROLE_COMPUTE, scenario_count(s, ROLE_COMPUTE) - 1);
 }
 
+/* As far apart as the bound lets them be: whoever holds a lease slow and whoever gave it fast, or each at one end or the other. */
+static void draw_clocks(struct scenario *s, struct chance *c)
+{
+    const bool worst = chance_ppm(c, PPM(50));
+    for (uint32_t i = 0; i < s->party_count; i++) {
+        const bool slow = worst ? (s->party[i].roles & ROLE_COMPUTE) != 0 : chance_ppm(c, PPM(50));
+        s->party[i].drift_ppm = slow ? -SCENARIO_DRIFT_PPM : SCENARIO_DRIFT_PPM;
+    }
+}
+
 void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
 {
     struct chance c = chance_stream(seed, "swarm", 0);
@@ -263,6 +273,7 @@ void swarm_draw(struct scenario *out, struct swarm_room *room, uint64_t seed)
     if (chance_ppm(&c, PPM(30))) draw_liars(out, &c);
     if (chance_ppm(&c, PPM(25))) draw_bypass(out, &c);
     if (chance_ppm(&c, PPM(30))) draw_core(out, &c);
+    if (chance_ppm(&c, PPM(15))) draw_clocks(out, &c);
 }
 
 /* --- Smaller ----------------------------------------------------------------------------------------------------------------------- */
