@@ -140,7 +140,10 @@ enum err file_give_name(const char *draft, const char *path, bool replace)
     /* FAT, and others that have no links; of these some know of no flag either. */
     if (renameat2(AT_FDCWD, draft, AT_FDCWD, path, RENAME_NOREPLACE) == 0) return OK;
     if (errno != EINVAL && errno != ENOSYS) return file_error();
-    return access(path, F_OK) == 0 ? ERR_CONFLICT : rename(draft, path) == 0 ? OK : file_error();
+    const int place = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (place < 0) return file_error();
+    (void)close(place);
+    return rename(draft, path) == 0 ? OK : file_error();
 }
 
 enum err file_write(const char *path, struct span bytes, unsigned mode, bool replace)

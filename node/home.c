@@ -567,8 +567,10 @@ bool home_locked(const struct home *h)
 {
     char path[PATH_MAX];
     home_path(path, h, "lock");
-    const int fd = open(path, O_RDONLY | O_CLOEXEC);
-    const bool locked = fd >= 0 && flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+    struct stat is;
+    const int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    const bool locked = fd >= 0 && fstat(fd, &is) == 0 && S_ISREG(is.st_mode) &&
+                        flock(fd, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
     if (fd >= 0) (void)close(fd);
     return locked;
 }

@@ -1,6 +1,6 @@
 /* People who have another program sign with their node's key what the node itself would refuse, and give it to the node, which passes it on
  * as any record of its own: a requester that asks for runs in slots that are spent, or that nobody allotted; a maker that admits keys
- * that it made up, as many as it likes; somebody who publishes receipts of others with a byte changed. Their chains are whole, so what is
+ * that it made up, as many as it likes; somebody who publishes receipts of others with a bit changed. Their chains are whole, so what is
  * wrong with a record is for every other node to see.
  * None of them has a node that signs of its own accord (one that computes, or a custodian), or two records might meet in one place. */
 #include "sim/simulation_state.h"
@@ -8,9 +8,24 @@
 #include "crypto/identity.h"
 #include "proto/base/panic.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 enum { BEYOND_MOST = 8 };
+
+static void note(struct station *n, struct record_id id)
+{
+    n->bypassed = realloc(n->bypassed, (n->bypassed_count + 1) * sizeof *n->bypassed);
+    ASSERT(n->bypassed != NULL);
+    n->bypassed[n->bypassed_count++] = id;
+}
+
+bool bypass_made(const struct station *n, struct record_id id)
+{
+    for (uint32_t i = 0; i < n->bypassed_count; i++)
+        if (ID_EQUAL(n->bypassed[i], id)) return true;
+    return false;
+}
 
 /* As the next of its chain. What it asks for it does not wait for: it is no run of the study. */
 static void give(struct station *n, enum kind kind, const void *body)
@@ -24,10 +39,11 @@ static void give(struct station *n, enum kind kind, const void *body)
     if (own != NULL) h.prev = own->head;
     (void)fault_record(&r, n, &n->player->secret, h, body);
     (void)ledger_take(&n->consortium->ledger, &r);
+    if (kind == KIND_RUN) ledger_bypassed(&n->consortium->ledger, r.id);
+    note(n, r.id);
     record_pack(&b, &r);
     ASSERT(!b.overflow);
     n->consortium->counts.bypassed++;
-    n->bypasses = true;
     script_command(n, DEED_BYPASS, &(struct command){.type = COMMAND_RECORD, .body = buffer_span(&b)});
 }
 
@@ -56,14 +72,14 @@ static bool probe(struct station *n)
 
 /* --- Devices that there are not --------------------------------------------------------------------------------------------------- */
 
-static bool sybil(struct station *n)
+static void sybil(struct station *n)
 {
     struct identity_secret secret;
     struct node_id id;
     for (size_t at = 0; at < sizeof secret.bytes; at += 8)
         store_u64(secret.bytes + at, chance_next(&n->rogue_chance));
     if (registry_member(core_registry(n->core), n->player->id) == NULL || identity_public(&id, &secret) != OK)
-        return false;
+        return;
     const struct body_MEMBER body = {.node = id,
                                      .organisation = player_organisation(n->consortium->cast, n->player),
                                      .jurisdiction = n->player->party->jurisdiction,
@@ -73,13 +89,12 @@ static bool sybil(struct station *n)
                                      .platforms = SPAN_LITERAL(""),
                                      .consent = SPAN_LITERAL("")};
     give(n, KIND_MEMBER, &body);
-    return true;
 }
 
 /* --- Receipts that say something else --------------------------------------------------------------------------------------------------- */
 
 /* One that reads as a receipt still; false: none of some tries does. */
-static bool flip_a_byte(struct body_RECEIPT *out, uint8_t *bytes, size_t len, struct chance *c)
+static bool flip_a_bit(struct body_RECEIPT *out, uint8_t *bytes, size_t len, struct chance *c)
 {
     static union body body;
     for (uint32_t i = 0; i < 16; i++) {
@@ -95,31 +110,35 @@ static bool flip_a_byte(struct body_RECEIPT *out, uint8_t *bytes, size_t len, st
     return false;
 }
 
-/* Of each run, once, as soon as its receipt is held here. */
+/* Of each run, once, as soon as its receipt is held here; of the first sixty-four. */
 static bool spoil(struct station *n)
 {
     static uint8_t bytes[CAP_BODY_BYTES];
     struct consortium *s = n->consortium;
     struct body_RECEIPT body;
-    if (n->spoilt >= s->run_count) return false;
-    const struct run_entry *run = registry_run(core_registry(n->core), s->run[n->spoilt].run);
-    if (run == NULL || run->receipt == NULL) return false;
-    const struct span said = run->receipt->body;
-    n->spoilt++;
-    memcpy(bytes, said.data, said.len);
-    if (!flip_a_byte(&body, bytes, said.len, &n->rogue_chance)) return false;
-    give(n, KIND_RECEIPT, &body);
-    return true;
+    for (uint32_t i = 0; i < s->run_count && i < 64; i++) {
+        const uint64_t bit = UINT64_C(1) << i;
+        const struct run_entry *run = registry_run(core_registry(n->core), s->run[i].run);
+        if ((n->spoilt & bit) != 0 || run == NULL || run->receipt == NULL) continue;
+        const struct span said = run->receipt->body;
+        n->spoilt |= bit;
+        memcpy(bytes, said.data, said.len);
+        if (!flip_a_bit(&body, bytes, said.len, &n->rogue_chance)) continue;
+        give(n, KIND_RECEIPT, &body);
+        return true;
+    }
+    return false;
 }
 
 /* --- Their turns --------------------------------------------------------------------------------------------------------------------- */
 
-bool bypass_turn(struct station *n)
+void bypass_turn(struct station *n)
 {
     const bool over =
         n->consortium->end_ns != UINT64_MAX; /* nobody writes any more, so that all can hold the same */
-    if (over || (!n->probes && !n->sybils && !n->spoils)) return false;
-    if (core_authoring(n->core) != REFUSAL_NONE)
-        return false; /* it does not know all that its key has signed */
-    return (n->spoils && spoil(n)) || (n->probes && probe(n)) || (n->sybils && sybil(n));
+    if (over || now_of(n->consortium) < n->bypass_ns || (!n->probes && !n->sybils && !n->spoils)) return;
+    if (core_authoring(n->core) != REFUSAL_NONE) return; /* it does not know all that its key has signed */
+    if (n->spoils && spoil(n)) return;
+    if (n->probes && probe(n)) return;
+    if (n->sybils) sybil(n);
 }

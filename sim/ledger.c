@@ -141,6 +141,11 @@ struct ledger_run *ledger_run_find(struct ledger *l, struct run_id run)
     return NULL;
 }
 
+void ledger_bypassed(struct ledger *l, struct record_id run)
+{
+    for (uint32_t i = 0; i < l->runs; i++) l->run[i].bypassed |= ID_EQUAL(l->run[i].at.id, run);
+}
+
 struct ledger_term *ledger_term_of(struct ledger_run *run, uint64_t term)
 {
     for (uint32_t i = 0; i < run->term_count; i++)

@@ -67,6 +67,7 @@ struct ledger_run {
     uint32_t term_count, term_cap;
     uint32_t released, committed; /* bit per custodian, in whatever term */
     struct hash32 commitment[CAP_CUSTODIANS];
+    bool bypassed; /* signed round its requester's node: it meets others once a custodian has voted for it */
     bool keyed;
     bool left; /* an output has left an enclave: the one of this commitment */
     struct hash32 output;
@@ -101,7 +102,8 @@ bool ledger_take(struct ledger *l, const struct record *r);
 /* What all approvals that were ever given allot of a dataset, in its currency; UINT64_MAX: more than that counts. */
 uint64_t ledger_allotted(const struct ledger *l, struct dt dataset);
 
-struct ledger_run *ledger_run_find(struct ledger *l, struct run_id run);   /* NULL: none */
+struct ledger_run *ledger_run_find(struct ledger *l, struct run_id run); /* NULL: none */
+void ledger_bypassed(struct ledger *l, struct record_id run);
 struct ledger_term *ledger_term_of(struct ledger_run *run, uint64_t term); /* found or added */
 const struct ledger_certificate *ledger_certificate_find(const struct ledger *l, struct hash32 hash);
 void ledger_certify(struct ledger *l, const struct ledger_certificate *certificate);

@@ -1,5 +1,5 @@
 /* Links between nodes: which are there, and what keeps two from each other.
- * In a world of up to LINKS_ALL_MAX everybody has a link with everybody, whenever both are up and nothing keeps them apart. In a larger one a link is
+ * In a world of up to SCENARIO_LINKED_MAX everybody has a link with everybody, whenever both are up and nothing keeps them apart. In a larger one a link is
  * there because one of the two dialled (sim/pairs.h), and is gone when either falls or hangs up, or something comes between them;
  * then it is for the cores to dial again. */
 #include "sim/simulation_state.h"
@@ -67,7 +67,7 @@ enum err links_begin(struct consortium *s)
     for (uint32_t i = 0; i < s->scenario->fault_count; i++)
         if (is_cut(&s->scenario->fault[i]) && comes_to(&s->scenario->fault[i], s))
             TRY(cut_make(&l->cut[l->cut_count++], s, i));
-    return s->count > LINKS_ALL_MAX ? pairs_new(&l->pairs, s->count) : OK;
+    return s->count > SCENARIO_LINKED_MAX ? pairs_new(&l->pairs, s->count) : OK;
 }
 
 void links_free(struct links *l)

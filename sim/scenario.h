@@ -19,6 +19,7 @@ enum {
     SCENARIO_BYTES_MAX = 256 * 1024, /* of canonical JSON; a YAML file has the same limit */
     SCENARIO_PARTIES_MAX = 16384,    /* of a consortium */
     SCENARIO_NODES_MAX = 131072,     /* of all consortia */
+    SCENARIO_LINKED_MAX = 64,        /* of a consortium: up to so many are all linked with each other */
     SCENARIO_RUNS_MAX = 1000,
     SCENARIO_ROWS_MAX = 100000,
     SCENARIO_FAULTS_MAX = 256,
@@ -88,7 +89,7 @@ struct scenario_party {
     X(FAULT_PROBE, "probe", FAULT_OF_ASKER,                                                                  \
       true) /* asks for runs in slots that are spent, or that nobody allotted, round its node */             \
     X(FAULT_SYBIL, "sybil", FAULT_OF_MAKER, true) /* admits keys that it made up, round its node */          \
-    X(FAULT_SPOIL, "spoil", FAULT_OF_PLAIN, true) /* publishes the receipts of others with a byte changed */ \
+    X(FAULT_SPOIL, "spoil", FAULT_OF_PLAIN, true) /* publishes the receipts of others with a bit changed */  \
     X(FAULT_ECLIPSE, "eclipse", FAULT_OF_PAIR,                                                               \
       true) /* dials the others all the time, shows them contacts of its like alone, and withholds */
 #define SCENARIO_FAULT_ENUM(symbol, name, whom, lasts) symbol,

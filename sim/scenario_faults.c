@@ -107,7 +107,7 @@ bool scenario_befalls(const struct scenario *s, const struct scenario_fault *f, 
         return (s->party[party].roles & (ROLE_CUSTODIAN | ROLE_STEWARD | ROLE_MAKER | ROLE_DEVICE)) == 0;
     if (whom == FAULT_OF_COMPUTE) return (s->party[party].roles & ROLE_COMPUTE) != 0;
     const uint32_t needed = whom == FAULT_OF_ASKER ? ROLE_REQUESTER : whom == FAULT_OF_MAKER ? ROLE_MAKER : 0;
-    const bool plain = (s->party[party].roles & (ROLE_COMPUTE | ROLE_CUSTODIAN)) == 0;
+    const bool plain = (s->party[party].roles & (ROLE_COMPUTE | ROLE_CUSTODIAN | ROLE_DEVICE)) == 0;
     if (whom == FAULT_OF_PLAIN || needed != 0) return plain && (s->party[party].roles & needed) == needed;
     return true;
 }
@@ -149,12 +149,14 @@ static void check_whom(const struct scenario_fault *f, const struct scenario *s,
         [FAULT_OF_COMPUTE] = "a party with the role compute",
         [FAULT_OF_CUSTODIAN] = "a custodian",
         [FAULT_OF_LESSER] = "no custodian, steward, maker or device",
-        [FAULT_OF_PLAIN] = "a party that neither computes nor is a custodian",
+        [FAULT_OF_PLAIN] = "a party that neither computes nor is a custodian or device",
         [FAULT_OF_ASKER] = "a requester that neither computes nor is a custodian",
         [FAULT_OF_MAKER] = "a maker that neither computes nor is a custodian"};
     const enum scenario_fault_whom whom = scenario_fault_whom(f->kind);
     const uint32_t befallen = count_befallen(s, f);
     if (befallen == 0) json_refuse(r, of_keys[f->of.by], ERR_CONFLICT, expected[whom]);
+    if (f->kind == FAULT_ECLIPSE && s->party_count <= SCENARIO_LINKED_MAX)
+        json_refuse(r, "kind", ERR_CONFLICT, "more than 64 parties: fewer are all linked with each other");
     if (whom == FAULT_OF_SIDE && befallen == s->party_count)
         json_refuse(r, of_keys[f->of.by], ERR_CONFLICT, "somebody left on the other side");
     if (whom != FAULT_OF_PAIR) return;

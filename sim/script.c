@@ -92,7 +92,8 @@ void script_reply(struct station *n, uint64_t token, struct verdict verdict, str
     if (token != n->waiting) return;
     n->waiting = 0;
     if (n->doing == DEED_BYPASS) {
-        n->pause_ns = now_of(s) + AGAIN_NS; /* it has its place in the chain by then */
+        n->bypass_ns = now_of(s) + AGAIN_NS; /* it has its place in the chain by then */
+        if (n->pause_ns < n->bypass_ns) n->pause_ns = n->bypass_ns;
         return;
     }
     const bool done = verdict.refusal == REFUSAL_NONE || verdict.refusal == REFUSAL_EXISTS;
@@ -458,15 +459,23 @@ static bool is_ready(const struct script *s)
     return has_devices(s);
 }
 
+/* Does it ask for runs: the first of those that may, or, in a race, each? */
+static bool is_asker(const struct consortium *s, const struct player *p)
+{
+    uint32_t i = 0;
+    while (!player_is(&s->cast->player[i], ROLE_REQUESTER)) i++;
+    return p == &s->cast->player[i] || (s->scenario->race && player_is(p, ROLE_REQUESTER));
+}
+
 /* Has somebody equivocated, or gone, without whom nothing goes on? An owner, before its data is part of the recipe. */
 static bool is_broken(const struct consortium *s)
 {
     bool broken = false;
     for (uint32_t i = 0; i < s->count; i++) {
         const struct station *n = &s->station[i];
-        const bool needed = player_is(n->player, ROLE_ALGORITHM) || player_is(n->player, ROLE_REQUESTER) ||
+        const bool needed = n->player == s->papers->provider || is_asker(s, n->player) ||
                             (papers_of(s->papers, n->player) != NULL && !n->deed_done[DEED_BIND]);
-        broken |= (n->forked_seq != 0 || n->gone) && needed;
+        broken |= (n->forked_seq != 0 || watch_is_gone(n)) && needed;
     }
     return broken;
 }
@@ -480,14 +489,6 @@ static bool is_over(const struct consortium *s)
     return s->revoked && (!s->scenario->go_on || left < s->scenario->k);
 }
 
-static bool first_requester(const struct script *s)
-{
-    const struct cast *c = s->p->cast;
-    uint32_t i = 0;
-    while (!player_is(&c->player[i], ROLE_REQUESTER)) i++;
-    return s->who == &c->player[i];
-}
-
 /* Runs that were asked for, and what is on its way. */
 static uint32_t asked(const struct consortium *s)
 {
@@ -497,13 +498,14 @@ static uint32_t asked(const struct consortium *s)
     return count;
 }
 
-static void ask_for_run(const struct script *s)
+static bool ask_for_run(const struct script *s)
 {
     const struct consortium *sim = s->n->consortium;
-    const bool asks = sim->scenario->race ? player_is(s->who, ROLE_REQUESTER) : first_requester(s);
     uint8_t datasets[32 * CAP_INPUTS];
     struct buffer inputs = BUFFER_OF(datasets);
-    if (!asks || is_over(sim) || asked(sim) >= sim->scenario->runs || !is_member(s) || !is_ready(s)) return;
+    if (!is_asker(sim, s->who) || is_over(sim) || asked(sim) >= sim->scenario->runs || !is_member(s) ||
+        !is_ready(s))
+        return false;
     const uint32_t life_ms = sim->scenario->expires_ms;
     usable(s, &inputs);
     if (inputs.len == (size_t)32 * s->p->dataset_count) inputs.len = 0; /* all: it need not name them */
@@ -513,6 +515,7 @@ static void ask_for_run(const struct script *s)
                                      .compose = s->p->compose,
                                      .datasets = buffer_span(&inputs),
                                      .parameters = s->p->parameters});
+    return true;
 }
 
 /* What need not settle is waited for a while. */
@@ -553,12 +556,17 @@ static bool (*const deeds[DEED_COUNT])(const struct script *) = {
     [DEED_DEVICE] = device,
 };
 
+static bool act(const struct script *s)
+{
+    for (uint32_t i = 0; i < DEED_COUNT; i++)
+        if (!s->n->deed_done[i] && deeds[i](s)) return true;
+    return ask_for_run(s);
+}
+
+/* Whoever goes round its node does so where it has nothing else to do. */
 void script_turn(struct station *n)
 {
     const struct script s = {n, core_registry(n->core), n->consortium->papers, n->player};
-    if (n->waiting != 0 || now_of(n->consortium) < n->pause_ns) return;
-    if (bypass_turn(n)) return;
-    for (uint32_t i = 0; i < DEED_COUNT; i++)
-        if (!n->deed_done[i] && deeds[i](&s)) return;
-    ask_for_run(&s);
+    if (n->waiting != 0 || (now_of(n->consortium) >= n->pause_ns && act(&s))) return;
+    bypass_turn(n);
 }

@@ -29,10 +29,9 @@
 enum {
     PARCELS_LEAST = 1 << 20, /* under way at once; in a large world so many a node */
     PARCELS_A_NODE = 64,
-    GUESTS_MAX = 512,   /* at once, of a consortium */
-    LINKS_ALL_MAX = 64, /* of a consortium's nodes: so many have links with all others */
-    CHECKED_MAX = 64,   /* of all nodes: so many are checked after every event */
-    MANY_NODES = 64,    /* more of them have less memory each */
+    GUESTS_MAX = 512, /* at once, of a consortium */
+    CHECKED_MAX = 64, /* of all nodes: so many are checked after every event */
+    MANY_NODES = 64,  /* more of them have less memory each */
     VIOLATION_MAX = 256,
     LOCAL_NS = 50000,    /* from one part of a node to another */
     FRAME_OVERHEAD = 40, /* of a link: length, type, tag */
@@ -138,9 +137,11 @@ struct station {
     bool gone;             /* it has fallen for good */
     bool probes, spoils;   /* its people have another program sign */
     bool sybils, sybilled; /* as a maker: now; ever, so that its own devices may not be members */
-    bool bypasses;         /* it has */
-    uint32_t spoilt;       /* of so many runs, the first, it has changed a receipt, or tried to */
-    uint64_t forked_seq;   /* of what place somebody has shown proof; 0: nobody has */
+    uint64_t spoilt;       /* bit per run: it has changed the receipt, or tried to */
+    uint64_t bypass_ns;    /* before then they do nothing of it */
+    struct record_id *bypassed;
+    uint32_t bypassed_count;
+    uint64_t forked_seq; /* of what place somebody has shown proof; 0: nobody has */
     struct chance rogue_chance;
     struct adversary *adversary; /* NULL: all that it sends is its core's */
     struct slice *said;          /* last sent: one message to many is one slice */
@@ -390,7 +391,8 @@ bool central_over(const struct consortium *s);  /* all runs were asked for and h
 const char *central_message_name(uint8_t code); /* NULL: none of its messages */
 
 /* bypass.c */
-bool bypass_turn(struct station *n); /* before its people's: has another program signed something for it? */
+void bypass_turn(struct station *n); /* when its people have nothing else to do */
+bool bypass_made(const struct station *n, struct record_id id);
 
 /* script.c */
 /* Its people's wish, which the core takes next; they do nothing more before its answer. */
@@ -400,6 +402,8 @@ void script_reply(struct station *n, uint64_t token, struct verdict verdict, str
 bool script_over(struct consortium *s); /* all runs were asked for and have ended */
 
 /* watch.c */
+/* Does this one take no part any more, without its core's fault: lost, or silenced by what was signed round it? */
+bool watch_is_gone(const struct station *n);
 __attribute__((format(printf, 3, 4))) void watch_violation(struct consortium *s, const char *property,
                                                            const char *format, ...);
 /* Leaves for this one; `again`: the same bytes have just left for another. */

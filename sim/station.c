@@ -549,6 +549,7 @@ void station_free(struct station *n)
     disk_free(n->disk);
     free(n->labour.kept);
     free(n->dialled);
+    free(n->bypassed);
     free(n->own);
     free(n->admitted);
 }

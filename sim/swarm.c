@@ -233,10 +233,15 @@ static void draw_core(struct scenario *s, struct chance *c)
 {
     const uint32_t n = scenario_count(s, ROLE_CUSTODIAN), most = s->q > s->t ? s->q : s->t;
     uint32_t liars = 0;
-    for (uint32_t i = 0; i < s->fault_count; i++)
-        liars |= s->fault[i].kind == FAULT_DOUBLE || s->fault[i].kind == FAULT_LAX;
+    bool lies = false; /* a host, after which it may stand for no run any more */
+    for (uint32_t i = 0; i < s->fault_count; i++) {
+        const enum scenario_fault_kind kind = s->fault[i].kind;
+        liars |= kind == FAULT_DOUBLE || kind == FAULT_LAX;
+        lies |= kind == FAULT_FORGE || kind == FAULT_STALE || kind == FAULT_FAKE || kind == FAULT_RELAY ||
+                kind == FAULT_EQUIVOCATE;
+    }
     if (n > most + liars) draw_losses(s, c, ROLE_CUSTODIAN, n - most - liars);
-    draw_losses(s, c, ROLE_COMPUTE, scenario_count(s, ROLE_COMPUTE) - 1);
+    if (!lies) draw_losses(s, c, ROLE_COMPUTE, scenario_count(s, ROLE_COMPUTE) - 1);
 }
 
 /* As far apart as the bound lets them be: whoever holds a lease slow and whoever gave it fast, or each at one end or the other. */

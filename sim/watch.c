@@ -43,7 +43,8 @@ static void own_grow(struct station *n, uint64_t count)
 static void watch_own_record(struct station *n, const struct record *r)
 {
     struct consortium *s = n->consortium;
-    if (!n->bypasses && !disk_has_record(n->disk, r)) /* what came from elsewhere it passes on at once */
+    const bool elsewhere = bypass_made(n, r->id); /* what was made there it passes on at once */
+    if (!elsewhere && !disk_has_record(n->disk, r))
         watch_violation(s, "no-fork", "%.*s shows record %llu, which is not on its disk", NAMED(n),
                         (unsigned long long)r->header.seq);
     own_grow(n, r->header.seq + 1);
@@ -206,11 +207,21 @@ void watch_message(struct station *n, uint32_t to, struct span message, bool aga
 
 /* --- Runs, at who asked for them ------------------------------------------------------------------------------------------------ */
 
+static bool was_voted_for(const struct ledger_run *run)
+{
+    bool voted = false;
+    for (uint32_t i = 0; i < run->term_count; i++)
+        for (uint32_t seat = 0; seat < CAP_CUSTODIANS; seat++) voted |= run->term[i].seat[seat].voted;
+    return voted;
+}
+
 static bool contested(const struct ledger *l, const struct ledger_run *run)
 {
     for (uint32_t i = 0; i < l->runs; i++) {
         const struct ledger_run *other = &l->run[i];
-        if (other != run && ID_EQUAL(other->compose, run->compose) && other->slot == run->slot) return true;
+        const bool meets = !other->bypassed || was_voted_for(other);
+        if (other != run && meets && ID_EQUAL(other->compose, run->compose) && other->slot == run->slot)
+            return true;
     }
     return false;
 }
@@ -234,6 +245,12 @@ static bool posted_before_fork(const struct consortium *s, const struct ledger_r
     return false;
 }
 
+bool watch_is_gone(const struct station *n)
+{
+    const bool silenced = n->bypassed_count > 0 && n->core != NULL && core_silence(n->core) != SILENCE_NONE;
+    return n->gone || silenced;
+}
+
 /* Does it hang on somebody who has equivocated, or is gone? On who asked for it, or posted its job, in a place that counts no more, on whose data it
  * reads, or on who computes; or on half of a key from who signs nothing any more, since it has seen that its key is not its alone: it has
  * voted twice. */
@@ -241,7 +258,7 @@ static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *
                             const struct ledger_run *run)
 {
     bool computes = false;
-    if (s->station[w->asker].gone || !outlives_fork(&s->station[w->asker], &run->at) ||
+    if (watch_is_gone(&s->station[w->asker]) || !outlives_fork(&s->station[w->asker], &run->at) ||
         !posted_before_fork(s, run))
         return true;
     for (uint32_t i = 0; i < s->count; i++) {
@@ -252,7 +269,7 @@ static bool hangs_on_a_liar(const struct consortium *s, const struct run_watch *
             forked || n->gone ||
             (n->player->party->veto && n->core != NULL && core_silence(n->core) != SILENCE_NONE);
         const bool signs = n->core == NULL || core_silence(n->core) == SILENCE_NONE;
-        computes |= !forked && !n->gone && !n->forged && signs && player_is(n->player, ROLE_COMPUTE);
+        computes |= !forked && !n->forged && signs && player_is(n->player, ROLE_COMPUTE);
         for (uint32_t k = 0; lied && d != NULL && k < run->input_count; k++)
             if (ID_EQUAL(run->input[k], d->dt)) return true;
     }
@@ -350,13 +367,21 @@ static bool holds_as(const struct chain *a, const struct chain *b)
     return true;
 }
 
+static bool same_receipt(const struct station *a, const struct station *b, struct run_id id)
+{
+    const struct run_entry *x = registry_run(core_registry(a->core), id),
+                           *y = registry_run(core_registry(b->core), id);
+    const struct record *one = x != NULL ? x->receipt : NULL, *other = y != NULL ? y->receipt : NULL;
+    return (one == NULL) == (other == NULL) && (one == NULL || ID_EQUAL(one->id, other->id));
+}
+
 /* The same records, and the same runs are settled by them: a receipt counts behind a fork, too. */
 static bool same_state(const struct station *a, const struct station *b)
 {
     const struct consortium *s = a->consortium;
     const struct chain *x = core_chain(a->core), *y = core_chain(b->core);
     for (uint32_t i = 0; i < s->run_count; i++)
-        if (holds_receipt(a, s->run[i].run) != holds_receipt(b, s->run[i].run)) return false;
+        if (!same_receipt(a, b, s->run[i].run)) return false;
     return holds_as(x, y) && holds_as(y, x);
 }
 

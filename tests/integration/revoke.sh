@@ -53,7 +53,7 @@ taken_back() {
     run=$(as lab run run request --workflow "$workflow" --slot $slot)
     if [[ $3 != requested ]]; then
         until_run "$run" "$3" 1
-        freeze $(descendants "${node[$(elected "$run")]}")
+        freeze $(descendants "${node[gpu1]}") $(descendants "${node[gpu2]}") # at once: to ask which it is takes as long as it computes
     fi
     take_back "$1" "$2"
     thaw
@@ -77,7 +77,7 @@ for phase in requested attested keyed computing; do
             what=${whats[$((turn % 4))]}
             taken_back $owner $what $phase && break
             late=$((late + 1)) # where nobody could begin there is no such thing, and it is rare elsewhere
-            [[ $phase != requested && $late -le 3 && $(as lab state run show "$run") == settled ]] ||
+            [[ $phase != requested && $late -le 8 && $(as lab state run show "$run") == settled ]] ||
                 fail "taken back at $phase: $("$PERIGEE" run show --data lab "$run")"
             anew
         done
