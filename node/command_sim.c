@@ -243,6 +243,17 @@ static void print_runs(const json_t *report)
     (void)putchar('\n');
 }
 
+static void print_adversaries(const json_t *report)
+{
+    const json_t *by = json_object_get(report, "adversaries");
+    if (by != NULL)
+        (void)printf("  by members that break the protocol: %" JSON_INTEGER_FORMAT
+                     " messages withheld, %" JSON_INTEGER_FORMAT " replayed, %" JSON_INTEGER_FORMAT
+                     " made up; %" JSON_INTEGER_FORMAT " records signed round their nodes\n",
+                     number(by, "withheld"), number(by, "replayed"), number(by, "flooded"),
+                     number(by, "bypassed"));
+}
+
 static void print_records(const json_t *report)
 {
     const json_t *delivery = json_object_get(report, "delivery");
@@ -251,6 +262,7 @@ static void print_records(const json_t *report)
                  " times a record took effect\n",
                  number(report, "crashes"), number(report, "partitions"), number(report, "messages"),
                  (double)number(report, "bytes") / (1 << 20), number(report, "records_applied"));
+    print_adversaries(report);
     if (number(delivery, "count") == 0) return;
     (void)printf(
         "  from an author's disk to another node %.1f ms at the median, %.1f ms for 99 of 100, %.1f ms at "

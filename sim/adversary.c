@@ -366,9 +366,11 @@ void adversary_set(struct station *n, const struct scenario_fault *f, bool on)
         forget(a);
     }
     if (f->kind == FAULT_ECLIPSE) {
-        a->eclipse = on ? f : NULL;
+        if (!on && a->eclipse == f) a->eclipse = NULL;
+        if (!on || a->eclipse != NULL) return; /* one at a time */
+        a->eclipse = f;
         a->eclipse_ns = now_ns;
-        if (on) consortium_later(n->consortium, now_ns, n->number, WHAT_ECLIPSE);
+        consortium_later(n->consortium, now_ns, n->number, WHAT_ECLIPSE);
     }
     if (f->kind != FAULT_FLOOD) return;
     a->floods_a_second = !on ? 0 : f->per_second > 0 ? f->per_second : FLOOD_A_SECOND;

@@ -4,6 +4,7 @@
 #include "proto/base/panic.h"
 #include "proto/chain.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -219,12 +220,13 @@ static bool all_are_back(const struct consortium *s)
 /* Who trusts one machine is promised nothing when it is away. */
 static void time_is_up(struct consortium *s)
 {
-    char open[96];
+    char open[96], on[64] = "";
     s->ended = true;
     if (s->central != NULL) return;
-    watch_violation(s, "live", "time is up: of %u runs %u were asked for and %u have settled%s",
+    if (s->faults_on > 0) (void)snprintf(on, sizeof on, "; faults that were still on: %u", s->faults_on);
+    watch_violation(s, "live", "time is up: of %u runs %u were asked for and %u have settled%s%s",
                     s->scenario->runs, s->run_count, s->counts.runs_settled,
-                    watch_open_run(s, open, sizeof open));
+                    watch_open_run(s, open, sizeof open), on);
 }
 
 /* All runs have ended and everybody is back: in time, all hold the same. Faults that would come later are not played. */

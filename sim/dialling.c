@@ -1,6 +1,6 @@
 /* Whom a node of a large world dials: whom its core says, as the daemon does it (node/link.c), and whom its people told it of: founders each
- * other, and who is no member yet, or knows few contacts, one of those that admit and found: another one each second until one has a place for it.
- * What is not there is dialled again once a second. */
+ * other; everybody else but devices one of these for good, as its configuration names it; and who is no member yet, or knows few contacts, one
+ * of those that admit and found: another one each second until one has a place for it. What is not there is dialled again once a second. */
 #include "sim/simulation_state.h"
 
 #include "proto/base/panic.h"
@@ -33,21 +33,42 @@ void dialling_begin(struct station *n, uint32_t to)
     consortium_dial(n->consortium, n->number, to);
 }
 
+static bool is_founder(const struct station *n)
+{
+    return player_is(n->player, ROLE_CUSTODIAN | ROLE_STEWARD);
+}
+
+/* The founder that its configuration names; itself: none. */
+static uint32_t home_of(const struct station *n)
+{
+    const struct consortium *s = n->consortium;
+    if (is_founder(n) || player_is(n->player, ROLE_DEVICE)) return n->number;
+    struct chance c = chance_stream(s->cast->seed, "home", n->number);
+    for (;;) {
+        const uint32_t i = (uint32_t)chance_below(&c, s->count);
+        if (is_founder(&s->station[i])) return i;
+    }
+}
+
+/* Does one of them dial the other as long as both are there? */
+static bool is_wanted(const struct station *n, uint32_t other)
+{
+    uint32_t at;
+    const struct station *there = &n->consortium->station[other];
+    return find(n, other, &at) || find(there, n->number, &at) || home_of(n) == other ||
+           home_of(there) == n->number;
+}
+
 /* A link that the other one dials, too, stays. */
 void dialling_end(struct station *n, uint32_t to)
 {
     uint32_t at;
     if (!find(n, to, &at)) return;
     n->dialled[at] = n->dialled[--n->dialled_count];
-    if (!find(&n->consortium->station[to], n->number, &at)) consortium_hang_up(n->consortium, n->number, to);
+    if (!is_wanted(n, to)) consortium_hang_up(n->consortium, n->number, to);
 }
 
 /* --- By its people ------------------------------------------------------------------------------------------------------------ */
-
-static bool is_founder(const struct station *n)
-{
-    return player_is(n->player, ROLE_CUSTODIAN | ROLE_STEWARD);
-}
 
 static void dial_founders(struct station *n)
 {
@@ -88,9 +109,7 @@ static bool is_acquainted(const struct station *n)
 
 static void leave(struct station *n, uint32_t host)
 {
-    uint32_t at;
-    if (!find(n, host, &at) && !find(&n->consortium->station[host], n->number, &at))
-        consortium_hang_up(n->consortium, n->number, host);
+    if (!is_wanted(n, host)) consortium_hang_up(n->consortium, n->number, host);
 }
 
 /* One that is reached is stayed with for a while, and then, as it may be none that admits, or have let this guest go, another is visited. */
@@ -111,10 +130,12 @@ void dialling_turn(struct station *n)
     consortium_later(s, now_of(s) + AGAIN_NS, n->number, WHAT_DIALLING);
     if (!n->up) return;
     for (uint32_t i = 0; i < n->dialled_count; i++) consortium_dial(s, n->number, n->dialled[i]);
-    if (is_founder(n))
+    if (is_founder(n)) {
         dial_founders(n);
-    else
-        visit(n);
+        return;
+    }
+    consortium_dial(s, n->number, home_of(n));
+    visit(n);
 }
 
 void dialling_start(struct consortium *s)

@@ -271,13 +271,6 @@ static void twins_end(struct consortium *s, uint32_t number)
         if (s->guest[i].guest != NULL && s->guest[i].station == number && s->guest[i].twin) guest_drop(s, i);
 }
 
-/* Of enclaves that it starts from here on. */
-static void lie(struct station *n, enum guest_evidence evidence)
-{
-    n->evidence = evidence;
-    n->forged |= evidence != GUEST_TRUE;
-}
-
 /* --- In their time -------------------------------------------------------------------------------------------------------------- */
 
 static void set_one(struct station *n, const struct scenario_fault *f, bool on)
@@ -294,13 +287,10 @@ static void set_one(struct station *n, const struct scenario_fault *f, bool on)
         n->twin = on;
         if (!on) twins_end(s, n->number);
         break;
-    case FAULT_FORGE:
-        n->forge = on;
-        n->forged |= on;
-        break;
-    case FAULT_STALE: lie(n, on ? GUEST_STALE : GUEST_TRUE); break;
-    case FAULT_FAKE: lie(n, on ? GUEST_FAKE : GUEST_TRUE); break;
-    case FAULT_RELAY: lie(n, on ? GUEST_RELAYED : GUEST_TRUE); break;
+    case FAULT_FORGE: n->forge = on; break;
+    case FAULT_STALE: n->evidence = on ? GUEST_STALE : GUEST_TRUE; break;
+    case FAULT_FAKE: n->evidence = on ? GUEST_FAKE : GUEST_TRUE; break;
+    case FAULT_RELAY: n->evidence = on ? GUEST_RELAYED : GUEST_TRUE; break;
     case FAULT_STALL: n->stalls = on; break;
     case FAULT_GARBLE:
         n->garbles = on;

@@ -266,6 +266,7 @@ static void x_enclave_start(void *context, struct run_id run, struct span frame)
     struct span certificate;
     const uint64_t term = term_of(frame, &certificate);
     watch_certificate(n, certificate);
+    n->forged |= n->forge || n->evidence != GUEST_TRUE;
     if (n->forge) frame = fault_forge(&out, frame);
     start_guest(n, run, term, frame, false);
     if (n->twin) start_guest(n, run, term, frame, true);

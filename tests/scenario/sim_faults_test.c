@@ -113,23 +113,6 @@ static void nobody_waits_for_who_withholds(void **state)
          "\"compute_ms\":300,\"every_ms\":40000,\"runs\":2", 1, 0);
 }
 
-/* As many liars among custodians as quorums do not bear: each hall has an honest one of its own, and is certified in the same term. That
- * this is seen says that the checkers look. */
-static void more_liars_are_seen(void **state)
-{
-    (void)state;
-    static const char text[] =
-        "{\"charter\":{\"lease_ms\":3000},\"faults\":["
-        "{\"at_ms\":0,\"for_ms\":50000,\"kind\":\"double\",\"party\":\"south\"},"
-        "{\"at_ms\":0,\"for_ms\":50000,\"kind\":\"double\",\"party\":\"west\"},"
-        "{\"at_ms\":700,\"for_ms\":30000,\"kind\":\"split\",\"other\":\"east\",\"party\":\"hall\"},"
-        "{\"at_ms\":700,\"for_ms\":30000,\"kind\":\"split\",\"other\":\"north\",\"party\":\"cellar\"}],"
-        "\"for_ms\":60000,\"name\":\"liars\"," PARTIES
-        ",{\"jurisdiction\":\"UK\",\"name\":\"cellar\",\"region\":\"uk\",\"roles\":[\"compute\"]}],"
-        "\"perigee\":\"scenario/1\",\"study\":{\"compute_ms\":6000,\"every_ms\":15000,\"runs\":2}}";
-    breaks(text, "one-certificate: two nodes are certified in term 1");
-}
-
 /* No share goes to an enclave whose evidence is not its own and of now: its host's candidacy comes to nothing. */
 static void evidence_that_lies(void **state)
 {
@@ -252,7 +235,6 @@ int main(void)
                                        cmocka_unit_test(hosts_cheat),
                                        cmocka_unit_test(a_requester_equivocates),
                                        cmocka_unit_test(nobody_waits_for_who_withholds),
-                                       cmocka_unit_test(more_liars_are_seen),
                                        cmocka_unit_test(evidence_that_lies),
                                        cmocka_unit_test(who_is_waited_for),
                                        cmocka_unit_test(custodians_that_are_lax),
