@@ -247,11 +247,11 @@ static void print_adversaries(const json_t *report)
 {
     const json_t *by = json_object_get(report, "adversaries");
     if (by != NULL)
-        (void)printf("  by members that break the protocol: %" JSON_INTEGER_FORMAT
-                     " messages withheld, %" JSON_INTEGER_FORMAT " replayed, %" JSON_INTEGER_FORMAT
-                     " made up; %" JSON_INTEGER_FORMAT " records signed round their nodes\n",
-                     number(by, "withheld"), number(by, "replayed"), number(by, "flooded"),
-                     number(by, "bypassed"));
+        (void)printf(
+            "  by members that break the protocol: %" JSON_INTEGER_FORMAT
+            " messages withheld, %" JSON_INTEGER_FORMAT " replayed, %" JSON_INTEGER_FORMAT
+            " made up or shown to eclipse; %" JSON_INTEGER_FORMAT " records signed round their nodes\n",
+            number(by, "withheld"), number(by, "replayed"), number(by, "flooded"), number(by, "bypassed"));
 }
 
 static void print_records(const json_t *report)

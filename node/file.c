@@ -143,7 +143,10 @@ enum err file_give_name(const char *draft, const char *path, bool replace)
     const int place = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (place < 0) return file_error();
     (void)close(place);
-    return rename(draft, path) == 0 ? OK : file_error();
+    if (rename(draft, path) == 0) return OK;
+    const enum err err = file_error();
+    (void)unlink(path);
+    return err;
 }
 
 enum err file_write(const char *path, struct span bytes, unsigned mode, bool replace)

@@ -50,7 +50,7 @@ static uint32_t home_of(const struct station *n)
     }
 }
 
-/* Does one of them dial the other as long as both are there? */
+/* Does one of them dial the other as long as both are there? Founders, too, do, and are linked again at once. */
 static bool is_wanted(const struct station *n, uint32_t other)
 {
     uint32_t at;

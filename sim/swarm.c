@@ -236,7 +236,10 @@ static void draw_core(struct scenario *s, struct chance *c)
     bool lies = false; /* a host, after which it may stand for no run any more */
     for (uint32_t i = 0; i < s->fault_count; i++) {
         const enum scenario_fault_kind kind = s->fault[i].kind;
-        liars |= kind == FAULT_DOUBLE || kind == FAULT_LAX;
+        const bool liar = kind == FAULT_DOUBLE || kind == FAULT_LAX;
+        liars |= liar;
+        lies |= liar &&
+                (s->party[s->fault[i].of.party].roles & ROLE_COMPUTE) != 0; /* its key is silent for good */
         lies |= kind == FAULT_FORGE || kind == FAULT_STALE || kind == FAULT_FAKE || kind == FAULT_RELAY ||
                 kind == FAULT_EQUIVOCATE;
     }

@@ -36,7 +36,7 @@ free_port() {
     echo "$port"
 }
 # descendants PID: the processes that it has begun, and theirs.
-children() { if [[ -e /proc/self/task/self/children || -e /proc/$$/task/$$/children ]]; then cat /proc/"$1"/task/*/children 2>/dev/null || true; else pgrep -P "$1"; fi; }
+children() { if [[ -e /proc/$$/task/$$/children ]]; then cat /proc/"$1"/task/*/children 2>/dev/null || true; else pgrep -P "$1"; fi; }
 descendants() { local child; for child in $(children "$1"); do echo "$child"; descendants "$child"; done; }
 # Of its own accord, with exit code 0.
 stop() {
