@@ -94,8 +94,9 @@ await '.[0].enclaves.max == 1' gpu status
 # --- what can be seen of it ------------------------------------------------------------------------------------------------------
 private_kib() { awk '/^Private_(Clean|Dirty):/ { sum += $2 } END { print sum }' "/proc/${node[a]}/smaps_rollup"; }
 sockets() { { find "/proc/${node[a]}/fd" -lname 'socket:*' 2>/dev/null || true; } | wc -l; } # one may go meanwhile
+worked_ms() { awk -v a_second="$(getconf CLK_TCK)" '{ print ($14 + $15) * 1000 / a_second }' "/proc/${node[a]}/stat"; }
 asked=${PERIGEE_ASKS:-150} # in each attack: more for figures
-ask() { "$attack" ask honest "${port[a]}" 1 $asked >ask.out || fail "$1: an honest peer is not served"; }
+ask() { "$attack" ask honest "${port[a]}" 1 ${2:-$asked} >ask.out || fail "$1: an honest peer is not served"; }
 log_since() { tail -c "+$((logged + 1))" a.log; }
 await_log() {
     for _ in $(seq 1500); do
@@ -128,15 +129,18 @@ attacked() {
         "$PERIGEE" consortium join --data "$who" charter.json >/dev/null
     fi
     kind=$1
-    ask "$kind, before it"
+    ask "$kind, before it" $((asked / 3))
     quiet=$(jq .median_us ask.out) quiet99=$(jq .p99_us ask.out)
     logged=$(stat -c %s a.log)
     before=$(private_kib)
     "$attack" "$kind" "$who" "${port[a]}" "$from" "${6:-}" >attack.out 2>attack.err &
     node[attacker]=$!
     [[ -z $line ]] || await_log "$line"
+    local began=${EPOCHREALTIME/./} worked
+    worked=$(worked_ms)
     ask "$kind"
     spreads "$kind"
+    worked=$(jq -n "($(worked_ms) - $worked) * 100000 / (${EPOCHREALTIME/./} - $began) | round / 100")
     for _ in 1 2 3 4 5 6 7 8 9 10; do
         now=$(private_kib)
         peak=$((now > peak ? now : peak))
@@ -156,7 +160,7 @@ attacked() {
     # Ten times and less is what it costs (BENCHMARKS.md).
     jq -e ".median_us <= 100 * $quiet" ask.out >/dev/null || fail "$kind: honest requests wait: $(cat ask.out), $quiet us in quiet"
     echo "latency $kind: median x$(jq -n "$(jq .median_us ask.out) / $quiet * 100 | round / 100"), p99 x$(jq -n \
-        "$(jq .p99_us ask.out) / $quiet99 * 100 | round / 100"); $((peak - before)) KiB more; $(cat attack.out)"
+        "$(jq .p99_us ask.out) / $quiet99 * 100 | round / 100"); $((peak - before)) KiB more, $worked of a core; $(cat attack.out)"
 }
 attacked slow stranger 2 8192 "left alone for a while"
 attacked garbage stranger 3 8192 "left alone for a while"
